@@ -1,0 +1,62 @@
+// agents, agent, drain, resume, queue.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/commands/command.hpp"
+#include "cli/core/arguments.hpp"
+#include "cli/core/fleet_view.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+std::string checked_name(const std::string& text) { return checked("NAME", parse_agent_name(text)).str(); }
+
+Exit change(const std::vector<std::string>& names, const std::string& verb, Session& session) {
+  auto exit = Exit::ok;
+  for (const auto& name : names) {
+    const auto body = session.post("/api/v1/agents/" + name + "/" + verb);
+    const auto one = present(session, body, [](const Document& answer, const Look& look) {
+      const auto state = text_of(answer, "state");
+      return printable(text_of(answer, "name")) + "  " + paint(printable(state), style_of_state(state), look.colour);
+    });
+    if (one != Exit::ok) exit = one;
+    if (!body && body.error().kind == ErrorKind::unavailable) break;
+  }
+  return exit;
+}
+
+Run declare_change(CLI::App& app, const char* verb) {
+  auto names = std::make_shared<std::vector<std::string>>();
+  const auto read = [names](const std::vector<std::string>& texts) {
+    for (const auto& text : texts) names->push_back(checked_name(text));
+  };
+  app.add_option_function<std::vector<std::string>>("NAME", read, "as edgefleet agents shows them")
+      ->required()
+      ->type_name("");
+  return [names, verb](Session& session) { return change(*names, verb, session); };
+}
+
+}  // namespace
+
+Run declare_agents(CLI::App&) {
+  return [](Session& session) { return present(session, session.get("/api/v1/agents"), show_agents); };
+}
+
+Run declare_agent(CLI::App& app) {
+  auto name = std::make_shared<std::string>();
+  app.add_option_function<std::string>(
+         "NAME", [name](const std::string& text) { *name = checked_name(text); }, "as edgefleet agents shows it")
+      ->required()
+      ->type_name("");
+  return [name](Session& session) { return present(session, session.get("/api/v1/agents/" + *name), show_agent); };
+}
+
+Run declare_drain(CLI::App& app) { return declare_change(app, "drain"); }
+Run declare_resume(CLI::App& app) { return declare_change(app, "resume"); }
+
+Run declare_queue(CLI::App&) {
+  return [](Session& session) { return present(session, session.get("/api/v1/queue"), show_queue); };
+}
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,108 @@
+// put, get.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/commands/command.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/core/progress.hpp"
+#include "common/http/problem.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+// Smaller files are through before a bar could be read.
+constexpr std::uint64_t worth_a_bar = std::uint64_t{4} << 20U;
+
+http::Progress bar_for(Session& session, const std::string& name) {
+  if (!session.live()) return {};
+  return [&session, name](std::uint64_t done, std::uint64_t total) {
+    if (total < worth_a_bar) return;
+    const auto share = static_cast<double>(done) / static_cast<double>(total);
+    const auto text = bar(share, 24) + "  " + show_bytes(total) + "  " + printable(name);
+    session.show_live(fit(text, static_cast<std::size_t>(session.live_width())));
+  };
+}
+
+// An error that is about a local file is wrong usage; all others are the coordinator's.
+Exit fail_transfer(Session& session, const Error& error, bool answered) {
+  const bool local = !answered && (error.kind == ErrorKind::invalid || error.kind == ErrorKind::full);
+  return session.fail(error.message, local ? Exit::usage : Exit::coordinator);
+}
+
+Exit put_one(const std::string& path, Session& session, const Interrupt& interrupt) {
+  const auto answer = session.client().put_file("/api/v1/artifacts", path, http::file_options(interrupt.token()),
+                                                bar_for(session, path));
+  session.end_live();
+  if (interrupt.happened()) return interrupt.exit();
+  if (!answer) return fail_transfer(session, answer.error(), false);
+  if (!answer->ok()) return fail_transfer(session, http::to_error(*answer).context(path), true);
+  return present(session, Result<std::string>(answer->body), [&](const Document& stored, const Look&) {
+    return printable(text_of(stored, "id")) + "  " + printable(path);
+  });
+}
+
+Exit put(const std::vector<std::string>& paths, Session& session) {
+  const Interrupt interrupt;
+  for (const auto& path : paths) {
+    if (const auto exit = put_one(path, session, interrupt); exit != Exit::ok) return exit;
+  }
+  return Exit::ok;
+}
+
+struct Get {
+  std::string id;
+  std::string target;  // none: the id, here
+};
+
+Status write_out(std::string_view piece) {
+  if (std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size()) return success();
+  return Error{"cannot write to standard output", ErrorKind::full};
+}
+
+Exit get(const Get& get, Session& session) {
+  const Interrupt interrupt;
+  const auto path = "/api/v1/artifacts/" + get.id;
+  const auto options = http::file_options(interrupt.token());
+  const bool out = get.target == "-";
+  const auto target = get.target.empty() ? get.id : get.target;
+  const auto answer = out ? session.client().get_stream(path, write_out, options, {})
+                          : session.client().get_file(path, target, options, bar_for(session, target));
+  session.end_live();
+  if (interrupt.happened()) return interrupt.exit();
+  if (!answer) return fail_transfer(session, answer.error(), false);
+  if (!answer->ok()) return fail_transfer(session, http::to_error(*answer), true);
+  if (!out) session.note("wrote " + printable(target));
+  return Exit::ok;
+}
+
+std::string checked_artifact(const std::string& text) {
+  const bool good = text.size() == 71 && text.starts_with("sha256-") &&
+                    text.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
+  if (!good)
+    throw CLI::ValidationError("ARTIFACT", "'" + text + "' is not the id of a stored file: sha256- and 64 hex digits");
+  return text;
+}
+
+}  // namespace
+
+Run declare_put(CLI::App& app) {
+  auto paths = std::make_shared<std::vector<std::string>>();
+  app.add_option("FILE", *paths, "what to store; prints the id of each")->required()->type_name("");
+  return [paths](Session& session) { return put(*paths, session); };
+}
+
+Run declare_get(CLI::App& app) {
+  auto wanted = std::make_shared<Get>();
+  app.add_option_function<std::string>(
+         "ARTIFACT", [wanted](const std::string& text) { wanted->id = checked_artifact(text); },
+         "the id that put printed, or that a task's output names")
+      ->required()
+      ->type_name("");
+  app.add_option("-o,--output", wanted->target, "where to; - is standard output; a file named as the id if left out")
+      ->type_name("FILE");
+  return [wanted](Session& session) { return get(*wanted, session); };
+}
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,251 @@
+// batch: many tasks from a file, watched to their end.
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "cli/commands/command.hpp"
+#include "cli/commands/patience.hpp"
+#include "cli/core/arguments.hpp"
+#include "cli/core/batch_file.hpp"
+#include "cli/core/progress.hpp"
+#include "common/http/problem.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::size_t most_faults_shown = 20;
+
+struct Batch {
+  std::string file;
+  std::optional<Capability> capability;
+  Wait wait;
+  bool no_wait = false;
+};
+
+// What was accepted so far: one batch of the API for each chunk.
+struct Accepted {
+  std::vector<std::string> ids;
+  std::vector<std::string> answers;
+  std::size_t tasks = 0;
+};
+
+Result<BatchFile> read_file(const Batch& batch) {
+  if (batch.file == "-") return read_batch(std::cin, batch.capability);
+  std::ifstream file(batch.file, std::ios::binary);
+  if (!file.is_open()) {
+    return Error{"cannot read " + batch.file + ": " + std::generic_category().message(errno), ErrorKind::invalid};
+  }
+  auto content = read_batch(file, batch.capability);
+  if (file.bad()) return Error{"cannot read " + batch.file, ErrorKind::invalid};
+  return content;
+}
+
+void name_faults(Session& session, const std::vector<LineFault>& faults) {
+  for (std::size_t i = 0; i < std::min(faults.size(), most_faults_shown); ++i) {
+    session.note("line " + std::to_string(faults[i].line) + ": " + printable(faults[i].message));
+  }
+  if (faults.size() > most_faults_shown) session.note("and " + grouped(faults.size() - most_faults_shown) + " more");
+}
+
+Exit refuse(Session& session, const std::vector<LineFault>& faults, const Accepted& accepted) {
+  name_faults(session, faults);
+  const auto rest = accepted.tasks == 0 ? "nothing was submitted" : "nothing from there on was submitted";
+  return session.fail(counted(faults.size(), "line is", "lines are") + " no good; " + rest,
+                      accepted.tasks == 0 ? Exit::usage : Exit::coordinator);
+}
+
+// A full queue has room later: waits as long as the coordinator says, and asks again.
+Result<http::Response> post_chunk(Session& session, const std::string& body, const std::stop_token& stop) {
+  http::Options options;
+  options.stop = stop;
+  options.timeout = seconds(120);
+  for (bool said = false;;) {
+    auto answer = session.client().post("/api/v1/batches", body, options);
+    if (!answer || answer->status != 429) return answer;
+    if (!std::exchange(said, true))
+      session.note(sentence(printable(http::to_error(*answer).message)) + " Trying again until there is room.");
+    if (!pause(stop, answer->retry_after.value_or(seconds(2)))) return Error{"interrupted", ErrorKind::unavailable};
+  }
+}
+
+std::vector<LineFault> faults_of(const http::Response& answer, std::span<const BatchTask> chunk) {
+  std::vector<LineFault> faults;
+  for (const auto& fault : http::parse_problem(answer).faults) {
+    if (fault.index < chunk.size()) faults.push_back({chunk[fault.index].line, fault.detail});
+  }
+  return faults;
+}
+
+void say_accepted(Session& session, const Accepted& accepted, std::size_t next_line) {
+  if (accepted.tasks == 0) return;
+  session.note(counted(accepted.tasks, "task was", "tasks were") + " accepted before that, up to line " +
+               std::to_string(next_line - 1) + "; to hand in the rest: tail -n +" + std::to_string(next_line) +
+               " FILE");
+  for (const auto& id : accepted.ids) session.note("  " + session.hint("tasks --batch " + id));
+}
+
+Exit fail_chunk(Session& session, const Error& error, const Accepted& accepted, std::size_t next_line) {
+  session.fail(error);
+  say_accepted(session, accepted, next_line);
+  return Exit::coordinator;
+}
+
+Exit submit(Session& session, const std::vector<BatchTask>& tasks, const Interrupt& interrupt, Accepted& accepted) {
+  for (const auto chunk : split(tasks)) {
+    auto answer = post_chunk(session, to_body(chunk), interrupt.token());
+    if (interrupt.happened()) {
+      say_accepted(session, accepted, chunk.front().line);
+      return interrupt.exit();
+    }
+    if (!answer) return fail_chunk(session, answer.error(), accepted, chunk.front().line);
+    if (const auto faults = faults_of(*answer, chunk); !answer->ok() && !faults.empty()) {
+      const auto exit = refuse(session, faults, accepted);
+      say_accepted(session, accepted, chunk.front().line);
+      return exit;
+    }
+    if (!answer->ok()) return fail_chunk(session, http::to_error(*answer), accepted, chunk.front().line);
+    const auto document = read_answer(answer->body);
+    if (!document) return fail_chunk(session, document.error(), accepted, chunk.front().line);
+    accepted.ids.push_back(printable(text_of(*document, "id")));
+    accepted.answers.push_back(std::move(answer->body));
+    accepted.tasks += chunk.size();
+  }
+  return Exit::ok;
+}
+
+// The batches of one file, watched as one.
+class Watch {
+ public:
+  Watch(Session& session, Accepted accepted, Time began)
+      : session_(session), accepted_(std::move(accepted)), counts_(accepted_.ids.size()), began_(began) {}
+
+  Exit run(const Interrupt& interrupt, const std::optional<Duration>& limit) {
+    Patience patience(session_, interrupt.token(), limit);
+    for (;;) {
+      const auto looked = look(patience);
+      if (interrupt.happened()) return interrupted(interrupt);
+      if (!looked) return session_.fail(looked.error());
+      const auto sum = total();
+      show(sum);
+      if (sum.ended()) return ended(sum);
+      if (patience.over()) return unfinished(sum);
+    }
+  }
+
+ private:
+  // Asks for every batch that has not ended; the first such call is held, so that this takes as long as a step.
+  Status look(Patience& patience) {
+    auto hold = patience.hold(session_.live() ? seconds(1) : seconds(2));
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      if (counts_[i].total > 0 && counts_[i].ended()) continue;
+      auto body = patience.get("/api/v1/batches/" + accepted_.ids[i], std::exchange(hold, seconds(0)));
+      if (!body) return body.error();
+      const auto document = read_answer(*body);
+      if (!document) return document.error();
+      counts_[i] = batch_counts(*document);
+      accepted_.answers[i] = std::move(*body);
+    }
+    return success();
+  }
+
+  [[nodiscard]] BatchCounts total() const {
+    BatchCounts sum;
+    for (const auto& counts : counts_) sum += counts;
+    return sum;
+  }
+
+  void show(const BatchCounts& sum) {
+    rate_.add(monotonic_now(), sum.done());
+    if (session_.live()) {
+      session_.show_live(progress_bar(sum, rate_.per_second(), session_.live_width()));
+    } else {
+      session_.note(progress_line(sum, rate_.per_second()));
+    }
+  }
+
+  void print(const BatchCounts& sum) {
+    session_.end_live();
+    if (!session_.json()) return session_.print(batch_summary(sum, monotonic_now() - began_));
+    for (const auto& answer : accepted_.answers) session_.print(answer);
+  }
+
+  void hints(const std::string& options) {
+    for (const auto& id : accepted_.ids) session_.note("  " + session_.hint("tasks --batch " + id + options));
+  }
+
+  Exit ended(const BatchCounts& sum) {
+    print(sum);
+    if (sum.succeeded == sum.total) return Exit::ok;
+    if (sum.failed > 0) {
+      session_.note("Why they failed:");
+      hints(" --state failed");
+    }
+    return Exit::task_failed;
+  }
+
+  Exit unfinished(const BatchCounts& sum) {
+    print(sum);
+    session_.note("They go on. To look at them:");
+    hints("");
+    return Exit::unfinished;
+  }
+
+  Exit interrupted(const Interrupt& interrupt) {
+    session_.end_live();
+    session_.note("\nThe tasks go on. To look at them, or to get ids for edgefleet cancel:");
+    hints("");
+    return interrupt.exit();
+  }
+
+  Session& session_;
+  Accepted accepted_;
+  std::vector<BatchCounts> counts_;
+  RateMeter rate_;
+  Time began_;
+};
+
+Exit run(const Batch& batch, Session& session) {
+  const auto file = read_file(batch);
+  if (!file) return session.fail(file.error().message, Exit::usage);
+  if (!file->faults.empty()) return refuse(session, file->faults, {});
+  if (file->tasks.empty()) return session.fail("there is no task in " + batch.file, Exit::usage);
+  const Interrupt interrupt;
+  const auto began = monotonic_now();
+  Accepted accepted;
+  if (const auto exit = submit(session, file->tasks, interrupt, accepted); exit != Exit::ok) return exit;
+  if (batch.no_wait) {
+    for (std::size_t i = 0; i < accepted.ids.size(); ++i)
+      session.print(session.json() ? accepted.answers[i] : accepted.ids[i]);
+    return Exit::ok;
+  }
+  for (const auto& id : accepted.ids) session.note("batch " + id);
+  return Watch(session, std::move(accepted), began).run(interrupt, batch.wait.limit);
+}
+
+}  // namespace
+
+Run declare_batch(CLI::App& app) {
+  auto batch = std::make_shared<Batch>();
+  app.add_option("FILE", batch->file,
+                 "one JSON value a line: a task object, or with --capability a bare input; - is standard input")
+      ->required()
+      ->type_name("");
+  app.add_option_function<std::string>(
+         "--capability",
+         [batch](const std::string& text) { batch->capability = checked("--capability", parse_capability(text)); },
+         "for lines that name none")
+      ->type_name("NAME");
+  auto* wait = add_wait(app, batch->wait, "wait at most this long; for ever if left out");
+  app.add_flag("--no-wait", batch->no_wait, "only hand them in, and print the id of the batch")->excludes(wait);
+  return [batch](Session& session) { return run(*batch, session); };
+}
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,72 @@
+#include "cli/commands/command.hpp"
+
+#include <array>
+
+#include "cli/core/arguments.hpp"
+#include "cli/core/times.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+constexpr const char* tasks_group = "Tasks";
+constexpr const char* fleet_group = "Fleet";
+constexpr const char* files_group = "Files";
+
+constexpr std::array<Command, 13> table = {{
+    {"submit", tasks_group, "Hand in a task",
+     "  edgefleet submit echo '\"hello\"' --wait\n"
+     "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
+     "  edgefleet submit image.blur @picture.json --where board=pi4 --priority 5\n"
+     "  jq -n '{path: \"/srv\"}' | edgefleet submit command.du -\n",
+     declare_submit},
+    {"tasks", tasks_group, "List tasks, newest first",
+     "  edgefleet tasks --state failed --limit 50\n"
+     "  edgefleet tasks --capability image.blur --json | jq '.tasks[].id'\n",
+     declare_tasks},
+    {"task", tasks_group, "Show one task: its life as a timeline, its output or error",
+     "  edgefleet task 01JD3V8Q6T0000000000000000\n"
+     "  edgefleet task 01JD3V8Q6T0000000000000000 --wait 30s\n",
+     declare_task},
+    {"cancel", tasks_group, "Cancel tasks: queued ones never start, running ones are stopped",
+     "  edgefleet cancel 01JD3V8Q6T0000000000000000\n", declare_cancel},
+    {"retry", tasks_group, "Run ended tasks again", "  edgefleet retry 01JD3V8Q6T0000000000000000\n", declare_retry},
+    {"batch", tasks_group, "Hand in a file of tasks, one a line, and watch them",
+     "  edgefleet batch tasks.jsonl\n"
+     "  edgefleet batch inputs.jsonl --capability image.resize --no-wait\n"
+     "  seq 1000 | edgefleet batch - --capability echo\n",
+     declare_batch},
+    {"queue", tasks_group, "What waits, and why", "  edgefleet queue\n", declare_queue},
+    {"agents", fleet_group, "List the agents: state, slots, temperature, what they do",
+     "  edgefleet agents\n"
+     "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n",
+     declare_agents},
+    {"agent", fleet_group, "Show one agent and what it works on", "  edgefleet agent pi-1\n", declare_agent},
+    {"drain", fleet_group, "Give agents no more tasks; what runs there goes on", "  edgefleet drain pi-1\n",
+     declare_drain},
+    {"resume", fleet_group, "Give drained agents tasks again", "  edgefleet resume pi-1\n", declare_resume},
+    {"put", files_group, "Store files with the coordinator, for tasks to name", "  edgefleet put *.jpg\n", declare_put},
+    {"get", files_group, "Fetch a stored file",
+     "  edgefleet get sha256-9f86d0... -o picture.jpg\n"
+     "  edgefleet get sha256-9f86d0... -o - | less\n",
+     declare_get},
+}};
+
+}  // namespace
+
+std::span<const Command> commands() { return table; }
+
+CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help) {
+  const auto read = [&wait](const std::string& text) {
+    wait.wanted = true;
+    if (text != wait_forever) wait.limit = checked("--wait", parse_duration(text));
+  };
+  return app.add_option_function<std::string>("--wait", read, help)->type_name("[SECONDS]");
+}
+
+CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
+                          const std::string& help) {
+  const auto read = [name, &duration](const std::string& text) { duration = checked(name, parse_duration(text)); };
+  return app.add_option_function<std::string>(name, read, help)->type_name("TIME");
+}
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,59 @@
+// The commands of the program: one table, one entry each.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cli/commands/session.hpp"
+#include "common/core/result.hpp"
+#include "common/core/time.hpp"
+
+namespace edgefleet::cli {
+
+inline constexpr std::string_view default_url = "http://127.0.0.1:7001";
+
+using Run = std::function<Exit(Session&)>;
+
+struct Command {
+  const char* name;
+  const char* group;
+  const char* summary;
+  const char* examples;
+  Run (*declare)(CLI::App& app);  // adds the options; what it returns runs after they were read
+};
+std::span<const Command> commands();
+
+Run declare_submit(CLI::App& app);
+Run declare_tasks(CLI::App& app);
+Run declare_task(CLI::App& app);
+Run declare_cancel(CLI::App& app);
+Run declare_retry(CLI::App& app);
+Run declare_batch(CLI::App& app);
+Run declare_agents(CLI::App& app);
+Run declare_agent(CLI::App& app);
+Run declare_drain(CLI::App& app);
+Run declare_resume(CLI::App& app);
+Run declare_queue(CLI::App& app);
+Run declare_put(CLI::App& app);
+Run declare_get(CLI::App& app);
+
+// `--wait [SECONDS]`: whether to wait, and at most how long.
+struct Wait {
+  bool wanted = false;
+  std::optional<Duration> limit;
+};
+CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help);
+CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
+                          const std::string& help);
+
+// The value, or a wrong-usage error of the option parser.
+template <typename T>
+T checked(const std::string& option, Result<T> value) {
+  if (!value) throw CLI::ValidationError(option, value.error().message);
+  return std::move(*value);
+}
+
+}  // namespace edgefleet::cli

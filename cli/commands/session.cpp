@@ -1,0 +1,103 @@
+#include "cli/commands/session.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "cli/commands/command.hpp"
+#include "common/http/problem.hpp"
+#include "common/http/url.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+// https://no-color.org
+bool wants_colour(int descriptor) {
+  return isatty(descriptor) == 1 && environment("NO_COLOR").empty() && environment("TERM") != "dumb";
+}
+
+int columns_of(int descriptor) {
+  winsize size{};
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+void write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
+
+}  // namespace
+
+Session::Session(const std::string& url, bool json)
+    : client_(url),
+      json_(json),
+      error_terminal_(isatty(STDERR_FILENO) == 1),
+      error_colour_(wants_colour(STDERR_FILENO)) {}
+
+Look Session::look() const {
+  const bool terminal = isatty(STDOUT_FILENO) == 1;
+  return {terminal ? columns_of(STDOUT_FILENO) : 0, wants_colour(STDOUT_FILENO), wall_now()};
+}
+
+int Session::live_width() const { return std::max(columns_of(STDERR_FILENO) - 1, 20); }
+
+Result<std::string> Session::get(const std::string& path, const http::Options& options) {
+  auto answer = http::expect_success(client_.get(path, options));
+  if (!answer) return answer.error();
+  return std::move(answer->body);
+}
+
+Result<std::string> Session::post(const std::string& path, std::string_view body) {
+  auto answer = http::expect_success(client_.post(path, body));
+  if (!answer) return answer.error();
+  return std::move(answer->body);
+}
+
+void Session::print(std::string_view text) const {
+  write(stdout, text);
+  if (!text.ends_with('\n')) write(stdout, "\n");
+  std::fflush(stdout);
+}
+
+void Session::note(std::string_view text) {
+  if (live_shown_) write(stderr, "\r\x1b[K");
+  live_shown_ = false;
+  write(stderr, text);
+  write(stderr, "\n");
+}
+
+void Session::show_live(std::string_view text) {
+  write(stderr, "\r");
+  write(stderr, text);
+  write(stderr, "\x1b[K");
+  live_shown_ = true;
+}
+
+void Session::end_live() {
+  if (live_shown_) write(stderr, "\n");
+  live_shown_ = false;
+}
+
+Exit Session::fail(const std::string& message, Exit code) {
+  note(paint("edgefleet:", Style::bad, error_colour_) + " " + printable(message));
+  return code;
+}
+
+std::string Session::hint(const std::string& arguments) const {
+  const auto& url = client_.base_url();
+  if (url == default_url || url == http::normal_base(environment("EDGEFLEET_URL"))) return "edgefleet " + arguments;
+  return "edgefleet --url " + url + " " + arguments;
+}
+
+Result<Document> read_answer(const std::string& body) {
+  if (auto document = parse_document(body)) return std::move(*document);
+  return Error{"the answer is not what a coordinator says; is that its URL?", ErrorKind::internal};
+}
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,72 @@
+// What every command works with: the API, the way in which output is wanted, and how it ends.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cli/core/document.hpp"
+#include "cli/core/text.hpp"
+#include "common/core/result.hpp"
+#include "common/http/client.hpp"
+
+namespace edgefleet::cli {
+
+// The program's exit codes; docs/command-line.md explains them.
+enum class Exit : int {
+  ok = 0,
+  task_failed = 1,  // failed, cancelled or expired
+  usage = 2,
+  coordinator = 3,  // cannot be reached, or answered with an error
+  unfinished = 4,   // when the wait ended
+  interrupted = 130,
+  terminated = 143,
+};
+
+// Standard output carries what was asked for, standard error all talk about it: a script reads one, a person both.
+class Session {
+ public:
+  Session(const std::string& url, bool json);
+
+  [[nodiscard]] bool json() const { return json_; }
+  [[nodiscard]] Look look() const;           // of standard output, as of now
+  [[nodiscard]] bool live() const { return error_terminal_; }  // whether standard error can show a moving line
+  [[nodiscard]] int live_width() const;
+  [[nodiscard]] http::Client& client() { return client_; }
+
+  // An answer of the API: its body, or why there is none.
+  Result<std::string> get(const std::string& path, const http::Options& options = {});
+  Result<std::string> post(const std::string& path, std::string_view body = {});
+
+  void print(std::string_view text) const;       // on standard output; a missing '\n' is added
+  void note(std::string_view text);              // a line on standard error
+  void show_live(std::string_view text);         // the moving line; only where live()
+  void end_live();
+  Exit fail(const std::string& message, Exit code);  // "edgefleet: message" on standard error
+  Exit fail(const Error& error) { return fail(error.message, Exit::coordinator); }
+
+  // The command line to type for `arguments`, with the URL if that was given by flag.
+  [[nodiscard]] std::string hint(const std::string& arguments) const;
+
+ private:
+  http::Client client_;
+  bool json_;
+  bool error_terminal_;
+  bool error_colour_;
+  bool live_shown_ = false;
+};
+
+// The answer as a document, or an error that says what came instead.
+Result<Document> read_answer(const std::string& body);
+
+// Whether the answer of POST, GET is printed as it came or made readable by `show`.
+template <typename Show>
+Exit present(Session& session, const Result<std::string>& body, Show show) {
+  if (!body) return session.fail(body.error());
+  const auto document = read_answer(*body);
+  if (!document) return session.fail(document.error());
+  session.print(session.json() ? *body : show(*document, session.look()));
+  return Exit::ok;
+}
+
+}  // namespace edgefleet::cli

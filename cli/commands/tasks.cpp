@@ -1,0 +1,123 @@
+// tasks, task, cancel, retry.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/commands/command.hpp"
+#include "cli/commands/patience.hpp"
+#include "cli/core/arguments.hpp"
+#include "cli/core/task_view.hpp"
+#include "common/core/task.hpp"
+#include "common/http/url.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+struct Filter {
+  std::string state;
+  std::string capability;
+  std::string batch;
+  std::string after;
+  int limit = 20;
+};
+
+Exit list(const Filter& filter, Session& session) {
+  const auto body = session.get(http::with_query("/api/v1/tasks", {{"state", filter.state},
+                                                                   {"capability", filter.capability},
+                                                                   {"batch", filter.batch},
+                                                                   {"limit", std::to_string(filter.limit)},
+                                                                   {"after", filter.after}}));
+  const auto exit = present(session, body, show_tasks);
+  if (exit != Exit::ok || session.json()) return exit;
+  const auto next = text_of(*read_answer(*body), "next");
+  if (!next.empty()) session.note("older ones: the same with --after " + printable(next));
+  return exit;
+}
+
+Exit show(const std::string& id, const Wait& wait, Session& session) {
+  if (!wait.wanted) return present(session, session.get("/api/v1/tasks/" + id), show_task);
+  const auto waited = wait_for_task(session, id, wait.limit);
+  if (waited.body.empty()) return waited.exit;
+  const auto shown = present(session, Result<std::string>(waited.body), show_task);
+  if (shown != Exit::ok || waited.exit != Exit::ok) return shown == Exit::ok ? waited.exit : shown;
+  return exit_of(*read_answer(waited.body));
+}
+
+// One call for each task. One that is refused does not keep the others from it; nobody there does.
+Exit change(const std::vector<std::string>& ids, const std::string& verb, Session& session) {
+  auto exit = Exit::ok;
+  for (const auto& id : ids) {
+    const auto body = session.post("/api/v1/tasks/" + id + "/" + verb);
+    const auto one = present(session, body, [](const Document& answer, const Look& look) {
+      const auto state = text_of(answer, "state");
+      return printable(text_of(answer, "id")) + "  " + paint(printable(state), style_of_state(state), look.colour);
+    });
+    if (one != Exit::ok) exit = one;
+    if (!body && body.error().kind == ErrorKind::unavailable) break;
+  }
+  return exit;
+}
+
+std::string checked_id(const std::string& text) { return checked("ID", parse_task_id(text)).str(); }
+
+Run declare_change(CLI::App& app, const char* verb) {
+  auto ids = std::make_shared<std::vector<std::string>>();
+  const auto read = [ids](const std::vector<std::string>& texts) {
+    for (const auto& text : texts) ids->push_back(checked_id(text));
+  };
+  app.add_option_function<std::vector<std::string>>("ID", read, "as edgefleet tasks shows them")
+      ->required()
+      ->type_name("");
+  return [ids, verb](Session& session) { return change(*ids, verb, session); };
+}
+
+void read_state(Filter& filter, const std::string& text) {
+  if (!parse_task_state(text)) {
+    throw CLI::ValidationError("--state", "'" + text +
+                                              "' is not a state of a task: scheduled, queued, assigned, running, "
+                                              "cancelling, succeeded, failed, cancelled or expired");
+  }
+  filter.state = text;
+}
+
+}  // namespace
+
+Run declare_tasks(CLI::App& app) {
+  auto filter = std::make_shared<Filter>();
+  app.add_option_function<std::string>(
+         "--state", [filter](const std::string& text) { read_state(*filter, text); }, "only tasks in this state")
+      ->type_name("STATE");
+  app.add_option_function<std::string>(
+         "--capability",
+         [filter](const std::string& text) {
+           filter->capability = checked("--capability", parse_capability(text)).str();
+         },
+         "only tasks that need this")
+      ->type_name("NAME");
+  app.add_option_function<std::string>(
+         "--batch", [filter](const std::string& text) { filter->batch = checked_id(text); }, "only tasks of this batch")
+      ->type_name("ID");
+  app.add_option("--limit", filter->limit, "at most so many; 20 if left out")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N");
+  app.add_option_function<std::string>(
+         "--after", [filter](const std::string& text) { filter->after = checked_id(text); }, "go on below this task")
+      ->type_name("ID");
+  return [filter](Session& session) { return list(*filter, session); };
+}
+
+Run declare_task(CLI::App& app) {
+  auto id = std::make_shared<std::string>();
+  auto wait = std::make_shared<Wait>();
+  app.add_option_function<std::string>(
+         "ID", [id](const std::string& text) { *id = checked_id(text); }, "as edgefleet tasks shows it")
+      ->required()
+      ->type_name("");
+  add_wait(app, *wait, "wait until it has ended, for ever or this long");
+  return [id, wait](Session& session) { return show(*id, *wait, session); };
+}
+
+Run declare_cancel(CLI::App& app) { return declare_change(app, "cancel"); }
+Run declare_retry(CLI::App& app) { return declare_change(app, "retry"); }
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,26 @@
+// What a person types, before and beside the option parser.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/ids.hpp"
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+
+namespace edgefleet::cli {
+
+// The time after `--wait` may be left out, so `--wait '"hello"'` must not swallow the input: a following duration is
+// joined to it (`--wait=30s`), otherwise it becomes `--wait=forever`. What follows `--` is left alone.
+std::vector<std::string> join_wait(std::vector<std::string> arguments);
+inline constexpr std::string_view wait_forever = "forever";
+
+// `k=v` conditions.
+Result<Where> parse_where(const std::vector<std::string>& conditions);
+
+Result<Capability> parse_capability(std::string_view text);
+Result<TaskId> parse_task_id(std::string_view text);
+Result<AgentName> parse_agent_name(std::string_view text);
+
+}  // namespace edgefleet::cli

@@ -1,0 +1,230 @@
+#include "cli/core/fleet_view.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "cli/core/table.hpp"
+#include "cli/core/times.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+std::string decimal(const char* pattern, double value) {
+  std::array<char, 48> buffer{};
+  const int length = std::snprintf(buffer.data(), buffer.size(), pattern, value);
+  return {buffer.data(), static_cast<std::size_t>(length)};
+}
+
+std::string joined(const Document& strings, const char* separator) {
+  std::string text;
+  for (const auto& element : strings) {
+    if (!element.is_string()) continue;
+    if (!text.empty()) text += separator;
+    text += element.get<std::string>();
+  }
+  return text;
+}
+
+std::uint64_t taken(const Document& executor) {
+  const auto slots = count_of(executor, "slots");
+  return slots - std::min(slots, count_of(executor, "free"));
+}
+
+// Heat takes slots away without a task in them, and tasks wait on the agent without a slot: busy is what both allow.
+std::string slots_of(const Document& agent) {
+  std::uint64_t slots = 0;
+  std::uint64_t used = 0;
+  for (const auto& executor : member_of(agent, "executors")) {
+    slots += count_of(executor, "slots");
+    used += taken(executor);
+  }
+  return std::to_string(std::min(used, count_of(agent, "tasks"))) + "/" + std::to_string(slots);
+}
+
+std::string celsius_of(const Document& agent) {
+  const auto celsius = number_of(agent, "celsius");
+  return celsius ? decimal("%.1f C", *celsius) : std::string();
+}
+
+// In the table three and more of one family are one entry: "image.* (5)".
+std::string capabilities_of(const Document& agent) {
+  std::map<std::string, std::vector<std::string>> families;
+  for (const auto& executor : member_of(agent, "executors")) {
+    for (const auto& element : member_of(executor, "capabilities")) {
+      if (!element.is_string()) continue;
+      const auto name = element.get<std::string>();
+      families[name.substr(0, name.rfind('.'))].push_back(name);
+    }
+  }
+  std::string text;
+  const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  for (const auto& [family, names] : families) {
+    if (names.size() > 2) {
+      add(family + ".* (" + std::to_string(names.size()) + ")");
+    } else {
+      for (const auto& name : names) add(name);
+    }
+  }
+  return text;
+}
+
+std::string beat_of(const Document& agent) {
+  const auto ms = number_of(agent, "last_heartbeat_ms");
+  if (!ms) return {};
+  return show_age(WallTime{static_cast<std::int64_t>(*ms)}, WallTime{0});
+}
+
+std::vector<std::string> problems_of(const Document& agent) {
+  std::vector<std::string> problems;
+  for (const auto& executor : member_of(agent, "executors")) {
+    const auto problem = text_of(executor, "problem");
+    if (!problem.empty())
+      problems.push_back(printable(text_of(agent, "name") + ": " + text_of(executor, "name") + ": " + problem));
+  }
+  return problems;
+}
+
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+std::string temperature_of(const Document& agent) {
+  const auto celsius = celsius_of(agent);
+  if (celsius.empty()) return {};
+  const auto trend = number_of(agent, "trend_per_minute");
+  auto text = celsius + (trend ? decimal(", %+.1f C a minute", *trend) : std::string());
+  const auto throttled = joined(member_of(agent, "throttled"), ", ");
+  return text + (throttled.empty() ? "" : "; firmware: " + throttled);
+}
+
+std::string machine_of(const Document& agent) {
+  std::string text;
+  for (const char* key : {"board", "arch", "os"}) {
+    const auto part = text_of(agent, key);
+    if (!part.empty()) text += (text.empty() ? "" : ", ") + part;
+  }
+  return text;
+}
+
+std::string size_of(const Document& agent) {
+  const auto cpus = count_of(agent, "cpus"), memory = count_of(agent, "memory_bytes");
+  std::string text = cpus == 0 ? std::string() : counted(cpus, "core", "cores");
+  if (memory > 0) text += (text.empty() ? "" : ", ") + show_bytes(memory) + " of memory";
+  if (const auto load = number_of(agent, "load")) text += (text.empty() ? "load " : ", load ") + decimal("%.2f", *load);
+  return text;
+}
+
+std::string skew_of(const Document& agent) {
+  const auto skew = number_of(agent, "skew_ms");
+  if (!skew) return {};
+  const auto amount = show_duration(std::chrono::milliseconds(static_cast<std::int64_t>(std::abs(*skew))));
+  return amount + (*skew < 0 ? " behind the coordinator's" : " ahead of the coordinator's");
+}
+
+Facts facts_of(const Document& agent, const Look& look) {
+  const auto since = instant_of(agent, "since");
+  return {
+      {"session", text_of(agent, "session") +
+                      (since ? ", since " + show_instant(*since) + " (" + show_age(look.now, *since) + ")" : "")},
+      {"last beat", beat_of(agent)},
+      {"clock", skew_of(agent)},
+      {"heat", temperature_of(agent)},
+      {"policy", text_of(agent, "policy")},
+      {"slots", slots_of(agent) + " busy"},
+      {"tasks", std::to_string(count_of(agent, "tasks"))},
+      {"labels", pairs_of(member_of(agent, "labels"))},
+      {"machine", machine_of(agent)},
+      {"size", size_of(agent)},
+      {"version", text_of(agent, "version")},
+  };
+}
+
+std::string executors_part(const Document& agent, const Look& look) {
+  Table table{{{"EXECUTOR"}, {"SLOTS", true}, {"FREE", true}, {"CAPABILITIES"}, {"PROBLEM"}}, {}};
+  for (const auto& executor : member_of(agent, "executors")) {
+    table.rows.push_back({text_of(executor, "name"),
+                          std::to_string(count_of(executor, "slots")),
+                          std::to_string(count_of(executor, "free")),
+                          joined(member_of(executor, "capabilities"), ", "),
+                          {text_of(executor, "problem"), Style::bad}});
+  }
+  return table.rows.empty() ? std::string() : "\n" + render(table, {0, look.colour, look.now});
+}
+
+std::string running_part(const Document& agent, const Look& look) {
+  Table table{{{"TASK"}, {"ATTEMPT", true}, {"CAPABILITY"}, {"PHASE"}}, {}};
+  for (const auto& task : member_of(agent, "running")) {
+    const auto phase = text_of(task, "phase");
+    table.rows.push_back({text_of(task, "id"),
+                          std::to_string(count_of(task, "attempt")),
+                          text_of(task, "capability"),
+                          {phase, style_of_state(phase)}});
+  }
+  return table.rows.empty() ? std::string() : "\n" + render(table, look);
+}
+
+std::string state_text(const Document& agent) {
+  const auto state = text_of(agent, "state");
+  return flag_of(agent, "drained") && state == "online" ? "draining" : state;
+}
+
+}  // namespace
+
+std::string show_agents(const Document& answer, const Look& look) {
+  Table table{{{"NAME"},
+               {"STATE"},
+               {"BUSY", true},
+               {"TEMP", true},
+               {"POLICY"},
+               {"TASKS", true},
+               {"BEAT"},
+               {"CAPABILITIES", false, true}},
+              {}};
+  std::string notes;
+  for (const auto& agent : member_of(answer, "agents")) {
+    const auto state = state_text(agent), policy = text_of(agent, "policy");
+    table.rows.push_back({text_of(agent, "name"),
+                          {state, style_of_state(state)},
+                          slots_of(agent),
+                          celsius_of(agent),
+                          {policy, style_of_state(policy)},
+                          std::to_string(count_of(agent, "tasks")),
+                          beat_of(agent),
+                          capabilities_of(agent)});
+    for (const auto& problem : problems_of(agent)) notes += paint(problem, Style::bad, look.colour) + "\n";
+  }
+  if (table.rows.empty()) return "no agents have announced themselves yet\n";
+  return render(table, look) + notes;
+}
+
+std::string show_agent(const Document& agent, const Look& look) {
+  const auto state = state_text(agent);
+  std::string out =
+      printable(text_of(agent, "name")) + "  " + paint(printable(state), style_of_state(state), look.colour) + "\n";
+  for (const auto& [name, value] : facts_of(agent, look)) {
+    if (!value.empty()) out += "  " + pad(name, 11, false) + printable(value) + "\n";
+  }
+  return out + executors_part(agent, look) + running_part(agent, look);
+}
+
+std::string show_queue(const Document& answer, const Look& look) {
+  Table table{
+      {{"CAPABILITY", false, true}, {"WHERE", false, true}, {"QUEUED", true}, {"RUNNING", true}, {"AGENTS", true}}, {}};
+  std::string reasons;
+  for (const auto& queue : member_of(answer, "queues")) {
+    const auto capability = text_of(queue, "capability"), where = pairs_of(member_of(queue, "where"));
+    table.rows.push_back({capability, where, grouped(count_of(queue, "queued")), grouped(count_of(queue, "running")),
+                          grouped(count_of(queue, "eligible_agents"))});
+    const auto waiting = text_of(queue, "waiting");
+    if (waiting.empty()) continue;
+    reasons += printable(capability + (where.empty() ? "" : " (" + where + ")") + " waits: " + waiting) + "\n";
+  }
+  const auto sums =
+      grouped(count_of(answer, "queued")) + " queued, " + grouped(count_of(answer, "running")) + " running\n";
+  return (table.rows.empty() ? std::string() : render(table, look)) + reasons + sums;
+}
+
+}  // namespace edgefleet::cli

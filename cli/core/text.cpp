@@ -1,0 +1,136 @@
+#include "cli/core/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+namespace edgefleet::cli {
+namespace {
+
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+
+const char* escape_of(Style style) {
+  switch (style) {
+    case Style::plain:
+      return "";
+    case Style::good:
+      return "\x1b[32m";
+    case Style::bad:
+      return "\x1b[31m";
+    case Style::warn:
+      return "\x1b[33m";
+    case Style::busy:
+      return "\x1b[36m";
+    case Style::dim:
+      return "\x1b[2m";
+    case Style::heading:
+      return "\x1b[1m";
+  }
+  return "";
+}
+
+constexpr std::array<std::pair<std::string_view, Style>, 16> state_styles = {{
+    {"succeeded", Style::good},
+    {"failed", Style::bad},
+    {"expired", Style::bad},
+    {"lost", Style::bad},
+    {"cancelled", Style::warn},
+    {"cancelling", Style::warn},
+    {"returned", Style::warn},
+    {"running", Style::busy},
+    {"assigned", Style::busy},
+    {"scheduled", Style::dim},
+    {"online", Style::good},
+    {"draining", Style::warn},
+    {"overheated", Style::bad},
+    {"offline", Style::dim},
+    {"reduced", Style::warn},
+    {"paused", Style::bad},
+}};
+
+}  // namespace
+
+std::string paint(std::string_view text, Style style, bool colour) {
+  if (!colour || style == Style::plain || text.empty()) return std::string(text);
+  return escape_of(style) + std::string(text) + "\x1b[0m";
+}
+
+Style style_of_state(std::string_view state) {
+  const auto known =
+      std::find_if(state_styles.begin(), state_styles.end(), [state](const auto& s) { return s.first == state; });
+  return known == state_styles.end() ? Style::plain : known->second;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+    if (byte < 0x20 || byte == 0x7F) {
+      out += ' ';
+    } else if (byte == 0xC2 && next >= 0x80 && next <= 0x9F) {
+      out += ' ';
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+std::string fit(std::string_view text, std::size_t width) {
+  if (width_of(text) <= width) return std::string(text);
+  if (width == 0) return {};
+  std::size_t end = 0;
+  for (std::size_t points = 0; end < text.size(); ++end) {
+    if (!continues(text[end]) && points++ == width - 1) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
+std::string pad(std::string_view text, std::size_t width, bool right) {
+  const auto used = width_of(text);
+  const std::string space(used < width ? width - used : 0, ' ');
+  return right ? space + std::string(text) : std::string(text) + space;
+}
+
+std::string sentence(std::string text) {
+  if (!text.empty() && std::string_view(".!?").find(text.back()) == std::string_view::npos) text += '.';
+  return text;
+}
+
+std::string grouped(std::uint64_t number) {
+  auto text = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
+  return text;
+}
+
+std::string counted(std::uint64_t number, std::string_view one, std::string_view many) {
+  return grouped(number) + " " + std::string(number == 1 ? one : many);
+}
+
+std::string show_bytes(std::uint64_t bytes) {
+  constexpr std::array<const char*, 4> names = {"KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 1024) return counted(bytes, "byte", "bytes");
+  double size = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; size >= 1023.95 && unit + 1 < names.size(); ++unit) size /= 1024;
+  std::array<char, 32> buffer{};
+  const int length = std::snprintf(buffer.data(), buffer.size(), "%.1f %s", size, names[unit]);
+  return {buffer.data(), static_cast<std::size_t>(length)};
+}
+
+}  // namespace edgefleet::cli

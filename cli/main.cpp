@@ -1,0 +1,98 @@
+// edgefleet: the command line of a fleet.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/commands/command.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/commands/session.hpp"
+#include "cli/core/arguments.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+constexpr const char* closing =
+    "With every command: --url URL (or EDGEFLEET_URL) and --json, also after its name.\n"
+    "Times: 500ms, 10s, 5m, 2h, 1h30m; a bare number is seconds.\n"
+    "Exit codes: 0 done; 1 a task failed, was cancelled or expired; 2 wrong usage;\n"
+    "  3 the coordinator cannot be reached or refused; 4 unfinished when the wait ended.\n";
+
+struct Program {
+  CLI::App app{"edgefleet: hands tasks to a fleet of small computers and looks after it", "edgefleet"};
+  std::string url{default_url};
+  bool json = false;
+  std::map<const CLI::App*, Run> runs;
+};
+
+void declare(Program& program) {
+  auto& app = program.app;
+  app.set_version_flag("--version", "edgefleet " EDGEFLEET_VERSION);
+  app.add_option("--url", program.url, "of the coordinator; http://127.0.0.1:7001 if left out")
+      ->envname("EDGEFLEET_URL")
+      ->type_name("URL");
+  app.add_flag("--json", program.json, "print the API's JSON");
+  app.require_subcommand(1);
+  app.footer(std::string("Examples:\n  edgefleet submit echo '\"hello\"' --wait\n  edgefleet agents\n"
+                         "  edgefleet submit --help\n\n") +
+             closing);
+  for (const auto& command : commands()) {
+    auto* sub = app.add_subcommand(command.name, command.summary);
+    sub->group(command.group);
+    sub->fallthrough();
+    sub->footer(std::string("Examples:\n") + command.examples + "\n" + closing);
+    program.runs[sub] = command.declare(*sub);
+  }
+}
+
+Exit wrong_usage(const Program& program, const std::string& message) {
+  std::string help = "edgefleet";
+  for (const auto* sub : program.app.get_subcommands()) help += " " + sub->get_name();
+  std::fprintf(stderr, "edgefleet: %s; see %s --help\n", printable(message).c_str(), help.c_str());
+  return Exit::usage;
+}
+
+std::string without_command(const Program& program) {
+  const auto unknown = program.app.remaining();
+  if (unknown.empty()) return "name a command, such as edgefleet agents";
+  return std::string("there is no ") + (unknown.front().starts_with('-') ? "option '" : "command '") + unknown.front() +
+         "'";
+}
+
+Exit run(std::vector<std::string> arguments) {
+  Program program;
+  declare(program);
+  try {
+    arguments = join_wait(std::move(arguments));
+    std::reverse(arguments.begin(), arguments.end());  // the parser takes them from the end
+    program.app.parse(std::move(arguments));
+  } catch (const CLI::Success& asked) {  // --help, --version
+    program.app.exit(asked);
+    return Exit::ok;
+  } catch (const CLI::ParseError& error) {
+    const bool named = !program.app.get_subcommands().empty();
+    return wrong_usage(program, named ? error.what() : without_command(program));
+  }
+  Session session(program.url, program.json);
+  return program.runs.at(program.app.get_subcommands().front())(session);
+}
+
+}  // namespace
+}  // namespace edgefleet::cli
+
+int main(int argc, char** argv) {
+  using edgefleet::cli::Exit;
+  std::signal(SIGPIPE, SIG_IGN);  // a broken connection or pipe is an error of the call, not the end
+  auto exit = Exit::coordinator;
+  try {
+    exit = edgefleet::cli::run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "edgefleet: unexpected: %s\n", error.what());
+  }
+  if (exit == Exit::interrupted || exit == Exit::terminated) edgefleet::cli::die_by_signal(exit);
+  return static_cast<int>(exit);
+}

@@ -1,0 +1,28 @@
+# How Debian 12 and 13 package what we use. Every difference between the two stands here, and in
+# common/runtime/log.hpp, coordinator/http/server.cpp and tests/support/catch.hpp where it is one of source code.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(CURL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
+
+# Third-party headers come in as system headers, so that our warnings are about our code.
+function(edgefleet_imported name)
+  cmake_parse_arguments(arg "" "HEADER" "LIBRARIES" ${ARGN})
+  find_path(${name}_INCLUDE ${arg_HEADER} REQUIRED)
+  add_library(${name} INTERFACE)
+  target_include_directories(${name} SYSTEM INTERFACE ${${name}_INCLUDE})
+  foreach(library ${arg_LIBRARIES})
+    find_library(${name}_${library} ${library} REQUIRED)
+    target_link_libraries(${name} INTERFACE ${${name}_${library}})
+  endforeach()
+endfunction()
+
+edgefleet_imported(lib_paho HEADER mqtt/async_client.h LIBRARIES paho-mqttpp3 paho-mqtt3as)
+edgefleet_imported(lib_sqlitecpp HEADER SQLiteCpp/SQLiteCpp.h LIBRARIES SQLiteCpp)
+edgefleet_imported(lib_httplib HEADER httplib.h LIBRARIES cpp-httplib)
+target_link_libraries(lib_sqlitecpp INTERFACE SQLite::SQLite3)

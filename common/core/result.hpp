@@ -1,0 +1,60 @@
+// Expected failure as a value. Exceptions of libraries stop at the adapter that calls them.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace edgefleet {
+
+// What kind of failure it is, for whoever must answer: the HTTP API makes a status of it, an executor a retry.
+enum class ErrorKind {
+  invalid,      // the request is wrong and stays wrong
+  not_found,
+  conflict,
+  too_large,    // over a bound on size
+  busy,         // over a bound on number; again later
+  full,         // no space to keep it
+  unavailable,  // something needed is away for now
+  internal,
+};
+
+// What went wrong, to what, and what to do about it; `context` puts the outer circumstance in front on the way up.
+struct Error {
+  std::string message;
+  ErrorKind kind = ErrorKind::internal;
+
+  [[nodiscard]] Error context(const std::string& where) const { return Error{where + ": " + message, kind}; }
+};
+
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}           // NOLINT: implicit on purpose
+  Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}       // NOLINT: implicit on purpose
+
+  [[nodiscard]] bool ok() const { return content_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  // Only when ok().
+  [[nodiscard]] T& value() & { return std::get<0>(content_); }
+  [[nodiscard]] const T& value() const& { return std::get<0>(content_); }
+  [[nodiscard]] T&& value() && { return std::get<0>(std::move(content_)); }
+  T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+  T& operator*() & { return value(); }
+  const T& operator*() const& { return value(); }
+  T&& operator*() && { return std::move(*this).value(); }
+
+  // Only when not ok().
+  [[nodiscard]] const Error& error() const { return std::get<1>(content_); }
+
+ private:
+  std::variant<T, Error> content_;
+};
+
+struct Nothing {};
+using Status = Result<Nothing>;
+inline Status success() { return Nothing{}; }
+
+}  // namespace edgefleet

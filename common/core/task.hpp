@@ -1,0 +1,108 @@
+// Values of a task that travel between the programs or are kept by the store.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/ids.hpp"
+#include "common/core/time.hpp"
+
+namespace edgefleet {
+
+// JSON text that was checked where it entered. The cores carry it, they never look inside.
+using JsonText = std::string;
+
+enum class TaskState { scheduled, queued, assigned, running, cancelling, succeeded, failed, cancelled, expired };
+inline constexpr std::size_t task_state_count = 9;
+std::string_view to_string(TaskState state);
+std::optional<TaskState> parse_task_state(std::string_view text);
+// Has its one outcome.
+inline bool ended(TaskState s) { return s >= TaskState::succeeded; }
+
+// `returned`: the agent gave it back unspent; `lost`: the agent went away with it.
+enum class AttemptState { assigned, running, succeeded, failed, cancelled, returned, lost };
+std::string_view to_string(AttemptState state);
+std::optional<AttemptState> parse_attempt_state(std::string_view text);
+inline bool ended(AttemptState s) { return s >= AttemptState::succeeded; }
+
+struct TaskError {
+  std::string code;  // a word of [a-z_], for programs: bad_input, timed_out, agent_lost, ...
+  std::string message;
+  bool retryable = false;
+  std::optional<Duration> retry_after;
+  friend bool operator==(const TaskError&, const TaskError&) = default;
+};
+
+// Conditions on the agent, sorted, so that equal ones compare equal. Keys `agent` and `model` are special, any other
+// names a label.
+using Where = std::map<std::string, std::string>;
+
+// Bounds and defaults of a submitted task. Durations in the API are whole milliseconds.
+namespace limits {
+inline constexpr std::size_t payload_bytes = 256 * 1024;  // of one MQTT message; a task's input and output fit it too
+inline constexpr std::size_t message_elements = 128;
+inline constexpr std::size_t input_bytes = payload_bytes - 4 * 1024;  // leaves room for the envelope
+inline constexpr std::size_t batch_tasks = 10'000;
+inline constexpr std::size_t name_bytes = 200;
+inline constexpr std::size_t where_conditions = 16;
+inline constexpr std::size_t label_bytes = 128;
+inline constexpr std::size_t error_bytes = 4 * 1024;  // an error's message is cut to this
+inline constexpr int priority = 1000;  // -1000 to 1000
+inline constexpr int max_attempts = 100;
+inline constexpr Duration longest = std::chrono::hours(24 * 30);  // any duration of a task
+}  // namespace limits
+
+struct TaskSpec {
+  Capability capability;
+  JsonText input = "null";
+  std::string name;
+  int priority = 0;  // one step is worth 60 s of waiting
+  Duration timeout = std::chrono::minutes(10);  // of one attempt
+  std::optional<Duration> expires_after;  // limits starting only
+  Duration delay{0};
+  int max_attempts = 3;
+  Where where;
+  friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
+};
+
+// One try of a task on one agent, as the store keeps it and people read it.
+struct Attempt {
+  int n = 1;
+  AgentName agent;
+  SessionId session;  // of the agent, when it was assigned
+  AttemptState state = AttemptState::assigned;
+  bool spent = true;  // counts against max_attempts
+  WallTime assigned_at;
+  std::optional<WallTime> started_at;
+  std::optional<WallTime> ended_at;
+  std::optional<TaskError> error;
+  friend bool operator==(const Attempt&, const Attempt&) = default;
+};
+
+// Names one try of one task.
+struct AttemptKey {
+  TaskId id;
+  int attempt = 1;
+  friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
+};
+
+enum class ResultStatus { succeeded, failed, cancelled, returned };
+std::string_view to_string(ResultStatus status);
+std::optional<ResultStatus> parse_result_status(std::string_view text);
+
+// What an agent reports of one attempt.
+struct TaskResult {
+  TaskId id;
+  int attempt = 1;
+  ResultStatus status = ResultStatus::succeeded;
+  JsonText output = "null";        // when succeeded; a failed command may have one too
+  std::optional<TaskError> error;  // when failed or returned
+  Duration run{0};                 // how long it was worked on
+  JsonText usage;                  // JSON object, or empty
+  friend bool operator==(const TaskResult&, const TaskResult&) = default;
+};
+
+}  // namespace edgefleet

@@ -1,0 +1,37 @@
+// Two kinds of time that must never be mixed up (design: "clocks may be wrong").
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace edgefleet {
+
+using Duration = std::chrono::nanoseconds;
+
+// The monotonic clock as the cores see it: nanoseconds since an arbitrary start. All deadlines run on it; the shells
+// read it from std::chrono::steady_clock, the simulations make it up.
+struct CoreClock {
+  using duration = Duration;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<CoreClock, duration>;
+  static constexpr bool is_steady = true;
+};
+using Time = CoreClock::time_point;
+
+// What people read: milliseconds since 1970, by the coordinator's clock. Nothing is decided by it.
+struct WallTime {
+  std::int64_t unix_ms = 0;
+  friend auto operator<=>(const WallTime&, const WallTime&) = default;
+};
+
+inline std::int64_t to_ms(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
+
+// For the shells; a core never calls these.
+inline Time monotonic_now() { return Time{std::chrono::steady_clock::now().time_since_epoch()}; }
+inline WallTime wall_now() {
+  using namespace std::chrono;
+  return WallTime{duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count()};
+}
+
+}  // namespace edgefleet

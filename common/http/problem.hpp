@@ -1,0 +1,35 @@
+// What an HTTP API says when it refuses: problem+json (RFC 9457).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "common/http/client.hpp"
+
+namespace edgefleet::http {
+
+struct Problem {
+  int status = 0;
+  std::string title;
+  std::string detail;
+  struct Fault {  // one bad element of a batch
+    std::size_t index = 0;
+    std::string detail;
+  };
+  std::vector<Fault> faults;
+};
+
+// Of an answer that is not a success. A body that is no problem+json (a proxy's page) gives a problem without detail.
+Problem parse_problem(const Response& response);
+
+// The kind follows the status; 413 too_large, 429 busy, 507 full, 502 to 504 unavailable.
+ErrorKind kind_of_status(int status);
+
+// One sentence for people: the detail, else the title, else the status.
+Error to_error(const Response& response);
+
+// A success passes, any other answer becomes an Error.
+Result<Response> expect_success(Result<Response> answer);
+
+}  // namespace edgefleet::http

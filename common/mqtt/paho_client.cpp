@@ -1,0 +1,179 @@
+// The only file that includes Paho. Differences between Paho C++ 1.2 (Debian 12) and 1.5 (Debian 13) end here.
+#include "common/mqtt/paho_client.hpp"
+
+#include <mqtt/async_client.h>
+
+#include <atomic>
+#include <charconv>
+
+#include "common/mqtt/nodelay.hpp"
+
+namespace edgefleet::mqtt {
+namespace {
+
+constexpr std::string_view scheme = "mqtt://";
+
+::mqtt::message_ptr to_paho(const Message& message) {
+  auto paho = ::mqtt::make_message(message.topic, message.payload, message.qos, message.retained);
+  if (message.response_topic.empty() && message.correlation_data.empty()) return paho;
+  ::mqtt::properties properties;
+  if (!message.response_topic.empty()) {
+    properties.add(::mqtt::property(::mqtt::property::RESPONSE_TOPIC, message.response_topic));
+  }
+  if (!message.correlation_data.empty()) {
+    properties.add(::mqtt::property(::mqtt::property::CORRELATION_DATA, message.correlation_data));
+  }
+  paho->set_properties(properties);
+  return paho;
+}
+
+Message from_paho(const ::mqtt::const_message_ptr& paho) {
+  Message message{paho->get_topic(), paho->get_payload_str(), paho->get_qos(), paho->is_retained(), {}, {}};
+  const auto& properties = paho->get_properties();
+  if (properties.contains(::mqtt::property::RESPONSE_TOPIC)) {
+    message.response_topic = ::mqtt::get<std::string>(properties, ::mqtt::property::RESPONSE_TOPIC);
+  }
+  if (properties.contains(::mqtt::property::CORRELATION_DATA)) {
+    message.correlation_data = ::mqtt::get<std::string>(properties, ::mqtt::property::CORRELATION_DATA);
+  }
+  return message;
+}
+
+std::string why(const ::mqtt::token& token) {
+  const int code = token.get_reason_code();
+  std::string reason = ::mqtt::exception::error_str(token.get_return_code());
+  if (reason.empty()) reason = "return code " + std::to_string(token.get_return_code());
+  if (code > 0) reason += " (reason code " + std::to_string(code) + ")";
+  return reason;
+}
+
+// Turns Paho's success and failure of one kind of operation into events.
+class Listener final : public ::mqtt::iaction_listener {
+ public:
+  using Success = std::function<void(const ::mqtt::token&)>;
+  Listener(Success on_success, Success on_failure)
+      : on_success_(std::move(on_success)), on_failure_(std::move(on_failure)) {}
+  void on_success(const ::mqtt::token& token) override { on_success_(token); }
+  void on_failure(const ::mqtt::token& token) override { on_failure_(token); }
+
+ private:
+  Success on_success_;
+  Success on_failure_;
+};
+
+class PahoClient final : public Client {
+ public:
+  PahoClient(const Options& options, const std::string& uri, OnEvent on_event)
+      : on_event_(std::move(on_event)),
+        connected_([this](const auto&) { on_event_(Connected{}); },
+                   [this](const auto& token) { on_event_(ConnectFailed{why(token)}); }),
+        subscribed_([this](const auto&) { on_event_(Subscribed{}); },
+                    [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
+        delivered_([this](const auto&) { on_event_(Delivered{}); },
+                   [this](const auto& token) { on_event_(Delivered{false, why(token), token.get_reason_code()}); }),
+        client_(uri, options.client_id, ::mqtt::create_options(MQTTVERSION_5)) {
+    use_tcp_nodelay();
+    // Built in place and never copied: 1.2.0 loses properties and reads freed memory when these are moved about.
+    connect_options_.set_mqtt_version(MQTTVERSION_5);
+    connect_options_.set_clean_start(true);
+    connect_options_.set_keep_alive_interval(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive));
+    connect_options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(options.connect_timeout));
+    connect_options_.set_automatic_reconnect(false);
+    connect_options_.set_max_inflight(65535);
+    if (!options.username.empty()) connect_options_.set_user_name(options.username);
+    if (!options.password.empty()) connect_options_.set_password(options.password);
+    if (options.will) {
+      connect_options_.set_will_message(::mqtt::make_message(options.will->topic, options.will->payload,
+                                                             options.will->qos, options.will->retained));
+    }
+    client_.set_message_callback([this](const ::mqtt::const_message_ptr& message) {
+      if (message) on_event_(Received{from_paho(message)});
+    });
+    client_.set_disconnected_handler([this](const ::mqtt::properties&, ::mqtt::ReasonCode code) {
+      on_event_(ConnectionLost{"the broker ended the connection (reason code " + std::to_string(int{code}) + ")",
+                               int{code}});
+    });
+    client_.set_connection_lost_handler([this](const std::string& cause) {
+      on_event_(ConnectionLost{cause.empty() ? "connection lost" : cause, 0});
+    });
+  }
+
+  void connect() override {
+    attempt([&] { client_.connect(connect_options_, nullptr, connected_); },
+            [&](const std::string& reason) { on_event_(ConnectFailed{reason}); });
+  }
+
+  void subscribe(const std::vector<Subscription>& subscriptions) override {
+    auto filters = std::make_shared<::mqtt::string_collection>();
+    ::mqtt::iasync_client::qos_collection levels;
+    for (const auto& subscription : subscriptions) {
+      filters->push_back(subscription.filter);
+      levels.push_back(subscription.qos);
+    }
+    attempt([&] { client_.subscribe(filters, levels, nullptr, subscribed_); },
+            [&](const std::string& reason) { on_event_(SubscribeFailed{reason}); });
+  }
+
+  bool publish(const Message& message) override {
+    return attempt([&] { client_.publish(to_paho(message), nullptr, delivered_); },
+                   [&](const std::string& reason) { on_event_(Delivered{false, reason, 0}); });
+  }
+
+  void disconnect(Duration patience) override {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(patience);
+    attempt([&] { client_.disconnect(static_cast<int>(ms.count()))->wait_for(ms); }, [](const std::string&) {});
+  }
+
+ private:
+  // Paho throws; nothing of ours does.
+  template <typename Call, typename Fail>
+  static bool attempt(Call call, Fail fail) {
+    try {
+      call();
+      return true;
+    } catch (const std::exception& failure) {
+      fail(failure.what());
+      return false;
+    }
+  }
+
+  // The order matters: options, listeners and callbacks outlive the client and so every operation of it.
+  OnEvent on_event_;
+  ::mqtt::connect_options connect_options_;
+  Listener connected_;
+  Listener subscribed_;
+  Listener delivered_;
+  ::mqtt::async_client client_;
+};
+
+}  // namespace
+
+Result<std::string> paho_uri(const std::string& broker) {
+  const auto wrong = [&] {
+    return Error{"broker \"" + broker + "\" is not of the form mqtt://HOST:PORT", ErrorKind::invalid};
+  };
+  if (broker.compare(0, scheme.size(), scheme) != 0) return wrong();
+  std::string place = broker.substr(scheme.size());
+  if (!place.empty() && place.back() == '/') place.pop_back();
+  const auto bracket = place.rfind(']');
+  const auto colon = place.find(':', bracket == std::string::npos ? 0 : bracket);
+  const std::string host = place.substr(0, colon);
+  if (host.empty() || host.find_first_of("/@ ") != std::string::npos) return wrong();
+  if (colon == std::string::npos) return "tcp://" + host + ":1883";
+  unsigned port = 0;
+  const auto [rest, failure] = std::from_chars(place.data() + colon + 1, place.data() + place.size(), port);
+  if (failure != std::errc{} || rest != place.data() + place.size() || port == 0 || port > 65535) return wrong();
+  return "tcp://" + place;
+}
+
+Result<std::unique_ptr<Client>> make_paho_client(const Options& options, Client::OnEvent on_event) {
+  const auto uri = paho_uri(options.broker);
+  if (!uri) return uri.error();
+  try {
+    return std::unique_ptr<Client>(std::make_unique<PahoClient>(options, *uri, std::move(on_event)));
+  } catch (const std::exception& failure) {
+    return Error{"the MQTT client cannot be made: " + std::string(failure.what())};
+  }
+}
+
+}  // namespace edgefleet::mqtt

@@ -1,0 +1,97 @@
+#include "common/mqtt/session.hpp"
+
+namespace edgefleet::mqtt {
+
+Actions Session::start(Time) {
+  state_ = State::connecting;
+  return {DoConnect{}};
+}
+
+Actions Session::retry_later(Time now, std::string reason) {
+  const bool was_up = state_ == State::up;
+  state_ = State::down;
+  dropped_ += waiting_.size();
+  waiting_.clear();
+  in_flight_ = 0;
+  ++failures_;
+  random_ = random_ * 6364136223846793005ULL + 1442695040888963407ULL;
+  // Half fixed, half jitter: a fleet must not come back in one instant, and no try may be immediate.
+  const Duration half = backoff_.ceiling(failures_) / 2;
+  retry_at_ = now + half + Backoff{half, half}.pause(1, random_);
+  if (was_up) return {};
+  return {TellTrouble{std::move(reason)}};
+}
+
+Actions Session::on(const ClientEvent& event, Time now) {
+  struct Visitor {
+    Session& self;
+    Time now;
+    Actions operator()(const Connected&) const {
+      if (self.state_ != State::connecting) return {};
+      self.state_ = State::subscribing;
+      self.in_flight_ = 0;
+      return {DoSubscribe{}};
+    }
+    Actions operator()(const ConnectFailed& failed) const {
+      if (self.state_ != State::connecting) return {};
+      return self.retry_later(now, failed.reason);
+    }
+    Actions operator()(const ConnectionLost& lost) const {
+      if (self.state_ == State::down) return {};
+      const bool was_up = self.state_ == State::up;
+      auto actions = self.retry_later(now, lost.reason);
+      if (was_up) actions.emplace_back(TellDown{lost.reason, lost.code});
+      return actions;
+    }
+    Actions operator()(const Subscribed&) const {
+      if (self.state_ != State::subscribing) return {};
+      self.state_ = State::up;
+      self.failures_ = 0;
+      return {TellUp{}};
+    }
+    // The connection stands but is of no use: without a loss nothing would be tried again, so try here.
+    Actions operator()(const SubscribeFailed& failed) const {
+      if (self.state_ != State::subscribing) return {};
+      return self.retry_later(now, "cannot subscribe: " + failed.reason);
+    }
+    Actions operator()(const Delivered& delivered) const {
+      Actions actions;
+      if (self.in_flight_ > 0) --self.in_flight_;
+      if (!delivered.ok && self.state_ == State::up) {
+        actions.emplace_back(TellTrouble{"a message was not taken by the broker: " + delivered.reason});
+      }
+      self.send_waiting(actions);
+      return actions;
+    }
+    Actions operator()(const Received&) const { return {}; }
+  };
+  return std::visit(Visitor{*this, now}, event);
+}
+
+Actions Session::publish(Message message) {
+  if (state_ != State::up || waiting_.size() >= most_waiting) {
+    ++dropped_;
+    return {};
+  }
+  waiting_.push_back(std::move(message));
+  Actions actions;
+  send_waiting(actions);
+  return actions;
+}
+
+void Session::send_waiting(Actions& actions) {
+  while (state_ == State::up && in_flight_ < window && !waiting_.empty()) {
+    ++in_flight_;
+    actions.emplace_back(DoSend{std::move(waiting_.front())});
+    waiting_.pop_front();
+  }
+}
+
+Actions Session::tick(Time now) {
+  if (!retry_at_ || now < *retry_at_) return {};
+  retry_at_.reset();
+  state_ = State::connecting;
+  return {DoConnect{}};
+}
+
+}  // namespace edgefleet::mqtt

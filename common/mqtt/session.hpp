@@ -1,0 +1,60 @@
+// Keeps one MQTT connection alive: connect, subscribe on every connect, tell "up", publish within a window, and after
+// a loss the same again with backoff. Pure: events in, actions out; the owner's loop drives it.
+//
+// Messages that are waiting when the connection is lost are dropped: what matters is sent again by the rules of the
+// tasks (leases, unacknowledged results), never by trust in a queue.
+#pragma once
+
+#include <deque>
+#include <variant>
+#include <vector>
+
+#include "common/core/backoff.hpp"
+#include "common/mqtt/port.hpp"
+
+namespace edgefleet::mqtt {
+
+struct DoConnect {};
+struct DoSubscribe {};
+struct DoSend { Message message; };
+struct TellUp {};                                        // subscribed: speak
+struct TellDown { std::string reason; int code = 0; };   // was up, is no more
+struct TellTrouble { std::string reason; };              // for the log: a try failed, a publish was denied
+using Action = std::variant<DoConnect, DoSubscribe, DoSend, TellUp, TellDown, TellTrouble>;
+using Actions = std::vector<Action>;
+
+class Session {
+ public:
+  // Paho's cost per message grows with what is in flight, so the window is ours (docs/mqtt.md).
+  static constexpr std::size_t window = 512;
+  static constexpr std::size_t most_waiting = 16'384;
+
+  explicit Session(std::uint64_t seed) : random_(seed) {}
+
+  Actions start(Time now);
+  Actions on(const ClientEvent& event, Time now);  // all but Received
+  Actions publish(Message message);
+  Actions tick(Time now);
+
+  [[nodiscard]] bool up() const { return state_ == State::up; }
+  [[nodiscard]] bool idle() const { return in_flight_ == 0 && waiting_.empty(); }
+  [[nodiscard]] std::optional<Time> next_tick() const { return retry_at_; }
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  enum class State { down, connecting, subscribing, up };
+
+  Actions retry_later(Time now, std::string reason);
+  void send_waiting(Actions& actions);
+
+  State state_ = State::down;
+  std::optional<Time> retry_at_;
+  int failures_ = 0;
+  std::size_t in_flight_ = 0;
+  std::deque<Message> waiting_;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t random_;
+  Backoff backoff_{std::chrono::milliseconds(200), std::chrono::seconds(5)};
+};
+
+}  // namespace edgefleet::mqtt

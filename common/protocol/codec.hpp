@@ -1,0 +1,103 @@
+// Every payload on MQTT, in both directions: encode and decode stand side by side. Shapes with full examples:
+// docs/protocol.md, which a test holds against this codec.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/agent.hpp"
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+
+namespace edgefleet::protocol {
+
+// The good elements of a message, and what was wrong with the others: a bad one does not take them with it.
+template <typename T>
+struct Elements {
+  std::vector<T> good;
+  std::vector<std::string> bad;
+};
+
+struct TaskElement {
+  TaskId id;
+  int attempt = 1;
+  JsonText input;
+  Duration timeout{};
+  friend bool operator==(const TaskElement&, const TaskElement&) = default;
+};
+
+struct TasksMessage {
+  Reign reign;
+  std::uint64_t n = 0;
+  Elements<TaskElement> tasks;
+};
+
+struct ResultsMessage {
+  SessionId session;  // of the agent
+  Elements<TaskResult> results;
+};
+
+struct StreamMessage {
+  SessionId session;
+  TaskId id;
+  int attempt = 1;
+  std::uint64_t at = 0;  // byte offset of `delta` in the output so far
+  std::string delta;
+  std::optional<int> percent;
+};
+
+enum class ControlType { acknowledge, cancel, recall, drain, resume };
+std::string_view to_string(ControlType type);
+
+struct AttemptRef {
+  TaskId id;
+  int attempt = 1;
+  bool unknown = false;  // acknowledge: the coordinator does not know this id
+  friend bool operator==(const AttemptRef&, const AttemptRef&) = default;
+};
+
+struct ControlMessage {
+  Reign reign;
+  ControlType type = ControlType::acknowledge;
+  Elements<AttemptRef> tasks;  // acknowledge, cancel, recall
+};
+
+enum class CoordinatorState { online, offline, lost };
+struct CoordinatorStatus {
+  CoordinatorState state = CoordinatorState::online;
+  Reign reign;
+  friend bool operator==(const CoordinatorStatus&, const CoordinatorStatus&) = default;
+};
+
+std::string encode(const AgentStatus& status);
+std::string encode(const AgentInfo& info);
+std::string encode(const Heartbeat& beat);
+std::string encode(const Temperature& temperature);
+std::string encode(const StreamMessage& message);
+std::string encode(const CoordinatorStatus& status);
+
+Result<AgentStatus> decode_agent_status(std::string_view payload);
+Result<AgentInfo> decode_agent_info(std::string_view payload);
+Result<Heartbeat> decode_heartbeat(std::string_view payload);
+Result<Temperature> decode_temperature(std::string_view payload);
+Result<TasksMessage> decode_tasks(std::string_view payload);
+Result<ResultsMessage> decode_results(std::string_view payload);
+Result<StreamMessage> decode_stream(std::string_view payload);
+Result<ControlMessage> decode_control(std::string_view payload);
+Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload);
+
+// Messages of many elements are filled one by one, so that the bounds on elements and bytes hold: `encode` puts as
+// many of `elements` from `first` on as fit into one payload, and moves `first` behind them. At least one goes in.
+std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<TaskElement>& elements,
+                         std::size_t& first);
+std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first);
+std::string encode_control(const Reign& reign, ControlType type, const std::vector<AttemptRef>& elements,
+                           std::size_t& first);
+
+// `{"code","message","retryable","retry_after_ms"?}`, as it stands in results and in the HTTP API.
+void append_error(std::string& out, const TaskError& error);
+Result<TaskError> decode_error(std::string_view json);
+
+}  // namespace edgefleet::protocol

@@ -1,0 +1,135 @@
+// Typed access to the members of an object, for decoders: the first field that is wrong is remembered, and named.
+#pragma once
+
+#include <limits>
+#include <string>
+
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+#include "common/protocol/json.hpp"
+
+namespace edgefleet::json {
+
+class Fields {
+ public:
+  // `text`: well formed.
+  explicit Fields(std::string_view text) : object_(Object::read(text)) {
+    if (!object_) fail("is not a JSON object");
+  }
+  // Checks the syntax first: for text from outside.
+  static Fields untrusted(std::string_view text) {
+    if (well_formed(text)) return Fields(text);
+    Fields bad("{}");
+    bad.fail("is not valid JSON (UTF-8, at most 64 levels deep)");
+    return bad;
+  }
+
+  [[nodiscard]] bool ok() const { return problem_.empty(); }
+  [[nodiscard]] Error error() const { return Error{problem_, ErrorKind::invalid}; }
+  void fail(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+  [[nodiscard]] const Object& object() const { return *object_; }
+
+  // Present and not null.
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const {
+    if (!object_) return std::nullopt;
+    const auto value = object_->find(name);
+    return value == "null" ? std::nullopt : value;
+  }
+  bool require(std::string_view name) {
+    if (find(name)) return true;
+    fail("`" + std::string(name) + "` is missing");
+    return false;
+  }
+
+  std::optional<std::string> string(std::string_view name, std::size_t most = 4096) {
+    const auto text = read<std::string>(name, as_string, "a string");
+    if (text && text->size() > most) {
+      fail("`" + std::string(name) + "` is longer than " + std::to_string(most) + " bytes");
+      return std::nullopt;
+    }
+    return text;
+  }
+  std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most) {
+    const auto number = read<std::int64_t>(name, as_integer, "a whole number");
+    if (number && (*number < least || *number > most)) {
+      fail("`" + std::string(name) + "` is " + std::to_string(*number) + "; it goes from " + std::to_string(least) +
+           " to " + std::to_string(most));
+      return std::nullopt;
+    }
+    return number;
+  }
+  std::optional<std::uint64_t> unsigned_integer(std::string_view name) {
+    return read<std::uint64_t>(name, as_unsigned, "a whole number from 0");
+  }
+  std::optional<double> number(std::string_view name) { return read<double>(name, as_number, "a number"); }
+  std::optional<bool> boolean(std::string_view name) { return read<bool>(name, as_bool, "true or false"); }
+  std::optional<Duration> milliseconds(std::string_view name, Duration least = Duration{0},
+                                       Duration most = limits::longest) {
+    const auto ms = integer(name, to_ms(least), to_ms(most));
+    if (!ms) return std::nullopt;
+    return Duration{std::chrono::milliseconds(*ms)};
+  }
+  template <typename Parsed>
+  std::optional<Parsed> name(std::string_view field, std::string_view rule) {
+    const auto text = string(field);
+    if (!text) return std::nullopt;
+    auto parsed = Parsed::parse(*text);
+    if (!parsed) fail("`" + std::string(field) + "` is not valid: " + std::string(rule));
+    return parsed;
+  }
+  std::vector<std::string_view> array(std::string_view name) {
+    const auto value = find(name);
+    if (!value) return {};
+    auto all = elements(*value);
+    if (!all) fail("`" + std::string(name) + "` is not an array");
+    return all.value_or(std::vector<std::string_view>{});
+  }
+  std::vector<std::string> strings(std::string_view name, std::size_t most = 256) {
+    std::vector<std::string> all;
+    for (const auto value : array(name)) {
+      auto text = as_string(value);
+      if (!text || all.size() >= most) {
+        fail("`" + std::string(name) + "` is not an array of at most " + std::to_string(most) + " strings");
+        break;
+      }
+      all.push_back(std::move(*text));
+    }
+    return all;
+  }
+  // {"key":"value",...}
+  std::map<std::string, std::string> string_map(std::string_view name, std::size_t most, std::size_t most_bytes) {
+    std::map<std::string, std::string> all;
+    const auto value = find(name);
+    if (!value) return all;
+    const auto object = Object::read(*value);
+    if (!object) fail("`" + std::string(name) + "` is not an object");
+    if (!object) return all;
+    for (const auto& [key, slice] : object->members()) {
+      auto text = as_string(slice);
+      if (!text || key.empty() || key.size() > most_bytes || text->size() > most_bytes || all.size() >= most) {
+        fail("`" + std::string(name) + "` holds at most " + std::to_string(most) + " strings of at most " +
+             std::to_string(most_bytes) + " bytes by name");
+        break;
+      }
+      all[key] = std::move(*text);
+    }
+    return all;
+  }
+
+ private:
+  template <typename T, typename Reader>
+  std::optional<T> read(std::string_view name, Reader reader, const char* what) {
+    const auto slice = find(name);
+    if (!slice) return std::nullopt;
+    auto value = reader(*slice);
+    if (!value) fail("`" + std::string(name) + "` is not " + what);
+    return value;
+  }
+
+  std::optional<Object> object_;
+  std::string problem_;
+};
+
+}  // namespace edgefleet::json

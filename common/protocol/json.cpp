@@ -1,0 +1,189 @@
+#include "common/protocol/json.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace edgefleet::json {
+namespace {
+
+bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+// A cursor over text that is known to be well formed, so that it needs no errors of its own; the bounds are checked
+// all the same.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view text) : text_(text) { skip_space(); }
+
+  [[nodiscard]] bool at(char c) const { return at_ < text_.size() && text_[at_] == c; }
+  [[nodiscard]] bool done() const { return at_ >= text_.size(); }
+  bool take(char c) {
+    if (!at(c)) return false;
+    ++at_;
+    skip_space();
+    return true;
+  }
+  std::string_view value() {
+    const std::size_t begin = at_;
+    if (at('"')) {
+      skip_string();
+    } else if (at('{') || at('[')) {
+      skip_nested();
+    } else {
+      while (!done() && text_[at_] != ',' && text_[at_] != '}' && text_[at_] != ']' && !space(text_[at_])) ++at_;
+    }
+    const auto slice = text_.substr(begin, at_ - begin);
+    skip_space();
+    return slice;
+  }
+
+ private:
+  void skip_space() {
+    while (!done() && space(text_[at_])) ++at_;
+  }
+  void skip_string() {
+    ++at_;
+    while (!done() && text_[at_] != '"') at_ += text_[at_] == '\\' ? 2U : 1U;
+    at_ = std::min(at_ + 1, text_.size());
+  }
+  void skip_nested() {
+    int depth = 0;
+    do {
+      if (at('"')) {
+        skip_string();
+        continue;
+      }
+      if (at('{') || at('[')) ++depth;
+      if (at('}') || at(']')) --depth;
+      ++at_;
+    } while (depth > 0 && !done());
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+int depth_of(std::string_view text) {
+  int depth = 0;
+  int most = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      most = std::max(most, ++depth);
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return most;
+}
+
+template <typename Number>
+std::optional<Number> whole_number(std::string_view value) {
+  Number number{};
+  const char* const end = value.data() + value.size();
+  const auto [rest, failure] = std::from_chars(value.data(), end, number);
+  if (failure != std::errc{} || rest != end) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+bool well_formed(std::string_view text) { return depth_of(text) <= deepest && nlohmann::json::accept(text); }
+
+std::optional<Object> Object::read(std::string_view text) {
+  Cursor cursor(text);
+  if (!cursor.take('{')) return std::nullopt;
+  Object object;
+  while (!cursor.done() && !cursor.at('}')) {
+    auto key = as_string(cursor.value());
+    if (!key || !cursor.take(':')) return std::nullopt;
+    object.members_.emplace_back(std::move(*key), cursor.value());
+    if (!cursor.take(',')) break;
+  }
+  if (!cursor.take('}') || !cursor.done()) return std::nullopt;
+  return object;
+}
+
+std::optional<std::string_view> Object::find(std::string_view key) const {
+  for (auto it = members_.rbegin(); it != members_.rend(); ++it) {
+    if (it->first == key) return it->second;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::vector<std::string_view>> elements(std::string_view array) {
+  Cursor cursor(array);
+  if (!cursor.take('[')) return std::nullopt;
+  std::vector<std::string_view> all;
+  while (!cursor.done() && !cursor.at(']')) {
+    all.push_back(cursor.value());
+    if (!cursor.take(',')) break;
+  }
+  if (!cursor.take(']') || !cursor.done()) return std::nullopt;
+  return all;
+}
+
+std::optional<std::string> as_string(std::string_view value) {
+  if (value.size() < 2 || value.front() != '"' || value.back() != '"') return std::nullopt;
+  if (value.find('\\') == std::string_view::npos) return std::string(value.substr(1, value.size() - 2));
+  const auto parsed = nlohmann::json::parse(value, nullptr, false);
+  if (!parsed.is_string()) return std::nullopt;
+  return parsed.get<std::string>();
+}
+
+std::optional<std::int64_t> as_integer(std::string_view value) { return whole_number<std::int64_t>(value); }
+std::optional<std::uint64_t> as_unsigned(std::string_view value) { return whole_number<std::uint64_t>(value); }
+
+std::optional<double> as_number(std::string_view value) {
+  const auto number = whole_number<double>(value);
+  if (!number || !std::isfinite(*number)) return std::nullopt;
+  return number;
+}
+
+std::optional<bool> as_bool(std::string_view value) {
+  if (value == "true") return true;
+  if (value == "false") return false;
+  return std::nullopt;
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(),
+                                 [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+  if (plain) {
+    (out += '"').append(text) += '"';
+  } else {
+    out += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+}
+
+std::string quoted(std::string_view text) {
+  std::string out;
+  append_quoted(out, text);
+  return out;
+}
+
+std::string& ObjectWriter::key(std::string_view name) {
+  if (!first_) out_ += ',';
+  first_ = false;
+  append_quoted(out_, name);
+  return out_ += ':';
+}
+
+void ObjectWriter::number(std::string_view name, double value) {
+  key(name) += std::isfinite(value) ? nlohmann::json(value).dump() : "null";
+}
+
+std::string& ArrayWriter::next() {
+  if (!first_) out_ += ',';
+  first_ = false;
+  return out_;
+}
+
+}  // namespace edgefleet::json

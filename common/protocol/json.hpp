@@ -1,0 +1,82 @@
+// Reading and writing JSON without a tree. A task's input and output are carried as the text they came in (order of
+// keys and precision of numbers are the submitter's business), so messages are split into slices of their text; only
+// the syntax check is nlohmann's. Every reader below takes text that `well_formed` has accepted.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace edgefleet::json {
+
+inline constexpr int deepest = 64;  // levels of nesting; deeper text is refused, so that nobody's recursion overflows
+
+// One JSON value, valid UTF-8, nested at most `deepest` levels.
+bool well_formed(std::string_view text);
+
+// The members of an object as slices; of equal keys the last one counts.
+class Object {
+ public:
+  static std::optional<Object> read(std::string_view text);
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string_view>>& members() const { return members_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string_view>> members_;
+};
+
+std::optional<std::vector<std::string_view>> elements(std::string_view array);
+std::optional<std::string> as_string(std::string_view value);
+std::optional<std::int64_t> as_integer(std::string_view value);
+std::optional<std::uint64_t> as_unsigned(std::string_view value);
+std::optional<double> as_number(std::string_view value);
+std::optional<bool> as_bool(std::string_view value);
+
+// Appends `text` as a JSON string; invalid UTF-8 is replaced.
+void append_quoted(std::string& out, std::string_view text);
+std::string quoted(std::string_view text);
+
+// Writes one object or array by appending; closes it when destroyed.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
+  ObjectWriter(const ObjectWriter&) = delete;
+  ObjectWriter& operator=(const ObjectWriter&) = delete;
+  ObjectWriter(ObjectWriter&&) = delete;
+  ObjectWriter& operator=(ObjectWriter&&) = delete;
+  ~ObjectWriter() { out_ += '}'; }
+
+  std::string& key(std::string_view name);  // then append the value to what it returns
+  void raw(std::string_view name, std::string_view json) { key(name) += json; }
+  void string(std::string_view name, std::string_view text) { append_quoted(key(name), text); }
+  void integer(std::string_view name, std::int64_t value) { key(name) += std::to_string(value); }
+  void unsigned_integer(std::string_view name, std::uint64_t value) { key(name) += std::to_string(value); }
+  void number(std::string_view name, double value);
+  void boolean(std::string_view name, bool value) { key(name) += value ? "true" : "false"; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+class ArrayWriter {
+ public:
+  explicit ArrayWriter(std::string& out) : out_(out) { out_ += '['; }
+  ArrayWriter(const ArrayWriter&) = delete;
+  ArrayWriter& operator=(const ArrayWriter&) = delete;
+  ArrayWriter(ArrayWriter&&) = delete;
+  ArrayWriter& operator=(ArrayWriter&&) = delete;
+  ~ArrayWriter() { out_ += ']'; }
+
+  std::string& next();  // then append the element to what it returns
+  void string(std::string_view text) { append_quoted(next(), text); }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+}  // namespace edgefleet::json

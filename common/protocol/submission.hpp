@@ -1,0 +1,24 @@
+// A task as it is handed in: the same JSON object over HTTP, over MQTT and in a line of a batch file.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+
+namespace edgefleet::protocol {
+
+struct Submission {
+  TaskSpec spec;
+  std::string idempotency_key;  // empty: none
+  bool answer_accepted = false;  // MQTT: answer the acceptance instead of the outcome
+};
+
+// `capability`: given by the topic over MQTT; otherwise the object names it.
+// {"capability","input"?,"name"?,"priority"?,"timeout_ms"?,"expires_after_ms"?,"delay_ms"?,"max_attempts"?,
+//  "where"?: {"label":"value"},"idempotency_key"?}
+Result<Submission> decode_submission(std::string_view json, std::optional<Capability> capability = std::nullopt);
+
+}  // namespace edgefleet::protocol

@@ -1,0 +1,47 @@
+// The one table of topics: it builds and parses all of them, and no other file spells one.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/ids.hpp"
+
+namespace edgefleet::protocol {
+
+enum class TopicKind {
+  agent_status, agent_info, heartbeat, temperature, tasks, results, stream, control, coordinator_status, submit, reply
+};
+
+// A topic below the fleet's root. Names that its kind does not have are empty; when a filter is built, an empty name
+// stands for any (`+`).
+struct Topic {
+  TopicKind kind = TopicKind::agent_status;
+  AgentName agent;
+  Capability capability;
+  ClientName client;
+  friend bool operator==(const Topic&, const Topic&) = default;
+};
+
+struct TopicRule {
+  TopicKind kind;
+  std::string_view pattern;  // below the root
+  int qos;
+  bool retained;
+};
+const std::vector<TopicRule>& topic_rules();
+const TopicRule& rule(TopicKind kind);
+
+class Topics {
+ public:
+  explicit Topics(const FleetName& fleet);
+  [[nodiscard]] std::string build(const Topic& topic) const;
+  [[nodiscard]] std::optional<Topic> parse(std::string_view topic) const;
+  [[nodiscard]] const std::string& root() const { return root_; }
+
+ private:
+  std::string root_;  // edgefleet/v1/<fleet>/
+};
+
+}  // namespace edgefleet::protocol

@@ -1,0 +1,52 @@
+// Options of a program, defined once: flags win over the environment (EDGEFLEET_...), which wins over a TOML file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <toml++/toml.h>
+#include <vector>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet {
+
+class Configuration {
+ public:
+  // `environment_prefix`: "EDGEFLEET_"; option --broker is EDGEFLEET_BROKER there, and `broker` in the file.
+  Configuration(std::string description, std::string program);
+
+  template <typename T>
+  CLI::Option* option(const std::string& name, T& target, const std::string& help) {
+    return add(app_.add_option("--" + name, target, help)->capture_default_str(), name);
+  }
+  CLI::Option* flag(const std::string& name, bool& target, const std::string& help) {
+    return add(app_.add_flag("--" + name, target, help), name);
+  }
+  // A table or array of tables that the program reads from `file()` itself.
+  void allow_table(const std::string& name) { tables_.insert(name); }
+  void footer(const std::string& examples) { app_.footer(examples); }
+
+  // None: go on. Otherwise the program ends with this exit code; what there is to say has been said.
+  std::optional<int> parse(int argc, const char* const* argv);
+  [[nodiscard]] const toml::table& file() const { return file_; }
+  [[nodiscard]] const std::string& file_path() const { return path_; }
+
+ private:
+  CLI::Option* add(CLI::Option* option, const std::string& name);
+  Status read_file();
+  Status take_from_file();
+
+  CLI::App app_;
+  std::string program_;
+  std::string path_;
+  std::vector<std::pair<std::string, CLI::Option*>> options_;
+  std::set<std::string> tables_;
+  toml::table file_;
+};
+
+// The one sentence a program ends with when it cannot go on; returns the exit code.
+int give_up(const std::string& program, const std::string& message);
+
+}  // namespace edgefleet

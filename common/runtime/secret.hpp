@@ -1,0 +1,22 @@
+// A secret from a file: never on a command line, never in a log.
+#pragma once
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet {
+
+// The first line of the file.
+inline Result<std::string> read_secret(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!file || !std::getline(file, line) || line.empty()) {
+    return Error{"no secret can be read from " + path, ErrorKind::invalid};
+  }
+  return line;
+}
+
+}  // namespace edgefleet

@@ -1,0 +1,41 @@
+#include "common/runtime/signals.hpp"
+
+#include <csignal>
+#include <ctime>
+
+namespace edgefleet {
+namespace {
+
+sigset_t awaited() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+void block_signals() {
+  const sigset_t set = awaited();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // a peer that goes away is an error code, not a death
+}
+
+void unblock_signals() {
+  const sigset_t set = awaited();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_DFL);
+}
+
+Signals::Signals(std::function<void(int)> on_signal)
+    : thread_([on_signal = std::move(on_signal)](const std::stop_token& stop) {
+        const sigset_t set = awaited();
+        const timespec patience{0, 200'000'000};  // how long the destructor waits at most
+        while (!stop.stop_requested()) {
+          const int signal = sigtimedwait(&set, nullptr, &patience);
+          if (signal > 0) on_signal(signal);
+        }
+      }) {}
+
+}  // namespace edgefleet

@@ -1,0 +1,60 @@
+// What the parts of the core share within one step.
+#pragma once
+
+#include "coordinator/core/effect.hpp"
+#include "coordinator/core/event.hpp"
+#include "coordinator/core/state.hpp"
+
+namespace edgefleet::coordinator {
+
+struct Context {
+  State& state;
+  Now now;
+  Effects& effects;
+
+  template <typename E>
+  void emit(E effect) {
+    effects.emplace_back(std::move(effect));
+  }
+  void note(NoteLevel level, std::string text) { emit(Note{level, std::move(text)}); }
+};
+
+// ---- tasks.cpp: a task's life
+void on(Context& c, const SubmitTasks& event);
+void on(Context& c, const CancelTask& event);
+void on(Context& c, const RetryTask& event);
+void on(Context& c, const ResultsSeen& event);
+void on_task_deadline(Context& c, TaskId id);
+
+void give(Context& c, Task& task, ExecutorIndex executor);  // a new attempt there
+void mark_running(Context& c, Task& task, int attempt);
+void attempt_timed_out(Context& c, Task& task, int attempt);
+// The agent went away with it, or came back without it.
+void attempt_lost(Context& c, Task& task, int attempt, const std::string& how);
+// The agent is away: wait for it as long as what it has done is worth.
+void start_grace(Context& c, Task& task, int attempt);
+void end_grace(Context& c, Task& task);
+// An agent that was given up is back with this attempt. False: it is to be stopped there.
+bool take_back(Context& c, Task& task, int attempt);
+
+// ---- fleet.cpp: agents
+void on(Context& c, const AgentStatusSeen& event);
+void on(Context& c, const AgentInfoSeen& event);
+void on(Context& c, const HeartbeatSeen& event);
+void on(Context& c, const TemperatureSeen& event);
+void on(Context& c, const DrainAgent& event);
+void on(Context& c, const CoordinatorSeen& event);
+void on_silence(Context& c, AgentIndex index);
+void restart_deadlines(Context& c);
+Agent* agent_by_name(State& state, const AgentName& name);
+Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
+bool placeable(const State& state, const Agent& agent);
+// Keeps `held` of the agent and of the executor in step; every attempt begins and ends its stay through these.
+void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor);
+void release(State& state, const AgentName& agent, const TaskId& id, int attempt, std::optional<ExecutorIndex> executor);
+
+// ---- dispatch.cpp: placement
+void on(Context& c, const Place& event);
+void resend(Context& c, Agent& agent, const std::vector<AttemptKey>& lost);
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,77 @@
+// What can happen to the coordinator. Everything from outside has been parsed and checked before it becomes an event.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/core/agent.hpp"
+#include "common/core/task.hpp"
+
+namespace edgefleet::coordinator {
+
+struct Now {
+  Time mono;
+  WallTime wall;
+};
+
+// Names a question from outside that waits for its answer; the shell gives the numbers.
+using RequestId = std::uint64_t;
+
+// A task as it must be kept: everything but what only this life of the coordinator knows.
+struct TaskRecord {
+  TaskId id;
+  TaskSpec spec;
+  std::string submitter;
+  std::string idempotency_key;
+  std::optional<BatchId> batch;
+  TaskState state = TaskState::queued;
+  std::int64_t order = 0;              // rank within its class: smaller first; fixed at submit
+  int allowed_attempts = 3;            // grows with a retry by hand
+  std::optional<Duration> due_in;      // scheduled: remaining
+  std::optional<Duration> expires_in;  // remaining
+  WallTime accepted_at;
+  std::optional<WallTime> ended_at;
+  std::vector<Attempt> attempts;
+  JsonText output;  // empty: none
+  std::optional<TaskError> error;
+  JsonText usage;
+  Duration run{0};
+};
+
+struct SubmitTasks {
+  RequestId request = 0;
+  std::string submitter;
+  std::optional<BatchId> batch;
+  struct One {
+    TaskSpec spec;
+    std::string idempotency_key;
+  };
+  std::vector<One> tasks;  // all or none are accepted
+};
+struct CancelTask { RequestId request = 0; TaskId id; };
+struct RetryTask { RequestId request = 0; TaskRecord record; };  // as the store has it: ended
+struct DrainAgent { RequestId request = 0; AgentName agent; bool drain = true; };
+
+struct AgentStatusSeen { AgentName agent; AgentStatus status; };
+struct AgentInfoSeen { AgentName agent; AgentInfo info; };
+struct HeartbeatSeen { AgentName agent; Heartbeat beat; };
+struct TemperatureSeen { AgentName agent; Temperature temperature; };
+struct ResultsSeen { AgentName agent; std::vector<TaskResult> results; };
+// `live`: just published, not the broker's retained copy.
+struct CoordinatorSeen { bool online = false; Reign reign; bool live = false; };
+
+struct BrokerUp {};
+struct BrokerDown {};
+struct Stalled {};  // the coordinator itself did nothing for a while: that counts against nobody
+struct Tick {};
+struct Place {};      // once at the end of each drain
+struct Committed {};  // everything so far is durable
+
+using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, AgentStatusSeen, AgentInfoSeen,
+                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled,
+                           Tick, Place, Committed>;
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,120 @@
+#include "coordinator/core/explain.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "coordinator/core/context.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+bool meets(const ExecutorView& view, const Where& where) {
+  return std::all_of(where.begin(), where.end(), [&](const auto& condition) {
+    return Placement::meets(view, condition.first, condition.second);
+  });
+}
+
+// What keeps this agent's executor from taking a task now; empty: nothing does.
+std::string obstacle(const State& state, const Agent& agent, const ExecutorView& view) {
+  switch (agent.status.state) {
+    case AgentState::lost: return "lost";
+    case AgentState::offline: return "offline";
+    case AgentState::overheated: return "paused for heat";
+    case AgentState::draining: return "draining";
+    case AgentState::online: break;
+  }
+  if (agent.drained) return "drained";
+  if (!placeable(state, agent)) {
+    const bool full = agent.info && agent.info->max_tasks > 0 &&
+                      agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
+    return full ? "busy" : "not yet reporting to this coordinator";
+  }
+  if (!view.info.problem.empty()) return "out of service (" + view.info.problem + ")";
+  if (view.slots == 0) {
+    const bool hot = agent.temperature && agent.temperature->policy != HeatPolicy::normal;
+    return hot ? "paused for heat" : "full";
+  }
+  return view.held >= view.slots ? "busy" : "";
+}
+
+bool can_serve(const std::string& obstacle) {
+  return obstacle.empty() || obstacle == "busy" || obstacle == "full";
+}
+
+std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }
+
+std::string list_conditions(const Where& where) {
+  std::string text;
+  for (const auto& [name, value] : where) text += (text.empty() ? "" : ", ") + name + "=" + value;
+  return text;
+}
+
+std::string sentence(std::size_t offering, const Capability& capability, const Where& where,
+                     const std::map<std::string, std::size_t>& obstacles) {
+  if (offering == 0) return "no agent offers " + capability.str();
+  std::string text = agents(offering) + (offering == 1 ? " offers " : " offer ") + capability.str();
+  if (obstacles.empty()) return text + ", none meets " + list_conditions(where);
+  std::size_t meeting = 0;
+  for (const auto& [what, count] : obstacles) meeting += count;
+  if (meeting < offering) text += ", " + std::to_string(meeting) + " meet " + list_conditions(where);
+  if (obstacles.size() == 1) {
+    return text + (meeting == 1 ? ", it is " : ", all are ") + obstacles.begin()->first;
+  }
+  std::string parts;
+  for (const auto& [what, count] : obstacles) parts += (parts.empty() ? ": " : ", ") + std::to_string(count) + " " + what;
+  return text + parts;
+}
+
+}  // namespace
+
+Explanation explain(const State& state, const Capability& capability, const Where& where) {
+  Explanation result;
+  std::set<AgentIndex> offering;
+  std::map<AgentIndex, std::string> best;  // of the executors of one agent, the one that is nearest to free
+  for (const ExecutorIndex index : state.placement.offering(capability)) {
+    const ExecutorView& view = state.placement.executor(index);
+    offering.insert(view.agent);
+    if (!meets(view, where)) continue;
+    const auto what = obstacle(state, state.agents[view.agent], view);
+    const auto [entry, is_new] = best.emplace(view.agent, what);
+    if (!is_new && can_serve(what) && !entry->second.empty()) entry->second = what;
+  }
+  result.offering = offering.size();
+  std::map<std::string, std::size_t> obstacles;
+  for (const auto& [agent, what] : best) {
+    if (can_serve(what)) ++result.eligible;
+    ++obstacles[what];
+  }
+  if (obstacles.count("") == 0) result.waiting = sentence(result.offering, capability, where, obstacles);
+  return result;
+}
+
+std::string explain_task(const State& state, const Task& task, Time now) {
+  switch (task.record.state) {
+    case TaskState::scheduled: {
+      const auto rest = task.due ? std::max<std::int64_t>(0, to_ms(*task.due - now)) : 0;
+      return (task.record.attempts.empty() ? "it is to start in " : "it is tried again in ") + std::to_string(rest) + " ms";
+    }
+    case TaskState::queued: {
+      if (!state.connected) return "the broker cannot be reached";
+      auto why = explain(state, task.record.spec.capability, task.record.spec.where).waiting;
+      return why.empty() ? "its turn comes next" : why;
+    }
+    case TaskState::assigned:
+    case TaskState::running:
+    case TaskState::cancelling:
+    case TaskState::succeeded:
+    case TaskState::failed:
+    case TaskState::cancelled:
+    case TaskState::expired: return "";
+  }
+  return "";
+}
+
+std::size_t ahead(const State& state, const Task& task) {
+  if (!task.queued_in) return 0;
+  return state.placement.ahead(*task.queued_in, OrderKey{task.record.order, task.record.id});
+}
+
+}  // namespace edgefleet::coordinator

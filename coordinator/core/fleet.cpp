@@ -1,0 +1,389 @@
+// The agents as the coordinator sees them: presence, sessions, capacity, and the lease that every beat renews.
+#include <algorithm>
+#include <map>
+
+#include "coordinator/core/context.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr int headroom_step = 5;       // degrees
+constexpr double heat_limit = 80;      // where a Pi's firmware begins to throttle
+constexpr int unknown_headroom = 8;    // as if at 40 degrees
+
+int headroom(const Agent& agent) {
+  if (!agent.temperature || !agent.temperature->celsius) return unknown_headroom;
+  return static_cast<int>((heat_limit - *agent.temperature->celsius) / headroom_step);
+}
+
+void refresh_capacity(State& state, Agent& agent) {
+  const bool open = placeable(state, agent);
+  for (const ExecutorIndex index : agent.executors) {
+    state.placement.update(index, [&](ExecutorView& view) {
+      view.open = open;
+      view.headroom = headroom(agent);
+    });
+  }
+}
+
+void set_state(Context& c, Agent& agent, AgentState to, const std::string& why) {
+  if (agent.status.state == to) return;
+  agent.status.state = to;
+  agent.since = c.now.wall;
+  const auto level = to == AgentState::lost ? NoteLevel::warning : NoteLevel::info;
+  c.note(level, "agent " + agent.name.str() + " is " + std::string(to_string(to)) + (why.empty() ? "" : ": " + why));
+}
+
+std::vector<AttemptKey> held_by(const Agent& agent) {
+  std::vector<AttemptKey> all;
+  for (const auto& [id, attempt] : agent.held) all.push_back({id, attempt});
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return all;
+}
+
+template <typename Handle>
+void for_each_held(Context& c, const Agent& agent, Handle handle) {
+  for (const auto& [id, attempt] : held_by(agent)) {
+    const auto found = c.state.tasks.find(id);
+    if (found != c.state.tasks.end() && !ended(found->second.record.state)) handle(found->second, attempt);
+  }
+}
+
+// By its will, or by silence. What it holds waits for it as long as it is worth.
+void lose(Context& c, Agent& agent, const std::string& why) {
+  if (agent.status.state == AgentState::lost) return;
+  set_state(c, agent, AgentState::lost, why);
+  agent.beat_names_us = false;
+  c.state.silence.clear(agent.index);
+  refresh_capacity(c.state, agent);
+  for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
+}
+
+// A new life of an agent's process, or the first one we hear of.
+void begin_session(Context& c, Agent& agent, const SessionId& session) {
+  if (agent.session == session) return;
+  agent.session = session;
+  agent.beat_names_us = false;
+  agent.beat.reset();
+  refresh_capacity(c.state, agent);
+  if (agent.drained) c.emit(SendDrain{agent.name, true});
+}
+
+void heard(Context& c, Agent& agent) {
+  agent.last_heard = c.now.mono;
+  agent.silent = false;
+  c.state.silence.set(agent.index, c.now.mono + c.state.policy.silence);
+}
+
+// ---- the executors it offers
+
+std::optional<ExecutorIndex> executor_by_name(const State& state, const Agent& agent, const ExecutorName& name) {
+  for (const ExecutorIndex index : agent.executors) {
+    if (state.placement.executor(index).info.name == name) return index;
+  }
+  return std::nullopt;
+}
+
+void replace_executors(Context& c, Agent& agent) {
+  State& state = c.state;
+  std::map<ExecutorName, ExecutorView> old;
+  std::map<ExecutorIndex, ExecutorName> old_names;
+  for (const ExecutorIndex index : agent.executors) {
+    const auto& view = state.placement.executor(index);
+    old_names[index] = view.info.name;
+    old.emplace(view.info.name, view);
+    state.placement.remove(index);
+  }
+  agent.executors.clear();
+  std::map<ExecutorName, ExecutorIndex> now;
+  for (const ExecutorInfo& info : agent.info->executors) {
+    if (now.count(info.name) > 0) continue;
+    ExecutorView view;
+    view.agent = agent.index;
+    view.agent_name = agent.name;
+    view.labels = agent.info->labels;
+    view.info = info;
+    if (const auto before = old.find(info.name); before != old.end()) {
+      view.slots = before->second.slots;
+      view.held = before->second.held;
+      if (before->second.info.capabilities == info.capabilities) view.expected_ns = before->second.expected_ns;
+    }
+    const auto index = state.placement.add(std::move(view));
+    now[info.name] = index;
+    agent.executors.push_back(index);
+  }
+  for (const auto& [id, attempt] : agent.held) {
+    Task& task = state.tasks.at(id);
+    for (std::size_t i = 0; i < task.leases.size(); ++i) {
+      if (task.record.attempts[i].n != attempt || !task.leases[i].executor) continue;
+      const auto same = now.find(old_names[*task.leases[i].executor]);
+      task.leases[i].executor = same == now.end() ? std::nullopt : std::optional(same->second);
+    }
+  }
+}
+
+// Free slots as the agent has them, plus what runs there: so the sum stays right while messages are under way.
+void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
+  std::map<ExecutorName, int> running;
+  for (const HeldTask& task : beat.held) {
+    if (task.phase == HeldPhase::running) ++running[task.executor];
+  }
+  for (const ExecutorIndex index : agent.executors) {
+    state.placement.update(index, [&](ExecutorView& view) {
+      const auto free = beat.free_slots.find(view.info.name);
+      view.slots = free == beat.free_slots.end() ? 0 : std::min(view.info.slots, free->second + running[view.info.name]);
+    });
+  }
+}
+
+// ---- the lease
+
+struct Listed {
+  const HeldTask* task = nullptr;
+  bool known = false;
+};
+using Listing = std::map<std::pair<TaskId, int>, Listed>;
+
+// What we think it holds, against what it lists.
+void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed) {
+  std::vector<AttemptKey> again;
+  for_each_held(c, agent, [&](Task& task, int attempt) {
+    const auto at = std::find_if(task.record.attempts.begin(), task.record.attempts.end(),
+                                 [&](const Attempt& a) { return a.n == attempt; });
+    Lease& lease = task.leases[static_cast<std::size_t>(at - task.record.attempts.begin())];
+    const auto found = listed.find({task.record.id, attempt});
+    if (found != listed.end()) {
+      const HeldTask& held = *found->second.task;
+      found->second.known = true;
+      lease.listed_waiting = held.phase == HeldPhase::waiting;
+      at->session = agent.session;
+      if (!lease.executor) {
+        lease.executor = executor_by_name(c.state, agent, held.executor);
+        if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.held; });
+      }
+      end_grace(c, task);
+      if (held.phase == HeldPhase::running) mark_running(c, task, attempt);
+      if (task.record.state == TaskState::cancelling) c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
+      const Duration patience = task.record.spec.timeout + 2 * heartbeat_interval;
+      if (held.phase == HeldPhase::running && lease.running_since && c.now.mono - *lease.running_since > patience) {
+        attempt_timed_out(c, task, attempt);
+      }
+      return;
+    }
+    if (at->session != beat.session) return attempt_lost(c, task, attempt, "was restarted");
+    // It never came, or the cancel of it was not confirmed. A message that no later one has overtaken is given time.
+    if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
+    if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
+    again.push_back({task.record.id, attempt});
+  });
+  resend(c, agent, again);
+}
+
+// What it lists and we do not think it holds: it kept it through a loss, or it is no longer wanted.
+void check_strays(Context& c, Agent& agent, const Listing& listed) {
+  SendCancel stop{agent.name, {}};
+  for (const auto& [key, entry] : listed) {
+    const TaskId& id = key.first;
+    if (entry.known || entry.task->phase == HeldPhase::done) continue;  // a result that is done comes by itself
+    const auto found = c.state.tasks.find(id);
+    if (found != c.state.tasks.end() && take_back(c, found->second, entry.task->attempt)) {
+      const auto executor = executor_by_name(c.state, agent, entry.task->executor);
+      Task& task = found->second;
+      for (std::size_t i = 0; i < task.leases.size(); ++i) {
+        if (task.record.attempts[i].n == entry.task->attempt) task.leases[i].executor = executor;
+      }
+      agent.held[id] = entry.task->attempt;
+      if (executor) c.state.placement.update(*executor, [](ExecutorView& view) { ++view.held; });
+      if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt);
+      continue;
+    }
+    stop.tasks.push_back({id, entry.task->attempt});
+  }
+  if (!stop.tasks.empty()) c.emit(std::move(stop));
+}
+
+// None where the bound on agents is reached.
+Agent* admit(Context& c, const AgentName& name) {
+  if (Agent* known = agent_by_name(c.state, name)) return known;
+  if (c.state.agents.size() >= c.state.policy.most_agents) {
+    c.note(NoteLevel::warning, "agent " + name.str() + " is ignored: the bound is " +
+                                   std::to_string(c.state.policy.most_agents) + " agents");
+    return nullptr;
+  }
+  return &agent_of(c, name);
+}
+
+}  // namespace
+
+Agent* agent_by_name(State& state, const AgentName& name) {
+  const auto found = state.agent_index.find(name);
+  return found == state.agent_index.end() ? nullptr : &state.agents[found->second];
+}
+
+Agent& agent_of(Context& c, const AgentName& name) {
+  if (Agent* known = agent_by_name(c.state, name)) return *known;
+  Agent agent;
+  agent.name = name;
+  agent.index = static_cast<AgentIndex>(c.state.agents.size());
+  agent.since = c.now.wall;
+  c.state.agent_index.emplace(name, agent.index);
+  c.state.agents.push_back(std::move(agent));
+  return c.state.agents.back();
+}
+
+bool placeable(const State& state, const Agent& agent) {
+  return state.connected && agent.status.state == AgentState::online && agent.status.session == agent.session &&
+         agent.info && agent.info->session == agent.session && agent.beat_names_us && !agent.drained && !agent.silent &&
+         (agent.info->max_tasks == 0 || agent.held.size() < static_cast<std::size_t>(agent.info->max_tasks));
+}
+
+void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor) {
+  agent.held[id] = attempt;
+  state.placement.update(executor, [](ExecutorView& view) { ++view.held; });
+  if (!placeable(state, agent)) refresh_capacity(state, agent);  // its bound over all executors
+}
+
+void release(State& state, const AgentName& name, const TaskId& id, int attempt,
+             std::optional<ExecutorIndex> executor) {
+  if (Agent* agent = agent_by_name(state, name)) {
+    const bool was_placeable = placeable(state, *agent);
+    if (const auto found = agent->held.find(id); found != agent->held.end() && found->second == attempt) {
+      agent->held.erase(found);
+    }
+    if (!was_placeable && placeable(state, *agent)) refresh_capacity(state, *agent);
+  }
+  if (executor) {
+    state.placement.update(*executor, [](ExecutorView& view) { view.held = std::max(0, view.held - 1); });
+  }
+}
+
+// ---- events
+
+void on(Context& c, const AgentStatusSeen& event) {
+  Agent* const agent = admit(c, event.agent);
+  if (agent == nullptr) return;
+  const AgentStatus& status = event.status;
+  switch (status.state) {
+    case AgentState::lost:
+      if (status.session != agent->session && !agent->session.empty()) return;  // the will of an earlier life
+      agent->session = status.session;
+      return lose(c, *agent, "its connection broke");
+    case AgentState::offline: {
+      if (status.session != agent->session && !agent->session.empty()) return;
+      agent->session = status.session;
+      set_state(c, *agent, AgentState::offline, "it said so");
+      c.state.silence.clear(agent->index);
+      refresh_capacity(c.state, *agent);
+      return for_each_held(c, *agent, [&](Task& task, int attempt) { attempt_lost(c, task, attempt, "went offline"); });
+    }
+    case AgentState::online:
+    case AgentState::draining:
+    case AgentState::overheated:
+      begin_session(c, *agent, status.session);
+      agent->status.session = status.session;
+      agent->said = status.state;
+      set_state(c, *agent, status.state, "");
+      heard(c, *agent);
+      return refresh_capacity(c.state, *agent);
+  }
+}
+
+void on(Context& c, const AgentInfoSeen& event) {
+  Agent* const agent = admit(c, event.agent);
+  if (agent == nullptr || agent->info == event.info) return;
+  agent->info = event.info;
+  replace_executors(c, *agent);
+  if (agent->beat && agent->beat->session == event.info.session) take_capacity(c.state, *agent, *agent->beat);
+  refresh_capacity(c.state, *agent);
+}
+
+void on(Context& c, const HeartbeatSeen& event) {
+  Agent* const agent = admit(c, event.agent);
+  if (agent == nullptr) return;
+  const Heartbeat& beat = event.beat;
+  if (beat.session == agent->session && agent->beat && beat.sequence < agent->beat->sequence) return;  // overtaken
+  begin_session(c, *agent, beat.session);
+  heard(c, *agent);
+  agent->skew_ms = beat.clock.unix_ms - c.now.wall.unix_ms;
+  // Lost by silence, and here it is again without having noticed.
+  if (agent->status.state == AgentState::lost && agent->status.session == beat.session) {
+    set_state(c, *agent, agent->said, "it beats again");
+  }
+  if (beat.coordinator.epoch >= c.state.reign.epoch && beat.coordinator != c.state.reign) {
+    on(c, CoordinatorSeen{false, beat.coordinator, false});  // it follows an epoch that ours must exceed
+  }
+  agent->beat_names_us = beat.coordinator == c.state.reign;
+  agent->beat = beat;
+  agent->beat->held.clear();
+  take_capacity(c.state, *agent, beat);
+  if (agent->beat_names_us) {
+    Listing listed;
+    for (const HeldTask& task : beat.held) listed[{task.id, task.attempt}] = Listed{&task, false};
+    check_held(c, *agent, beat, listed);
+    check_strays(c, *agent, listed);
+  }
+  refresh_capacity(c.state, *agent);
+}
+
+void on(Context& c, const TemperatureSeen& event) {
+  Agent* const agent = admit(c, event.agent);
+  if (agent == nullptr) return;
+  agent->temperature = event.temperature;
+  refresh_capacity(c.state, *agent);
+}
+
+void on(Context& c, const DrainAgent& event) {
+  Agent* const agent = agent_by_name(c.state, event.agent);
+  if (agent == nullptr) {
+    return c.emit(Rejected{event.request, Error{"agent " + event.agent.str() + " is not known", ErrorKind::not_found}});
+  }
+  agent->drained = event.drain;
+  refresh_capacity(c.state, *agent);
+  c.emit(SaveAgent{event.agent, event.drain});
+  c.emit(SendDrain{event.agent, event.drain});
+  c.emit(Done{event.request});
+}
+
+// Another reign. A live one that is not older than ours has taken over; anything else that is not older only means
+// that our number must grow (a restored store, a broker that remembers).
+void on(Context& c, const CoordinatorSeen& event) {
+  Reign& own = c.state.reign;
+  if (event.reign == own || event.reign.session == own.session) return;
+  if (event.online && event.live && event.reign.epoch >= own.epoch) {
+    return c.emit(StopProgram{"another coordinator (session " + event.reign.session.str() + ", epoch " +
+                              std::to_string(event.reign.epoch) + ") has taken over this fleet; this one, of epoch " +
+                              std::to_string(own.epoch) + ", stops"});
+  }
+  if (event.reign.epoch < own.epoch) {
+    if (event.online && event.live) c.emit(AnnounceReign{});  // tell it that it is over
+    return;
+  }
+  own.epoch = event.reign.epoch + 1;
+  c.emit(SaveEpoch{own.epoch});
+  c.emit(AnnounceReign{});
+  for (Agent& agent : c.state.agents) {
+    agent.beat_names_us = false;
+    refresh_capacity(c.state, agent);
+  }
+}
+
+void on_silence(Context& c, AgentIndex index) {
+  Agent& agent = c.state.agents[index];
+  if (!c.state.connected || agent.silent) return;
+  agent.silent = true;
+  lose(c, agent, "no heartbeat for " + std::to_string(to_ms(c.state.policy.silence) / 1000) + " s");
+}
+
+// The coordinator was away or asleep itself: nobody is blamed for that time.
+void restart_deadlines(Context& c) {
+  for (Agent& agent : c.state.agents) {
+    const bool gone = agent.status.state == AgentState::lost || agent.status.state == AgentState::offline;
+    if (gone && !agent.session.empty()) {
+      for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
+      continue;
+    }
+    c.state.silence.set(agent.index, c.now.mono + c.state.policy.silence);
+  }
+}
+
+}  // namespace edgefleet::coordinator

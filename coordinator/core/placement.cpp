@@ -1,0 +1,305 @@
+#include "coordinator/core/placement.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace edgefleet::coordinator {
+
+// ---- queue
+
+ClassIndex Placement::class_of(const Capability& capability, const Where& where) {
+  ClassKey key{capability, where};
+  if (const auto found = class_index_.find(key); found != class_index_.end()) return found->second;
+  forget_idle_classes();
+  ClassIndex index = 0;
+  if (free_classes_.empty()) {
+    index = static_cast<ClassIndex>(classes_.size());
+    classes_.emplace_back();
+  } else {
+    index = free_classes_.back();
+    free_classes_.pop_back();
+  }
+  class_index_.emplace(key, index);
+  classes_[index].key = std::move(key);
+  classes_[index].used = true;
+  ++idle_classes_;
+  const auto offered = offering_.find(capability);
+  if (offered == offering_.end()) return index;
+  for (const ExecutorIndex executor : offered->second) {
+    std::uint32_t at = 0;
+    if (matches(classes_[index].key, executors_[executor].view, at)) join(index, executor, at);
+  }
+  return index;
+}
+
+void Placement::enqueue(ClassIndex index, const OrderKey& key) {
+  Class& in = classes_[index];
+  if (in.queue.empty()) --idle_classes_;
+  in.queue.insert(key);
+  if (in.ready && *in.ready < key) return;  // its head stays
+  unready(in, index);
+  make_ready(index);
+}
+
+bool Placement::dequeue(ClassIndex index, const OrderKey& key) {
+  Class& in = classes_[index];
+  if (!in.queue.erase(key)) return false;
+  if (in.queue.empty()) ++idle_classes_;
+  if (in.ready == key) {
+    unready(in, index);
+    make_ready(index);
+  }
+  return true;
+}
+
+std::size_t Placement::ahead(ClassIndex index, const OrderKey& key) const {
+  return classes_.at(index).queue.order_of_key(key);
+}
+
+void Placement::make_ready(ClassIndex index) {
+  Class& in = classes_[index];
+  if (in.ready || in.queue.empty() || in.occupied == 0) return;
+  in.ready = *in.queue.begin();
+  ready_.emplace(*in.ready, index);
+}
+
+void Placement::unready(Class& in, ClassIndex index) {
+  if (!in.ready) return;
+  ready_.erase({*in.ready, index});
+  in.ready.reset();
+}
+
+// Classes come and go with what people ask for; a few hundred idle ones are kept, since making one costs a look at
+// every executor that offers the capability.
+void Placement::forget_idle_classes() {
+  if (idle_classes_ <= most_idle_classes) return;
+  for (ClassIndex index = 0; index < classes_.size(); ++index) {
+    if (classes_[index].used && classes_[index].queue.empty()) forget_class(index);
+  }
+}
+
+void Placement::forget_class(ClassIndex index) {
+  for (const ExecutorIndex executor : members(index)) {
+    auto& memberships = executors_[executor].memberships;
+    for (std::size_t i = 0; i < memberships.size(); ++i) {
+      if (memberships[i].in == index) {
+        leave(executor, i);
+        break;
+      }
+    }
+  }
+  class_index_.erase(classes_[index].key);
+  classes_[index] = Class{};
+  free_classes_.push_back(index);
+  --idle_classes_;
+}
+
+// ---- fleet
+
+ExecutorIndex Placement::add(ExecutorView view) {
+  ExecutorIndex index = 0;
+  if (free_executors_.empty()) {
+    index = static_cast<ExecutorIndex>(executors_.size());
+    executors_.emplace_back();
+  } else {
+    index = free_executors_.back();
+    free_executors_.pop_back();
+  }
+  view.expected_ns.resize(view.info.capabilities.size(), 0);
+  executors_[index] = Executor{std::move(view), {}, closed_level, true};
+  for (const auto& capability : executors_[index].view.info.capabilities) offering_[capability].push_back(index);
+  for (ClassIndex in = 0; in < classes_.size(); ++in) {
+    std::uint32_t at = 0;
+    if (classes_[in].used && matches(classes_[in].key, executors_[index].view, at)) join(in, index, at);
+  }
+  refresh(index);
+  return index;
+}
+
+void Placement::remove(ExecutorIndex index) {
+  Executor& executor = executors_[index];
+  while (!executor.memberships.empty()) leave(index, executor.memberships.size() - 1);
+  for (const auto& capability : executor.view.info.capabilities) {
+    auto& list = offering_[capability];
+    list.erase(std::remove(list.begin(), list.end(), index), list.end());
+    if (list.empty()) offering_.erase(capability);
+  }
+  executor = Executor{};
+  free_executors_.push_back(index);
+}
+
+void Placement::learn(ExecutorIndex index, const Capability& capability, Duration run) {
+  constexpr double weight = 0.2;
+  ExecutorView& view = executors_.at(index).view;
+  for (std::size_t i = 0; i < view.info.capabilities.size(); ++i) {
+    if (view.info.capabilities[i] != capability) continue;
+    const double ns = std::max(1.0, static_cast<double>(run.count()));
+    double& expected = view.expected_ns[i];
+    expected = expected == 0 ? ns : expected + weight * (ns - expected);
+  }
+}
+
+// How many may wait at an executor beyond its slots: what it is expected to finish within the horizon; none while
+// nobody knows how long they take.
+int Placement::prefetch(const ExecutorView& view, double expected_ns) {
+  if (expected_ns <= 0 || view.slots == 0) return 0;
+  return static_cast<int>(std::min<double>(most_prefetched, prefetch_horizon_ns / expected_ns * view.slots));
+}
+
+int Placement::prefetch_most(const ExecutorView& view) {
+  int most = 0;
+  for (const double expected : view.expected_ns) most = std::max(most, prefetch(view, expected));
+  return most;
+}
+
+int Placement::level_of(const ExecutorView& view) {
+  constexpr int half = static_cast<int>(levels) / 2;
+  if (!view.open) return closed_level;
+  if (view.held < view.slots) return view.held * half / view.slots;
+  const int beyond = prefetch_most(view);
+  if (view.held >= view.slots + beyond) return closed_level;
+  return half + (view.held - view.slots) * half / beyond;
+}
+
+bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
+  if (name == "agent") return view.agent_name.str() == wanted;
+  if (name == "model") return std::count(view.info.models.begin(), view.info.models.end(), wanted) > 0;
+  const auto label = view.labels.find(name);
+  return label != view.labels.end() && label->second == wanted;
+}
+
+bool Placement::matches(const ClassKey& key, const ExecutorView& view, std::uint32_t& capability) {
+  const auto& offered = view.info.capabilities;
+  const auto found = std::find(offered.begin(), offered.end(), key.capability);
+  if (found == offered.end()) return false;
+  capability = static_cast<std::uint32_t>(found - offered.begin());
+  return std::all_of(key.where.begin(), key.where.end(),
+                     [&](const auto& condition) { return meets(view, condition.first, condition.second); });
+}
+
+std::vector<Placement::Seat>& Placement::bucket(Class& in, int level) {
+  return level == closed_level ? in.closed : in.buckets.at(static_cast<std::size_t>(level));
+}
+
+void Placement::sit(ExecutorIndex index, std::uint32_t membership, int level) {
+  Membership& m = executors_[index].memberships[membership];
+  Class& in = classes_[m.in];
+  auto& seats = bucket(in, level);
+  m.level = level;
+  m.position = static_cast<std::uint32_t>(seats.size());
+  seats.push_back(Seat{index, membership});
+  if (level != closed_level) in.occupied |= 1U << static_cast<unsigned>(level);
+}
+
+void Placement::stand_up(ExecutorIndex index, std::uint32_t membership) {
+  const Membership m = executors_[index].memberships[membership];
+  Class& in = classes_[m.in];
+  auto& seats = bucket(in, m.level);
+  const Seat last = seats.back();
+  seats[m.position] = last;
+  executors_[last.executor].memberships[last.membership].position = m.position;
+  seats.pop_back();
+  if (m.level != closed_level && seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(m.level));
+}
+
+void Placement::join(ClassIndex in, ExecutorIndex index, std::uint32_t capability) {
+  auto& memberships = executors_[index].memberships;
+  memberships.push_back(Membership{in, closed_level, 0, capability});
+  sit(index, static_cast<std::uint32_t>(memberships.size() - 1), executors_[index].level);
+}
+
+// The last membership takes the place of the one that goes.
+void Placement::leave(ExecutorIndex index, std::size_t membership) {
+  auto& memberships = executors_[index].memberships;
+  stand_up(index, static_cast<std::uint32_t>(membership));
+  if (membership + 1 < memberships.size()) {
+    memberships[membership] = memberships.back();
+    const Membership& moved = memberships[membership];
+    bucket(classes_[moved.in], moved.level)[moved.position].membership = static_cast<std::uint32_t>(membership);
+  }
+  memberships.pop_back();
+}
+
+void Placement::refresh(ExecutorIndex index) {
+  Executor& executor = executors_[index];
+  const int level = level_of(executor.view);
+  if (level != executor.level) {
+    executor.level = level;
+    for (std::uint32_t i = 0; i < executor.memberships.size(); ++i) {
+      stand_up(index, i);
+      sit(index, i, level);
+    }
+  }
+  if (level == closed_level) return;
+  for (const Membership& m : executor.memberships) make_ready(m.in);
+}
+
+// ---- choose
+
+bool Placement::fits(const Executor& executor, const Membership& membership) const {
+  const ExecutorView& view = executor.view;
+  return view.held < view.slots ||
+         view.held - view.slots < prefetch(view, view.expected_ns[membership.capability]);
+}
+
+// Rank within one bucket: exact busy share, then headroom to the heat limit, then expected run time.
+bool Placement::better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm) const {
+  const auto share_a = static_cast<std::int64_t>(a.view.held) * std::max(1, b.view.slots);
+  const auto share_b = static_cast<std::int64_t>(b.view.held) * std::max(1, a.view.slots);
+  if (share_a != share_b) return share_a < share_b;
+  if (a.view.headroom != b.view.headroom) return a.view.headroom > b.view.headroom;
+  return a.view.expected_ns[am.capability] < b.view.expected_ns[bm.capability];
+}
+
+std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid) {
+  std::optional<ExecutorIndex> last_resort;
+  for (std::uint32_t occupied = in.occupied; occupied != 0; occupied &= occupied - 1) {
+    const auto& seats = in.buckets[static_cast<std::size_t>(std::countr_zero(occupied))];
+    const Seat* best = nullptr;
+    const std::size_t look = std::min(looked_at, seats.size());
+    for (std::size_t i = 0; i < look; ++i) {
+      const Seat& seat = seats[(in.turn + i) % seats.size()];
+      const Executor& candidate = executors_[seat.executor];
+      const Membership& membership = candidate.memberships[seat.membership];
+      if (!fits(candidate, membership)) continue;
+      if (avoid != nullptr && candidate.view.agent_name == *avoid) {
+        last_resort = last_resort.value_or(seat.executor);
+        continue;
+      }
+      if (best == nullptr || better(candidate, membership, executors_[best->executor],
+                                    executors_[best->executor].memberships[best->membership])) {
+        best = &seat;
+      }
+    }
+    ++in.turn;
+    if (best != nullptr) return best->executor;
+  }
+  return last_resort;
+}
+
+// ---- views
+
+std::vector<Placement::QueueView> Placement::queues() const {
+  std::vector<QueueView> views;
+  for (const auto& [key, index] : class_index_) {
+    if (!classes_[index].queue.empty()) views.push_back({key, classes_[index].queue.size()});
+  }
+  return views;
+}
+
+std::vector<ExecutorIndex> Placement::members(ClassIndex index) const {
+  std::vector<ExecutorIndex> all;
+  const Class& in = classes_.at(index);
+  for (const auto& seats : in.buckets) {
+    for (const Seat& seat : seats) all.push_back(seat.executor);
+  }
+  for (const Seat& seat : in.closed) all.push_back(seat.executor);
+  return all;
+}
+
+std::vector<ExecutorIndex> Placement::offering(const Capability& capability) const {
+  const auto found = offering_.find(capability);
+  return found == offering_.end() ? std::vector<ExecutorIndex>{} : found->second;
+}
+
+}  // namespace edgefleet::coordinator

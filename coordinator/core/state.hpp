@@ -1,0 +1,94 @@
+// Everything the coordinator knows while it runs: the tasks that have no outcome yet, and the fleet.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/core/agent.hpp"
+#include "common/core/backoff.hpp"
+#include "coordinator/core/deadlines.hpp"
+#include "coordinator/core/event.hpp"
+#include "coordinator/core/placement.hpp"
+
+namespace edgefleet::coordinator {
+
+// Bounds and graces. Durations as in docs/architecture.md, "A task's life".
+struct Policy {
+  std::size_t most_tasks = 1'000'000;               // without an outcome
+  std::size_t most_input_bytes = 512 * 1024 * 1024;  // of those tasks together
+  std::size_t most_agents = 20'000;
+  Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
+  Duration shortest_grace = std::chrono::seconds(2);
+  Duration longest_grace = std::chrono::seconds(60);
+  double grace_share = 0.1;     // of the run so far
+  Backoff retry;                // after a retryable failure
+  int most_unspent_losses = 10;  // a loss that costs no attempt is not free for ever
+};
+
+// What only this life of the coordinator knows of an attempt.
+struct Lease {
+  std::uint64_t n = 0;  // number of the message that last carried it; 0: not sent in this reign
+  Time sent_at;
+  std::optional<Time> running_since;
+  bool listed_waiting = false;  // by the agent's last beat
+  std::optional<ExecutorIndex> executor;  // whose slot it counts against
+};
+
+struct Task {
+  TaskRecord record;
+  std::vector<Lease> leases;  // one per record.attempts
+  std::optional<ClassIndex> queued_in;
+  std::optional<Time> due;
+  std::optional<Time> expires;
+  AgentName avoid;  // failed it last; ranks last
+};
+
+struct Agent {
+  AgentName name;
+  AgentIndex index = 0;
+  SessionId session;  // the newest that was heard of
+  AgentStatus status;
+  AgentState said = AgentState::online;  // what it last said itself, while it was there
+  std::optional<AgentInfo> info;
+  std::optional<Heartbeat> beat;  // the last one, without its list
+  std::optional<Temperature> temperature;
+  bool beat_names_us = false;     // the last beat of this session echoes our reign
+  bool drained = false;           // by the operator
+  bool silent = false;            // beats are overdue
+  std::uint64_t n = 0;            // of the last message to it
+  Time last_heard;
+  WallTime since;                 // of its present state, for people
+  std::int64_t skew_ms = 0;       // its clock minus ours
+  std::vector<ExecutorIndex> executors;
+  std::unordered_map<TaskId, int> held;  // attempts that it was given and that have not ended
+};
+
+struct State {
+  explicit State(Reign own, std::uint64_t seed) : reign(std::move(own)), ids(seed), random(seed) {}
+
+  Policy policy;
+  Reign reign;
+  bool connected = false;
+  std::unordered_map<TaskId, Task> tasks;
+  std::vector<TaskId> ended;  // have their outcome, wait to be durable
+  std::size_t input_bytes = 0;
+  Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
+  std::vector<Agent> agents;         // an agent keeps its index
+  std::unordered_map<AgentName, AgentIndex> agent_index;
+  Deadlines<AgentIndex> silence;
+  Placement placement;
+  UlidSource ids;
+  std::uint64_t random;
+  // Milliseconds that order the queue: begin at the wall clock, or where the store's last task is if that is later,
+  // and then run on the monotonic clock, so that a jump of the wall clock reorders nothing.
+  std::int64_t order_base = 0;
+  std::optional<Time> order_start;
+};
+
+// When the core wants its next Tick.
+std::optional<Time> next_deadline(const State& state);
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,90 @@
+#include "coordinator/core/step.hpp"
+
+#include "coordinator/core/context.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+void on(Context& c, const BrokerUp&) {
+  c.state.connected = true;
+  restart_deadlines(c);
+  c.emit(AnnounceReign{});
+}
+
+// While we hear nobody, silence says nothing about anybody.
+void on(Context& c, const BrokerDown&) { c.state.connected = false; }
+
+void on(Context& c, const Stalled&) { restart_deadlines(c); }
+
+void on(Context& c, const Tick&) {
+  if (c.state.connected) {
+    for (const AgentIndex index : c.state.silence.take_due(c.now.mono)) on_silence(c, index);
+  }
+  for (const TaskId& id : c.state.task_deadlines.take_due(c.now.mono)) on_task_deadline(c, id);
+}
+
+void on(Context& c, const Committed&) {
+  for (const TaskId& id : c.state.ended) c.state.tasks.erase(id);
+  c.state.ended.clear();
+}
+
+}  // namespace
+
+Effects step(State& state, const Event& event, Now now) {
+  if (!state.order_start) {
+    state.order_start = now.mono;
+    state.order_base = std::max(state.order_base, now.wall.unix_ms);
+  }
+  Effects effects;
+  Context context{state, now, effects};
+  std::visit([&](const auto& e) { on(context, e); }, event);
+  return effects;
+}
+
+void recover(State& state, std::vector<TaskRecord> records, Now now) {
+  Effects nothing;  // what is recovered is durable already, and nobody is told before the broker is reached
+  Context c{state, now, nothing};
+  for (auto& record : records) {
+    const TaskId id = record.id;
+    Task& task = state.tasks[id];
+    task.record = std::move(record);
+    task.leases.resize(task.record.attempts.size());
+    state.input_bytes += task.record.spec.input.size();
+    state.order_base = std::max(state.order_base,
+                                task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
+    if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
+    if (task.record.due_in) task.due = now.mono + *task.record.due_in;
+    if (task.record.state == TaskState::queued) {
+      task.queued_in = state.placement.class_of(task.record.spec.capability, task.record.spec.where);
+      state.placement.enqueue(*task.queued_in, OrderKey{task.record.order, id});
+    }
+    if (task.record.state == TaskState::queued || task.record.state == TaskState::scheduled) {
+      auto at = task.due;
+      if (task.expires && (!at || *task.expires < *at)) at = task.expires;
+      if (at) state.task_deadlines.set(id, *at);
+      continue;
+    }
+    for (const Attempt& attempt : task.record.attempts) {
+      if (ended(attempt.state)) continue;
+      Agent& agent = agent_of(c, attempt.agent);
+      agent.held[id] = attempt.n;
+      state.silence.set(agent.index, now.mono + state.policy.silence);
+    }
+  }
+}
+
+void recover_drained(State& state, const AgentName& name) {
+  Effects nothing;
+  Context c{state, Now{}, nothing};
+  agent_of(c, name).drained = true;
+}
+
+std::optional<Time> next_deadline(const State& state) {
+  auto next = state.task_deadlines.next();
+  if (const auto silence = state.connected ? state.silence.next() : std::nullopt; silence && (!next || *silence < *next)) {
+    next = silence;
+  }
+  return next;
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,469 @@
+// A task's life: scheduled -> queued -> assigned -> running -> succeeded | failed | cancelled | expired, and
+// cancelling between a cancel and its confirmation.
+#include <algorithm>
+
+#include "coordinator/core/context.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr std::int64_t ms_per_priority = 60'000;
+constexpr std::size_t most_history = 64;  // attempts kept of one task; the oldest returned ones go first
+
+std::int64_t order_of(const Context& c, int priority) {
+  return c.state.order_base + to_ms(c.now.mono - *c.state.order_start) - priority * ms_per_priority;
+}
+
+OrderKey key_of(const Task& task) { return OrderKey{task.record.order, task.record.id}; }
+
+std::size_t index_of(const Task& task, int attempt) {
+  const auto& attempts = task.record.attempts;
+  const auto found = std::find_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.n == attempt; });
+  return static_cast<std::size_t>(found - attempts.begin());
+}
+
+// The attempt that counts: the newest that has not ended.
+std::optional<std::size_t> current(const Task& task) {
+  for (std::size_t i = task.record.attempts.size(); i-- > 0;) {
+    if (!ended(task.record.attempts[i].state)) return i;
+  }
+  return std::nullopt;
+}
+
+int spent(const Task& task) {
+  return static_cast<int>(std::count_if(task.record.attempts.begin(), task.record.attempts.end(),
+                                        [](const Attempt& a) { return a.spent; }));
+}
+
+void bound_history(Task& task) {
+  auto& attempts = task.record.attempts;
+  if (attempts.size() <= most_history) return;
+  const auto oldest =
+      std::find_if(attempts.begin(), attempts.end(), [](const Attempt& a) { return ended(a.state) && !a.spent; });
+  if (oldest == attempts.end()) return;
+  task.leases.erase(task.leases.begin() + (oldest - attempts.begin()));
+  attempts.erase(oldest);
+}
+
+void end_attempt(Context& c, Task& task, std::size_t index, AttemptState state, std::optional<TaskError> error = {}) {
+  Attempt& attempt = task.record.attempts[index];
+  if (!ended(attempt.state)) {
+    release(c.state, attempt.agent, task.record.id, attempt.n, task.leases[index].executor);
+    task.leases[index].executor.reset();
+  }
+  attempt.state = state;
+  attempt.ended_at = c.now.wall;
+  if (error) attempt.error = std::move(error);
+  if (state == AttemptState::returned) attempt.spent = false;
+}
+
+void set_deadline(Context& c, Task& task) {
+  auto at = task.due;
+  if (task.expires && (!at || *task.expires < *at)) at = task.expires;
+  if (at) {
+    c.state.task_deadlines.set(task.record.id, *at);
+  } else {
+    c.state.task_deadlines.clear(task.record.id);
+  }
+}
+
+void leave_queue(Context& c, Task& task) {
+  if (task.queued_in) c.state.placement.dequeue(*task.queued_in, key_of(task));
+  task.queued_in.reset();
+  task.due.reset();
+  c.state.task_deadlines.clear(task.record.id);
+}
+
+void enter_queue(Context& c, Task& task) {
+  task.record.state = TaskState::queued;
+  task.due.reset();
+  task.queued_in = c.state.placement.class_of(task.record.spec.capability, task.record.spec.where);
+  c.state.placement.enqueue(*task.queued_in, key_of(task));
+  set_deadline(c, task);
+  c.emit(SaveTask{task.record.id});
+}
+
+void schedule(Context& c, Task& task, Duration pause) {
+  task.record.state = TaskState::scheduled;
+  task.due = c.now.mono + pause;
+  set_deadline(c, task);
+  c.emit(SaveTask{task.record.id});
+}
+
+void start(Context& c, Task& task, Duration delay) {
+  if (delay > Duration{0}) {
+    schedule(c, task, delay);
+  } else {
+    enter_queue(c, task);
+  }
+}
+
+// The one outcome. What other agents still do for it is stopped.
+void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
+  leave_queue(c, task);
+  TaskRecord& record = task.record;
+  for (std::size_t i = 0; i < record.attempts.size(); ++i) {
+    if (ended(record.attempts[i].state)) continue;
+    c.emit(SendCancel{record.attempts[i].agent, {{record.id, record.attempts[i].n}}});
+    end_attempt(c, task, i, AttemptState::cancelled);
+  }
+  record.state = state;
+  record.error = std::move(error);
+  record.ended_at = c.now.wall;
+  c.state.input_bytes -= record.spec.input.size();
+  c.state.ended.push_back(record.id);
+  c.emit(SaveTask{record.id});
+  c.emit(TaskEnded{record.id});
+}
+
+void succeed(Context& c, Task& task, std::size_t index, const TaskResult& result) {
+  const Attempt& attempt = task.record.attempts[index];
+  if (const auto executor = task.leases[index].executor) {
+    c.state.placement.learn(*executor, task.record.spec.capability, result.run);
+  }
+  if (!attempt.started_at) {
+    task.record.attempts[index].started_at = WallTime{std::max(attempt.assigned_at.unix_ms,
+                                                               c.now.wall.unix_ms - to_ms(result.run))};
+  }
+  end_attempt(c, task, index, AttemptState::succeeded);
+  task.record.attempts[index].spent = true;
+  task.record.output = result.output;
+  task.record.usage = result.usage;
+  task.record.run = result.run;
+  finish(c, task, TaskState::succeeded);
+}
+
+void fail_or_retry(Context& c, Task& task, const AgentName& agent, const TaskError& error) {
+  if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
+  if (!error.retryable || spent(task) >= task.record.allowed_attempts) {
+    return finish(c, task, TaskState::failed, error);
+  }
+  task.avoid = agent;
+  c.state.random = c.state.random * 6364136223846793005ULL + 1442695040888963407ULL;
+  const Duration pause = c.state.policy.retry.pause(spent(task), c.state.random);
+  schedule(c, task, std::max(pause, error.retry_after.value_or(Duration{0})));
+}
+
+// A status other than success counts only for the attempt that is current.
+void other_result(Context& c, Task& task, std::size_t index, const TaskResult& result) {
+  Attempt& attempt = task.record.attempts[index];
+  if (ended(attempt.state)) return;
+  const AgentName agent = attempt.agent;
+  const bool counts = current(task) == index;
+  const auto executor = task.leases[index].executor;
+  task.record.run = result.run;
+  switch (result.status) {
+    case ResultStatus::succeeded:
+      return;  // not here
+    case ResultStatus::failed: {
+      const TaskError error = result.error.value_or(TaskError{"failed", "the agent gave no reason", false, {}});
+      end_attempt(c, task, index, AttemptState::failed, error);
+      task.expires.reset();  // it limits starting only
+      if (result.output != "null") task.record.output = result.output;
+      if (counts) fail_or_retry(c, task, agent, error);
+      break;
+    }
+    case ResultStatus::cancelled:
+      end_attempt(c, task, index, AttemptState::cancelled, result.error);
+      if (!counts) break;
+      if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
+      enter_queue(c, task);  // stopped there by somebody else: the task is still wanted
+      break;
+    case ResultStatus::returned:
+      end_attempt(c, task, index, AttemptState::returned, result.error);
+      // Full, hot or draining: no more for it until its next beat says how it is.
+      if (executor) c.state.placement.update(*executor, [](ExecutorView& view) { view.slots = 0; });
+      if (!counts) break;
+      if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
+      enter_queue(c, task);
+      break;
+  }
+  if (!ended(task.record.state)) c.emit(SaveTask{task.record.id});
+}
+
+}  // namespace
+
+// ---- submit, cancel, retry
+
+void on(Context& c, const SubmitTasks& event) {
+  State& state = c.state;
+  std::size_t bytes = 0;
+  for (const auto& one : event.tasks) bytes += one.spec.input.size();
+  const auto full = [&](const std::string& what) {
+    c.emit(Rejected{event.request, Error{"the queue is full: " + what + "; try again later", ErrorKind::busy}});
+  };
+  if (state.tasks.size() + event.tasks.size() > state.policy.most_tasks) {
+    return full("it holds " + std::to_string(state.tasks.size()) + " unfinished tasks, the bound is " +
+                std::to_string(state.policy.most_tasks));
+  }
+  if (state.input_bytes + bytes > state.policy.most_input_bytes) {
+    return full("the inputs of its tasks fill " + std::to_string(state.input_bytes) + " bytes, the bound is " +
+                std::to_string(state.policy.most_input_bytes));
+  }
+  Accepted accepted{event.request, {}, event.batch};
+  accepted.ids.reserve(event.tasks.size());
+  for (const auto& one : event.tasks) {
+    const TaskId id{state.ids.next(c.now.wall)};
+    Task& task = state.tasks[id];
+    TaskRecord& record = task.record;
+    record.id = id;
+    record.spec = one.spec;
+    record.submitter = event.submitter;
+    record.idempotency_key = one.idempotency_key;
+    record.batch = event.batch;
+    record.allowed_attempts = one.spec.max_attempts;
+    record.accepted_at = c.now.wall;
+    record.order = order_of(c, one.spec.priority);
+    if (one.spec.expires_after) task.expires = c.now.mono + *one.spec.expires_after;
+    state.input_bytes += one.spec.input.size();
+    accepted.ids.push_back(id);
+    c.emit(SaveTask{id, true});
+    start(c, task, one.spec.delay);
+  }
+  c.emit(std::move(accepted));
+}
+
+void on(Context& c, const CancelTask& event) {
+  const auto found = c.state.tasks.find(event.id);
+  if (found == c.state.tasks.end()) {
+    return c.emit(Rejected{event.request, Error{"task " + event.id.str() + " is not known", ErrorKind::not_found}});
+  }
+  Task& task = found->second;
+  switch (task.record.state) {
+    case TaskState::scheduled:
+    case TaskState::queued:
+      finish(c, task, TaskState::cancelled);
+      break;
+    case TaskState::assigned:
+    case TaskState::running:
+      task.record.state = TaskState::cancelling;
+      for (const Attempt& attempt : task.record.attempts) {
+        if (!ended(attempt.state)) c.emit(SendCancel{attempt.agent, {{event.id, attempt.n}}});
+      }
+      c.emit(SaveTask{event.id});
+      break;
+    case TaskState::cancelling:
+      break;
+    case TaskState::succeeded:
+    case TaskState::failed:
+    case TaskState::cancelled:
+    case TaskState::expired:
+      return c.emit(Rejected{event.request, Error{"task " + event.id.str() + " has already " +
+                                                      std::string(to_string(task.record.state)),
+                                                  ErrorKind::conflict}});
+  }
+  c.emit(Done{event.request});
+}
+
+void on(Context& c, const RetryTask& event) {
+  const TaskRecord& old = event.record;
+  if (c.state.tasks.count(old.id) > 0) {
+    return c.emit(Rejected{event.request, Error{"task " + old.id.str() + " has not ended", ErrorKind::conflict}});
+  }
+  if (old.state == TaskState::succeeded) {
+    return c.emit(Rejected{event.request, Error{"task " + old.id.str() + " has succeeded; there is nothing to retry",
+                                                ErrorKind::conflict}});
+  }
+  if (c.state.tasks.size() >= c.state.policy.most_tasks ||
+      c.state.input_bytes + old.spec.input.size() > c.state.policy.most_input_bytes) {
+    return c.emit(Rejected{event.request, Error{"the queue is full; try again later", ErrorKind::busy}});
+  }
+  Task& task = c.state.tasks[old.id];
+  task.record = old;
+  task.leases.resize(old.attempts.size());
+  task.record.allowed_attempts = spent(task) + old.spec.max_attempts;
+  task.record.order = order_of(c, old.spec.priority);
+  task.record.ended_at.reset();
+  task.record.error.reset();
+  task.record.output.clear();
+  if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
+  c.state.input_bytes += old.spec.input.size();
+  enter_queue(c, task);
+  c.emit(Done{event.request});
+}
+
+// ---- results
+
+void on(Context& c, const ResultsSeen& event) {
+  SendAcknowledge acknowledge{event.agent, {}};
+  AskStore ask{event.agent, {}};
+  for (const TaskResult& result : event.results) {
+    const AttemptKey key{result.id, result.attempt};
+    const auto found = c.state.tasks.find(result.id);
+    if (found == c.state.tasks.end()) {
+      ask.tasks.push_back(key);
+      continue;
+    }
+    acknowledge.tasks.push_back(key);
+    Task& task = found->second;
+    if (ended(task.record.state)) continue;  // late: changes nothing
+    const std::size_t index = index_of(task, result.attempt);
+    if (index == task.record.attempts.size() || task.record.attempts[index].agent != event.agent) {
+      c.note(NoteLevel::warning, "agent " + event.agent.str() + " reports attempt " + std::to_string(result.attempt) +
+                                     " of task " + result.id.str() + ", which it was not given: ignored");
+      continue;
+    }
+    if (result.status == ResultStatus::succeeded) {
+      succeed(c, task, index, result);
+    } else {
+      other_result(c, task, index, result);
+    }
+  }
+  if (!acknowledge.tasks.empty()) c.emit(std::move(acknowledge));
+  if (!ask.tasks.empty()) c.emit(std::move(ask));
+}
+
+// ---- attempts
+
+void give(Context& c, Task& task, ExecutorIndex executor) {
+  bound_history(task);
+  Agent& agent = c.state.agents[c.state.placement.executor(executor).agent];
+  TaskRecord& record = task.record;
+  Attempt attempt;
+  attempt.n = record.attempts.empty() ? 1 : record.attempts.back().n + 1;
+  attempt.agent = agent.name;
+  attempt.session = agent.session;
+  attempt.assigned_at = c.now.wall;
+  record.attempts.push_back(std::move(attempt));
+  Lease lease;
+  lease.sent_at = c.now.mono;
+  lease.executor = executor;
+  task.leases.push_back(lease);
+  task.queued_in.reset();  // placement has taken it out
+  c.state.task_deadlines.clear(record.id);
+  record.state = TaskState::assigned;
+  hold(c.state, agent, record.id, record.attempts.back().n, executor);
+  c.emit(SaveTask{record.id});
+}
+
+void mark_running(Context& c, Task& task, int attempt) {
+  const std::size_t index = index_of(task, attempt);
+  if (task.record.attempts[index].state != AttemptState::assigned) return;
+  task.record.attempts[index].state = AttemptState::running;
+  task.record.attempts[index].started_at = c.now.wall;
+  task.leases[index].running_since = c.now.mono;
+  task.expires.reset();  // it limits starting only
+  if (task.record.state == TaskState::assigned) task.record.state = TaskState::running;
+  c.emit(SaveTask{task.record.id});
+}
+
+void attempt_timed_out(Context& c, Task& task, int attempt) {
+  const std::size_t index = index_of(task, attempt);
+  const AgentName agent = task.record.attempts[index].agent;
+  const TaskError error{"timed_out", "agent " + agent.str() + " still held it after its time was over", true, {}};
+  c.emit(SendCancel{agent, {{task.record.id, attempt}}});
+  end_attempt(c, task, index, AttemptState::failed, error);
+  if (!current(task)) fail_or_retry(c, task, agent, error);
+}
+
+void attempt_lost(Context& c, Task& task, int attempt, const std::string& how) {
+  const std::size_t index = index_of(task, attempt);
+  const AgentName agent = task.record.attempts[index].agent;
+  const bool had_not_begun = task.leases[index].listed_waiting;
+  const TaskError error{"agent_lost", "agent " + agent.str() + " " + how, true, {}};
+  end_attempt(c, task, index, AttemptState::lost, error);
+  c.state.task_deadlines.clear(task.record.id);
+  if (current(task)) return;  // another attempt goes on
+  if (task.record.state == TaskState::cancelling) {
+    return finish(c, task, TaskState::cancelled,
+                  TaskError{"stop_unconfirmed", "agent " + agent.str() + " " + how + " before it confirmed the stop",
+                            false, {}});
+  }
+  if (task.record.spec.max_attempts == 1) {
+    return finish(c, task, TaskState::failed,
+                  TaskError{"outcome_unknown",
+                            "agent " + agent.str() + " " + how + "; whether the task was done is not known", false, {}});
+  }
+  // Its last beat had it waiting: the loss is not the task's fault.
+  const auto unspent = std::count_if(task.record.attempts.begin(), task.record.attempts.end(), [](const Attempt& a) {
+    return a.state == AttemptState::lost && !a.spent;
+  });
+  if (had_not_begun && unspent < c.state.policy.most_unspent_losses) task.record.attempts[index].spent = false;
+  if (spent(task) >= task.record.allowed_attempts) return finish(c, task, TaskState::failed, error);
+  task.avoid = agent;
+  enter_queue(c, task);
+}
+
+void start_grace(Context& c, Task& task, int attempt) {
+  const std::size_t index = index_of(task, attempt);
+  if (current(task) != index) return attempt_lost(c, task, attempt, "went away");
+  Duration grace = c.state.policy.shortest_grace;
+  if (const auto since = task.leases[index].running_since) {
+    const Duration share{
+        static_cast<std::int64_t>(static_cast<double>((c.now.mono - *since).count()) * c.state.policy.grace_share)};
+    grace = std::clamp(share, grace, c.state.policy.longest_grace);
+  }
+  c.state.task_deadlines.set(task.record.id, c.now.mono + grace);
+}
+
+void end_grace(Context& c, Task& task) {
+  if (current(task) && !task.due && !task.queued_in) c.state.task_deadlines.clear(task.record.id);
+}
+
+bool take_back(Context& c, Task& task, int attempt) {
+  const std::size_t index = index_of(task, attempt);
+  if (index == task.record.attempts.size() || task.record.attempts[index].state != AttemptState::lost) return false;
+  if (ended(task.record.state) || task.record.state == TaskState::cancelling) return false;
+  if (const auto successor = current(task)) {
+    Attempt& other = task.record.attempts[*successor];
+    if (other.state == AttemptState::running) return false;
+    c.emit(SendCancel{other.agent, {{task.record.id, other.n}}});
+    end_attempt(c, task, *successor, AttemptState::cancelled);
+    other.spent = false;
+  }
+  leave_queue(c, task);
+  Attempt& back = task.record.attempts[index];
+  back.state = AttemptState::assigned;
+  back.ended_at.reset();
+  back.error.reset();
+  back.spent = true;
+  task.record.state = TaskState::assigned;
+  c.emit(SaveTask{task.record.id});
+  return true;
+}
+
+// ---- deadlines
+
+void on_task_deadline(Context& c, TaskId id) {
+  const auto found = c.state.tasks.find(id);
+  if (found == c.state.tasks.end()) return;
+  Task& task = found->second;
+  switch (task.record.state) {
+    case TaskState::scheduled:
+    case TaskState::queued:
+      if (task.expires && *task.expires <= c.now.mono) {
+        return finish(c, task, TaskState::expired,
+                      TaskError{"expired", "it did not start within " +
+                                               std::to_string(to_ms(*task.record.spec.expires_after)) + " ms",
+                                false, {}});
+      }
+      if (task.record.state == TaskState::scheduled) enter_queue(c, task);
+      return;
+    case TaskState::assigned:
+    case TaskState::running:
+    case TaskState::cancelling:
+      if (!c.state.connected) return;  // all graces begin anew when we are
+      if (const auto index = current(task)) {
+        attempt_lost(c, task, task.record.attempts[*index].n, "was lost with it and did not come back in time");
+      }
+      return;
+    case TaskState::succeeded:
+    case TaskState::failed:
+    case TaskState::cancelled:
+    case TaskState::expired:
+      return;
+  }
+}
+
+TaskRecord snapshot(const Task& task, Time now) {
+  TaskRecord record = task.record;
+  const auto remaining = [&](const std::optional<Time>& at) -> std::optional<Duration> {
+    if (!at) return std::nullopt;
+    return std::max(Duration{0}, *at - now);
+  };
+  record.due_in = remaining(task.due);
+  record.expires_in = remaining(task.expires);
+  return record;
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,371 @@
+#include "coordinator/http/api.hpp"
+
+#include <atomic>
+#include <charconv>
+#include <future>
+
+#include "common/protocol/fields.hpp"
+#include "common/protocol/submission.hpp"
+#include "coordinator/core/explain.hpp"
+#include "coordinator/http/views.hpp"
+#include "coordinator/store/attempts.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr auto patience = std::chrono::seconds(30);  // for the loop's answer
+constexpr double longest_wait = 60;                  // seconds of a long poll
+constexpr std::size_t most_long_polls = HttpServer::most_threads - 64;  // the rest is for everyone else
+const std::string submitter = "http";
+
+// Starts a request to the loop and waits for its answer.
+template <typename T, typename Start>
+Result<T> ask(Start start) {
+  auto promise = std::make_shared<std::promise<Result<T>>>();
+  auto future = promise->get_future();
+  start([promise](Result<T> answer) { promise->set_value(std::move(answer)); });
+  if (future.wait_for(patience) == std::future_status::ready) return future.get();
+  return Error{"no answer from the coordinator's loop in time; whether the request took effect is not known: repeat it "
+               "(with an idempotency key), or look",
+               ErrorKind::unavailable};
+}
+
+class Api {
+ public:
+  Api(Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters)
+      : loop_(loop), store_(store), artifacts_(artifacts), waiters_(waiters) {}
+
+  HttpReply submit(const HttpRequest& request) {
+    auto submission = protocol::decode_submission(request.body);
+    if (!submission) return problem(submission.error());
+    if (auto there = check_artifacts(submission->spec); !there) return problem(there.error());
+    auto accepted = ask<Acceptance>([&](auto answer) {
+      loop_.submit(submitter, {std::move(submission->spec), submission->idempotency_key}, answer);
+    });
+    if (!accepted) return problem(accepted.error());
+    return {202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {}};
+  }
+
+  HttpReply submit_batch(const HttpRequest& request) {
+    auto fields = json::Fields::untrusted(request.body);
+    fields.require("tasks");
+    const auto slices = fields.array("tasks");
+    const auto key = fields.string("idempotency_key", 200).value_or("");
+    if (!fields.ok()) return problem(fields.error().context("the batch"));
+    if (slices.empty() || slices.size() > limits::batch_tasks) {
+      return problem(Error{"a batch has 1 to " + std::to_string(limits::batch_tasks) + " tasks, this one has " +
+                               std::to_string(slices.size()),
+                           slices.empty() ? ErrorKind::invalid : ErrorKind::too_large});
+    }
+    std::vector<SubmitTasks::One> tasks;
+    tasks.reserve(slices.size());
+    std::vector<std::pair<std::size_t, std::string>> wrong;
+    for (std::size_t i = 0; i < slices.size() && wrong.size() < 100; ++i) {
+      auto one = protocol::decode_submission(slices[i]);
+      const auto there = one ? check_artifacts(one->spec) : success();
+      if (!one) {
+        wrong.emplace_back(i, one.error().message);
+      } else if (!there) {
+        wrong.emplace_back(i, there.error().message);
+      } else if (!one->idempotency_key.empty()) {
+        wrong.emplace_back(i, "`idempotency_key` stands beside `tasks`, one for the whole batch");
+      } else {
+        tasks.push_back({std::move(one->spec), {}});
+      }
+    }
+    if (!wrong.empty()) return bad_elements(wrong);
+    const auto fingerprint = key.empty() ? std::string() : fingerprint_of(request.body);
+    auto accepted = ask<BatchAcceptance>(
+        [&](auto answer) { loop_.submit_batch(submitter, std::move(tasks), key, fingerprint, answer); });
+    if (!accepted) return problem(accepted.error());
+    return {202, batch_acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/batches/" + accepted->id.str()}}, {}};
+  }
+
+  HttpReply task(const HttpRequest& request) {
+    const auto id = TaskId::parse(request.captures.at(0));
+    if (!id) return problem(Error{"\"" + request.captures.at(0) + "\" is not a task's id", ErrorKind::not_found});
+    const auto wait = wait_of(request);
+    if (!wait) return problem(wait.error());
+    return when_ended(*id, *wait, [&](bool) -> std::optional<HttpReply> {
+      auto record = store_.task(*id);
+      if (!record) return problem(record.error());
+      if (!*record) return problem(Error{"task " + id->str() + " is not known", ErrorKind::not_found});
+      if (ended((**record).state)) return HttpReply{200, task_view(**record), "application/json", {}, {}};
+      return std::nullopt;
+    }, [&] { return unfinished_task(*id); });
+  }
+
+  HttpReply tasks(const HttpRequest& request) {
+    TaskQuery query;
+    if (const auto text = request.query("state")) {
+      query.state = parse_task_state(*text);
+      if (!query.state) return problem(Error{"`state`: \"" + *text + "\" is not a state of a task", ErrorKind::invalid});
+    }
+    if (const auto text = request.query("capability")) {
+      query.capability = Capability::parse(*text);
+      if (!query.capability) return problem(Error{"`capability`: " + std::string(capability_rule), ErrorKind::invalid});
+    }
+    if (const auto text = request.query("batch")) {
+      query.batch = BatchId::parse(*text);
+      if (!query.batch) return problem(Error{"`batch` is not a batch's id", ErrorKind::invalid});
+    }
+    if (const auto text = request.query("after")) {
+      query.before = TaskId::parse(*text);
+      if (!query.before) return problem(Error{"`after` is not a task's id", ErrorKind::invalid});
+    }
+    if (const auto text = request.query("limit")) {
+      const auto limit = json::as_integer(*text);
+      if (!limit || *limit < 1 || *limit > 1000) {
+        return problem(Error{"`limit` is a number from 1 to 1000", ErrorKind::invalid});
+      }
+      query.limit = static_cast<std::size_t>(*limit);
+    }
+    auto records = store_.tasks(query);
+    if (!records) return problem(records.error());
+    return {200, tasks_view(*records, query.limit), "application/json", {}, {}};
+  }
+
+  HttpReply batch(const HttpRequest& request) {
+    const auto id = BatchId::parse(request.captures.at(0));
+    if (!id) return problem(Error{"\"" + request.captures.at(0) + "\" is not a batch's id", ErrorKind::not_found});
+    const auto wait = wait_of(request);
+    if (!wait) return problem(wait.error());
+    const auto view = [&](bool over) -> std::optional<HttpReply> {
+      auto record = store_.batch(*id);
+      if (!record) return problem(record.error());
+      if (!*record) return problem(Error{"batch " + id->str() + " is not known", ErrorKind::not_found});
+      auto counts = store_.batch_counts(**record);
+      if (!counts) return problem(counts.error());
+      std::size_t rest = 0;
+      for (std::size_t i = 0; i < counts->size(); ++i) rest += ended(static_cast<TaskState>(i)) ? 0 : counts->at(i);
+      if (rest > 0 && !over) return std::nullopt;
+      return HttpReply{200, batch_view(**record, *counts), "application/json", {}, {}};
+    };
+    return when_ended(*id, *wait, view, [&] { return *view(true); });
+  }
+
+  HttpReply act_on_task(const HttpRequest& request, bool cancel) {
+    const auto id = TaskId::parse(request.captures.at(0));
+    if (!id) return problem(Error{"\"" + request.captures.at(0) + "\" is not a task's id", ErrorKind::not_found});
+    auto state = ask<TaskState>([&](auto answer) { cancel ? loop_.cancel(*id, answer) : loop_.retry(*id, answer); });
+    if (!state) return problem(state.error());
+    return accepted_object("id", id->str(), to_string(*state));
+  }
+
+  HttpReply drain(const HttpRequest& request, bool drain) {
+    const auto name = AgentName::parse(request.captures.at(0));
+    if (!name) return problem(unknown_agent(request.captures.at(0)));
+    auto state = ask<AgentState>([&](auto answer) { loop_.drain(*name, drain, answer); });
+    if (!state) return problem(state.error());
+    return accepted_object("name", name->str(), to_string(*state));
+  }
+
+  HttpReply agents(const HttpRequest&) {
+    return look([](const State& state, Now now) { return agents_view(state, now); });
+  }
+
+  HttpReply agent(const HttpRequest& request) {
+    const auto name = AgentName::parse(request.captures.at(0));
+    if (!name) return problem(unknown_agent(request.captures.at(0)));
+    auto reply = look([name = *name](const State& state, Now now) {
+      const auto found = state.agent_index.find(name);
+      return found == state.agent_index.end() ? std::string() : agent_view(state, state.agents[found->second], now, true);
+    });
+    return reply.status == 200 && reply.body.empty() ? problem(unknown_agent(name->str())) : reply;
+  }
+
+  HttpReply queue(const HttpRequest&) {
+    return look([](const State& state, Now) { return queue_view(state); });
+  }
+
+  HttpReply ready(const HttpRequest&) {
+    const bool store = loop_.store_well();
+    const bool broker = loop_.broker_up();
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      object.boolean("store", store);
+      object.boolean("broker", broker);
+    }
+    return {store && broker ? 200 : 503, body, "application/json", {}, {}};
+  }
+
+  HttpServer::Upload upload() {
+    auto upload = std::shared_ptr<Artifacts::Upload>(artifacts_.upload());
+    auto failure = std::make_shared<std::optional<Error>>();
+    return {[upload, failure](const char* data, std::size_t bytes) {
+              auto written = upload->write(data, bytes);
+              if (!written) *failure = written.error();
+              return written.ok();
+            },
+            [upload, failure] {
+              if (*failure) return problem(**failure);
+              auto stored = upload->finish();
+              if (!stored) return problem(stored.error());
+              std::string body;
+              {
+                json::ObjectWriter object(body);
+                object.string("id", stored->id);
+                object.unsigned_integer("bytes", stored->bytes);
+              }
+              return HttpReply{stored->is_new ? 201 : 200, body, "application/json",
+                               {{"Location", "/api/v1/artifacts/" + stored->id}}, {}};
+            }};
+  }
+
+  HttpReply artifact(const HttpRequest& request) {
+    auto path = artifacts_.find(request.captures.at(0));
+    if (!path) return problem(path.error());
+    // Never shown by a browser as a page of ours, whatever somebody has uploaded.
+    return {200, {}, "application/octet-stream", {{"X-Content-Type-Options", "nosniff"}}, *path};
+  }
+
+ private:
+  static Error unknown_agent(const std::string& name) {
+    return Error{"agent " + name.substr(0, 63) + " is not known", ErrorKind::not_found};
+  }
+
+  static HttpReply accepted_object(const char* key, const std::string& name, std::string_view state) {
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      object.string(key, name);
+      object.string("state", state);
+    }
+    return {202, body, "application/json", {}, {}};
+  }
+
+  static HttpReply bad_elements(const std::vector<std::pair<std::size_t, std::string>>& wrong) {
+    auto reply = problem(Error{"nothing was accepted: " + std::to_string(wrong.size()) +
+                                   " of the batch's tasks are not valid, the first is number " +
+                                   std::to_string(wrong.front().first) + ": " + wrong.front().second,
+                               ErrorKind::invalid});
+    reply.body.pop_back();
+    reply.body += ",\"errors\":";
+    {
+      json::ArrayWriter errors(reply.body);
+      for (const auto& [index, detail] : wrong) {
+        json::ObjectWriter element(errors.next());
+        element.unsigned_integer("index", index);
+        element.string("detail", detail);
+      }
+    }
+    reply.body += '}';
+    return reply;
+  }
+
+  // FNV-1a over the text: tells a repeated batch from another one of the same key; nothing secret hangs on it.
+  static std::string fingerprint_of(const std::string& body) {
+    std::uint64_t hash = 14695981039346656037ULL;
+    for (const char c : body) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    return std::to_string(body.size()) + "-" + std::to_string(hash);
+  }
+
+  static Result<double> wait_of(const HttpRequest& request) {
+    const auto text = request.query("wait");
+    if (!text) return 0.0;
+    const auto seconds = json::as_number(*text);
+    if (!seconds || *seconds < 0) return Error{"`wait` is a number of seconds", ErrorKind::invalid};
+    return std::min(*seconds, longest_wait);
+  }
+
+  Status check_artifacts(const TaskSpec& spec) {
+    for (const auto& artifact : artifacts_in(spec.input)) {
+      if (auto found = artifacts_.find(artifact); !found) return Error{found.error().message, ErrorKind::invalid};
+    }
+    return success();
+  }
+
+  // `finished` looks at the store and returns a reply when there is an outcome; `otherwise` is the reply when the
+  // wait is over without one.
+  template <typename Finished, typename Otherwise>
+  HttpReply when_ended(const Ulid& id, double wait, Finished finished, Otherwise otherwise) {
+    if (wait <= 0) {
+      auto reply = finished(false);
+      return reply ? *reply : otherwise();
+    }
+    const LongPoll place(long_polls_);
+    if (!place.granted) {
+      return problem(Error{std::to_string(most_long_polls) + " requests are waiting already; try again later, or ask "
+                           "without `wait`", ErrorKind::unavailable});
+    }
+    Waiters::Ticket ticket(waiters_, id);  // before the look: an outcome in between rings
+    if (auto reply = finished(false)) return *reply;
+    ticket.wait_until(monotonic_now() + Duration{static_cast<std::int64_t>(wait * 1e9)});
+    auto reply = finished(false);
+    return reply ? *reply : otherwise();
+  }
+
+  struct LongPoll {
+    explicit LongPoll(std::atomic<std::size_t>& all) : count(all), granted(++all <= most_long_polls) {}
+    LongPoll(const LongPoll&) = delete;
+    LongPoll& operator=(const LongPoll&) = delete;
+    LongPoll(LongPoll&&) = delete;
+    LongPoll& operator=(LongPoll&&) = delete;
+    ~LongPoll() { --count; }
+    std::atomic<std::size_t>& count;
+    bool granted;
+  };
+
+  // From the loop, which knows why it waits; from the store, if it has ended just now.
+  HttpReply unfinished_task(const TaskId& id) {
+    auto reply = look([id](const State& state, Now now) {
+      const auto found = state.tasks.find(id);
+      if (found == state.tasks.end()) return std::string();
+      const Task& task = found->second;
+      return task_view(task.record, explain_task(state, task, now.mono), ahead(state, task));
+    });
+    if (reply.status != 200 || !reply.body.empty()) return reply;
+    auto record = store_.task(id);
+    if (!record) return problem(record.error());
+    if (!*record) return problem(Error{"task " + id.str() + " is not known", ErrorKind::not_found});
+    reply.body = task_view(**record);
+    return reply;
+  }
+
+  template <typename View>
+  HttpReply look(View view) {
+    auto seen = ask<std::string>([&](auto answer) {
+      if (!loop_.look([view, answer](const State& state, Now now) { answer(view(state, now)); })) {
+        answer(Error{"the coordinator is busy; try again in a second", ErrorKind::busy});
+      }
+    });
+    if (!seen) return problem(seen.error());
+    return {200, *seen, "application/json", {}, {}};
+  }
+
+  Loop& loop_;
+  Store& store_;
+  Artifacts& artifacts_;
+  Waiters& waiters_;
+  std::atomic<std::size_t> long_polls_{0};
+};
+
+}  // namespace
+
+void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters) {
+  const auto api = std::make_shared<Api>(loop, store, artifacts, waiters);
+  const auto with = [&](HttpReply (Api::*method)(const HttpRequest&)) {
+    return [api, method](const HttpRequest& request) { return (api.get()->*method)(request); };
+  };
+  const std::string root = "/api/v1";
+  const std::string agent_name = "/([^/]+)";
+  server.get("/health", [](const HttpRequest&) { return HttpReply{200, R"({"status":"ok"})", "application/json", {}, {}}; });
+  server.get("/ready", with(&Api::ready));
+  server.post(root + "/tasks", with(&Api::submit));
+  server.get(root + "/tasks", with(&Api::tasks));
+  server.get(root + "/tasks/([^/]+)", with(&Api::task));
+  server.post(root + "/tasks/([^/]+)/cancel", [api](const HttpRequest& r) { return api->act_on_task(r, true); });
+  server.post(root + "/tasks/([^/]+)/retry", [api](const HttpRequest& r) { return api->act_on_task(r, false); });
+  server.post(root + "/batches", with(&Api::submit_batch));
+  server.get(root + "/batches/([^/]+)", with(&Api::batch));
+  server.get(root + "/agents", with(&Api::agents));
+  server.get(root + "/agents" + agent_name, with(&Api::agent));
+  server.post(root + "/agents" + agent_name + "/drain", [api](const HttpRequest& r) { return api->drain(r, true); });
+  server.post(root + "/agents" + agent_name + "/resume", [api](const HttpRequest& r) { return api->drain(r, false); });
+  server.get(root + "/queue", with(&Api::queue));
+  server.put(root + "/artifacts", [api] { return api->upload(); });
+  server.get(root + "/artifacts/([^/]+)", with(&Api::artifact));
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,247 @@
+#include "coordinator/http/server.hpp"
+
+#include <httplib.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "coordinator/http/views.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr std::size_t longest_path = 512;  // routes are matched by std::regex, which recurses
+constexpr std::size_t most_upload = std::size_t{1} << 40U;  // the artifact store has its own bound
+constexpr auto idle_thread = std::chrono::seconds(10);
+
+// Threads as they are needed, up to a bound: a connection that waits holds one, and most of the time few wait.
+class ElasticPool final : public httplib::TaskQueue {
+ public:
+  using Accepted = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));  // void in 0.11, bool in 0.18
+
+  explicit ElasticPool(std::size_t most) : most_(most) {}
+
+  Accepted enqueue(std::function<void()> work) override {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(work));
+    if (idle_ < waiting_.size() && threads_ < most_) {
+      ++threads_;
+      std::thread([this] { run(); }).detach();  // shutdown() waits for every one of them
+    }
+    filled_.notify_one();
+    return static_cast<Accepted>(true);
+  }
+
+  void shutdown() override {
+    std::unique_lock lock(mutex_);
+    stopping_ = true;
+    filled_.notify_all();
+    ended_.wait(lock, [this] { return threads_ == 0; });
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      ++idle_;
+      filled_.wait_for(lock, idle_thread, [this] { return stopping_ || !waiting_.empty(); });
+      --idle_;
+      if (waiting_.empty()) break;  // idle for long, or stopping with nothing left
+      const auto work = std::move(waiting_.front());
+      waiting_.pop_front();
+      lock.unlock();
+      work();
+      lock.lock();
+    }
+    --threads_;
+    ended_.notify_all();
+  }
+
+  const std::size_t most_;
+  std::mutex mutex_;
+  std::condition_variable filled_;
+  std::condition_variable ended_;
+  std::deque<std::function<void()>> waiting_;
+  std::size_t threads_ = 0;
+  std::size_t idle_ = 0;
+  bool stopping_ = false;
+};
+
+HttpRequest to_ours(const httplib::Request& request) {
+  HttpRequest ours;
+  for (std::size_t i = 1; i < request.matches.size(); ++i) ours.captures.push_back(request.matches[i].str());
+  ours.query = [&request](const std::string& name) -> std::optional<std::string> {
+    if (!request.has_param(name)) return std::nullopt;
+    return request.get_param_value(name);
+  };
+  ours.header = [&request](const std::string& name) { return request.get_header_value(name); };
+  return ours;
+}
+
+void stream_file(const std::string& path, const std::string& type, httplib::Response& response) {
+  auto file = std::make_shared<std::ifstream>(path, std::ios::binary | std::ios::ate);
+  if (!*file) {
+    response.status = 404;
+    return;
+  }
+  const auto bytes = static_cast<std::size_t>(file->tellg());
+  if (bytes == 0) return response.set_content("", type);
+  response.set_content_provider(bytes, type, [file](std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+    std::vector<char> piece(std::min<std::size_t>(length, 64 * 1024));
+    file->seekg(static_cast<std::streamoff>(offset));
+    file->read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    return file->gcount() > 0 && sink.write(piece.data(), static_cast<std::size_t>(file->gcount()));
+  });
+}
+
+void to_library(HttpReply reply, httplib::Response& response) {
+  response.status = reply.status;
+  for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+  if (!reply.file.empty()) return stream_file(reply.file, reply.content_type, response);
+  response.set_content(std::move(reply.body), reply.content_type);
+}
+
+std::string host_of(std::string authority) {
+  if (!authority.empty() && authority.front() == '[') return authority.substr(0, authority.find(']') + 1);
+  return authority.substr(0, authority.find(':'));
+}
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// A name that no stranger's DNS can point at us: an address, or a name of the local network.
+bool local_name(const std::string& host) {
+  if (host.empty() || host.front() == '[' || host.find('.') == std::string::npos) return true;
+  if (host.find_first_not_of("0123456789.") == std::string::npos) return true;
+  const auto local_ends = {".local", ".lan", ".internal", ".home.arpa", ".localhost"};
+  return std::any_of(local_ends.begin(), local_ends.end(), [&](const char* end) { return ends_with(host, end); });
+}
+
+// A browser says where a page comes from: pages of other sites may not use the fleet, whatever name they found for us.
+bool foreign_page(const httplib::Request& request) {
+  const std::string origin = request.get_header_value("Origin");
+  if (origin.empty()) return false;
+  const std::string host = request.get_header_value("Host");
+  const auto scheme_end = origin.find("://");
+  const std::string authority = scheme_end == std::string::npos ? origin : origin.substr(scheme_end + 3);
+  return authority != host || !local_name(host_of(host));
+}
+
+}  // namespace
+
+HttpReply problem(const Error& error) {
+  HttpReply reply{http_status(error.kind), problem_view(error), "application/problem+json", {}, {}};
+  if (reply.status == 429 || reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
+  return reply;
+}
+
+struct HttpServer::Library {
+  httplib::Server server;
+};
+
+HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
+  auto& server = library_->server;
+  server.new_task_queue = [] { return new ElasticPool(most_threads); };  // NOLINT: the library deletes it
+  server.set_tcp_nodelay(true);
+  server.set_payload_max_length(most_upload);
+  server.set_keep_alive_max_count(1'000'000);
+  server.set_keep_alive_timeout(5);
+  server.set_read_timeout(30);
+  server.set_write_timeout(30);
+  server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (request.path.size() > longest_path) {
+      to_library(problem(Error{"there is nothing at such a long path", ErrorKind::not_found}), response);
+      return httplib::Server::HandlerResponse::Handled;
+    }
+    if (foreign_page(request)) {
+      auto reply = problem(Error{"pages of other sites may not use this API", ErrorKind::invalid});
+      reply.status = 403;
+      to_library(std::move(reply), response);
+      return httplib::Server::HandlerResponse::Handled;
+    }
+    return httplib::Server::HandlerResponse::Unhandled;
+  });
+  server.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (!response.body.empty()) return;
+    const int status = response.status;
+    const bool unknown = status == 404;
+    auto reply = problem(unknown ? Error{"there is nothing at " + request.method + " " + request.path.substr(0, 200) +
+                                             "; see docs/http-api.md",
+                                         ErrorKind::not_found}
+                                 : Error{"the request could not be read", ErrorKind::invalid});
+    reply.status = status;
+    to_library(std::move(reply), response);
+  });
+  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+    to_library(problem(Error{"the coordinator failed at this request", ErrorKind::internal}), response);
+  });
+}
+
+HttpServer::~HttpServer() = default;
+
+void HttpServer::get(const std::string& pattern, Handler handler) {
+  library_->server.Get(pattern, [handler = std::move(handler)](const httplib::Request& request,
+                                                              httplib::Response& response) {
+    to_library(handler(to_ours(request)), response);
+  });
+}
+
+void HttpServer::post(const std::string& pattern, Handler handler) {
+  library_->server.Post(pattern, [handler = std::move(handler)](const httplib::Request& request,
+                                                               httplib::Response& response,
+                                                               const httplib::ContentReader& read) {
+    HttpRequest ours = to_ours(request);
+    bool too_large = false;
+    if (request.has_header("Content-Length") || request.has_header("Transfer-Encoding")) {
+      read([&](const char* data, std::size_t bytes) {
+        too_large = ours.body.size() + bytes > most_body;
+        if (!too_large) ours.body.append(data, bytes);
+        return !too_large;
+      });
+    }
+    if (too_large) {
+      response.set_header("Connection", "close");  // the rest of it is not read
+      return to_library(problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes",
+                                      ErrorKind::too_large}),
+                        response);
+    }
+    to_library(handler(ours), response);
+  });
+}
+
+void HttpServer::put(const std::string& pattern, UploadHandler handler) {
+  library_->server.Put(pattern, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response,
+                                                              const httplib::ContentReader& read) {
+    const Upload upload = handler();
+    if (!read(upload.piece)) response.set_header("Connection", "close");
+    to_library(upload.end(), response);
+  });
+}
+
+Result<int> HttpServer::listen(const std::string& host, int port) {
+  if (port == 0) {
+    const int any = library_->server.bind_to_any_port(host);
+    if (any < 0) return Error{"cannot listen on " + host};
+    return any;
+  }
+  // Without SO_REUSEPORT, the library's default: two coordinators on one port would share its requests.
+  library_->server.set_socket_options([](socket_t socket) {
+    const int on = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
+  if (!library_->server.bind_to_port(host, port)) {
+    return Error{"cannot listen on " + host + ":" + std::to_string(port) +
+                 ": the port is in use, or the address is not this machine's; choose another with --listen"};
+  }
+  return port;
+}
+
+void HttpServer::serve() { library_->server.listen_after_bind(); }
+void HttpServer::stop() { library_->server.stop(); }
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,67 @@
+// HTTP in, without a type of the library that does it: cpp-httplib 0.11 (Debian 12) and 0.18 (Debian 13) differ, and
+// the difference ends in server.cpp.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet::coordinator {
+
+struct HttpRequest {
+  std::vector<std::string> captures;  // groups of the route's pattern
+  std::string body;                   // within Route::most_body
+  std::function<std::optional<std::string>(const std::string&)> query;
+  std::function<std::string(const std::string&)> header;
+};
+
+struct HttpReply {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string file;  // instead of the body: the content of this file
+};
+
+HttpReply problem(const Error& error);
+
+class HttpServer {
+ public:
+  using Handler = std::function<HttpReply(const HttpRequest&)>;
+  // Takes a body piece by piece; what `end` returns is the reply. `piece` false: stop reading, `end` says why.
+  struct Upload {
+    std::function<bool(const char*, std::size_t)> piece;
+    std::function<HttpReply()> end;
+  };
+  using UploadHandler = std::function<Upload()>;
+  static constexpr std::size_t most_body = 64 * 1024 * 1024;
+  static constexpr std::size_t most_threads = 320;
+
+  HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+  HttpServer(HttpServer&&) = delete;
+  HttpServer& operator=(HttpServer&&) = delete;
+  ~HttpServer();
+
+  // `pattern`: a regular expression over the whole path.
+  void get(const std::string& pattern, Handler handler);
+  void post(const std::string& pattern, Handler handler);
+  void put(const std::string& pattern, UploadHandler handler);
+
+  // Port 0: any free one. Returns the port.
+  Result<int> listen(const std::string& host, int port);
+  void serve();  // until stop()
+  void stop();
+
+ private:
+  struct Library;
+  std::unique_ptr<Library> library_;
+};
+
+}  // namespace edgefleet::coordinator

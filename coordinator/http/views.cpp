@@ -1,0 +1,311 @@
+#include "coordinator/http/views.hpp"
+
+#include <ctime>
+
+#include "common/protocol/codec.hpp"
+#include "common/protocol/json.hpp"
+#include "coordinator/core/context.hpp"
+#include "coordinator/core/explain.hpp"
+#include "coordinator/shell/loop.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+using json::ArrayWriter;
+using json::ObjectWriter;
+
+struct Problem {
+  int status;
+  const char* title;
+};
+
+Problem problem_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid: return {422, "The request is not valid"};
+    case ErrorKind::not_found: return {404, "Not found"};
+    case ErrorKind::conflict: return {409, "Conflict"};
+    case ErrorKind::too_large: return {413, "Too large"};
+    case ErrorKind::busy: return {429, "Too many requests"};
+    case ErrorKind::full: return {507, "Insufficient storage"};
+    case ErrorKind::unavailable: return {503, "Unavailable for now"};
+    case ErrorKind::internal: return {500, "Internal error"};
+  }
+  return {500, "Internal error"};
+}
+
+void write_time(ObjectWriter& object, std::string_view name, const std::optional<WallTime>& time) {
+  if (time) object.string(name, rfc3339(*time));
+}
+
+void write_where(ObjectWriter& object, const Where& where) {
+  ObjectWriter conditions(object.key("where"));
+  for (const auto& [name, value] : where) conditions.string(name, value);
+}
+
+void write_brief(ObjectWriter& object, const TaskRecord& record) {
+  object.string("id", record.id.str());
+  object.string("capability", record.spec.capability.str());
+  if (!record.spec.name.empty()) object.string("name", record.spec.name);
+  object.string("state", to_string(record.state));
+  object.integer("priority", record.spec.priority);
+  if (record.batch) object.string("batch", record.batch->str());
+  if (!record.spec.where.empty()) write_where(object, record.spec.where);
+  object.integer("timeout_ms", to_ms(record.spec.timeout));
+  object.integer("max_attempts", record.spec.max_attempts);
+  write_time(object, "accepted_at", record.accepted_at);
+  write_time(object, "ended_at", record.ended_at);
+  if (record.error) protocol::append_error(object.key("error"), *record.error);
+  if (!record.usage.empty()) object.raw("usage", record.usage);
+  if (ended(record.state) && record.run.count() > 0) {
+    object.number("run_ms", static_cast<double>(record.run.count()) / 1e6);
+  }
+  ArrayWriter attempts(object.key("attempts"));
+  for (const Attempt& attempt : record.attempts) {
+    ObjectWriter element(attempts.next());
+    element.integer("n", attempt.n);
+    element.string("agent", attempt.agent.str());
+    element.string("state", to_string(attempt.state));
+    write_time(element, "assigned_at", attempt.assigned_at);
+    write_time(element, "started_at", attempt.started_at);
+    write_time(element, "ended_at", attempt.ended_at);
+    if (attempt.error) protocol::append_error(element.key("error"), *attempt.error);
+  }
+}
+
+void write_executors(ObjectWriter& object, const State& state, const Agent& agent) {
+  ArrayWriter executors(object.key("executors"));
+  for (const ExecutorIndex index : agent.executors) {
+    const ExecutorView& view = state.placement.executor(index);
+    ObjectWriter element(executors.next());
+    element.string("name", view.info.name.str());
+    {
+      ArrayWriter capabilities(element.key("capabilities"));
+      for (const auto& capability : view.info.capabilities) capabilities.string(capability.str());
+    }
+    element.integer("slots", view.info.slots);
+    element.integer("free", view.open ? std::max(0, view.slots - view.held) : 0);
+    if (!view.info.models.empty()) {
+      ArrayWriter models(element.key("models"));
+      for (const auto& model : view.info.models) models.string(model);
+    }
+    if (!view.info.problem.empty()) element.string("problem", view.info.problem);
+  }
+}
+
+void write_temperature(ObjectWriter& object, const Temperature& temperature) {
+  if (temperature.celsius) object.number("celsius", *temperature.celsius);
+  object.number("trend_per_minute", temperature.trend_per_minute);
+  object.string("policy", to_string(temperature.policy));
+  ArrayWriter throttled(object.key("throttled"));
+  for (const auto& flag : temperature.throttled) throttled.string(flag);
+}
+
+void write_info(ObjectWriter& object, const AgentInfo& info) {
+  object.string("version", info.version);
+  object.string("board", info.board);
+  object.string("arch", info.arch);
+  object.string("os", info.os);
+  object.integer("cpus", info.cpus);
+  object.unsigned_integer("memory_bytes", info.memory_bytes);
+  ObjectWriter labels(object.key("labels"));
+  for (const auto& [name, value] : info.labels) labels.string(name, value);
+}
+
+void write_held(ObjectWriter& object, const State& state, const Agent& agent) {
+  ArrayWriter running(object.key("running"));
+  for (const auto& [id, attempt] : agent.held) {
+    const auto task = state.tasks.find(id);
+    if (task == state.tasks.end()) continue;
+    ObjectWriter element(running.next());
+    element.string("id", id.str());
+    element.integer("attempt", attempt);
+    element.string("capability", task->second.record.spec.capability.str());
+    element.string("phase", to_string(task->second.record.state));
+  }
+}
+
+}  // namespace
+
+std::string rfc3339(WallTime time) {
+  const std::time_t seconds = time.unix_ms / 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 40> text{};
+  const auto length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::string ms = std::to_string(1000 + time.unix_ms % 1000);
+  return std::string(text.data(), length) + "." + ms.substr(ms.size() - 3) + "Z";
+}
+
+int http_status(ErrorKind kind) { return problem_of(kind).status; }
+
+std::string problem_view(const Error& error) {
+  const auto [status, title] = problem_of(error.kind);
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("type", "about:blank");
+    object.string("title", title);
+    object.integer("status", status);
+    object.string("detail", error.message);
+  }
+  return out;
+}
+
+std::string acceptance_view(const Acceptance& accepted) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("id", accepted.id.str());
+    object.string("state", to_string(accepted.state));
+    object.unsigned_integer("ahead", accepted.ahead);
+    object.unsigned_integer("eligible_agents", accepted.eligible_agents);
+    if (!accepted.waiting.empty()) object.string("waiting", accepted.waiting);
+  }
+  return out;
+}
+
+std::string batch_acceptance_view(const BatchAcceptance& accepted) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("id", accepted.id.str());
+    ArrayWriter tasks(object.key("tasks"));
+    for (const auto& id : accepted.tasks) tasks.string(id.str());
+  }
+  return out;
+}
+
+std::string task_view(const TaskRecord& record, const std::string& waiting, std::size_t ahead) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    write_brief(object, record);
+    object.raw("input", record.spec.input);
+    if (!record.output.empty()) object.raw("output", record.output);
+    if (!waiting.empty()) {
+      object.unsigned_integer("ahead", ahead);
+      object.string("waiting", waiting);
+    }
+  }
+  return out;
+}
+
+std::string outcome_view(const TaskRecord& record) { return task_view(record); }
+
+std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    {
+      ArrayWriter tasks(object.key("tasks"));
+      for (const auto& record : records) {
+        ObjectWriter element(tasks.next());
+        write_brief(element, record);
+      }
+    }
+    if (records.size() == limit) object.string("next", records.back().id.str());
+  }
+  return out;
+}
+
+std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("id", batch.id.str());
+    object.unsigned_integer("total", batch.total);
+    ObjectWriter states(object.key("counts"));
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      states.unsigned_integer(to_string(static_cast<TaskState>(i)), counts.at(i));
+    }
+  }
+  return out;
+}
+
+std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("name", agent.name.str());
+    object.string("state", to_string(agent.status.state));
+    object.string("session", agent.session.str());
+    object.string("since", rfc3339(agent.since));
+    object.boolean("drained", agent.drained);
+    object.boolean("placeable", placeable(state, agent));
+    write_executors(object, state, agent);
+    if (agent.temperature) {
+      write_temperature(object, *agent.temperature);
+    } else {
+      object.string("policy", to_string(HeatPolicy::normal));
+      object.raw("throttled", "[]");
+    }
+    object.unsigned_integer("tasks", agent.held.size());
+    if (agent.info) write_info(object, *agent.info);
+    if (agent.beat) {
+      object.number("load", agent.beat->load);
+      object.unsigned_integer("free_memory_bytes", agent.beat->free_memory_bytes);
+      object.integer("last_heartbeat_ms", to_ms(now.mono - agent.last_heard));
+      object.integer("skew_ms", agent.skew_ms);
+    }
+    if (with_tasks) write_held(object, state, agent);
+  }
+  return out;
+}
+
+std::string agents_view(const State& state, Now now) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    ArrayWriter agents(object.key("agents"));
+    for (const Agent& agent : state.agents) agents.next() += agent_view(state, agent, now, false);
+  }
+  return out;
+}
+
+std::string queue_view(const State& state) {
+  struct Line {
+    std::size_t queued = 0;
+    std::size_t running = 0;
+  };
+  std::map<ClassKey, Line> lines;
+  std::size_t queued = 0;
+  std::size_t running = 0;
+  for (const auto& queue : state.placement.queues()) {
+    lines[queue.key].queued = queue.queued;
+    queued += queue.queued;
+  }
+  for (const Agent& agent : state.agents) {
+    for (const auto& [id, attempt] : agent.held) {
+      const auto task = state.tasks.find(id);
+      if (task == state.tasks.end()) continue;
+      ++lines[ClassKey{task->second.record.spec.capability, task->second.record.spec.where}].running;
+      ++running;
+    }
+  }
+  std::string out;
+  {
+    ObjectWriter object(out);
+    {
+      ArrayWriter queues(object.key("queues"));
+      for (const auto& [key, line] : lines) {
+        const auto why = explain(state, key.capability, key.where);
+        ObjectWriter element(queues.next());
+        element.string("capability", key.capability.str());
+        write_where(element, key.where);
+        element.unsigned_integer("queued", line.queued);
+        element.unsigned_integer("running", line.running);
+        element.unsigned_integer("eligible_agents", why.eligible);
+        if (line.queued > 0) {
+          element.string("waiting", !state.connected      ? "the broker cannot be reached"
+                                    : why.waiting.empty() ? "its turn comes next"
+                                                          : why.waiting);
+        }
+      }
+    }
+    object.unsigned_integer("queued", queued);
+    object.unsigned_integer("running", running);
+  }
+  return out;
+}
+
+}  // namespace edgefleet::coordinator

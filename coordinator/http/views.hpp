@@ -1,0 +1,32 @@
+// What the API shows, as JSON text.
+#pragma once
+
+#include <string>
+
+#include "common/core/result.hpp"
+#include "coordinator/core/state.hpp"
+#include "coordinator/store/port.hpp"
+
+namespace edgefleet::coordinator {
+
+struct Acceptance;
+struct BatchAcceptance;
+
+std::string rfc3339(WallTime time);  // 2026-01-31T12:00:00.000Z
+
+// RFC 9457: {"type","title","status","detail"}.
+int http_status(ErrorKind kind);
+std::string problem_view(const Error& error);
+
+std::string acceptance_view(const Acceptance& accepted);
+std::string batch_acceptance_view(const BatchAcceptance& accepted);
+// A task with everything; `waiting` and `ahead` only where they are known.
+std::string task_view(const TaskRecord& record, const std::string& waiting = {}, std::size_t ahead = 0);
+std::string outcome_view(const TaskRecord& record);  // the same: what a submitter over MQTT is answered
+std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit);
+std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);
+std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);
+std::string agents_view(const State& state, Now now);
+std::string queue_view(const State& state);
+
+}  // namespace edgefleet::coordinator

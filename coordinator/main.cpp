@@ -1,0 +1,160 @@
+#include <sys/stat.h>
+
+#include <thread>
+
+#include "common/mqtt/paho_client.hpp"
+#include "common/runtime/configuration.hpp"
+#include "common/runtime/log.hpp"
+#include "common/runtime/secret.hpp"
+#include "common/runtime/signals.hpp"
+#include "coordinator/http/api.hpp"
+#include "coordinator/shell/loop.hpp"
+#include "coordinator/store/sqlite.hpp"
+
+namespace {
+
+using namespace edgefleet;
+using namespace edgefleet::coordinator;
+
+constexpr const char* program = "edgefleet-coordinator";
+
+struct Settings {
+  std::string fleet = "home";
+  std::string broker = "mqtt://127.0.0.1:1883";
+  std::string username;
+  std::string password_file;
+  std::string data = "edgefleet-data";
+  std::string listen = "127.0.0.1:7001";
+  bool allow_remote = false;
+  std::string log_level = "info";
+  std::size_t max_tasks = Policy{}.most_tasks;
+  std::uint64_t max_input_mb = Policy{}.most_input_bytes >> 20U;
+  std::uint64_t max_artifact_mb = Artifacts::Bounds{}.file_bytes >> 20U;
+  std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
+};
+
+std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
+  Configuration configuration("Keeps the tasks of a fleet, hands them to agents over MQTT and collects the results.",
+                              program);
+  configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
+  configuration.option("username", s.username, "user name at the broker");
+  configuration.option("password-file", s.password_file, "file with the password at the broker");
+  configuration.option("fleet", s.fleet, "name of the fleet");
+  configuration.option("data", s.data, "directory of the database and the artifacts");
+  configuration.option("listen", s.listen, "HOST:PORT of the HTTP API; port 0 takes any free one");
+  configuration.flag("allow-remote", s.allow_remote,
+                     "let --listen name an address that others can reach: there are no credentials yet");
+  configuration.option("log-level", s.log_level, "debug, info, warning or error");
+  configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429");
+  configuration.option("max-input-mb", s.max_input_mb, "bound on the inputs of unfinished tasks together, in MiB");
+  configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB");
+  configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB");
+  configuration.footer(
+      "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
+      "flags win over the environment, which wins over the file.\n\n"
+      "Examples:\n"
+      "  edgefleet-coordinator --data /var/lib/edgefleet\n"
+      "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config /etc/edgefleet/coordinator.toml\n");
+  return configuration.parse(argc, argv);
+}
+
+struct Place {
+  std::string host;
+  int port = 0;
+};
+
+Result<Place> read_listen(const Settings& settings) {
+  const auto colon = settings.listen.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : settings.listen.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
+      std::stoi(port) > 65535) {
+    return Error{"--listen \"" + settings.listen + "\" is not of the form HOST:PORT", ErrorKind::invalid};
+  }
+  Place place{settings.listen.substr(0, colon), std::stoi(port)};
+  if (place.host.size() > 2 && place.host.front() == '[') place.host = place.host.substr(1, place.host.size() - 2);
+  const bool loopback = place.host.compare(0, 4, "127.") == 0 || place.host == "::1" || place.host == "localhost";
+  if (!loopback && !settings.allow_remote) {
+    return Error{"--listen " + settings.listen +
+                     " can be reached by others and the API has no credentials yet; if the network is yours, say "
+                     "--allow-remote",
+                 ErrorKind::invalid};
+  }
+  if (!loopback) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
+  return place;
+}
+
+Result<Loop::Options> loop_options(const Settings& settings) {
+  Loop::Options options;
+  const auto fleet = FleetName::parse(settings.fleet);
+  if (!fleet) return Error{"--fleet \"" + settings.fleet + "\" is not valid: " + std::string(name_rule)};
+  if (auto uri = mqtt::paho_uri(settings.broker); !uri) return uri.error();
+  options.fleet = *fleet;
+  options.broker.broker = settings.broker;
+  options.broker.username = settings.username;
+  if (!settings.password_file.empty()) {
+    auto password = read_secret(settings.password_file);
+    if (!password) return password.error();
+    options.broker.password = *password;
+  }
+  options.policy.most_tasks = settings.max_tasks;
+  options.policy.most_input_bytes = settings.max_input_mb << 20U;
+  return options;
+}
+
+// Every so often, and never in the loop's way.
+void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Store& store) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  while (!stopped.wait_for(lock, stop, std::chrono::minutes(5), [&] { return stop.stop_requested(); })) {
+    artifacts.collect_garbage(monotonic_now(), [&](const std::string& id) {
+      const auto named = store.artifact_named(id);
+      return !named || *named;  // when in doubt, keep
+    });
+  }
+}
+
+Status run(const Settings& settings) {
+  if (auto logging = log::start(program, settings.log_level); !logging) return logging.error();
+  const auto place = read_listen(settings);
+  if (!place) return place.error();
+  auto options = loop_options(settings);
+  if (!options) return options.error();
+  auto store = open_sqlite_store(settings.data);
+  if (!store) return store.error();
+  Artifacts::Bounds bounds;
+  bounds.file_bytes = settings.max_artifact_mb << 20U;
+  bounds.total_bytes = settings.artifact_quota_mb << 20U;
+  auto artifacts = Artifacts::open(settings.data, bounds);
+  if (!artifacts) return artifacts.error();
+
+  Waiters waiters;
+  Loop loop(*options, **store, **artifacts, waiters);
+  if (auto recovered = loop.recover(); !recovered) return recovered.error();
+
+  HttpServer server;
+  add_api(server, loop, **store, **artifacts, waiters);
+  const auto port = server.listen(place->host, place->port);
+  if (!port) return port.error();
+  log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on http://" +
+            place->host + ":" + std::to_string(*port));
+
+  const Signals signals([&](int) { loop.request_stop(); });
+  const std::jthread tidy([&](const std::stop_token& stop) { keep_artifacts_tidy(stop, **artifacts, **store); });
+  std::thread http([&] { server.serve(); });
+  const auto ended = loop.run();
+  server.stop();
+  http.join();
+  return ended;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  umask(077);  // tasks and results are private
+  block_signals();
+  Settings settings;
+  if (const auto code = read_settings(settings, argc, argv)) return *code;
+  const auto ended = run(settings);
+  return ended ? 0 : give_up(program, ended.error().message);
+}

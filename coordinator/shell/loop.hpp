@@ -1,0 +1,156 @@
+// The one thread that owns the core: drains the inbox, steps each event, commits everything in one transaction, and
+// only then publishes and replies.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "common/mqtt/session.hpp"
+#include "common/protocol/codec.hpp"
+#include "common/protocol/topics.hpp"
+#include "common/runtime/inbox.hpp"
+#include "common/runtime/log.hpp"
+#include "coordinator/core/step.hpp"
+#include "coordinator/shell/waiters.hpp"
+#include "coordinator/store/artifacts.hpp"
+#include "coordinator/store/port.hpp"
+
+namespace edgefleet::coordinator {
+
+// What a submitter is told once its task is durable.
+struct Acceptance {
+  TaskId id;
+  TaskState state = TaskState::queued;
+  std::size_t ahead = 0;
+  std::size_t eligible_agents = 0;
+  std::string waiting;
+};
+struct BatchAcceptance {
+  BatchId id;
+  std::vector<TaskId> tasks;
+};
+
+class Loop {
+ public:
+  struct Options {
+    FleetName fleet;
+    mqtt::Options broker;  // its will and client id are filled in here
+    Policy policy;
+    std::size_t inbox = 65'536;
+  };
+  template <typename T>
+  using Answer = std::function<void(Result<T>)>;  // called once, on the loop's thread: must not wait
+
+  Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters);
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  Loop(Loop&&) = delete;
+  Loop& operator=(Loop&&) = delete;
+  ~Loop();
+
+  // Takes over what the store holds, under a new epoch. Before run().
+  Status recover();
+  // Until request_stop(); ends with everything committed and `offline` said. Fails when another coordinator took over.
+  Status run();
+
+  // ---- any thread
+  void request_stop();
+  void submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer);
+  void submit_batch(std::string submitter, std::vector<SubmitTasks::One> tasks, std::string idempotency_key,
+                    std::string fingerprint, Answer<BatchAcceptance> answer);
+  void cancel(TaskId id, Answer<TaskState> answer);
+  void retry(TaskId id, Answer<TaskState> answer);
+  void drain(AgentName agent, bool drain, Answer<AgentState> answer);
+  // Looks at the state on the loop's thread. False: the inbox is full.
+  bool look(std::function<void(const State&, Now)> with);
+  [[nodiscard]] bool broker_up() const { return broker_up_; }
+  [[nodiscard]] bool store_well() const { return store_well_; }
+
+ private:
+  struct Submit { std::string submitter; SubmitTasks::One task; Answer<Acceptance> answer; };
+  struct SubmitBatch {
+    std::string submitter;
+    std::vector<SubmitTasks::One> tasks;
+    std::string idempotency_key;
+    std::string fingerprint;
+    Answer<BatchAcceptance> answer;
+  };
+  struct Cancel { TaskId id; Answer<TaskState> answer; };
+  struct Retry { TaskId id; Answer<TaskState> answer; };
+  struct Drain { AgentName agent; bool drain = true; Answer<AgentState> answer; };
+  struct Look { std::function<void(const State&, Now)> with; };
+  struct Wake {};
+  using Item = std::variant<mqtt::ClientEvent, Submit, SubmitBatch, Cancel, Retry, Drain, Look, Wake>;
+  // What to tell whom when the drain is durable: by the request's number.
+  using Reply = std::function<void(Result<std::vector<TaskId>>)>;
+
+  static Now now();
+  void offer_or_refuse(Item item, const std::function<void(Error)>& refuse);
+
+  // ---- one drain
+  std::optional<Time> wake_at() const;
+  void take(Item& item);
+  void handle(const mqtt::ClientEvent& event);
+  void handle(Submit& submit);
+  void handle(SubmitBatch& submit);
+  void handle(Cancel& cancel);
+  void handle(Retry& retry);
+  void handle(Drain& drain);
+  void handle(const Look& look);
+  void handle(const Wake&) {}
+  void step(const Event& event);
+  void notice_stall(Time began);
+  void commit();
+  std::vector<Item> refuse_while_failing(Time until, const Error& why);
+  void perform(const Effect& effect);
+  RequestId expect(Reply reply);
+
+  // ---- MQTT
+  void receive(const mqtt::Message& message);
+  template <typename T, typename MakeEvent>
+  void decoded(const mqtt::Message& message, Result<T> payload, MakeEvent make);
+  void take_submission(const protocol::Topic& topic, const mqtt::Message& message);
+  void reply_over_mqtt(const std::string& topic, const std::string& correlation, const std::string& payload);
+  void answer_when_ended(const TaskId& id, const mqtt::Message& request);
+  void perform_mqtt(mqtt::Actions actions);
+  void publish(const protocol::Topic& topic, std::string payload);
+  void announce(protocol::CoordinatorState state);
+  void send(const SendTasks& effect);
+  void control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks, bool unknown);
+  void answer_from_store(const AskStore& ask);
+
+  Options options_;
+  Store& store_;
+  Artifacts& artifacts_;
+  Waiters& waiters_;
+  protocol::Topics topics_;
+  State state_;
+  Inbox<Item> inbox_;
+  std::vector<Item> held_;  // arrived while the store was failing
+  log::Complaints complaints_;
+
+  // of the present drain
+  std::unordered_map<TaskId, bool> dirty_;  // -> created in this drain
+  Writes writes_;
+  std::vector<Effect> after_commit_;
+  std::unordered_map<std::string, std::size_t> keys_in_drain_;
+
+  RequestId last_request_ = 0;
+  std::unordered_map<RequestId, Reply> replies_;
+  std::unordered_map<BatchId, std::size_t> batch_rest_;  // tasks without an outcome
+  std::unordered_map<TaskId, mqtt::Message> mqtt_requests_;
+
+  mqtt::Session session_;
+  std::unique_ptr<mqtt::Client> client_;
+  std::atomic<bool> broker_up_{false};
+  std::atomic<bool> store_well_{true};
+  std::atomic<bool> stopping_{false};
+  std::optional<std::string> fatal_;
+  std::atomic<std::uint64_t> dropped_{0};
+};
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,85 @@
+// Files by their content: DIR/artifacts/ab/sha256-ab... . Kept while a kept task names them, and in any case for an
+// hour after an upload or a submit that names them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "common/core/time.hpp"
+
+namespace edgefleet::coordinator {
+
+class Artifacts {
+ public:
+  struct Bounds {
+    std::uint64_t file_bytes = std::uint64_t{512} * 1024 * 1024;
+    std::uint64_t total_bytes = std::uint64_t{8} * 1024 * 1024 * 1024;
+    Duration lease = std::chrono::hours(1);
+  };
+  struct Stored {
+    std::string id;  // sha256-<64 hex digits>
+    std::uint64_t bytes = 0;
+    bool is_new = true;
+  };
+
+  // Makes the folder, and leases what it finds there.
+  static Result<std::unique_ptr<Artifacts>> open(const std::string& directory, const Bounds& bounds);
+
+  // One file on its way in; what was not finished is removed.
+  class Upload {
+   public:
+    Upload(const Upload&) = delete;
+    Upload& operator=(const Upload&) = delete;
+    Upload(Upload&&) = delete;
+    Upload& operator=(Upload&&) = delete;
+    ~Upload();
+    Status write(const char* data, std::size_t bytes);
+    Result<Stored> finish();
+
+   private:
+    friend class Artifacts;
+    explicit Upload(Artifacts& artifacts);
+    struct Sink;
+    Artifacts& artifacts_;
+    std::unique_ptr<Sink> sink_;
+    std::uint64_t bytes_ = 0;
+  };
+  std::unique_ptr<Upload> upload();
+
+  static bool valid_id(const std::string& id);
+  // Path of the file, and its lease renewed; not_found otherwise.
+  Result<std::string> find(const std::string& id);
+  // Removes what no lease and no task keeps. `named(id)`: a kept task names it.
+  template <typename Named>
+  void collect_garbage(Time now, Named named) {
+    for (const std::string& id : unleased(now)) {
+      if (!named(id)) remove(id, now);
+    }
+  }
+  [[nodiscard]] std::uint64_t total_bytes() const;
+
+ private:
+  struct Entry {
+    std::uint64_t bytes = 0;
+    Time leased_until;
+  };
+  Artifacts(std::string directory, const Bounds& bounds);
+  std::vector<std::string> unleased(Time now) const;
+  void remove(const std::string& id, Time now);
+  [[nodiscard]] std::string path_of(const std::string& id) const;
+
+  std::string directory_;
+  Bounds bounds_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> entries_;
+  std::uint64_t total_ = 0;
+  std::uint64_t pending_ = 0;  // of uploads under way
+  std::uint64_t last_upload_ = 0;
+};
+
+}  // namespace edgefleet::coordinator

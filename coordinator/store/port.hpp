@@ -1,0 +1,76 @@
+// What the coordinator needs of its store. One thread writes (the loop); any thread reads.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "coordinator/core/event.hpp"
+
+namespace edgefleet::coordinator {
+
+struct TaskWrite {
+  const TaskRecord* record = nullptr;  // lives until commit() has returned
+  std::optional<Duration> due_in;
+  std::optional<Duration> expires_in;
+  bool created = false;  // its spec is not there yet
+};
+
+struct BatchRecord {
+  BatchId id;
+  std::string submitter;
+  std::string idempotency_key;
+  std::string fingerprint;  // of what was submitted, to tell a repetition from another batch
+  // Tasks of a batch are made together, so their ids are a range.
+  TaskId first;
+  TaskId last;
+  std::size_t total = 0;
+};
+
+// Everything that one drain of the loop changed.
+struct Writes {
+  std::vector<TaskWrite> tasks;
+  std::vector<BatchRecord> batches;
+  std::vector<std::pair<AgentName, bool>> drained;
+  std::optional<std::uint64_t> epoch;
+  [[nodiscard]] bool empty() const { return tasks.empty() && batches.empty() && drained.empty() && !epoch; }
+};
+
+struct TaskQuery {
+  std::optional<TaskState> state;
+  std::optional<Capability> capability;
+  std::optional<BatchId> batch;
+  std::optional<TaskId> before;  // newest first, from here on
+  std::size_t limit = 50;
+};
+
+class Store {
+ public:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  Store(Store&&) = delete;
+  Store& operator=(Store&&) = delete;
+  virtual ~Store() = default;
+
+  // ---- the loop's thread
+  // All or nothing, and on the disk when it returns. After a failure the same writes may be tried again.
+  virtual Status commit(const Writes& writes) = 0;
+  virtual Result<std::uint64_t> epoch() = 0;
+  virtual Result<std::vector<AgentName>> drained_agents() = 0;
+  virtual Result<std::vector<TaskRecord>> unfinished() = 0;
+
+  // ---- any thread; sees what is committed
+  virtual Result<std::optional<TaskRecord>> task(const TaskId& id) = 0;
+  virtual Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) = 0;  // without input and output
+  virtual Result<std::optional<BatchRecord>> batch(const BatchId& id) = 0;
+  virtual Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) = 0;
+  virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
+  virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
+  virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a task that is kept
+};
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,33 @@
+// What the agent's core wants done.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "edge-agent/core/event.hpp"
+
+namespace edgefleet::agent {
+
+struct StartTask {
+  AttemptKey key;
+  ExecutorName executor;
+  Capability capability;
+  JsonText input;
+  Duration timeout{};
+};
+struct StopTask { AttemptKey key; };
+struct SendResults { Capability capability; std::vector<TaskResult> results; };
+struct SendInfo {};
+struct SendBeat {};  // the shell adds what only it can read: load, memory, clock
+struct SendTemperature {};
+struct SendStatus { AgentState state = AgentState::online; };
+struct KeepForPerson { TaskResult result; };  // the coordinator does not know its task
+struct Note { bool warning = false; std::string text; };
+struct EndProgram {};  // nothing is left to do
+
+using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
+                            KeepForPerson, Note, EndProgram>;
+using Effects = std::vector<Effect>;
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,48 @@
+// What can happen to an agent.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/core/agent.hpp"
+#include "common/core/task.hpp"
+
+namespace edgefleet::agent {
+
+struct LinkUp {};
+struct LinkDown {};
+struct CoordinatorSeen { bool online = false; Reign reign; };
+
+struct GivenTask {
+  TaskId id;
+  int attempt = 1;
+  JsonText input;
+  Duration timeout{};
+};
+struct TasksSeen { Reign reign; std::uint64_t n = 0; Capability capability; std::vector<GivenTask> tasks; };
+
+struct Acknowledged { AttemptKey key; bool unknown = false; };
+struct AcknowledgeSeen { Reign reign; std::vector<Acknowledged> results; };
+struct CancelSeen { Reign reign; std::vector<AttemptKey> tasks; };
+struct RecallSeen { Reign reign; std::vector<AttemptKey> tasks; };  // give back what has not begun
+struct DrainSeen { Reign reign; bool drain = true; };
+
+struct Finished {
+  AttemptKey key;
+  JsonText output = "null";
+  std::optional<TaskError> error;
+  JsonText usage;
+  Duration run{0};
+};
+struct OfferChanged { ExecutorInfo executor; };
+struct TemperatureRead { std::optional<double> celsius; std::vector<std::string> throttled; };
+struct Stop {};   // asked to end: drain
+struct Flush {};  // once at the end of each drain of the inbox
+struct Tick {};
+
+using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
+                           DrainSeen, Finished, OfferChanged, TemperatureRead, Stop, Flush, Tick>;
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,81 @@
+// Everything an agent knows while it runs.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "edge-agent/core/effect.hpp"
+#include "edge-agent/core/heat.hpp"
+
+namespace edgefleet::agent {
+
+struct Policy {
+  int max_tasks = 1024;          // waiting and running, over all executors
+  std::size_t most_waiting = 256;  // beside one executor's slots
+  std::size_t most_results = 10'000;  // not yet acknowledged
+  std::size_t most_result_bytes = 32 * 1024 * 1024;
+  Duration resend_after = std::chrono::seconds(10);
+  Duration remember_cancels = std::chrono::minutes(10);
+  std::size_t most_cancels = 10'000;
+  Duration stop_grace = std::chrono::seconds(20);  // for what runs, when the agent is asked to end
+  Duration beat_spacing = std::chrono::seconds(1);   // at least, between two beats on a change of capacity
+};
+
+struct Held {
+  Capability capability;
+  ExecutorName executor;
+  HeldPhase phase = HeldPhase::waiting;
+  JsonText input;
+  Duration timeout{};
+  bool cancel = false;            // asked for
+  std::optional<Time> sent_at;    // done: when its result last left
+  TaskResult result;              // done
+};
+
+struct ExecutorSlots {
+  ExecutorInfo info;
+  std::deque<AttemptKey> waiting;
+  int running = 0;
+};
+
+struct State {
+  State(AgentName own_name, SessionId own_session, HeatLimits limits)
+      : name(std::move(own_name)), session(std::move(own_session)), heat(limits) {}
+
+  AgentName name;
+  SessionId session;
+  Policy policy;
+  bool link = false;
+  Reign reign;
+  bool coordinator_online = false;
+  std::uint64_t n = 0;  // highest number of a task message of this reign
+  std::map<ExecutorName, ExecutorSlots> executors;
+  std::map<AttemptKey, Held> held;
+  std::set<AttemptKey> unsent;          // done, and not sent on this connection
+  std::map<AttemptKey, Time> cancelled;  // remembered, in case a cancel overtakes its task
+  std::size_t results = 0;               // done ones in `held`
+  std::size_t result_bytes = 0;
+  bool draining = false;                 // by the coordinator's word
+  std::optional<Time> stop_at;           // asked to end: the end of the grace
+  bool stopped_rest = false;
+  Heat heat;
+  std::vector<std::string> throttled;
+  std::uint64_t beats = 0;
+  Time next_beat;
+  std::optional<Time> last_beat;
+  bool capacity_changed = false;
+  bool info_changed = false;
+  std::optional<AgentState> said;        // last published status
+};
+
+// ---- what the shell publishes of it
+AgentState status_of(const State& state);
+std::map<ExecutorName, int> free_slots(const State& state);
+std::vector<HeldTask> held_list(const State& state);
+Temperature temperature_of(const State& state);
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,442 @@
+#include "edge-agent/core/step.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace edgefleet::agent {
+namespace {
+
+struct Context {
+  State& state;
+  Time now;
+  Effects& effects;
+  template <typename E>
+  void emit(E effect) {
+    effects.emplace_back(std::move(effect));
+  }
+};
+
+// ---- capacity
+
+bool stopping(const State& state) { return state.stop_at.has_value(); }
+
+int allowed(const State& state, const ExecutorSlots& executor) {
+  if (stopping(state) || executor.info.capabilities.empty()) return 0;
+  switch (state.heat.policy()) {
+    case HeatPolicy::normal: return executor.info.slots;
+    case HeatPolicy::reduced: return std::max(1, executor.info.slots / 2);
+    case HeatPolicy::paused: return 0;
+  }
+  return 0;
+}
+
+std::size_t open_tasks(const State& state) { return state.held.size() - state.results; }
+
+bool outbox_full(const State& state) {
+  return state.results >= state.policy.most_results || state.result_bytes >= state.policy.most_result_bytes;
+}
+
+ExecutorSlots* executor_for(State& state, const Capability& capability) {
+  ExecutorSlots* best = nullptr;
+  for (auto& [name, executor] : state.executors) {
+    const auto& offered = executor.info.capabilities;
+    if (std::find(offered.begin(), offered.end(), capability) == offered.end()) continue;
+    const auto room = [](const ExecutorSlots& e) {
+      return e.info.slots - e.running - static_cast<int>(e.waiting.size());
+    };
+    if (best == nullptr || room(executor) > room(*best)) best = &executor;
+  }
+  return best;
+}
+
+// Why a task is given back instead of taken; empty: it is taken.
+TaskError refusal(const State& state, const ExecutorSlots* executor) {
+  const auto returned = [](const char* code, const std::string& why) { return TaskError{code, why, true, {}}; };
+  if (executor == nullptr) return returned("not_offered", "this agent does not offer the capability (any more)");
+  if (stopping(state)) return returned("stopping", "this agent is being stopped");
+  if (state.draining) return returned("draining", "this agent is drained");
+  if (state.heat.policy() == HeatPolicy::paused) return returned("overheated", "this agent has paused for heat");
+  if (outbox_full(state)) return returned("outbox_full", "too many results wait to be acknowledged");
+  if (open_tasks(state) >= static_cast<std::size_t>(state.policy.max_tasks) ||
+      executor->waiting.size() >= state.policy.most_waiting) {
+    return returned("full", "this agent holds as many tasks as it may");
+  }
+  return {};
+}
+
+// ---- the life of a task here
+
+void finish(Context& c, const AttemptKey& key, Held& held, TaskResult result) {
+  State& state = c.state;
+  result.id = key.id;
+  result.attempt = key.attempt;
+  held.phase = HeldPhase::done;
+  held.input.clear();
+  held.result = std::move(result);
+  ++state.results;
+  state.result_bytes += held.result.output.size();
+  state.unsent.insert(key);
+  state.capacity_changed = true;
+}
+
+void finish(Context& c, const AttemptKey& key, Held& held, ResultStatus status, std::optional<TaskError> error = {}) {
+  TaskResult result;
+  result.status = status;
+  result.error = std::move(error);
+  finish(c, key, held, std::move(result));
+}
+
+void pump(Context& c, ExecutorSlots& executor) {
+  while (executor.running < allowed(c.state, executor) && !executor.waiting.empty()) {
+    const AttemptKey key = executor.waiting.front();
+    executor.waiting.pop_front();
+    Held& held = c.state.held.at(key);
+    held.phase = HeldPhase::running;
+    ++executor.running;
+    c.state.capacity_changed = true;
+    c.emit(StartTask{key, executor.info.name, held.capability, std::move(held.input), held.timeout});
+    held.input.clear();
+  }
+}
+
+void pump_all(Context& c) {
+  for (auto& [name, executor] : c.state.executors) pump(c, executor);
+}
+
+// What has not begun goes to agents that can take it.
+void return_waiting(Context& c, const char* code, const std::string& why) {
+  for (auto& [name, executor] : c.state.executors) {
+    for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
+      finish(c, key, c.state.held.at(key), ResultStatus::returned, TaskError{code, why, true, {}});
+    }
+  }
+}
+
+bool take_from_waiting(Context& c, const AttemptKey& key, const Held& held) {
+  const auto executor = c.state.executors.find(held.executor);
+  if (executor == c.state.executors.end()) return false;
+  auto& waiting = executor->second.waiting;
+  const auto place = std::find(waiting.begin(), waiting.end(), key);
+  if (place == waiting.end()) return false;
+  waiting.erase(place);
+  return true;
+}
+
+void forget_result(State& state, std::map<AttemptKey, Held>::iterator held) {
+  --state.results;
+  state.result_bytes -= held->second.result.output.size();
+  state.unsent.erase(held->first);
+  state.held.erase(held);
+}
+
+void say_status(Context& c) {
+  const AgentState now = status_of(c.state);
+  if (!c.state.link || c.state.said == now) return;
+  c.state.said = now;
+  c.emit(SendStatus{now});
+}
+
+void beat(Context& c) {
+  if (!c.state.link) return;
+  ++c.state.beats;
+  c.state.capacity_changed = false;
+  c.state.last_beat = c.now;
+  c.state.next_beat = c.now + heartbeat_interval;
+  c.emit(SendBeat{});
+  c.emit(SendTemperature{});
+}
+
+// At most a hundred and twenty-eight of one capability go in a message; the shell splits by bytes.
+void send_results(Context& c) {
+  if (!c.state.link || c.state.unsent.empty()) return;
+  std::map<Capability, std::vector<TaskResult>> by_capability;
+  for (const AttemptKey& key : c.state.unsent) {
+    Held& held = c.state.held.at(key);
+    held.sent_at = c.now;
+    by_capability[held.capability].push_back(held.result);
+  }
+  c.state.unsent.clear();
+  for (auto& [capability, results] : by_capability) c.emit(SendResults{capability, std::move(results)});
+}
+
+// Finished work first, then who we are, what we hold, and only then that we are there.
+void present(Context& c) {
+  if (!c.state.link) return;
+  for (const auto& [key, held] : c.state.held) {
+    if (held.phase == HeldPhase::done) c.state.unsent.insert(key);
+  }
+  send_results(c);
+  c.state.info_changed = false;
+  c.emit(SendInfo{});
+  beat(c);
+  c.state.said.reset();
+  say_status(c);
+}
+
+// Only the reign that we follow may give orders.
+bool obeys(const State& state, const Reign& reign) { return reign == state.reign; }
+
+// ---- events
+
+void on(Context& c, const LinkUp&) {
+  c.state.link = true;
+  present(c);
+}
+
+void on(Context& c, const LinkDown&) {
+  c.state.link = false;
+  c.state.said.reset();
+}
+
+void on(Context& c, const CoordinatorSeen& event) {
+  const Reign& known = c.state.reign;
+  if (event.reign == known) {
+    const bool back = event.online && !c.state.coordinator_online;
+    c.state.coordinator_online = event.online;
+    if (back) present(c);  // what we said meanwhile, nobody heard
+    return;
+  }
+  const bool newer = event.reign.epoch > known.epoch || known.session.empty();
+  if (!newer || !event.online) return;  // one that is gone is waited for; an older one is not obeyed
+  c.state.coordinator_online = true;
+  c.emit(Note{false, "following the coordinator of epoch " + std::to_string(event.reign.epoch)});
+  c.state.reign = event.reign;
+  c.state.n = 0;
+  present(c);
+}
+
+void on(Context& c, const TasksSeen& event) {
+  State& state = c.state;
+  if (!obeys(state, event.reign)) {
+    return c.emit(Note{true, "tasks of epoch " + std::to_string(event.reign.epoch) + " are ignored: we follow epoch " +
+                                 std::to_string(state.reign.epoch)});
+  }
+  state.n = std::max(state.n, event.n);
+  for (const GivenTask& task : event.tasks) {
+    const AttemptKey key{task.id, task.attempt};
+    if (const auto known = state.held.find(key); known != state.held.end()) {
+      if (known->second.phase == HeldPhase::done) state.unsent.insert(key);
+      continue;  // it was sent again because a message was lost, not because it is wanted twice
+    }
+    ExecutorSlots* const executor = executor_for(state, event.capability);
+    Held& held = state.held[key];
+    held.capability = event.capability;
+    held.timeout = task.timeout;
+    if (executor != nullptr) held.executor = executor->info.name;
+    if (state.cancelled.count(key) > 0) {
+      finish(c, key, held, ResultStatus::cancelled);
+    } else if (auto why = refusal(state, executor); !why.code.empty()) {
+      finish(c, key, held, ResultStatus::returned, std::move(why));
+    } else {
+      held.input = task.input;
+      executor->waiting.push_back(key);
+      state.capacity_changed = true;
+    }
+  }
+  pump_all(c);
+}
+
+void on(Context& c, const AcknowledgeSeen& event) {
+  if (!obeys(c.state, event.reign)) return;
+  for (const auto& [key, unknown] : event.results) {
+    const auto held = c.state.held.find(key);
+    if (held == c.state.held.end() || held->second.phase != HeldPhase::done) continue;
+    if (unknown) c.emit(KeepForPerson{held->second.result});
+    forget_result(c.state, held);
+  }
+}
+
+void on(Context& c, const CancelSeen& event) {
+  State& state = c.state;
+  if (!obeys(state, event.reign)) return;
+  for (const AttemptKey& key : event.tasks) {
+    if (state.cancelled.size() < state.policy.most_cancels) state.cancelled[key] = c.now + state.policy.remember_cancels;
+    const auto known = state.held.find(key);
+    // Not here, and it never will be: that is what the coordinator wants to hear.
+    if (known == state.held.end()) {
+      Held& held = state.held[key];
+      held.capability = *Capability::parse("unknown");  // a cancel does not name it
+      finish(c, key, held, ResultStatus::cancelled);
+      continue;
+    }
+    Held& held = known->second;
+    if (held.phase == HeldPhase::waiting && take_from_waiting(c, key, held)) {
+      finish(c, key, held, ResultStatus::cancelled);
+    } else if (held.phase == HeldPhase::running && !held.cancel) {
+      held.cancel = true;
+      c.emit(StopTask{key});
+    }
+  }
+}
+
+void on(Context& c, const RecallSeen& event) {
+  if (!obeys(c.state, event.reign)) return;
+  for (const AttemptKey& key : event.tasks) {
+    const auto known = c.state.held.find(key);
+    if (known == c.state.held.end() || !take_from_waiting(c, key, known->second)) continue;
+    finish(c, key, known->second, ResultStatus::returned, TaskError{"recalled", "wanted back", true, {}});
+  }
+}
+
+void on(Context& c, const DrainSeen& event) {
+  if (!obeys(c.state, event.reign)) return;
+  if (c.state.draining == event.drain) return;
+  c.state.draining = event.drain;
+  c.emit(Note{false, event.drain ? "drained by the coordinator: no new tasks" : "resumed by the coordinator"});
+  if (event.drain) return_waiting(c, "draining", "this agent is drained");
+  c.state.capacity_changed = true;
+  pump_all(c);
+}
+
+void on(Context& c, const Finished& event) {
+  const auto known = c.state.held.find(event.key);
+  if (known == c.state.held.end() || known->second.phase != HeldPhase::running) return;
+  Held& held = known->second;
+  TaskResult result;
+  result.output = event.output;
+  result.usage = event.usage;
+  result.run = event.run;
+  if (!event.error) {
+    result.status = ResultStatus::succeeded;
+  } else if (held.cancel) {
+    result.status = ResultStatus::cancelled;
+  } else if (event.error->code == "cancelled") {
+    // We stopped it, nobody asked for that: it may have done half its work, so it is not "returned".
+    result.status = ResultStatus::failed;
+    result.error = TaskError{"agent_stopping", "the agent was stopped while it worked on it", true, {}};
+  } else {
+    result.status = ResultStatus::failed;
+    result.error = event.error;
+  }
+  const auto executor = c.state.executors.find(held.executor);
+  finish(c, event.key, held, std::move(result));
+  if (executor == c.state.executors.end()) return;
+  --executor->second.running;
+  pump(c, executor->second);
+}
+
+void on(Context& c, const OfferChanged& event) {
+  ExecutorSlots& executor = c.state.executors[event.executor.name];
+  if (executor.info == event.executor) return;
+  executor.info = event.executor;
+  c.state.info_changed = true;
+  c.state.capacity_changed = true;
+  for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
+    Held& held = c.state.held.at(key);
+    const auto& offered = executor.info.capabilities;
+    if (std::find(offered.begin(), offered.end(), held.capability) != offered.end()) {
+      executor.waiting.push_back(key);
+    } else {
+      finish(c, key, held, ResultStatus::returned, TaskError{"not_offered", "the capability has gone", true, {}});
+    }
+  }
+  pump(c, executor);
+}
+
+void on(Context& c, const TemperatureRead& event) {
+  const HeatPolicy before = c.state.heat.policy();
+  c.state.heat.read(event.celsius, c.now);
+  c.state.throttled = event.throttled;
+  const HeatPolicy after = c.state.heat.policy();
+  if (before == after) return;
+  c.emit(Note{after != HeatPolicy::normal, "heat policy is now " + std::string(to_string(after))});
+  if (after == HeatPolicy::paused) return_waiting(c, "overheated", "this agent has paused for heat");
+  c.state.capacity_changed = true;
+  pump_all(c);
+}
+
+void on(Context& c, const Stop&) {
+  if (stopping(c.state)) return;
+  c.state.stop_at = c.now + c.state.policy.stop_grace;
+  return_waiting(c, "stopping", "this agent is being stopped");
+  c.state.capacity_changed = true;
+}
+
+// While it stops: what runs has its grace, what is done its chance to be acknowledged.
+void go_on_stopping(Context& c) {
+  State& state = c.state;
+  if (!stopping(state)) return;
+  const bool over = c.now >= *state.stop_at;
+  if (over && !state.stopped_rest) {
+    state.stopped_rest = true;
+    for (const auto& [key, held] : state.held) {
+      if (held.phase == HeldPhase::running) c.emit(StopTask{key});
+    }
+    state.stop_at = c.now + std::chrono::seconds(5);
+    return;
+  }
+  const bool idle = open_tasks(state) == 0;
+  if ((idle && (state.results == 0 || !state.link)) || over) c.emit(EndProgram{});
+}
+
+void on(Context& c, const Flush&) {
+  State& state = c.state;
+  if (state.info_changed && state.link) {
+    state.info_changed = false;
+    c.emit(SendInfo{});
+  }
+  send_results(c);
+  const bool soon = !state.last_beat || c.now >= *state.last_beat + state.policy.beat_spacing;
+  if (state.link && state.capacity_changed && soon) beat(c);
+  say_status(c);
+  go_on_stopping(c);
+}
+
+void on(Context& c, const Tick&) {
+  State& state = c.state;
+  if (state.link && c.now >= state.next_beat) beat(c);
+  for (auto entry = state.cancelled.begin(); entry != state.cancelled.end();) {
+    entry = entry->second < c.now ? state.cancelled.erase(entry) : std::next(entry);
+  }
+  if (!state.link || state.results == 0) return;
+  for (const auto& [key, held] : state.held) {
+    if (held.sent_at && *held.sent_at + state.policy.resend_after < c.now) state.unsent.insert(key);
+  }
+}
+
+}  // namespace
+
+Effects step(State& state, const Event& event, Time now) {
+  Effects effects;
+  Context context{state, now, effects};
+  std::visit([&](const auto& e) { on(context, e); }, event);
+  return effects;
+}
+
+// The rhythm of the heartbeat is enough for everything but a beat that waits for its spacing, and the end.
+Time next_deadline(const State& state) {
+  Time next = state.next_beat;
+  if (state.capacity_changed && state.last_beat) next = std::min(next, *state.last_beat + state.policy.beat_spacing);
+  if (state.stop_at) next = std::min(next, *state.stop_at);
+  return next;
+}
+
+AgentState status_of(const State& state) {
+  if (state.draining || stopping(state)) return AgentState::draining;
+  return state.heat.policy() == HeatPolicy::paused ? AgentState::overheated : AgentState::online;
+}
+
+std::map<ExecutorName, int> free_slots(const State& state) {
+  std::map<ExecutorName, int> free;
+  const bool closed = state.draining || stopping(state) || outbox_full(state);
+  const int rest = state.policy.max_tasks - static_cast<int>(open_tasks(state));
+  for (const auto& [name, executor] : state.executors) {
+    const int room = allowed(state, executor) - executor.running - static_cast<int>(executor.waiting.size());
+    free[name] = closed ? 0 : std::clamp(room, 0, std::max(0, rest));
+  }
+  return free;
+}
+
+std::vector<HeldTask> held_list(const State& state) {
+  std::vector<HeldTask> list;
+  list.reserve(state.held.size());
+  for (const auto& [key, held] : state.held) list.push_back({key.id, key.attempt, held.phase, held.executor});
+  return list;
+}
+
+Temperature temperature_of(const State& state) {
+  return Temperature{state.session, state.heat.celsius(), state.heat.trend_per_minute(), state.throttled,
+                     state.heat.policy()};
+}
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,13 @@
+// The agent as one function: an event and a time in, effects out.
+#pragma once
+
+#include "edge-agent/core/effect.hpp"
+#include "edge-agent/core/event.hpp"
+#include "edge-agent/core/state.hpp"
+
+namespace edgefleet::agent {
+
+Effects step(State& state, const Event& event, Time now);
+Time next_deadline(const State& state);
+
+}  // namespace edgefleet::agent

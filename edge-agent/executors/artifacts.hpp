@@ -1,0 +1,33 @@
+// Artifacts as tasks name them: objects with a key `artifact`, at any depth of an input or output. Pure.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "common/core/result.hpp"
+#include "common/protocol/json.hpp"
+
+namespace edgefleet::agent {
+
+// `sha256-` and 64 lower-case hexadecimal digits. Only such an id may become part of a path.
+bool valid_artifact_id(std::string_view id);
+
+// A copy of `value` (well-formed JSON) in which members of objects were set, or removed (no text). The text of
+// everything else is kept as it is, numbers exactly.
+using MemberEdits = std::map<std::string, std::optional<std::string>>;
+using EditObject = std::function<Result<MemberEdits>(const json::Object&)>;
+Result<std::string> edit_objects(std::string_view value, const EditObject& edit);
+
+struct LaidInput {
+  std::string input;                 // with "file" added to each object that names an artifact
+  std::set<std::string> artifacts;   // to be laid at <in_dir>/<id>
+};
+// `file` is the agent's word. An input may not bring one of its own, or a submitter could name any file of the device
+// to a plug-in that trusts it.
+Result<LaidInput> lay_input(std::string_view input, const std::string& in_dir);
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,31 @@
+// What a forked child does until it is another program.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string_view>
+
+namespace edgefleet::agent {
+
+// All memory is made ready before the fork.
+struct ChildPlan {
+  const char* program = nullptr;
+  char* const* argv = nullptr;
+  char* const* env = nullptr;
+  const char* cwd = nullptr;  // null: as it is
+  int stdio[3] = {-1, -1, -1};  // each above 2
+  int report = -1;              // closed by a successful exec; otherwise takes a ChildFailure
+  pid_t parent = -1;
+  std::string_view oom_score_adj;
+};
+
+enum class ChildStep : int { die_with_parent, session, directory, stdio, exec };
+struct ChildFailure {
+  ChildStep step = ChildStep::exec;
+  int error = 0;
+};
+
+// In the child. Calls only what is safe after a fork in a process with threads: no allocation, no locks, no stdio.
+[[noreturn]] void become(const ChildPlan& plan);
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,30 @@
+// Answers its input: for health checks and benchmarks of everything around it.
+#pragma once
+
+#include "edge-agent/executors/port.hpp"
+
+namespace edgefleet::agent {
+
+class EchoExecutor final : public Executor {
+ public:
+  explicit EchoExecutor(int slots) : name_(*ExecutorName::parse("echo")), slots_(slots) {}
+
+  [[nodiscard]] const ExecutorName& name() const override { return name_; }
+  void start(OnOffer on_offer) override {
+    ExecutorInfo info;
+    info.name = name_;
+    info.capabilities = {*Capability::parse("echo")};
+    info.slots = slots_;
+    on_offer(std::move(info));
+  }
+  [[nodiscard]] bool instant() const override { return true; }
+  RunOutcome run(const Job& job, std::stop_token /*stop*/, const OnProgress& /*on_progress*/) override {
+    return {job.input, std::nullopt, {}};
+  }
+
+ private:
+  ExecutorName name_;
+  int slots_;
+};
+
+}  // namespace edgefleet::agent

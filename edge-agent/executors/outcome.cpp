@@ -1,0 +1,62 @@
+#include "edge-agent/executors/outcome.hpp"
+
+#include <string_view>
+
+#include "edge-agent/executors/text.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+struct Meaning {
+  std::string_view code;
+  bool retryable;
+};
+
+Meaning meaning_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid: return {"bad_input", false};
+    case ErrorKind::not_found: return {"artifact_missing", false};
+    case ErrorKind::too_large: return {"output_too_large", false};
+    case ErrorKind::full: return {"no_space", true};
+    case ErrorKind::conflict:
+    case ErrorKind::busy:
+    case ErrorKind::unavailable: return {"unavailable", true};
+    case ErrorKind::internal: break;
+  }
+  return {"internal", true};
+}
+
+std::string seconds_text(Duration duration) {
+  const auto ms = to_ms(duration);
+  return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
+}
+
+}  // namespace
+
+RunOutcome failed(std::string code, const std::string& message, bool retryable, JsonText output) {
+  const std::string text = valid_utf8(message);
+  RunOutcome outcome;
+  outcome.output = std::move(output);
+  outcome.error = TaskError{std::move(code), std::string(cut_front(text, limits::error_bytes)), retryable, {}};
+  return outcome;
+}
+
+RunOutcome timed_out_outcome(Duration timeout, JsonText output) {
+  return failed("timed_out", "it did not end within " + seconds_text(timeout), true, std::move(output));
+}
+
+RunOutcome failed_by(const Error& error, JsonText output) {
+  const Meaning meaning = meaning_of(error.kind);
+  return failed(std::string(meaning.code), error.message, meaning.retryable, std::move(output));
+}
+
+RunOutcome bounded(RunOutcome outcome) {
+  const std::size_t bytes = outcome.output.size();
+  if (bytes <= limits::input_bytes) return outcome;
+  return failed("output_too_large",
+                "the output has " + std::to_string(bytes) + " bytes, at most " + std::to_string(limits::input_bytes) +
+                    " are allowed: leave large things as files",
+                false);
+}
+
+}  // namespace edgefleet::agent

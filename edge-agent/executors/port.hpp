@@ -1,0 +1,73 @@
+// What an executor is to the agent: it offers capabilities with slots, and runs one task at a time in each slot.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "common/core/agent.hpp"
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+
+namespace edgefleet::agent {
+
+struct Job {
+  TaskId id;
+  int attempt = 1;
+  Capability capability;
+  JsonText input;
+  Duration timeout{};  // the executor enforces it: error code `timed_out`, retryable
+};
+
+// How a run ended. `error` none: succeeded. A run that was stopped through its token ends with error code `cancelled`.
+struct RunOutcome {
+  JsonText output = "null";
+  std::optional<TaskError> error;
+  JsonText usage;
+};
+
+struct Progress {
+  int percent = -1;  // -1: unknown
+  std::string text;  // for people; or partial output
+};
+
+class Executor {
+ public:
+  // Called from any thread whenever what the executor offers changes, and once soon after start(). No capabilities
+  // means out of service, with `problem` saying why.
+  using OnOffer = std::function<void(ExecutorInfo)>;
+  using OnProgress = std::function<void(const Progress&)>;
+
+  Executor() = default;
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+  Executor(Executor&&) = delete;
+  Executor& operator=(Executor&&) = delete;
+  virtual ~Executor() = default;  // stops whatever still runs
+
+  [[nodiscard]] virtual const ExecutorName& name() const = 0;
+  virtual void start(OnOffer on_offer) = 0;
+  // True: run() returns at once, so the agent calls it on its loop's thread and spares a switch of threads.
+  [[nodiscard]] virtual bool instant() const { return false; }
+  // Blocks until the end; called from one worker thread a slot, so up to `slots` at the same time. Must return soon
+  // (within 5 s) after a stop request. Never throws.
+  virtual RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) = 0;
+};
+
+// Where artifacts come from and go to: the coordinator's HTTP API in the agent, a folder in tests.
+class ArtifactStore {
+ public:
+  ArtifactStore() = default;
+  ArtifactStore(const ArtifactStore&) = delete;
+  ArtifactStore& operator=(const ArtifactStore&) = delete;
+  ArtifactStore(ArtifactStore&&) = delete;
+  ArtifactStore& operator=(ArtifactStore&&) = delete;
+  virtual ~ArtifactStore() = default;
+
+  // Blocking; a failed transfer is tried again inside until `stop`.
+  virtual Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) = 0;
+  virtual Result<std::string> store(const std::string& path, std::stop_token stop) = 0;  // -> "sha256-..."
+};
+
+}  // namespace edgefleet::agent

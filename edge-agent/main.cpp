@@ -1,0 +1,59 @@
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "common/runtime/log.hpp"
+#include "common/runtime/signals.hpp"
+#include "edge-agent/executors/command.hpp"
+#include "edge-agent/executors/echo.hpp"
+#include "edge-agent/executors/plugin.hpp"
+#include "edge-agent/shell/http_artifacts.hpp"
+#include "edge-agent/shell/loop.hpp"
+#include "edge-agent/shell/settings.hpp"
+
+namespace {
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+
+std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const ProcessServices& services) {
+  std::vector<std::unique_ptr<Executor>> all;
+  if (settings.echo > 0) all.push_back(std::make_unique<EchoExecutor>(settings.echo));
+  for (auto& command : settings.commands) {
+    all.push_back(std::make_unique<CommandExecutor>(std::move(command), services));
+  }
+  for (auto& plugin : settings.plugins) all.push_back(std::make_unique<PluginExecutor>(std::move(plugin), services));
+  return all;
+}
+
+Status run(Settings& settings) {
+  if (auto logging = log::start("edgefleet-agent", settings.log_level); !logging) return logging.error();
+  auto options = loop_options(settings);
+  if (!options) return options.error();
+  std::error_code failure;
+  std::filesystem::create_directories(settings.work, failure);
+  if (failure) return Error{"work directory " + settings.work + " cannot be made: " + failure.message()};
+  ProcessServices services;
+  services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
+  if (!settings.commands.empty() || !settings.plugins.empty()) {
+    auto scratch = ScratchRoot::open(std::filesystem::absolute(settings.work).string() + "/scratch", services.log);
+    if (!scratch) return scratch.error();
+    services.scratch = *scratch;
+    services.spawner = std::make_shared<Spawner>();
+    services.artifacts = std::make_shared<HttpArtifacts>(settings.coordinator);
+  }
+  Loop loop(std::move(*options), make_executors(settings, services));
+  const Signals signals([&](int) { loop.request_stop(); });
+  return loop.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  umask(077);  // tasks and results are private
+  block_signals();
+  Settings settings;
+  if (const auto code = read_settings(settings, argc, argv)) return *code;
+  const auto ended = run(settings);
+  return ended ? 0 : give_up("edgefleet-agent", ended.error().message);
+}

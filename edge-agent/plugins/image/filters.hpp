@@ -1,0 +1,60 @@
+// The filters as one table: names, parameters with their ranges, and what they do with a picture. The request parser
+// checks input against this table, so a range stands in one place only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <vips/vips8>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet::image {
+
+struct Limits {
+  std::int64_t most_pixels = 100'000'000;  // of a picture that comes in or goes out: width x height
+};
+
+struct Parameter {
+  std::string_view name;
+  double low = 0;  // both bounds are allowed values
+  double high = 0;
+  std::optional<double> fallback{};  // none: the parameter may be absent
+  bool whole = false;
+  std::span<const std::string_view> choices{};  // not empty: a text, its value is the index here
+};
+
+using Values = std::vector<std::optional<double>>;  // in the order of Filter::parameters
+
+struct Filter {
+  std::string_view name;
+  std::span<const Parameter> parameters;
+  std::string (*conflict)(const Values&);  // why these values do not go together; empty when they do
+  vips::VImage (*apply)(const vips::VImage&, const Values&);
+  // Not null: the filter can also read its picture from the file itself, upright, in sRGB, and cheaper (resize: JPEG
+  // and WebP decode at a fraction of their size).
+  vips::VImage (*apply_to_file)(const char* path, const Values&);
+  bool evaluates = false;  // it computes its whole picture at once, before the next filter begins
+};
+
+std::span<const Filter> filters();
+const Filter* find_filter(std::string_view name);  // null: there is none
+
+struct Size {
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+  bool operator==(const Size&) const = default;
+};
+
+// The size of the filter's result for a picture of that size; only resize changes it.
+Size size_after(const Filter& filter, const Values& values, Size before);
+
+// Keeps the strong pixels (bit 1) and those weak ones (bit 0) that touch, over any number of weak ones and corners
+// too, a strong one: 255 for these, 0 for all else. In place.
+void keep_connected(std::span<std::uint8_t> classes, std::size_t width, std::size_t height);
+
+}  // namespace edgefleet::image

@@ -1,0 +1,96 @@
+#include "edge-agent/plugins/image/protocol.hpp"
+
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace edgefleet::image {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMostDepth = 32;
+
+std::string line_of(const json& message) {
+  // File names and library messages may hold anything: what is not UTF-8 is replaced, never thrown about.
+  return message.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
+}
+
+json about(const TaskKey& key, const char* type) { return {{"type", type}, {"id", key.id}, {"attempt", key.attempt}}; }
+
+std::string text_of(const json& message, const char* field) {
+  const auto found = message.find(field);
+  return found != message.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
+std::optional<TaskKey> key_of(const json& message) {
+  const auto attempt = message.find("attempt");
+  if (attempt == message.end() || !attempt->is_number_integer()) return std::nullopt;
+  const auto number = attempt->get<std::int64_t>();
+  TaskKey key{text_of(message, "id"), static_cast<int>(number)};
+  if (key.id.empty() || number < 0 || number > std::numeric_limits<int>::max()) return std::nullopt;
+  return key;
+}
+
+}  // namespace
+
+int LineSplitter::feed(std::string_view bytes, const OnLine& on_line) {
+  int too_long = 0;
+  while (!bytes.empty()) {
+    const auto end = bytes.find('\n');
+    const auto part = bytes.substr(0, end);
+    bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
+    if (!skipping_ && begun_.size() + part.size() > kMostLine) {
+      skipping_ = true;
+      ++too_long;
+      begun_.clear();
+    }
+    if (!skipping_) begun_ += part;
+    if (end == std::string_view::npos) continue;
+    if (!skipping_) on_line(begun_);
+    begun_.clear();
+    skipping_ = false;
+  }
+  return too_long;
+}
+
+Message parse_message(std::string_view line) {
+  // Copying a JSON value, or writing it, recurses: what is nested deeper than any request of ours is left out.
+  const auto shallow = [](int depth, json::parse_event_t, const json&) { return depth <= kMostDepth; };
+  json message = json::parse(line, shallow, false);
+  if (!message.is_object()) return Ignored{"a line is not a JSON object"};
+  const std::string type = text_of(message, "type");
+  if (type != "task" && type != "cancel") return Ignored{type.empty() ? "a message without a type" : ""};
+  const auto key = key_of(message);
+  if (!key) return Ignored{"a " + type + " without id (text) and attempt (whole number)"};
+  if (type == "cancel") return Cancel{*key};
+  json input = message.contains("input") ? std::move(message["input"]) : json();
+  return Task{*key, text_of(message, "capability"), std::move(input), text_of(message, "scratch")};
+}
+
+std::string hello_line(std::span<const std::string> capabilities, unsigned slots) {
+  json message{{"type", "hello"}, {"protocol", 1}, {"name", "image"}, {"version", EDGEFLEET_VERSION}, {"slots", slots}};
+  for (const auto& capability : capabilities) message["capabilities"].push_back(capability);
+  return line_of(message);
+}
+
+std::string progress_line(const TaskKey& key, int percent, std::string_view text) {
+  json message = about(key, "progress");
+  message["percent"] = percent;
+  message["text"] = text;
+  return line_of(message);
+}
+
+std::string result_line(const TaskKey& key, const json& output) {
+  json message = about(key, "result");
+  message["output"] = output;
+  return line_of(message);
+}
+
+std::string failure_line(const TaskKey& key, const Failure& failure) {
+  json message = about(key, "result");
+  message["error"] = {{"code", failure.code}, {"message", failure.message}, {"retryable", failure.retryable}};
+  return line_of(message);
+}
+
+}  // namespace edgefleet::image

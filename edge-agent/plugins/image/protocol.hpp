@@ -1,0 +1,64 @@
+// The lines that the agent and a plug-in exchange (docs/plugins.md). Pure: no file, no process, no exception.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include <nlohmann/json.hpp>
+
+namespace edgefleet::image {
+
+constexpr std::size_t kMostLine = std::size_t{1} << 20U;  // bytes, without the newline
+
+// Cuts a stream of bytes into lines. A line over the bound is skipped as a whole, and reported once.
+class LineSplitter {
+ public:
+  using OnLine = std::function<void(std::string_view)>;
+
+  // Gives the number of over-long lines that began to be skipped in these bytes.
+  int feed(std::string_view bytes, const OnLine& on_line);
+
+ private:
+  std::string begun_;
+  bool skipping_ = false;
+};
+
+struct TaskKey {
+  std::string id;
+  int attempt = 0;
+  bool operator==(const TaskKey&) const = default;
+};
+
+struct Task {
+  TaskKey key;
+  std::string capability;
+  nlohmann::json input;
+  std::string scratch;
+};
+struct Cancel {
+  TaskKey key;
+};
+struct Ignored {
+  std::string reason;  // empty: nothing to say, a message of a later protocol
+};
+using Message = std::variant<Task, Cancel, Ignored>;
+
+Message parse_message(std::string_view line);
+
+struct Failure {
+  std::string code;
+  std::string message;
+  bool retryable = false;
+};
+
+// Each with its newline.
+std::string hello_line(std::span<const std::string> capabilities, unsigned slots);
+std::string progress_line(const TaskKey& key, int percent, std::string_view text);
+std::string result_line(const TaskKey& key, const nlohmann::json& output);
+std::string failure_line(const TaskKey& key, const Failure& failure);
+
+}  // namespace edgefleet::image

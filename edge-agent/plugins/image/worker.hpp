@@ -1,0 +1,61 @@
+// A task in a process of its own, forked from the plug-in: a decoder that crashes or eats all memory takes one task
+// with it, and a cancel is a kill, at once, whatever the library is doing.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string_view>
+#include <variant>
+
+#include <nlohmann/json.hpp>
+
+#include "common/core/result.hpp"
+#include "edge-agent/plugins/image/picture.hpp"
+#include "edge-agent/plugins/image/protocol.hpp"
+#include "edge-agent/plugins/image/request.hpp"
+
+namespace edgefleet::image {
+
+class Worker {
+ public:
+  struct Progress {
+    int percent = 0;
+    std::string text;
+  };
+  using OnProgress = std::function<void(const Progress&)>;
+
+  // Forks; the calling process must have one thread only.
+  static Result<Worker> start(TaskKey key, const Request& request, const Limits& limits);
+
+  Worker(Worker&& other) noexcept;
+  Worker& operator=(Worker&& other) noexcept;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();  // kills what still runs
+
+  [[nodiscard]] const TaskKey& key() const { return key_; }
+  [[nodiscard]] int fd() const { return fd_; }  // readable when there is something for read()
+
+  // True once the process has ended; then take_outcome() has the task's one end.
+  bool read(const OnProgress& on_progress);
+  void cancel();
+  std::variant<nlohmann::json, Failure> take_outcome();
+
+ private:
+  Worker(TaskKey key, pid_t pid, int fd) : key_(std::move(key)), pid_(pid), fd_(fd) {}
+  void on_line(std::string_view line, const OnProgress& on_progress);
+  int reap();  // the wait status
+
+  TaskKey key_;
+  pid_t pid_ = -1;
+  int fd_ = -1;
+  bool cancelled_ = false;
+  LineSplitter lines_;
+  std::optional<std::variant<nlohmann::json, Failure>> outcome_;
+};
+
+// All of it, or false when the other end is gone.
+bool write_all(int fd, std::string_view bytes);
+
+}  // namespace edgefleet::image

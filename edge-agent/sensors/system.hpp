@@ -1,0 +1,20 @@
+// What the machine says of itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/core/agent.hpp"
+#include "common/core/time.hpp"
+
+namespace edgefleet::agent {
+
+// Board, architecture, OS, CPUs, memory; and the labels that every agent has: arch, os, board (a short name: pi4, pi5,
+// pi3, pizero2, else absent).
+void describe_machine(AgentInfo& info);
+std::string short_board_name(const std::string& model);
+
+double load_average();             // 1 minute
+std::uint64_t free_memory_bytes();  // what a new program could get (MemAvailable)
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,332 @@
+#include "edge-agent/shell/loop.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "common/mqtt/paho_client.hpp"
+#include "edge-agent/sensors/system.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+using protocol::TopicKind;
+
+constexpr Duration goodbye = std::chrono::seconds(2);
+constexpr Duration reading_interval = std::chrono::seconds(2);
+constexpr Duration progress_interval = std::chrono::milliseconds(500);
+constexpr Duration name_pause = std::chrono::seconds(30);   // after another agent has taken our name
+constexpr Duration name_contest = std::chrono::minutes(2);  // thrown out again within this: it is there to stay
+constexpr int taken_over = 142;                              // MQTT 5: session taken over
+constexpr std::size_t most_unknown_results = 1000;           // files kept for a person
+
+template <class... Ts>
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+overloaded(Ts...) -> overloaded<Ts...>;
+
+}  // namespace
+
+Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
+    : options_(std::move(options)),
+      topics_(options_.fleet),
+      state_(options_.name, new_session_id(), options_.heat),
+      inbox_(options_.inbox),
+      thermometer_(options_.sys),
+      began_(monotonic_now()),
+      session_(random_seed()),
+      pool_(std::make_unique<Pool>([this](Finished finished) { inbox_.insist(std::move(finished)); },
+                                   [this](const AttemptKey& key, const Progress& progress) {
+                                     if (!inbox_.offer(Progressed{key, progress})) ++dropped_;
+                                   })) {
+  state_.policy = options_.policy;
+  machine_.session = state_.session;
+  machine_.version = EDGEFLEET_VERSION;
+  machine_.max_tasks = options_.policy.max_tasks;
+  machine_.labels = options_.labels;
+  describe_machine(machine_);
+  for (auto& executor : executors) {
+    const ExecutorName name = executor->name();
+    executors_.emplace(name, std::move(executor));
+  }
+}
+
+Loop::~Loop() = default;
+
+void Loop::request_stop() { inbox_.insist(StopAsked{}); }
+
+Status Loop::run() {
+  options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-agent-" + options_.name.str();
+  options_.broker.will = mqtt::Message{topics_.build({TopicKind::agent_status, options_.name, {}, {}}),
+                                       protocol::encode(AgentStatus{AgentState::lost, state_.session}), 1, true, {}, {}};
+  auto client = mqtt::make_paho_client(options_.broker, [this](mqtt::ClientEvent event) {
+    const bool refusable = std::holds_alternative<mqtt::Received>(event);
+    if (!refusable) return inbox_.insist(std::move(event));
+    if (!inbox_.offer(std::move(event))) ++dropped_;  // the coordinator sends it again
+  });
+  if (!client) return client.error();
+  client_ = std::move(*client);
+  read_sensors();
+  for (auto& [name, executor] : executors_) {
+    executor->start([this](ExecutorInfo offer) { inbox_.insist(OfferChanged{std::move(offer)}); });
+  }
+  perform_mqtt(session_.start(monotonic_now()));
+
+  while (!end_ && !fatal_) {
+    for (auto& item : inbox_.drain(wake_at())) take(item);
+    read_sensors();
+    if (!quiet_until_ || monotonic_now() >= *quiet_until_) perform_mqtt(session_.tick(monotonic_now()));
+    step(Tick{});
+    step(Flush{});
+  }
+  say_goodbye();
+  pool_.reset();
+  executors_.clear();
+  return fatal_ ? Status(Error{*fatal_}) : success();
+}
+
+Time Loop::wake_at() const {
+  Time at = std::min(next_deadline(state_), next_reading_);
+  if (auto tick = session_.next_tick()) {
+    if (quiet_until_) tick = std::max(*tick, *quiet_until_);
+    at = std::min(at, *tick);
+  }
+  return at;
+}
+
+void Loop::read_sensors() {
+  const Time now = monotonic_now();
+  if (now < next_reading_) return;
+  next_reading_ = now + reading_interval;
+  step(TemperatureRead{thermometer_.celsius(), thermometer_.throttled()});
+}
+
+void Loop::take(Item& item) {
+  std::visit([this](auto& what) { handle(what); }, item);
+}
+
+void Loop::handle(const StopAsked&) {
+  if (state_.stop_at) {
+    log::warning("asked to stop a second time: stopping at once");
+    end_ = true;
+    return;
+  }
+  log::info("stopping: no new tasks, what runs has " + std::to_string(to_ms(state_.policy.stop_grace) / 1000) + " s");
+  step(Stop{});
+}
+
+// At most twice a second and task: progress is for people.
+void Loop::handle(const Progressed& progressed) {
+  const auto held = state_.held.find(progressed.key);
+  if (held == state_.held.end() || held->second.phase != HeldPhase::running) return;
+  const Time now = monotonic_now();
+  auto& last = last_progress_[progressed.key];
+  if (last + progress_interval > now) return;
+  last = now;
+  protocol::StreamMessage message{state_.session, progressed.key.id, progressed.key.attempt, 0, progressed.progress.text,
+                                  {}};
+  if (progressed.progress.percent >= 0) message.percent = std::min(100, progressed.progress.percent);
+  publish(TopicKind::stream, protocol::encode(message));
+}
+
+// Instant executors answer within the effect; what they answer is stepped in turn, not in depth.
+void Loop::step(Event event) {
+  for (auto& effect : agent::step(state_, event, monotonic_now())) perform(effect);
+  while (!instant_.empty()) {
+    for (auto& finished : std::exchange(instant_, {})) {
+      for (auto& effect : agent::step(state_, finished, monotonic_now())) perform(effect);
+    }
+  }
+}
+
+void Loop::perform(Effect& effect) {
+  std::visit(
+      overloaded{
+          [&](StartTask& start) {
+            Executor& executor = *executors_.at(start.executor);
+            Job job{start.key.id, start.key.attempt, start.capability, std::move(start.input), start.timeout};
+            if (executor.instant()) {
+              instant_.emplace_back(pool_->run_here(executor, job));
+            } else {
+              pool_->start(executor, std::move(job));
+            }
+          },
+          [&](const StopTask& stop) { pool_->stop(stop.key); },
+          [&](const SendResults& send) {
+            for (std::size_t first = 0; first < send.results.size();) {
+              publish(TopicKind::results, protocol::encode_results(state_.session, send.results, first), send.capability);
+            }
+            for (const auto& result : send.results) last_progress_.erase({result.id, result.attempt});
+          },
+          [&](const SendInfo&) { publish(TopicKind::agent_info, protocol::encode(info())); },
+          [&](const SendBeat&) { publish(TopicKind::heartbeat, protocol::encode(heartbeat())); },
+          [&](const SendTemperature&) { publish(TopicKind::temperature, protocol::encode(temperature_of(state_))); },
+          [&](const SendStatus& status) {
+            publish(TopicKind::agent_status, protocol::encode(AgentStatus{status.state, state_.session}));
+          },
+          [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
+          [&](const Note& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
+          [&](const EndProgram&) { end_ = true; },
+      },
+      effect);
+}
+
+AgentInfo Loop::info() const {
+  AgentInfo all = machine_;
+  for (const auto& [name, executor] : state_.executors) all.executors.push_back(executor.info);
+  return all;
+}
+
+Heartbeat Loop::heartbeat() const {
+  Heartbeat beat;
+  beat.session = state_.session;
+  beat.sequence = state_.beats;
+  beat.coordinator = state_.reign;
+  beat.n = state_.n;
+  beat.uptime = monotonic_now() - began_;
+  beat.load = load_average();
+  beat.free_memory_bytes = free_memory_bytes();
+  beat.free_slots = free_slots(state_);
+  beat.held = held_list(state_);
+  beat.clock = wall_now();
+  return beat;
+}
+
+void Loop::keep_for_person(const TaskResult& result) {
+  const std::string text = "the coordinator does not know task " + result.id.str();
+  std::error_code failure;
+  std::filesystem::create_directories(options_.unknown_results, failure);
+  const auto kept = std::distance(std::filesystem::directory_iterator(options_.unknown_results, failure), {});
+  if (failure || static_cast<std::size_t>(kept) >= most_unknown_results) {
+    return complaints_.complain("unknown", text + " and there is no room for its result in " + options_.unknown_results);
+  }
+  const std::string path = options_.unknown_results + "/" + result.id.str() + "-" + std::to_string(result.attempt) + ".json";
+  std::size_t first = 0;
+  std::ofstream(path) << protocol::encode_results(state_.session, {result}, first) << '\n';
+  complaints_.complain("unknown", text + "; its result is kept in " + path);
+}
+
+void Loop::say_goodbye() {
+  if (session_.up()) {
+    publish(TopicKind::agent_status, protocol::encode(AgentStatus{AgentState::offline, state_.session}));
+    const Time until = monotonic_now() + goodbye;
+    while (!session_.idle() && monotonic_now() < until) {
+      for (auto& item : inbox_.drain(until)) {
+        if (const auto* event = std::get_if<mqtt::ClientEvent>(&item)) perform_mqtt(session_.on(*event, monotonic_now()));
+      }
+    }
+  }
+  client_->disconnect(goodbye);
+  client_.reset();
+}
+
+// ---- MQTT
+
+void Loop::handle(const mqtt::ClientEvent& event) {
+  if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
+  if (const auto* lost = std::get_if<mqtt::ConnectionLost>(&event); lost != nullptr && lost->code == taken_over) {
+    thrown_out();
+  }
+  perform_mqtt(session_.on(event, monotonic_now()));
+}
+
+// Two agents of one name throw each other out without end: one waits, and if the other is there to stay, goes.
+void Loop::thrown_out() {
+  const Time now = monotonic_now();
+  if (thrown_out_at_ && *thrown_out_at_ + name_contest > now) {
+    fatal_ = "another agent is connected as " + options_.name.str() + " and stays; give one of them another --name";
+    return;
+  }
+  thrown_out_at_ = now;
+  quiet_until_ = now + name_pause;
+  log::warning("another agent has connected as " + options_.name.str() + "; waiting " +
+               std::to_string(to_ms(name_pause) / 1000) + " s");
+}
+
+void Loop::receive(const mqtt::Message& message) {
+  const auto topic = topics_.parse(message.topic);
+  const auto drop = [&](const std::string& why) {
+    complaints_.complain(message.topic, "dropped a message on " + message.topic + ": " + why);
+  };
+  if (!topic) return drop("unknown topic");
+  if (message.payload.size() > limits::payload_bytes) return drop("more than 256 KiB");
+  if (topic->kind == TopicKind::coordinator_status) {
+    if (message.payload.empty()) return;
+    auto status = protocol::decode_coordinator_status(message.payload);
+    if (!status) return drop(status.error().message);
+    return step(CoordinatorSeen{status->state == protocol::CoordinatorState::online, std::move(status->reign)});
+  }
+  if (topic->kind == TopicKind::control && topic->agent == options_.name) return receive_control(message);
+  if (topic->kind != TopicKind::tasks || topic->agent != options_.name) return drop("it is not for this agent");
+  auto tasks = protocol::decode_tasks(message.payload);
+  if (!tasks) return drop(tasks.error().message);
+  for (const auto& bad : tasks->tasks.bad) drop("a task: " + bad);
+  TasksSeen event{std::move(tasks->reign), tasks->n, topic->capability, {}};
+  for (auto& task : tasks->tasks.good) {
+    event.tasks.push_back({task.id, task.attempt, std::move(task.input), task.timeout});
+  }
+  step(std::move(event));
+}
+
+void Loop::receive_control(const mqtt::Message& message) {
+  auto control = protocol::decode_control(message.payload);
+  if (!control) {
+    return complaints_.complain(message.topic, "dropped a message on " + message.topic + ": " + control.error().message);
+  }
+  for (const auto& bad : control->tasks.bad) {
+    complaints_.complain(message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
+  }
+  std::vector<AttemptKey> keys;
+  for (const auto& ref : control->tasks.good) keys.push_back({ref.id, ref.attempt});
+  const Reign& reign = control->reign;
+  switch (control->type) {
+    case protocol::ControlType::acknowledge: {
+      AcknowledgeSeen event{reign, {}};
+      for (const auto& ref : control->tasks.good) event.results.push_back({{ref.id, ref.attempt}, ref.unknown});
+      return step(std::move(event));
+    }
+    case protocol::ControlType::cancel: return step(CancelSeen{reign, std::move(keys)});
+    case protocol::ControlType::recall: return step(RecallSeen{reign, std::move(keys)});
+    case protocol::ControlType::drain: return step(DrainSeen{reign, true});
+    case protocol::ControlType::resume: return step(DrainSeen{reign, false});
+  }
+}
+
+void Loop::perform_mqtt(mqtt::Actions actions) {
+  for (auto& action : actions) {
+    std::visit(overloaded{
+                   [&](const mqtt::DoConnect&) { client_->connect(); },
+                   [&](const mqtt::DoSubscribe&) {
+                     client_->subscribe({{topics_.build({TopicKind::tasks, options_.name, {}, {}}), 1},
+                                         {topics_.build({TopicKind::control, options_.name, {}, {}}), 1},
+                                         {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
+                   },
+                   [&](const mqtt::DoSend& send) { client_->publish(send.message); },
+                   [&](const mqtt::TellUp&) {
+                     log::info("connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str());
+                     step(LinkUp{});
+                   },
+                   [&](const mqtt::TellDown& down) {
+                     log::warning("the broker is lost: " + down.reason + "; going on and trying again");
+                     step(LinkDown{});
+                   },
+                   [&](const mqtt::TellTrouble& trouble) {
+                     complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
+                   },
+               },
+               action);
+  }
+}
+
+void Loop::publish(TopicKind kind, std::string payload, const Capability& capability) {
+  const auto& rule = protocol::rule(kind);
+  if (payload.size() > limits::payload_bytes) {
+    return complaints_.complain("large", "a message of " + std::to_string(payload.size()) + " bytes was not sent");
+  }
+  perform_mqtt(session_.publish({topics_.build({kind, options_.name, capability, {}}), std::move(payload), rule.qos,
+                                 rule.retained, {}, {}}));
+}
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,97 @@
+// The one thread that owns the agent's core: drains the inbox, steps each event, performs what comes out.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "common/mqtt/session.hpp"
+#include "common/protocol/codec.hpp"
+#include "common/protocol/topics.hpp"
+#include "common/runtime/inbox.hpp"
+#include "common/runtime/log.hpp"
+#include "edge-agent/core/step.hpp"
+#include "edge-agent/executors/port.hpp"
+#include "edge-agent/sensors/temperature.hpp"
+#include "edge-agent/shell/pool.hpp"
+
+namespace edgefleet::agent {
+
+class Loop {
+ public:
+  struct Options {
+    FleetName fleet;
+    AgentName name;
+    mqtt::Options broker;  // its will and client id are filled in here
+    Policy policy;
+    HeatLimits heat;
+    std::map<std::string, std::string> labels;
+    std::string sys = "/sys";
+    std::string unknown_results;  // folder for results whose task the coordinator does not know
+    std::size_t inbox = 16'384;
+  };
+
+  Loop(Options options, std::vector<std::unique_ptr<Executor>> executors);
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  Loop(Loop&&) = delete;
+  Loop& operator=(Loop&&) = delete;
+  ~Loop();
+
+  // Until request_stop() and its grace, or until another agent has our name for good.
+  Status run();
+  void request_stop();  // any thread; a second time: at once
+
+ private:
+  struct StopAsked {};
+  struct Progressed { AttemptKey key; Progress progress; };
+  using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, Progressed, StopAsked>;
+
+  // ---- one drain
+  [[nodiscard]] Time wake_at() const;
+  void take(Item& item);
+  void handle(const mqtt::ClientEvent& event);
+  void handle(Finished& finished) { step(std::move(finished)); }
+  void handle(OfferChanged& offer) { step(std::move(offer)); }
+  void handle(const Progressed& progressed);
+  void handle(const StopAsked&);
+  void step(Event event);
+  void perform(Effect& effect);
+  void read_sensors();
+
+  // ---- MQTT
+  void receive(const mqtt::Message& message);
+  void receive_control(const mqtt::Message& message);
+  void thrown_out();
+  void perform_mqtt(mqtt::Actions actions);
+  void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {});
+  [[nodiscard]] AgentInfo info() const;
+  [[nodiscard]] Heartbeat heartbeat() const;
+  void keep_for_person(const TaskResult& result);
+  void say_goodbye();
+
+  Options options_;
+  std::map<ExecutorName, std::unique_ptr<Executor>> executors_;
+  protocol::Topics topics_;
+  State state_;
+  Inbox<Item> inbox_;
+  log::Complaints complaints_;
+  Thermometer thermometer_;
+  AgentInfo machine_;
+  Time began_;
+  Time next_reading_;
+  std::vector<Event> instant_;  // what instant executors finished, to be stepped next
+  std::map<AttemptKey, Time> last_progress_;
+  mqtt::Session session_;
+  std::unique_ptr<mqtt::Client> client_;
+  std::optional<Time> thrown_out_at_;
+  std::optional<Time> quiet_until_;  // thrown out: not to connect before
+  bool end_ = false;
+  std::optional<std::string> fatal_;
+  std::atomic<std::uint64_t> dropped_{0};
+  std::unique_ptr<Pool> pool_;  // last: its threads use the rest
+};
+
+}  // namespace edgefleet::agent

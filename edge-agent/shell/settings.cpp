@@ -1,0 +1,322 @@
+#include "edge-agent/shell/settings.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <iostream>
+
+#include "common/mqtt/paho_client.hpp"
+#include "common/runtime/secret.hpp"
+#include "edge-agent/sensors/system.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+constexpr const char* program = "edgefleet-agent";
+
+std::string host_name() {
+  std::array<char, 256> text{};
+  gethostname(text.data(), text.size() - 1);
+  std::string name(text.data());
+  name = name.substr(0, name.find('.'));
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name;
+}
+
+// ---- tables of the file. The first thing that is wrong is remembered, with its line.
+
+class TableReader {
+ public:
+  TableReader(const std::string& file, std::string what, const toml::table& table)
+      : file_(file), what_(std::move(what)), table_(table) {}
+
+  template <typename T>
+  void read(const char* key, T& into) {
+    seen_.insert(key);
+    const auto* node = table_.get(key);
+    if (node == nullptr) return;
+    if (auto value = node->value_exact<T>()) {
+      into = std::move(*value);
+    } else {
+      fail(*node, std::string("`") + key + "` has the wrong type");
+    }
+  }
+  template <typename T>
+  void read(const char* key, std::optional<T>& into) {
+    T value{};
+    if (table_.get(key) == nullptr) return void(seen_.insert(key));
+    read(key, value);
+    into = std::move(value);
+  }
+  void read_number(const char* key, std::optional<double>& into) {
+    seen_.insert(key);
+    const auto* node = table_.get(key);
+    if (node == nullptr) return;
+    into = node->value<double>();  // a whole number is one too
+    if (!into) fail(*node, std::string("`") + key + "` is not a number");
+  }
+  template <typename T>
+  void read_list(const char* key, std::vector<T>& into) {
+    seen_.insert(key);
+    const auto* node = table_.get(key);
+    if (node == nullptr) return;
+    const auto* array = node->as_array();
+    if (array == nullptr) return fail(*node, std::string("`") + key + "` is not a list");
+    for (const auto& element : *array) {
+      if (auto value = element.value_exact<T>()) {
+        into.push_back(std::move(*value));
+      } else {
+        return fail(element, std::string("`") + key + "` holds an element of the wrong type");
+      }
+    }
+  }
+  void read_strings(const char* key, std::map<std::string, std::string>& into) {
+    seen_.insert(key);
+    const auto* node = table_.get(key);
+    if (node == nullptr) return;
+    const auto* table = node->as_table();
+    if (table == nullptr) return fail(*node, std::string("`") + key + "` is not a table");
+    for (const auto& [name, value] : *table) {
+      if (const auto text = value.value_exact<std::string>()) {
+        into[std::string(name.str())] = *text;
+      } else {
+        return fail(value, std::string("`") + key + "." + std::string(name.str()) + "` is not a string");
+      }
+    }
+  }
+  static std::optional<Scalar> scalar(const toml::node& node) {
+    if (const auto text = node.value_exact<std::string>()) return Scalar{*text};
+    if (const auto number = node.value_exact<std::int64_t>()) return Scalar{*number};
+    if (const auto number = node.value_exact<double>()) return Scalar{*number};
+    if (const auto flag = node.value_exact<bool>()) return Scalar{*flag};
+    return std::nullopt;
+  }
+  const toml::node* get(const char* key) {
+    seen_.insert(key);
+    return table_.get(key);
+  }
+  void fail(const toml::node& node, const std::string& problem) {
+    if (problem_.empty()) problem_ = file_ + ", line " + std::to_string(node.source().begin.line) + ": " + what_ + ": " + problem;
+  }
+  [[nodiscard]] Status finish() {
+    for (const auto& [key, node] : table_) {
+      if (seen_.count(std::string(key.str())) == 0) fail(node, "unknown key `" + std::string(key.str()) + "`");
+    }
+    if (!problem_.empty()) return Error{problem_, ErrorKind::invalid};
+    return success();
+  }
+
+ private:
+  const std::string& file_;
+  std::string what_;
+  const toml::table& table_;
+  std::set<std::string> seen_;
+  std::string problem_;
+};
+
+Result<ParamSettings> read_param(const std::string& file, const std::string& what, const toml::table& table) {
+  ParamSettings param;
+  TableReader reader(file, what, table);
+  reader.read("type", param.type);
+  reader.read("pattern", param.pattern);
+  reader.read_number("min", param.min);
+  reader.read_number("max", param.max);
+  reader.read("max_length", param.max_length);
+  reader.read("stdin", param.to_stdin);
+  if (const auto* node = reader.get("default")) {
+    param.default_value = TableReader::scalar(*node);
+    if (!param.default_value) reader.fail(*node, "`default` is not a plain value");
+  }
+  if (const auto* node = reader.get("choices")) {
+    const auto* list = node->as_array();
+    if (list == nullptr) reader.fail(*node, "`choices` is not a list");
+    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+      if (auto value = TableReader::scalar(*list->get(i))) param.choices.push_back(std::move(*value));
+    }
+  }
+  if (auto good = reader.finish(); !good) return good.error();
+  return param;
+}
+
+Result<CommandConfig> read_command(const std::string& file, const toml::table& table) {
+  CommandSettings command;
+  TableReader reader(file, "[[command]]", table);
+  reader.read("name", command.name);
+  reader.read_list("argv", command.argv);
+  reader.read("slots", command.slots);
+  reader.read("timeout_s", command.timeout_s);
+  reader.read_strings("env", command.env);
+  reader.read("output_bytes", command.output_bytes);
+  reader.read("artifact_bytes", command.artifact_bytes);
+  reader.read("artifact_files", command.artifact_files);
+  reader.read_list("retry_exit_codes", command.retry_exit_codes);
+  if (const auto* node = reader.get("params")) {
+    const auto* params = node->as_table();
+    if (params == nullptr) reader.fail(*node, "`params` is not a table");
+    for (const auto& [name, value] : params != nullptr ? *params : toml::table{}) {
+      const std::string what = "[[command]] " + command.name + ", param " + std::string(name.str());
+      if (!value.is_table()) {
+        reader.fail(value, what + " is not a table");
+        continue;
+      }
+      auto param = read_param(file, what, *value.as_table());
+      if (!param) return param.error();
+      command.params.emplace(std::string(name.str()), std::move(*param));
+    }
+  }
+  if (auto good = reader.finish(); !good) return good.error();
+  auto config = CommandConfig::check(command);
+  if (!config) return config.error().context(file + ": [[command]] " + command.name);
+  return config;
+}
+
+Result<PluginConfig> read_plugin(const std::string& file, const toml::table& table) {
+  PluginSettings plugin;
+  TableReader reader(file, "[[plugin]]", table);
+  reader.read("name", plugin.name);
+  reader.read_list("argv", plugin.argv);
+  reader.read_strings("env", plugin.env);
+  reader.read("cwd", plugin.cwd);
+  reader.read("restart_first_s", plugin.restart_first_s);
+  reader.read("restart_most_s", plugin.restart_most_s);
+  reader.read("artifact_bytes", plugin.artifact_bytes);
+  reader.read("artifact_files", plugin.artifact_files);
+  if (auto good = reader.finish(); !good) return good.error();
+  auto config = PluginConfig::check(plugin);
+  if (!config) return config.error().context(file + ": [[plugin]] " + plugin.name);
+  return config;
+}
+
+template <typename Config>
+Status read_all(const Configuration& configuration, const char* name, std::vector<Config>& into,
+                Result<Config> (*read)(const std::string&, const toml::table&)) {
+  const auto* node = configuration.file().get(name);
+  if (node == nullptr) return success();
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    return Error{configuration.file_path() + ": `" + name + "` is written [[" + name + "]]", ErrorKind::invalid};
+  }
+  for (const auto& element : *array) {
+    if (!element.is_table()) return Error{configuration.file_path() + ": [[" + name + "]] is not a table", ErrorKind::invalid};
+    auto config = read(configuration.file_path(), *element.as_table());
+    if (!config) return config.error();
+    for (const auto& other : into) {
+      if (other.executor == config->executor) {
+        return Error{configuration.file_path() + ": two [[" + name + "]] have the same name", ErrorKind::invalid};
+      }
+    }
+    into.push_back(std::move(*config));
+  }
+  return success();
+}
+
+Status read_labels(const Configuration& configuration, std::map<std::string, std::string>& labels) {
+  const auto* node = configuration.file().get("labels");
+  if (node == nullptr) return success();
+  if (!node->is_table()) return Error{configuration.file_path() + ": [labels] is not a table", ErrorKind::invalid};
+  for (const auto& [name, value] : *node->as_table()) {
+    const auto text = value.value_exact<std::string>();
+    const bool special = name.str() == "agent" || name.str() == "model";
+    if (!text || special || name.str().size() > limits::label_bytes || text->size() > limits::label_bytes) {
+      return Error{configuration.file_path() + ": label `" + std::string(name.str()) +
+                       "` is not a string of at most " + std::to_string(limits::label_bytes) +
+                       " bytes, or its name has a meaning of its own (agent, model)",
+                   ErrorKind::invalid};
+    }
+    labels[std::string(name.str())] = *text;
+  }
+  return success();
+}
+
+// The defaults of the board: a 3B+ has its soft limit at 60 C.
+HeatLimits heat_limits(const Settings& settings) {
+  HeatLimits limits;
+  AgentInfo machine;
+  describe_machine(machine);
+  const auto board = machine.labels.find("board");
+  if (board != machine.labels.end() && board->second == "pi3") {
+    limits.reduce -= 10;
+    limits.pause -= 10;
+    limits.normal -= 10;
+  }
+  if (settings.reduce_celsius > 0) {
+    limits.normal = settings.reduce_celsius - (limits.reduce - limits.normal);
+    limits.reduce = settings.reduce_celsius;
+  }
+  if (settings.pause_celsius > 0) limits.pause = settings.pause_celsius;
+  limits.observe_only = settings.heat == "firmware";
+  return limits;
+}
+
+}  // namespace
+
+std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
+  s.name = host_name();
+  Configuration configuration(
+      "An agent of a fleet: runs what the coordinator hands it over MQTT, and says how it is.", program);
+  configuration.option("name", s.name, "name of this agent, unique in its fleet");
+  configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
+  configuration.option("username", s.username, "user name at the broker");
+  configuration.option("password-file", s.password_file, "file with the password at the broker");
+  configuration.option("coordinator", s.coordinator, "the coordinator's HTTP API, for artifacts: http://HOST:PORT");
+  configuration.option("fleet", s.fleet, "name of the fleet");
+  configuration.option("work", s.work, "directory for scratch folders and what must be kept");
+  configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: not at all)")
+      ->check(CLI::Range(0, 10'000));
+  configuration.option("max-tasks", s.max_tasks, "bound on tasks held over all executors")->check(CLI::Range(1, 10'000));
+  configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
+      ->check(CLI::Range(0, 3600));
+  configuration.option("heat", s.heat, "policy: take less when it is hot; firmware: only observe")
+      ->check(CLI::IsMember({"policy", "firmware"}));
+  configuration.option("reduce-celsius", s.reduce_celsius, "half the slots from here on (0: by board, 70 on a Pi 4 or 5)")
+      ->check(CLI::Range(0.0, 120.0));
+  configuration.option("pause-celsius", s.pause_celsius, "no new tasks from here on (0: by board, 78 on a Pi 4 or 5)")
+      ->check(CLI::Range(0.0, 120.0));
+  configuration.option("sys", s.sys, "root of sysfs, where the temperature is read");
+  configuration.option("log-level", s.log_level, "debug, info, warning or error");
+  for (const char* table : {"labels", "command", "plugin"}) configuration.allow_table(table);
+  configuration.footer(
+      "Commands, plug-ins and labels stand in the file: docs/agent.md, docs/plugins.md.\n"
+      "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
+      "flags win over the environment, which wins over the file.\n\n"
+      "Examples:\n"
+      "  edgefleet-agent --echo 4\n"
+      "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"
+      "                  --config /etc/edgefleet/agent.toml\n");
+  if (const auto code = configuration.parse(argc, argv)) return code;
+  for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
+                     read_all(configuration, "plugin", s.plugins, read_plugin)}) {
+    if (good) continue;
+    std::cerr << program << ": " << good.error().message << '\n';
+    return 2;
+  }
+  return std::nullopt;
+}
+
+Result<Loop::Options> loop_options(const Settings& s) {
+  Loop::Options options;
+  const auto name = AgentName::parse(s.name);
+  if (!name) return Error{"--name \"" + s.name + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
+  const auto fleet = FleetName::parse(s.fleet);
+  if (!fleet) return Error{"--fleet \"" + s.fleet + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
+  if (auto uri = mqtt::paho_uri(s.broker); !uri) return uri.error();
+  options.name = *name;
+  options.fleet = *fleet;
+  options.broker.broker = s.broker;
+  options.broker.username = s.username;
+  if (!s.password_file.empty()) {
+    auto password = read_secret(s.password_file);
+    if (!password) return password.error();
+    options.broker.password = *password;
+  }
+  options.policy.max_tasks = s.max_tasks;
+  options.policy.stop_grace = std::chrono::seconds(s.stop_grace_s);
+  options.heat = heat_limits(s);
+  options.labels = s.labels;
+  options.sys = s.sys;
+  options.unknown_results = s.work + "/unknown-results";
+  return options;
+}
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,42 @@
+// What the owner of an agent decides: flags, environment and agent.toml.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "common/runtime/configuration.hpp"
+#include "edge-agent/executors/command_config.hpp"
+#include "edge-agent/executors/plugin_config.hpp"
+#include "edge-agent/shell/loop.hpp"
+
+namespace edgefleet::agent {
+
+struct Settings {
+  std::string name;  // the host's name unless given
+  std::string fleet = "home";
+  std::string broker = "mqtt://127.0.0.1:1883";
+  std::string username;
+  std::string password_file;
+  std::string coordinator = "http://127.0.0.1:7001";
+  std::string work = "edgefleet-work";
+  std::string sys = "/sys";
+  std::string heat = "policy";
+  std::string log_level = "info";
+  int echo = 0;
+  int max_tasks = Policy{}.max_tasks;
+  int stop_grace_s = 20;
+  double reduce_celsius = 0;  // 0: by board
+  double pause_celsius = 0;
+  std::map<std::string, std::string> labels;
+  std::vector<CommandConfig> commands;
+  std::vector<PluginConfig> plugins;
+};
+
+// None: go on. Otherwise the program ends with this exit code; what there is to say has been said.
+std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv);
+
+Result<Loop::Options> loop_options(const Settings& settings);
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,22 @@
+#!/bin/sh
+# mosquitto/broker.sh PORT [DIR]: this project's broker on 127.0.0.1:PORT, in the foreground; stop it with a signal.
+# Its configuration is written to DIR/mosquitto.conf (default: a temporary folder that the system clears). Started by
+# root it becomes the user mosquitto by itself, else it stays who it is; it needs no writable folder.
+set -eu
+case ${1-} in
+  '' | *[!0-9]*)
+    echo 'usage: mosquitto/broker.sh PORT [DIR]' >&2
+    exit 2
+    ;;
+esac
+port=$1
+here=$(dirname "$(readlink -f "$0")")
+dir=${2:-$(mktemp -d)}
+mkdir -p "$dir"
+{
+  echo "listener $port 127.0.0.1"
+  echo 'allow_anonymous true' # only because nothing but this machine can reach it
+  cat "$here/common.conf"
+} >"$dir/mosquitto.conf"
+PATH=$PATH:/usr/sbin # Debian keeps it where only root looks.
+exec mosquitto -c "$dir/mosquitto.conf"

@@ -1,0 +1,96 @@
+#include "cli/core/batch_file.hpp"
+
+#include <sstream>
+
+#include "common/protocol/json.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::cli;
+
+namespace {
+
+const Capability echo = *Capability::parse("echo");
+
+BatchFile read(const std::string& text, std::optional<Capability> fallback = std::nullopt) {
+  std::istringstream in(text);
+  return read_batch(in, fallback);
+}
+
+}  // namespace
+
+TEST_CASE("each line is a task, passed on as it stands") {
+  const auto file = read("\xEF\xBB\xBF{\"capability\":\"echo\",\"input\": 1.50}\r\n\n  {\"capability\":\"a.b\"}");
+  CHECK(file.faults.empty());
+  REQUIRE(file.tasks.size() == 2);
+  CHECK(file.tasks[0].json == "{\"capability\":\"echo\",\"input\": 1.50}");
+  CHECK(file.tasks[0].line == 1);
+  CHECK(file.tasks[1].line == 3);
+}
+
+TEST_CASE("with a capability given, lines are bare inputs or tasks that may leave it out") {
+  const auto file =
+      read("5\n{\"path\":\"x\"}\n{\"input\":7,\"priority\":2}\n{\"capability\":\"other\",\"input\":1}\n[ ]\n", echo);
+  CHECK(file.faults.empty());
+  REQUIRE(file.tasks.size() == 5);
+  CHECK(file.tasks[0].json == R"({"capability":"echo","input":5})");
+  CHECK(file.tasks[1].json == R"({"capability":"echo","input":{"path":"x"}})");
+  CHECK(file.tasks[2].json == R"({"capability":"echo","input":7,"priority":2})");
+  CHECK(file.tasks[3].json == R"({"capability":"other","input":1})");
+  CHECK(file.tasks[4].json == R"({"capability":"echo","input":[ ]})");
+}
+
+TEST_CASE("bad lines are named by number, good ones around them are kept") {
+  const auto file = read(
+      "{\"capability\":\"echo\"}\nnonsense\n{\"capability\":\"Echo\"}\n{\"capability\":\"echo\",\"prio\":1}\n"
+      "{\"input\":1}\n7\n{\"capability\":\"echo\"}\n");
+  CHECK(file.tasks.size() == 2);
+  REQUIRE(file.faults.size() == 5);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(file.faults[i].line == i + 2);
+  CHECK(file.faults[0].message == "not valid JSON");
+  CHECK(file.faults[2].message == "a task has no field \"prio\"");
+}
+
+TEST_CASE("every field of a task is checked") {
+  const auto with = [](const std::string& member) {
+    return task_of_line("{\"capability\":\"echo\"," + member + "}", {}).ok();
+  };
+  for (const char* good :
+       {R"("priority":-1000)", R"("timeout_ms":1)", R"("max_attempts":100)", R"("where":{"a":"b"})", R"("where":{})",
+        R"("name":"x")", R"("idempotency_key":"k")", R"("delay_ms":0)", R"("input":null)"}) {
+    CAPTURE(good);
+    CHECK(with(good));
+  }
+  for (const char* bad :
+       {R"("priority":1001)", R"("priority":1.5)", R"("priority":"1")", R"("timeout_ms":-1)", R"("max_attempts":0)",
+        R"("where":{"a":1})", R"("where":[])", R"("name":7)", R"("delay_ms":99999999999999)", R"("capability":1)"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(with(bad));
+  }
+  CHECK_FALSE(with("\"name\":\"" + std::string(201, 'x') + "\""));
+  CHECK_FALSE(with("\"input\":\"" + std::string(limits::input_bytes, 'x') + "\""));
+  CHECK_FALSE(task_of_line('"' + std::string(limits::input_bytes, 'x') + '"', echo));
+}
+
+TEST_CASE("chunks keep the order and stay within both bounds") {
+  std::vector<BatchTask> tasks;
+  for (std::size_t i = 1; i <= 25; ++i) tasks.push_back({i, "{\"capability\":\"echo\"}"});
+  const auto by_count = split(tasks, 10, 1'000'000);
+  REQUIRE(by_count.size() == 3);
+  CHECK(by_count[2].size() == 5);
+  CHECK(by_count[1].front().line == 11);
+
+  std::size_t seen = 0;
+  for (const auto chunk : split(tasks, 1000, 100)) {
+    CHECK(to_body(chunk).size() <= 100);
+    for (const auto& task : chunk) CHECK(task.line == ++seen);
+  }
+  CHECK(seen == 25);
+  CHECK(split(std::span<const BatchTask>{}).empty());
+  CHECK(split(tasks, 10, 1).size() == 25);  // a task alone may be larger
+}
+
+TEST_CASE("a chunk is one JSON document") {
+  const std::vector<BatchTask> tasks = {{1, "{\"a\":1}"}, {2, "{\"b\":2}"}};
+  CHECK(to_body(tasks) == R"({"tasks":[{"a":1},{"b":2}]})");
+}

@@ -1,0 +1,58 @@
+#include "cli/core/text.hpp"
+#include "cli/core/table.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet::cli;
+
+TEST_CASE("text from elsewhere cannot steer the terminal") {
+  CHECK(printable("a\x1b[31mb\tc\nd\x7f") == "a [31mb c d ");
+  CHECK(printable("x\xC2\x9By") == "x y");  // the two-byte form of the escape sequence introducer
+  CHECK(printable("grün ✓") == "grün ✓");
+}
+
+TEST_CASE("text is cut by columns, never within a character") {
+  CHECK(fit("hello", 5) == "hello");
+  CHECK(fit("hello!", 5) == "hell…");
+  CHECK(fit("grüße an alle", 4) == "grü…");
+  CHECK(fit("abc", 0).empty());
+  CHECK(width_of("grüße") == 5);
+}
+
+TEST_CASE("numbers and sizes are shown for people") {
+  CHECK(grouped(0) == "0");
+  CHECK(grouped(999) == "999");
+  CHECK(grouped(1'234'567) == "1,234,567");
+  CHECK(counted(1, "task", "tasks") == "1 task");
+  CHECK(counted(0, "task", "tasks") == "0 tasks");
+  CHECK(show_bytes(1) == "1 byte");
+  CHECK(show_bytes(1536) == "1.5 KiB");
+  CHECK(show_bytes(std::uint64_t{1} << 50U) == "1024.0 TiB");
+  CHECK(sentence("no") == "no.");
+  CHECK(sentence("no?") == "no?");
+}
+
+TEST_CASE("a table lines its columns up and leaves no spaces at the end of a line") {
+  Table table{{{"NAME"}, {"N", true}, {"NOTE"}}, {{"a", "1", "x"}, {"longer", "1,000", ""}}};
+  CHECK(render(table, {}) ==
+        "NAME        N  NOTE\n"
+        "a           1  x\n"
+        "longer  1,000\n");
+}
+
+TEST_CASE("a column that is empty in every row is left out") {
+  Table table{{{"A"}, {"B"}, {"C"}}, {{"1", "", "2"}}};
+  CHECK(render(table, {}) == "A  C\n1  2\n");
+}
+
+TEST_CASE("a table that is too wide cuts the columns that may shrink") {
+  Table table{{{"ID"}, {"WHAT", false, true}}, {{"0123456789", "a long explanation of it all"}}};
+  const auto text = render(table, {30, false, {}});
+  CHECK(text == "ID          WHAT\n0123456789  a long explanatio…\n");
+  CHECK(render(table, {10, false, {}}) == "ID          WHAT\n0123456789  a long …\n");
+}
+
+TEST_CASE("colour goes around a cell's text and not into its width") {
+  Table table{{{"S"}, {"T"}}, {{{"up", Style::good}, "1"}, {"down", "2"}}};
+  CHECK(render(table, {0, true, {}}) == "\x1b[1mS\x1b[0m     \x1b[1mT\x1b[0m\n\x1b[32mup\x1b[0m    1\ndown  2\n");
+}

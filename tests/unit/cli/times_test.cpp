@@ -1,0 +1,64 @@
+#include "cli/core/times.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::cli;
+using namespace std::chrono_literals;
+
+TEST_CASE("durations are read as people write them") {
+  const std::pair<const char*, Duration> good[] = {{"500ms", 500ms}, {"10s", 10s},     {"5m", 5min},     {"2h", 2h},
+                                                   {"1d", 24h},      {"1h30m", 90min}, {"1.5s", 1500ms}, {"10", 10s},
+                                                   {"0", 0s},        {"0.25", 250ms},  {"30d", 720h}};
+  for (const auto& [text, expected] : good) {
+    CAPTURE(text);
+    const auto read = parse_duration(text);
+    REQUIRE(read);
+    CHECK(*read == expected);
+  }
+}
+
+TEST_CASE("what is no duration is refused with the forms that are") {
+  for (const char* text : {"", "s", "10x", "10 s", "-5s", "1.2.3s", ".", "5m3", "1e3s", "nan", "inf", "10S"}) {
+    CAPTURE(text);
+    const auto read = parse_duration(text);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().message.find("500ms, 10s") != std::string::npos);
+  }
+  CHECK_FALSE(parse_duration("31d"));
+  CHECK_FALSE(parse_duration("99999999999999999999999h"));
+}
+
+TEST_CASE("durations are shown in the unit that fits") {
+  CHECK(show_duration(120ms) == "120 ms");
+  CHECK(show_duration(3240ms) == "3.2 s");
+  CHECK(show_duration(9990ms) == "10 s");
+  CHECK(show_duration(45s) == "45 s");
+  CHECK(show_duration(303s) == "5 min 3 s");
+  CHECK(show_duration(200min) == "3 h 20 min");
+  CHECK(show_duration(52h) == "2 d 4 h");
+}
+
+TEST_CASE("instants are read to the millisecond and shown in UTC") {
+  const auto time = parse_instant("2025-11-21T03:20:11.123Z");
+  REQUIRE(time);
+  CHECK(time->unix_ms == 1763695211123);
+  CHECK(show_instant(*time) == "2025-11-21 03:20:11 UTC");
+  CHECK(parse_instant("1970-01-01T00:00:00Z") == WallTime{0});
+  CHECK(parse_instant("2024-02-29T23:59:59.5Z"));
+  for (const char* text :
+       {"", "now", "2025-11-21", "2025-13-21T03:20:11Z", "2025-02-30T03:20:11Z", "2025-11-21T24:20:11Z",
+        "2025-11-21T03:20:11", "2025-11-21T03:20:11.Z", "2025-11-21T03:20:1xZ", "2025-11-21T03:20:11+1Z"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_instant(text));
+  }
+}
+
+TEST_CASE("an age in the future, where clocks differ, is just now") {
+  const WallTime then{1'000'000};
+  CHECK(show_age({then.unix_ms - 5000}, then) == "just now");
+  CHECK(show_age({then.unix_ms + 3000}, then) == "3 s ago");
+  CHECK(show_age({then.unix_ms + 300'000}, then) == "5 min ago");
+  CHECK(show_age({then.unix_ms + 3 * 3600'000}, then) == "3 h ago");
+  CHECK(show_age({then.unix_ms + 4 * 86400'000}, then) == "4 d ago");
+}

@@ -1,0 +1,32 @@
+#include "common/http/url.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet::http;
+
+TEST_CASE("what is not unreserved is percent-encoded") {
+  CHECK(escape("aZ09-._~") == "aZ09-._~");
+  CHECK(escape("a b/ü?&=") == "a%20b%2F%C3%BC%3F%26%3D");
+}
+
+TEST_CASE("parameters without a value are left out of a query") {
+  CHECK(with_query("/t", {{"a", ""}, {"b", "1"}, {"c", "x y"}}) == "/t?b=1&c=x%20y");
+  CHECK(with_query("/t", {}) == "/t");
+}
+
+TEST_CASE("a base URL may be typed in short") {
+  CHECK(normal_base("pi.local:7001/") == "http://pi.local:7001");
+  CHECK(normal_base("https://x/") == "https://x");
+}
+
+TEST_CASE("a URL needs http or https, and a host") {
+  for (const char* url : {"http://x", "https://[::1]:7001", "http://127.0.0.1"}) CHECK(is_http_url(url));
+  for (const char* url : {"", "http://", "http:///x", "http://:7001", "ftp://x", "x"}) CHECK_FALSE(is_http_url(url));
+}
+
+TEST_CASE("this machine is known by its names") {
+  for (const char* url : {"http://localhost", "http://localhost:1", "http://127.0.0.1:7001", "http://[::1]:1/x"})
+    CHECK(is_loopback(url));
+  for (const char* url : {"http://localhost.example", "http://128.0.0.1", "https://pi-1:7001"})
+    CHECK_FALSE(is_loopback(url));
+}

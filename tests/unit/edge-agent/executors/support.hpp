@@ -1,0 +1,180 @@
+// What the tests of executors share: temporary folders, a folder as artifact store, a log that remembers, waiting.
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/protocol/json.hpp"
+#include "edge-agent/executors/command.hpp"
+
+namespace edgefleet::agent::test {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = (fs::temp_directory_path() / "edgefleet-executors-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  TempDir(TempDir&&) = delete;
+  TempDir& operator=(TempDir&&) = delete;
+  ~TempDir() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + '/' + name; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+inline std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_file(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// Looks again and again, for at most ten seconds.
+inline bool eventually(const std::function<bool()>& condition) {
+  const auto until = std::chrono::steady_clock::now() + 10s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(2ms);
+  }
+  return true;
+}
+
+// A zombie is gone as well: nothing of it runs. (In a container there may be nobody to reap orphans.)
+inline bool gone(pid_t pid) {
+  std::istringstream stat(read_file("/proc/" + std::to_string(pid) + "/stat"));
+  std::string number, name, state;
+  stat >> number >> name >> state;
+  return state.empty() || state == "Z" || state == "X";
+}
+
+inline pid_t read_pid(const std::string& path) {
+  const std::string text = read_file(path);
+  return text.empty() || text.back() != '\n' ? 0 : std::stoi(text);
+}
+
+// Not a true SHA-256: ids only have to look like one, and to follow from the content.
+inline std::string id_of(const std::string& content) {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char c : content) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  std::ostringstream text;
+  for (int i = 0; i < 4; ++i) {
+    text << std::hex;
+    text.width(16);
+    text.fill('0');
+    text << hash;
+    hash *= 0x9E3779B97F4A7C15ULL;
+  }
+  return "sha256-" + text.str();
+}
+
+class FolderStore final : public ArtifactStore {
+ public:
+  explicit FolderStore(std::string dir) : dir_(std::move(dir)) { fs::create_directories(dir_); }
+
+  std::string put(const std::string& content) {
+    const std::string id = id_of(content);
+    write_file(dir_ + '/' + id, content);
+    return id;
+  }
+  [[nodiscard]] std::string get(const std::string& id) const { return read_file(dir_ + '/' + id); }
+  std::atomic<bool> unreachable{false};
+
+  Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) override {
+    while (unreachable && !stop.stop_requested()) std::this_thread::sleep_for(1ms);
+    if (stop.stop_requested()) return Error{"stopped", ErrorKind::unavailable};
+    if (!fs::exists(dir_ + '/' + artifact)) return Error{"there is no " + artifact, ErrorKind::not_found};
+    write_file(to_path, read_file(dir_ + '/' + artifact));
+    return success();
+  }
+  Result<std::string> store(const std::string& path, std::stop_token /*stop*/) override { return put(read_file(path)); }
+
+ private:
+  std::string dir_;
+};
+
+class Lines {
+ public:
+  [[nodiscard]] ExecutorLog log() {
+    return [this](Severity, const std::string& text) {
+      const std::lock_guard lock(mutex_);
+      lines_.push_back(text);
+    };
+  }
+  [[nodiscard]] bool holds(const std::string& part) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& line : lines_) {
+      if (line.find(part) != std::string::npos) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return lines_.size();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+// Everything that an executor needs, in a temporary folder.
+struct Bench {
+  TempDir dir;
+  Lines lines;
+  std::shared_ptr<FolderStore> store = std::make_shared<FolderStore>(dir / "store");
+  ProcessServices services{std::make_shared<Spawner>(), ScratchRoot::open(dir / "work", lines.log()).value(), store,
+                           lines.log()};
+
+  // Folders of attempts that are left.
+  [[nodiscard]] int scratches() const {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator(dir / "work")) count += entry.is_directory() ? 1 : 0;
+    return count;
+  }
+};
+
+inline Job job(const std::string& capability, JsonText input, Duration timeout = 30s, int number = 1) {
+  std::array<char, 32> id{};
+  std::snprintf(id.data(), id.size(), "01J%023d", number);
+  return {*TaskId::parse(id.data()), 1, *Capability::parse(capability), std::move(input), timeout};
+}
+
+inline json::Object object(const std::string& text) {
+  auto read = json::Object::read(text);
+  return read ? *read : json::Object();
+}
+inline std::string raw(const std::string& text, const std::string& key) {
+  return std::string(object(text).find(key).value_or(""));
+}
+inline std::string text_at(const std::string& text, const std::string& key) {
+  return json::as_string(raw(text, key)).value_or("<none>");
+}
+
+}  // namespace edgefleet::agent::test
