@@ -1,4 +1,7 @@
 // edgefleet: the command line of a fleet.
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -81,6 +84,15 @@ Exit run(std::vector<std::string> arguments) {
   return program.runs.at(program.app.get_subcommands().front())(session);
 }
 
+// A full disk behind standard output must not look like success. A reader that has seen enough is none.
+bool flushed() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0) return true;
+  std::fprintf(stderr, "edgefleet: cannot write to standard output\n");
+  return false;
+}
+
 }  // namespace
 }  // namespace edgefleet::cli
 
@@ -93,6 +105,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     std::fprintf(stderr, "edgefleet: unexpected: %s\n", error.what());
   }
+  if (exit == Exit::ok && !edgefleet::cli::flushed()) exit = Exit::usage;
   if (exit == Exit::interrupted || exit == Exit::terminated) edgefleet::cli::die_by_signal(exit);
   return static_cast<int>(exit);
 }

@@ -42,3 +42,16 @@ function(edgefleet_program name)
   target_link_libraries(${name} PRIVATE edgefleet_options ${arg_DEPENDS})
   install(TARGETS ${name} RUNTIME)
 endfunction()
+
+# edgefleet_test(NAME SOURCES *_test.cpp ... DEPENDS targets...): a Catch2 program, run as one test
+function(edgefleet_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE edgefleet_options edgefleet_catch ${arg_DEPENDS})
+  target_compile_definitions(${name} PRIVATE
+    EDGEFLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" EDGEFLEET_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_precompile_headers(${name} REUSE_FROM edgefleet_catch_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()

@@ -24,5 +24,8 @@ endfunction()
 
 edgefleet_imported(lib_paho HEADER mqtt/async_client.h LIBRARIES paho-mqttpp3 paho-mqtt3as)
 edgefleet_imported(lib_sqlitecpp HEADER SQLiteCpp/SQLiteCpp.h LIBRARIES SQLiteCpp)
-edgefleet_imported(lib_httplib HEADER httplib.h LIBRARIES cpp-httplib)
+# Debian builds its cpp-httplib with feature macros that change the layout of types: they come from its pkg-config file.
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+add_library(lib_httplib INTERFACE)
+target_link_libraries(lib_httplib INTERFACE PkgConfig::HTTPLIB)
 target_link_libraries(lib_sqlitecpp INTERFACE SQLite::SQLite3)

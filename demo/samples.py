@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 SIZE = (800, 600)  # the noise is soft, so it is made small and enlarged
 ENLARGE = 2
 STYLES = ("islands", "contours", "cells", "dunes")
+STEPS = {"contours": 12, "dunes": 8}  # of colour, so that there are edges to find
 LIGHT = "3 3 0.055 1\n-1 -1 0\n-1 0 1\n0 1 1\n"  # 1 on flat ground, more where it faces the upper left
 ISLANDS = [(0, (8, 20, 60)), (0.44, (20, 90, 150)), (0.50, (90, 190, 200)), (0.50, (240, 222, 170)),
            (0.54, (225, 200, 140)), (0.54, (120, 170, 70)), (0.74, (40, 95, 45)), (0.85, (120, 105, 95)),
@@ -38,8 +39,8 @@ def ramp(stops, t):
 def colour(style, hue, turn, t):
     if style == "islands":
         return ramp(ISLANDS, t)
-    if style == "contours":
-        t = min(int(12 * t), 11) / 11
+    if style in STEPS:
+        t = min(int(STEPS[style] * t), STEPS[style] - 1) / (STEPS[style] - 1)
     rgb = colorsys.hsv_to_rgb((hue + turn * t) % 1, 0.85 - 0.55 * t ** 3, 0.15 + 0.85 * t ** 0.8)
     return [255 * c for c in rgb]
 

@@ -16,7 +16,7 @@ Interrupt::Interrupt() {
 
 Interrupt::~Interrupt() {
   watcher_.request_stop();
-  pthread_kill(watcher_.native_handle(), SIGTERM);  // only to wake it
+  pthread_kill(watcher_.native_handle(), SIGINT);  // only to wake it
   watcher_.join();
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }

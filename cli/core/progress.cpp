@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "cli/core/text.hpp"
@@ -13,7 +14,7 @@ namespace {
 constexpr Duration window = std::chrono::seconds(10);
 
 std::string show_rate(double rate) {
-  if (rate >= 10) return grouped(static_cast<std::uint64_t>(rate + 0.5)) + "/s";
+  if (rate >= 10) return grouped(static_cast<std::uint64_t>(std::llround(rate))) + "/s";
   std::array<char, 32> buffer{};
   const int length = std::snprintf(buffer.data(), buffer.size(), "%.1f/s", rate);
   return {buffer.data(), static_cast<std::size_t>(length)};

@@ -43,9 +43,14 @@ struct Moment {
   std::string state;  // for its colour
 };
 
+// Keeps them in the order of time, and those of one millisecond in the order in which they are added.
 void add_moment(std::vector<Moment>& moments, const Document& object, const char* key, std::string text,
                 std::string state) {
-  if (const auto at = instant_of(object, key)) moments.push_back({*at, std::move(text), std::move(state)});
+  const auto at = instant_of(object, key);
+  if (!at) return;
+  const auto later = std::upper_bound(moments.begin(), moments.end(), *at,
+                                      [](const WallTime& time, const Moment& moment) { return time < moment.at; });
+  moments.insert(later, {*at, std::move(text), std::move(state)});
 }
 
 std::vector<Moment> moments_of(const Document& task) {
@@ -62,7 +67,6 @@ std::vector<Moment> moments_of(const Document& task) {
   }
   const auto state = text_of(task, "state");
   add_moment(moments, task, "ended_at", state, state);
-  std::stable_sort(moments.begin(), moments.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
   return moments;
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 #include "common/core/task.hpp"
@@ -102,8 +103,7 @@ Result<Duration> parse_duration(std::string_view text) {
   if (*seconds > std::chrono::duration<double>(limits::longest).count()) {
     return Error{"'" + std::string(text) + "' is longer than 30 days", ErrorKind::invalid};
   }
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000 + 0.5)));
+  return Duration{std::chrono::milliseconds(std::llround(*seconds * 1000))};
 }
 
 std::string show_duration(Duration d) {
@@ -139,8 +139,8 @@ std::optional<WallTime> parse_instant(std::string_view text) {
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  const std::int64_t seconds = days * 86400 + *hour * 3600 + *minute * 60 + *second;
-  return WallTime{seconds * 1000 + *ms};
+  const std::int64_t minutes = (days * 24 + *hour) * 60 + *minute;
+  return WallTime{(minutes * 60 + *second) * 1000 + *ms};
 }
 
 std::string show_instant(WallTime time) {

@@ -84,7 +84,7 @@ struct Client::Impl {
   }
 };
 
-Client::Client(std::string base_url, Peer peer) : impl_(std::make_unique<Impl>()) {
+Client::Client(const std::string& base_url, Peer peer) : impl_(std::make_unique<Impl>()) {
   impl_->base_url = normal_base(base_url);
   impl_->peer = std::move(peer);
 }

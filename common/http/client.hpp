@@ -55,7 +55,7 @@ using Sink = std::function<Status(std::string_view piece)>;
 // `most_bytes` (too_large), the disk is full (full).
 class Client {
  public:
-  explicit Client(std::string base_url, Peer peer = {});
+  explicit Client(const std::string& base_url, Peer peer = {});
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   Client(Client&&) noexcept;

@@ -20,8 +20,8 @@ struct Message {
   int qos = 1;
   bool retained = false;
   // MQTT 5 request/response; empty: not there
-  std::string response_topic;
-  std::string correlation_data;
+  std::string response_topic{};
+  std::string correlation_data{};
 };
 
 struct Subscription {

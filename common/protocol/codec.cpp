@@ -376,7 +376,8 @@ namespace {
 TaskError read_error(Fields& fields) {
   TaskError error;
   fields.require("code");
-  error.code = fields.string("code", 64).value_or("");
+  // Cut rather than refused: an error that cannot be read would be sent for ever.
+  error.code = fields.string("code", limits::payload_bytes).value_or("").substr(0, 64);
   error.message = fields.string("message", limits::payload_bytes).value_or("").substr(0, limits::error_bytes);
   error.retryable = fields.boolean("retryable").value_or(false);
   error.retry_after = fields.milliseconds("retry_after_ms");

@@ -28,7 +28,7 @@ class BoundedOutput {
   std::size_t half_;
   std::uint64_t bytes_ = 0;
   std::string head_;
-  std::string ring_;            // the last half_ bytes behind the head
+  std::string ring_;  // the last half_ bytes behind the head
   std::size_t ring_begin_ = 0;  // where the oldest byte lies once the ring is full
 };
 

@@ -21,7 +21,7 @@ namespace {
 
 // Ignored signals and the mask would survive the exec; a handler of the agent must not run in the child.
 void reset_signals() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
   sigset_t none;

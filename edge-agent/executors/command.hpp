@@ -24,6 +24,10 @@ struct ProcessServices {
 class CommandExecutor final : public Executor {
  public:
   CommandExecutor(CommandConfig config, ProcessServices services, ProcessGraces graces = {});
+  CommandExecutor(const CommandExecutor&) = delete;
+  CommandExecutor& operator=(const CommandExecutor&) = delete;
+  CommandExecutor(CommandExecutor&&) = delete;
+  CommandExecutor& operator=(CommandExecutor&&) = delete;
   ~CommandExecutor() override;
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }

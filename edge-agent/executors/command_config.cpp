@@ -83,7 +83,8 @@ Result<CommandConfig::Element> CommandConfig::parse_element(std::string_view tex
       at = end;
     }
   }
-  std::erase_if(element, [&](const Part& part) { return !part.placeholder && part.text.empty() && element.size() > 1; });
+  std::erase_if(element,
+                [&](const Part& part) { return !part.placeholder && part.text.empty() && element.size() > 1; });
   return element;
 }
 

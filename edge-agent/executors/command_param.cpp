@@ -11,10 +11,10 @@ namespace edgefleet::agent {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, Param::Type>, 5> types{{{"string", Param::Type::string},
-                                                                        {"integer", Param::Type::integer},
-                                                                        {"number", Param::Type::number},
-                                                                        {"boolean", Param::Type::boolean},
-                                                                        {"artifact", Param::Type::artifact}}};
+                                                                         {"integer", Param::Type::integer},
+                                                                         {"number", Param::Type::number},
+                                                                         {"boolean", Param::Type::boolean},
+                                                                         {"artifact", Param::Type::artifact}}};
 
 Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
 
@@ -129,7 +129,8 @@ Result<std::string> Param::read(std::string_view value) const {
     case Type::boolean:
       if (json::as_bool(value)) return std::string(value);
       return invalid("must be true or false");
-    case Type::artifact: break;
+    case Type::artifact:
+      break;
   }
   const auto object = json::Object::read(value);
   const auto id = object ? object->find("artifact") : std::nullopt;

@@ -17,9 +17,11 @@ CommandRun::CommandRun(Process process, RunLimit& limit, ProcessGraces graces, B
 
 CommandEnd CommandRun::drive() {
   const std::stop_callback wake(limit_.stop(), [this] { wake_.signal(); });
-  while (!exited_ || !(drained() || given_up_)) {
-    keep_deadlines();
+  keep_deadlines();
+  while (!exited_ || !drained()) {
     wait_for_events();
+    if (given_up_) break;
+    keep_deadlines();
   }
   return {why_, process_.finish()};
 }

@@ -74,7 +74,8 @@ Status remove_tree(const std::string& path) {
 
 void remove_attempts(const std::string& work_dir, const ExecutorLog& log) {
   std::error_code failure;
-  for (fs::directory_iterator it(work_dir, failure); !failure && it != fs::directory_iterator(); it.increment(failure)) {
+  for (fs::directory_iterator it(work_dir, failure); !failure && it != fs::directory_iterator();
+       it.increment(failure)) {
     if (!name_of_attempt(it->path().filename().string())) continue;
     const auto removed = remove_tree(it->path().string());
     if (!removed) write_log(log, Severity::warning, removed.error().message);

@@ -40,7 +40,7 @@ void LineReader::end_line(const OnLine& on_line) {
   on_line(line);
   line.clear();
   buffer_.swap(line);  // keeps the capacity of short lines
-  if (buffer_.capacity() > 64U * 1024U) std::string().swap(buffer_);
+  if (buffer_.capacity() > std::size_t{64} * 1024) std::string().swap(buffer_);
 }
 
 }  // namespace edgefleet::agent

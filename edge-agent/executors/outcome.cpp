@@ -14,14 +14,20 @@ struct Meaning {
 
 Meaning meaning_of(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::invalid: return {"bad_input", false};
-    case ErrorKind::not_found: return {"artifact_missing", false};
-    case ErrorKind::too_large: return {"output_too_large", false};
-    case ErrorKind::full: return {"no_space", true};
+    case ErrorKind::invalid:
+      return {"bad_input", false};
+    case ErrorKind::not_found:
+      return {"artifact_missing", false};
+    case ErrorKind::too_large:
+      return {"output_too_large", false};
+    case ErrorKind::full:
+      return {"no_space", true};
     case ErrorKind::conflict:
     case ErrorKind::busy:
-    case ErrorKind::unavailable: return {"unavailable", true};
-    case ErrorKind::internal: break;
+    case ErrorKind::unavailable:
+      return {"unavailable", true};
+    case ErrorKind::internal:
+      break;
   }
   return {"internal", true};
 }

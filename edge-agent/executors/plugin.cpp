@@ -57,7 +57,8 @@ void PluginExecutor::supervise(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     failures = up_at_ && monotonic_now() - *up_at_ >= times_.well ? 1 : failures + 1;
     const Duration wait = config_.restart.ceiling(failures);
-    write_log(services_.log, Severity::warning, why + "; it is started again in " + std::to_string(to_ms(wait)) + " ms");
+    write_log(services_.log, Severity::warning,
+              why + "; it is started again in " + std::to_string(to_ms(wait)) + " ms");
     offer_nothing(why);
     pause(stop, wait);
   }

@@ -18,6 +18,10 @@ namespace edgefleet::agent {
 class PluginExecutor final : public Executor {
  public:
   PluginExecutor(PluginConfig config, ProcessServices services, PluginTimes times = {});
+  PluginExecutor(const PluginExecutor&) = delete;
+  PluginExecutor& operator=(const PluginExecutor&) = delete;
+  PluginExecutor(PluginExecutor&&) = delete;
+  PluginExecutor& operator=(PluginExecutor&&) = delete;
   ~PluginExecutor() override;
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }

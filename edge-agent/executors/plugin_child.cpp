@@ -95,9 +95,8 @@ void PluginChild::write_lines() {
 }
 
 void PluginChild::read_out() {
-  read_some(process_.out, [this](std::string_view bytes) {
-    out_.feed(bytes, [this](std::string_view line) { take_line(line); });
-  });
+  read_some(process_.out,
+            [this](std::string_view bytes) { out_.feed(bytes, [this](std::string_view line) { take_line(line); }); });
   if (!process_.out && !broken_until_) broken_until_ = monotonic_now() + times_.broken;
   if (out_.take_overlong() > 0) say(Severity::warning, "dropped a line of more than 1 MiB");
 }
@@ -133,7 +132,8 @@ struct Deliver {
 void PluginChild::take_message(std::string_view line) {
   auto message = parse_plugin_line(line);
   if (!message) return say(Severity::warning, "ignored a line: " + message.error().message);
-  if (!std::visit(Deliver{desk_}, *message)) say(Severity::debug, "ignored a message about a task that it does not hold");
+  if (!std::visit(Deliver{desk_}, *message))
+    say(Severity::debug, "ignored a message about a task that it does not hold");
 }
 
 void PluginChild::take_error_line(std::string_view line) {

@@ -8,7 +8,7 @@ namespace {
 constexpr std::size_t most_progress = 64;  // not yet taken by the run; older ones are dropped
 }
 
-PluginDesk::TicketPtr PluginDesk::open(const AttemptKey& key, std::string task_line) {
+PluginDesk::TicketPtr PluginDesk::open(const AttemptKey& key, const std::string& task_line) {
   const std::lock_guard lock(mutex_);
   if (!up_ || tickets_.contains(key)) return nullptr;
   auto ticket = std::make_shared<Ticket>();

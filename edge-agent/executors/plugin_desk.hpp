@@ -30,7 +30,7 @@ class PluginDesk {
 
   // --- the runs' side ---
   // None while the plug-in is down, and for an attempt that is already there.
-  TicketPtr open(const AttemptKey& key, std::string task_line);
+  TicketPtr open(const AttemptKey& key, const std::string& task_line);
   // Until there is progress, a result, a stop request or the end of `most`. Takes the progress.
   std::deque<Progress> wait(Ticket& ticket, const std::stop_token& stop, Duration most);
   std::optional<PluginResult> result(const Ticket& ticket) const;

@@ -68,8 +68,10 @@ TaskError error_of(std::string_view value) {
   }
   const auto message = string_at(*object, "message").value_or("");
   const auto retryable = object->find("retryable");
-  return {*code, std::string(cut_front(message, limits::error_bytes)),
-          retryable && json::as_bool(*retryable).value_or(false), {}};
+  return {*code,
+          std::string(cut_front(message, limits::error_bytes)),
+          retryable && json::as_bool(*retryable).value_or(false),
+          {}};
 }
 
 PluginProgress progress_of(AttemptKey key, const json::Object& object) {

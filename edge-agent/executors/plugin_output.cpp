@@ -31,7 +31,7 @@ class OutputFiles {
  private:
   Result<StoredFile> stored(const std::string& path) {
     if (const auto known = files_.find(path); known != files_.end()) return known->second;
-    if (path.rfind("out/", 0) != 0 || path.find('\0') != std::string::npos) {
+    if (!path.starts_with("out/") || path.find('\0') != std::string::npos) {
       return Error{"the output names the file \"" + path.substr(0, 200) + "\", which is not below out/",
                    ErrorKind::invalid};
     }

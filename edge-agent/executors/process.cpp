@@ -19,8 +19,8 @@ std::string describe(const ExitStatus& status) {
   return status.code ? "exit code " + std::to_string(*status.code) : "signal " + signal_name(status.signal);
 }
 
-Process::Process(std::shared_ptr<ProcessGroups> groups, pid_t pid, UniqueFd exit_fd, UniqueFd in_end,
-                 UniqueFd out_end, UniqueFd err_end)
+Process::Process(std::shared_ptr<ProcessGroups> groups, pid_t pid, UniqueFd exit_fd, UniqueFd in_end, UniqueFd out_end,
+                 UniqueFd err_end)
     : in(std::move(in_end)),
       out(std::move(out_end)),
       err(std::move(err_end)),

@@ -12,9 +12,7 @@ RunLimit::RunLimit(std::stop_token task, std::stop_token executor, std::shared_p
       from_executor_(std::move(executor), [this] { stop_.request_stop(); }),
       to_transfers_(stop_.get_token(), [this] { transfers_.request_stop(); }) {}
 
-Duration RunLimit::left() const {
-  return std::max<Duration>(deadline_ - clock_->now(), std::chrono::milliseconds(5));
-}
+Duration RunLimit::left() const { return std::max<Duration>(deadline_ - clock_->now(), std::chrono::milliseconds(5)); }
 
 std::stop_token RunLimit::transfers() {
   if (!timer_.joinable()) timer_ = std::jthread([this](const std::stop_token& done) { watch(done); });

@@ -29,9 +29,9 @@ struct Found {
 };
 
 Error too_much(const OutLimits& limits) {
-  return Error{"out/ holds more than " + std::to_string(limits.files) + " files or " + std::to_string(limits.bytes) +
-                   " bytes",
-               ErrorKind::too_large};
+  return Error{
+      "out/ holds more than " + std::to_string(limits.files) + " files or " + std::to_string(limits.bytes) + " bytes",
+      ErrorKind::too_large};
 }
 
 Status add_found(std::vector<Found>& found, const fs::directory_entry& entry, const fs::path& out,
@@ -71,15 +71,16 @@ Result<OpenFile> open_beneath(const std::string& dir, const std::string& relativ
   if (path.empty() || path.is_absolute()) return Error{"not a relative path: " + relative, ErrorKind::invalid};
   for (auto part = path.begin(); part != path.end(); ++part) {
     const bool last = std::next(part) == path.end();
-    if (part->empty() || *part == "." || *part == "..") return Error{"not a plain path: " + relative, ErrorKind::invalid};
+    if (part->empty() || *part == "." || *part == "..")
+      return Error{"not a plain path: " + relative, ErrorKind::invalid};
     // A FIFO would block a plain open.
-    const int flags = last ? O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW
-                           : O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    const int flags =
+        last ? O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
     UniqueFd next(::openat(at.get(), part->c_str(), flags));
     if (!next) return Error{relative + ": " + (errno == ELOOP ? "is a link" : error_text(errno)), ErrorKind::invalid};
     at = std::move(next);
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstat(at.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return Error{relative + " is not a regular file", ErrorKind::invalid};
   }

@@ -71,8 +71,8 @@ Status open_stdin(const ProcessSpec& spec, Launch& launch) {
     launch.in = std::move(*in);
     return success();
   }
-  const int fd = spec.stdin_file >= 0 ? ::fcntl(spec.stdin_file, F_DUPFD_CLOEXEC, 3)
-                                      : ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int fd =
+      spec.stdin_file >= 0 ? ::fcntl(spec.stdin_file, F_DUPFD_CLOEXEC, 3) : ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   launch.child_in = above_stdio(UniqueFd(fd));
   if (!launch.child_in) return system_error("opening its standard input", errno);
   return success();
@@ -120,11 +120,16 @@ std::optional<ChildFailure> read_report(const UniqueFd& report) {
 
 Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
   switch (failure.step) {
-    case ChildStep::die_with_parent: return system_error("binding it to the agent's life", failure.error);
-    case ChildStep::session: return system_error("making its session", failure.error);
-    case ChildStep::directory: return system_error("entering " + spec.cwd, failure.error);
-    case ChildStep::stdio: return system_error("connecting its pipes", failure.error);
-    case ChildStep::exec: break;
+    case ChildStep::die_with_parent:
+      return system_error("binding it to the agent's life", failure.error);
+    case ChildStep::session:
+      return system_error("making its session", failure.error);
+    case ChildStep::directory:
+      return system_error("entering " + spec.cwd, failure.error);
+    case ChildStep::stdio:
+      return system_error("connecting its pipes", failure.error);
+    case ChildStep::exec:
+      break;
   }
   if (failure.error == ENOEXEC) {
     return Error{spec.program + " is neither a program for this machine nor a script with a #! line",

@@ -12,7 +12,7 @@ namespace {
 
 const Capability echo = *Capability::parse("echo");
 
-BatchFile read(const std::string& text, std::optional<Capability> fallback = std::nullopt) {
+BatchFile read(const std::string& text, const std::optional<Capability>& fallback = std::nullopt) {
   std::istringstream in(text);
   return read_batch(in, fallback);
 }

@@ -23,8 +23,8 @@ TEST_CASE("objects that name an artifact get the path of the laid file, at any d
   REQUIRE(laid.ok());
   CHECK(laid->artifacts == std::set<std::string>{id});
   const std::string file = R"("file":"/s/in/)" + id + '"';
-  CHECK(laid->input == R"({"image":{"artifact":")" + id + R"(","name":"a",)" + file + R"(},"more":[[{"artifact":")" + id +
-                           R"(","mask":{"artifact":")" + id + "\"," + file + "}," + file + R"(}]],"n":1.50})");
+  CHECK(laid->input == R"({"image":{"artifact":")" + id + R"(","name":"a",)" + file + R"(},"more":[[{"artifact":")" +
+                           id + R"(","mask":{"artifact":")" + id + "\"," + file + "}," + file + R"(}]],"n":1.50})");
 }
 
 TEST_CASE("an input cannot name a file of the device") {

@@ -65,12 +65,16 @@ TEST_CASE("bytes that are not UTF-8 are replaced, one by one") {
 }
 
 TEST_CASE("text is cut between characters") {
-  const std::string text = "a\xC3\xA4" "b";
+  const std::string text =
+      "a\xC3\xA4"
+      "b";
   CHECK(cut_front(text, 2) == "a");
   CHECK(cut_front(text, 3) == "a\xC3\xA4");
   CHECK(cut_front(text, 9) == text);
   CHECK(cut_back(text, 2) == "b");
-  CHECK(cut_back(text, 3) == "\xC3\xA4" "b");
+  CHECK(cut_back(text, 3) ==
+        "\xC3\xA4"
+        "b");
 }
 
 }  // namespace

@@ -46,6 +46,14 @@ TEST_CASE("a command's output, exit code and time are its result") {
   CHECK(bench.scratches() == 0);
 }
 
+TEST_CASE("a command that has ended is reported at once") {
+  Bench bench;
+  CommandExecutor executor(CommandConfig::check(shell("exit 0")).value(), bench.services, {60s, 60s});
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(code(executor.run(job("command.sh", "null"), {}, {})) == "none");
+  CHECK(std::chrono::steady_clock::now() - begin < 30s);
+}
+
 TEST_CASE("a non-zero exit code is a failure that says why, and keeps the output") {
   auto settings = shell("echo half; echo 'disk is on fire' >&2; exit 3");
   settings.retry_exit_codes = {75};
@@ -128,7 +136,9 @@ TEST_CASE("output that JSON makes longer is shortened until it fits") {
 TEST_CASE("invalid UTF-8 becomes valid JSON") {
   const auto outcome = CommandBench(shell("printf 'a\\377b'")).run();
   CHECK(json::well_formed(outcome.output));
-  CHECK(stdout_of(outcome) == "a\xEF\xBF\xBD" "b");
+  CHECK(stdout_of(outcome) ==
+        "a\xEF\xBF\xBD"
+        "b");
 }
 
 TEST_CASE("a descendant in the background cannot hold up the result, and does not live on") {
@@ -188,8 +198,8 @@ TEST_CASE("destroying the executor stops what still runs") {
   Bench bench;
   auto config = CommandConfig::check(shell("echo $$ > $HOME/../pid; exec sleep 1000")).value();
   auto executor = std::make_unique<CommandExecutor>(config, bench.services, short_graces);
-  auto running = std::async(std::launch::async, [&, raw_executor = executor.get()] {
-    return raw_executor->run(job("command.sh", "null"), {}, {});
+  auto running = std::async(std::launch::async, [&, under_way = executor.get()] {
+    return under_way->run(job("command.sh", "null"), {}, {});
   });
   REQUIRE(eventually([&] { return read_pid(bench.dir / "work/pid") > 0; }));
   executor.reset();

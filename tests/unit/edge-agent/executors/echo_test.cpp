@@ -9,6 +9,7 @@ TEST_CASE("echo offers its slots and answers its input") {
   EchoExecutor echo(7);
   ExecutorInfo offered;
   echo.start([&](ExecutorInfo info) { offered = std::move(info); });
+  CHECK(echo.instant());
   CHECK(offered.slots == 7);
   REQUIRE(offered.capabilities.size() == 1);
   CHECK(offered.capabilities.front().str() == "echo");

@@ -38,8 +38,10 @@ TEST_CASE("a wrong hello is told what is wrong with it") {
   CHECK(problem_of_hello(R"({"type":"result"})").find("not a hello") != std::string::npos);
   CHECK(problem_of_hello(R"({"type":"hello","protocol":2,"capabilities":["a"]})") == "its hello is not of protocol 1");
   CHECK(problem_of_hello(R"({"type":"hello","protocol":1})").find("capabilities") != std::string::npos);
-  CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":[]})").find("capabilities") != std::string::npos);
-  CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":["A b"]})").find("\"A b\"") != std::string::npos);
+  CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":[]})").find("capabilities") !=
+        std::string::npos);
+  CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":["A b"]})").find("\"A b\"") !=
+        std::string::npos);
   CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":["a"],"slots":0})").find("slots") !=
         std::string::npos);
   CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":["a"],"slots":"2"})").find("slots") !=
@@ -91,9 +93,9 @@ TEST_CASE("a task is one line, whatever its input looks like") {
   job.capability = *Capability::parse("a.b");
   job.timeout = std::chrono::seconds(60);
   const std::string line = task_line(job, "{\n \"a\":\r\n \"x\\ny\" }", "/s");
-  CHECK(line == R"({"type":"task","id":")" + id +
-                    R"(","attempt":1,"capability":"a.b","input":{  "a":   "x\ny" },"timeout_ms":60000,"scratch":"/s"})" +
-                    "\n");
+  CHECK(line ==
+        R"({"type":"task","id":")" + id +
+            R"(","attempt":1,"capability":"a.b","input":{  "a":   "x\ny" },"timeout_ms":60000,"scratch":"/s"})" + "\n");
   CHECK(cancel_line({job.id, 3}) == R"({"type":"cancel","id":")" + id + "\",\"attempt\":3}\n");
 }
 

@@ -71,15 +71,20 @@ struct PluginBench : Bench {
       return false;
     });
   }
-  RunOutcome run(const std::string& input = "null", Duration timeout = 30s, std::stop_token stop = {}, int number = 1) {
-    return executor->run(job("fake.it", input, timeout, number), std::move(stop), [this](const Progress& progress) {
+  std::future<RunOutcome> start(const std::string& input = "null", Duration timeout = 30s,
+                                const std::stop_token& stop = {}, int number = 1) {
+    const auto see = [this](const Progress& progress) {
       const std::lock_guard lock(mutex);
       seen.push_back(progress);
+    };
+    // The pointer itself is taken here: a test may reset it while the run is under way.
+    return std::async(std::launch::async, [=, plugin = executor.get()] {
+      return plugin->run(job("fake.it", input, timeout, number), stop, see);
     });
   }
-  std::future<RunOutcome> start(const std::string& input = "null", Duration timeout = 30s, std::stop_token stop = {},
-                                int number = 1) {
-    return std::async(std::launch::async, [=, this] { return run(input, timeout, stop, number); });
+  RunOutcome run(const std::string& input = "null", Duration timeout = 30s, const std::stop_token& stop = {},
+                 int number = 1) {
+    return start(input, timeout, stop, number).get();
   }
   bool touched(const std::string& name) const {
     return eventually([&] { return read_pid(dir / name) > 0; });
@@ -358,8 +363,8 @@ for m in messages():
   const std::string loud = id_of("HELLO");
   CHECK(bench.store->get(loud) == "HELLO");
   const std::string file = R"("artifact":")" + loud + R"(","bytes":5,"name":"loud.txt")";
-  CHECK(outcome.output == R"({"made":[{"width":7,)" + file + R"(}],"again":{)" + file + R"(},"from":{"artifact":")" + id +
-                              "\"}}");
+  CHECK(outcome.output ==
+        R"({"made":[{"width":7,)" + file + R"(}],"again":{)" + file + R"(},"from":{"artifact":")" + id + "\"}}");
   CHECK(bench.scratches() == 0);
 }
 

@@ -148,8 +148,8 @@ TEST_CASE("a child dies with an agent that is killed") {
 TEST_CASE("frozen groups stand still, and so does their clock") {
   TempDir dir;
   Spawner spawner;
-  auto process = spawner.spawn(shell("trap 'echo went on; exit 0' CONT; echo $$ > " + dir / "pid" +
-                                     "; while :; do :; done"));
+  auto process =
+      spawner.spawn(shell("trap 'echo went on; exit 0' CONT; echo $$ > " + dir / "pid" + "; while :; do :; done"));
   REQUIRE(process.ok());
   REQUIRE(eventually([&] { return read_pid(dir / "pid") > 0; }));
   spawner.groups()->freeze(true);

@@ -105,8 +105,8 @@ TEST_CASE("only regular files beneath a folder are opened") {
   fs::create_directories(dir / "s/out/sub");
   write_file(dir / "s/out/sub/file", "x");
   CHECK(open_beneath(dir / "s", "out/sub/file").ok());
-  for (const char* bad : {"out/../../secret", "../secret", "out/sub", "out/missing", "/etc/passwd", "", "out//sub/file/",
-                          "./out/sub/file", "out/sub/.."}) {
+  for (const char* bad : {"out/../../secret", "../secret", "out/sub", "out/missing", "/etc/passwd", "",
+                          "out//sub/file/", "./out/sub/file", "out/sub/.."}) {
     INFO(bad);
     CHECK_FALSE(open_beneath(dir / "s", bad).ok());
   }

@@ -40,7 +40,7 @@ VImage coloured(int width, int height) {
 }
 
 VImage half_black_half_white(int width, int height) {
-  return (VImage::xyz(width, height).extract_band(0) >= width / 2)
+  return (VImage::xyz(width, height).extract_band(0) * 2 >= width)
       .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_B_W));
 }
 

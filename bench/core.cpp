@@ -1,0 +1,98 @@
+// The cores alone: what a placement decision costs with 10,000 agents and a million queued tasks.
+#include <benchmark/benchmark.h>
+
+#include "coordinator/core/step.hpp"
+
+namespace {
+
+using namespace edgefleet;
+using namespace edgefleet::coordinator;
+
+const Capability work = *Capability::parse("work");
+
+ExecutorView executor(unsigned number) {
+  ExecutorView view;
+  view.agent = number;
+  view.agent_name = *AgentName::parse("pi-" + std::to_string(number));
+  view.info.name = *ExecutorName::parse("main");
+  view.info.capabilities = {work};
+  view.info.slots = 4;
+  view.slots = 4;
+  view.open = true;
+  return view;
+}
+
+// One decision: choose executor and task, account for it, and give the slot back as a result would.
+void placement_decision(benchmark::State& state) {
+  Placement placement;
+  const auto agents = static_cast<unsigned>(state.range(0));
+  const auto tasks = state.range(1);
+  std::vector<ExecutorIndex> executors;
+  for (unsigned i = 0; i < agents; ++i) executors.push_back(placement.add(executor(i)));
+  const auto in = placement.class_of(work, {});
+  UlidSource ids(1);
+  std::int64_t order = 0;
+  for (; order < tasks; ++order) placement.enqueue(in, {order, TaskId{ids.next(WallTime{order})}});
+  std::vector<ExecutorIndex> busy;
+  std::size_t oldest = 0;
+  for (auto unused : state) {
+    const auto choice = placement.next([](const TaskId&) -> const AgentName* { return nullptr; });
+    placement.update(choice->executor, [](ExecutorView& view) { ++view.held; });
+    busy.push_back(choice->executor);
+    if (busy.size() - oldest > agents * 3ULL) {
+      placement.update(busy[oldest++], [](ExecutorView& view) { --view.held; });
+    }
+    placement.enqueue(in, {++order, choice->task.id});
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(placement_decision)->Args({10, 1000})->Args({10'000, 1'000'000})->Unit(benchmark::kMicrosecond);
+
+// The whole core for one task: submit, place, result, forget; on 10,000 agents with a million tasks waiting elsewhere.
+void life_of_a_task(benchmark::State& bench) {
+  const Now now{Time{std::chrono::hours(1)}, WallTime{1'700'000'000'000}};
+  State state(Reign{1, *SessionId::parse("c")}, 1);
+  state.policy.most_tasks = 10'000'000;
+  state.policy.most_input_bytes = std::size_t{1} << 40U;
+  step(state, BrokerUp{}, now);
+  for (int i = 0; i < bench.range(0); ++i) {
+    const auto name = *AgentName::parse("pi-" + std::to_string(i));
+    AgentInfo info;
+    info.session = *SessionId::parse("s");
+    ExecutorInfo offered;
+    offered.name = *ExecutorName::parse("main");
+    offered.capabilities = {work};
+    offered.slots = 4;
+    info.executors = {offered};
+    step(state, AgentInfoSeen{name, info}, now);
+    Heartbeat beat;
+    beat.session = info.session;
+    beat.coordinator = state.reign;
+    beat.free_slots[offered.name] = 4;
+    step(state, HeartbeatSeen{name, beat}, now);
+    step(state, AgentStatusSeen{name, {AgentState::online, info.session}}, now);
+  }
+  TaskSpec waiting;
+  waiting.capability = *Capability::parse("nobody");
+  for (std::int64_t i = 0; i < bench.range(1); ++i) step(state, SubmitTasks{0, "b", {}, {{waiting, {}}}}, now);
+  step(state, Place{}, now);
+  TaskSpec spec;
+  spec.capability = work;
+  for (auto unused : bench) {
+    step(state, SubmitTasks{0, "b", {}, {{spec, {}}}}, now);
+    for (const auto& effect : step(state, Place{}, now)) {
+      const auto* send = std::get_if<SendTasks>(&effect);
+      if (send == nullptr) continue;
+      TaskResult result;
+      result.id = send->tasks.front().id;
+      step(state, ResultsSeen{send->agent, {result}}, now);
+    }
+    step(state, Committed{}, now);
+  }
+  bench.SetItemsProcessed(bench.iterations());
+}
+BENCHMARK(life_of_a_task)->Args({10, 0})->Args({10'000, 1'000'000})->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();

@@ -1,0 +1,410 @@
+#!/usr/bin/env python3
+"""Shows edgefleet at work on this machine: a broker, a coordinator and three agents, pi-1 to pi-3, find the edges in a
+batch of pictures. Half-way one agent is killed with -9, and its tasks go on elsewhere."""
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import shlex
+import sys
+import tempfile
+import time
+
+import processes
+import screen
+from fleet import CAPABILITY, ROOT, Fleet, need_programs
+from processes import DemoError, Processes, Signals, Stopped
+
+AGENTS = ["pi-1", "pi-2", "pi-3"]
+FILTERS = [{"name": "sharpen", "intensity": 3}, {"name": "edges", "threshold1": 20, "threshold2": 60}]
+KINDS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff")
+COUNT = 36
+MOST = 10_000  # tasks in one batch
+WONDER = 3  # seconds without a task at work, until people want to know why
+UPLOAD = 20  # files for one call of `edgefleet put`
+ENDED = ("succeeded", "failed", "cancelled", "expired")
+EXAMPLES = """examples:
+  demo/demo.py                               36 pictures, made for it; the results come to demo/out
+  demo/demo.py --images ~/Photos --count 50  the first 50 photos of a folder, by name
+  demo/demo.py --out /tmp/edges              results in a folder of your own
+  demo/demo.py --keep                        leaves it running, and says how to look at it and how to stop it
+`./dev demo` builds first and takes the same options.
+
+exit codes: 0 every picture is done and downloaded; 1 not so; 2 wrong usage; 130, 143 ended by Ctrl-C, SIGTERM"""
+
+
+@dataclasses.dataclass
+class Picture:
+    path: pathlib.Path
+    artifact: str = ""
+    task: str = ""
+    record: dict = dataclasses.field(default_factory=dict)  # the task as it ended
+    result: pathlib.Path | None = None
+    problem: str = ""
+
+    @property
+    def name(self):
+        return screen.shorten(self.path.name)
+
+
+@dataclasses.dataclass
+class Kill:
+    agent: str
+    ended: int  # tasks, of the whole batch, as last seen before it
+    at: float  # by the clock
+
+
+@dataclasses.dataclass
+class Move:
+    picture: Picture
+    agent: str  # that took over
+    after: float  # seconds from the kill to the start there
+
+
+# --- the pictures -------------------------------------------------------------------------------------------------------
+
+def find_pictures(folder, count):
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as problem:
+        raise DemoError(f"cannot read the folder {screen.printable(folder)}: {problem.strerror}") from None
+    paths = [path for path in files if path.suffix.lower() in KINDS]
+    if not paths:
+        raise DemoError(f"there are no pictures in {screen.printable(folder)} (looked for {', '.join(KINDS)})")
+    if count is None and len(paths) > MOST:
+        raise DemoError(f"{len(paths)} pictures are too many for one batch: take some with --count (at most {MOST})")
+    return [Picture(path) for path in paths[:count]]
+
+
+def choose_results(pictures, folder):
+    """A readable name for each result: beach.png gives beach-edges.jpg, or beach-edges-2.jpg if that is taken."""
+    taken = set()
+    for picture in pictures:
+        name, number = f"{picture.path.stem}-edges.jpg", 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{picture.path.stem}-edges-{number}.jpg"
+        taken.add(name.lower())
+        picture.result = folder / name
+
+
+def make_output(folder):
+    """Returns the folders that it made, the innermost first."""
+    shown = screen.printable(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise DemoError(f"the folder {shown} is not empty; name a new one with --out")
+        with tempfile.TemporaryFile(dir=folder):
+            return made
+    except (FileExistsError, NotADirectoryError):
+        raise DemoError(f"{shown} is not a folder; name another one with --out") from None
+    except OSError as problem:
+        raise DemoError(f"cannot write to {shown}: {problem.strerror}; name another folder with --out") from None
+
+
+# --- one run ------------------------------------------------------------------------------------------------------------
+
+class Demo:
+    def __init__(self, options, started, progress):
+        self.options = options
+        self.processes = started
+        self.progress = progress
+        self.fleet = Fleet(options.bin, started, AGENTS)
+        self.pictures = []
+        self.batch = ""
+        self.kill = None
+        self.took = 0.0
+        self.last_at_work = 0.0  # when a task was last seen on an agent
+
+    def run(self):
+        self.gather()
+        self.progress.note("starting a broker, a coordinator and three agents")
+        self.fleet.start()
+        self.upload()
+        self.submit()
+        self.watch()
+        self.collect()
+        self.download()
+
+    def gather(self):
+        options = self.options
+        self.pictures = find_pictures(options.images, options.count) if options.images else self.make_pictures()
+        choose_results(self.pictures, options.out)
+
+    def make_pictures(self):
+        folder, count = self.processes.folder / "pictures", self.options.count or COUNT
+
+        def watch():
+            made = len(list(folder.glob("*"))) if folder.exists() else 0
+            self.progress.show("making pictures", min(made, count), count)
+        self.processes.run([sys.executable, str(ROOT / "demo" / "samples.py"), str(folder), str(count)], watch)
+        watch()
+        self.progress.finish()
+        return find_pictures(folder, count)
+
+    def upload(self):
+        total = len(self.pictures)
+        for first in range(0, total, UPLOAD):
+            part = self.pictures[first:first + UPLOAD]
+            answers = self.fleet.command("put", "--json", *(picture.path.absolute() for picture in part))
+            for picture, line in zip(part, answers.splitlines(), strict=True):
+                picture.artifact = json.loads(line)["id"]
+            self.progress.show("uploading pictures", first + len(part), total)
+        self.progress.finish()
+
+    def submit(self):
+        lines = self.processes.folder / "tasks.jsonl"
+        lines.write_text("".join(json.dumps(task_of(picture)) + "\n" for picture in self.pictures))
+        answer = json.loads(self.fleet.command("batch", "--no-wait", "--json", lines))
+        self.batch = answer["id"]
+        for picture, task in zip(self.pictures, answer["tasks"], strict=True):
+            picture.task = task
+
+    def watch(self):
+        """Until all tasks have ended; half-way it kills an agent."""
+        began = self.last_at_work = time.monotonic()
+        total, before = len(self.pictures), {}
+        while True:
+            counts = self.fleet.get(f"/api/v1/batches/{self.batch}")["counts"]
+            ended = sum(counts[state] for state in ENDED)
+            self.progress.show("finding edges", ended, total, self.how_it_goes(counts))
+            if ended == total:
+                break
+            self.processes.check()
+            if not self.kill:
+                before = self.kill_half_way(ended, counts["queued"], before)
+            time.sleep(processes.LOOK)
+        self.took = time.monotonic() - began
+        self.progress.finish()
+
+    def how_it_goes(self, counts):
+        shown = {"at work": counts["assigned"] + counts["running"], **{state: counts[state] for state in ENDED[1:]}}
+        text = "".join(f", {number} {what}" for what, number in shown.items() if number)
+        if shown["at work"]:
+            self.last_at_work = time.monotonic()
+        if time.monotonic() - self.last_at_work > WONDER:
+            waiting = [queue["waiting"] for queue in self.fleet.get("/api/v1/queue")["queues"] if queue.get("waiting")]
+            text += f", waiting: {waiting[0]}" if waiting else ""
+        return text
+
+    def kill_half_way(self, ended, queued, before):
+        """Kills an agent that has just been given a task, so that it is in the middle of it. Returns who holds what."""
+        held = self.fleet.held()
+        if ended < len(self.pictures) // 2:
+            return held
+        new = {name: tasks - before.get(name, set()) if queued else tasks for name, tasks in held.items()}
+        victim = max(new, key=lambda name: len(new[name]))
+        if new[victim]:
+            self.processes.kill(victim)
+            self.kill = Kill(victim, ended, time.time())
+            self.progress.note(f"{victim} was killed with -9 at {ended} of {len(self.pictures)}")
+        return held
+
+    def collect(self):
+        for picture in self.pictures:
+            picture.record = self.fleet.get(f"/api/v1/tasks/{picture.task}")
+            if picture.record["state"] != "succeeded":
+                picture.problem = picture.record.get("error", {}).get("message") or picture.record["state"]
+
+    def download(self):
+        done = [picture for picture in self.pictures if not picture.problem]
+        for number, picture in enumerate(done, 1):
+            picture.problem = self.fetch(picture)
+            self.progress.show("downloading results", number, len(done))
+        self.progress.finish()
+
+    def fetch(self, picture):
+        """What is wrong with the download; nothing, if it is well."""
+        stored = picture.record["output"]["image"]
+        try:
+            self.fleet.command("get", stored["artifact"], "-o", picture.result)
+        except DemoError as problem:
+            return f"not downloaded: {problem}"
+        size = picture.result.stat().st_size
+        return "" if size == stored["bytes"] > 0 else f"{size} bytes came of {stored['bytes']}"
+
+    def report(self):
+        return Report(self.pictures, self.kill, self.took)
+
+
+def task_of(picture):
+    return {"capability": CAPABILITY, "name": picture.name,
+            "input": {"image": {"artifact": picture.artifact}, "filters": FILTERS, "format": "jpeg"}}
+
+
+# --- what came of it ----------------------------------------------------------------------------------------------------
+
+class Report:
+    def __init__(self, pictures, kill, took):
+        self.pictures = pictures
+        self.kill = kill
+        self.took = took
+        self.bad = [picture for picture in pictures if picture.problem]
+        self.lost = [picture for picture in pictures if any(a["state"] == "lost" for a in picture.record["attempts"])]
+        self.moves = [move for move in map(self.move_of, pictures) if move]
+
+    def move_of(self, picture):
+        attempts = picture.record["attempts"]
+        for attempt, successor in zip(attempts, attempts[1:]):
+            if self.kill and attempt["state"] == "lost" and attempt["agent"] == self.kill.agent:
+                began = datetime.datetime.fromisoformat(successor.get("started_at") or successor["assigned_at"])
+                return Move(picture, successor["agent"], max(0.0, began.timestamp() - self.kill.at))
+        return None
+
+    def agents(self):
+        header = ("agent", "pictures", "attempts", "lost", "taken over", "")
+        rows = []
+        for name in AGENTS:
+            attempts = [a for picture in self.pictures for a in picture.record["attempts"] if a["agent"] == name]
+            states = [attempt["state"] for attempt in attempts]
+            rows.append((name, states.count("succeeded"), len(attempts), states.count("lost"),
+                         sum(move.agent == name for move in self.moves), self.fate(name)))
+        return screen.table(header, [*rows, ("all", *(sum(row[i] for row in rows) for i in range(1, 5)), "")])
+
+    def fate(self, name):
+        return "killed with -9" if self.kill and self.kill.agent == name else ""
+
+    def lines(self, folder):
+        yield from self.agents()
+        if self.moves:
+            yield ""
+            yield from screen.table(("moved task", "picture", "from", "to", "started there"), [
+                (move.picture.task, move.picture.name, self.kill.agent, move.agent, f"{move.after:.1f} s after the kill")
+                for move in self.moves])
+        if self.bad:
+            yield ""
+            yield from screen.table(("failed task", "picture", "reason"), [
+                (picture.task, picture.name, screen.printable(picture.problem)) for picture in self.bad])
+        yield ""
+        yield self.summary()
+        yield f"{self.took:.1f} s for the batch; the pictures are in {screen.printable(nearby(folder))}"
+
+    def summary(self):
+        total = len(self.pictures)
+        done = f"{total - len(self.bad)} of {total} pictures done"
+        if not self.kill:
+            return f"the tasks were over before an agent could be killed; {done}"
+        return f"{self.kill.agent} was killed with -9 at {self.kill.ended} of {total}; {self.what_moved()}; {done}"
+
+    def what_moved(self):
+        if not self.lost:
+            return "it was between two tasks"
+        if len(self.moves) < len(self.lost):
+            return f"of its {screen.counted(len(self.lost), 'task')} {len(self.moves)} started elsewhere"
+        times = sorted({f"{move.after:.1f}" for move in self.moves}, key=float)
+        return f"its {screen.counted(len(self.moves), 'task')} started elsewhere after {' to '.join(times[::len(times) - 1 or 1])} s"
+
+
+def nearby(folder):
+    """As one would name it from where one is."""
+    folder, here = folder.absolute(), pathlib.Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+# --- the command --------------------------------------------------------------------------------------------------------
+
+def positive(text):
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MOST}")
+    return number
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", metavar="DIR", type=pathlib.Path, help="photos of your own: " + ", ".join(KINDS))
+    parser.add_argument("--count", metavar="N", type=positive,
+                        help=f"how many pictures: made ({COUNT} if left out), or taken from DIR (all if left out)")
+    parser.add_argument("--out", metavar="DIR", type=pathlib.Path,
+                        help="empty or new folder for the results; if left out, a new one in demo/out")
+    parser.add_argument("--bin", metavar="DIR", type=pathlib.Path,
+                        default=os.environ.get("EDGEFLEET_BIN") or ROOT / "build" / "release" / "bin",
+                        help="folder of the programs (or EDGEFLEET_BIN); if left out, build/release/bin")
+    parser.add_argument("--keep", action="store_true", help="leave it all running, and say how to look at it")
+    parser.add_argument("--stop", metavar="DIR", type=pathlib.Path, help="end a demo that was kept running")
+    options = parser.parse_args()
+    run = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    options.out = options.out or ROOT / "demo" / "out" / f"{run}-{os.getpid()}"
+    options.bin = pathlib.Path(options.bin).absolute()
+    return options
+
+
+def how_to_look(fleet, folder):
+    quoted = lambda path: shlex.quote(str(path))
+    return [
+        "", f"It is still running, with its logs in {folder}. To look at it:",
+        f"  mosquitto_sub -h 127.0.0.1 -p {fleet.broker_port} -v -t 'edgefleet/v1/#'",
+        f"  EDGEFLEET_URL={fleet.url} {quoted(fleet.programs / 'edgefleet')} agents",
+        "To end it, and to remove that folder:",
+        f"  python3 {quoted(ROOT / 'demo' / 'demo.py')} --stop {quoted(folder)}",
+    ]
+
+
+def show(options, started, progress):
+    """The whole demo, with everything started: the exit code."""
+    demo = Demo(options, started, progress)
+    demo.run()
+    report = demo.report()
+    for line in ("", *report.lines(options.out)):
+        progress.note(line)
+    if options.keep:
+        processes.keep(started)
+        for line in how_to_look(demo.fleet, started.folder):
+            progress.note(line)
+    return 1 if report.bad else 0
+
+
+def run(options, signals, progress):
+    """The demo, and the cleaning up behind it."""
+    need_programs(options.bin, ["mosquitto", *([] if options.images else ["vips"])])
+    made = make_output(options.out)
+    started, kept = None, False
+    try:
+        with signals.held():
+            started = Processes(pathlib.Path(tempfile.mkdtemp(prefix="edgefleet-demo-")), signals)
+        code = show(options, started, progress)
+        kept = options.keep
+        return code
+    finally:
+        with signals.held():
+            if started and not kept:
+                started.stop()
+                processes.remove(started.folder)
+            with contextlib.suppress(OSError):
+                for folder in made:
+                    folder.rmdir()  # those that stayed empty
+
+
+def stop(folder):
+    processes.stop_kept(folder)
+    print(f"ended, and {screen.printable(folder)} is removed")
+    return 0
+
+
+def main():
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
+    options, signals, progress = parse_options(), Signals(), screen.Progress()
+    try:
+        return stop(options.stop) if options.stop else run(options, signals, progress)
+    except DemoError as problem:
+        progress.finish()
+        print(f"demo: {problem}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        progress.finish()
+        print("demo: interrupted; nothing of it is left running", file=sys.stderr)
+        return 128 + stopped.number
+    except BrokenPipeError:  # nobody reads it any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

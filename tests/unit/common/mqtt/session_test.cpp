@@ -1,0 +1,81 @@
+#include "common/mqtt/paho_client.hpp"
+#include "common/mqtt/session.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::mqtt;
+using namespace std::chrono_literals;
+
+namespace {
+const Time start{1h};
+template <typename T>
+std::size_t count(const Actions& actions) {
+  std::size_t n = 0;
+  for (const auto& action : actions) n += std::holds_alternative<T>(action) ? 1U : 0U;
+  return n;
+}
+Session connected() {
+  Session session(1);
+  session.start(start);
+  session.on(Connected{}, start);
+  session.on(Subscribed{}, start);
+  return session;
+}
+}  // namespace
+
+TEST_CASE("it subscribes on every connect and is up only then") {
+  Session session(1);
+  CHECK(count<DoConnect>(session.start(start)) == 1);
+  CHECK(count<DoSubscribe>(session.on(Connected{}, start)) == 1);
+  CHECK_FALSE(session.up());
+  CHECK(count<TellUp>(session.on(Subscribed{}, start)) == 1);
+  CHECK(session.up());
+  CHECK(count<TellDown>(session.on(ConnectionLost{"cable", 0}, start)) == 1);
+  REQUIRE(session.next_tick());
+  CHECK(count<DoConnect>(session.tick(*session.next_tick())) == 1);
+  CHECK(count<DoSubscribe>(session.on(Connected{}, start)) == 1);
+}
+
+TEST_CASE("it tries for ever, with growing pauses") {
+  Session session(1);
+  session.start(start);
+  Time now = start;
+  for (int i = 0; i < 50; ++i) {
+    session.on(ConnectFailed{"no"}, now);
+    REQUIRE(session.next_tick());
+    CHECK(*session.next_tick() - now >= 100ms);
+    CHECK(*session.next_tick() - now <= 5s);
+    now = *session.next_tick();
+    CHECK(count<DoConnect>(session.tick(now)) == 1);
+  }
+}
+
+TEST_CASE("at most a window of messages is in flight, the rest waits its turn") {
+  Session session = connected();
+  std::size_t sent = 0;
+  for (std::size_t i = 0; i < Session::window + 100; ++i) sent += count<DoSend>(session.publish({"t", std::to_string(i)}));
+  CHECK(sent == Session::window);
+  for (std::size_t i = 0; i < 100; ++i) CHECK(count<DoSend>(session.on(Delivered{}, start)) == 1);
+  CHECK(count<DoSend>(session.on(Delivered{}, start)) == 0);
+}
+
+TEST_CASE("what cannot be sent is dropped and counted, and a loss empties the queue") {
+  Session session(1);
+  session.publish({"t", "too early"});
+  CHECK(session.dropped() == 1);
+  Session up = connected();
+  for (std::size_t i = 0; i < Session::window + 10; ++i) up.publish({"t", "x"});
+  up.on(ConnectionLost{"gone", 0}, start);
+  CHECK(up.dropped() == 10);
+  CHECK(up.idle());
+}
+
+TEST_CASE("a broker's address is checked") {
+  CHECK(*paho_uri("mqtt://localhost") == "tcp://localhost:1883");
+  CHECK(*paho_uri("mqtt://10.0.0.1:99/") == "tcp://10.0.0.1:99");
+  CHECK(*paho_uri("mqtt://[::1]:1883") == "tcp://[::1]:1883");
+  for (const char* bad : {"", "localhost", "tcp://x", "mqtt://", "mqtt://:1883", "mqtt://x:", "mqtt://x:99999", "mqtt://u@x"}) {
+    INFO(bad);
+    CHECK_FALSE(paho_uri(bad));
+  }
+}

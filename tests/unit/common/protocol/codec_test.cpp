@@ -1,0 +1,124 @@
+#include <rapidcheck.h>
+
+#include "common/protocol/codec.hpp"
+#include "common/protocol/submission.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::protocol;
+using namespace std::chrono_literals;
+
+namespace {
+const TaskId id = *TaskId::parse("01ARZ3NDEKTSV4RRFFQ69G5FAV");
+const SessionId session = *SessionId::parse("s-1");
+const Reign reign{3, session};
+}  // namespace
+
+TEST_CASE("a beat survives the wire") {
+  Heartbeat beat;
+  beat.session = session;
+  beat.sequence = 7;
+  beat.coordinator = reign;
+  beat.n = 812;
+  beat.uptime = 3600s;
+  beat.load = 0.25;
+  beat.free_memory_bytes = 123456789;
+  beat.free_slots[*ExecutorName::parse("image")] = 2;
+  beat.held = {{id, 2, HeldPhase::running, *ExecutorName::parse("image")}};
+  beat.clock = WallTime{1'700'000'000'123};
+  const auto decoded = decode_heartbeat(encode(beat));
+  REQUIRE(decoded);
+  CHECK(*decoded == beat);
+}
+
+TEST_CASE("a beat whose list has a hole is refused whole: a task would look absent") {
+  CHECK_FALSE(decode_heartbeat(R"({"session":"a","tasks":[{"id":"bad","attempt":1,"phase":"running"}]})"));
+}
+
+TEST_CASE("results and tasks are split by the bounds on elements and bytes") {
+  std::vector<TaskResult> results(300);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    results[i].id = TaskId{Ulid{1, i}};
+    results[i].output = '"' + std::string(i % 50 == 0 ? 100'000 : 10, 'x') + '"';
+  }
+  std::size_t first = 0;
+  std::size_t decoded = 0;
+  while (first < results.size()) {
+    const auto payload = encode_results(session, results, first);
+    CHECK(payload.size() <= limits::payload_bytes);
+    const auto message = decode_results(payload);
+    REQUIRE(message);
+    CHECK(message->results.bad.empty());
+    CHECK(message->results.good.size() <= limits::message_elements);
+    for (const auto& result : message->results.good) CHECK(result == results[decoded++]);
+  }
+  CHECK(decoded == 300);
+}
+
+TEST_CASE("one bad element does not take the others with it") {
+  const auto message = decode_tasks(
+      R"({"epoch":3,"session":"s","n":1,"tasks":[
+        {"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":1,"input":{"z":1,"a":1.10},"timeout_ms":1000},
+        {"id":"nonsense","attempt":1,"input":1,"timeout_ms":1000},
+        "what",
+        {"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":1,"timeout_ms":1000},
+        {"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":2,"input":null,"timeout_ms":1000}]})");
+  REQUIRE(message);
+  REQUIRE(message->tasks.good.size() == 2);
+  CHECK(message->tasks.good[0].input == R"({"z":1,"a":1.10})");  // untouched: order of keys, digits
+  CHECK(message->tasks.bad.size() == 3);
+}
+
+TEST_CASE("rubbish is refused with words, never with a crash") {
+  for (const char* bad : {"", "null", "[]", "{", "1", "\"x\"", "{}", R"({"session":5})", R"({"epoch":-1,"session":"s"})",
+                          R"({"state":"happy","session":"s"})", "\xff\xfe"}) {
+    INFO(bad);
+    CHECK_FALSE(decode_agent_status(bad));
+    CHECK_FALSE(decode_agent_info(bad));
+    CHECK_FALSE(decode_heartbeat(bad));
+    CHECK_FALSE(decode_temperature(std::string(bad) + "x"));
+    CHECK_FALSE(decode_tasks(bad));
+    CHECK_FALSE(decode_results(bad));
+    CHECK_FALSE(decode_stream(bad));
+    CHECK_FALSE(decode_control(bad));
+    CHECK_FALSE(decode_coordinator_status(bad));
+    CHECK_FALSE(decode_submission(bad));
+  }
+}
+
+TEST_CASE("any result survives the wire") {
+  rc::check([](std::uint64_t low, int attempt, const std::string& code, const std::string& message, bool retryable) {
+    TaskResult result;
+    result.id = TaskId{Ulid{low >> 3U, low}};
+    result.attempt = 1 + std::abs(attempt % 1000);
+    result.status = ResultStatus::failed;
+    result.error = TaskError{code, message, retryable, 1500ms};
+    std::size_t first = 0;
+    const auto decoded = decode_results(encode_results(session, {result}, first));
+    RC_ASSERT(decoded.ok());
+    RC_ASSERT(decoded->results.good.size() == 1U);
+    RC_ASSERT(decoded->results.good[0].id == result.id);
+    RC_ASSERT(decoded->results.good[0].attempt == result.attempt);
+    RC_ASSERT(decoded->results.good[0].error->retryable == retryable);
+  });
+}
+
+TEST_CASE("a submission is checked field by field, and the error names the field") {
+  const auto good = decode_submission(
+      R"({"capability":"image.blur","input":{"b":1,"a":2},"priority":-3,"timeout_ms":5000,"max_attempts":1,
+          "where":{"room":"cellar"},"delay_ms":100,"expires_after_ms":1000,"name":"n","idempotency_key":"k"})");
+  REQUIRE(good);
+  CHECK(good->spec.input == R"({"b":1,"a":2})");
+  CHECK(good->spec.timeout == 5s);
+  CHECK(good->spec.where.at("room") == "cellar");
+  const auto problem = [](const char* text) { return decode_submission(text).error().message; };
+  CHECK(problem(R"({"input":1})").find("`capability`") != std::string::npos);
+  CHECK(problem(R"({"capability":"X"})").find("`capability`") != std::string::npos);
+  CHECK(problem(R"({"capability":"x","priority":"high"})").find("`priority`") != std::string::npos);
+  CHECK(problem(R"({"capability":"x","timeout_ms":0})").find("`timeout_ms`") != std::string::npos);
+  CHECK(problem(R"({"capability":"x","max_attempts":0})").find("`max_attempts`") != std::string::npos);
+  CHECK(problem(R"({"capability":"x","where":{"a":1}})").find("`where`") != std::string::npos);
+  const auto large = decode_submission(R"({"capability":"x","input":")" + std::string(300'000, 'x') + "\"}");
+  REQUIRE_FALSE(large);
+  CHECK(large.error().kind == ErrorKind::too_large);
+}

@@ -1,0 +1,85 @@
+#include <nlohmann/json.hpp>
+#include <rapidcheck.h>
+
+#include "common/protocol/json.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+
+TEST_CASE("only well formed JSON of bounded depth passes") {
+  CHECK(json::well_formed(R"({"a":[1,2.5e3,"x\"}",null,true]})"));
+  CHECK(json::well_formed(std::string(64, '[') + std::string(64, ']')));
+  CHECK_FALSE(json::well_formed(std::string(65, '[') + std::string(65, ']')));
+  CHECK_FALSE(json::well_formed(std::string(200'000, '[')));
+  for (const char* bad : {"", "{", "{]", R"({"a":1,})", "nul", "1 2", "\"\xff\"", "{'a':1}"}) {
+    INFO(bad);
+    CHECK_FALSE(json::well_formed(bad));
+  }
+}
+
+TEST_CASE("members and elements are slices of the very text") {
+  const std::string text = R"( { "a" : [ 1 , {"b":"]}"} ] , "n\u0061me" : "x,y" , "a" : -1.50 } )";
+  const auto object = json::Object::read(text);
+  REQUIRE(object);
+  CHECK(object->find("a") == "-1.50");  // of equal keys the last
+  CHECK(object->find("name") == R"("x,y")");
+  CHECK_FALSE(object->find("b"));
+  const auto elements = json::elements(R"([ 1 , {"b":"]}"} ,[], "" ])");
+  REQUIRE(elements);
+  CHECK(*elements == std::vector<std::string_view>{"1", R"({"b":"]}"})", "[]", "\"\""});
+  CHECK(json::Object::read("{}")->members().empty());
+  CHECK(json::elements(" [ ] ")->empty());
+  CHECK_FALSE(json::Object::read("[]"));
+  CHECK_FALSE(json::elements("{}"));
+}
+
+TEST_CASE("strings survive quoting, whatever is in them") {
+  rc::check([](const std::string& text) {
+    const auto quoted = json::quoted(text);
+    RC_ASSERT(json::well_formed(quoted));
+    const bool utf8 = json::well_formed('"' + text + '"');
+    if (utf8) RC_ASSERT(json::as_string(quoted) == text);
+  });
+}
+
+TEST_CASE("slicing agrees with a full parser on any document") {
+  // Documents are grown from random numbers, so that they nest and hold every kind of value.
+  const std::function<nlohmann::json(std::vector<unsigned>&, int)> grow = [&](std::vector<unsigned>& seeds, int depth) {
+    if (seeds.empty()) return nlohmann::json(nullptr);
+    const unsigned seed = seeds.back();
+    seeds.pop_back();
+    switch (depth > 5 ? seed % 4 : seed % 6) {
+      case 0: return nlohmann::json(seed);
+      case 1: return nlohmann::json("s\"\\{[,:" + std::to_string(seed));
+      case 2: return nlohmann::json(seed % 2 == 0);
+      case 3: return nlohmann::json(0.5 * seed);
+      case 4: {
+        auto array = nlohmann::json::array();
+        for (unsigned i = 0; i < seed % 4; ++i) array.push_back(grow(seeds, depth + 1));
+        return array;
+      }
+      default: {
+        auto object = nlohmann::json::object();
+        for (unsigned i = 0; i < seed % 4; ++i) object["k" + std::to_string(i)] = grow(seeds, depth + 1);
+        return object;
+      }
+    }
+  };
+  const std::function<void(std::string_view)> compare = [&](std::string_view text) {
+    const auto parsed = nlohmann::json::parse(text);
+    if (parsed.is_object()) {
+      const auto object = json::Object::read(text);
+      RC_ASSERT(object.has_value());
+      RC_ASSERT(object->members().size() == parsed.size());
+      for (const auto& [key, slice] : object->members()) {
+        RC_ASSERT(nlohmann::json::parse(slice) == parsed[key]);
+        compare(slice);
+      }
+    } else if (parsed.is_array()) {
+      const auto elements = json::elements(text);
+      RC_ASSERT(elements && elements->size() == parsed.size());
+      for (std::size_t i = 0; i < parsed.size(); ++i) RC_ASSERT(nlohmann::json::parse((*elements)[i]) == parsed[i]);
+    }
+  };
+  rc::check([&](std::vector<unsigned> seeds, bool pretty) { compare(grow(seeds, 0).dump(pretty ? 2 : -1)); });
+}

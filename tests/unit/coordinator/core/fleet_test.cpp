@@ -1,0 +1,256 @@
+#include "tests/support/catch.hpp"
+#include "tests/support/coordinator.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::test;
+using namespace std::chrono_literals;
+
+namespace {
+AgentStatus lost(const std::string& life) { return {AgentState::lost, session(life)}; }
+}  // namespace
+
+TEST_CASE("nothing is placed before a live beat that names this reign") {
+  Conversation c;
+  const auto id = c.submit();
+  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
+  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
+  c.place();
+  CHECK(c.task(id).state == TaskState::queued);
+  auto old = c.heartbeat("a", 1, {}, 0);
+  old.coordinator = Reign{6, session("before")};
+  c.hear(HeartbeatSeen{agent("pi-1"), old});
+  c.place();
+  CHECK(c.task(id).state == TaskState::queued);
+  c.beat("pi-1", "a", 1, {});
+  CHECK(c.task(id).state == TaskState::assigned);
+}
+
+TEST_CASE("a young task of a lost agent starts elsewhere after two seconds") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.join("pi-2", "b");
+  c.pass(1s);
+  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.pass(1900ms);
+  CHECK(c.holder(id) == "pi-1");
+  c.pass(200ms);
+  CHECK(c.holder(id) == "pi-2");
+  CHECK(c.task(id).attempts[0].state == AttemptState::lost);
+}
+
+TEST_CASE("a long task is given a tenth of its run before it moves") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  for (int i = 0; i < 20; ++i) {
+    c.pass(10s);
+    c.beat("pi-1", "a", 0, {c.holding(id)});
+  }
+  c.join("pi-2", "b");
+  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.pass(19s);
+  CHECK(c.holder(id) == "pi-1");
+  c.beat("pi-2", "b", 1, {});
+  c.pass(2s);
+  CHECK(c.holder(id) == "pi-2");
+}
+
+TEST_CASE("the will of an earlier life is ignored") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.join("pi-1", "b");
+  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  CHECK(c.state.agents[0].status.state == AgentState::online);
+  CHECK(placeable(c.state, c.state.agents[0]));
+}
+
+TEST_CASE("silence of three beats counts as a loss, and a beat brings the agent back") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.pass(29s);
+  CHECK(c.state.agents[0].status.state == AgentState::online);
+  c.pass(2s);
+  CHECK(c.state.agents[0].status.state == AgentState::lost);
+  c.beat("pi-1", "a", 1, {});
+  CHECK(c.state.agents[0].status.state == AgentState::online);
+}
+
+TEST_CASE("time in which the coordinator had no broker counts against nobody") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.hear(BrokerDown{});
+  c.pass(1h);
+  CHECK(c.state.agents[0].status.state == AgentState::online);
+  c.hear(BrokerUp{});
+  c.pass(29s);
+  CHECK(c.holder(id) == "pi-1");
+  CHECK(c.state.agents[0].status.state == AgentState::online);
+}
+
+TEST_CASE("a task that a beat does not list, though its message was seen, is sent again as the same attempt") {
+  Conversation c;
+  c.join("pi-1", "a", 2);
+  const auto id = c.submit();
+  REQUIRE(c.sent.size() == 1);
+  c.beat("pi-1", "a", 2, {}, 0);  // it has not seen the message yet: absence proves nothing
+  CHECK(c.sent.size() == 1);
+  c.beat("pi-1", "a", 2, {}, 1);
+  REQUIRE(c.sent.size() == 2);
+  CHECK(c.sent[1].tasks[0].id == id);
+  CHECK(c.sent[1].tasks[0].attempt == 1);
+  CHECK(c.sent[1].n == 2);
+}
+
+TEST_CASE("a message that was lost without a successor is sent again after two beats") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.submit();
+  c.pass(21s);
+  c.beat("pi-1", "a", 1, {}, 0);
+  CHECK(c.sent.size() == 2);
+}
+
+TEST_CASE("an agent that was restarted has lost what it held") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.join("pi-1", "b");
+  CHECK(c.task(id).attempts[0].state == AttemptState::lost);
+  CHECK(c.task(id).attempts.back().n == 2);
+}
+
+TEST_CASE("an agent that comes back keeps its task unless the successor has been reported running") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  SECTION("nobody else has it") {
+    c.pass(3s);
+    CHECK(c.task(id).state == TaskState::queued);
+    c.beat("pi-1", "a", 0, {c.holding(id)});
+    CHECK(c.task(id).state == TaskState::running);
+    CHECK(c.holder(id) == "pi-1");
+  }
+  SECTION("it was given away, and not begun") {
+    c.join("pi-2", "b");
+    c.pass(3s);
+    CHECK(c.holder(id) == "pi-2");
+    c.beat("pi-1", "a", 0, {c.holding(id)});
+    CHECK(c.holder(id) == "pi-1");
+    REQUIRE_FALSE(c.cancels.empty());
+    CHECK(c.cancels.back().agent == agent("pi-2"));
+  }
+  SECTION("its successor runs") {
+    c.join("pi-2", "b");
+    c.pass(3s);
+    c.beat("pi-2", "b", 0, {c.holding(id, HeldPhase::running, 2)});
+    c.beat("pi-1", "a", 0, {c.holding(id)});
+    CHECK(c.holder(id) == "pi-2");
+    CHECK(c.cancels.back().agent == agent("pi-1"));
+    c.result("pi-1", id);  // but a success of any attempt ends it
+    CHECK(c.task(id).state == TaskState::succeeded);
+    CHECK(c.cancels.back().agent == agent("pi-2"));
+  }
+}
+
+TEST_CASE("a task that is listed past its timeout and two beats has timed out") {
+  Conversation c;
+  c.join("pi-1", "a");
+  TaskSpec spec;
+  spec.capability = capability("work");
+  spec.timeout = 5s;
+  spec.max_attempts = 1;
+  const auto id = c.submit(spec);
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.pass(24s);
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  CHECK(c.task(id).state == TaskState::running);
+  c.pass(2s);
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  CHECK(c.task(id).state == TaskState::failed);
+  CHECK(c.task(id).error->code == "timed_out");
+  CHECK_FALSE(c.cancels.empty());
+}
+
+TEST_CASE("a drained agent gets nothing, also after its restart, until it is resumed") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.hear(DrainAgent{4, agent("pi-1"), true});
+  CHECK(c.find<SaveAgent>() != nullptr);
+  CHECK(c.find<SendDrain>() != nullptr);
+  const auto id = c.submit();
+  c.join("pi-1", "b");
+  CHECK(c.task(id).state == TaskState::queued);
+  c.hear(DrainAgent{5, agent("pi-1"), false});
+  c.place();
+  CHECK(c.holder(id) == "pi-1");
+}
+
+TEST_CASE("after a restart of the coordinator an assigned task stays with its agent") {
+  Conversation before;
+  before.join("pi-1", "a");
+  const auto id = before.submit();
+  const TaskRecord kept = snapshot(before.state.tasks.at(id), before.now.mono);
+
+  Conversation after;
+  after.now.wall.unix_ms += 1000;
+  recover(after.state, {kept}, after.now);
+  after.hear(BrokerUp{});
+  CHECK(after.task(id).state == TaskState::assigned);
+  SECTION("which lists it") {
+    after.hear(AgentInfoSeen{agent("pi-1"), after.info("a", 1)});
+    after.beat("pi-1", "a", 0, {after.holding(id)});
+    after.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
+    CHECK(after.task(id).state == TaskState::running);
+    const auto other = after.submit();
+    CHECK(after.task(other).state == TaskState::queued);  // its slot counts
+    after.result("pi-1", id);
+    CHECK(after.task(id).state == TaskState::succeeded);
+    CHECK(after.holder(other) == "pi-1");
+  }
+  SECTION("which never got it") {
+    after.join("pi-1", "a");
+    REQUIRE(after.sent.size() == 1);
+    CHECK(after.sent[0].tasks[0].attempt == 1);
+  }
+  SECTION("which never comes back") {
+    after.join("pi-2", "b");
+    after.pass(31s);
+    after.beat("pi-2", "b", 1, {});
+    after.pass(3s);
+    CHECK(after.holder(id) == "pi-2");
+  }
+}
+
+TEST_CASE("a coordinator that sees a live newer one stops, and outgrows a remembered one") {
+  Conversation c;
+  SECTION("live") {
+    c.hear(CoordinatorSeen{true, Reign{8, session("other")}, true});
+    CHECK(c.find<StopProgram>() != nullptr);
+  }
+  SECTION("remembered by the broker") {
+    c.hear(CoordinatorSeen{true, Reign{12, session("other")}, false});
+    CHECK(c.find<StopProgram>() == nullptr);
+    CHECK(c.state.reign.epoch == 13);
+    CHECK(c.find<SaveEpoch>() != nullptr);
+    CHECK(c.find<AnnounceReign>() != nullptr);
+  }
+  SECTION("reported by an agent") {
+    c.join("pi-1", "a");
+    auto beat = c.heartbeat("a", 1, {}, 0);
+    beat.coordinator = Reign{20, session("other")};
+    c.hear(HeartbeatSeen{agent("pi-1"), beat});
+    CHECK(c.state.reign.epoch == 21);
+  }
+  SECTION("an older one is told that it is over") {
+    c.hear(CoordinatorSeen{true, Reign{3, session("other")}, true});
+    CHECK(c.find<AnnounceReign>() != nullptr);
+    CHECK(c.state.reign.epoch == 7);
+  }
+}

@@ -1,0 +1,156 @@
+#include <map>
+#include <random>
+
+#include "coordinator/core/placement.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/coordinator.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+ExecutorView view(const std::string& name, int slots, std::map<std::string, std::string> labels = {}) {
+  ExecutorView v;
+  v.agent_name = agent(name);
+  v.info.name = executor_name("main");
+  v.info.capabilities = {capability("work")};
+  v.info.slots = slots;
+  v.labels = std::move(labels);
+  v.open = true;
+  v.slots = slots;
+  return v;
+}
+
+OrderKey key(std::int64_t order) { return {order, TaskId{Ulid{1, static_cast<std::uint64_t>(order)}}}; }
+
+std::optional<Placement::Choice> next(Placement& p) {
+  auto choice = p.next([](const TaskId&) -> const AgentName* { return nullptr; });
+  if (choice) p.update(choice->executor, [](ExecutorView& v) { ++v.held; });
+  return choice;
+}
+
+}  // namespace
+
+TEST_CASE("the least busy executor is chosen, by share of its slots") {
+  Placement p;
+  const auto small = p.add(view("small", 2));
+  const auto large = p.add(view("large", 6));
+  std::map<ExecutorIndex, int> given;
+  const auto in = p.class_of(capability("work"), {});
+  for (int i = 0; i < 8; ++i) p.enqueue(in, key(i));
+  while (const auto choice = next(p)) ++given[choice->executor];
+  CHECK(given[small] == 2);
+  CHECK(given[large] == 6);
+}
+
+TEST_CASE("conditions filter by label, agent and model") {
+  Placement p;
+  p.add(view("cellar", 1, {{"room", "cellar"}}));
+  const auto attic = p.add(view("attic", 1, {{"room", "attic"}}));
+  p.enqueue(p.class_of(capability("work"), {{"room", "attic"}}), key(1));
+  p.enqueue(p.class_of(capability("work"), {{"agent", "attic"}}), key(2));
+  p.enqueue(p.class_of(capability("work"), {{"model", "llama"}}), key(3));
+  const auto first = next(p);
+  REQUIRE(first);
+  CHECK(first->executor == attic);
+  CHECK_FALSE(next(p));
+  p.update(attic, [](ExecutorView& v) { v.held = 0; });
+  CHECK(next(p)->executor == attic);
+  CHECK_FALSE(next(p));
+}
+
+TEST_CASE("tasks wait at an executor only as far as it is expected to do them soon") {
+  Placement p;
+  const auto only = p.add(view("only", 1));
+  const auto in = p.class_of(capability("work"), {});
+  for (int i = 0; i < 400; ++i) p.enqueue(in, key(i));
+  int given = 0;
+  SECTION("unknown: none") {
+    while (next(p)) ++given;
+    CHECK(given == 1);
+  }
+  SECTION("50 ms each: five in 250 ms") {
+    p.learn(only, capability("work"), 50ms);
+    while (next(p)) ++given;
+    CHECK(given == 1 + 5);
+  }
+  SECTION("nothing at all each: 128") {
+    p.learn(only, capability("work"), 1us);
+    while (next(p)) ++given;
+    CHECK(given == 1 + Placement::most_prefetched);
+  }
+}
+
+TEST_CASE("a task avoids the agent that failed it as long as there is another one") {
+  Placement p;
+  const auto bad = p.add(view("bad", 4));
+  const auto good = p.add(view("good", 1));
+  const auto in = p.class_of(capability("work"), {});
+  const AgentName avoided = agent("bad");
+  p.enqueue(in, key(1));
+  auto choice = p.next([&](const TaskId&) { return &avoided; });
+  REQUIRE(choice);
+  CHECK(choice->executor == good);
+  p.update(good, [](ExecutorView& v) { v.open = false; });
+  p.enqueue(in, key(2));
+  choice = p.next([&](const TaskId&) { return &avoided; });
+  REQUIRE(choice);
+  CHECK(choice->executor == bad);
+}
+
+TEST_CASE("whatever happens, placement gives what waits to who is free, and nobody too much") {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+    Placement p;
+    std::vector<ExecutorIndex> all;
+    std::map<int, ClassIndex> queued;  // order -> class
+    int order = 0;
+    const std::vector<Where> wheres{{}, {{"room", "a"}}, {{"room", "b"}}, {{"agent", "pi-3"}}};
+    for (int turn = 0; turn < 400; ++turn) {
+      switch (pick(6)) {
+        case 0:
+          if (all.size() < 12) {
+            all.push_back(p.add(view("pi-" + std::to_string(all.size()), 1 + pick(3), {{"room", pick(2) != 0 ? "a" : "b"}})));
+          }
+          break;
+        case 1:
+        case 2: {
+          const auto in = p.class_of(capability("work"), wheres[static_cast<std::size_t>(pick(4))]);
+          p.enqueue(in, key(++order));
+          queued[order] = in;
+          break;
+        }
+        case 3:
+          if (!all.empty()) {
+            p.update(all[static_cast<std::size_t>(pick(static_cast<int>(all.size())))],
+                     [&](ExecutorView& v) { v.held = std::max(0, v.held - 1); v.open = pick(4) != 0; });
+          }
+          break;
+        case 4:
+          if (!queued.empty()) {
+            const auto any = queued.begin();
+            REQUIRE(p.dequeue(any->second, key(any->first)));
+            queued.erase(any);
+          }
+          break;
+        default:
+          while (const auto choice = next(p)) {
+            const auto& v = p.executor(choice->executor);
+            CHECK(v.open);
+            CHECK(v.held <= v.slots);
+            REQUIRE(queued.erase(static_cast<int>(choice->task.order)) == 1);
+          }
+          // Work-conserving: whoever still waits has no free executor.
+          for (const auto& [number, in] : queued) {
+            for (const auto member : p.members(in)) {
+              const auto& v = p.executor(member);
+              CHECK((!v.open || v.held >= v.slots));
+            }
+          }
+      }
+    }
+  }
+}

@@ -1,0 +1,251 @@
+#include "tests/support/catch.hpp"
+#include "tests/support/coordinator.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::test;
+using namespace std::chrono_literals;
+
+namespace {
+TaskSpec work() {
+  TaskSpec spec;
+  spec.capability = capability("work");
+  return spec;
+}
+const TaskError retryable{"hiccup", "again", true, {}};
+const TaskError fatal{"bad_input", "never", false, {}};
+}  // namespace
+
+TEST_CASE("a task goes to an agent that offers its capability, and its result is its outcome") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  REQUIRE(c.sent.size() == 1);
+  CHECK(c.sent[0].agent == agent("pi-1"));
+  CHECK(c.task(id).state == TaskState::assigned);
+  c.result("pi-1", id);
+  CHECK(c.task(id).state == TaskState::succeeded);
+  CHECK(c.task(id).output == "42");
+  REQUIRE(c.find<SendAcknowledge>() != nullptr);
+  CHECK(c.find<TaskEnded>() != nullptr);
+}
+
+TEST_CASE("a repeated or late result changes nothing and is acknowledged") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.result("pi-1", id);
+  c.result("pi-1", id, ResultStatus::failed, 1, fatal);
+  CHECK(c.task(id).state == TaskState::succeeded);
+  CHECK(c.find<SendAcknowledge>() != nullptr);
+  CHECK(c.find<TaskEnded>() == nullptr);
+  c.hear(Committed{});
+  CHECK(c.state.tasks.empty());
+  c.result("pi-1", id);
+  CHECK(c.find<AskStore>() != nullptr);
+}
+
+TEST_CASE("a result counts only from the agent that was given the attempt") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.join("pi-2", "b", 1, "other");
+  const auto id = c.submit();
+  c.result("pi-2", id);
+  CHECK(c.task(id).state == TaskState::assigned);
+  CHECK(c.find<SendAcknowledge>() != nullptr);
+  c.result("pi-1", id, ResultStatus::succeeded, 5);
+  CHECK(c.task(id).state == TaskState::assigned);
+}
+
+TEST_CASE("a retryable failure is tried again after a pause, elsewhere if possible, until the attempts are used up") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.join("pi-2", "b");
+  const auto id = c.submit();
+  const auto first = c.holder(id);
+  c.result(first, id, ResultStatus::failed, 1, retryable);
+  CHECK(c.task(id).state == TaskState::scheduled);
+  c.pass(1s);
+  const auto second = c.holder(id);
+  REQUIRE_FALSE(second.empty());
+  CHECK(second != first);
+  c.result(second, id, ResultStatus::failed, 2, retryable);
+  c.pass(2s);
+  c.result(c.holder(id), id, ResultStatus::failed, 3, retryable);
+  CHECK(c.task(id).state == TaskState::failed);
+  CHECK(c.task(id).error->code == "hiccup");
+  CHECK(c.task(id).attempts.size() == 3);
+}
+
+TEST_CASE("a failure that is the task's own fault ends it at once") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.result("pi-1", id, ResultStatus::failed, 1, fatal);
+  CHECK(c.task(id).state == TaskState::failed);
+  CHECK(c.task(id).attempts.size() == 1);
+}
+
+TEST_CASE("a returned task spends no attempt, and its executor is full until the next beat") {
+  Conversation c;
+  c.join("pi-1", "a", 4);
+  const auto id = c.submit();
+  c.result("pi-1", id, ResultStatus::returned);
+  CHECK(c.task(id).state == TaskState::queued);
+  CHECK_FALSE(c.task(id).attempts[0].spent);
+  c.pass(1s);
+  CHECK(c.task(id).state == TaskState::queued);
+  c.beat("pi-1", "a", 4, {});
+  CHECK(c.task(id).state == TaskState::assigned);
+}
+
+TEST_CASE("a queued task is cancelled at once and never starts") {
+  Conversation c;
+  const auto id = c.submit();
+  c.hear(CancelTask{9, id});
+  CHECK(c.find<Done>() != nullptr);
+  CHECK(c.task(id).state == TaskState::cancelled);
+  c.join("pi-1", "a");
+  CHECK(c.sent.empty());
+}
+
+TEST_CASE("a running task is cancelled when its agent confirms, and the cancel is repeated at each beat until then") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  CHECK(c.task(id).state == TaskState::running);
+  c.hear(CancelTask{9, id});
+  CHECK(c.task(id).state == TaskState::cancelling);
+  CHECK(c.cancels.size() == 1);
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  CHECK(c.cancels.size() == 2);
+  SECTION("confirmed") {
+    c.result("pi-1", id, ResultStatus::cancelled);
+    CHECK(c.task(id).state == TaskState::cancelled);
+    CHECK_FALSE(c.task(id).error);
+  }
+  SECTION("it was faster") {
+    c.result("pi-1", id);
+    CHECK(c.task(id).state == TaskState::succeeded);
+  }
+  SECTION("the agent is lost for good") {
+    c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+    c.pass(3s);
+    CHECK(c.task(id).state == TaskState::cancelled);
+    CHECK(c.task(id).error->code == "stop_unconfirmed");
+  }
+}
+
+TEST_CASE("a delayed task starts when its time has come, an expired one never") {
+  Conversation c;
+  auto later = work();
+  later.delay = 10s;
+  const auto delayed = c.submit(later);
+  auto brief = work();
+  brief.expires_after = 5s;
+  const auto expiring = c.submit(brief);
+  c.pass(6s);
+  CHECK(c.task(expiring).state == TaskState::expired);
+  CHECK(c.task(delayed).state == TaskState::scheduled);
+  c.pass(5s);
+  CHECK(c.task(delayed).state == TaskState::queued);
+}
+
+TEST_CASE("higher priority goes first, and waiting makes up for it") {
+  Conversation c;
+  const auto old = c.submit();
+  c.pass(61s);
+  auto urgent = work();
+  urgent.priority = 1;
+  const auto young = c.submit(urgent);
+  auto more_urgent = work();
+  more_urgent.priority = 2;
+  const auto first = c.submit(more_urgent);
+  c.join("pi-1", "a");
+  CHECK(c.holder(first) == "pi-1");
+  c.result("pi-1", first);
+  CHECK(c.holder(old) == "pi-1");  // it has waited for longer than one step of priority is worth
+  c.result("pi-1", old);
+  CHECK(c.holder(young) == "pi-1");
+}
+
+TEST_CASE("a task that may run once is not run again when its agent is lost") {
+  Conversation c;
+  c.join("pi-1", "a");
+  auto once = work();
+  once.max_attempts = 1;
+  const auto id = c.submit(once);
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+  c.pass(3s);
+  CHECK(c.task(id).state == TaskState::failed);
+  CHECK(c.task(id).error->code == "outcome_unknown");
+}
+
+TEST_CASE("a full queue refuses with `busy` and takes nothing") {
+  Conversation c;
+  c.state.policy.most_tasks = 2;
+  c.submit();
+  c.submit();
+  c.hear(SubmitTasks{5, "test", {}, {{work(), {}}}});
+  REQUIRE(c.find<Rejected>() != nullptr);
+  CHECK(c.find<Rejected>()->error.kind == ErrorKind::busy);
+  CHECK(c.state.tasks.size() == 2);
+}
+
+TEST_CASE("a failed task can be retried by hand with its history") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.result("pi-1", id, ResultStatus::failed, 1, fatal);
+  const TaskRecord kept = c.task(id);
+  c.hear(Committed{});
+  c.hear(RetryTask{3, kept});
+  CHECK(c.find<Done>() != nullptr);
+  c.place();
+  CHECK(c.task(id).state == TaskState::assigned);
+  CHECK(c.task(id).attempts.size() == 2);
+  CHECK(c.task(id).attempts[1].n == 2);
+  c.result("pi-1", id, ResultStatus::succeeded, 2);
+  CHECK(c.task(id).state == TaskState::succeeded);
+}
+
+TEST_CASE("why a task waits is said honestly") {
+  Conversation c;
+  auto why = [&] { return explain(c.state, capability("work"), {}); };
+  CHECK(why().waiting == "no agent offers work");
+  c.join("pi-1", "a");
+  CHECK(why().waiting.empty());
+  CHECK(why().eligible == 1);
+  const auto id = c.submit();
+  CHECK(why().waiting == "1 agent offers work, it is busy");
+  CHECK(explain(c.state, capability("work"), {{"room", "attic"}}).waiting == "1 agent offers work, none meets room=attic");
+  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
+  CHECK(why().waiting == "1 agent offers work, it is paused for heat");
+  CHECK(why().eligible == 0);
+  const auto second = c.submit();
+  const auto third = c.submit();
+  CHECK(ahead(c.state, c.state.tasks.at(third)) == 1);
+  CHECK(ahead(c.state, c.state.tasks.at(second)) == 0);
+  CHECK(c.holder(id) == "pi-1");
+}
+
+TEST_CASE("a message of tasks keeps the bounds on elements and bytes") {
+  Conversation c;
+  auto large = work();
+  large.input = '"' + std::string(100'000, 'x') + '"';
+  for (int i = 0; i < 5; ++i) c.submit(large);
+  for (int i = 0; i < 300; ++i) c.submit();
+  c.join("pi-1", "a", 400);
+  std::size_t all = 0;
+  std::uint64_t n = 0;
+  for (const auto& message : c.sent) {
+    CHECK(message.tasks.size() <= limits::message_elements);
+    CHECK(message.n == ++n);
+    std::size_t bytes = 0;
+    for (const auto& key : message.tasks) bytes += c.task(key.id).spec.input.size();
+    CHECK(bytes <= limits::payload_bytes);
+    all += message.tasks.size();
+  }
+  CHECK(all == 305);
+}

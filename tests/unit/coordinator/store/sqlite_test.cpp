@@ -1,0 +1,191 @@
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "coordinator/store/artifacts.hpp"
+#include "coordinator/store/attempts.hpp"
+#include "coordinator/store/sqlite.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/temporary.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::coordinator;
+using namespace std::chrono_literals;
+
+namespace {
+
+TaskRecord record(std::uint64_t number) {
+  TaskRecord r;
+  r.id = TaskId{Ulid{5, number}};
+  r.spec.capability = *Capability::parse("work");
+  r.spec.input = R"({"b":1.10,"a":"ü"})";
+  r.spec.where = {{"room", "cellar"}};
+  r.spec.expires_after = 5s;
+  r.submitter = "test";
+  r.accepted_at = WallTime{1'700'000'000'000};
+  r.order = 42;
+  return r;
+}
+
+void save(Store& store, const TaskRecord& r, bool created = true) {
+  Writes writes;
+  writes.tasks.push_back({&r, r.due_in, r.expires_in, created});
+  REQUIRE(store.commit(writes));
+}
+
+}  // namespace
+
+TEST_CASE("a task survives the store with everything") {
+  const test::TemporaryFolder folder;
+  TaskRecord r = record(1);
+  r.expires_in = 3s;
+  Attempt attempt;
+  attempt.agent = *AgentName::parse("pi-1");
+  attempt.session = *SessionId::parse("life");
+  attempt.state = AttemptState::failed;
+  attempt.assigned_at = WallTime{5};
+  attempt.ended_at = WallTime{6};
+  attempt.error = TaskError{"code", "message \"quoted\"", true, 1500ms};
+  r.attempts = {attempt};
+  {
+    auto store = open_sqlite_store(folder.path());
+    REQUIRE(store);
+    save(**store, r);
+    r.state = TaskState::assigned;
+    save(**store, r, false);
+  }
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  const auto back = (*store)->task(r.id);
+  REQUIRE(back);
+  REQUIRE(back->has_value());
+  CHECK((**back).spec == r.spec);
+  CHECK((**back).attempts == r.attempts);
+  CHECK((**back).state == TaskState::assigned);
+  CHECK((**back).expires_in == 3s);
+  CHECK((*store)->unfinished()->size() == 1);
+}
+
+TEST_CASE("an idempotency key finds its task, for its submitter only") {
+  const test::TemporaryFolder folder;
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  TaskRecord r = record(1);
+  r.idempotency_key = "k";
+  save(**store, r);
+  CHECK((*store)->task_by_key("test", "k")->has_value());
+  CHECK_FALSE((*store)->task_by_key("other", "k")->has_value());
+  CHECK_FALSE((*store)->task_by_key("test", "")->has_value());
+}
+
+TEST_CASE("a batch is counted by state, and listed newest first page by page") {
+  const test::TemporaryFolder folder;
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  const BatchId batch{Ulid{4, 1}};
+  Writes writes;
+  std::vector<TaskRecord> records;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    records.push_back(record(i));
+    records.back().batch = batch;
+    records.back().state = i < 4 ? TaskState::succeeded : TaskState::queued;
+  }
+  for (const auto& r : records) writes.tasks.push_back({&r, {}, {}, true});
+  writes.batches.push_back({batch, "test", "key", "print", records.front().id, records.back().id, 10});
+  REQUIRE((*store)->commit(writes));
+  const auto found = (*store)->batch(batch);
+  REQUIRE((found && *found));
+  const auto counts = (*store)->batch_counts(**found);
+  CHECK(counts->at(static_cast<std::size_t>(TaskState::succeeded)) == 4);
+  CHECK(counts->at(static_cast<std::size_t>(TaskState::queued)) == 6);
+  TaskQuery query;
+  query.batch = batch;
+  query.limit = 6;
+  const auto page = (*store)->tasks(query);
+  REQUIRE(page->size() == 6);
+  CHECK(page->front().id == records.back().id);
+  query.before = page->back().id;
+  CHECK((*store)->tasks(query)->size() == 4);
+}
+
+TEST_CASE("a commit is all or nothing") {
+  const test::TemporaryFolder folder;
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  TaskRecord one = record(1);
+  one.idempotency_key = "same";
+  save(**store, one);
+  TaskRecord two = record(2);
+  TaskRecord broken = record(3);
+  SQLite::Database other(folder.path() + "/edgefleet.db", SQLite::OPEN_READWRITE);
+  other.exec("CREATE TRIGGER refuse BEFORE INSERT ON specs WHEN NEW.name = 'broken' BEGIN SELECT RAISE(ABORT, 'no'); END");
+  broken.spec.name = "broken";
+  Writes writes;
+  writes.tasks = {{&two, {}, {}, true}, {&broken, {}, {}, true}};
+  CHECK_FALSE((*store)->commit(writes));
+  CHECK_FALSE((*store)->task(two.id)->has_value());
+  other.exec("DROP TRIGGER refuse");
+  CHECK((*store)->commit(writes));
+  CHECK((*store)->task(two.id)->has_value());
+}
+
+TEST_CASE("a directory that is in use, a newer schema and a file that is no database are refused with a sentence") {
+  const test::TemporaryFolder folder;
+  {
+    auto store = open_sqlite_store(folder.path());
+    REQUIRE(store);
+    const auto second = open_sqlite_store(folder.path());
+    REQUIRE_FALSE(second);
+    CHECK(second.error().message.find("another coordinator") != std::string::npos);
+  }
+  SQLite::Database(folder.path() + "/edgefleet.db", SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
+  const auto newer = open_sqlite_store(folder.path());
+  REQUIRE_FALSE(newer);
+  CHECK(newer.error().message.find("newer") != std::string::npos);
+  std::filesystem::remove_all(folder.path() + "/edgefleet.db");
+  std::ofstream(folder.path() + "/edgefleet.db") << std::string(8192, 'x');
+  const auto rubbish = open_sqlite_store(folder.path());
+  REQUIRE_FALSE(rubbish);
+  CHECK(rubbish.error().message.find("damaged") != std::string::npos);
+}
+
+TEST_CASE("artifacts are found in inputs at any depth") {
+  CHECK(artifacts_in(R"({"a":{"artifact":"x"},"b":[{"artifact":"y"},{"artifact":"x"}],"artifact":5})") ==
+        std::vector<std::string>{"x", "y"});
+  CHECK(artifacts_in("[1,2]").empty());
+}
+
+TEST_CASE("an artifact is kept by its content, within its bounds, as long as a lease or a task wants it") {
+  const test::TemporaryFolder folder;
+  Artifacts::Bounds bounds;
+  bounds.file_bytes = 100;
+  bounds.total_bytes = 150;
+  auto artifacts = Artifacts::open(folder.path(), bounds);
+  REQUIRE(artifacts);
+  const auto put = [&](const std::string& content) {
+    auto upload = (*artifacts)->upload();
+    if (auto written = upload->write(content.data(), content.size()); !written) return Result<Artifacts::Stored>(written.error());
+    return upload->finish();
+  };
+  const auto abc = put("abc");
+  REQUIRE(abc);
+  CHECK(abc->id == "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(abc->is_new);
+  CHECK_FALSE(put("abc")->is_new);
+  CHECK((*artifacts)->total_bytes() == 3);
+  CHECK(put(std::string(101, 'x')).error().kind == ErrorKind::too_large);
+  REQUIRE(put(std::string(100, 'x')));
+  CHECK(put(std::string(100, 'y')).error().kind == ErrorKind::full);
+  CHECK((*artifacts)->find(abc->id));
+  CHECK_FALSE((*artifacts)->find("sha256-../../etc/passwd"));
+
+  (*artifacts)->collect_garbage(monotonic_now(), [](const std::string&) { return false; });
+  CHECK((*artifacts)->find(abc->id));  // leased
+  const Time later = monotonic_now() + 2h;
+  (*artifacts)->collect_garbage(later, [&](const std::string& id) { return id == abc->id; });
+  CHECK((*artifacts)->total_bytes() == 3);
+  (*artifacts)->collect_garbage(later, [](const std::string&) { return false; });
+  CHECK_FALSE((*artifacts)->find(abc->id));
+  CHECK((*artifacts)->total_bytes() == 0);
+}

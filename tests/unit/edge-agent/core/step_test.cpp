@@ -1,0 +1,243 @@
+#include "edge-agent/core/step.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Reign reign{3, *SessionId::parse("coordinator")};
+const Capability work = *Capability::parse("work");
+TaskId id(std::uint64_t n) { return TaskId{Ulid{1, n}}; }
+
+struct Conversation {
+  State state{*AgentName::parse("pi-1"), *SessionId::parse("life"), HeatLimits{}};
+  Time now{1h};
+  Effects said;
+
+  explicit Conversation(int slots = 1) {
+    ExecutorInfo executor;
+    executor.name = *ExecutorName::parse("main");
+    executor.capabilities = {work};
+    executor.slots = slots;
+    hear(OfferChanged{executor});
+    hear(LinkUp{});
+    hear(CoordinatorSeen{true, reign});
+  }
+  void hear(const Event& event) { said = step(state, event, now); }
+  void flush() { hear(Flush{}); }
+  void give(std::vector<std::uint64_t> numbers, std::uint64_t n = 1) {
+    TasksSeen seen{reign, n, work, {}};
+    for (const auto number : numbers) seen.tasks.push_back({id(number), 1, "{}", 1min});
+    hear(seen);
+  }
+  void done(std::uint64_t number, std::optional<TaskError> error = {}) {
+    Finished finished;
+    finished.key = {id(number), 1};
+    finished.output = "1";
+    finished.error = std::move(error);
+    hear(finished);
+  }
+  template <typename E>
+  std::vector<E> all() const {
+    std::vector<E> found;
+    for (const auto& effect : said) {
+      if (const auto* e = std::get_if<E>(&effect)) found.push_back(*e);
+    }
+    return found;
+  }
+  std::vector<TaskResult> results() {
+    flush();
+    std::vector<TaskResult> found;
+    for (const auto& send : all<SendResults>()) found.insert(found.end(), send.results.begin(), send.results.end());
+    return found;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a task is started, its result sent until it is acknowledged") {
+  Conversation c;
+  c.give({1});
+  REQUIRE(c.all<StartTask>().size() == 1);
+  c.done(1);
+  REQUIRE(c.results().size() == 1);
+  CHECK(c.results().empty());
+  c.now += 11s;
+  c.hear(Tick{});
+  CHECK(c.results().size() == 1);
+  c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, false}}});
+  CHECK(c.state.held.empty());
+  CHECK(c.state.result_bytes == 0);
+}
+
+TEST_CASE("an attempt that is known is not begun twice") {
+  Conversation c(2);
+  c.give({1});
+  c.give({1}, 2);
+  CHECK(c.all<StartTask>().empty());
+  CHECK(c.state.n == 2);
+  c.done(1);
+  CHECK(c.results().size() == 1);
+  c.give({1}, 3);
+  CHECK(c.results().size() == 1);  // its result is said again
+}
+
+TEST_CASE("no more run than there are slots; the rest waits") {
+  Conversation c(2);
+  c.give({1, 2, 3});
+  CHECK(c.all<StartTask>().size() == 2);
+  CHECK(free_slots(c.state).begin()->second == 0);
+  c.done(1);
+  CHECK(c.all<StartTask>().size() == 1);
+}
+
+TEST_CASE("a cancel is confirmed, wherever the task is") {
+  Conversation c;
+  c.give({1, 2});
+  c.hear(CancelSeen{reign, {{id(1), 1}, {id(2), 1}, {id(3), 1}}});
+  CHECK(c.all<StopTask>().size() == 1);
+  const auto now = c.results();  // the waiting one and the one that never came
+  REQUIRE(now.size() == 2);
+  for (const auto& result : now) CHECK(result.status == ResultStatus::cancelled);
+  c.done(1, TaskError{"cancelled", "stopped", false, {}});
+  CHECK(c.results().at(0).status == ResultStatus::cancelled);
+  c.hear(AcknowledgeSeen{reign, {{{id(3), 1}, false}}});
+  c.give({3}, 2);  // the cancel has overtaken it
+  CHECK(c.all<StartTask>().empty());
+  CHECK(c.results().at(0).status == ResultStatus::cancelled);
+}
+
+TEST_CASE("an agent that cannot take a task gives it back") {
+  Conversation c;
+  SECTION("draining") {
+    c.give({1, 2});
+    c.hear(DrainSeen{reign, true});
+    const auto back = c.results();
+    REQUIRE(back.size() == 1);
+    CHECK(back[0].status == ResultStatus::returned);
+    CHECK(status_of(c.state) == AgentState::draining);
+  }
+  SECTION("hot") {
+    c.give({1, 2});
+    c.hear(TemperatureRead{85, {}});
+    REQUIRE(c.results().size() == 1);
+    CHECK(status_of(c.state) == AgentState::overheated);
+    c.give({5}, 2);
+    CHECK(c.results().at(0).error->code == "overheated");
+  }
+  SECTION("full") {
+    c.state.policy.most_waiting = 1;
+    c.give({1});
+    c.give({2, 3}, 2);
+    CHECK(c.results().at(0).error->code == "full");
+  }
+  SECTION("does not offer it") {
+    c.hear(TasksSeen{reign, 1, *Capability::parse("other"), {{id(1), 1, "1", 1min}}});
+    CHECK(c.results().at(0).error->code == "not_offered");
+  }
+}
+
+TEST_CASE("only the coordinator that it follows may give orders") {
+  Conversation c;
+  c.hear(TasksSeen{Reign{2, *SessionId::parse("old")}, 1, work, {{id(1), 1, "1", 1min}}});
+  CHECK(c.all<StartTask>().empty());
+  c.hear(CoordinatorSeen{true, Reign{2, *SessionId::parse("old")}});
+  CHECK(c.state.reign == reign);
+  c.hear(CoordinatorSeen{true, Reign{4, *SessionId::parse("new")}});
+  CHECK(c.state.reign.epoch == 4);
+  CHECK(c.state.n == 0);
+  CHECK_FALSE(c.all<SendBeat>().empty());
+}
+
+TEST_CASE("on every connect finished work goes first, and online last") {
+  Conversation c;
+  c.give({1});
+  c.hear(LinkDown{});
+  c.done(1);
+  CHECK(c.results().empty());
+  c.hear(LinkUp{});
+  REQUIRE(c.said.size() >= 4);
+  CHECK(std::holds_alternative<SendResults>(c.said.front()));
+  CHECK(std::holds_alternative<SendInfo>(c.said[1]));
+  CHECK(std::holds_alternative<SendBeat>(c.said[2]));
+  CHECK(std::holds_alternative<SendStatus>(c.said.back()));
+}
+
+TEST_CASE("a coordinator that was away hears everything again") {
+  Conversation c;
+  c.hear(CoordinatorSeen{false, reign});
+  CHECK(c.said.empty());
+  c.hear(CoordinatorSeen{true, reign});
+  CHECK_FALSE(c.all<SendStatus>().empty());
+}
+
+TEST_CASE("a stop drains, waits for what runs, and ends when all is acknowledged") {
+  Conversation c;
+  c.give({1, 2});
+  c.hear(Stop{});
+  c.flush();
+  CHECK(c.all<EndProgram>().empty());
+  CHECK(c.all<SendStatus>().at(0).state == AgentState::draining);
+  c.hear(AcknowledgeSeen{reign, {{{id(2), 1}, false}}});
+  c.done(1);
+  c.flush();
+  CHECK(c.all<EndProgram>().empty());
+  c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, false}}});
+  c.flush();
+  CHECK(c.all<EndProgram>().size() == 1);
+}
+
+TEST_CASE("what outlives the grace of a stop is stopped, and fails so that it is tried elsewhere") {
+  Conversation c;
+  c.give({1});
+  c.hear(Stop{});
+  c.now += c.state.policy.stop_grace;
+  c.flush();
+  REQUIRE(c.all<StopTask>().size() == 1);
+  c.done(1, TaskError{"cancelled", "stopped", false, {}});
+  const auto results = c.results();
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].status == ResultStatus::failed);
+  CHECK(results[0].error->retryable);
+}
+
+TEST_CASE("a result whose task the coordinator does not know is kept for a person") {
+  Conversation c;
+  c.give({1});
+  c.done(1);
+  c.flush();
+  c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, true}}});
+  CHECK(c.all<KeepForPerson>().size() == 1);
+  CHECK(c.state.held.empty());
+}
+
+TEST_CASE("heat halves the slots, then pauses, and comes back only when it is cooler") {
+  Heat heat{HeatLimits{}};
+  Time now{1h};
+  const auto at = [&](double celsius) {
+    now += 2min;  // no trend
+    heat.read(celsius, now);
+    return heat.policy();
+  };
+  CHECK(at(60) == HeatPolicy::normal);
+  CHECK(at(71) == HeatPolicy::reduced);
+  CHECK(at(67) == HeatPolicy::reduced);
+  CHECK(at(79) == HeatPolicy::paused);
+  CHECK(at(75) == HeatPolicy::paused);
+  CHECK(at(69) == HeatPolicy::reduced);
+  CHECK(at(64) == HeatPolicy::normal);
+}
+
+TEST_CASE("a fast rise is acted on before it arrives, a vanished sensor changes nothing") {
+  Heat heat{HeatLimits{}};
+  Time now{1h};
+  heat.read(60, now);
+  now += 10s;
+  heat.read(65, now);  // 30 degrees a minute: 80 in 30 s
+  CHECK(heat.policy() == HeatPolicy::paused);
+  heat.read(std::nullopt, now);
+  CHECK(heat.policy() == HeatPolicy::paused);
+  CHECK_FALSE(heat.celsius());
+}
