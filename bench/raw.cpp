@@ -20,10 +20,15 @@ using Clock = std::chrono::steady_clock;
 struct Peer {
   mqtt::async_client client;
   mqtt::connect_options options;
-  Peer(const std::string& broker, const std::string& id) : client(broker, id, mqtt::create_options(MQTTVERSION_5)) {
+  Peer(const std::string& broker, const std::string& id) : client(broker, id, buffering()) {
     options.set_mqtt_version(MQTTVERSION_5);
     options.set_clean_start(true);
     options.set_max_inflight(65535);
+  }
+  static mqtt::create_options buffering() {
+    mqtt::create_options large(MQTTVERSION_5);
+    large.set_max_buffered_messages(100'000);
+    return large;
   }
   void join(const std::string& topic) {
     client.connect(options)->wait();

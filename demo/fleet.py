@@ -51,17 +51,17 @@ class Fleet:
         script = ROOT / "mosquitto" / "broker.sh"
         folder = self.processes.folder / "broker"
         self.processes.start({"broker": ["sh", str(script), str(self.broker_port), str(folder)]})
-        self.wait(["broker"], self.broker_answers)
+        self.wait("broker", self.broker_answers)
 
     def start_coordinator(self):
         self.processes.start({"coordinator": [
             str(self.programs / "edgefleet-coordinator"), "--broker", self.broker, "--listen", f"{HOST}:{self.port}",
             "--data", str(self.processes.folder / "data")]})
-        self.wait(["coordinator"], lambda: self.ask("/ready") is not None)
+        self.wait("coordinator", lambda: self.ask("/ready") is not None)
 
     def start_agents(self):
         self.processes.start({name: self.agent(name) for name in self.names})
-        self.wait(self.names, lambda: self.ready_agents() == self.names)
+        self.wait(self.names[-1], lambda: self.ready_agents() == self.names)
 
     def agent(self, name):
         folder = self.processes.folder / name
@@ -72,13 +72,12 @@ class Fleet:
         return [str(self.programs / "edgefleet-agent"), "--name", name, "--broker", self.broker, "--coordinator",
                 self.url, "--config", str(configuration), "--work", str(folder / "work"), "--stop-grace-s", "0"]
 
-    def wait(self, names, ready):
-        """Until these parts are ready, or one has ended, or it takes too long."""
-        ended = lambda: [name for name in names if self.processes.find(name).poll() is not None]
-        came = wait_until(lambda: ended() or ready(), PATIENCE)
-        if ended() or not came:
-            name = (ended() or names)[0]
-            raise DemoError(f"{name} did not start; the end of its log:\n{self.processes.last_words(name)}")
+    def wait(self, name, ready):
+        """Until this part is ready, or any has ended, or it takes too long."""
+        came = wait_until(lambda: self.processes.ended() or ready(), PATIENCE)
+        failed = self.processes.ended() or ([] if came else [name])
+        if failed:
+            raise DemoError(f"{failed[0]} did not start; the end of its log:\n{self.processes.last_words(failed[0])}")
 
     def broker_answers(self):
         try:

@@ -164,13 +164,16 @@ class Processes:
             for layer in self.layers:
                 layer.pop(name, None)
 
+    def ended(self):
+        """Names of those that ended, and were not killed by us."""
+        return [name for layer in self.layers for name, process in layer.items() if process.poll() is not None]
+
     def check(self):
         """That all are running."""
-        for layer in self.layers:
-            for name, process in layer.items():
-                if process.poll() is not None:
-                    how = f"exit code {process.returncode}" if process.returncode >= 0 else f"signal {-process.returncode}"
-                    raise DemoError(f"{name} ended by itself ({how}); the end of its log:\n{self.last_words(name)}")
+        for name in self.ended():
+            code = self.find(name).returncode
+            how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+            raise DemoError(f"{name} ended by itself ({how}); the end of its log:\n{self.last_words(name)}")
 
     def identities(self):
         return [[(process.pid, birth(process.pid)) for process in layer.values()] for layer in self.layers]

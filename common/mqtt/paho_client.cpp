@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "common/mqtt/nodelay.hpp"
+#include "common/mqtt/session.hpp"
 
 namespace edgefleet::mqtt {
 namespace {
@@ -37,6 +38,13 @@ Message from_paho(const ::mqtt::const_message_ptr& paho) {
     message.correlation_data = ::mqtt::get<std::string>(properties, ::mqtt::property::CORRELATION_DATA);
   }
   return message;
+}
+
+// Paho counts what is in flight as buffered: with its default of 100 a burst is refused (-12).
+::mqtt::create_options create_options() {
+  ::mqtt::create_options options(MQTTVERSION_5);
+  options.set_max_buffered_messages(static_cast<int>(10 * Session::window));
+  return options;
 }
 
 std::string why(const ::mqtt::token& token) {
@@ -71,7 +79,7 @@ class PahoClient final : public Client {
                     [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
         delivered_([this](const auto&) { on_event_(Delivered{}); },
                    [this](const auto& token) { on_event_(Delivered{false, why(token), token.get_reason_code()}); }),
-        client_(uri, options.client_id, ::mqtt::create_options(MQTTVERSION_5)) {
+        client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
     // Built in place and never copied: 1.2.0 loses properties and reads freed memory when these are moved about.
     connect_options_.set_mqtt_version(MQTTVERSION_5);

@@ -44,7 +44,7 @@ class OutputFiles {
                    ErrorKind::too_large};
     }
     auto artifact = store_.store(file->path(), stop_);
-    if (!artifact) return artifact.error().context("storing " + path);
+    if (!artifact) return transfer_error(artifact.error(), "storing " + path);
     return files_[path] = {*artifact, std::filesystem::path(path).filename().string(), file->bytes};
   }
 

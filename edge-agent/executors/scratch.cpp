@@ -87,6 +87,11 @@ Result<OpenFile> open_beneath(const std::string& dir, const std::string& relativ
   return OpenFile{std::move(at), static_cast<std::uint64_t>(info.st_size)};
 }
 
+Error transfer_error(const Error& error, const std::string& where) {
+  const bool invalid = error.kind == ErrorKind::invalid;
+  return Error{where + ": " + error.message, invalid ? ErrorKind::unavailable : error.kind};
+}
+
 Scratch::~Scratch() {
   if (dir_.empty()) return;
   const auto removed = remove_tree(dir_);
@@ -96,7 +101,7 @@ Scratch::~Scratch() {
 Status Scratch::lay(ArtifactStore& store, const std::set<std::string>& artifacts, const std::stop_token& stop) const {
   for (const auto& artifact : artifacts) {
     const auto fetched = store.fetch(artifact, in_dir() + '/' + artifact, stop);
-    if (!fetched) return fetched.error().context("fetching " + artifact);
+    if (!fetched) return transfer_error(fetched.error(), "fetching " + artifact);
   }
   return success();
 }
@@ -110,7 +115,7 @@ Result<std::vector<StoredFile>> Scratch::collect(ArtifactStore& store, const Out
     auto opened = open_beneath(dir_, "out/" + file.name);
     if (!opened) return Error{"out/ changed while it was stored: " + opened.error().message, ErrorKind::internal};
     auto artifact = store.store(opened->path(), stop);
-    if (!artifact) return artifact.error().context("storing " + valid_utf8(file.name));
+    if (!artifact) return transfer_error(artifact.error(), "storing " + valid_utf8(file.name));
     stored.push_back({std::move(*artifact), valid_utf8(file.name), opened->bytes});
   }
   return stored;

@@ -37,6 +37,10 @@ struct OpenFile {
 };
 Result<OpenFile> open_beneath(const std::string& dir, const std::string& relative);
 
+// A transfer that failed, in the circumstances `where`. Ids and paths were checked before it, so what the store calls
+// invalid is its own trouble: another agent may do better.
+Error transfer_error(const Error& error, const std::string& where);
+
 class Scratch {
  public:
   Scratch(std::string dir, ExecutorLog log) : dir_(std::move(dir)), log_(std::move(log)) {}
