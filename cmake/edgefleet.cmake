@@ -24,7 +24,9 @@ target_compile_options(edgefleet_options INTERFACE
   -Wold-style-cast -Woverloaded-virtual -Wimplicit-fallthrough -Wswitch-enum)
 target_compile_definitions(edgefleet_options INTERFACE EDGEFLEET_VERSION="${PROJECT_VERSION}")
 if(EDGEFLEET_SANITIZE)
-  target_compile_options(edgefleet_options INTERFACE -fsanitize=${EDGEFLEET_SANITIZE} -fno-omit-frame-pointer)
+  # g++ 12 sees uninitialised values within its own library once it instruments it.
+  target_compile_options(edgefleet_options INTERFACE
+    -fsanitize=${EDGEFLEET_SANITIZE} -fno-omit-frame-pointer -Wno-maybe-uninitialized)
   target_link_options(edgefleet_options INTERFACE -fsanitize=${EDGEFLEET_SANITIZE})
 endif()
 

@@ -10,6 +10,16 @@ namespace {
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
+// Where the string that begins at `quote` ends: behind the next quote that no odd number of backslashes stands before.
+std::size_t after_string(std::string_view text, std::size_t quote) {
+  for (std::size_t end = text.find('"', quote + 1); end != std::string_view::npos; end = text.find('"', end + 1)) {
+    std::size_t backslash = end;
+    while (text[backslash - 1] == '\\') --backslash;
+    if ((end - backslash) % 2 == 0) return end + 1;
+  }
+  return text.size();
+}
+
 // A cursor over text that is known to be well formed, so that it needs no errors of its own; the bounds are checked
 // all the same.
 class Cursor {
@@ -42,11 +52,7 @@ class Cursor {
   void skip_space() {
     while (!done() && space(text_[at_])) ++at_;
   }
-  void skip_string() {
-    ++at_;
-    while (!done() && text_[at_] != '"') at_ += text_[at_] == '\\' ? 2U : 1U;
-    at_ = std::min(at_ + 1, text_.size());
-  }
+  void skip_string() { at_ = after_string(text_, at_); }
   void skip_nested() {
     int depth = 0;
     do {
@@ -67,14 +73,10 @@ class Cursor {
 int depth_of(std::string_view text) {
   int depth = 0;
   int most = 0;
-  bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
+    if (c == '"') {
+      i = after_string(text, i) - 1;
     } else if (c == '{' || c == '[') {
       most = std::max(most, ++depth);
     } else if (c == '}' || c == ']') {

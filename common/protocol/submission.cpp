@@ -4,8 +4,9 @@
 
 namespace edgefleet::protocol {
 
-Result<Submission> decode_submission(std::string_view text, std::optional<Capability> capability) {
-  auto fields = json::Fields::untrusted(text);
+namespace {
+
+Result<Submission> decode(json::Fields fields, std::optional<Capability> capability) {
   if (!fields.ok()) return Error{"a task " + fields.error().message, ErrorKind::invalid};
 
   Submission submission;
@@ -38,5 +39,13 @@ Result<Submission> decode_submission(std::string_view text, std::optional<Capabi
   if (!fields.ok()) return fields.error();
   return submission;
 }
+
+}  // namespace
+
+Result<Submission> decode_submission(std::string_view text, std::optional<Capability> capability) {
+  return decode(json::Fields::untrusted(text), std::move(capability));
+}
+
+Result<Submission> decode_submission_part(std::string_view text) { return decode(json::Fields(text), std::nullopt); }
 
 }  // namespace edgefleet::protocol

@@ -16,9 +16,12 @@ struct Submission {
   bool answer_accepted = false;  // MQTT: answer the acceptance instead of the outcome
 };
 
-// `capability`: given by the topic over MQTT; otherwise the object names it.
+// `json`: any text. `capability`: given by the topic over MQTT; otherwise the object names it.
 // {"capability","input"?,"name"?,"priority"?,"timeout_ms"?,"expires_after_ms"?,"delay_ms"?,"max_attempts"?,
 //  "where"?: {"label":"value"},"idempotency_key"?}
 Result<Submission> decode_submission(std::string_view json, std::optional<Capability> capability = std::nullopt);
+
+// The same for a part of a text that is known to be well formed.
+Result<Submission> decode_submission_part(std::string_view json);
 
 }  // namespace edgefleet::protocol

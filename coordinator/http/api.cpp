@@ -61,7 +61,7 @@ class Api {
     tasks.reserve(slices.size());
     std::vector<std::pair<std::size_t, std::string>> wrong;
     for (std::size_t i = 0; i < slices.size() && wrong.size() < 100; ++i) {
-      auto one = protocol::decode_submission(slices[i]);
+      auto one = protocol::decode_submission_part(slices[i]);
       const auto there = one ? check_artifacts(one->spec) : success();
       if (!one) {
         wrong.emplace_back(i, one.error().message);

@@ -330,6 +330,7 @@ class SqliteStore final : public Store {
     prepare();
     writer_ = std::make_unique<Writer>(db_);
     reader_ = std::make_unique<SQLite::Database>(path, SQLite::OPEN_READONLY, 5000);
+    by_id_ = std::make_unique<SQLite::Statement>(*reader_, std::string(select_task) + "WHERE t.id = ?");
   }
   Status commit(const Writes& writes) override {
     if (writes.empty()) return success();
@@ -369,10 +370,12 @@ class SqliteStore final : public Store {
   Result<std::optional<TaskRecord>> task(const TaskId& id) override {
     return guarded("reading task " + id.str(), [&]() -> Result<std::optional<TaskRecord>> {
       const std::lock_guard lock(reading_);
-      SQLite::Statement row(*reader_, std::string(select_task) + "WHERE t.id = ?");
-      bind_id(row, 1, id);
-      if (!row.executeStep()) return std::optional<TaskRecord>{};
-      return std::optional(read_task(row));
+      by_id_->tryReset();  // also ends the view of the database that an earlier look had
+      bind_id(*by_id_, 1, id);
+      std::optional<TaskRecord> found;
+      if (by_id_->executeStep()) found = read_task(*by_id_);
+      by_id_->tryReset();
+      return found;
     });
   }
 
@@ -483,6 +486,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<Writer> writer_;
   std::mutex reading_;
   std::unique_ptr<SQLite::Database> reader_;
+  std::unique_ptr<SQLite::Statement> by_id_;  // what every long poll asks
 };
 
 }  // namespace
