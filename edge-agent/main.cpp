@@ -42,7 +42,14 @@ Status run(Settings& settings) {
     services.spawner = std::make_shared<Spawner>();
     services.artifacts = std::make_shared<HttpArtifacts>(settings.coordinator);
   }
-  Loop loop(std::move(*options), make_executors(settings, services));
+  auto executors = make_executors(settings, services);
+  if (executors.size() > limits::message_elements) {
+    return Error{"an agent has at most " + std::to_string(limits::message_elements) + " commands and plug-ins, this one " +
+                     std::to_string(executors.size()),
+                 ErrorKind::invalid};
+  }
+  if (executors.empty()) log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]]");
+  Loop loop(std::move(*options), std::move(executors));
   const Signals signals([&](int) { loop.request_stop(); });
   return loop.run();
 }

@@ -241,7 +241,7 @@ std::string encode(const Heartbeat& beat) {
         element.string("id", task.id.str());
         element.integer("attempt", task.attempt);
         element.string("phase", held_phases.at(static_cast<std::size_t>(task.phase)));
-        element.string("executor", task.executor.str());
+        if (task.phase != HeldPhase::done) element.string("executor", task.executor.str());
       }
     }
     object.integer("clock_unix_ms", beat.clock.unix_ms);

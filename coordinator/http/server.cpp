@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <fstream>
+#include <list>
 #include <mutex>
 #include <thread>
 
@@ -26,11 +27,12 @@ class ElasticPool final : public httplib::TaskQueue {
   explicit ElasticPool(std::size_t most) : most_(most) {}
 
   Accepted enqueue(std::function<void()> work) override {
+    join_ended();
     const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(work));
-    if (idle_ < waiting_.size() && threads_ < most_) {
-      ++threads_;
-      std::thread([this] { run(); }).detach();  // shutdown() waits for every one of them
+    if (idle_ < waiting_.size() && threads_.size() < most_) {
+      const auto place = threads_.emplace(threads_.end());
+      *place = std::thread([this, place] { run(place); });
     }
     filled_.notify_one();
     return static_cast<Accepted>(true);
@@ -40,11 +42,24 @@ class ElasticPool final : public httplib::TaskQueue {
     std::unique_lock lock(mutex_);
     stopping_ = true;
     filled_.notify_all();
-    ended_.wait(lock, [this] { return threads_ == 0; });
+    ended_.wait(lock, [this] { return threads_.empty(); });
+    lock.unlock();
+    join_ended();
   }
 
  private:
-  void run() {
+  using Place = std::list<std::thread>::iterator;
+
+  void join_ended() {
+    std::vector<std::thread> over;
+    {
+      const std::lock_guard lock(mutex_);
+      over.swap(over_);
+    }
+    for (auto& thread : over) thread.join();  // without the lock, which its last step still wants
+  }
+
+  void run(Place place) {
     std::unique_lock lock(mutex_);
     for (;;) {
       ++idle_;
@@ -57,7 +72,8 @@ class ElasticPool final : public httplib::TaskQueue {
       work();
       lock.lock();
     }
-    --threads_;
+    over_.push_back(std::move(*place));
+    threads_.erase(place);
     ended_.notify_all();
   }
 
@@ -66,7 +82,8 @@ class ElasticPool final : public httplib::TaskQueue {
   std::condition_variable filled_;
   std::condition_variable ended_;
   std::deque<std::function<void()>> waiting_;
-  std::size_t threads_ = 0;
+  std::list<std::thread> threads_;
+  std::vector<std::thread> over_;  // ended, to be joined by somebody else
   std::size_t idle_ = 0;
   bool stopping_ = false;
 };

@@ -190,7 +190,19 @@ std::string task_view(const TaskRecord& record, const std::string& waiting, std:
   return out;
 }
 
-std::string outcome_view(const TaskRecord& record) { return task_view(record); }
+std::string outcome_view(const TaskRecord& record) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    write_brief(object, record);
+    if (!record.output.empty()) object.raw("output", record.output);
+  }
+  if (out.size() <= limits::payload_bytes) return out;
+  return problem_view(Error{"task " + record.id.str() + " has " + std::string(to_string(record.state)) +
+                                ", but what there is to say is too large for a message; it stands at GET /api/v1/tasks/" +
+                                record.id.str(),
+                            ErrorKind::too_large});
+}
 
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit) {
   std::string out;

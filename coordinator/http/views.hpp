@@ -22,7 +22,8 @@ std::string acceptance_view(const Acceptance& accepted);
 std::string batch_acceptance_view(const BatchAcceptance& accepted);
 // A task with everything; `waiting` and `ahead` only where they are known.
 std::string task_view(const TaskRecord& record, const std::string& waiting = {}, std::size_t ahead = 0);
-std::string outcome_view(const TaskRecord& record);  // the same: what a submitter over MQTT is answered
+// What a submitter over MQTT is answered: without its input, and in any case no larger than a message may be.
+std::string outcome_view(const TaskRecord& record);
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit);
 std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);

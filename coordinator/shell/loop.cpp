@@ -210,7 +210,13 @@ void Loop::commit() {
   writes_ = {};
   dirty_.clear();
   keys_in_drain_.clear();
-  for (const auto& effect : std::exchange(after_commit_, {})) perform(effect);
+  // Work first: an agent may begin while its submitter still reads the answer.
+  const auto effects = std::exchange(after_commit_, {});
+  for (const bool work : {true, false}) {
+    for (const auto& effect : effects) {
+      if (std::holds_alternative<SendTasks>(effect) == work) perform(effect);
+    }
+  }
   if (!state_.ended.empty()) step(Committed{});
 }
 
@@ -486,7 +492,6 @@ void Loop::take_submission(const Topic& topic, const mqtt::Message& message) {
 }
 
 void Loop::reply_over_mqtt(const std::string& topic, const std::string& correlation, const std::string& payload) {
-  if (topic.empty()) return;  // its client did not ask for an answer
   perform_mqtt(session_.publish({topic, payload, protocol::rule(TopicKind::reply).qos, false, {}, correlation}));
 }
 

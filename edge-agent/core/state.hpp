@@ -14,9 +14,10 @@
 namespace edgefleet::agent {
 
 struct Policy {
-  int max_tasks = 1024;          // waiting and running, over all executors
+  // Both together fit the list of one heartbeat.
+  int max_tasks = 512;           // waiting and running, over all executors
   std::size_t most_waiting = 256;  // beside one executor's slots
-  std::size_t most_results = 10'000;  // not yet acknowledged
+  std::size_t most_results = 1024;  // not yet acknowledged
   std::size_t most_result_bytes = 32 * 1024 * 1024;
   Duration resend_after = std::chrono::seconds(10);
   Duration remember_cancels = std::chrono::minutes(10);

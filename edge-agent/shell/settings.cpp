@@ -264,7 +264,7 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("work", s.work, "directory for scratch folders and what must be kept");
   configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: not at all)")
       ->check(CLI::Range(0, 10'000));
-  configuration.option("max-tasks", s.max_tasks, "bound on tasks held over all executors")->check(CLI::Range(1, 10'000));
+  configuration.option("max-tasks", s.max_tasks, "bound on tasks held over all executors")->check(CLI::Range(1, 1024));
   configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: take less when it is hot; firmware: only observe")
