@@ -66,7 +66,6 @@ void begin_session(Context& c, Agent& agent, const SessionId& session) {
   agent.beat_names_us = false;
   agent.beat.reset();
   refresh_capacity(c.state, agent);
-  if (agent.drained) c.emit(SendDrain{agent.name, true});
 }
 
 void heard(Context& c, Agent& agent) {
@@ -106,7 +105,7 @@ void replace_executors(Context& c, Agent& agent) {
     if (const auto before = old.find(info.name); before != old.end()) {
       view.slots = before->second.slots;
       view.held = before->second.held;
-      if (before->second.info.capabilities == info.capabilities) view.expected_ns = before->second.expected_ns;
+      if (before->second.info.capabilities == info.capabilities) view.experience = before->second.experience;
     }
     const auto index = state.placement.add(std::move(view));
     now[info.name] = index;
@@ -282,6 +281,8 @@ void on(Context& c, const AgentStatusSeen& event) {
       begin_session(c, *agent, status.session);
       agent->status.session = status.session;
       agent->said = status.state;
+      // A word to drain or to resume may have been lost with the connection.
+      if (agent->drained != (status.state == AgentState::draining)) c.emit(SendDrain{agent->name, agent->drained});
       set_state(c, *agent, status.state, "");
       heard(c, *agent);
       return refresh_capacity(c.state, *agent);

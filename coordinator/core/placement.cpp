@@ -105,7 +105,7 @@ ExecutorIndex Placement::add(ExecutorView view) {
     index = free_executors_.back();
     free_executors_.pop_back();
   }
-  view.expected_ns.resize(view.info.capabilities.size(), 0);
+  view.experience.resize(view.info.capabilities.size());
   executors_[index] = Executor{std::move(view), {}, closed_level, true};
   for (const auto& capability : executors_[index].view.info.capabilities) offering_[capability].push_back(index);
   for (ClassIndex in = 0; in < classes_.size(); ++in) {
@@ -134,21 +134,23 @@ void Placement::learn(ExecutorIndex index, const Capability& capability, Duratio
   for (std::size_t i = 0; i < view.info.capabilities.size(); ++i) {
     if (view.info.capabilities[i] != capability) continue;
     const double ns = std::max(1.0, static_cast<double>(run.count()));
-    double& expected = view.expected_ns[i];
-    expected = expected == 0 ? ns : expected + weight * (ns - expected);
+    Experience& known = view.experience[i];
+    known.expected_ns = known.runs == 0 ? ns : known.expected_ns + weight * (ns - known.expected_ns);
+    known.runs = std::min(known.runs + 1, most_prefetched);
   }
 }
 
-// How many may wait at an executor beyond its slots: what it is expected to finish within the horizon; none while
-// nobody knows how long they take.
-int Placement::prefetch(const ExecutorView& view, double expected_ns) {
-  if (expected_ns <= 0 || view.slots == 0) return 0;
-  return static_cast<int>(std::min<double>(most_prefetched, prefetch_horizon_ns / expected_ns * view.slots));
+// How many may wait at an executor beyond its slots: what it is expected to finish within the horizon, and no more
+// than it has finished so far, so that the first one to answer does not take everything.
+int Placement::prefetch(const ExecutorView& view, const Experience& experience) {
+  if (experience.runs == 0 || view.slots == 0) return 0;
+  return static_cast<int>(
+      std::min<double>(experience.runs, prefetch_horizon_ns / experience.expected_ns * view.slots));
 }
 
 int Placement::prefetch_most(const ExecutorView& view) {
   int most = 0;
-  for (const double expected : view.expected_ns) most = std::max(most, prefetch(view, expected));
+  for (const Experience& known : view.experience) most = std::max(most, prefetch(view, known));
   return most;
 }
 
@@ -239,7 +241,7 @@ void Placement::refresh(ExecutorIndex index) {
 bool Placement::fits(const Executor& executor, const Membership& membership) const {
   const ExecutorView& view = executor.view;
   return view.held < view.slots ||
-         view.held - view.slots < prefetch(view, view.expected_ns[membership.capability]);
+         view.held - view.slots < prefetch(view, view.experience[membership.capability]);
 }
 
 // Rank within one bucket: exact busy share, then headroom to the heat limit, then expected run time.
@@ -248,7 +250,7 @@ bool Placement::better(const Executor& a, const Membership& am, const Executor& 
   const auto share_b = static_cast<std::int64_t>(b.view.held) * std::max(1, a.view.slots);
   if (share_a != share_b) return share_a < share_b;
   if (a.view.headroom != b.view.headroom) return a.view.headroom > b.view.headroom;
-  return a.view.expected_ns[am.capability] < b.view.expected_ns[bm.capability];
+  return a.view.experience[am.capability].expected_ns < b.view.experience[bm.capability].expected_ns;
 }
 
 std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid) {

@@ -35,6 +35,12 @@ struct ClassKey {
   friend auto operator<=>(const ClassKey&, const ClassKey&) = default;
 };
 
+// How long a capability takes on an executor: a moving average, and from how many runs (0: unknown).
+struct Experience {
+  double expected_ns = 0;
+  int runs = 0;
+};
+
 // An executor as placement sees it. Owned here, changed through `update`.
 struct ExecutorView {
   AgentIndex agent = 0;
@@ -45,7 +51,7 @@ struct ExecutorView {
   int slots = 0;              // as they are now
   int held = 0;               // assigned and not ended
   int headroom = 0;           // degrees to the heat limit in steps of 5; more is better
-  std::vector<double> expected_ns;  // per capability of `info`; 0: unknown
+  std::vector<Experience> experience;  // per capability of `info`
 };
 
 class Placement {
@@ -131,7 +137,7 @@ class Placement {
   };
 
   static int level_of(const ExecutorView& view);
-  static int prefetch(const ExecutorView& view, double expected_ns);
+  static int prefetch(const ExecutorView& view, const Experience& experience);
   static int prefetch_most(const ExecutorView& view);
   static bool matches(const ClassKey& key, const ExecutorView& view, std::uint32_t& capability);
   void join(ClassIndex in, ExecutorIndex index, std::uint32_t capability);

@@ -23,7 +23,9 @@ struct Policy {
   Duration remember_cancels = std::chrono::minutes(10);
   std::size_t most_cancels = 10'000;
   Duration stop_grace = std::chrono::seconds(20);  // for what runs, when the agent is asked to end
-  Duration beat_spacing = std::chrono::seconds(1);   // at least, between two beats on a change of capacity
+  // Beats on a change of capacity: a few at once, then one every so often.
+  double beat_burst = 5;
+  Duration beat_spacing = std::chrono::seconds(2);
 };
 
 struct Held {
@@ -67,7 +69,8 @@ struct State {
   std::vector<std::string> throttled;
   std::uint64_t beats = 0;
   Time next_beat;
-  std::optional<Time> last_beat;
+  double beat_credit = 5;  // how many beats may go now; as of credit_at
+  Time credit_at;
   bool capacity_changed = false;
   bool info_changed = false;
   std::optional<AgentState> said;        // last published status

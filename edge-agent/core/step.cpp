@@ -140,13 +140,24 @@ void beat(Context& c) {
   if (!c.state.link) return;
   ++c.state.beats;
   c.state.capacity_changed = false;
-  c.state.last_beat = c.now;
   c.state.next_beat = c.now + heartbeat_interval;
   c.emit(SendBeat{});
   c.emit(SendTemperature{});
 }
 
-// At most a hundred and twenty-eight of one capability go in a message; the shell splits by bytes.
+// A beat on a change of capacity costs one credit; credits come back with time.
+bool take_credit(Context& c) {
+  State& state = c.state;
+  const std::chrono::duration<double> earned = c.now - state.credit_at;
+  const std::chrono::duration<double> spacing = state.policy.beat_spacing;
+  state.beat_credit = std::min(state.policy.beat_burst, state.beat_credit + earned / spacing);
+  state.credit_at = c.now;
+  if (state.beat_credit < 1) return false;
+  state.beat_credit -= 1;
+  return true;
+}
+
+// The shell splits them into messages.
 void send_results(Context& c) {
   if (!c.state.link || c.state.unsent.empty()) return;
   std::map<Capability, std::vector<TaskResult>> by_capability;
@@ -376,8 +387,7 @@ void on(Context& c, const Flush&) {
     c.emit(SendInfo{});
   }
   send_results(c);
-  const bool soon = !state.last_beat || c.now >= *state.last_beat + state.policy.beat_spacing;
-  if (state.link && state.capacity_changed && soon) beat(c);
+  if (state.link && state.capacity_changed && take_credit(c)) beat(c);
   say_status(c);
   go_on_stopping(c);
 }
@@ -406,7 +416,11 @@ Effects step(State& state, const Event& event, Time now) {
 // The rhythm of the heartbeat is enough for everything but a beat that waits for its spacing, and the end.
 Time next_deadline(const State& state) {
   Time next = state.next_beat;
-  if (state.capacity_changed && state.last_beat) next = std::min(next, *state.last_beat + state.policy.beat_spacing);
+  if (state.capacity_changed && state.link) {
+    const double missing = std::max(0.0, 1 - state.beat_credit);
+    next = std::min(next, state.credit_at + std::chrono::duration_cast<Duration>(state.policy.beat_spacing * missing) +
+                              std::chrono::milliseconds(1));
+  }
   if (state.stop_at) next = std::min(next, *state.stop_at);
   return next;
 }

@@ -72,14 +72,19 @@ TEST_CASE("tasks wait at an executor only as far as it is expected to do them so
     CHECK(given == 1);
   }
   SECTION("50 ms each: five in 250 ms") {
-    p.learn(only, capability("work"), 50ms);
+    for (int i = 0; i < 10; ++i) p.learn(only, capability("work"), 50ms);
     while (next(p)) ++given;
     CHECK(given == 1 + 5);
   }
   SECTION("nothing at all each: 128") {
-    p.learn(only, capability("work"), 1us);
+    for (int i = 0; i < 1000; ++i) p.learn(only, capability("work"), 1us);
     while (next(p)) ++given;
     CHECK(given == 1 + Placement::most_prefetched);
+  }
+  SECTION("no more than it has done so far") {
+    for (int i = 0; i < 3; ++i) p.learn(only, capability("work"), 1us);
+    while (next(p)) ++given;
+    CHECK(given == 1 + 3);
   }
 }
 
