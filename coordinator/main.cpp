@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <future>
 #include <thread>
 
 #include "common/mqtt/paho_client.hpp"
@@ -45,10 +46,14 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.flag("allow-remote", s.allow_remote,
                      "let --listen name an address that others can reach: there are no credentials yet");
   configuration.option("log-level", s.log_level, "debug, info, warning or error");
-  configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429");
-  configuration.option("max-input-mb", s.max_input_mb, "bound on the inputs of unfinished tasks together, in MiB");
-  configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB");
-  configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB");
+  const auto tasks = CLI::Range(1, 100'000'000);
+  const auto mebibytes = CLI::Range(1, 100'000'000);
+  configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429")->check(tasks);
+  configuration.option("max-input-mb", s.max_input_mb, "bound on the inputs of unfinished tasks together, in MiB")
+      ->check(mebibytes);
+  configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB")->check(mebibytes);
+  configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB")
+      ->check(mebibytes);
   configuration.footer(
       "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
       "flags win over the environment, which wins over the file.\n\n"
@@ -141,10 +146,10 @@ Status run(const Settings& settings) {
 
   const Signals signals([&](int) { loop.request_stop(); });
   const std::jthread tidy([&](const std::stop_token& stop) { keep_artifacts_tidy(stop, **artifacts, **store); });
-  std::thread http([&] { server.serve(); });
+  auto http = std::async(std::launch::async, [&] { server.serve(); });
   const auto ended = loop.run();
   server.stop();
-  http.join();
+  while (http.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) loop.refuse_rest();
   return ended;
 }
 

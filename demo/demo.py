@@ -21,13 +21,13 @@ from processes import DemoError, Processes, Signals, Stopped
 AGENTS = ["pi-1", "pi-2", "pi-3"]
 FILTERS = [{"name": "sharpen", "intensity": 3}, {"name": "edges", "threshold1": 20, "threshold2": 60}]
 KINDS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff")
-COUNT = 36
+COUNT = 30
 MOST = 10_000  # tasks in one batch
 WONDER = 3  # seconds without a task at work, until people want to know why
 UPLOAD = 20  # files for one call of `edgefleet put`
 ENDED = ("succeeded", "failed", "cancelled", "expired")
 EXAMPLES = """examples:
-  demo/demo.py                               36 pictures, made for it; the results come to demo/out
+  demo/demo.py                               30 pictures, made for it; the results come to demo/out
   demo/demo.py --images ~/Photos --count 50  the first 50 photos of a folder, by name
   demo/demo.py --out /tmp/edges              results in a folder of your own
   demo/demo.py --keep                        leaves it running, and says how to look at it and how to stop it
@@ -64,7 +64,7 @@ class Move:
     after: float  # seconds from the kill to the start there
 
 
-# --- the pictures -------------------------------------------------------------------------------------------------------
+# --- the pictures -----------------------------------------------------------------------------------------------------
 
 def find_pictures(folder, count):
     try:
@@ -107,7 +107,7 @@ def make_output(folder):
         raise DemoError(f"cannot write to {shown}: {problem.strerror}; name another folder with --out") from None
 
 
-# --- one run ------------------------------------------------------------------------------------------------------------
+# --- one run ----------------------------------------------------------------------------------------------------------
 
 class Demo:
     def __init__(self, options, started, progress):
@@ -195,14 +195,15 @@ class Demo:
     def kill_half_way(self, ended, queued, before):
         """Kills an agent that has just been given a task, so that it is in the middle of it. Returns who holds what."""
         held = self.fleet.held()
-        if ended < len(self.pictures) // 2:
+        total = len(self.pictures)
+        if ended < total // 2 and total > len(AGENTS):  # of a few pictures, all may end at the same time
             return held
         new = {name: tasks - before.get(name, set()) if queued else tasks for name, tasks in held.items()}
         victim = max(new, key=lambda name: len(new[name]))
         if new[victim]:
             self.processes.kill(victim)
             self.kill = Kill(victim, ended, time.time())
-            self.progress.note(f"{victim} was killed with -9 at {ended} of {len(self.pictures)}")
+            self.progress.note(f"{victim} was killed with -9 at {ended} of {total}")
         return held
 
     def collect(self):
@@ -237,7 +238,7 @@ def task_of(picture):
             "input": {"image": {"artifact": picture.artifact}, "filters": FILTERS, "format": "jpeg"}}
 
 
-# --- what came of it ----------------------------------------------------------------------------------------------------
+# --- what came of it --------------------------------------------------------------------------------------------------
 
 class Report:
     def __init__(self, pictures, kill, took):
@@ -274,8 +275,8 @@ class Report:
         if self.moves:
             yield ""
             yield from screen.table(("moved task", "picture", "from", "to", "started there"), [
-                (move.picture.task, move.picture.name, self.kill.agent, move.agent, f"{move.after:.1f} s after the kill")
-                for move in self.moves])
+                (move.picture.task, move.picture.name, self.kill.agent, move.agent,
+                 f"{move.after:.1f} s after the kill") for move in self.moves])
         if self.bad:
             yield ""
             yield from screen.table(("failed task", "picture", "reason"), [
@@ -297,7 +298,8 @@ class Report:
         if len(self.moves) < len(self.lost):
             return f"of its {screen.counted(len(self.lost), 'task')} {len(self.moves)} started elsewhere"
         times = sorted({f"{move.after:.1f}" for move in self.moves}, key=float)
-        return f"its {screen.counted(len(self.moves), 'task')} started elsewhere after {' to '.join(times[::len(times) - 1 or 1])} s"
+        span = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
+        return f"its {screen.counted(len(self.moves), 'task')} started elsewhere after {span} s"
 
 
 def nearby(folder):
@@ -306,7 +308,7 @@ def nearby(folder):
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
-# --- the command --------------------------------------------------------------------------------------------------------
+# --- the command ------------------------------------------------------------------------------------------------------
 
 def positive(text):
     number = int(text) if text.isdecimal() else 0

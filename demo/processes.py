@@ -25,19 +25,24 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """Raises Stopped, but not while something is being done that would else leave a process or a folder behind."""
+    """Raises Stopped, once, but not while something is done that would else leave a process or a folder behind."""
 
     def __init__(self):
         self.holds = 0
         self.came = None
+        self.raised = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 signal.signal(number, self.receive)
 
     def receive(self, number, _frame):
         self.came = number
-        if not self.holds:
-            raise Stopped(number)
+        self.heed()
+
+    def heed(self):
+        if self.came and not self.holds and not self.raised:
+            self.raised = True
+            raise Stopped(self.came)
 
     @contextlib.contextmanager
     def held(self):
@@ -46,8 +51,7 @@ class Signals:
             yield
         finally:
             self.holds -= 1
-        if self.came and not self.holds:
-            raise Stopped(self.came)
+        self.heed()
 
 
 def birth(pid):
@@ -131,12 +135,19 @@ class Processes:
         finally:
             with self.signals.held():
                 if helper and helper.returncode is None:
-                    os.killpg(helper.pid, signal.SIGKILL)
-                    helper.wait()
+                    self.abort(helper)
         if helper.returncode:
             last = err.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {helper.returncode}"]
             raise DemoError(last[0])
         return out.decode()
+
+    @staticmethod
+    def abort(helper):
+        """Ends it with all that it has started. It is reaped last: until then its id names its group for sure."""
+        os.killpg(helper.pid, signal.SIGTERM)
+        wait_until(lambda: birth(helper.pid) is None, 2)
+        os.killpg(helper.pid, signal.SIGKILL)
+        helper.wait()
 
     @staticmethod
     def collect(helper, watch):

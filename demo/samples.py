@@ -24,9 +24,10 @@ ISLANDS = [(0, (8, 20, 60)), (0.44, (20, 90, 150)), (0.50, (90, 190, 200)), (0.5
            (0.85, (235, 238, 245)), (1, (255, 255, 255))]
 
 
-def vips(*arguments):
+def vips(*arguments, folder=None):
     # The optional modules of libvips (PDF, ImageMagick ...) are not needed; without them it starts in half the time.
-    subprocess.run(["vips", *map(str, arguments)], check=True, env={**os.environ, "VIPSHOME": "/nonexistent", "VIPS_CONCURRENCY": "1"})
+    environment = {**os.environ, "VIPSHOME": "/nonexistent", "VIPS_CONCURRENCY": "1"}
+    subprocess.run(["vips", *map(str, arguments)], check=True, cwd=folder, env=environment)
 
 
 def ramp(stops, t):
@@ -53,7 +54,8 @@ def palette(style, dice):
 
 def noise(style, at, dice):
     """Octaves of noise, the first the strongest, summed into one."""
-    weights = {"islands": (1, 0.5, 0.12), "contours": (1, 0.4, 0.03), "cells": (-0.006, 0.6, 0.04), "dunes": (0.35, 0.6, 0.03)}
+    weights = {"islands": (1, 0.5, 0.12), "contours": (1, 0.4, 0.03), "cells": (-0.006, 0.6, 0.04),
+               "dunes": (0.35, 0.6, 0.03)}
     for octave, cell in enumerate((300, 110, 26)):
         seed, cell = dice.randrange(1 << 30), int(cell * dice.uniform(0.8, 1.3))
         if octave == 0 and style == "dunes":
@@ -62,7 +64,7 @@ def noise(style, at, dice):
             kind = "worley" if octave == 0 and style == "cells" else "perlin"
             vips(kind, at(f"{octave}.v"), *SIZE, "--cell-size", cell, "--seed", seed)
     pathlib.Path(at("weights.mat")).write_text("3 1\n" + " ".join(map(str, weights[style])))
-    vips("bandjoin", " ".join(at(f"{octave}.v") for octave in range(3)), at("octaves.v"))
+    vips("bandjoin", "0.v 1.v 2.v", at("octaves.v"), folder=at(""))  # names in a list cannot hold a space
     vips("recomb", at("octaves.v"), at("height.v"), at("weights.mat"))
 
 

@@ -51,6 +51,7 @@ std::string why(const ::mqtt::token& token) {
   const int code = token.get_reason_code();
   std::string reason = ::mqtt::exception::error_str(token.get_return_code());
   if (reason.empty()) reason = "return code " + std::to_string(token.get_return_code());
+  if (token.get_return_code() == MQTTASYNC_FAILURE) reason = "it cannot be reached, or does not answer";
   if (code > 0) reason += " (reason code " + std::to_string(code) + ")";
   return reason;
 }

@@ -167,7 +167,7 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
   server.set_tcp_nodelay(true);
   server.set_payload_max_length(most_upload);
   server.set_keep_alive_max_count(1'000'000);
-  server.set_keep_alive_timeout(5);
+  server.set_keep_alive_timeout(2);  // also how long an idle connection holds up a stop
   server.set_read_timeout(30);
   server.set_write_timeout(30);
   server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {

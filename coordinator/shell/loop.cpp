@@ -28,8 +28,9 @@ struct overloaded : Ts... {
 template <class... Ts>
 overloaded(Ts...) -> overloaded<Ts...>;
 
-mqtt::Options with_identity(mqtt::Options options, const FleetName& fleet) {
-  options.client_id = "edgefleet-" + fleet.str() + "-coordinator";
+mqtt::Options with_identity(mqtt::Options options, const FleetName& fleet, const SessionId& session) {
+  // With the session: a second coordinator must be seen, not throw the first one out unheard.
+  options.client_id = "edgefleet-" + fleet.str() + "-coordinator-" + session.str();
   return options;
 }
 
@@ -54,6 +55,7 @@ Now Loop::now() { return Now{monotonic_now(), wall_now()}; }
 // ---- from other threads
 
 void Loop::offer_or_refuse(Item item, const std::function<void(Error)>& refuse) {
+  if (over_) return refuse(Error{"the coordinator is being stopped", ErrorKind::unavailable});
   if (!inbox_.offer(std::move(item))) refuse(Error{"the coordinator is busy; try again in a second", ErrorKind::busy});
 }
 
@@ -78,7 +80,7 @@ void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(Retry{id
 void Loop::drain(AgentName agent, bool drain, Answer<AgentState> answer) {
   offer_or_refuse(Drain{std::move(agent), drain, answer}, answer);
 }
-bool Loop::look(std::function<void(const State&, Now)> with) { return inbox_.offer(Look{std::move(with)}); }
+bool Loop::look(std::function<void(const State&, Now)> with) { return !over_ && inbox_.offer(Look{std::move(with)}); }
 
 // ---- start and end
 
@@ -105,7 +107,7 @@ Status Loop::recover() {
 }
 
 Status Loop::run() {
-  options_.broker = with_identity(std::move(options_.broker), options_.fleet);
+  options_.broker = with_identity(std::move(options_.broker), options_.fleet, state_.reign.session);
   options_.broker.will =
       mqtt::Message{topics_.build({TopicKind::coordinator_status, {}, {}, {}}),
                     protocol::encode(protocol::CoordinatorStatus{protocol::CoordinatorState::lost, state_.reign}), 1, true,
@@ -132,11 +134,36 @@ Status Loop::run() {
   if (const auto dropped = dropped_.load(); dropped > 0) {
     log::warning(std::to_string(dropped) + " messages came while the inbox was full and were dropped");
   }
+  over_ = true;
   waiters_.stop();
+  refuse_rest();
+  say_goodbye();
+  return fatal_ ? Status(Error{*fatal_}) : success();
+}
+
+void Loop::refuse_rest() {
+  const Error over{"the coordinator is being stopped", ErrorKind::unavailable};
+  for (auto& item : inbox_.drain(monotonic_now())) {
+    std::visit(overloaded{
+                   [](const mqtt::ClientEvent&) {},
+                   [](const Wake&) {},
+                   [&](const Look& look) { look.with(state_, now()); },
+                   [&](const auto& request) { request.answer(over); },
+               },
+               item);
+  }
+}
+
+void Loop::say_goodbye() {
   if (session_.up() && !fatal_) announce(protocol::CoordinatorState::offline);
+  const Time until = monotonic_now() + goodbye;
+  while (session_.up() && !session_.idle() && monotonic_now() < until) {
+    for (auto& item : inbox_.drain(until)) {
+      if (const auto* event = std::get_if<mqtt::ClientEvent>(&item)) perform_mqtt(session_.on(*event, monotonic_now()));
+    }
+  }
   client_->disconnect(goodbye);
   client_.reset();
-  return fatal_ ? Status(Error{*fatal_}) : success();
 }
 
 std::optional<Time> Loop::wake_at() const {
@@ -402,10 +429,6 @@ void Loop::handle(const Look& look) { look.with(state_, now()); }
 
 void Loop::handle(const mqtt::ClientEvent& event) {
   if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
-  if (const auto* lost = std::get_if<mqtt::ConnectionLost>(&event); lost != nullptr && lost->code == 142) {
-    fatal_ = "another coordinator has connected to this fleet's broker in our name; this one stops";
-    return;
-  }
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 

@@ -57,6 +57,9 @@ class Loop {
   // Until request_stop(); ends with everything committed and `offline` said. Fails when another coordinator took over.
   Status run();
 
+  // After run(), until nobody asks any more: answers what slipped in while it ended.
+  void refuse_rest();
+
   // ---- any thread
   void request_stop();
   void submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer);
@@ -108,6 +111,7 @@ class Loop {
   std::vector<Item> refuse_while_failing(Time until, const Error& why);
   void perform(const Effect& effect);
   RequestId expect(Reply reply);
+  void say_goodbye();
 
   // ---- MQTT
   void receive(const mqtt::Message& message);
@@ -149,6 +153,7 @@ class Loop {
   std::atomic<bool> broker_up_{false};
   std::atomic<bool> store_well_{true};
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> over_{false};
   std::optional<std::string> fatal_;
   std::atomic<std::uint64_t> dropped_{0};
 };

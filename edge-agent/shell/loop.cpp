@@ -15,9 +15,8 @@ using protocol::TopicKind;
 constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration reading_interval = std::chrono::seconds(2);
 constexpr Duration progress_interval = std::chrono::milliseconds(500);
-constexpr Duration name_pause = std::chrono::seconds(30);   // after another agent has taken our name
-constexpr Duration name_contest = std::chrono::minutes(2);  // thrown out again within this: it is there to stay
-constexpr int taken_over = 142;                              // MQTT 5: session taken over
+constexpr Duration name_contest = std::chrono::minutes(2);   // another agent of our name, seen so often in this time:
+constexpr std::size_t name_sightings = 3;                    // it is there to stay
 constexpr std::size_t most_unknown_results = 1000;           // files kept for a person
 
 template <class... Ts>
@@ -77,7 +76,7 @@ Status Loop::run() {
   while (!end_ && !fatal_) {
     for (auto& item : inbox_.drain(wake_at())) take(item);
     read_sensors();
-    if (!quiet_until_ || monotonic_now() >= *quiet_until_) perform_mqtt(session_.tick(monotonic_now()));
+    perform_mqtt(session_.tick(monotonic_now()));
     step(Tick{});
     step(Flush{});
   }
@@ -89,10 +88,7 @@ Status Loop::run() {
 
 Time Loop::wake_at() const {
   Time at = std::min(next_deadline(state_), next_reading_);
-  if (auto tick = session_.next_tick()) {
-    if (quiet_until_) tick = std::max(*tick, *quiet_until_);
-    at = std::min(at, *tick);
-  }
+  if (const auto tick = session_.next_tick()) at = std::min(at, *tick);
   return at;
 }
 
@@ -226,23 +222,24 @@ void Loop::say_goodbye() {
 
 void Loop::handle(const mqtt::ClientEvent& event) {
   if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
-  if (const auto* lost = std::get_if<mqtt::ConnectionLost>(&event); lost != nullptr && lost->code == taken_over) {
-    thrown_out();
-  }
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 
-// Two agents of one name throw each other out without end: one waits, and if the other is there to stay, goes.
-void Loop::thrown_out() {
+// Two agents of one name throw each other out without end. On a reconnect, each finds the other's last status where
+// its own should be; of the two, the one with the greater session goes. (At the first connect it is only an earlier
+// life of ours, and once in a while a broker that remembers too much: hence several sightings.)
+void Loop::notice_namesake(const AgentStatus& status) {
+  if (status.session == state_.session || connects_ < 2) return;
   const Time now = monotonic_now();
-  if (thrown_out_at_ && *thrown_out_at_ + name_contest > now) {
-    fatal_ = "another agent is connected as " + options_.name.str() + " and stays; give one of them another --name";
-    return;
+  namesakes_.push_back(now);
+  while (namesakes_.front() + name_contest < now) namesakes_.pop_front();
+  if (namesakes_.size() < name_sightings) return;
+  const std::string what = "another agent is connected as " + options_.name.str() + "; give one of them another --name";
+  if (state_.session > status.session) {
+    fatal_ = what;
+  } else {
+    complaints_.complain("namesake", what);
   }
-  thrown_out_at_ = now;
-  quiet_until_ = now + name_pause;
-  log::warning("another agent has connected as " + options_.name.str() + "; waiting " +
-               std::to_string(to_ms(name_pause) / 1000) + " s");
 }
 
 void Loop::receive(const mqtt::Message& message) {
@@ -257,6 +254,10 @@ void Loop::receive(const mqtt::Message& message) {
     auto status = protocol::decode_coordinator_status(message.payload);
     if (!status) return drop(status.error().message);
     return step(CoordinatorSeen{status->state == protocol::CoordinatorState::online, std::move(status->reign)});
+  }
+  if (topic->kind == TopicKind::agent_status && topic->agent == options_.name) {
+    if (auto status = protocol::decode_agent_status(message.payload)) notice_namesake(*status);
+    return;
   }
   if (topic->kind == TopicKind::control && topic->agent == options_.name) return receive_control(message);
   if (topic->kind != TopicKind::tasks || topic->agent != options_.name) return drop("it is not for this agent");
@@ -301,11 +302,13 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                    [&](const mqtt::DoSubscribe&) {
                      client_->subscribe({{topics_.build({TopicKind::tasks, options_.name, {}, {}}), 1},
                                          {topics_.build({TopicKind::control, options_.name, {}, {}}), 1},
+                                         {topics_.build({TopicKind::agent_status, options_.name, {}, {}}), 1},
                                          {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
                    },
                    [&](const mqtt::DoSend& send) { client_->publish(send.message); },
                    [&](const mqtt::TellUp&) {
                      log::info("connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str());
+                     ++connects_;
                      step(LinkUp{});
                    },
                    [&](const mqtt::TellDown& down) {

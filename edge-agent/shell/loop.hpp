@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <variant>
@@ -64,7 +65,7 @@ class Loop {
   // ---- MQTT
   void receive(const mqtt::Message& message);
   void receive_control(const mqtt::Message& message);
-  void thrown_out();
+  void notice_namesake(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
   void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {});
   [[nodiscard]] AgentInfo info() const;
@@ -86,8 +87,8 @@ class Loop {
   std::map<AttemptKey, Time> last_progress_;
   mqtt::Session session_;
   std::unique_ptr<mqtt::Client> client_;
-  std::optional<Time> thrown_out_at_;
-  std::optional<Time> quiet_until_;  // thrown out: not to connect before
+  std::uint64_t connects_ = 0;
+  std::deque<Time> namesakes_;  // when another session of our name was seen
   bool end_ = false;
   std::optional<std::string> fatal_;
   std::atomic<std::uint64_t> dropped_{0};

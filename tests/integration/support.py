@@ -6,6 +6,7 @@ wait_until() waits for what the test is about.
 """
 
 import collections
+import contextlib
 import http.client
 import itertools
 import json
@@ -444,6 +445,11 @@ class Fleet:
     def note_lines(self):
         return self.notes.read_text().splitlines()
 
+    def noted(self, line, times=1, timeout=None):
+        """Waits until the command `note` has left this line so often. A task's state may show it up to a second later."""
+        wait_until(lambda: self.note_lines().count(line) >= times, timeout,
+                   lambda: f"{times} x {line!r}; there are {self.note_lines()}")
+
     def cli(self, *args, stdin=None, timeout=60):
         """Runs the command line and returns its CompletedProcess."""
         options = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
@@ -465,7 +471,7 @@ class Fleet:
         if isinstance(payload, str):
             payload = payload.encode()
         command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.broker_port), "-q", str(qos), "-V", "5",
-                   "-t", topic if absolute else f"{TOPICS}/{topic}", "-s"]
+                   "-t", topic if absolute else f"{TOPICS}/{topic}", "-s" if payload else "-n"]
         if retain:
             command.append("-r")
         for name, value in properties:
@@ -490,17 +496,22 @@ class Fleet:
             api.close()
         for observer in self.observers:
             observer.close()
-        for process in reversed(self.processes):
-            if not process.alive():
-                continue
-            process.signal(signal.SIGCONT)
-            if process.label not in ("broker", "coordinator"):
-                process.signal(signal.SIGTERM)  # so that an agent takes its children with it
-        for process in reversed(self.processes):
-            try:
-                process.wait(5 if process.label not in ("broker", "coordinator") else 0)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        servers = [p for p in self.processes if p.label in ("broker", "coordinator")]
+        others = [p for p in reversed(self.processes) if p not in servers]
+        for process in self.processes:
+            if process.alive():
+                process.signal(signal.SIGCONT)
+        # Agents are asked, so that they take their children with them; the second time means at once.
+        for patience in (1, 4):
+            for process in others:
+                if process.alive():
+                    process.signal(signal.SIGTERM)
+            until = time.monotonic() + patience
+            for process in others:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0, until - time.monotonic()))
+        for process in (*others, *servers):
+            process.kill()
 
     def remove(self):
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -513,12 +524,12 @@ class FleetCase(unittest.TestCase):
     longMessage = True
 
     def run(self, result=None):
-        self.result = result if result is not None else self.defaultTestResult()
+        self.tally = result if result is not None else self.defaultTestResult()
         self.bad_before = self.bad()
-        return super().run(self.result)
+        return super().run(self.tally)
 
     def bad(self):
-        return len(self.result.failures) + len(self.result.errors)
+        return len(self.tally.failures) + len(self.tally.errors)
 
     def setUp(self):
         self.fleet = Fleet()

@@ -230,8 +230,8 @@ class Options(FleetCase):
 
     def test_priority(self):
         """With one slot, tasks run by priority, and equal ones in the order in which they came."""
-        first = self.note("first", 0.6)
-        self.api.state_becomes(first, "running")
+        self.note("first", 0.6)
+        self.fleet.noted("begin first")
         ids = [self.note("low", priority=-5), self.note("middle-1"), self.note("middle-2"), self.note("high", priority=5)]
         self.assertEqual(self.api.task(ids[0])["ahead"], 3)
         for task_id in ids:
@@ -254,7 +254,7 @@ class Options(FleetCase):
     def test_expiry(self):
         """A task that has not started by its expiry is expired and never runs; one that has started goes on."""
         running = self.note("long", 1.5, expires_after_ms=700)
-        self.api.state_becomes(running, "running")
+        self.fleet.noted("begin long")
         waiting = self.note("never", expires_after_ms=300)
         task = self.api.outcome(waiting)
         self.assertEqual((task["state"], task["error"]["code"], task["attempts"]), ("expired", "expired", []))
@@ -399,7 +399,7 @@ class Cancelling(FleetCase):
     def test_queued(self):
         """A cancelled task that was queued never starts."""
         long = self.api.submit("command.note", {"label": "long", "seconds": 0.5})
-        self.api.state_becomes(long, "running")
+        self.fleet.noted("begin long")
         queued = self.api.submit("command.note", {"label": "unwanted", "seconds": 0})
         answer = self.api.post(f"/api/v1/tasks/{queued}/cancel")
         self.assertEqual((answer.status, answer.body["state"]), (202, "cancelled"))
@@ -463,9 +463,9 @@ class Cancelling(FleetCase):
 class Draining(FleetCase):
     def test_drain_and_resume(self):
         """A drained agent gets nothing new but ends what it runs; resumed, it gets work again."""
-        self.fleet.start_agent("pi-1", echo=2, toml=self.fleet.sleep_toml(1))
-        running = self.api.submit("command.sleep", {"seconds": 0.8})
-        self.api.state_becomes(running, "running")
+        self.fleet.start_agent("pi-1", echo=2, toml=self.fleet.note_toml(1))
+        running = self.api.submit("command.note", {"label": "running", "seconds": 0.8})
+        self.fleet.noted("begin running")
         self.api.good("POST", "/api/v1/agents/pi-1/drain")
         self.api.agent_becomes("pi-1", "draining")
         answer = self.api.post("/api/v1/tasks", {"capability": "echo"})
