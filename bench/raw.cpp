@@ -134,7 +134,8 @@ int main(int argc, char** argv) {
     std::sort(single.begin(), single.end());
     const double seconds = publisher.run(count, window);
     std::cout << "{\"tasks_per_s\":" << static_cast<double>(count) / seconds << ",\"window\":" << window
-              << ",\"round_trip_p50_ms\":" << single[250] * 1e3 << ",\"round_trip_p99_ms\":" << single[495] * 1e3 << "}\n";
+              << ",\"round_trip_p50_ms\":" << single[250] * 1e3 << ",\"round_trip_p99_ms\":" << single[495] * 1e3
+              << "}\n";
   } catch (const std::exception& failure) {
     std::cerr << "edgefleet-bench-raw: " << failure.what() << '\n';
     return 1;

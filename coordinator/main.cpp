@@ -59,7 +59,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "flags win over the environment, which wins over the file.\n\n"
       "Examples:\n"
       "  edgefleet-coordinator --data /var/lib/edgefleet\n"
-      "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config /etc/edgefleet/coordinator.toml\n");
+      "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config "
+      "/etc/edgefleet/coordinator.toml\n");
   return configuration.parse(argc, argv);
 }
 

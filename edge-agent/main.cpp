@@ -44,8 +44,8 @@ Status run(Settings& settings) {
   }
   auto executors = make_executors(settings, services);
   if (executors.size() > limits::message_elements) {
-    return Error{"an agent has at most " + std::to_string(limits::message_elements) + " commands and plug-ins, this one " +
-                     std::to_string(executors.size()),
+    return Error{"an agent has at most " + std::to_string(limits::message_elements) +
+                     " commands and plug-ins, this one " + std::to_string(executors.size()),
                  ErrorKind::invalid};
   }
   if (executors.empty()) log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]]");

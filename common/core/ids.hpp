@@ -37,12 +37,24 @@ bool valid_capability(std::string_view text);
 // 1 to 64 of `[A-Za-z0-9_-]`.
 bool valid_session(std::string_view text);
 
-struct AgentTag { static bool valid(std::string_view t) { return valid_name(t); } };
-struct FleetTag { static bool valid(std::string_view t) { return valid_name(t); } };
-struct ClientTag { static bool valid(std::string_view t) { return valid_name(t); } };
-struct ExecutorTag { static bool valid(std::string_view t) { return valid_name(t); } };
-struct CapabilityTag { static bool valid(std::string_view t) { return valid_capability(t); } };
-struct SessionTag { static bool valid(std::string_view t) { return valid_session(t); } };
+struct AgentTag {
+  static bool valid(std::string_view t) { return valid_name(t); }
+};
+struct FleetTag {
+  static bool valid(std::string_view t) { return valid_name(t); }
+};
+struct ClientTag {
+  static bool valid(std::string_view t) { return valid_name(t); }
+};
+struct ExecutorTag {
+  static bool valid(std::string_view t) { return valid_name(t); }
+};
+struct CapabilityTag {
+  static bool valid(std::string_view t) { return valid_capability(t); }
+};
+struct SessionTag {
+  static bool valid(std::string_view t) { return valid_session(t); }
+};
 
 using AgentName = Name<AgentTag>;
 using FleetName = Name<FleetTag>;

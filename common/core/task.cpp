@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::array<std::string_view, task_state_count> task_states{
     "scheduled", "queued", "assigned", "running", "cancelling", "succeeded", "failed", "cancelled", "expired"};
-constexpr std::array<std::string_view, 7> attempt_states{"assigned", "running",  "succeeded", "failed",
+constexpr std::array<std::string_view, 7> attempt_states{"assigned",  "running",  "succeeded", "failed",
                                                          "cancelled", "returned", "lost"};
 constexpr std::array<std::string_view, 4> result_statuses{"succeeded", "failed", "cancelled", "returned"};
 

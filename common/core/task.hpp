@@ -98,10 +98,10 @@ struct TaskResult {
   TaskId id;
   int attempt = 1;
   ResultStatus status = ResultStatus::succeeded;
-  JsonText output = "null";        // when succeeded; a failed command may have one too
+  JsonText output = "null";  // when succeeded; a failed command may have one too
   std::optional<TaskError> error;  // when failed or returned
-  Duration run{0};                 // how long it was worked on
-  JsonText usage;                  // JSON object, or empty
+  Duration run{0};  // how long it was worked on
+  JsonText usage;  // JSON object, or empty
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
 };
 

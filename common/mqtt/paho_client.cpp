@@ -92,19 +92,18 @@ class PahoClient final : public Client {
     if (!options.username.empty()) connect_options_.set_user_name(options.username);
     if (!options.password.empty()) connect_options_.set_password(options.password);
     if (options.will) {
-      connect_options_.set_will_message(::mqtt::make_message(options.will->topic, options.will->payload,
-                                                             options.will->qos, options.will->retained));
+      connect_options_.set_will_message(
+          ::mqtt::make_message(options.will->topic, options.will->payload, options.will->qos, options.will->retained));
     }
     client_.set_message_callback([this](const ::mqtt::const_message_ptr& message) {
       if (message) on_event_(Received{from_paho(message)});
     });
     client_.set_disconnected_handler([this](const ::mqtt::properties&, ::mqtt::ReasonCode code) {
-      on_event_(ConnectionLost{"the broker ended the connection (reason code " + std::to_string(int{code}) + ")",
-                               int{code}});
+      on_event_(
+          ConnectionLost{"the broker ended the connection (reason code " + std::to_string(int{code}) + ")", int{code}});
     });
-    client_.set_connection_lost_handler([this](const std::string& cause) {
-      on_event_(ConnectionLost{cause.empty() ? "connection lost" : cause, 0});
-    });
+    client_.set_connection_lost_handler(
+        [this](const std::string& cause) { on_event_(ConnectionLost{cause.empty() ? "connection lost" : cause, 0}); });
   }
 
   void connect() override {

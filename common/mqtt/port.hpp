@@ -42,12 +42,25 @@ struct Options {
 // What the client tells, from its own thread. `reason` is for people, `code` is MQTT 5's reason code (142: another
 // client took our name).
 struct Connected {};
-struct ConnectFailed { std::string reason; };
-struct ConnectionLost { std::string reason; int code = 0; };
+struct ConnectFailed {
+  std::string reason;
+};
+struct ConnectionLost {
+  std::string reason;
+  int code = 0;
+};
 struct Subscribed {};
-struct SubscribeFailed { std::string reason; };
-struct Delivered { bool ok = true; std::string reason; int code = 0; };  // one publish has left our hands
-struct Received { Message message; };
+struct SubscribeFailed {
+  std::string reason;
+};
+struct Delivered {
+  bool ok = true;
+  std::string reason;
+  int code = 0;
+};  // one publish has left our hands
+struct Received {
+  Message message;
+};
 using ClientEvent =
     std::variant<Connected, ConnectFailed, ConnectionLost, Subscribed, SubscribeFailed, Delivered, Received>;
 

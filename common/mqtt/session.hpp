@@ -16,10 +16,17 @@ namespace edgefleet::mqtt {
 
 struct DoConnect {};
 struct DoSubscribe {};
-struct DoSend { Message message; };
+struct DoSend {
+  Message message;
+};
 struct TellUp {};                                        // subscribed: speak
-struct TellDown { std::string reason; int code = 0; };   // was up, is no more
-struct TellTrouble { std::string reason; };              // for the log: a try failed, a publish was denied
+struct TellDown {
+  std::string reason;
+  int code = 0;
+};   // was up, is no more
+struct TellTrouble {
+  std::string reason;
+};              // for the log: a try failed, a publish was denied
 using Action = std::variant<DoConnect, DoSubscribe, DoSend, TellUp, TellDown, TellTrouble>;
 using Actions = std::vector<Action>;
 

@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline"
 constexpr std::array<std::string_view, 3> held_phases{"waiting", "running", "done"};
 
 constexpr int most_attempts = 1'000'000;
+constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
 constexpr int most_slots = 10'000;
 constexpr std::size_t envelope_bytes = 512;  // kept free for everything around the elements
 
@@ -35,9 +36,15 @@ SessionId read_session(Fields& fields, std::string_view name = "session") {
   return fields.name<SessionId>(name, "1 to 64 of letters, digits, '-' and '_'").value_or(SessionId{});
 }
 
+std::uint64_t read_epoch(Fields& fields) {
+  const auto epoch = fields.unsigned_integer("epoch").value_or(0);
+  if (epoch > most_epochs) fields.fail("`epoch` is out of range");
+  return epoch;
+}
+
 Reign read_reign(Fields& fields) {
   fields.require("epoch");
-  return Reign{fields.unsigned_integer("epoch").value_or(0), read_session(fields)};
+  return Reign{read_epoch(fields), read_session(fields)};
 }
 
 void write_reign(ObjectWriter& object, const Reign& reign) {
@@ -254,7 +261,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
   Heartbeat beat;
   beat.session = read_session(fields);
   beat.sequence = fields.unsigned_integer("sequence").value_or(0);
-  beat.coordinator.epoch = fields.unsigned_integer("epoch").value_or(0);
+  beat.coordinator.epoch = read_epoch(fields);
   if (fields.find("coordinator")) beat.coordinator.session = read_session(fields, "coordinator");
   beat.n = fields.unsigned_integer("n").value_or(0);
   beat.uptime = fields.milliseconds("uptime_ms", Duration{0}, std::chrono::hours(24 * 36500)).value_or(Duration{0});
@@ -532,8 +539,7 @@ std::string encode(const CoordinatorStatus& status) {
 Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload) {
   auto fields = Fields::untrusted(payload);
   CoordinatorStatus status;
-  status.state =
-      read_word<CoordinatorState>(fields, "state", coordinator_states).value_or(CoordinatorState::offline);
+  status.state = read_word<CoordinatorState>(fields, "state", coordinator_states).value_or(CoordinatorState::offline);
   status.reign = read_reign(fields);
   return finish(fields, std::move(status));
 }

@@ -156,8 +156,8 @@ std::optional<bool> as_bool(std::string_view value) {
 }
 
 void append_quoted(std::string& out, std::string_view text) {
-  const bool plain = std::all_of(text.begin(), text.end(),
-                                 [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
   if (plain) {
     (out += '"').append(text) += '"';
   } else {

@@ -44,17 +44,17 @@ std::string fill(std::string_view pattern, const Topic& topic) {
 
 const std::vector<TopicRule>& topic_rules() {
   static const std::vector<TopicRule> rules{
-      {TopicKind::agent_status,       "agents/{agent}/status",         1, true},
-      {TopicKind::agent_info,         "agents/{agent}/info",           1, true},
-      {TopicKind::heartbeat,          "agents/{agent}/heartbeat",      0, false},
-      {TopicKind::temperature,        "agents/{agent}/temperature",    0, true},
-      {TopicKind::tasks,              "tasks/{capability}/{agent}",    1, false},
-      {TopicKind::results,            "results/{capability}/{agent}",  1, false},
-      {TopicKind::stream,             "streams/{agent}",               0, false},
-      {TopicKind::control,            "control/{agent}",               1, false},
-      {TopicKind::coordinator_status, "coordinator/status",            1, true},
-      {TopicKind::submit,             "submit/{client}/{capability}",  1, false},
-      {TopicKind::reply,              "replies/{client}/#",            1, false},
+      {TopicKind::agent_status, "agents/{agent}/status", 1, true},
+      {TopicKind::agent_info, "agents/{agent}/info", 1, true},
+      {TopicKind::heartbeat, "agents/{agent}/heartbeat", 0, false},
+      {TopicKind::temperature, "agents/{agent}/temperature", 0, true},
+      {TopicKind::tasks, "tasks/{capability}/{agent}", 1, false},
+      {TopicKind::results, "results/{capability}/{agent}", 1, false},
+      {TopicKind::stream, "streams/{agent}", 0, false},
+      {TopicKind::control, "control/{agent}", 1, false},
+      {TopicKind::coordinator_status, "coordinator/status", 1, true},
+      {TopicKind::submit, "submit/{client}/{capability}", 1, false},
+      {TopicKind::reply, "replies/{client}/#", 1, false},
   };
   return rules;
 }

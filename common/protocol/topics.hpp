@@ -11,7 +11,17 @@
 namespace edgefleet::protocol {
 
 enum class TopicKind {
-  agent_status, agent_info, heartbeat, temperature, tasks, results, stream, control, coordinator_status, submit, reply
+  agent_status,
+  agent_info,
+  heartbeat,
+  temperature,
+  tasks,
+  results,
+  stream,
+  control,
+  coordinator_status,
+  submit,
+  reply
 };
 
 // A topic below the fleet's root. Names that its kind does not have are empty; when a filter is built, an empty name

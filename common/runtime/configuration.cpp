@@ -10,9 +10,8 @@ namespace {
 constexpr int wrong_usage = 2;
 
 std::string environment_name(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
-    return c == '-' ? '_' : static_cast<char>(std::toupper(c));
-  });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
   return "EDGEFLEET_" + name;
 }
 

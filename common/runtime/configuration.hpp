@@ -1,11 +1,11 @@
 // Options of a program, defined once: flags win over the environment (EDGEFLEET_...), which wins over a TOML file.
 #pragma once
 
+#include <toml++/toml.h>
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <set>
 #include <string>
-#include <toml++/toml.h>
 #include <vector>
 
 #include "common/core/result.hpp"

@@ -51,7 +51,8 @@ Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
 bool placeable(const State& state, const Agent& agent);
 // Keeps `held` of the agent and of the executor in step; every attempt begins and ends its stay through these.
 void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor);
-void release(State& state, const AgentName& agent, const TaskId& id, int attempt, std::optional<ExecutorIndex> executor);
+void release(State& state, const AgentName& agent, const TaskId& id, int attempt,
+             std::optional<ExecutorIndex> executor);
 
 // ---- dispatch.cpp: placement
 void on(Context& c, const Place& event);

@@ -10,27 +10,68 @@
 
 namespace edgefleet::coordinator {
 
-struct SaveTask { TaskId id; bool created = false; };  // the shell takes the record from the state when the drain ends
-struct SaveAgent { AgentName agent; bool drained = false; };
-struct SaveEpoch { std::uint64_t epoch = 0; };
+struct SaveTask {
+  TaskId id;
+  bool created = false;
+};  // the shell takes the record from the state when the drain ends
+struct SaveAgent {
+  AgentName agent;
+  bool drained = false;
+};
+struct SaveEpoch {
+  std::uint64_t epoch = 0;
+};
 
 // One message; its elements' inputs are read from the state.
-struct SendTasks { AgentName agent; Capability capability; std::uint64_t n = 0; std::vector<AttemptKey> tasks; };
-struct SendAcknowledge { AgentName agent; std::vector<AttemptKey> tasks; };
-struct SendCancel { AgentName agent; std::vector<AttemptKey> tasks; };
-struct SendDrain { AgentName agent; bool drain = true; };
+struct SendTasks {
+  AgentName agent;
+  Capability capability;
+  std::uint64_t n = 0;
+  std::vector<AttemptKey> tasks;
+};
+struct SendAcknowledge {
+  AgentName agent;
+  std::vector<AttemptKey> tasks;
+};
+struct SendCancel {
+  AgentName agent;
+  std::vector<AttemptKey> tasks;
+};
+struct SendDrain {
+  AgentName agent;
+  bool drain = true;
+};
 // Results for ids that are not alive here: ended ones are acknowledged, others as unknown. The store knows which.
-struct AskStore { AgentName agent; std::vector<AttemptKey> tasks; };
+struct AskStore {
+  AgentName agent;
+  std::vector<AttemptKey> tasks;
+};
 struct AnnounceReign {};  // publish coordinator/status again
 
-struct Accepted { RequestId request = 0; std::vector<TaskId> ids; std::optional<BatchId> batch; };
-struct Rejected { RequestId request = 0; Error error; };
-struct Done { RequestId request = 0; };
-struct TaskEnded { TaskId id; };
+struct Accepted {
+  RequestId request = 0;
+  std::vector<TaskId> ids;
+  std::optional<BatchId> batch;
+};
+struct Rejected {
+  RequestId request = 0;
+  Error error;
+};
+struct Done {
+  RequestId request = 0;
+};
+struct TaskEnded {
+  TaskId id;
+};
 
 enum class NoteLevel { info, warning, error };
-struct Note { NoteLevel level = NoteLevel::info; std::string text; };
-struct StopProgram { std::string reason; };
+struct Note {
+  NoteLevel level = NoteLevel::info;
+  std::string text;
+};
+struct StopProgram {
+  std::string reason;
+};
 
 using Effect = std::variant<SaveTask, SaveAgent, SaveEpoch, SendTasks, SendAcknowledge, SendCancel, SendDrain, AskStore,
                             AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;

@@ -51,17 +51,46 @@ struct SubmitTasks {
   };
   std::vector<One> tasks;  // all or none are accepted
 };
-struct CancelTask { RequestId request = 0; TaskId id; };
-struct RetryTask { RequestId request = 0; TaskRecord record; };  // as the store has it: ended
-struct DrainAgent { RequestId request = 0; AgentName agent; bool drain = true; };
+struct CancelTask {
+  RequestId request = 0;
+  TaskId id;
+};
+struct RetryTask {
+  RequestId request = 0;
+  TaskRecord record;
+};  // as the store has it: ended
+struct DrainAgent {
+  RequestId request = 0;
+  AgentName agent;
+  bool drain = true;
+};
 
-struct AgentStatusSeen { AgentName agent; AgentStatus status; };
-struct AgentInfoSeen { AgentName agent; AgentInfo info; };
-struct HeartbeatSeen { AgentName agent; Heartbeat beat; };
-struct TemperatureSeen { AgentName agent; Temperature temperature; };
-struct ResultsSeen { AgentName agent; std::vector<TaskResult> results; };
+struct AgentStatusSeen {
+  AgentName agent;
+  AgentStatus status;
+};
+struct AgentInfoSeen {
+  AgentName agent;
+  AgentInfo info;
+};
+struct HeartbeatSeen {
+  AgentName agent;
+  Heartbeat beat;
+};
+struct TemperatureSeen {
+  AgentName agent;
+  Temperature temperature;
+};
+struct ResultsSeen {
+  AgentName agent;
+  std::vector<TaskResult> results;
+};
 // `live`: just published, not the broker's retained copy.
-struct CoordinatorSeen { bool online = false; Reign reign; bool live = false; };
+struct CoordinatorSeen {
+  bool online = false;
+  Reign reign;
+  bool live = false;
+};
 
 struct BrokerUp {};
 struct BrokerDown {};
@@ -70,8 +99,8 @@ struct Tick {};
 struct Place {};      // once at the end of each drain
 struct Committed {};  // everything so far is durable
 
-using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, AgentStatusSeen, AgentInfoSeen,
-                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled,
-                           Tick, Place, Committed>;
+using Event =
+    std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, AgentStatusSeen, AgentInfoSeen, HeartbeatSeen,
+                 TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled, Tick, Place, Committed>;
 
 }  // namespace edgefleet::coordinator

@@ -10,24 +10,28 @@ namespace edgefleet::coordinator {
 namespace {
 
 bool meets(const ExecutorView& view, const Where& where) {
-  return std::all_of(where.begin(), where.end(), [&](const auto& condition) {
-    return Placement::meets(view, condition.first, condition.second);
-  });
+  return std::all_of(where.begin(), where.end(),
+                     [&](const auto& condition) { return Placement::meets(view, condition.first, condition.second); });
 }
 
 // What keeps this agent's executor from taking a task now; empty: nothing does.
 std::string obstacle(const State& state, const Agent& agent, const ExecutorView& view) {
   switch (agent.status.state) {
-    case AgentState::lost: return "lost";
-    case AgentState::offline: return "offline";
-    case AgentState::overheated: return "paused for heat";
-    case AgentState::draining: return "draining";
-    case AgentState::online: break;
+    case AgentState::lost:
+      return "lost";
+    case AgentState::offline:
+      return "offline";
+    case AgentState::overheated:
+      return "paused for heat";
+    case AgentState::draining:
+      return "draining";
+    case AgentState::online:
+      break;
   }
   if (agent.drained) return "drained";
   if (!placeable(state, agent)) {
-    const bool full = agent.info && agent.info->max_tasks > 0 &&
-                      agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
+    const bool full =
+        agent.info && agent.info->max_tasks > 0 && agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
     return full ? "busy" : "not yet reporting to this coordinator";
   }
   if (!view.info.problem.empty()) return "out of service (" + view.info.problem + ")";
@@ -38,9 +42,7 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
   return view.held >= view.slots ? "busy" : "";
 }
 
-bool can_serve(const std::string& obstacle) {
-  return obstacle.empty() || obstacle == "busy" || obstacle == "full";
-}
+bool can_serve(const std::string& obstacle) { return obstacle.empty() || obstacle == "busy" || obstacle == "full"; }
 
 std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }
 
@@ -62,7 +64,8 @@ std::string sentence(std::size_t offering, const Capability& capability, const W
     return text + (meeting == 1 ? ", it is " : ", all are ") + obstacles.begin()->first;
   }
   std::string parts;
-  for (const auto& [what, count] : obstacles) parts += (parts.empty() ? ": " : ", ") + std::to_string(count) + " " + what;
+  for (const auto& [what, count] : obstacles)
+    parts += (parts.empty() ? ": " : ", ") + std::to_string(count) + " " + what;
   return text + parts;
 }
 
@@ -94,7 +97,8 @@ std::string explain_task(const State& state, const Task& task, Time now) {
   switch (task.record.state) {
     case TaskState::scheduled: {
       const auto rest = task.due ? std::max<std::int64_t>(0, to_ms(*task.due - now)) : 0;
-      return (task.record.attempts.empty() ? "it is to start in " : "it is tried again in ") + std::to_string(rest) + " ms";
+      return (task.record.attempts.empty() ? "it is to start in " : "it is tried again in ") + std::to_string(rest) +
+             " ms";
     }
     case TaskState::queued: {
       if (!state.connected) return "the broker cannot be reached";
@@ -107,7 +111,8 @@ std::string explain_task(const State& state, const Task& task, Time now) {
     case TaskState::succeeded:
     case TaskState::failed:
     case TaskState::cancelled:
-    case TaskState::expired: return "";
+    case TaskState::expired:
+      return "";
   }
   return "";
 }

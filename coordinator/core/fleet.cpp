@@ -7,6 +7,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr std::uint64_t most_epochs_ahead = 1'000'000;  // one is spent at each start
 constexpr int headroom_step = 5;       // degrees
 constexpr double heat_limit = 80;      // where a Pi's firmware begins to throttle
 constexpr int unknown_headroom = 8;    // as if at 40 degrees
@@ -130,7 +131,8 @@ void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
   for (const ExecutorIndex index : agent.executors) {
     state.placement.update(index, [&](ExecutorView& view) {
       const auto free = beat.free_slots.find(view.info.name);
-      view.slots = free == beat.free_slots.end() ? 0 : std::min(view.info.slots, free->second + running[view.info.name]);
+      view.slots =
+          free == beat.free_slots.end() ? 0 : std::min(view.info.slots, free->second + running[view.info.name]);
     });
   }
 }
@@ -358,6 +360,10 @@ void on(Context& c, const CoordinatorSeen& event) {
   if (event.reign.epoch < own.epoch) {
     if (event.online && event.live) c.emit(AnnounceReign{});  // tell it that it is over
     return;
+  }
+  if (event.reign.epoch > own.epoch + most_epochs_ahead) {
+    return c.note(NoteLevel::warning,
+                  "epoch " + std::to_string(event.reign.epoch) + " is claimed, which nobody can have reached: ignored");
   }
   own.epoch = event.reign.epoch + 1;
   c.emit(SaveEpoch{own.epoch});

@@ -144,8 +144,7 @@ void Placement::learn(ExecutorIndex index, const Capability& capability, Duratio
 // than it has finished so far, so that the first one to answer does not take everything.
 int Placement::prefetch(const ExecutorView& view, const Experience& experience) {
   if (experience.runs == 0 || view.slots == 0) return 0;
-  return static_cast<int>(
-      std::min<double>(experience.runs, prefetch_horizon_ns / experience.expected_ns * view.slots));
+  return static_cast<int>(std::min<double>(experience.runs, prefetch_horizon_ns / experience.expected_ns * view.slots));
 }
 
 int Placement::prefetch_most(const ExecutorView& view) {
@@ -190,7 +189,9 @@ void Placement::sit(ExecutorIndex index, std::uint32_t membership, int level) {
   m.level = level;
   m.position = static_cast<std::uint32_t>(seats.size());
   seats.push_back(Seat{index, membership});
-  if (level != closed_level) in.occupied |= 1U << static_cast<unsigned>(level);
+  if (level == closed_level) return;
+  in.occupied |= 1U << static_cast<unsigned>(level);
+  ++in.open;
 }
 
 void Placement::stand_up(ExecutorIndex index, std::uint32_t membership) {
@@ -201,7 +202,9 @@ void Placement::stand_up(ExecutorIndex index, std::uint32_t membership) {
   seats[m.position] = last;
   executors_[last.executor].memberships[last.membership].position = m.position;
   seats.pop_back();
-  if (m.level != closed_level && seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(m.level));
+  if (m.level == closed_level) return;
+  --in.open;
+  if (seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(m.level));
 }
 
 void Placement::join(ClassIndex in, ExecutorIndex index, std::uint32_t capability) {
@@ -238,14 +241,16 @@ void Placement::refresh(ExecutorIndex index) {
 
 // ---- choose
 
-bool Placement::fits(const Executor& executor, const Membership& membership) const {
+// Beyond the slots also no more than half an even share of what is queued: what is left is for who is free next.
+bool Placement::fits(const Class& in, const Executor& executor, const Membership& membership) {
   const ExecutorView& view = executor.view;
-  return view.held < view.slots ||
-         view.held - view.slots < prefetch(view, view.experience[membership.capability]);
+  if (view.held < view.slots) return true;
+  const auto share = static_cast<int>(std::min<std::size_t>(most_prefetched, in.queue.size() / (2 * in.open) + 1));
+  return view.held - view.slots < std::min(share, prefetch(view, view.experience[membership.capability]));
 }
 
 // Rank within one bucket: exact busy share, then headroom to the heat limit, then expected run time.
-bool Placement::better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm) const {
+bool Placement::better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm) {
   const auto share_a = static_cast<std::int64_t>(a.view.held) * std::max(1, b.view.slots);
   const auto share_b = static_cast<std::int64_t>(b.view.held) * std::max(1, a.view.slots);
   if (share_a != share_b) return share_a < share_b;
@@ -263,7 +268,7 @@ std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid
       const Seat& seat = seats[(in.turn + i) % seats.size()];
       const Executor& candidate = executors_[seat.executor];
       const Membership& membership = candidate.memberships[seat.membership];
-      if (!fits(candidate, membership)) continue;
+      if (!fits(in, candidate, membership)) continue;
       if (avoid != nullptr && candidate.view.agent_name == *avoid) {
         last_resort = last_resort.value_or(seat.executor);
         continue;

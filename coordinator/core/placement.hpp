@@ -119,6 +119,7 @@ class Placement {
     std::uint32_t occupied = 0;  // bit per level
     std::size_t turn = 0;
     std::vector<Seat> closed;  // members without capacity
+    std::size_t open = 0;      // members in the buckets
     std::optional<OrderKey> ready;  // its entry in ready_
     bool used = false;
   };
@@ -150,8 +151,8 @@ class Placement {
   void unready(Class& in, ClassIndex index);
   void forget_idle_classes();
   void forget_class(ClassIndex index);
-  [[nodiscard]] bool fits(const Executor& executor, const Membership& membership) const;
-  [[nodiscard]] bool better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm) const;
+  [[nodiscard]] static bool fits(const Class& in, const Executor& executor, const Membership& membership);
+  static bool better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm);
   std::optional<ExecutorIndex> choose(Class& in, const AgentName* avoid);
 
   std::vector<Class> classes_;

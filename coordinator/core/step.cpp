@@ -50,8 +50,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     task.record = std::move(record);
     task.leases.resize(task.record.attempts.size());
     state.input_bytes += task.record.spec.input.size();
-    state.order_base = std::max(state.order_base,
-                                task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
+    state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;
     if (task.record.state == TaskState::queued) {
@@ -81,7 +80,8 @@ void recover_drained(State& state, const AgentName& name) {
 
 std::optional<Time> next_deadline(const State& state) {
   auto next = state.task_deadlines.next();
-  if (const auto silence = state.connected ? state.silence.next() : std::nullopt; silence && (!next || *silence < *next)) {
+  if (const auto silence = state.connected ? state.silence.next() : std::nullopt;
+      silence && (!next || *silence < *next)) {
     next = silence;
   }
   return next;

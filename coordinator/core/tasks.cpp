@@ -122,8 +122,8 @@ void succeed(Context& c, Task& task, std::size_t index, const TaskResult& result
     c.state.placement.learn(*executor, task.record.spec.capability, result.run);
   }
   if (!attempt.started_at) {
-    task.record.attempts[index].started_at = WallTime{std::max(attempt.assigned_at.unix_ms,
-                                                               c.now.wall.unix_ms - to_ms(result.run))};
+    task.record.attempts[index].started_at =
+        WallTime{std::max(attempt.assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(result.run))};
   }
   end_attempt(c, task, index, AttemptState::succeeded);
   task.record.attempts[index].spent = true;
@@ -248,9 +248,9 @@ void on(Context& c, const CancelTask& event) {
     case TaskState::failed:
     case TaskState::cancelled:
     case TaskState::expired:
-      return c.emit(Rejected{event.request, Error{"task " + event.id.str() + " has already " +
-                                                      std::string(to_string(task.record.state)),
-                                                  ErrorKind::conflict}});
+      return c.emit(Rejected{
+          event.request, Error{"task " + event.id.str() + " has already " + std::string(to_string(task.record.state)),
+                               ErrorKind::conflict}});
   }
   c.emit(Done{event.request});
 }
@@ -365,19 +365,20 @@ void attempt_lost(Context& c, Task& task, int attempt, const std::string& how) {
   c.state.task_deadlines.clear(task.record.id);
   if (current(task)) return;  // another attempt goes on
   if (task.record.state == TaskState::cancelling) {
-    return finish(c, task, TaskState::cancelled,
-                  TaskError{"stop_unconfirmed", "agent " + agent.str() + " " + how + " before it confirmed the stop",
-                            false, {}});
+    return finish(
+        c, task, TaskState::cancelled,
+        TaskError{"stop_unconfirmed", "agent " + agent.str() + " " + how + " before it confirmed the stop", false, {}});
   }
   if (task.record.spec.max_attempts == 1) {
     return finish(c, task, TaskState::failed,
                   TaskError{"outcome_unknown",
-                            "agent " + agent.str() + " " + how + "; whether the task was done is not known", false, {}});
+                            "agent " + agent.str() + " " + how + "; whether the task was done is not known",
+                            false,
+                            {}});
   }
   // Its last beat had it waiting: the loss is not the task's fault.
-  const auto unspent = std::count_if(task.record.attempts.begin(), task.record.attempts.end(), [](const Attempt& a) {
-    return a.state == AttemptState::lost && !a.spent;
-  });
+  const auto unspent = std::count_if(task.record.attempts.begin(), task.record.attempts.end(),
+                                     [](const Attempt& a) { return a.state == AttemptState::lost && !a.spent; });
   if (had_not_begun && unspent < c.state.policy.most_unspent_losses) task.record.attempts[index].spent = false;
   if (spent(task) >= task.record.allowed_attempts) return finish(c, task, TaskState::failed, error);
   task.avoid = agent;
@@ -432,10 +433,12 @@ void on_task_deadline(Context& c, TaskId id) {
     case TaskState::scheduled:
     case TaskState::queued:
       if (task.expires && *task.expires <= c.now.mono) {
-        return finish(c, task, TaskState::expired,
-                      TaskError{"expired", "it did not start within " +
-                                               std::to_string(to_ms(*task.record.spec.expires_after)) + " ms",
-                                false, {}});
+        return finish(
+            c, task, TaskState::expired,
+            TaskError{"expired",
+                      "it did not start within " + std::to_string(to_ms(*task.record.spec.expires_after)) + " ms",
+                      false,
+                      {}});
       }
       if (task.record.state == TaskState::scheduled) enter_queue(c, task);
       return;

@@ -25,9 +25,10 @@ Result<T> ask(Start start) {
   auto future = promise->get_future();
   start([promise](Result<T> answer) { promise->set_value(std::move(answer)); });
   if (future.wait_for(patience) == std::future_status::ready) return future.get();
-  return Error{"no answer from the coordinator's loop in time; whether the request took effect is not known: repeat it "
-               "(with an idempotency key), or look",
-               ErrorKind::unavailable};
+  return Error{
+      "no answer from the coordinator's loop in time; whether the request took effect is not known: repeat it "
+      "(with an idempotency key), or look",
+      ErrorKind::unavailable};
 }
 
 class Api {
@@ -43,7 +44,8 @@ class Api {
       loop_.submit(submitter, {std::move(submission->spec), submission->idempotency_key}, answer);
     });
     if (!accepted) return problem(accepted.error());
-    return {202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {}};
+    return {
+        202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {}};
   }
 
   HttpReply submit_batch(const HttpRequest& request) {
@@ -78,7 +80,11 @@ class Api {
     auto accepted = ask<BatchAcceptance>(
         [&](auto answer) { loop_.submit_batch(submitter, std::move(tasks), key, fingerprint, answer); });
     if (!accepted) return problem(accepted.error());
-    return {202, batch_acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/batches/" + accepted->id.str()}}, {}};
+    return {202,
+            batch_acceptance_view(*accepted),
+            "application/json",
+            {{"Location", "/api/v1/batches/" + accepted->id.str()}},
+            {}};
   }
 
   HttpReply task(const HttpRequest& request) {
@@ -86,20 +92,24 @@ class Api {
     if (!id) return problem(Error{"\"" + request.captures.at(0) + "\" is not a task's id", ErrorKind::not_found});
     const auto wait = wait_of(request);
     if (!wait) return problem(wait.error());
-    return when_ended(*id, *wait, [&](bool) -> std::optional<HttpReply> {
-      auto record = store_.task(*id);
-      if (!record) return problem(record.error());
-      if (!*record) return problem(Error{"task " + id->str() + " is not known", ErrorKind::not_found});
-      if (ended((**record).state)) return HttpReply{200, task_view(**record), "application/json", {}, {}};
-      return std::nullopt;
-    }, [&] { return unfinished_task(*id); });
+    return when_ended(
+        *id, *wait,
+        [&](bool) -> std::optional<HttpReply> {
+          auto record = store_.task(*id);
+          if (!record) return problem(record.error());
+          if (!*record) return problem(Error{"task " + id->str() + " is not known", ErrorKind::not_found});
+          if (ended((**record).state)) return HttpReply{200, task_view(**record), "application/json", {}, {}};
+          return std::nullopt;
+        },
+        [&] { return unfinished_task(*id); });
   }
 
   HttpReply tasks(const HttpRequest& request) {
     TaskQuery query;
     if (const auto text = request.query("state")) {
       query.state = parse_task_state(*text);
-      if (!query.state) return problem(Error{"`state`: \"" + *text + "\" is not a state of a task", ErrorKind::invalid});
+      if (!query.state)
+        return problem(Error{"`state`: \"" + *text + "\" is not a state of a task", ErrorKind::invalid});
     }
     if (const auto text = request.query("capability")) {
       query.capability = Capability::parse(*text);
@@ -169,7 +179,8 @@ class Api {
     if (!name) return problem(unknown_agent(request.captures.at(0)));
     auto reply = look([name = *name](const State& state, Now now) {
       const auto found = state.agent_index.find(name);
-      return found == state.agent_index.end() ? std::string() : agent_view(state, state.agents[found->second], now, true);
+      return found == state.agent_index.end() ? std::string()
+                                              : agent_view(state, state.agents[found->second], now, true);
     });
     return reply.status == 200 && reply.body.empty() ? problem(unknown_agent(name->str())) : reply;
   }
@@ -208,8 +219,11 @@ class Api {
                 object.string("id", stored->id);
                 object.unsigned_integer("bytes", stored->bytes);
               }
-              return HttpReply{stored->is_new ? 201 : 200, body, "application/json",
-                               {{"Location", "/api/v1/artifacts/" + stored->id}}, {}};
+              return HttpReply{stored->is_new ? 201 : 200,
+                               body,
+                               "application/json",
+                               {{"Location", "/api/v1/artifacts/" + stored->id}},
+                               {}};
             }};
   }
 
@@ -287,7 +301,8 @@ class Api {
     const LongPoll place(long_polls_);
     if (!place.granted) {
       return problem(Error{std::to_string(most_long_polls) + " requests are waiting already; try again later, or ask "
-                           "without `wait`", ErrorKind::unavailable});
+                                                             "without `wait`",
+                           ErrorKind::unavailable});
     }
     Waiters::Ticket ticket(waiters_, id);  // before the look: an outcome in between rings
     if (auto reply = finished(false)) return *reply;
@@ -350,7 +365,8 @@ void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts,
   };
   const std::string root = "/api/v1";
   const std::string agent_name = "/([^/]+)";
-  server.get("/health", [](const HttpRequest&) { return HttpReply{200, R"({"status":"ok"})", "application/json", {}, {}}; });
+  server.get("/health",
+             [](const HttpRequest&) { return HttpReply{200, R"({"status":"ok"})", "application/json", {}, {}}; });
   server.get("/ready", with(&Api::ready));
   server.post(root + "/tasks", with(&Api::submit));
   server.get(root + "/tasks", with(&Api::tasks));

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <list>
 #include <mutex>
+#include <regex>
 #include <thread>
 
 #include "coordinator/http/views.hpp"
@@ -122,6 +123,24 @@ void to_library(HttpReply reply, httplib::Response& response) {
   response.set_content(std::move(reply.body), reply.content_type);
 }
 
+// For a request whose body was not read: the connection must end with the answer, or the rest of the body would be
+// taken for the next request. The library closes when a provider gives up, here after it has given everything.
+void to_library_and_close(HttpReply reply, httplib::Response& response) {
+  response.status = reply.status;
+  for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+  response.set_header("Connection", "close");
+  response.set_content_provider(reply.body.size(), reply.content_type,
+                                [body = reply.body](std::size_t offset, std::size_t, httplib::DataSink& sink) {
+                                  sink.write(body.data() + offset, body.size() - offset);
+                                  return false;
+                                });
+}
+
+bool has_body(const httplib::Request& request) {
+  const std::string length = request.get_header_value("Content-Length");
+  return request.has_header("Transfer-Encoding") || (!length.empty() && length != "0");
+}
+
 std::string host_of(std::string authority) {
   if (!authority.empty() && authority.front() == '[') return authority.substr(0, authority.find(']') + 1);
   return authority.substr(0, authority.find(':'));
@@ -151,6 +170,12 @@ bool foreign_page(const httplib::Request& request) {
 
 }  // namespace
 
+static Error nothing_at(const httplib::Request& request) {
+  return Error{"there is nothing at " + request.method.substr(0, 16) + " " + request.path.substr(0, 200) +
+                   "; see docs/http-api.md",
+               ErrorKind::not_found};
+}
+
 HttpReply problem(const Error& error) {
   HttpReply reply{http_status(error.kind), problem_view(error), "application/problem+json", {}, {}};
   if (reply.status == 429 || reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
@@ -159,6 +184,26 @@ HttpReply problem(const Error& error) {
 
 struct HttpServer::Library {
   httplib::Server server;
+  std::vector<std::pair<std::string, std::regex>> takes_body;  // method and path of the routes that read a body
+
+  // What is refused before its body is read: only our own handlers read bodies, and they bound them.
+  [[nodiscard]] std::optional<HttpReply> refusal(const httplib::Request& request) const {
+    if (request.path.size() > longest_path) {
+      return problem(Error{"there is nothing at such a long path", ErrorKind::not_found});
+    }
+    if (foreign_page(request)) {
+      auto reply = problem(Error{"pages of other sites may not use this API", ErrorKind::invalid});
+      reply.status = 403;
+      return reply;
+    }
+    const bool reads = request.method == "GET" || request.method == "HEAD";
+    const bool wanted = std::any_of(takes_body.begin(), takes_body.end(), [&](const auto& route) {
+      return route.first == request.method && std::regex_match(request.path, route.second);
+    });
+    if (wanted || (reads && !has_body(request))) return std::nullopt;
+    if (reads) return problem(Error{"a " + request.method + " request has no body", ErrorKind::invalid});
+    return problem(nothing_at(request));
+  }
 };
 
 HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
@@ -170,29 +215,19 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
   server.set_keep_alive_timeout(2);  // also how long an idle connection holds up a stop
   server.set_read_timeout(30);
   server.set_write_timeout(30);
-  server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
-    if (request.path.size() > longest_path) {
-      to_library(problem(Error{"there is nothing at such a long path", ErrorKind::not_found}), response);
-      return httplib::Server::HandlerResponse::Handled;
-    }
-    if (foreign_page(request)) {
-      auto reply = problem(Error{"pages of other sites may not use this API", ErrorKind::invalid});
-      reply.status = 403;
-      to_library(std::move(reply), response);
-      return httplib::Server::HandlerResponse::Handled;
-    }
-    return httplib::Server::HandlerResponse::Unhandled;
+  server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    auto refusal = library_->refusal(request);
+    if (!refusal) return httplib::Server::HandlerResponse::Unhandled;
+    to_library_and_close(std::move(*refusal), response);
+    return httplib::Server::HandlerResponse::Handled;
   });
   server.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
-    if (!response.body.empty()) return;
+    if (response.has_header("Content-Type")) return;  // one of ours, which says more
     const int status = response.status;
     const bool unknown = status == 404;
-    auto reply = problem(unknown ? Error{"there is nothing at " + request.method + " " + request.path.substr(0, 200) +
-                                             "; see docs/http-api.md",
-                                         ErrorKind::not_found}
-                                 : Error{"the request could not be read", ErrorKind::invalid});
+    auto reply = problem(unknown ? nothing_at(request) : Error{"the request could not be read", ErrorKind::invalid});
     reply.status = status;
-    to_library(std::move(reply), response);
+    to_library_and_close(std::move(reply), response);
   });
   server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
     to_library(problem(Error{"the coordinator failed at this request", ErrorKind::internal}), response);
@@ -202,41 +237,49 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
 HttpServer::~HttpServer() = default;
 
 void HttpServer::get(const std::string& pattern, Handler handler) {
-  library_->server.Get(pattern, [handler = std::move(handler)](const httplib::Request& request,
-                                                              httplib::Response& response) {
-    to_library(handler(to_ours(request)), response);
-  });
+  library_->server.Get(pattern,
+                       [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
+                         to_library(handler(to_ours(request)), response);
+                       });
 }
 
 void HttpServer::post(const std::string& pattern, Handler handler) {
-  library_->server.Post(pattern, [handler = std::move(handler)](const httplib::Request& request,
-                                                               httplib::Response& response,
-                                                               const httplib::ContentReader& read) {
-    HttpRequest ours = to_ours(request);
-    bool too_large = false;
-    if (request.has_header("Content-Length") || request.has_header("Transfer-Encoding")) {
-      read([&](const char* data, std::size_t bytes) {
-        too_large = ours.body.size() + bytes > most_body;
-        if (!too_large) ours.body.append(data, bytes);
-        return !too_large;
+  library_->takes_body.emplace_back("POST", pattern);
+  library_->server.Post(
+      pattern, [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
+                                              const httplib::ContentReader& read) {
+        HttpRequest ours = to_ours(request);
+        bool too_large = false;
+        bool complete = true;
+        if (has_body(request)) {
+          complete = read([&](const char* data, std::size_t bytes) {
+            too_large = ours.body.size() + bytes > most_body;
+            if (!too_large) ours.body.append(data, bytes);
+            return !too_large;
+          });
+        }
+        if (too_large) {
+          return to_library_and_close(
+              problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes", ErrorKind::too_large}),
+              response);
+        }
+        if (!complete) {
+          return to_library_and_close(problem(Error{"the body could not be read", ErrorKind::invalid}), response);
+        }
+        to_library(handler(ours), response);
       });
-    }
-    if (too_large) {
-      response.set_header("Connection", "close");  // the rest of it is not read
-      return to_library(problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes",
-                                      ErrorKind::too_large}),
-                        response);
-    }
-    to_library(handler(ours), response);
-  });
 }
 
 void HttpServer::put(const std::string& pattern, UploadHandler handler) {
+  library_->takes_body.emplace_back("PUT", pattern);
   library_->server.Put(pattern, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response,
-                                                              const httplib::ContentReader& read) {
+                                                               const httplib::ContentReader& read) {
     const Upload upload = handler();
-    if (!read(upload.piece)) response.set_header("Connection", "close");
-    to_library(upload.end(), response);
+    const bool complete = read(upload.piece);
+    auto reply = upload.end();
+    if (complete) return to_library(std::move(reply), response);
+    if (reply.status < 300) reply = problem(Error{"the body could not be read", ErrorKind::invalid});
+    to_library_and_close(std::move(reply), response);
   });
 }
 

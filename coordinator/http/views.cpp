@@ -21,14 +21,22 @@ struct Problem {
 
 Problem problem_of(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::invalid: return {422, "The request is not valid"};
-    case ErrorKind::not_found: return {404, "Not found"};
-    case ErrorKind::conflict: return {409, "Conflict"};
-    case ErrorKind::too_large: return {413, "Too large"};
-    case ErrorKind::busy: return {429, "Too many requests"};
-    case ErrorKind::full: return {507, "Insufficient storage"};
-    case ErrorKind::unavailable: return {503, "Unavailable for now"};
-    case ErrorKind::internal: return {500, "Internal error"};
+    case ErrorKind::invalid:
+      return {422, "The request is not valid"};
+    case ErrorKind::not_found:
+      return {404, "Not found"};
+    case ErrorKind::conflict:
+      return {409, "Conflict"};
+    case ErrorKind::too_large:
+      return {413, "Too large"};
+    case ErrorKind::busy:
+      return {429, "Too many requests"};
+    case ErrorKind::full:
+      return {507, "Insufficient storage"};
+    case ErrorKind::unavailable:
+      return {503, "Unavailable for now"};
+    case ErrorKind::internal:
+      return {500, "Internal error"};
   }
   return {500, "Internal error"};
 }
@@ -198,10 +206,10 @@ std::string outcome_view(const TaskRecord& record) {
     if (!record.output.empty()) object.raw("output", record.output);
   }
   if (out.size() <= limits::payload_bytes) return out;
-  return problem_view(Error{"task " + record.id.str() + " has " + std::string(to_string(record.state)) +
-                                ", but what there is to say is too large for a message; it stands at GET /api/v1/tasks/" +
-                                record.id.str(),
-                            ErrorKind::too_large});
+  return problem_view(Error{
+      "task " + record.id.str() + " has " + std::string(to_string(record.state)) +
+          ", but what there is to say is too large for a message; it stands at GET /api/v1/tasks/" + record.id.str(),
+      ErrorKind::too_large});
 }
 
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit) {

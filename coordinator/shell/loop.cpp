@@ -70,9 +70,9 @@ void Loop::submit(std::string submitter, SubmitTasks::One task, Answer<Acceptanc
 
 void Loop::submit_batch(std::string submitter, std::vector<SubmitTasks::One> tasks, std::string idempotency_key,
                         std::string fingerprint, Answer<BatchAcceptance> answer) {
-  offer_or_refuse(SubmitBatch{std::move(submitter), std::move(tasks), std::move(idempotency_key),
-                              std::move(fingerprint), answer},
-                  answer);
+  offer_or_refuse(
+      SubmitBatch{std::move(submitter), std::move(tasks), std::move(idempotency_key), std::move(fingerprint), answer},
+      answer);
 }
 
 void Loop::cancel(TaskId id, Answer<TaskState> answer) { offer_or_refuse(Cancel{id, answer}, answer); }
@@ -110,8 +110,11 @@ Status Loop::run() {
   options_.broker = with_identity(std::move(options_.broker), options_.fleet, state_.reign.session);
   options_.broker.will =
       mqtt::Message{topics_.build({TopicKind::coordinator_status, {}, {}, {}}),
-                    protocol::encode(protocol::CoordinatorStatus{protocol::CoordinatorState::lost, state_.reign}), 1, true,
-                    {}, {}};
+                    protocol::encode(protocol::CoordinatorStatus{protocol::CoordinatorState::lost, state_.reign}),
+                    1,
+                    true,
+                    {},
+                    {}};
   auto client = mqtt::make_paho_client(options_.broker, [this](mqtt::ClientEvent event) {
     const bool refusable = std::holds_alternative<mqtt::Received>(event);
     if (!refusable) return inbox_.insist(std::move(event));
@@ -279,35 +282,35 @@ void Loop::perform(const Effect& effect) {
     replies_.erase(found);
     reply(std::move(with));
   };
-  std::visit(overloaded{
-                 [&](const SendTasks& e) { send(e); },
-                 [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, false); },
-                 [&](const SendCancel& e) { control(e.agent, protocol::ControlType::cancel, e.tasks, false); },
-                 [&](const SendDrain& e) {
-                   control(e.agent, e.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {}, false);
-                 },
-                 [&](const AskStore& e) { answer_from_store(e); },
-                 [&](const AnnounceReign&) { announce(protocol::CoordinatorState::online); },
-                 [&](const Accepted& e) { answer(e.request, e.ids); },
-                 [&](const Rejected& e) { answer(e.request, e.error); },
-                 [&](const Done& e) { answer(e.request, std::vector<TaskId>{}); },
-                 [&](const TaskEnded& e) {
-                   const TaskRecord& record = state_.tasks.at(e.id).record;
-                   waiters_.notify(e.id);
-                   if (const auto asked = mqtt_requests_.find(e.id); asked != mqtt_requests_.end()) {
-                     reply_over_mqtt(asked->second.response_topic, asked->second.correlation_data,
-                                     outcome_view(record));
-                     mqtt_requests_.erase(asked);
-                   }
-                   if (!record.batch) return;
-                   const auto rest = batch_rest_.find(*record.batch);
-                   if (rest == batch_rest_.end() || --rest->second > 0) return;
-                   waiters_.notify(*record.batch);
-                   batch_rest_.erase(rest);
-                 },
-                 [](const auto&) {},  // performed when it was stepped
-             },
-             effect);
+  std::visit(
+      overloaded{
+          [&](const SendTasks& e) { send(e); },
+          [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, false); },
+          [&](const SendCancel& e) { control(e.agent, protocol::ControlType::cancel, e.tasks, false); },
+          [&](const SendDrain& e) {
+            control(e.agent, e.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {}, false);
+          },
+          [&](const AskStore& e) { answer_from_store(e); },
+          [&](const AnnounceReign&) { announce(protocol::CoordinatorState::online); },
+          [&](const Accepted& e) { answer(e.request, e.ids); }, [&](const Rejected& e) { answer(e.request, e.error); },
+          [&](const Done& e) { answer(e.request, std::vector<TaskId>{}); },
+          [&](const TaskEnded& e) {
+            const TaskRecord& record = state_.tasks.at(e.id).record;
+            waiters_.notify(e.id);
+            const auto [asked, end] = mqtt_requests_.equal_range(e.id);
+            for (auto it = asked; it != end; ++it) {
+              reply_over_mqtt(it->second.response_topic, it->second.correlation_data, outcome_view(record));
+            }
+            mqtt_requests_.erase(asked, end);
+            if (!record.batch) return;
+            const auto rest = batch_rest_.find(*record.batch);
+            if (rest == batch_rest_.end() || --rest->second > 0) return;
+            waiters_.notify(*record.batch);
+            batch_rest_.erase(rest);
+          },
+          [](const auto&) {},  // performed when it was stepped
+      },
+      effect);
 }
 
 // ---- requests
@@ -348,8 +351,9 @@ void Loop::handle(SubmitBatch& submit) {
     if (!earlier) return submit.answer(earlier.error());
     if (const auto& batch = *earlier) {
       if (batch->fingerprint != submit.fingerprint) {
-        return submit.answer(Error{"the idempotency key was used for batch " + batch->id.str() +
-                                       ", which is another one", ErrorKind::conflict});
+        return submit.answer(
+            Error{"the idempotency key was used for batch " + batch->id.str() + ", which is another one",
+                  ErrorKind::conflict});
       }
       TaskQuery query;
       query.batch = batch->id;
@@ -521,14 +525,14 @@ void Loop::reply_over_mqtt(const std::string& topic, const std::string& correlat
 // For a task that may have ended long ago: an idempotent repetition.
 void Loop::answer_when_ended(const TaskId& id, const mqtt::Message& request) {
   if (const auto alive = state_.tasks.find(id); alive != state_.tasks.end() && !ended(alive->second.record.state)) {
-    mqtt_requests_[id] = mqtt::Message{{}, {}, 1, false, request.response_topic, request.correlation_data};
+    mqtt_requests_.emplace(id, mqtt::Message{{}, {}, 1, false, request.response_topic, request.correlation_data});
     return;
   }
   const auto record = store_.task(id);
   reply_over_mqtt(request.response_topic, request.correlation_data,
-                  record && *record ? outcome_view(**record)
-                                    : problem_view(record ? Error{"the task is gone", ErrorKind::not_found}
-                                                          : record.error()));
+                  record && *record
+                      ? outcome_view(**record)
+                      : problem_view(record ? Error{"the task is gone", ErrorKind::not_found} : record.error()));
 }
 
 // ---- MQTT, out
@@ -539,9 +543,9 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                    [&](const mqtt::DoConnect&) { client_->connect(); },
                    [&](const mqtt::DoSubscribe&) {
                      std::vector<mqtt::Subscription> all;
-                     for (const auto kind : {TopicKind::coordinator_status, TopicKind::agent_info,
-                                             TopicKind::heartbeat, TopicKind::temperature, TopicKind::agent_status,
-                                             TopicKind::results, TopicKind::submit}) {
+                     for (const auto kind :
+                          {TopicKind::coordinator_status, TopicKind::agent_info, TopicKind::heartbeat,
+                           TopicKind::temperature, TopicKind::agent_status, TopicKind::results, TopicKind::submit}) {
                        all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
                      }
                      client_->subscribe(all);
@@ -572,7 +576,8 @@ void Loop::publish(const Topic& topic, std::string payload) {
 }
 
 void Loop::announce(protocol::CoordinatorState state) {
-  publish({TopicKind::coordinator_status, {}, {}, {}}, protocol::encode(protocol::CoordinatorStatus{state, state_.reign}));
+  publish({TopicKind::coordinator_status, {}, {}, {}},
+          protocol::encode(protocol::CoordinatorStatus{state, state_.reign}));
 }
 
 void Loop::send(const SendTasks& effect) {

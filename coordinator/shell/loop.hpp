@@ -74,7 +74,11 @@ class Loop {
   [[nodiscard]] bool store_well() const { return store_well_; }
 
  private:
-  struct Submit { std::string submitter; SubmitTasks::One task; Answer<Acceptance> answer; };
+  struct Submit {
+    std::string submitter;
+    SubmitTasks::One task;
+    Answer<Acceptance> answer;
+  };
   struct SubmitBatch {
     std::string submitter;
     std::vector<SubmitTasks::One> tasks;
@@ -82,10 +86,22 @@ class Loop {
     std::string fingerprint;
     Answer<BatchAcceptance> answer;
   };
-  struct Cancel { TaskId id; Answer<TaskState> answer; };
-  struct Retry { TaskId id; Answer<TaskState> answer; };
-  struct Drain { AgentName agent; bool drain = true; Answer<AgentState> answer; };
-  struct Look { std::function<void(const State&, Now)> with; };
+  struct Cancel {
+    TaskId id;
+    Answer<TaskState> answer;
+  };
+  struct Retry {
+    TaskId id;
+    Answer<TaskState> answer;
+  };
+  struct Drain {
+    AgentName agent;
+    bool drain = true;
+    Answer<AgentState> answer;
+  };
+  struct Look {
+    std::function<void(const State&, Now)> with;
+  };
   struct Wake {};
   using Item = std::variant<mqtt::ClientEvent, Submit, SubmitBatch, Cancel, Retry, Drain, Look, Wake>;
   // What to tell whom when the drain is durable: by the request's number.
@@ -146,7 +162,7 @@ class Loop {
   RequestId last_request_ = 0;
   std::unordered_map<RequestId, Reply> replies_;
   std::unordered_map<BatchId, std::size_t> batch_rest_;  // tasks without an outcome
-  std::unordered_map<TaskId, mqtt::Message> mqtt_requests_;
+  std::unordered_multimap<TaskId, mqtt::Message> mqtt_requests_;  // who waits for an outcome over MQTT
 
   mqtt::Session session_;
   std::unique_ptr<mqtt::Client> client_;

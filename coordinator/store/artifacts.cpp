@@ -19,7 +19,8 @@ constexpr std::string_view prefix = "sha256-";
 
 Error disk_error(const std::string& what) {
   const int code = errno;
-  return Error{what + ": " + std::strerror(code), code == ENOSPC || code == EDQUOT ? ErrorKind::full : ErrorKind::internal};
+  return Error{what + ": " + std::strerror(code),
+               code == ENOSPC || code == EDQUOT ? ErrorKind::full : ErrorKind::internal};
 }
 
 }  // namespace
@@ -39,8 +40,7 @@ struct Artifacts::Upload::Sink {
   }
 };
 
-Artifacts::Artifacts(std::string directory, const Bounds& bounds)
-    : directory_(std::move(directory)), bounds_(bounds) {}
+Artifacts::Artifacts(std::string directory, const Bounds& bounds) : directory_(std::move(directory)), bounds_(bounds) {}
 
 Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds) {
   std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds));

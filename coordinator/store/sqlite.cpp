@@ -157,9 +157,13 @@ TaskRecord read_task(SQLite::Statement& row) {
 }
 
 BatchRecord read_batch(SQLite::Statement& row) {
-  return BatchRecord{BatchId{from_bytes(row.getColumn(0))}, row.getColumn(1).getString(), row.getColumn(2).getString(),
-                     row.getColumn(3).getString(),          TaskId{from_bytes(row.getColumn(4))},
-                     TaskId{from_bytes(row.getColumn(5))},  static_cast<std::size_t>(row.getColumn(6).getInt64())};
+  return BatchRecord{BatchId{from_bytes(row.getColumn(0))},
+                     row.getColumn(1).getString(),
+                     row.getColumn(2).getString(),
+                     row.getColumn(3).getString(),
+                     TaskId{from_bytes(row.getColumn(4))},
+                     TaskId{from_bytes(row.getColumn(5))},
+                     static_cast<std::size_t>(row.getColumn(6).getInt64())};
 }
 
 // Turns SQLite's exceptions into a Result, and says what to do about the usual ones.

@@ -16,14 +16,26 @@ struct StartTask {
   JsonText input;
   Duration timeout{};
 };
-struct StopTask { AttemptKey key; };
-struct SendResults { Capability capability; std::vector<TaskResult> results; };
+struct StopTask {
+  AttemptKey key;
+};
+struct SendResults {
+  Capability capability;
+  std::vector<TaskResult> results;
+};
 struct SendInfo {};
 struct SendBeat {};  // the shell adds what only it can read: load, memory, clock
 struct SendTemperature {};
-struct SendStatus { AgentState state = AgentState::online; };
-struct KeepForPerson { TaskResult result; };  // the coordinator does not know its task
-struct Note { bool warning = false; std::string text; };
+struct SendStatus {
+  AgentState state = AgentState::online;
+};
+struct KeepForPerson {
+  TaskResult result;
+};  // the coordinator does not know its task
+struct Note {
+  bool warning = false;
+  std::string text;
+};
 struct EndProgram {};  // nothing is left to do
 
 using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,

@@ -13,7 +13,10 @@ namespace edgefleet::agent {
 
 struct LinkUp {};
 struct LinkDown {};
-struct CoordinatorSeen { bool online = false; Reign reign; };
+struct CoordinatorSeen {
+  bool online = false;
+  Reign reign;
+};
 
 struct GivenTask {
   TaskId id;
@@ -21,13 +24,33 @@ struct GivenTask {
   JsonText input;
   Duration timeout{};
 };
-struct TasksSeen { Reign reign; std::uint64_t n = 0; Capability capability; std::vector<GivenTask> tasks; };
+struct TasksSeen {
+  Reign reign;
+  std::uint64_t n = 0;
+  Capability capability;
+  std::vector<GivenTask> tasks;
+};
 
-struct Acknowledged { AttemptKey key; bool unknown = false; };
-struct AcknowledgeSeen { Reign reign; std::vector<Acknowledged> results; };
-struct CancelSeen { Reign reign; std::vector<AttemptKey> tasks; };
-struct RecallSeen { Reign reign; std::vector<AttemptKey> tasks; };  // give back what has not begun
-struct DrainSeen { Reign reign; bool drain = true; };
+struct Acknowledged {
+  AttemptKey key;
+  bool unknown = false;
+};
+struct AcknowledgeSeen {
+  Reign reign;
+  std::vector<Acknowledged> results;
+};
+struct CancelSeen {
+  Reign reign;
+  std::vector<AttemptKey> tasks;
+};
+struct RecallSeen {
+  Reign reign;
+  std::vector<AttemptKey> tasks;
+};  // give back what has not begun
+struct DrainSeen {
+  Reign reign;
+  bool drain = true;
+};
 
 struct Finished {
   AttemptKey key;
@@ -36,8 +59,13 @@ struct Finished {
   JsonText usage;
   Duration run{0};
 };
-struct OfferChanged { ExecutorInfo executor; };
-struct TemperatureRead { std::optional<double> celsius; std::vector<std::string> throttled; };
+struct OfferChanged {
+  ExecutorInfo executor;
+};
+struct TemperatureRead {
+  std::optional<double> celsius;
+  std::vector<std::string> throttled;
+};
 struct Stop {};   // asked to end: drain
 struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};

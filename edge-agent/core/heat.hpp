@@ -10,7 +10,8 @@
 namespace edgefleet::agent {
 
 // Degrees Celsius. The defaults are for a Pi 4 and 5, whose firmware throttles from 80 C
-// (https://www.raspberrypi.com/documentation/computers/config_txt.html#overclocking: temp_limit 85, soft throttling 80).
+// (https://www.raspberrypi.com/documentation/computers/config_txt.html#overclocking: temp_limit 85, soft throttling
+// 80).
 struct HeatLimits {
   double reduce = 70;   // half the slots from here on
   double pause = 78;    // no new tasks from here on
@@ -30,7 +31,7 @@ class Heat {
   [[nodiscard]] double trend_per_minute() const;
 
  private:
-  static constexpr Duration remembered = std::chrono::seconds(60);
+  static constexpr Duration remembered = std::chrono::seconds(20);  // for the trend
   HeatLimits limits_;
   HeatPolicy policy_ = HeatPolicy::normal;
   std::optional<double> celsius_;

@@ -23,9 +23,12 @@ bool stopping(const State& state) { return state.stop_at.has_value(); }
 int allowed(const State& state, const ExecutorSlots& executor) {
   if (stopping(state) || executor.info.capabilities.empty()) return 0;
   switch (state.heat.policy()) {
-    case HeatPolicy::normal: return executor.info.slots;
-    case HeatPolicy::reduced: return std::max(1, executor.info.slots / 2);
-    case HeatPolicy::paused: return 0;
+    case HeatPolicy::normal:
+      return executor.info.slots;
+    case HeatPolicy::reduced:
+      return std::max(1, executor.info.slots / 2);
+    case HeatPolicy::paused:
+      return 0;
   }
   return 0;
 }
@@ -261,7 +264,8 @@ void on(Context& c, const CancelSeen& event) {
   State& state = c.state;
   if (!obeys(state, event.reign)) return;
   for (const AttemptKey& key : event.tasks) {
-    if (state.cancelled.size() < state.policy.most_cancels) state.cancelled[key] = c.now + state.policy.remember_cancels;
+    if (state.cancelled.size() < state.policy.most_cancels)
+      state.cancelled[key] = c.now + state.policy.remember_cancels;
     const auto known = state.held.find(key);
     // Not here, and it never will be: that is what the coordinator wants to hear.
     if (known == state.held.end()) {
@@ -352,6 +356,7 @@ void on(Context& c, const TemperatureRead& event) {
   if (before == after) return;
   c.emit(Note{after != HeatPolicy::normal, "heat policy is now " + std::string(to_string(after))});
   if (after == HeatPolicy::paused) return_waiting(c, "overheated", "this agent has paused for heat");
+  if (c.state.link) c.emit(SendTemperature{});  // before the status that follows from it
   c.state.capacity_changed = true;
   pump_all(c);
 }

@@ -43,8 +43,8 @@ Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_p
 
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to store artifacts at", ErrorKind::invalid};
-  auto response = until_answered(
-      stop, [&] { return client_.put_file("/api/v1/artifacts", path, http::file_options(stop)); });
+  auto response =
+      until_answered(stop, [&] { return client_.put_file("/api/v1/artifacts", path, http::file_options(stop)); });
   if (!response) return response.error().context("storing an artifact");
   auto fields = json::Fields::untrusted(response->body);
   fields.require("id");

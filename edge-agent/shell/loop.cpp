@@ -15,9 +15,9 @@ using protocol::TopicKind;
 constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration reading_interval = std::chrono::seconds(2);
 constexpr Duration progress_interval = std::chrono::milliseconds(500);
-constexpr Duration name_contest = std::chrono::minutes(2);   // another agent of our name, seen so often in this time:
-constexpr std::size_t name_sightings = 3;                    // it is there to stay
-constexpr std::size_t most_unknown_results = 1000;           // files kept for a person
+constexpr Duration name_contest = std::chrono::minutes(2);  // another agent of our name, seen so often in this time:
+constexpr std::size_t name_sightings = 3;  // it is there to stay
+constexpr std::size_t most_unknown_results = 1000;  // files kept for a person
 
 template <class... Ts>
 struct overloaded : Ts... {
@@ -59,7 +59,11 @@ void Loop::request_stop() { inbox_.insist(StopAsked{}); }
 Status Loop::run() {
   options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-agent-" + options_.name.str();
   options_.broker.will = mqtt::Message{topics_.build({TopicKind::agent_status, options_.name, {}, {}}),
-                                       protocol::encode(AgentStatus{AgentState::lost, state_.session}), 1, true, {}, {}};
+                                       protocol::encode(AgentStatus{AgentState::lost, state_.session}),
+                                       1,
+                                       true,
+                                       {},
+                                       {}};
   auto client = mqtt::make_paho_client(options_.broker, [this](mqtt::ClientEvent event) {
     const bool refusable = std::holds_alternative<mqtt::Received>(event);
     if (!refusable) return inbox_.insist(std::move(event));
@@ -121,8 +125,8 @@ void Loop::handle(const Progressed& progressed) {
   auto& last = last_progress_[progressed.key];
   if (last + progress_interval > now) return;
   last = now;
-  protocol::StreamMessage message{state_.session, progressed.key.id, progressed.key.attempt, 0, progressed.progress.text,
-                                  {}};
+  protocol::StreamMessage message{
+      state_.session, progressed.key.id, progressed.key.attempt, 0, progressed.progress.text, {}};
   if (progressed.progress.percent >= 0) message.percent = std::min(100, progressed.progress.percent);
   publish(TopicKind::stream, protocol::encode(message));
 }
@@ -152,7 +156,8 @@ void Loop::perform(Effect& effect) {
           [&](const StopTask& stop) { pool_->stop(stop.key); },
           [&](const SendResults& send) {
             for (std::size_t first = 0; first < send.results.size();) {
-              publish(TopicKind::results, protocol::encode_results(state_.session, send.results, first), send.capability);
+              publish(TopicKind::results, protocol::encode_results(state_.session, send.results, first),
+                      send.capability);
             }
             for (const auto& result : send.results) last_progress_.erase({result.id, result.attempt});
           },
@@ -196,9 +201,11 @@ void Loop::keep_for_person(const TaskResult& result) {
   std::filesystem::create_directories(options_.unknown_results, failure);
   const auto kept = std::distance(std::filesystem::directory_iterator(options_.unknown_results, failure), {});
   if (failure || static_cast<std::size_t>(kept) >= most_unknown_results) {
-    return complaints_.complain("unknown", text + " and there is no room for its result in " + options_.unknown_results);
+    return complaints_.complain("unknown",
+                                text + " and there is no room for its result in " + options_.unknown_results);
   }
-  const std::string path = options_.unknown_results + "/" + result.id.str() + "-" + std::to_string(result.attempt) + ".json";
+  const std::string path =
+      options_.unknown_results + "/" + result.id.str() + "-" + std::to_string(result.attempt) + ".json";
   std::size_t first = 0;
   std::ofstream(path) << protocol::encode_results(state_.session, {result}, first) << '\n';
   complaints_.complain("unknown", text + "; its result is kept in " + path);
@@ -210,7 +217,8 @@ void Loop::say_goodbye() {
     const Time until = monotonic_now() + goodbye;
     while (!session_.idle() && monotonic_now() < until) {
       for (auto& item : inbox_.drain(until)) {
-        if (const auto* event = std::get_if<mqtt::ClientEvent>(&item)) perform_mqtt(session_.on(*event, monotonic_now()));
+        if (const auto* event = std::get_if<mqtt::ClientEvent>(&item))
+          perform_mqtt(session_.on(*event, monotonic_now()));
       }
     }
   }
@@ -274,7 +282,8 @@ void Loop::receive(const mqtt::Message& message) {
 void Loop::receive_control(const mqtt::Message& message) {
   auto control = protocol::decode_control(message.payload);
   if (!control) {
-    return complaints_.complain(message.topic, "dropped a message on " + message.topic + ": " + control.error().message);
+    return complaints_.complain(message.topic,
+                                "dropped a message on " + message.topic + ": " + control.error().message);
   }
   for (const auto& bad : control->tasks.bad) {
     complaints_.complain(message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
@@ -288,38 +297,43 @@ void Loop::receive_control(const mqtt::Message& message) {
       for (const auto& ref : control->tasks.good) event.results.push_back({{ref.id, ref.attempt}, ref.unknown});
       return step(std::move(event));
     }
-    case protocol::ControlType::cancel: return step(CancelSeen{reign, std::move(keys)});
-    case protocol::ControlType::recall: return step(RecallSeen{reign, std::move(keys)});
-    case protocol::ControlType::drain: return step(DrainSeen{reign, true});
-    case protocol::ControlType::resume: return step(DrainSeen{reign, false});
+    case protocol::ControlType::cancel:
+      return step(CancelSeen{reign, std::move(keys)});
+    case protocol::ControlType::recall:
+      return step(RecallSeen{reign, std::move(keys)});
+    case protocol::ControlType::drain:
+      return step(DrainSeen{reign, true});
+    case protocol::ControlType::resume:
+      return step(DrainSeen{reign, false});
   }
 }
 
 void Loop::perform_mqtt(mqtt::Actions actions) {
   for (auto& action : actions) {
-    std::visit(overloaded{
-                   [&](const mqtt::DoConnect&) { client_->connect(); },
-                   [&](const mqtt::DoSubscribe&) {
-                     client_->subscribe({{topics_.build({TopicKind::tasks, options_.name, {}, {}}), 1},
-                                         {topics_.build({TopicKind::control, options_.name, {}, {}}), 1},
-                                         {topics_.build({TopicKind::agent_status, options_.name, {}, {}}), 1},
-                                         {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
-                   },
-                   [&](const mqtt::DoSend& send) { client_->publish(send.message); },
-                   [&](const mqtt::TellUp&) {
-                     log::info("connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str());
-                     ++connects_;
-                     step(LinkUp{});
-                   },
-                   [&](const mqtt::TellDown& down) {
-                     log::warning("the broker is lost: " + down.reason + "; going on and trying again");
-                     step(LinkDown{});
-                   },
-                   [&](const mqtt::TellTrouble& trouble) {
-                     complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
-                   },
-               },
-               action);
+    std::visit(
+        overloaded{
+            [&](const mqtt::DoConnect&) { client_->connect(); },
+            [&](const mqtt::DoSubscribe&) {
+              client_->subscribe({{topics_.build({TopicKind::tasks, options_.name, {}, {}}), 1},
+                                  {topics_.build({TopicKind::control, options_.name, {}, {}}), 1},
+                                  {topics_.build({TopicKind::agent_status, options_.name, {}, {}}), 1},
+                                  {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
+            },
+            [&](const mqtt::DoSend& send) { client_->publish(send.message); },
+            [&](const mqtt::TellUp&) {
+              log::info("connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str());
+              ++connects_;
+              step(LinkUp{});
+            },
+            [&](const mqtt::TellDown& down) {
+              log::warning("the broker is lost: " + down.reason + "; going on and trying again");
+              step(LinkDown{});
+            },
+            [&](const mqtt::TellTrouble& trouble) {
+              complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
+            },
+        },
+        action);
   }
 }
 
@@ -328,8 +342,8 @@ void Loop::publish(TopicKind kind, std::string payload, const Capability& capabi
   if (payload.size() > limits::payload_bytes) {
     return complaints_.complain("large", "a message of " + std::to_string(payload.size()) + " bytes was not sent");
   }
-  perform_mqtt(session_.publish({topics_.build({kind, options_.name, capability, {}}), std::move(payload), rule.qos,
-                                 rule.retained, {}, {}}));
+  perform_mqtt(session_.publish(
+      {topics_.build({kind, options_.name, capability, {}}), std::move(payload), rule.qos, rule.retained, {}, {}}));
 }
 
 }  // namespace edgefleet::agent

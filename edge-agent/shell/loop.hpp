@@ -47,7 +47,10 @@ class Loop {
 
  private:
   struct StopAsked {};
-  struct Progressed { AttemptKey key; Progress progress; };
+  struct Progressed {
+    AttemptKey key;
+    Progress progress;
+  };
   using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, Progressed, StopAsked>;
 
   // ---- one drain

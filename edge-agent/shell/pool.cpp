@@ -51,12 +51,17 @@ void Pool::serve() {
   }
 }
 
-Finished Pool::run_here(Executor& executor, const Job& job) const { return run(executor, job, {}, [](const Progress&) {}); }
+Finished Pool::run_here(Executor& executor, const Job& job) const {
+  return run(executor, job, {}, [](const Progress&) {});
+}
 
 Finished Pool::run(Executor& executor, const Job& job, std::stop_token stop, const Executor::OnProgress& progress) {
   const Time began = monotonic_now();
   RunOutcome outcome = executor.run(job, std::move(stop), progress);
-  Finished finished{{job.id, job.attempt}, std::move(outcome.output), std::move(outcome.error), std::move(outcome.usage),
+  Finished finished{{job.id, job.attempt},
+                    std::move(outcome.output),
+                    std::move(outcome.error),
+                    std::move(outcome.usage),
                     monotonic_now() - began};
   if (finished.output.size() > limits::input_bytes) {
     finished.error = TaskError{"output_too_large",

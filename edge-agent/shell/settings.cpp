@@ -20,7 +20,8 @@ std::string host_name() {
   gethostname(text.data(), text.size() - 1);
   std::string name(text.data());
   name = name.substr(0, name.find('.'));
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
 }
 
@@ -97,7 +98,8 @@ class TableReader {
     return table_.get(key);
   }
   void fail(const toml::node& node, const std::string& problem) {
-    if (problem_.empty()) problem_ = file_ + ", line " + std::to_string(node.source().begin.line) + ": " + what_ + ": " + problem;
+    if (problem_.empty())
+      problem_ = file_ + ", line " + std::to_string(node.source().begin.line) + ": " + what_ + ": " + problem;
   }
   [[nodiscard]] Status finish() {
     for (const auto& [key, node] : table_) {
@@ -198,7 +200,8 @@ Status read_all(const Configuration& configuration, const char* name, std::vecto
     return Error{configuration.file_path() + ": `" + name + "` is written [[" + name + "]]", ErrorKind::invalid};
   }
   for (const auto& element : *array) {
-    if (!element.is_table()) return Error{configuration.file_path() + ": [[" + name + "]] is not a table", ErrorKind::invalid};
+    if (!element.is_table())
+      return Error{configuration.file_path() + ": [[" + name + "]] is not a table", ErrorKind::invalid};
     auto config = read(configuration.file_path(), *element.as_table());
     if (!config) return config.error();
     for (const auto& other : into) {
@@ -219,8 +222,8 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
     const auto text = value.value_exact<std::string>();
     const bool special = name.str() == "agent" || name.str() == "model";
     if (!text || special || name.str().size() > limits::label_bytes || text->size() > limits::label_bytes) {
-      return Error{configuration.file_path() + ": label `" + std::string(name.str()) +
-                       "` is not a string of at most " + std::to_string(limits::label_bytes) +
+      return Error{configuration.file_path() + ": label `" + std::string(name.str()) + "` is not a string of at most " +
+                       std::to_string(limits::label_bytes) +
                        " bytes, or its name has a meaning of its own (agent, model)",
                    ErrorKind::invalid};
     }
@@ -253,8 +256,8 @@ HeatLimits heat_limits(const Settings& settings) {
 
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   s.name = host_name();
-  Configuration configuration(
-      "An agent of a fleet: runs what the coordinator hands it over MQTT, and says how it is.", program);
+  Configuration configuration("An agent of a fleet: runs what the coordinator hands it over MQTT, and says how it is.",
+                              program);
   configuration.option("name", s.name, "name of this agent, unique in its fleet");
   configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
   configuration.option("username", s.username, "user name at the broker");
@@ -269,7 +272,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: take less when it is hot; firmware: only observe")
       ->check(CLI::IsMember({"policy", "firmware"}));
-  configuration.option("reduce-celsius", s.reduce_celsius, "half the slots from here on (0: by board, 70 on a Pi 4 or 5)")
+  configuration
+      .option("reduce-celsius", s.reduce_celsius, "half the slots from here on (0: by board, 70 on a Pi 4 or 5)")
       ->check(CLI::Range(0.0, 120.0));
   configuration.option("pause-celsius", s.pause_celsius, "no new tasks from here on (0: by board, 78 on a Pi 4 or 5)")
       ->check(CLI::Range(0.0, 120.0));

@@ -530,6 +530,7 @@ def raw_status(port, head, piece, count, look=None):
                     look()
         except OSError:
             pass
+        connection.settimeout(3)
         try:
             line = connection.recv(100)
         except OSError:

@@ -84,7 +84,8 @@ void World::to_coordinator(const coordinator::Event& event) {
 
 void World::drain_coordinator() {
   if (!coordinator_) return;
-  if (const auto due = coordinator::next_deadline(*coordinator_); due && *due <= time_) to_coordinator(coordinator::Tick{});
+  if (const auto due = coordinator::next_deadline(*coordinator_); due && *due <= time_)
+    to_coordinator(coordinator::Tick{});
   to_coordinator(coordinator::Place{});
   if (chance(hazards_.coordinator_crash * 0.1)) return crash_coordinator();  // just before the commit
   for (const TaskId& id : dirty_) store_[id] = coordinator::snapshot(coordinator_->tasks.at(id), time_);
@@ -133,7 +134,11 @@ void World::perform(const coordinator::Effect& effect) {
                  [&](const AnnounceReign&) {
                    for (auto& a : agents_) {
                      const auto life = a.life;
-                     post([this, &a, life, reign] { if (a.life == life && a.linked) to_agent(a, agent::CoordinatorSeen{true, reign}); }, true);
+                     post(
+                         [this, &a, life, reign] {
+                           if (a.life == life && a.linked) to_agent(a, agent::CoordinatorSeen{true, reign});
+                         },
+                         true);
                    }
                  },
                  [&](const coordinator::Accepted& accepted) {
@@ -171,7 +176,11 @@ void World::link(Agent& a) {
   if (!coordinator_) return;
   const auto life = a.life;
   const Reign reign = coordinator_->reign;
-  post([this, &a, life, reign] { if (a.life == life && a.linked) to_agent(a, agent::CoordinatorSeen{true, reign}); }, true);
+  post(
+      [this, &a, life, reign] {
+        if (a.life == life && a.linked) to_agent(a, agent::CoordinatorSeen{true, reign});
+      },
+      true);
 }
 
 void World::cut(Agent& a) {
@@ -201,48 +210,48 @@ void World::perform(Agent& a, const agent::Effect& effect) {
   const auto tell = [&](coordinator::Event event, bool reliable = false) {
     if (a.linked) post([this, event = std::move(event)] { to_coordinator(event); }, reliable);
   };
-  std::visit(
-      overloaded{
-          [&](const agent::StartTask& start) {
-            a.ends[start.key] = time_ + some(1ms, 20s);
-            auto& seen = accepted_[start.key.id];
-            if (++seen.runs > 1 && seen.max_attempts == 1) violations_.push_back("ran twice: " + start.key.id.str());
-            if (a.ends.size() > slots) violations_.push_back(a.name.str() + " runs more than its slots");
-          },
-          [&](const agent::StopTask& stop) {
-            a.ends.erase(stop.key);
-            agent::Finished finished;
-            finished.key = stop.key;
-            finished.error = TaskError{"cancelled", "stopped", false, {}};
-            const auto life = a.life;
-            network_.push({time_ + some(1ms, 2s), ++order_, [this, &a, life, finished] {
-                             if (a.life == life && a.core) to_agent(a, finished);
-                           }});
-          },
-          [&](const agent::SendResults& send) { tell(coordinator::ResultsSeen{a.name, send.results}); },
-          [&](const agent::SendInfo&) {
-            AgentInfo info;
-            info.session = a.core->session;
-            info.max_tasks = a.core->policy.max_tasks;
-            for (const auto& [name, executor] : a.core->executors) info.executors.push_back(executor.info);
-            tell(coordinator::AgentInfoSeen{a.name, info}, true);
-          },
-          [&](const agent::SendBeat&) {
-            Heartbeat beat;
-            beat.session = a.core->session;
-            beat.sequence = a.core->beats;
-            beat.coordinator = a.core->reign;
-            beat.n = a.core->n;
-            beat.free_slots = agent::free_slots(*a.core);
-            beat.held = agent::held_list(*a.core);
-            tell(coordinator::HeartbeatSeen{a.name, beat});
-          },
-          [&](const agent::SendStatus& status) {
-            tell(coordinator::AgentStatusSeen{a.name, {status.state, a.core->session}}, true);
-          },
-          [](const auto&) {},
-      },
-      effect);
+  std::visit(overloaded{
+                 [&](const agent::StartTask& start) {
+                   a.ends[start.key] = time_ + some(1ms, 20s);
+                   auto& seen = accepted_[start.key.id];
+                   if (++seen.runs > 1 && seen.max_attempts == 1)
+                     violations_.push_back("ran twice: " + start.key.id.str());
+                   if (a.ends.size() > slots) violations_.push_back(a.name.str() + " runs more than its slots");
+                 },
+                 [&](const agent::StopTask& stop) {
+                   a.ends.erase(stop.key);
+                   agent::Finished finished;
+                   finished.key = stop.key;
+                   finished.error = TaskError{"cancelled", "stopped", false, {}};
+                   const auto life = a.life;
+                   network_.push({time_ + some(1ms, 2s), ++order_, [this, &a, life, finished] {
+                                    if (a.life == life && a.core) to_agent(a, finished);
+                                  }});
+                 },
+                 [&](const agent::SendResults& send) { tell(coordinator::ResultsSeen{a.name, send.results}); },
+                 [&](const agent::SendInfo&) {
+                   AgentInfo info;
+                   info.session = a.core->session;
+                   info.max_tasks = a.core->policy.max_tasks;
+                   for (const auto& [name, executor] : a.core->executors) info.executors.push_back(executor.info);
+                   tell(coordinator::AgentInfoSeen{a.name, info}, true);
+                 },
+                 [&](const agent::SendBeat&) {
+                   Heartbeat beat;
+                   beat.session = a.core->session;
+                   beat.sequence = a.core->beats;
+                   beat.coordinator = a.core->reign;
+                   beat.n = a.core->n;
+                   beat.free_slots = agent::free_slots(*a.core);
+                   beat.held = agent::held_list(*a.core);
+                   tell(coordinator::HeartbeatSeen{a.name, beat});
+                 },
+                 [&](const agent::SendStatus& status) {
+                   tell(coordinator::AgentStatusSeen{a.name, {status.state, a.core->session}}, true);
+                 },
+                 [](const auto&) {},
+             },
+             effect);
 }
 
 void World::tick(Agent& a) {
@@ -283,7 +292,8 @@ void World::run(Duration time) {
       drain_coordinator();
     }
     for (auto& a : agents_) tick(a);
-    if (coordinator_ && chance(hazards_.coordinator_crash * std::chrono::duration<double>(turn).count())) crash_coordinator();
+    if (coordinator_ && chance(hazards_.coordinator_crash * std::chrono::duration<double>(turn).count()))
+      crash_coordinator();
     if (!coordinator_ && time_ >= coordinator_back_at_) start_coordinator();
     drain_coordinator();
   }

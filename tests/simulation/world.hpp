@@ -60,7 +60,9 @@ class World {
     Time at;
     std::uint64_t order = 0;
     std::function<void()> deliver;
-    friend bool operator<(const Message& a, const Message& b) { return std::tie(b.at, b.order) < std::tie(a.at, a.order); }
+    friend bool operator<(const Message& a, const Message& b) {
+      return std::tie(b.at, b.order) < std::tie(a.at, a.order);
+    }
   };
 
   bool chance(double p) { return !hazards_.calm && std::uniform_real_distribution<>(0, 1)(random_) < p; }

@@ -94,7 +94,8 @@ class Conversation {
   }
   void beat(const std::string& name, const std::string& life, int free, std::vector<HeldTask> held,
             std::optional<std::uint64_t> n = {}) {
-    const auto* known = state.agent_index.count(agent(name)) > 0 ? &state.agents[state.agent_index.at(agent(name))] : nullptr;
+    const auto* known =
+        state.agent_index.count(agent(name)) > 0 ? &state.agents[state.agent_index.at(agent(name))] : nullptr;
     hear(HeartbeatSeen{agent(name),
                        heartbeat(life, free, std::move(held), n.value_or(known == nullptr ? 0 : known->n))});
     place();

@@ -1,5 +1,5 @@
-#include "common/core/backoff.hpp"
 #include "common/core/ids.hpp"
+#include "common/core/backoff.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;

@@ -1,5 +1,5 @@
-#include "common/mqtt/paho_client.hpp"
 #include "common/mqtt/session.hpp"
+#include "common/mqtt/paho_client.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -53,7 +53,8 @@ TEST_CASE("it tries for ever, with growing pauses") {
 TEST_CASE("at most a window of messages is in flight, the rest waits its turn") {
   Session session = connected();
   std::size_t sent = 0;
-  for (std::size_t i = 0; i < Session::window + 100; ++i) sent += count<DoSend>(session.publish({"t", std::to_string(i)}));
+  for (std::size_t i = 0; i < Session::window + 100; ++i)
+    sent += count<DoSend>(session.publish({"t", std::to_string(i)}));
   CHECK(sent == Session::window);
   for (std::size_t i = 0; i < 100; ++i) CHECK(count<DoSend>(session.on(Delivered{}, start)) == 1);
   CHECK(count<DoSend>(session.on(Delivered{}, start)) == 0);
@@ -74,7 +75,8 @@ TEST_CASE("a broker's address is checked") {
   CHECK(*paho_uri("mqtt://localhost") == "tcp://localhost:1883");
   CHECK(*paho_uri("mqtt://10.0.0.1:99/") == "tcp://10.0.0.1:99");
   CHECK(*paho_uri("mqtt://[::1]:1883") == "tcp://[::1]:1883");
-  for (const char* bad : {"", "localhost", "tcp://x", "mqtt://", "mqtt://:1883", "mqtt://x:", "mqtt://x:99999", "mqtt://u@x"}) {
+  for (const char* bad :
+       {"", "localhost", "tcp://x", "mqtt://", "mqtt://:1883", "mqtt://x:", "mqtt://x:99999", "mqtt://u@x"}) {
     INFO(bad);
     CHECK_FALSE(paho_uri(bad));
   }

@@ -70,8 +70,8 @@ TEST_CASE("one bad element does not take the others with it") {
 }
 
 TEST_CASE("rubbish is refused with words, never with a crash") {
-  for (const char* bad : {"", "null", "[]", "{", "1", "\"x\"", "{}", R"({"session":5})", R"({"epoch":-1,"session":"s"})",
-                          R"({"state":"happy","session":"s"})", "\xff\xfe"}) {
+  for (const char* bad : {"", "null", "[]", "{", "1", "\"x\"", "{}", R"({"session":5})",
+                          R"({"epoch":-1,"session":"s"})", R"({"state":"happy","session":"s"})", "\xff\xfe"}) {
     INFO(bad);
     CHECK_FALSE(decode_agent_status(bad));
     CHECK_FALSE(decode_agent_info(bad));

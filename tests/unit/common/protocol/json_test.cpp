@@ -1,5 +1,5 @@
-#include <nlohmann/json.hpp>
 #include <rapidcheck.h>
+#include <nlohmann/json.hpp>
 
 #include "common/protocol/json.hpp"
 #include "tests/support/catch.hpp"
@@ -49,10 +49,14 @@ TEST_CASE("slicing agrees with a full parser on any document") {
     const unsigned seed = seeds.back();
     seeds.pop_back();
     switch (depth > 5 ? seed % 4 : seed % 6) {
-      case 0: return nlohmann::json(seed);
-      case 1: return nlohmann::json("s\"\\{[,:" + std::to_string(seed));
-      case 2: return nlohmann::json(seed % 2 == 0);
-      case 3: return nlohmann::json(0.5 * seed);
+      case 0:
+        return nlohmann::json(seed);
+      case 1:
+        return nlohmann::json("s\"\\{[,:" + std::to_string(seed));
+      case 2:
+        return nlohmann::json(seed % 2 == 0);
+      case 3:
+        return nlohmann::json(0.5 * seed);
       case 4: {
         auto array = nlohmann::json::array();
         for (unsigned i = 0; i < seed % 4; ++i) array.push_back(grow(seeds, depth + 1));

@@ -10,7 +10,8 @@ TEST_CASE("every topic that is built is parsed back") {
     if (rule.kind == TopicKind::reply) continue;  // open-ended: built as a filter only
     Topic topic{rule.kind, {}, {}, {}};
     if (rule.pattern.find("{agent}") != std::string_view::npos) topic.agent = *AgentName::parse("pi-1");
-    if (rule.pattern.find("{capability}") != std::string_view::npos) topic.capability = *Capability::parse("image.blur");
+    if (rule.pattern.find("{capability}") != std::string_view::npos)
+      topic.capability = *Capability::parse("image.blur");
     if (rule.pattern.find("{client}") != std::string_view::npos) topic.client = *ClientName::parse("phone");
     CHECK(topics.parse(topics.build(topic)) == topic);
   }

@@ -118,7 +118,8 @@ TEST_CASE("whatever happens, placement gives what waits to who is free, and nobo
       switch (pick(6)) {
         case 0:
           if (all.size() < 12) {
-            all.push_back(p.add(view("pi-" + std::to_string(all.size()), 1 + pick(3), {{"room", pick(2) != 0 ? "a" : "b"}})));
+            all.push_back(
+                p.add(view("pi-" + std::to_string(all.size()), 1 + pick(3), {{"room", pick(2) != 0 ? "a" : "b"}})));
           }
           break;
         case 1:
@@ -130,8 +131,10 @@ TEST_CASE("whatever happens, placement gives what waits to who is free, and nobo
         }
         case 3:
           if (!all.empty()) {
-            p.update(all[static_cast<std::size_t>(pick(static_cast<int>(all.size())))],
-                     [&](ExecutorView& v) { v.held = std::max(0, v.held - 1); v.open = pick(4) != 0; });
+            p.update(all[static_cast<std::size_t>(pick(static_cast<int>(all.size())))], [&](ExecutorView& v) {
+              v.held = std::max(0, v.held - 1);
+              v.open = pick(4) != 0;
+            });
           }
           break;
         case 4:

@@ -219,7 +219,8 @@ TEST_CASE("why a task waits is said honestly") {
   CHECK(why().eligible == 1);
   const auto id = c.submit();
   CHECK(why().waiting == "1 agent offers work, it is busy");
-  CHECK(explain(c.state, capability("work"), {{"room", "attic"}}).waiting == "1 agent offers work, none meets room=attic");
+  CHECK(explain(c.state, capability("work"), {{"room", "attic"}}).waiting ==
+        "1 agent offers work, none meets room=attic");
   c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
   CHECK(why().waiting == "1 agent offers work, it is paused for heat");
   CHECK(why().eligible == 0);

@@ -119,7 +119,8 @@ TEST_CASE("a commit is all or nothing") {
   TaskRecord two = record(2);
   TaskRecord broken = record(3);
   SQLite::Database other(folder.path() + "/edgefleet.db", SQLite::OPEN_READWRITE);
-  other.exec("CREATE TRIGGER refuse BEFORE INSERT ON specs WHEN NEW.name = 'broken' BEGIN SELECT RAISE(ABORT, 'no'); END");
+  other.exec(
+      "CREATE TRIGGER refuse BEFORE INSERT ON specs WHEN NEW.name = 'broken' BEGIN SELECT RAISE(ABORT, 'no'); END");
   broken.spec.name = "broken";
   Writes writes;
   writes.tasks = {{&two, {}, {}, true}, {&broken, {}, {}, true}};
@@ -165,7 +166,8 @@ TEST_CASE("an artifact is kept by its content, within its bounds, as long as a l
   REQUIRE(artifacts);
   const auto put = [&](const std::string& content) {
     auto upload = (*artifacts)->upload();
-    if (auto written = upload->write(content.data(), content.size()); !written) return Result<Artifacts::Stored>(written.error());
+    if (auto written = upload->write(content.data(), content.size()); !written)
+      return Result<Artifacts::Stored>(written.error());
     return upload->finish();
   };
   const auto abc = put("abc");

@@ -32,8 +32,8 @@ TEST_CASE("the hottest believable zone is the temperature") {
 
 TEST_CASE("the firmware's flags are spelled out") {
   CHECK(spell_throttled(0).empty());
-  CHECK(spell_throttled(0x50005) == std::vector<std::string>{"undervoltage now", "throttled now", "undervoltage since boot",
-                                                             "throttled since boot"});
+  CHECK(spell_throttled(0x50005) == std::vector<std::string>{"undervoltage now", "throttled now",
+                                                             "undervoltage since boot", "throttled since boot"});
   CHECK(spell_throttled(0x80008) ==
         std::vector<std::string>{"soft temperature limit now", "soft temperature limit since boot"});
 }
