@@ -136,6 +136,21 @@ void to_library_and_close(HttpReply reply, httplib::Response& response) {
                                 });
 }
 
+// Gives a body to `take` until that refuses it. What is left is read and thrown away, as far as that is bearable: a
+// client that is still sending would not see the answer of a connection that is closed. True: it was read to its end.
+bool read_and_drain(const httplib::ContentReader& read, const std::function<bool(const char*, std::size_t)>& take) {
+  bool wanted = true;
+  std::size_t drained = 0;
+  return read([&](const char* data, std::size_t bytes) {
+    if (wanted) {
+      wanted = take(data, bytes);
+    } else {
+      drained += bytes;
+    }
+    return drained <= HttpServer::most_body;
+  });
+}
+
 bool has_body(const httplib::Request& request) {
   const std::string length = request.get_header_value("Content-Length");
   return request.has_header("Transfer-Encoding") || (!length.empty() && length != "0");
@@ -249,24 +264,18 @@ void HttpServer::post(const std::string& pattern, Handler handler) {
       pattern, [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
                                               const httplib::ContentReader& read) {
         HttpRequest ours = to_ours(request);
-        bool too_large = false;
-        bool complete = true;
-        if (has_body(request)) {
-          complete = read([&](const char* data, std::size_t bytes) {
-            too_large = ours.body.size() + bytes > most_body;
-            if (!too_large) ours.body.append(data, bytes);
-            return !too_large;
-          });
-        }
-        if (too_large) {
-          return to_library_and_close(
-              problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes", ErrorKind::too_large}),
-              response);
-        }
-        if (!complete) {
-          return to_library_and_close(problem(Error{"the body could not be read", ErrorKind::invalid}), response);
-        }
-        to_library(handler(ours), response);
+        bool fits = true;
+        const auto keep = [&](const char* data, std::size_t bytes) {
+          fits = ours.body.size() + bytes <= most_body;
+          if (fits) ours.body.append(data, bytes);
+          return fits;
+        };
+        const bool complete = !has_body(request) || read_and_drain(read, keep);
+        auto reply = !fits      ? problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes",
+                                                ErrorKind::too_large})
+                     : complete ? handler(ours)
+                                : problem(Error{"the body could not be read", ErrorKind::invalid});
+        complete ? to_library(std::move(reply), response) : to_library_and_close(std::move(reply), response);
       });
 }
 
@@ -275,7 +284,7 @@ void HttpServer::put(const std::string& pattern, UploadHandler handler) {
   library_->server.Put(pattern, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response,
                                                                const httplib::ContentReader& read) {
     const Upload upload = handler();
-    const bool complete = read(upload.piece);
+    const bool complete = read_and_drain(read, upload.piece);
     auto reply = upload.end();
     if (complete) return to_library(std::move(reply), response);
     if (reply.status < 300) reply = problem(Error{"the body could not be read", ErrorKind::invalid});
