@@ -9,7 +9,16 @@
 namespace edgefleet::agent {
 namespace {
 
-constexpr std::string_view default_path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+// Our own folder first: the programs that come with the agent lie beside it.
+const std::string& default_path() {
+  static const std::string path = [] {
+    std::error_code failure;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", failure);
+    return (failure ? std::string() : self.parent_path().string() + ":") +
+           "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+  }();
+  return path;
+}
 
 bool executable(const std::string& path) {
   struct stat info{};
@@ -34,14 +43,14 @@ Status check_environment(const Environment& env) {
 }
 
 Environment make_environment(const Environment& configured, const std::string& home) {
-  Environment env{{"PATH", std::string(default_path)}, {"LANG", "C.UTF-8"}, {"HOME", home}, {"TMPDIR", home}};
+  Environment env{{"PATH", default_path()}, {"LANG", "C.UTF-8"}, {"HOME", home}, {"TMPDIR", home}};
   for (const auto& [key, value] : configured) env[key] = value;
   return env;
 }
 
 std::string_view path_of(const Environment& env) {
   const auto path = env.find("PATH");
-  return path == env.end() ? default_path : std::string_view(path->second);
+  return path == env.end() ? std::string_view(default_path()) : std::string_view(path->second);
 }
 
 Result<std::string> find_program(const std::string& name, std::string_view path) {
