@@ -11,6 +11,7 @@
 #include <regex>
 #include <thread>
 
+#include "coordinator/http/head_bound.hpp"
 #include "coordinator/http/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -70,6 +71,7 @@ class ElasticPool final : public httplib::TaskQueue {
       const auto work = std::move(waiting_.front());
       waiting_.pop_front();
       lock.unlock();
+      begin_head();
       work();
       lock.lock();
     }
@@ -230,7 +232,9 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
   server.set_keep_alive_timeout(2);  // also how long an idle connection holds up a stop
   server.set_read_timeout(30);
   server.set_write_timeout(30);
+  server.set_logger([](const httplib::Request&, const httplib::Response&) { begin_head(); });  // after each answer
   server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    end_head();
     auto refusal = library_->refusal(request);
     if (!refusal) return httplib::Server::HandlerResponse::Unhandled;
     to_library_and_close(std::move(*refusal), response);
@@ -260,23 +264,23 @@ void HttpServer::get(const std::string& pattern, Handler handler) {
 
 void HttpServer::post(const std::string& pattern, Handler handler) {
   library_->takes_body.emplace_back("POST", pattern);
-  library_->server.Post(
-      pattern, [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
-                                              const httplib::ContentReader& read) {
-        HttpRequest ours = to_ours(request);
-        bool fits = true;
-        const auto keep = [&](const char* data, std::size_t bytes) {
-          fits = ours.body.size() + bytes <= most_body;
-          if (fits) ours.body.append(data, bytes);
-          return fits;
-        };
-        const bool complete = !has_body(request) || read_and_drain(read, keep);
-        auto reply = !fits      ? problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes",
-                                                ErrorKind::too_large})
-                     : complete ? handler(ours)
-                                : problem(Error{"the body could not be read", ErrorKind::invalid});
-        complete ? to_library(std::move(reply), response) : to_library_and_close(std::move(reply), response);
-      });
+  library_->server.Post(pattern, [handler = std::move(handler)](const httplib::Request& request,
+                                                                httplib::Response& response,
+                                                                const httplib::ContentReader& read) {
+    HttpRequest ours = to_ours(request);
+    bool fits = true;
+    const auto keep = [&](const char* data, std::size_t bytes) {
+      fits = ours.body.size() + bytes <= most_body;
+      if (fits) ours.body.append(data, bytes);
+      return fits;
+    };
+    const bool complete = !has_body(request) || read_and_drain(read, keep);
+    auto reply =
+        !fits ? problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes", ErrorKind::too_large})
+        : complete ? handler(ours)
+                   : problem(Error{"the body could not be read", ErrorKind::invalid});
+    complete ? to_library(std::move(reply), response) : to_library_and_close(std::move(reply), response);
+  });
 }
 
 void HttpServer::put(const std::string& pattern, UploadHandler handler) {

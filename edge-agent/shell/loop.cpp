@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/core/overloaded.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "edge-agent/sensors/system.hpp"
 
@@ -18,13 +19,6 @@ constexpr Duration progress_interval = std::chrono::milliseconds(500);
 constexpr Duration name_contest = std::chrono::minutes(2);  // another agent of our name, seen so often in this time:
 constexpr std::size_t name_sightings = 3;  // it is there to stay
 constexpr std::size_t most_unknown_results = 1000;  // files kept for a person
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 }  // namespace
 

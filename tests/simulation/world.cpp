@@ -1,4 +1,5 @@
 #include "tests/simulation/world.hpp"
+#include "common/core/overloaded.hpp"
 
 #include <sstream>
 
@@ -10,13 +11,6 @@ constexpr Duration turn = 100ms;
 const Capability work = *Capability::parse("work");
 const ExecutorName main_executor = *ExecutorName::parse("main");
 constexpr int slots = 3;
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 }  // namespace
 

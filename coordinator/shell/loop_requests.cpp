@@ -1,0 +1,121 @@
+// What people ask of the loop: submit, cancel, retry, drain, look.
+#include "coordinator/core/explain.hpp"
+#include "coordinator/shell/loop.hpp"
+
+namespace edgefleet::coordinator {
+
+void Loop::handle(Submit& submit) {
+  if (!submit.task.idempotency_key.empty()) {
+    const auto key = submit.submitter + '\n' + submit.task.idempotency_key;
+    if (keys_in_drain_.count(key) > 0) commit();  // so that the store can say what it was
+    auto earlier = store_.task_by_key(submit.submitter, submit.task.idempotency_key);
+    if (!earlier) return submit.answer(earlier.error());
+    if (const auto& record = *earlier) {
+      if (record->spec == submit.task.spec) {
+        return submit.answer(Acceptance{record->id, record->state, 0, 0, {}});
+      }
+      return submit.answer(Error{"the idempotency key was used for task " + record->id.str() + ", which is another one",
+                                 ErrorKind::conflict});
+    }
+    keys_in_drain_[key] = 1;
+  }
+  SubmitTasks event;
+  event.submitter = std::move(submit.submitter);
+  event.tasks.push_back(std::move(submit.task));
+  event.request = expect([this, answer = std::move(submit.answer)](Result<std::vector<TaskId>> ids) {
+    if (!ids) return answer(ids.error());
+    const Task& task = state_.tasks.at(ids->front());
+    const auto why = explain(state_, task.record.spec.capability, task.record.spec.where);
+    answer(Acceptance{task.record.id, task.record.state, ahead(state_, task), why.eligible,
+                      explain_task(state_, task, monotonic_now())});
+  });
+  step(std::move(event));
+}
+
+void Loop::handle(SubmitBatch& submit) {
+  if (!submit.idempotency_key.empty()) {
+    const auto key = submit.submitter + "\nbatch " + submit.idempotency_key;
+    if (keys_in_drain_.count(key) > 0) commit();
+    auto earlier = store_.batch_by_key(submit.submitter, submit.idempotency_key);
+    if (!earlier) return submit.answer(earlier.error());
+    if (const auto& batch = *earlier) {
+      if (batch->fingerprint != submit.fingerprint) {
+        return submit.answer(
+            Error{"the idempotency key was used for batch " + batch->id.str() + ", which is another one",
+                  ErrorKind::conflict});
+      }
+      TaskQuery query;
+      query.batch = batch->id;
+      query.limit = limits::batch_tasks;
+      auto tasks = store_.tasks(query);
+      if (!tasks) return submit.answer(tasks.error());
+      BatchAcceptance same{batch->id, {}};
+      for (auto task = tasks->rbegin(); task != tasks->rend(); ++task) same.tasks.push_back(task->id);
+      return submit.answer(std::move(same));
+    }
+    keys_in_drain_[key] = 1;
+  }
+  const BatchId id{state_.ids.next(wall_now())};
+  const std::size_t total = submit.tasks.size();
+  const std::string submitter = submit.submitter;
+  SubmitTasks event;
+  event.submitter = submit.submitter;
+  event.batch = id;
+  event.tasks = std::move(submit.tasks);
+  event.request = expect([id, answer = std::move(submit.answer)](Result<std::vector<TaskId>> ids) {
+    if (!ids) return answer(ids.error());
+    answer(BatchAcceptance{id, std::move(*ids)});
+  });
+  const std::size_t before = after_commit_.size();
+  step(std::move(event));
+  for (std::size_t i = before; i < after_commit_.size(); ++i) {
+    const auto* accepted = std::get_if<Accepted>(&after_commit_[i]);
+    if (accepted == nullptr) continue;
+    batch_rest_[id] = total;
+    writes_.batches.push_back(BatchRecord{id, submitter, submit.idempotency_key, submit.fingerprint,
+                                          accepted->ids.front(), accepted->ids.back(), total});
+  }
+}
+
+void Loop::handle(Cancel& cancel) {
+  const auto id = cancel.id;
+  step(CancelTask{expect([this, id, answer = cancel.answer](Result<std::vector<TaskId>> done) {
+                    if (const auto task = state_.tasks.find(id); done && task != state_.tasks.end()) {
+                      return answer(task->second.record.state);
+                    }
+                    if (done.ok() || done.error().kind != ErrorKind::not_found) {
+                      return answer(done.ok() ? Error{"the task has just ended", ErrorKind::conflict} : done.error());
+                    }
+                    auto record = store_.task(id);
+                    if (!record) return answer(record.error());
+                    if (!*record) return answer(done.error());
+                    answer(Error{"task " + id.str() + " has already " + std::string(to_string((*record)->state)),
+                                 ErrorKind::conflict});
+                  }),
+                  id});
+}
+
+void Loop::handle(Retry& retry) {
+  auto record = store_.task(retry.id);
+  if (!record) return retry.answer(record.error());
+  if (!*record) return retry.answer(Error{"task " + retry.id.str() + " is not known", ErrorKind::not_found});
+  const auto batch = (*record)->batch;
+  step(RetryTask{expect([this, batch, answer = retry.answer](Result<std::vector<TaskId>> done) {
+                   if (!done) return answer(done.error());
+                   if (batch) ++batch_rest_[*batch];
+                   answer(TaskState::queued);
+                 }),
+                 std::move(**record)});
+}
+
+void Loop::handle(Drain& drain) {
+  step(DrainAgent{expect([this, name = drain.agent, answer = drain.answer](Result<std::vector<TaskId>> done) {
+                    if (!done) return answer(done.error());
+                    answer(state_.agents.at(state_.agent_index.at(name)).status.state);
+                  }),
+                  drain.agent, drain.drain});
+}
+
+void Loop::handle(const Look& look) { look.with(state_, now()); }
+
+}  // namespace edgefleet::coordinator
