@@ -116,6 +116,7 @@ void World::perform(const coordinator::Effect& effect) {
                    reach(send.agent, seen);
                  },
                  [&](const SendCancel& send) { reach(send.agent, agent::CancelSeen{reign, send.tasks}); },
+                 [&](const SendRecall& send) { reach(send.agent, agent::RecallSeen{reign, send.tasks}); },
                  [&](const SendDrain& send) { reach(send.agent, agent::DrainSeen{reign, send.drain}); },
                  [&](const AskStore& ask) {
                    agent::AcknowledgeSeen seen{reign, {}};
