@@ -32,6 +32,7 @@ struct SendTasks {
 struct SendAcknowledge {
   AgentName agent;
   std::vector<AttemptKey> tasks;
+  bool unknown = false;  // not recorded: the agent is to keep it for a person
 };
 struct SendCancel {
   AgentName agent;
@@ -72,6 +73,7 @@ enum class NoteLevel { info, warning, error };
 struct Note {
   NoteLevel level = NoteLevel::info;
   std::string text;
+  std::string kind;  // what a peer could repeat without end is written a few times only
 };
 struct StopProgram {
   std::string reason;

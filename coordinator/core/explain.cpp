@@ -32,6 +32,7 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
   if (!placeable(state, agent)) {
     const bool full =
         agent.info && agent.info->max_tasks > 0 && agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
+    if (agent.deaf_until) return "online, but not getting its tasks (may it read its topics below tasks/?)";
     return full ? "busy" : "not yet reporting to this coordinator";
   }
   if (!view.info.problem.empty()) return "out of service (" + view.info.problem + ")";

@@ -50,7 +50,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     Task& task = state.tasks[id];
     task.record = std::move(record);
     task.leases.resize(task.record.attempts.size());
-    state.input_bytes += task.record.spec.input.size();
+    state.bytes += weight(task.record.spec);
     state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;

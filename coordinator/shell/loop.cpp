@@ -181,10 +181,8 @@ void Loop::step(const Event& event) {
                    [&](const SaveAgent& save) { writes_.drained.emplace_back(save.agent, save.drained); },
                    [&](const SaveEpoch& save) { writes_.epoch = save.epoch; },
                    [&](const Note& note) {
-                     log::write(note.level == NoteLevel::info      ? log::Level::info
-                                : note.level == NoteLevel::warning ? log::Level::warning
-                                                                   : log::Level::error,
-                                note.text);
+                     complaints_.complain(note.kind, note.text,
+                                          note.level == NoteLevel::info ? log::Level::info : log::Level::warning);
                    },
                    [&](const StopProgram& stop) { fatal_ = stop.reason; },
                    [&](const auto&) { after_commit_.push_back(std::move(effect)); },
@@ -272,7 +270,7 @@ void Loop::perform(const Effect& effect) {
   std::visit(
       overloaded{
           [&](const SendTasks& e) { send(e); },
-          [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, false); },
+          [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, e.unknown); },
           [&](const SendCancel& e) { control(e.agent, protocol::ControlType::cancel, e.tasks, false); },
           [&](const SendRecall& e) { control(e.agent, protocol::ControlType::recall, e.tasks, false); },
           [&](const SendDrain& e) {
