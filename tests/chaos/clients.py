@@ -10,6 +10,7 @@ from ledger import FINAL, Entry, outcome_of
 from world import BROKER_PORT
 
 TOPICS = "edgefleet/v1/home"
+RATE = 25  # deeds of one client in a second, at most
 OPEN = 40  # tasks of one client that have not ended: it waits with new ones
 PATIENCE = 8  # seconds for one answer
 LATE = 1.5  # seconds, of a long poll
@@ -59,14 +60,14 @@ class Client:
         self.thread = threading.Thread(target=self.run, name=self.name, daemon=True)
 
     def run(self):
-        deeds = {self.submit: 6, self.submit_batch: 1, self.submit_mqtt: 1, self.ask: 5, self.cancel: 1, self.again: 1}
+        deeds = {self.submit: 6, self.submit_batch: 1, self.submit_mqtt: 1, self.ask: 6, self.cancel: 2, self.again: 1}
         try:
             while not self.stop.is_set():
                 deed = self.random.choices(list(deeds), list(deeds.values()))[0]
                 if deed in (self.submit, self.submit_batch, self.submit_mqtt) and len(self.mine) > OPEN:
                     deed = self.ask
                 deed()
-                self.stop.wait(self.random.expovariate(12))
+                self.stop.wait(self.random.expovariate(RATE))
         except Exception as error:  # a mistake in here must fail the run
             self.error = error
         finally:
@@ -113,7 +114,7 @@ class Client:
     def submit_batch(self):
         self.counter += 1
         label = f"{self.name}-batch-{self.counter}"
-        entries = [self.entry("batch", label) for _ in range(self.random.randrange(2, 12))]
+        entries = [self.entry("batch", label) for _ in range(self.random.randrange(2, 20))]
         record = {"ids": set(), "tasks": [entry.label for entry in entries], "refused": [], "lost": 0}
         self.ledger.batches[label] = record
         for _ in range(2):
@@ -151,8 +152,8 @@ class Client:
         done = subprocess.run(
             ["mosquitto_rr", "-V", "5", "-h", self.world.broker_address, "-p", str(BROKER_PORT), "-q", "1", "-W", "4",
              "-t", f"{TOPICS}/submit/{self.name}/{entry.body['capability']}",
-             "-e", f"{TOPICS}/replies/{self.name}/{entry.label}", "-s"],
-            input=json.dumps(body).encode(), capture_output=True, timeout=60, check=False)
+             "-e", f"{TOPICS}/replies/{self.name}/{entry.label}", "-m", json.dumps(body)],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         if done.returncode != 0 or not done.stdout.strip():
             entry.lost += 1
             return self.ledger.count("MQTT lost")
@@ -176,7 +177,7 @@ class Client:
             return
         entry = self.random.choice(self.mine)
         sent = time.monotonic()
-        wait = f"?wait={LATE}" if self.random.random() < 0.5 else ""
+        wait = f"?wait={LATE}" if self.random.random() < 0.2 else ""
         answer = self.request("GET", f"/api/v1/tasks/{entry.id}{wait}")
         if answer is None or answer.status >= 500:
             return

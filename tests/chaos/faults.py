@@ -9,7 +9,7 @@ import time
 
 from world import GRACE_S
 
-PAUSE = 2.0  # seconds between two faults, on average
+PAUSE = 1.2  # seconds between two faults, on average
 CALM_EVERY, CALM = 45, 8  # seconds: now and then nothing new happens, so that whole recoveries are seen
 
 
@@ -23,7 +23,8 @@ class Fault:
 
 
 # kind: (weight, shortest and longest duration in seconds)
-AGENT = {"kill": (4, 0, 6), "stop": (3, 1, 40), "term": (2, 0, 5), "cut": (4, 2, 45), "slow": (2, 5, 20)}
+AGENT = {"kill": (4, 0, 6), "stop": (3, 1, 40), "term": (2, 0, 5), "cut": (4, 2, 45), "slow": (2, 5, 20),
+         "drain": (1, 1, 10)}
 COORDINATOR = {"kill": (4, 0, 5), "stop": (2, 1, 12), "term": (2, 0, 3), "cut": (2, 2, 25), "slow": (1, 3, 10)}
 BROKER = {"kill": (3, 0, 4), "kill-empty": (3, 0, 4), "stop": (2, 1, 20), "cut": (1, 2, 20)}
 PROXIED = {"drop": (3, 3, 15), "stall": (2, 1, 25)}
@@ -80,7 +81,7 @@ class Faults:
             self.wait(min(pause, max(0, end - time.monotonic())))
         self.ending.set()
         for thread in self.threads:
-            thread.join(60)
+            thread.join(90)
 
     def wait(self, seconds):
         """Waits, and looks after programs that ended by themselves."""
@@ -181,6 +182,20 @@ class Faults:
     def do_stall(self, fault, _detail):
         self.world.proxy.tell(fault.target, "stall")
         return lambda: self.world.proxy.tell(fault.target, "pass")
+
+    def do_drain(self, fault, _detail):
+        """By an operator; said again until it is answered, so that it is over when it is said to be over."""
+        def say(what):
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                with self.world.http(5) as http:
+                    answer = http.try_request("POST", f"/api/v1/agents/{fault.target}/{what}")
+                if answer is not None and answer.status == 202:
+                    return
+                time.sleep(0.2)
+            raise RuntimeError(f"{what} of {fault.target} is not answered: {answer}")
+        say("drain")
+        return lambda: say("resume")
 
     def do_disk_full(self, _fault, _detail):
         """To the last byte; what the coordinator frees meanwhile is its own."""

@@ -86,7 +86,9 @@ class World:
             self.network.add(name)
         self.data = self.folder / "data"
         self.data.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m", "none", self.data], check=True)
+        self.data_mb = data_mb
+        if data_mb:  # a small disk of its own, which can be filled
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m", "none", self.data], check=True)
         self.proxied = {name: PROXY_PORT + n for n, name in enumerate(proxied)}
         self.proxy = None
         self.broker = Program(self, "broker", self.broker_command)
@@ -179,4 +181,5 @@ class World:
                 program.terminate(12)
         if self.proxy:
             self.proxy.stop()
-        subprocess.run(["umount", "-l", self.data], check=False)
+        if self.data_mb:
+            subprocess.run(["umount", "-l", self.data], check=False)
