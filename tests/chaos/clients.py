@@ -179,7 +179,7 @@ class Client:
         sent = time.monotonic()
         wait = f"?wait={LATE}" if self.random.random() < 0.2 else ""
         answer = self.request("GET", f"/api/v1/tasks/{entry.id}{wait}")
-        if answer is None or answer.status >= 500:
+        if answer is None or answer.status not in (200, 404):
             return
         if answer.status == 404:
             self.ledger.tell(entry, "http", {"state": "404"}, sent)

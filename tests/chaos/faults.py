@@ -10,6 +10,7 @@ import time
 from world import GRACE_S
 
 PAUSE = 1.2  # seconds between two faults, on average
+MOMENT = 1.0
 CALM_EVERY, CALM = 45, 8  # seconds: now and then nothing new happens, so that whole recoveries are seen
 
 
@@ -41,6 +42,7 @@ class Faults:
         self.threads = []
         self.ending = threading.Event()
         self.ballast = world.data / "ballast"
+        self.freed = 0  # monotonic: when it was last deleted
         self.unexpected = []  # programs that ended by themselves
 
     # ---- choosing
@@ -99,12 +101,16 @@ class Faults:
                 if not program.wanted or program.alive():
                     continue
                 code = program.process.popen.returncode
-                full = name == "coordinator" and self.ballast.exists()
+                full = name == "coordinator" and self.disk_full()
                 self.log("ended", name=name, life=program.life, code=code, disk_full=full)
                 # A coordinator that cannot record its epoch says so and stops.
                 if not (full and code > 0):
                     self.unexpected.append((name, program.life, code))
                 program.start()
+
+    def disk_full(self):
+        """Now, or a moment ago: a program may have seen it and still be on its way out."""
+        return self.ballast.exists() or time.monotonic() < self.freed + MOMENT
 
     # ---- performing
 
@@ -150,7 +156,7 @@ class Faults:
             program.wanted = False  # nobody shall start it meanwhile
         code = program.terminate(GRACE_S + 15)
         self.log("terminated", target=fault.target, code=code, seconds=round(time.monotonic() - began, 2))
-        if code is None or (code != 0 and not (fault.target == "coordinator" and self.ballast.exists())):
+        if code is None or (code != 0 and not (fault.target == "coordinator" and self.disk_full())):
             self.unexpected.append((fault.target + " on SIGTERM", program.life, code))
         return lambda: self.restart(fault)
 
@@ -211,4 +217,8 @@ class Faults:
                     step //= 2
         finally:
             os.close(fd)
-        return self.ballast.unlink
+
+        def free():
+            self.freed = time.monotonic()
+            self.ballast.unlink()
+        return free

@@ -10,6 +10,7 @@ are those of the clock that all processes of a machine share (CLOCK_MONOTONIC). 
 """
 import argparse
 import concurrent.futures
+import datetime
 import itertools
 import json
 import os
@@ -87,6 +88,8 @@ class Times:
         self.world.start()
 
     def note(self, name, ns):
+        with open(self.world.folder / "times.log", "a", encoding="utf-8") as out:
+            out.write(f"{datetime.datetime.now(datetime.timezone.utc).isoformat()} {threading.current_thread().name} {name}: {ns / 1e9:.3f} s\n")
         self.found.setdefault(name, []).append(ns / 1e9)
 
     def submit(self, seconds, **options):
@@ -224,6 +227,7 @@ def main():
     parser.add_argument("--agents", type=int, default=16)
     parser.add_argument("--only", default="killed,cut,broker,coordinator")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs, and say where it is")
     args = parser.parse_args()
     only = set(args.only.split(","))
     if not only <= {"killed", "cut", "broker", "coordinator"} or args.trials < 1 or args.agents < 16:
@@ -239,7 +243,10 @@ def main():
     finally:
         times.world.stop()
     report(times.found, args.json)
-    shutil.rmtree(folder, ignore_errors=True)
+    if args.keep:
+        sys.stderr.write(f"logs are kept in {folder}\n")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
