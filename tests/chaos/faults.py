@@ -155,6 +155,8 @@ class Faults:
         with self.world.lock:
             program.wanted = False  # nobody shall start it meanwhile
         code = program.terminate(GRACE_S + 15)
+        if code == -signal.SIGTERM and began < program.began + MOMENT:
+            code = 0  # before it could say what it wants to do about signals
         self.log("terminated", target=fault.target, code=code, seconds=round(time.monotonic() - began, 2))
         if code is None or (code != 0 and not (fault.target == "coordinator" and self.disk_full())):
             self.unexpected.append((fault.target + " on SIGTERM", program.life, code))

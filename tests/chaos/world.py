@@ -32,12 +32,14 @@ class Program:
         self.world, self.name, self.command = world, name, command
         self.process = None
         self.life = 0
+        self.began = 0.0  # monotonic, this life
         self.wanted = False  # it shall run: who ends by itself is noted, and started again
         self.stopped = False  # by SIGSTOP
 
     def start(self):
         self.life += 1
         self.stopped = False
+        self.began = time.monotonic()
         command = Network.inside(self.name, self.command(self))
         log = self.world.folder / f"{self.name}.log"
         with open(log, "a", encoding="utf-8") as out:
