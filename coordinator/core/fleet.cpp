@@ -51,6 +51,14 @@ void for_each_held(Context& c, const Agent& agent, Handle handle) {
   }
 }
 
+// What was under way to it went with the connection: a task that its next beat does not list is sent again at once. (If
+// the message arrives all the same, it comes before the second one, which comes before the acknowledgement of either.)
+void count_as_unsent(Context& c, const Agent& agent) {
+  for_each_held(c, agent, [](Task& task, int) {
+    for (Lease& lease : task.leases) lease.n = 0;
+  });
+}
+
 // By its will, or by silence. What it holds waits for it as long as it is worth.
 void lose(Context& c, Agent& agent, const std::string& why) {
   if (agent.status.state == AgentState::lost) return;
@@ -58,6 +66,7 @@ void lose(Context& c, Agent& agent, const std::string& why) {
   agent.beat_names_us = false;
   c.state.silence.clear(agent.index);
   refresh_capacity(c.state, agent);
+  count_as_unsent(c, agent);
   for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
 }
 
@@ -189,6 +198,7 @@ void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed
       lease.listed_waiting = true;  // it has not begun
       return never_arrived.push_back({task.record.id, attempt});
     }
+    end_grace(c, task);
     again.push_back({task.record.id, attempt});
   });
   if (never_arrived.empty()) return resend(c, agent, again);
@@ -425,6 +435,16 @@ void on_silence(Context& c, AgentIndex index) {
   if (!c.state.connected || agent.silent) return;
   agent.silent = true;
   lose(c, agent, "no heartbeat for " + std::to_string(to_ms(c.state.policy.silence) / 1000) + " s");
+}
+
+// An agent may need longer than we do to come back to the broker, and what is published before it has subscribed is
+// lost: each of them must beat again first. If only we were gone they do so when they see us online again.
+void forget_beats(Context& c) {
+  for (Agent& agent : c.state.agents) {
+    agent.beat_names_us = false;
+    refresh_capacity(c.state, agent);
+    count_as_unsent(c, agent);
+  }
 }
 
 // The coordinator was away or asleep itself: nobody is blamed for that time.

@@ -12,7 +12,10 @@ void on(Context& c, const BrokerUp&) {
 }
 
 // While we hear nobody, silence says nothing about anybody.
-void on(Context& c, const BrokerDown&) { c.state.connected = false; }
+void on(Context& c, const BrokerDown&) {
+  c.state.connected = false;
+  forget_beats(c);
+}
 
 void on(Context& c, const Stalled&) { restart_deadlines(c); }
 

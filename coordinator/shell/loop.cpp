@@ -131,9 +131,13 @@ Status Loop::run() {
   return fatal_ ? Status(Error{*fatal_}) : success();
 }
 
+// Also what was kept while the store failed, and what never became durable: each has an HTTP thread that waits for it,
+// and the server's stop waits for those.
 void Loop::refuse_rest() {
   const Error over{"the coordinator is being stopped", ErrorKind::unavailable};
-  for (auto& item : inbox_.drain(monotonic_now())) {
+  auto items = std::exchange(held_, {});
+  for (auto& item : inbox_.drain(monotonic_now())) items.push_back(std::move(item));
+  for (auto& item : items) {
     std::visit(overloaded{
                    [](const mqtt::ClientEvent&) {},
                    [](const Wake&) {},
@@ -141,6 +145,10 @@ void Loop::refuse_rest() {
                    [&](const auto& request) { request.answer(over); },
                },
                item);
+  }
+  for (auto& [request, reply] : std::exchange(replies_, {})) {
+    reply(Error{"the coordinator is being stopped; whether the request took effect is not known",
+                ErrorKind::unavailable});
   }
 }
 

@@ -233,6 +233,8 @@ void on(Context& c, const LinkUp&) {
 void on(Context& c, const LinkDown&) {
   c.state.link = false;
   c.state.said.reset();
+  // It may come back to the broker later than we do, and what we say before that it does not hear.
+  c.state.coordinator_online = false;
 }
 
 void on(Context& c, const CoordinatorSeen& event) {
