@@ -32,6 +32,8 @@ struct Settings {
   std::uint64_t max_input_mb = Policy{}.most_input_bytes >> 20U;
   std::uint64_t max_artifact_mb = Artifacts::Bounds{}.file_bytes >> 20U;
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
+  double keep_ended = 7;  // days
+  std::size_t keep_ended_tasks = Retention{}.most;
 };
 
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
@@ -54,6 +56,12 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB")->check(mebibytes);
   configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB")
       ->check(mebibytes);
+  configuration
+      .option("keep-ended", s.keep_ended,
+              "days that a task with an outcome is kept; only time with a coordinator counts")
+      ->check(CLI::Range(0.0, 36'500.0));
+  configuration.option("keep-ended-tasks", s.keep_ended_tasks, "bound on tasks with an outcome; the oldest go first")
+      ->check(CLI::Range(0, 1'000'000'000));
   configuration.footer(
       "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
       "flags win over the environment, which wins over the file.\n\n"
@@ -103,6 +111,8 @@ Result<Loop::Options> loop_options(const Settings& settings) {
     options.broker.password = *password;
   }
   options.policy.most_tasks = settings.max_tasks;
+  options.retention.keep = Duration{static_cast<std::int64_t>(settings.keep_ended * 24 * 3600e9)};
+  options.retention.most = settings.keep_ended_tasks;
   options.policy.most_input_bytes = settings.max_input_mb << 20U;
   return options;
 }
@@ -126,7 +136,7 @@ Status run(const Settings& settings) {
   if (!place) return place.error();
   auto options = loop_options(settings);
   if (!options) return options.error();
-  auto store = open_sqlite_store(settings.data);
+  auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   Artifacts::Bounds bounds;
   bounds.file_bytes = settings.max_artifact_mb << 20U;

@@ -101,6 +101,7 @@ std::string explain_task(const State& state, const Task& task, Time now) {
              " ms";
     }
     case TaskState::queued: {
+      if (state.held.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
       auto why = explain(state, task.record.spec.capability, task.record.spec.where).waiting;
       return why.empty() ? "its turn comes next" : why;
