@@ -9,6 +9,7 @@
 #include "common/runtime/secret.hpp"
 #include "common/runtime/signals.hpp"
 #include "coordinator/http/api.hpp"
+#include "coordinator/maintenance.hpp"
 #include "coordinator/shell/loop.hpp"
 #include "coordinator/store/sqlite.hpp"
 
@@ -36,6 +37,7 @@ struct Settings {
   std::size_t keep_ended_tasks = Retention{}.most;
 };
 
+// The exit code, if there is nothing more to do.
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   Configuration configuration("Keeps the tasks of a fleet, hands them to agents over MQTT and collects the results.",
                               program);
@@ -69,7 +71,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-coordinator --data /var/lib/edgefleet\n"
       "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config "
       "/etc/edgefleet/coordinator.toml\n");
-  return configuration.parse(argc, argv);
+  Maintenance maintenance(configuration, s.data);
+  if (const auto code = configuration.parse(argc, argv)) return code;
+  return maintenance.run();
 }
 
 struct Place {

@@ -10,6 +10,8 @@
 namespace edgefleet::coordinator {
 
 inline std::string database_path(const std::string& directory) { return directory + "/edgefleet.db"; }
+// A restore that has not ended yet.
+inline std::string restoring_path(const std::string& directory) { return database_path(directory) + ".restoring"; }
 inline std::string artifacts_path(const std::string& directory) { return directory + "/artifacts"; }
 
 // Whoever changes a data directory holds its lock as long as it does.

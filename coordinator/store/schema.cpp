@@ -94,15 +94,11 @@ Result<int> read_schema_version(SQLite::Database& db, const std::string& path) {
   return found;
 }
 
-Status prepare_schema(SQLite::Database& db, const std::string& path, const Tell& tell) {
-  const auto found = read_schema_version(db, path);
-  if (!found) return found.error();
-  if (*found > 0 && *found < newest_schema()) {
-    if (auto copied = copy_aside(db, path, *found, tell); !copied) return copied;
-  }
-  for (auto version = static_cast<std::size_t>(*found); version < migrations.size(); ++version) {
+Status migrate_schema(SQLite::Database& db, const Tell& tell) {
+  const int found = db.execAndGet("PRAGMA user_version").getInt();
+  for (auto version = static_cast<std::size_t>(found); version < migrations.size(); ++version) {
     const Migration& migration = migrations.at(version);
-    if (tell && *found > 0)
+    if (tell && found > 0)
       tell("bringing the database to schema " + std::to_string(version + 1) + ": " + migration.what);
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     db.exec(migration.sql);
@@ -110,6 +106,15 @@ Status prepare_schema(SQLite::Database& db, const std::string& path, const Tell&
     transaction.commit();
   }
   return success();
+}
+
+Status prepare_schema(SQLite::Database& db, const std::string& path, const Tell& tell) {
+  const auto found = read_schema_version(db, path);
+  if (!found) return found.error();
+  if (*found > 0 && *found < newest_schema()) {
+    if (auto copied = copy_aside(db, path, *found, tell); !copied) return copied;
+  }
+  return migrate_schema(db, tell);
 }
 
 }  // namespace edgefleet::coordinator

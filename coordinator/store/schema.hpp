@@ -19,4 +19,7 @@ Result<int> read_schema_version(SQLite::Database& db, const std::string& path);
 // step the older file is copied: edgefleet.db.schema-1 beside edgefleet.db, for whoever must go back.
 Status prepare_schema(SQLite::Database& db, const std::string& path, const Tell& tell);
 
+// The same without a copy, for what is a copy already.
+Status migrate_schema(SQLite::Database& db, const Tell& tell);
+
 }  // namespace edgefleet::coordinator

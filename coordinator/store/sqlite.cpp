@@ -231,6 +231,10 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, c
   auto lock = std::make_unique<DirectoryLock>();
   if (auto taken = lock->take(directory); !taken) return taken.error();
   const std::string path = database_path(directory);
+  if (std::filesystem::exists(restoring_path(directory), failure) && !std::filesystem::exists(path, failure)) {
+    return Error{"data directory " + directory + " is half restored: `edgefleet-coordinator restore` was broken off. " +
+                 "Run it again with --force; to begin anew instead, remove " + restoring_path(directory)};
+  }
   return guarded("opening " + path, [&]() -> Result<std::unique_ptr<Store>> {
     auto store = std::make_unique<SqliteStore>(path, std::move(lock));
     if (auto prepared = store->prepare(path, tell); !prepared) return prepared.error();
