@@ -204,7 +204,10 @@ class SqliteStore final : public Store {
   template <typename Call>
   auto written(const std::string& what, Call call) -> decltype(call()) {
     auto result = guarded(what, call);
-    if (!result) writer_->reset();
+    if (result) return result;
+    writer_->reset();
+    // What the log holds already may go into the database, and its room be used again: that needs no more disk.
+    if (result.error().kind == ErrorKind::full) db_.tryExec("PRAGMA wal_checkpoint(PASSIVE)");
     return result;
   }
 
