@@ -51,6 +51,11 @@ CLI::Option* Configuration::add(CLI::Option* option, const std::string& name) {
   return option;
 }
 
+CLI::App* Configuration::command(const std::string& name, const std::string& help) {
+  app_.require_subcommand(0, 1);
+  return app_.add_subcommand(name, help)->fallthrough();
+}
+
 std::optional<int> Configuration::parse(int argc, const char* const* argv) {
   try {
     app_.parse(argc, argv);

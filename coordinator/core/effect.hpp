@@ -21,6 +21,7 @@ struct SaveAgent {
 struct SaveEpoch {
   std::uint64_t epoch = 0;
 };
+struct SaveReleased {};  // nothing is held any more
 
 // One message; its elements' inputs are read from the state.
 struct SendTasks {
@@ -79,8 +80,9 @@ struct StopProgram {
   std::string reason;
 };
 
-using Effect = std::variant<SaveTask, SaveAgent, SaveEpoch, SendTasks, SendAcknowledge, SendCancel, SendRecall,
-                            SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
+using Effect =
+    std::variant<SaveTask, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel, SendRecall,
+                 SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

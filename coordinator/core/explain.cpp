@@ -105,6 +105,7 @@ std::string explain_task(const State& state, const Task& task, Time now) {
              " ms";
     }
     case TaskState::queued: {
+      if (state.held.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
       if (suspect(task.record)) {
         return "an agent was lost while it ran, so it waits for an agent that holds nothing else";

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/core/agent.hpp"
@@ -83,6 +84,7 @@ struct State {
   bool connected = false;
   std::unordered_map<TaskId, Task> tasks;
   std::vector<TaskId> ended;  // have their outcome, wait to be durable
+  std::unordered_set<TaskId> held;  // since the store was restored: not placed until the operator releases them
   std::size_t bytes = 0;  // what the tasks weigh
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
   std::vector<Agent> agents;         // an agent keeps its index

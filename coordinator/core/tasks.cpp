@@ -77,8 +77,10 @@ void leave_queue(Context& c, Task& task) {
 void enter_queue(Context& c, Task& task) {
   task.record.state = TaskState::queued;
   task.due.reset();
-  task.queued_in = class_for(c.state, task.record);
-  c.state.placement.enqueue(*task.queued_in, key_of(task));
+  if (c.state.held.count(task.record.id) == 0) {
+    task.queued_in = class_for(c.state, task.record);
+    c.state.placement.enqueue(*task.queued_in, key_of(task));
+  }
   set_deadline(c, task);
   c.emit(SaveTask{task.record.id});
 }

@@ -234,6 +234,9 @@ std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, t
     ObjectWriter object(out);
     object.string("id", batch.id.str());
     object.unsigned_integer("total", batch.total);
+    std::size_t kept = 0;
+    for (const std::size_t count : counts) kept += count;
+    if (kept < batch.total) object.unsigned_integer("purged", batch.total - kept);
     ObjectWriter states(object.key("counts"));
     for (std::size_t i = 0; i < counts.size(); ++i) {
       states.unsigned_integer(to_string(static_cast<TaskState>(i)), counts.at(i));
@@ -324,8 +327,17 @@ std::string queue_view(const State& state) {
     }
     object.unsigned_integer("queued", queued);
     object.unsigned_integer("running", running);
+    if (!state.held.empty()) {
+      object.unsigned_integer("held", state.held.size());
+      object.string("notice", held_notice(state.held.size()));
+    }
   }
   return out;
+}
+
+std::string held_notice(std::size_t tasks) {
+  return std::to_string(tasks) + (tasks == 1 ? " task is" : " tasks are") +
+         " held after a restore: release with `edgefleet release`, or cancel what is not wanted any more";
 }
 
 }  // namespace edgefleet::coordinator

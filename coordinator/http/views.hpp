@@ -29,5 +29,6 @@ std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, t
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);
 std::string agents_view(const State& state, Now now);
 std::string queue_view(const State& state);
+std::string held_notice(std::size_t tasks);  // a sentence: held after a restore, and what to do
 
 }  // namespace edgefleet::coordinator

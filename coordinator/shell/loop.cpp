@@ -67,13 +67,19 @@ void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(Retry{id
 void Loop::drain(AgentName agent, bool drain, Answer<AgentState> answer) {
   offer_or_refuse(Drain{std::move(agent), drain, answer}, answer);
 }
+void Loop::release(Answer<std::size_t> answer) { offer_or_refuse(Release{answer}, answer); }
 bool Loop::look(std::function<void(const State&, Now)> with) { return !over_ && inbox_.offer(Look{std::move(with)}); }
 
 // ---- start and end
 
 Status Loop::recover() {
+  const auto clock = store_.clock();
+  if (!clock) return clock.error();
+  clock_base_ = *clock;
+  clock_start_ = clock_kept_ = purge_at_ = monotonic_now();
   auto epoch = store_.epoch();
   if (!epoch) return epoch.error();
+  writes_.clock = clock_base_;
   state_.reign.epoch = *epoch + 1;
   writes_.epoch = state_.reign.epoch;
   if (auto written = store_.commit(writes_); !written) return written.error();
@@ -82,6 +88,15 @@ Status Loop::recover() {
   auto drained = store_.drained_agents();
   if (!drained) return drained.error();
   for (const auto& agent : *drained) recover_drained(state_, agent);
+
+  auto held = store_.held();
+  if (!held) return held.error();
+  state_.held.insert(held->begin(), held->end());
+  held_tasks_ = held->size();
+  if (!held->empty()) {
+    log::warning(std::to_string(held->size()) +
+                 " tasks are held after a restore and wait: release them with `edgefleet release`, or cancel them");
+  }
 
   auto records = store_.unfinished();
   if (!records) return records.error();
@@ -119,11 +134,13 @@ Status Loop::run() {
     if (const auto due = next_deadline(state_); due && *due <= monotonic_now()) step(Tick{});
     step(Place{});
     commit();
+    upkeep();
     notice_stall(began);
   }
   if (const auto dropped = dropped_.load(); dropped > 0) {
     log::warning(std::to_string(dropped) + " messages came while the inbox was full and were dropped");
   }
+  if (store_well_ && !fatal_) (void)store_.keep_time(running_time(monotonic_now()));
   over_ = true;
   waiters_.stop();
   refuse_rest();
@@ -167,6 +184,7 @@ void Loop::say_goodbye() {
 std::optional<Time> Loop::wake_at() const {
   auto at = next_deadline(state_);
   if (const auto tick = session_.next_tick(); tick && (!at || *tick < *at)) at = tick;
+  if (const auto care = upkeep_at(); care && (!at || *care < *at)) at = care;
   return at;
 }
 
@@ -183,11 +201,16 @@ void Loop::take(Item& item) {
 }
 
 void Loop::step(const Event& event) {
+  const bool retry = std::holds_alternative<RetryTask>(event);
   for (auto& effect : coordinator::step(state_, event, now())) {
     std::visit(overloaded{
-                   [&](const SaveTask& save) { dirty_[save.id] |= save.created; },
+                   [&](const SaveTask& save) {
+                     dirty_[save.id] |= save.created;
+                     if (retry) ++writes_.revived;
+                   },
                    [&](const SaveAgent& save) { writes_.drained.emplace_back(save.agent, save.drained); },
                    [&](const SaveEpoch& save) { writes_.epoch = save.epoch; },
+                   [&](const SaveReleased&) { writes_.released = true; },
                    [&](const Note& note) {
                      complaints_.complain(note.kind, note.text,
                                           note.level == NoteLevel::info ? log::Level::info : log::Level::warning);
@@ -203,6 +226,7 @@ void Loop::step(const Event& event) {
 
 void Loop::commit() {
   const Time mono = monotonic_now();
+  writes_.clock = running_time(mono);
   writes_.tasks.reserve(dirty_.size());
   for (const auto& [id, created] : dirty_) {
     const Task& task = state_.tasks.at(id);
@@ -230,8 +254,10 @@ void Loop::commit() {
     pause = std::min<Duration>(pause * 2, std::chrono::seconds(5));
   }
   if (!store_well_.exchange(true)) log::info("the store works again");
+  if (!writes_.empty()) clock_kept_ = mono;
   writes_ = {};
   dirty_.clear();
+  held_tasks_ = state_.held.size();
   keys_in_drain_.clear();
   // Work first: an agent may begin while its submitter still reads the answer.
   const auto effects = std::exchange(after_commit_, {});
@@ -240,7 +266,9 @@ void Loop::commit() {
       if (std::holds_alternative<SendTasks>(effect) == work) perform(effect);
     }
   }
-  if (!state_.ended.empty()) step(Committed{});
+  if (state_.ended.empty()) return;
+  step(Committed{});
+  purge_at_ = std::min(purge_at_, mono + std::chrono::seconds(1));
 }
 
 std::vector<Loop::Item> Loop::refuse_while_failing(Time until, const Error& why) {

@@ -40,6 +40,7 @@ class Loop {
     FleetName fleet;
     mqtt::Options broker;  // its will and client id are filled in here
     Policy policy;
+    Retention retention;
     std::size_t inbox = 65'536;
   };
   template <typename T>
@@ -68,10 +69,12 @@ class Loop {
   void cancel(TaskId id, Answer<TaskState> answer);
   void retry(TaskId id, Answer<TaskState> answer);
   void drain(AgentName agent, bool drain, Answer<AgentState> answer);
+  void release(Answer<std::size_t> answer);  // what is held after a restore; answers how many tasks that was
   // Looks at the state on the loop's thread. False: the inbox is full.
   bool look(std::function<void(const State&, Now)> with);
   [[nodiscard]] bool broker_up() const { return broker_up_; }
   [[nodiscard]] bool store_well() const { return store_well_; }
+  [[nodiscard]] std::size_t held() const { return held_tasks_; }  // after a restore
 
  private:
   struct Submit {
@@ -99,11 +102,14 @@ class Loop {
     bool drain = true;
     Answer<AgentState> answer;
   };
+  struct Release {
+    Answer<std::size_t> answer;
+  };
   struct Look {
     std::function<void(const State&, Now)> with;
   };
   struct Wake {};
-  using Item = std::variant<mqtt::ClientEvent, Submit, SubmitBatch, Cancel, Retry, Drain, Look, Wake>;
+  using Item = std::variant<mqtt::ClientEvent, Submit, SubmitBatch, Cancel, Retry, Drain, Release, Look, Wake>;
   // What to tell whom when the drain is durable: by the request's number.
   using Reply = std::function<void(Result<std::vector<TaskId>>)>;
 
@@ -119,6 +125,7 @@ class Loop {
   void handle(Cancel& cancel);
   void handle(Retry& retry);
   void handle(Drain& drain);
+  void handle(Release& release);
   void handle(const Look& look);
   void handle(const Wake&) {}
   void step(const Event& event);
@@ -128,6 +135,13 @@ class Loop {
   void perform(const Effect& effect);
   RequestId expect(Reply reply);
   void say_goodbye();
+
+  // ---- upkeep of the store
+  [[nodiscard]] Duration running_time(Time now) const { return clock_base_ + (now - clock_start_); }
+  [[nodiscard]] std::optional<Time> upkeep_at() const;
+  void upkeep();
+  void keep_time();
+  void purge();
 
   // ---- MQTT
   void receive(const mqtt::Message& message);
@@ -159,6 +173,13 @@ class Loop {
   std::vector<Effect> after_commit_;
   std::unordered_map<std::string, std::size_t> keys_in_drain_;
 
+  // The store's clock (Writes::clock) is this at that moment, and runs with the monotonic one.
+  Duration clock_base_{0};
+  Time clock_start_;
+  Time clock_kept_;  // when the store last learned it
+  Time purge_at_;
+  std::size_t purge_step_ = 64;
+
   RequestId last_request_ = 0;
   std::unordered_map<RequestId, Reply> replies_;
   std::unordered_map<BatchId, std::size_t> batch_rest_;  // tasks without an outcome
@@ -168,6 +189,7 @@ class Loop {
   std::unique_ptr<mqtt::Client> client_;
   std::atomic<bool> broker_up_{false};
   std::atomic<bool> store_well_{true};
+  std::atomic<std::size_t> held_tasks_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> over_{false};
   std::optional<std::string> fatal_;

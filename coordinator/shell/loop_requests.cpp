@@ -116,6 +116,15 @@ void Loop::handle(Drain& drain) {
                   drain.agent, drain.drain});
 }
 
+void Loop::handle(Release& release) {
+  const std::size_t held = state_.held.size();
+  step(ReleaseHeld{expect([held, answer = release.answer](Result<std::vector<TaskId>> done) {
+    if (!done) return answer(done.error());
+    if (held > 0) log::info(std::to_string(held) + " tasks that were held after a restore are released");
+    answer(held);
+  })});
+}
+
 void Loop::handle(const Look& look) { look.with(state_, now()); }
 
 }  // namespace edgefleet::coordinator
