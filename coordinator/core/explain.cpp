@@ -98,6 +98,12 @@ Explanation explain(const State& state, const Capability& capability, const Wher
 }
 
 std::string explain_task(const State& state, const Task& task, Time now) {
+  const bool asks = task.record.state == TaskState::queued;
+  return explain_task(state, task, now,
+                      asks ? explain(state, task.record.spec.capability, task.record.spec.where) : Explanation{});
+}
+
+std::string explain_task(const State& state, const Task& task, Time now, const Explanation& of_its_class) {
   switch (task.record.state) {
     case TaskState::scheduled: {
       const auto rest = task.due ? std::max<std::int64_t>(0, to_ms(*task.due - now)) : 0;
@@ -110,8 +116,7 @@ std::string explain_task(const State& state, const Task& task, Time now) {
       if (suspect(task.record)) {
         return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
       }
-      auto why = explain(state, task.record.spec.capability, task.record.spec.where).waiting;
-      return why.empty() ? "its turn comes next" : why;
+      return of_its_class.waiting.empty() ? "its turn comes next" : of_its_class.waiting;
     }
     case TaskState::assigned:
     case TaskState::running:
