@@ -40,6 +40,7 @@ Status run(Settings& settings) {
     if (!scratch) return scratch.error();
     services.scratch = *scratch;
     services.spawner = std::make_shared<Spawner>();
+    options->freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
     services.artifacts = std::make_shared<HttpArtifacts>(settings.coordinator);
   }
   auto executors = make_executors(settings, services);

@@ -57,6 +57,7 @@ struct HeldTask {
   int attempt = 1;
   HeldPhase phase = HeldPhase::waiting;
   ExecutorName executor;
+  Duration extended{0};  // running: so much longer may it take than asked for, because the agent's heat slowed it
   friend bool operator==(const HeldTask&, const HeldTask&) = default;
 };
 
@@ -91,6 +92,8 @@ struct Temperature {
   double trend_per_minute = 0;
   std::vector<std::string> throttled;  // the firmware's flags spelled out
   HeatPolicy policy = HeatPolicy::normal;
+  std::string sensor;   // where `celsius` comes from
+  std::string problem;  // with the sensors; empty when there is none
   friend bool operator==(const Temperature&, const Temperature&) = default;
 };
 

@@ -29,6 +29,9 @@ struct SendTemperature {};
 struct SendStatus {
   AgentState state = AgentState::online;
 };
+struct FreezeWork {
+  bool frozen = false;
+};  // all process groups of executors that can be frozen
 struct KeepForPerson {
   TaskResult result;
 };  // the coordinator does not know its task
@@ -39,7 +42,7 @@ struct Note {
 struct EndProgram {};  // nothing is left to do
 
 using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
-                            KeepForPerson, Note, EndProgram>;
+                            FreezeWork, KeepForPerson, Note, EndProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::agent

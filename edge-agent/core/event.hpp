@@ -8,6 +8,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "edge-agent/core/sensor_watch.hpp"
 
 namespace edgefleet::agent {
 
@@ -61,10 +62,12 @@ struct Finished {
 };
 struct OfferChanged {
   ExecutorInfo executor;
+  bool freezes = false;  // what it runs stands still on FreezeWork, and its timeouts with it
 };
 struct TemperatureRead {
-  std::optional<double> celsius;
+  std::vector<ZoneReading> zones;
   std::vector<std::string> throttled;
+  double load = 0;  // 1: all CPUs are busy
 };
 struct Stop {};   // asked to end: drain
 struct Flush {};  // once at the end of each drain of the inbox

@@ -67,7 +67,9 @@ Status Loop::run() {
   client_ = std::move(*client);
   read_sensors();
   for (auto& [name, executor] : executors_) {
-    executor->start([this](ExecutorInfo offer) { inbox_.insist(OfferChanged{std::move(offer)}); });
+    executor->start([this, freezes = executor->freezes()](ExecutorInfo offer) {
+      inbox_.insist(OfferChanged{std::move(offer), freezes});
+    });
   }
   perform_mqtt(session_.start(monotonic_now()));
 
@@ -79,6 +81,7 @@ Status Loop::run() {
     step(Flush{});
   }
   say_goodbye();
+  if (options_.freeze_work) options_.freeze_work(false);  // what is to end must be able to
   pool_.reset();
   executors_.clear();
   return fatal_ ? Status(Error{*fatal_}) : success();
@@ -94,7 +97,13 @@ void Loop::read_sensors() {
   const Time now = monotonic_now();
   if (now < next_reading_) return;
   next_reading_ = now + reading_interval;
-  step(TemperatureRead{thermometer_.celsius(), thermometer_.throttled()});
+  TemperatureRead read;
+  for (auto& zone : thermometer_.zones()) {
+    read.zones.push_back({std::move(zone.name), zone.cpu, zone.celsius, std::move(zone.text)});
+  }
+  read.throttled = thermometer_.throttled();
+  read.load = load_average() / machine_.cpus;
+  step(std::move(read));
 }
 
 void Loop::take(Item& item) {
@@ -160,6 +169,9 @@ void Loop::perform(Effect& effect) {
           [&](const SendTemperature&) { publish(TopicKind::temperature, protocol::encode(temperature_of(state_))); },
           [&](const SendStatus& status) {
             publish(TopicKind::agent_status, protocol::encode(AgentStatus{status.state, state_.session}));
+          },
+          [&](const FreezeWork& freeze) {
+            if (options_.freeze_work) options_.freeze_work(freeze.frozen);
           },
           [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
           [&](const Note& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <variant>
@@ -31,6 +32,7 @@ class Loop {
     std::map<std::string, std::string> labels;
     std::string sys = "/sys";
     std::string unknown_results;  // folder for results whose task the coordinator does not know
+    std::function<void(bool frozen)> freeze_work;  // all that runs in executors that can be frozen
     std::size_t inbox = 16'384;
   };
 
