@@ -75,7 +75,8 @@ bool SensorWatch::stands_still(Zone& zone, double celsius, double load, Time now
 std::string SensorWatch::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
   if (!reading.celsius) return "says \"" + reading.text + "\", which is not a number";
   const double celsius = *reading.celsius;
-  if (!(celsius >= coldest && celsius <= hottest)) return "says " + degrees(celsius) + ", which cannot be";
+  if (std::isnan(celsius) || celsius < coldest || celsius > hottest)
+    return "says " + degrees(celsius) + ", which cannot be";
   if (stands_still(zone, celsius, load, now)) {
     return "has said exactly " + degrees(celsius) + " for minutes while the load changed";
   }

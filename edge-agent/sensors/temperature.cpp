@@ -34,7 +34,7 @@ std::vector<fs::path> folders(const fs::path& in, const std::string& prefix) {
   std::vector<fs::path> found;
   std::error_code failure;
   for (fs::directory_iterator entry(in, failure), end; !failure && entry != end; entry.increment(failure)) {
-    if (entry->path().filename().string().rfind(prefix, 0) == 0) found.push_back(entry->path());
+    if (entry->path().filename().string().starts_with(prefix)) found.push_back(entry->path());
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -39,7 +39,7 @@ struct HotAgent {
     hear(Tick{});
     hear(TemperatureRead{{{"thermal_zone0", true, value, ""}}, {}, 0});
   }
-  void give(std::vector<std::uint64_t> numbers) {
+  void give(const std::vector<std::uint64_t>& numbers) {
     TasksSeen seen{reign, ++n, work, {}};
     for (const auto number : numbers) seen.tasks.push_back({id(number), 1, "{}", 10min});
     hear(seen);
