@@ -45,6 +45,7 @@ Status run(Settings& settings) {
         std::make_shared<ArtifactSpool>(settings.work + "/spool/artifacts",
                                         std::make_unique<HttpArtifacts>(settings.coordinator), ArtifactSpool::Bounds{});
     services.artifacts = options->artifacts;
+    options->freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   }
   auto executors = make_executors(settings, services);
   if (executors.size() > limits::message_elements) {

@@ -79,12 +79,32 @@ std::string beat_of(const Document& agent) {
   return show_age(WallTime{static_cast<std::int64_t>(*ms)}, WallTime{0});
 }
 
+std::string trend_of(const Document& agent) {
+  const auto trend = number_of(agent, "trend_per_minute");
+  return trend && number_of(agent, "celsius") ? decimal("%+.1f", *trend) : std::string();
+}
+
+// Of the firmware's flags those that tell what it does at this moment.
+std::string throttled_now(const Document& agent) {
+  std::string text;
+  for (const auto& flag : member_of(agent, "throttled")) {
+    const auto word = flag.is_string() ? flag.get<std::string>() : std::string();
+    if (word.size() > 4 && word.substr(word.size() - 4) == " now") text += (text.empty() ? "" : ", ") + word;
+  }
+  return text;
+}
+
 std::vector<std::string> problems_of(const Document& agent) {
   std::vector<std::string> problems;
+  const auto add = [&](const std::string& what) {
+    if (!what.empty()) problems.push_back(printable(text_of(agent, "name") + ": " + what));
+  };
+  add(text_of(agent, "sensor_problem"));
+  const auto throttled = throttled_now(agent);
+  add(throttled.empty() ? "" : "its firmware says: " + throttled);
   for (const auto& executor : member_of(agent, "executors")) {
     const auto problem = text_of(executor, "problem");
-    if (!problem.empty())
-      problems.push_back(printable(text_of(agent, "name") + ": " + text_of(executor, "name") + ": " + problem));
+    add(problem.empty() ? "" : text_of(executor, "name") + ": " + problem);
   }
   return problems;
 }
@@ -97,6 +117,8 @@ std::string temperature_of(const Document& agent) {
   const auto trend = number_of(agent, "trend_per_minute");
   auto text = celsius + (trend ? decimal(", %+.1f C a minute", *trend) : std::string());
   const auto throttled = joined(member_of(agent, "throttled"), ", ");
+  const auto sensor = text_of(agent, "sensor");
+  if (!sensor.empty()) text += ", by " + sensor;
   return text + (throttled.empty() ? "" : "; firmware: " + throttled);
 }
 
@@ -133,6 +155,7 @@ Facts facts_of(const Document& agent, const Look& look) {
       {"clock", skew_of(agent)},
       {"heat", temperature_of(agent)},
       {"policy", text_of(agent, "policy")},
+      {"sensor", text_of(agent, "sensor_problem")},
       {"slots", slots_of(agent) + " busy"},
       {"tasks", std::to_string(count_of(agent, "tasks"))},
       {"labels", pairs_of(member_of(agent, "labels"))},
@@ -178,6 +201,7 @@ std::string show_agents(const Document& answer, const Look& look) {
                {"STATE"},
                {"BUSY", true},
                {"TEMP", true},
+               {"C/MIN", true},
                {"POLICY"},
                {"TASKS", true},
                {"BEAT"},
@@ -190,6 +214,7 @@ std::string show_agents(const Document& answer, const Look& look) {
                           {state, style_of_state(state)},
                           slots_of(agent),
                           celsius_of(agent),
+                          trend_of(agent),
                           {policy, style_of_state(policy)},
                           std::to_string(count_of(agent, "tasks")),
                           beat_of(agent),

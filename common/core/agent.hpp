@@ -58,6 +58,7 @@ struct HeldTask {
   HeldPhase phase = HeldPhase::waiting;
   ExecutorName executor;
   Duration run{0};  // running: for so long
+  Duration extended{0};  // running: so much longer may it take than asked for, because the agent's heat slowed it
   friend bool operator==(const HeldTask&, const HeldTask&) = default;
 };
 
@@ -92,6 +93,8 @@ struct Temperature {
   double trend_per_minute = 0;
   std::vector<std::string> throttled;  // the firmware's flags spelled out
   HeatPolicy policy = HeatPolicy::normal;
+  std::string sensor;   // where `celsius` comes from
+  std::string problem;  // with the sensors; empty when there is none
   friend bool operator==(const Temperature&, const Temperature&) = default;
 };
 

@@ -19,6 +19,7 @@ constexpr int most_attempts = 1'000'000;
 constexpr Duration longest_run = std::chrono::hours(24 * 365);
 constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
 constexpr int most_slots = 10'000;
+constexpr Duration most_extension = 10 * limits::longest;
 constexpr std::size_t envelope_bytes = 512;  // kept free for everything around the elements
 
 template <typename Enum, std::size_t N>
@@ -252,6 +253,7 @@ std::string encode(const Heartbeat& beat) {
         element.string("phase", held_phases.at(static_cast<std::size_t>(task.phase)));
         if (task.phase != HeldPhase::done) element.string("executor", task.executor.str());
         if (task.phase == HeldPhase::running) element.integer("run_ms", to_ms(task.run));
+        if (to_ms(task.extended) > 0) element.integer("extended_ms", to_ms(task.extended));
       }
     }
     object.integer("clock_unix_ms", beat.clock.unix_ms);
@@ -294,6 +296,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
         task.phase = read_word<HeldPhase>(element, "phase", held_phases).value_or(HeldPhase::waiting);
         task.executor = element.name<ExecutorName>("executor", name_rule).value_or(ExecutorName{});
         task.run = element.milliseconds("run_ms", Duration{0}, longest_run).value_or(Duration{0});
+        task.extended = element.milliseconds("extended_ms", Duration{0}, most_extension).value_or(Duration{0});
         return task;
       },
       limits::payload_bytes);
@@ -317,6 +320,8 @@ std::string encode(const Temperature& temperature) {
       for (const auto& flag : temperature.throttled) throttled.string(flag);
     }
     object.string("policy", to_string(temperature.policy));
+    if (!temperature.sensor.empty()) object.string("sensor", temperature.sensor);
+    if (!temperature.problem.empty()) object.string("problem", temperature.problem);
   }
   return out;
 }
@@ -331,6 +336,8 @@ Result<Temperature> decode_temperature(std::string_view payload) {
   const auto policy = parse_heat_policy(fields.string("policy").value_or("normal"));
   if (!policy) fields.fail("`policy` is not one of normal, reduced, paused");
   temperature.policy = policy.value_or(HeatPolicy::normal);
+  temperature.sensor = fields.string("sensor").value_or("");
+  temperature.problem = fields.string("problem").value_or("");
   return finish(fields, std::move(temperature));
 }
 

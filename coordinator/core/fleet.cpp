@@ -11,6 +11,8 @@ constexpr std::uint64_t most_epochs_ahead = 1'000'000;  // one is spent at each 
 constexpr int headroom_step = 5;       // degrees
 constexpr double heat_limit = 80;      // where a Pi's firmware begins to throttle
 constexpr int unknown_headroom = 8;    // as if at 40 degrees
+// A hot agent that slows a task says how much longer it may take. It slows it to a fifth at most: more is not granted.
+constexpr int most_extended = 4;  // timeouts
 
 int headroom(const Agent& agent) {
   if (!agent.temperature || !agent.temperature->celsius) return unknown_headroom;
@@ -179,7 +181,8 @@ void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed
       lease.resends = 0;
       if (held.phase == HeldPhase::running) mark_running(c, task, attempt, held.run);
       if (task.record.state == TaskState::cancelling) c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
-      const Duration patience = task.record.spec.timeout + 2 * heartbeat_interval;
+      const Duration extended = std::min(held.extended, most_extended * task.record.spec.timeout);
+      const Duration patience = task.record.spec.timeout + extended + 2 * heartbeat_interval;
       if (held.phase == HeldPhase::running && lease.running_since && c.now.mono - *lease.running_since > patience) {
         return attempt_timed_out(c, task, attempt);
       }

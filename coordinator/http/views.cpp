@@ -108,6 +108,11 @@ void write_temperature(ObjectWriter& object, const Temperature& temperature) {
   for (const auto& flag : temperature.throttled) throttled.string(flag);
 }
 
+void write_sensor(ObjectWriter& object, const Temperature& temperature) {
+  if (!temperature.sensor.empty()) object.string("sensor", temperature.sensor);
+  if (!temperature.problem.empty()) object.string("sensor_problem", temperature.problem);
+}
+
 void write_info(ObjectWriter& object, const AgentInfo& info) {
   object.string("version", info.version);
   object.string("board", info.board);
@@ -258,6 +263,7 @@ std::string agent_view(const State& state, const Agent& agent, Now now, bool wit
     write_executors(object, state, agent);
     if (agent.temperature) {
       write_temperature(object, *agent.temperature);
+      write_sensor(object, *agent.temperature);
     } else {
       object.string("policy", to_string(HeatPolicy::normal));
       object.raw("throttled", "[]");

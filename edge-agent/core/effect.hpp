@@ -36,6 +36,9 @@ struct SpoolResult {
 struct UnspoolResult {
   AttemptKey key;
 };
+struct FreezeWork {
+  bool frozen = false;
+};  // all process groups of executors that can be frozen
 struct KeepForPerson {
   TaskResult result;
 };  // the coordinator does not know its task
@@ -46,7 +49,7 @@ struct Note {
 struct EndProgram {};  // nothing is left to do
 
 using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
-                            SpoolResult, UnspoolResult, KeepForPerson, Note, EndProgram>;
+                            SpoolResult, UnspoolResult, FreezeWork, KeepForPerson, Note, EndProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::agent

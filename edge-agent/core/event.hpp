@@ -9,6 +9,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "edge-agent/core/sensor_watch.hpp"
 
 namespace edgefleet::agent {
 
@@ -79,10 +80,12 @@ struct ArtifactRefused {
 };
 struct OfferChanged {
   ExecutorInfo executor;
+  bool freezes = false;  // what it runs stands still on FreezeWork, and its timeouts with it
 };
 struct TemperatureRead {
-  std::optional<double> celsius;
+  std::vector<ZoneReading> zones;
   std::vector<std::string> throttled;
+  double load = 0;  // 1: all CPUs are busy
 };
 struct Stop {};   // asked to end: drain
 struct Ending {};  // this is the end: what is not delivered must outlast it

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "edge-agent/core/cooling.hpp"
 #include "edge-agent/core/effect.hpp"
 #include "edge-agent/core/heat.hpp"
 
@@ -38,6 +39,7 @@ struct Held {
   JsonText input;
   Duration timeout{};
   Time started_at;                // running
+  Duration frozen_before{0};      // running: of Cooling::frozen_for, what was before it began
   bool cancel = false;            // asked for
   std::optional<Time> sent_at;    // done: when its result last left
   TaskResult result;              // done
@@ -50,6 +52,9 @@ struct ExecutorSlots {
   ExecutorInfo info;
   std::deque<AttemptKey> waiting;
   int running = 0;
+  bool freezes = false;
+  Duration worked{0};               // since it last rested
+  std::optional<Time> rests_until;  // to cool
 };
 
 struct State {
@@ -75,6 +80,9 @@ struct State {
   std::optional<Time> stop_at;           // asked to end: the end of the grace
   bool stopped_rest = false;
   Heat heat;
+  Cooling cooling;
+  SensorWatch sensors;
+  SensorWatch::Verdict sensor;
   std::vector<std::string> throttled;
   std::uint64_t beats = 0;
   Time next_beat;

@@ -22,15 +22,7 @@ bool stopping(const State& state) { return state.stop_at.has_value(); }
 
 int allowed(const State& state, const ExecutorSlots& executor) {
   if (stopping(state) || executor.info.capabilities.empty()) return 0;
-  switch (state.heat.policy()) {
-    case HeatPolicy::normal:
-      return executor.info.slots;
-    case HeatPolicy::reduced:
-      return std::max(1, executor.info.slots / 2);
-    case HeatPolicy::paused:
-      return 0;
-  }
-  return 0;
+  return allowed_by_heat(state, executor);
 }
 
 std::size_t open_tasks(const State& state) { return state.held.size() - state.results; }
@@ -59,6 +51,7 @@ TaskError refusal(const State& state, const ExecutorSlots* executor) {
   if (stopping(state)) return returned("stopping", "this agent is being stopped");
   if (state.draining) return returned("draining", "this agent is drained");
   if (state.heat.policy() == HeatPolicy::paused) return returned("overheated", "this agent has paused for heat");
+  if (executor->rests_until) return returned("resting", "this agent lets its one slot rest to cool");
   if (outbox_full(state)) return returned("outbox_full", "too many results wait to be acknowledged");
   if (open_tasks(state) >= static_cast<std::size_t>(state.policy.max_tasks) ||
       executor->waiting.size() >= state.policy.most_waiting) {
@@ -97,6 +90,7 @@ void pump(Context& c, ExecutorSlots& executor) {
     Held& held = c.state.held.at(key);
     held.phase = HeldPhase::running;
     held.started_at = c.now;
+    held.frozen_before = c.state.cooling.frozen_for;
     ++executor.running;
     c.state.capacity_changed = true;
     c.emit(StartTask{key, executor.info.name, held.capability, std::move(held.input), held.timeout});
@@ -109,12 +103,14 @@ void pump_all(Context& c) {
 }
 
 // What has not begun goes to agents that can take it.
-void return_waiting(Context& c, const char* code, const std::string& why) {
-  for (auto& [name, executor] : c.state.executors) {
-    for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
-      finish(c, key, c.state.held.at(key), ResultStatus::returned, TaskError{code, why, true, {}});
-    }
+void return_waiting(Context& c, ExecutorSlots& executor, const char* code, const std::string& why) {
+  for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
+    finish(c, key, c.state.held.at(key), ResultStatus::returned, TaskError{code, why, true, {}});
   }
+}
+
+void return_waiting(Context& c, const char* code, const std::string& why) {
+  for (auto& [name, executor] : c.state.executors) return_waiting(c, executor, code, why);
 }
 
 bool take_from_waiting(Context& c, const AttemptKey& key, const Held& held) {
@@ -367,6 +363,9 @@ void on(Context& c, const Finished& event) {
   held.uploads = event.uploads;
   if (executor == c.state.executors.end()) return;
   --executor->second.running;
+  if (rest_after(c.state, executor->second, event.run, c.now)) {
+    return_waiting(c, executor->second, "resting", "this agent lets its one slot rest to cool");
+  }
   pump(c, executor->second);
 }
 
@@ -405,6 +404,7 @@ void on(Context& c, const ArtifactRefused& event) {
 
 void on(Context& c, const OfferChanged& event) {
   ExecutorSlots& executor = c.state.executors[event.executor.name];
+  executor.freezes = event.freezes;
   if (executor.info == event.executor) return;
   executor.info = event.executor;
   c.state.info_changed = true;
@@ -421,17 +421,42 @@ void on(Context& c, const OfferChanged& event) {
   pump(c, executor);
 }
 
+// What the sensors say is judged first; a trouble with them is told once, and once when it is over.
+std::optional<double> believed(Context& c, const TemperatureRead& event) {
+  SensorWatch::Verdict verdict = c.state.sensors.judge(event.zones, event.load, c.now);
+  if (verdict.problem.empty() != c.state.sensor.problem.empty()) {
+    c.emit(Note{!verdict.problem.empty(),
+                verdict.problem.empty() ? "the temperature can be read again" : "temperature: " + verdict.problem});
+    if (c.state.link) c.emit(SendTemperature{});
+  }
+  c.state.sensor = std::move(verdict);
+  return c.state.sensor.celsius;
+}
+
 void on(Context& c, const TemperatureRead& event) {
   const HeatPolicy before = c.state.heat.policy();
-  c.state.heat.read(event.celsius, c.now);
+  const double share_before = c.state.heat.share();
   c.state.throttled = event.throttled;
+  const auto celsius = believed(c, event);
+  c.state.heat.read(celsius, c.now, c.state.sensor.expected);
   const HeatPolicy after = c.state.heat.policy();
+  if (c.state.heat.share() != share_before) {
+    c.state.capacity_changed = true;
+    pump_all(c);
+  }
   if (before == after) return;
   c.emit(Note{after != HeatPolicy::normal, "heat policy is now " + std::string(to_string(after))});
   if (after == HeatPolicy::paused) return_waiting(c, "overheated", "this agent has paused for heat");
   if (c.state.link) c.emit(SendTemperature{});  // before the status that follows from it
-  c.state.capacity_changed = true;
-  pump_all(c);
+}
+
+// After anything that happens: rests that are over, and the duty cycle.
+void keep_cool(Context& c) {
+  if (end_rests(c.state, c.now)) {
+    c.state.capacity_changed = true;
+    pump_all(c);
+  }
+  keep_duty(c.state, c.now, c.effects);
 }
 
 void on(Context& c, const Stop&) {
@@ -465,6 +490,7 @@ void on(Context& c, const Ending&) {
 
 void on(Context& c, const Flush&) {
   State& state = c.state;
+  keep_cool(c);
   if (state.info_changed && state.link) {
     state.info_changed = false;
     c.emit(SendInfo{});
@@ -509,6 +535,7 @@ Time next_deadline(const State& state) {
   if (state.cut_since && state.results > state.spooled) {
     next = std::min(next, *state.cut_since + state.policy.spool_after);
   }
+  if (const auto cooling = next_cooling(state)) next = std::min(next, *cooling);
   return next;
 }
 
@@ -533,14 +560,14 @@ std::vector<HeldTask> held_list(const State& state, Time now) {
   list.reserve(state.held.size());
   for (const auto& [key, held] : state.held) {
     const Duration run = held.phase == HeldPhase::running ? now - held.started_at : Duration{0};
-    list.push_back({key.id, key.attempt, held.phase, held.executor, run});
+    list.push_back({key.id, key.attempt, held.phase, held.executor, run, extension(state, held)});
   }
   return list;
 }
 
 Temperature temperature_of(const State& state) {
-  return Temperature{state.session, state.heat.celsius(), state.heat.trend_per_minute(), state.throttled,
-                     state.heat.policy()};
+  return Temperature{state.session,       state.heat.celsius(), state.heat.trend_per_minute(), state.throttled,
+                     state.heat.policy(), state.sensor.sensor,  state.sensor.problem};
 }
 
 }  // namespace edgefleet::agent

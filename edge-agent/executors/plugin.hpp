@@ -25,6 +25,7 @@ class PluginExecutor final : public Executor {
   ~PluginExecutor() override;
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
+  [[nodiscard]] bool freezes() const override { return true; }
   void start(OnOffer on_offer) override;
   // After a stop request it returns within PluginTimes::cancel and the moment that a kill takes.
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;

@@ -50,6 +50,8 @@ class Executor {
   virtual void start(OnOffer on_offer) = 0;
   // True: run() returns at once, so the agent calls it on its loop's thread and spares a switch of threads.
   [[nodiscard]] virtual bool instant() const { return false; }
+  // True: its runs are processes of the spawner, so they and their timeouts stand still when those are frozen.
+  [[nodiscard]] virtual bool freezes() const { return false; }
   // Blocks until the end; called from one worker thread a slot, so up to `slots` at the same time. Must return soon
   // (within 5 s) after a stop request. Never throws.
   virtual RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) = 0;

@@ -1,4 +1,4 @@
-// How warm the board is, and what its firmware does about it.
+// How warm the board says it is, and what its firmware does about it. Nothing is judged here: edge-agent/core does.
 #pragma once
 
 #include <optional>
@@ -7,22 +7,37 @@
 
 namespace edgefleet::agent {
 
+// One of class/thermal/thermal_zone*.
+struct ThermalZone {
+  std::string name;               // "thermal_zone0 (cpu-thermal)"
+  bool cpu = true;                // by its type; one without a type is taken for the processor's
+  std::optional<double> celsius;  // none: what it says is not a number
+  std::string text;               // what it says
+};
+
 class Thermometer {
  public:
   // `sys`: the root of sysfs, "/sys"; tests have their own.
   explicit Thermometer(std::string sys) : sys_(std::move(sys)) {}
 
-  // Degrees Celsius of the hottest zone of class/thermal/thermal_zone*/temp that is believable (-30 to 130); none
-  // where there is no such zone.
-  [[nodiscard]] std::optional<double> celsius() const;
-  // The Raspberry Pi firmware's flags spelled out; empty where there are none.
-  // https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
-  [[nodiscard]] std::vector<std::string> throttled() const;
+  [[nodiscard]] std::vector<ThermalZone> zones() const;  // sorted by name
+  // The Raspberry Pi firmware's flags spelled out; empty where there are none. What has been seen once is "since boot"
+  // from then on: the kernel's voltage monitor clears the firmware's own memory every two seconds.
+  [[nodiscard]] std::vector<std::string> throttled();
 
  private:
+  [[nodiscard]] unsigned firmware_flags() const;
+  [[nodiscard]] bool undervoltage_alarm() const;
+
   std::string sys_;
+  unsigned seen_ = 0;
 };
 
+// Bits of the firmware's GET_THROTTLED:
+// https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 std::vector<std::string> spell_throttled(unsigned flags);
+
+// By the type of a thermal zone: cpu-thermal, soc-thermal, x86_pkg_temp, bigcore0-thermal, ...
+bool of_processor(const std::string& zone_type);
 
 }  // namespace edgefleet::agent

@@ -69,7 +69,9 @@ Status Loop::run() {
   read_sensors();
   restore();
   for (auto& [name, executor] : executors_) {
-    executor->start([this](ExecutorInfo offer) { inbox_.insist(OfferChanged{std::move(offer)}); });
+    executor->start([this, freezes = executor->freezes()](ExecutorInfo offer) {
+      inbox_.insist(OfferChanged{std::move(offer), freezes});
+    });
   }
   perform_mqtt(session_.start(monotonic_now()));
 
@@ -92,6 +94,7 @@ void Loop::take_turn(Time until) {
 // Whoever hears `offline` gives our work to others: so nothing of it may run any more by then, and what is done was
 // delivered or is on the disk.
 void Loop::end_work() {
+  if (options_.freeze_work) options_.freeze_work(false);  // what is to end must be able to
   pool_.reset();
   const Time until = monotonic_now() + goodbye;
   do {
@@ -153,7 +156,13 @@ void Loop::read_sensors() {
   const Time now = monotonic_now();
   if (now < next_reading_) return;
   next_reading_ = now + reading_interval;
-  step(TemperatureRead{thermometer_.celsius(), thermometer_.throttled()});
+  TemperatureRead read;
+  for (auto& zone : thermometer_.zones()) {
+    read.zones.push_back({std::move(zone.name), zone.cpu, zone.celsius, std::move(zone.text)});
+  }
+  read.throttled = thermometer_.throttled();
+  read.load = load_average() / machine_.cpus;
+  step(std::move(read));
 }
 
 void Loop::take(Item& item) {
@@ -222,6 +231,9 @@ void Loop::perform(Effect& effect) {
           },
           [&](const SpoolResult& spool) { to_spool_.push_back(spool.key); },
           [&](const UnspoolResult& unspool) { spool_.forget(unspool.key); },
+          [&](const FreezeWork& freeze) {
+            if (options_.freeze_work) options_.freeze_work(freeze.frozen);
+          },
           [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
           [&](const Note& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
           [&](const EndProgram&) { end_ = true; },

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <variant>
@@ -34,6 +35,7 @@ class Loop {
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
     std::shared_ptr<ArtifactSpool> artifacts;  // if the executors store any
+    std::function<void(bool frozen)> freeze_work;  // all that runs in executors that can be frozen
     std::size_t inbox = 16'384;
   };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <iostream>
+#include <sstream>
 
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/secret.hpp"
@@ -232,24 +233,28 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
   return success();
 }
 
-// The defaults of the board: a 3B+ has its soft limit at 60 C.
-HeatLimits heat_limits(const Settings& settings) {
-  HeatLimits limits;
+// The defaults of the board, with what the owner has set; a limit that is not set keeps its distance to one that is.
+Result<HeatLimits> heat_limits(const Settings& settings) {
   AgentInfo machine;
   describe_machine(machine);
-  const auto board = machine.labels.find("board");
-  if (board != machine.labels.end() && board->second == "pi3") {
-    limits.reduce -= 10;
-    limits.pause -= 10;
-    limits.normal -= 10;
-  }
+  HeatLimits limits = limits_for_board(machine.board);
+  const double hysteresis = limits.reduce - limits.normal;
+  const double range = limits.pause - limits.reduce;
   if (settings.reduce_celsius > 0) {
-    limits.normal = settings.reduce_celsius - (limits.reduce - limits.normal);
     limits.reduce = settings.reduce_celsius;
+    limits.pause = std::max(limits.pause, limits.reduce + range);
   }
-  if (settings.pause_celsius > 0) limits.pause = settings.pause_celsius;
+  if (settings.pause_celsius > 0) {
+    limits.pause = settings.pause_celsius;
+    if (settings.reduce_celsius <= 0) limits.reduce = std::min(limits.reduce, limits.pause - range);
+  }
+  limits.normal = settings.normal_celsius > 0 ? settings.normal_celsius : limits.reduce - hysteresis;
   limits.observe_only = settings.heat == "firmware";
-  return limits;
+  if (limits.normal < limits.reduce && limits.reduce < limits.pause) return limits;
+  std::ostringstream text;
+  text << "the limits of heat must grow from --normal-celsius through --reduce-celsius to --pause-celsius; they are "
+       << limits.normal << ", " << limits.reduce << ", " << limits.pause;
+  return Error{text.str(), ErrorKind::invalid};
 }
 
 }  // namespace
@@ -272,12 +277,13 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: take less when it is hot; firmware: only observe")
       ->check(CLI::IsMember({"policy", "firmware"}));
-  configuration
-      .option("reduce-celsius", s.reduce_celsius, "half the slots from here on (0: by board, 70 on a Pi 4 or 5)")
+  configuration.option("normal-celsius", s.normal_celsius, "more slots again below this (0: by board, else 73)")
       ->check(CLI::Range(0.0, 120.0));
-  configuration.option("pause-celsius", s.pause_celsius, "no new tasks from here on (0: by board, 78 on a Pi 4 or 5)")
+  configuration.option("reduce-celsius", s.reduce_celsius, "half the slots from here on (0: by board, else 75)")
       ->check(CLI::Range(0.0, 120.0));
-  configuration.option("sys", s.sys, "root of sysfs, where the temperature is read");
+  configuration.option("pause-celsius", s.pause_celsius, "no new tasks from here on (0: by board, else 78)")
+      ->check(CLI::Range(0.0, 120.0));
+  configuration.option("sys", s.sys, "root of sysfs, where temperature and throttling are read");
   configuration.option("log-level", s.log_level, "debug, info, warning or error");
   for (const char* table : {"labels", "command", "plugin"}) configuration.allow_table(table);
   configuration.footer(
@@ -316,7 +322,9 @@ Result<Loop::Options> loop_options(const Settings& s) {
   }
   options.policy.max_tasks = s.max_tasks;
   options.policy.stop_grace = std::chrono::seconds(s.stop_grace_s);
-  options.heat = heat_limits(s);
+  auto heat = heat_limits(s);
+  if (!heat) return heat.error();
+  options.heat = *heat;
   options.labels = s.labels;
   options.sys = s.sys;
   options.unknown_results = s.work + "/unknown-results";

@@ -27,7 +27,8 @@ struct Settings {
   int echo = 0;
   int max_tasks = Policy{}.max_tasks;
   int stop_grace_s = 20;
-  double reduce_celsius = 0;  // 0: by board
+  double normal_celsius = 0;  // 0: by board
+  double reduce_celsius = 0;
   double pause_celsius = 0;
   std::map<std::string, std::string> labels;
   std::vector<CommandConfig> commands;

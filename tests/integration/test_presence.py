@@ -185,8 +185,9 @@ class Heat(FleetCase):
     def test_reduced(self):
         """A warm agent halves its slots."""
         observer = self.fleet.observe("agents/#")
-        self.start("pi-1", 72, echo=4)
+        self.start("pi-1", 75.5, echo=4)
         observer.wait_for(lambda m: m.topic.endswith("temperature") and m.payload["policy"] == "reduced")
+        self.heat("pi-1", 74)  # still reduced, and not hot enough for fewer
         observer.wait_for(lambda m: m.topic.endswith("heartbeat") and m.payload["free_slots"] == {"echo": 2})
         wait_until(lambda: self.api.agents().get("pi-1", {}).get("executors", [{}])[0].get("free") == 2,
                    what="the coordinator counts two slots")

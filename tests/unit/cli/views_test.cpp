@@ -79,14 +79,17 @@ TEST_CASE("an acceptance says what comes next") {
 TEST_CASE("agents: slots that heat has closed are not busy, and tasks beyond the slots are not counted twice") {
   const auto text = show_agents(document(R"({"agents":[
     {"name":"pi-1","state":"online","executors":[{"name":"image","capabilities":["image.a","image.b","image.c"],"slots":4,"free":0}],
-     "celsius":61.34,"policy":"normal","tasks":9,"last_heartbeat_ms":2300},
+     "celsius":61.34,"trend_per_minute":1.83,"policy":"normal","tasks":9,"last_heartbeat_ms":2300,"throttled":["undervoltage since boot"]},
     {"name":"pi-2","state":"overheated","executors":[{"name":"echo","capabilities":["echo"],"slots":4,"free":0,"problem":"too hot"}],
-     "celsius":79,"policy":"paused","tasks":0,"last_heartbeat_ms":100}]})"),
+     "celsius":79,"trend_per_minute":-0.5,"policy":"paused","tasks":0,"last_heartbeat_ms":100,"sensor_problem":"sensor x is gone",
+     "throttled":["throttled now","throttled since boot"]}]})"),
                                 plain);
   CHECK(text ==
-        "NAME  STATE       BUSY    TEMP  POLICY  TASKS  BEAT      CAPABILITIES\n"
-        "pi-1  online       4/4  61.3 C  normal      9  2 s ago   image.* (3)\n"
-        "pi-2  overheated   0/4  79.0 C  paused      0  just now  echo\n"
+        "NAME  STATE       BUSY    TEMP  C/MIN  POLICY  TASKS  BEAT      CAPABILITIES\n"
+        "pi-1  online       4/4  61.3 C   +1.8  normal      9  2 s ago   image.* (3)\n"
+        "pi-2  overheated   0/4  79.0 C   -0.5  paused      0  just now  echo\n"
+        "pi-2: sensor x is gone\n"
+        "pi-2: its firmware says: throttled now\n"
         "pi-2: echo: too hot\n");
 }
 

@@ -216,6 +216,31 @@ TEST_CASE("a task that is listed past its timeout and two beats has timed out") 
   CHECK_FALSE(c.cancels.empty());
 }
 
+TEST_CASE("a task that a hot agent slows has so much longer, but not for ever") {
+  Conversation c;
+  c.join("pi-1", "a");
+  TaskSpec spec;
+  spec.capability = capability("work");
+  spec.timeout = 60s;
+  spec.max_attempts = 1;
+  const auto id = c.submit(std::move(spec));
+  const auto slowed_to_a_tenth = [&](Duration time) {
+    auto held = c.holding(id);
+    held.extended = time * 9 / 10;
+    c.beat("pi-1", "a", 0, {held});
+  };
+  Duration ran{0};
+  for (; ran <= 60s + 20s + 4 * 60s; ran += 10s) {
+    slowed_to_a_tenth(ran);
+    INFO(to_ms(ran));
+    REQUIRE(c.state.tasks.count(id) == 1);
+    CHECK(c.task(id).state == TaskState::running);
+    c.pass(10s);
+  }
+  slowed_to_a_tenth(ran);
+  CHECK(c.task(id).error->code == "timed_out");
+}
+
 TEST_CASE("a drained agent gets nothing, also after its restart, until it is resumed") {
   Conversation c;
   c.join("pi-1", "a");

@@ -121,7 +121,7 @@ TEST_CASE("an agent that cannot take a task gives it back") {
   }
   SECTION("hot") {
     c.give({1, 2});
-    c.hear(TemperatureRead{85, {}});
+    c.hear(TemperatureRead{{{"thermal_zone0", true, 85, "85000"}}, {}, 0});
     REQUIRE(c.results().size() == 1);
     CHECK(status_of(c.state) == AgentState::overheated);
     c.give({5}, 2);
@@ -221,33 +221,4 @@ TEST_CASE("a result whose task the coordinator does not know is kept for a perso
   c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, true}}});
   CHECK(c.all<KeepForPerson>().size() == 1);
   CHECK(c.state.held.empty());
-}
-
-TEST_CASE("heat halves the slots, then pauses, and comes back only when it is cooler") {
-  Heat heat{HeatLimits{}};
-  Time now{1h};
-  const auto at = [&](double celsius) {
-    now += 2min;  // no trend
-    heat.read(celsius, now);
-    return heat.policy();
-  };
-  CHECK(at(60) == HeatPolicy::normal);
-  CHECK(at(71) == HeatPolicy::reduced);
-  CHECK(at(67) == HeatPolicy::reduced);
-  CHECK(at(79) == HeatPolicy::paused);
-  CHECK(at(75) == HeatPolicy::paused);
-  CHECK(at(69) == HeatPolicy::reduced);
-  CHECK(at(64) == HeatPolicy::normal);
-}
-
-TEST_CASE("a fast rise is acted on before it arrives, a vanished sensor changes nothing") {
-  Heat heat{HeatLimits{}};
-  Time now{1h};
-  heat.read(60, now);
-  now += 10s;
-  heat.read(65, now);  // 30 degrees a minute: 80 in 30 s
-  CHECK(heat.policy() == HeatPolicy::paused);
-  heat.read(std::nullopt, now);
-  CHECK(heat.policy() == HeatPolicy::paused);
-  CHECK_FALSE(heat.celsius());
 }

@@ -1,0 +1,117 @@
+#include "edge-agent/core/sensor_watch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+namespace edgefleet::agent {
+namespace {
+
+// What a processor's sensor can say. Boards that are sold for -40 to 85 C switch off far below the upper end.
+constexpr double coldest = -30;
+constexpr double hottest = 130;
+// How far a reading may be from the one before: a Pi's chip jumps by 10 to 15 degrees within seconds when all cores
+// begin, a PC's by 40. More than this is an error, or it is confirmed by the readings that follow.
+constexpr double jump_at_once = 40;
+constexpr double jump_per_second = 2;
+constexpr int readings_that_confirm = 3;
+// An idle board may say the same for long. One whose load has changed by half its cores in between cannot.
+constexpr Duration still_for = std::chrono::minutes(5);
+constexpr double load_changed = 0.5;
+constexpr std::size_t most_zones = 64;
+constexpr std::size_t most_problems = 3;
+
+std::string degrees(double celsius) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f C", celsius);
+  return text.data();
+}
+
+bool too_far(double from, double to, Duration between) {
+  return std::abs(to - from) > jump_at_once + jump_per_second * std::chrono::duration<double>(between).count();
+}
+
+std::string joined(const std::vector<std::string>& problems) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i) {
+    text += (i == 0 ? "" : "; ") + problems[i];
+  }
+  if (problems.size() > most_problems) text += "; and " + std::to_string(problems.size() - most_problems) + " more";
+  return text;
+}
+
+}  // namespace
+
+std::string SensorWatch::doubt_jump(Zone& zone, double celsius, Time now) {
+  const bool jumped = zone.good && too_far(*zone.good, celsius, now - zone.good_at);
+  if (!jumped) {
+    zone.agreeing = 0;
+    zone.strange.reset();
+    return {};
+  }
+  const bool agrees = zone.strange && !too_far(*zone.strange, celsius, now - zone.strange_at);
+  zone.agreeing = agrees ? zone.agreeing + 1 : 1;
+  zone.strange = celsius;
+  zone.strange_at = now;
+  if (zone.agreeing >= readings_that_confirm) return {};
+  return "jumped from " + degrees(*zone.good) + " to " + degrees(celsius);
+}
+
+bool SensorWatch::stands_still(Zone& zone, double celsius, double load, Time now) {
+  if (zone.same != celsius) {
+    zone.same = celsius;
+    zone.same_since = now;
+    zone.least_load = zone.most_load = load;
+    return false;
+  }
+  zone.least_load = std::min(zone.least_load, load);
+  zone.most_load = std::max(zone.most_load, load);
+  return now - zone.same_since >= still_for && zone.most_load - zone.least_load >= load_changed;
+}
+
+// Why this reading is not believed; empty: it is.
+std::string SensorWatch::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
+  if (!reading.celsius) return "says \"" + reading.text + "\", which is not a number";
+  const double celsius = *reading.celsius;
+  if (std::isnan(celsius) || celsius < coldest || celsius > hottest)
+    return "says " + degrees(celsius) + ", which cannot be";
+  if (stands_still(zone, celsius, load, now)) {
+    return "has said exactly " + degrees(celsius) + " for minutes while the load changed";
+  }
+  return doubt_jump(zone, celsius, now);
+}
+
+SensorWatch::Verdict SensorWatch::judge(const std::vector<ZoneReading>& readings, double load, Time now) {
+  std::set<std::string> there;
+  for (const ZoneReading& reading : readings) {
+    if (zones_.count(reading.name) == 0 && zones_.size() >= most_zones) continue;
+    zones_[reading.name].cpu = reading.cpu;
+    there.insert(reading.name);
+  }
+  // Where the processor has a sensor, the others (of a battery, of the Wi-Fi, of nothing at all) do not count.
+  Verdict verdict;
+  for (const auto& [name, zone] : zones_) verdict.expected = verdict.expected || zone.cpu;
+  std::vector<std::string> problems;
+  for (const auto& [name, zone] : zones_) {
+    if (zone.cpu && there.count(name) == 0) problems.push_back("sensor " + name + " is gone");
+  }
+  for (const ZoneReading& reading : readings) {
+    if (there.count(reading.name) == 0 || reading.cpu != verdict.expected) continue;
+    Zone& zone = zones_.at(reading.name);
+    if (auto why = doubt(zone, reading, load, now); !why.empty()) {
+      if (zone.cpu) problems.push_back("sensor " + reading.name + ' ' + why);
+      continue;
+    }
+    zone.good = reading.celsius;
+    zone.good_at = now;
+    if (verdict.celsius && *verdict.celsius >= *reading.celsius) continue;
+    verdict.celsius = reading.celsius;
+    verdict.sensor = reading.name;
+  }
+  verdict.problem = joined(problems);
+  return verdict;
+}
+
+}  // namespace edgefleet::agent

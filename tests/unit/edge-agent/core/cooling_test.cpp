@@ -1,0 +1,227 @@
+#include "edge-agent/core/step.hpp"
+
+#include <algorithm>
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Reign reign{3, *SessionId::parse("coordinator")};
+const Capability work = *Capability::parse("work");
+TaskId id(std::uint64_t n) { return TaskId{Ulid{1, n}}; }
+
+struct HotAgent {
+  State state{*AgentName::parse("pi-1"), *SessionId::parse("life"), HeatLimits{}};
+  Time now{1h};
+  Effects said;
+  std::uint64_t n = 0;
+
+  explicit HotAgent(int slots, bool freezes = true) {
+    ExecutorInfo executor;
+    executor.name = *ExecutorName::parse("main");
+    executor.capabilities = {work};
+    executor.slots = slots;
+    hear(OfferChanged{executor, freezes});
+    hear(LinkUp{});
+    hear(CoordinatorSeen{true, reign});
+  }
+  void hear(const Event& event) {
+    said = step(state, event, now);
+    const Effects flushed = step(state, Flush{}, now);
+    said.insert(said.end(), flushed.begin(), flushed.end());
+  }
+  void celsius(double value) {
+    now += 2min;  // no trend
+    hear(Tick{});
+    hear(TemperatureRead{{{"thermal_zone0", true, value, ""}}, {}, 0});
+  }
+  void give(const std::vector<std::uint64_t>& numbers) {
+    TasksSeen seen{reign, ++n, work, {}};
+    for (const auto number : numbers) seen.tasks.push_back({id(number), 1, "{}", 10min});
+    hear(seen);
+  }
+  void done(std::uint64_t number, Duration run) {
+    Finished finished;
+    finished.key = {id(number), 1};
+    finished.run = run;
+    hear(finished);
+  }
+  // As the shell does: awake when the core wants it.
+  Duration frozen_during(Duration length) {
+    Duration frozen{0};
+    for (const Time end = now + length; now < end;) {
+      const Time next = std::min(next_deadline(state), end);
+      REQUIRE(next > now);
+      if (state.cooling.frozen) frozen += next - now;
+      now = next;
+      hear(Tick{});
+    }
+    return frozen;
+  }
+  int free() const { return free_slots(state).begin()->second; }
+  template <typename E>
+  std::size_t count() const {
+    return static_cast<std::size_t>(
+        std::count_if(said.begin(), said.end(), [](const auto& e) { return std::holds_alternative<E>(e); }));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("reduced: half of several slots") {
+  HotAgent agent(4);
+  agent.celsius(HeatLimits{}.reduce);
+  CHECK(agent.free() == 2);
+}
+
+TEST_CASE("reduced with one slot that can be frozen: half the speed, and no rest") {
+  HotAgent agent(1);
+  agent.give({1});
+  agent.celsius(HeatLimits{}.reduce);
+  CHECK(std::chrono::duration<double>(agent.frozen_during(100s)).count() == Approx(50));
+  CHECK(std::chrono::duration<double>(held_list(agent.state, agent.now).at(0).extended).count() == Approx(50).margin(2));
+  agent.done(1, 1h);
+  CHECK_FALSE(agent.state.cooling.frozen);
+  CHECK(agent.free() == 1);
+}
+
+TEST_CASE("the coordinator hears of each quarter, and what waits begins when one comes back") {
+  HotAgent agent(4);
+  agent.celsius(HeatLimits{}.reduce);
+  agent.now += 20s;
+  agent.give({1, 2, 3});
+  agent.celsius(HeatLimits{}.normal - 1);
+  CHECK(agent.count<StartTask>() == 1);
+  CHECK(agent.count<SendBeat>() == 1);
+}
+
+TEST_CASE("reduced with several slots: they run at full speed") {
+  HotAgent agent(4);
+  agent.give({1, 2});
+  agent.celsius(HeatLimits{}.reduce);
+  CHECK(agent.frozen_during(10s) == Duration{0});
+}
+
+TEST_CASE("reduced with one slot that cannot be frozen: a rest as long as the work, at most two minutes") {
+  HotAgent agent(1, false);
+  agent.celsius(HeatLimits{}.reduce);
+  agent.give({1, 2});
+  agent.done(1, 30s);
+  CHECK(agent.count<StartTask>() == 0);
+  CHECK(agent.free() == 0);
+  const auto back = std::find_if(agent.state.held.begin(), agent.state.held.end(),
+                                 [](const auto& held) { return held.first.id == id(2); });
+  CHECK(back->second.result.error->code == "resting");  // others may do it meanwhile
+  agent.give({3});
+  CHECK(agent.state.held.at({id(3), 1}).result.error->code == "resting");
+  CHECK(next_deadline(agent.state) <= agent.now + 30s);
+  agent.now += 30s;
+  agent.hear(Tick{});
+  CHECK(agent.free() == 1);
+  agent.give({4});
+  CHECK(agent.count<StartTask>() == 1);
+  agent.done(4, 1h);
+  agent.now += 2min;
+  agent.hear(Tick{});
+  CHECK(agent.free() == 1);
+}
+
+TEST_CASE("a long task that ends on a paused agent is followed by a rest, too") {
+  HotAgent agent(1, false);
+  agent.give({1});
+  agent.celsius(HeatLimits{}.pause);
+  agent.done(1, 10min);
+  REQUIRE(agent.state.executors.begin()->second.rests_until);
+  CHECK(*agent.state.executors.begin()->second.rests_until == agent.now + 2min);
+  agent.celsius(HeatLimits{}.reduce - 1);  // two minutes later
+  CHECK(agent.state.heat.policy() == HeatPolicy::reduced);
+  CHECK(agent.free() == 1);
+}
+
+TEST_CASE("very short tasks rest together") {
+  HotAgent agent(1, false);
+  agent.celsius(HeatLimits{}.reduce);
+  for (std::uint64_t task = 1; task <= 9; ++task) {
+    agent.give({task});
+    agent.done(task, 100ms);
+    CHECK(agent.free() == 1);
+  }
+  agent.give({10});
+  agent.done(10, 100ms);
+  CHECK(agent.free() == 0);
+}
+
+TEST_CASE("a rest ends with the heat") {
+  HotAgent agent(1, false);
+  agent.celsius(HeatLimits{}.reduce);
+  agent.give({1});
+  agent.done(1, 1h);
+  CHECK(agent.free() == 0);
+  agent.now -= 119s;  // within the rest
+  agent.celsius(40);
+  CHECK(agent.free() == 1);
+}
+
+TEST_CASE("paused: what can be frozen runs at a fifth, then at half of its speed, and its timeout grows by that") {
+  HotAgent agent(1);
+  agent.give({1});
+  agent.celsius(HeatLimits{}.pause + 1);
+  CHECK(std::chrono::duration<double>(agent.frozen_during(100s)).count() == Approx(80));
+  CHECK(std::chrono::duration<double>(held_list(agent.state, agent.now).at(0).extended).count() == Approx(80).margin(2));
+  agent.celsius(HeatLimits{}.pause - 1);
+  CHECK(std::chrono::duration<double>(agent.frozen_during(100s)).count() == Approx(50));
+  agent.celsius(40);
+  CHECK_FALSE(agent.state.cooling.frozen);
+  CHECK(agent.frozen_during(100s) == Duration{0});
+  const Duration extended = held_list(agent.state, agent.now).at(0).extended;
+  CHECK(extended == agent.state.cooling.frozen_for);
+  agent.done(1, 5min);
+  agent.give({2});
+  CHECK(held_list(agent.state, agent.now).back().extended == Duration{0});  // only its own time
+}
+
+TEST_CASE("paused: what cannot be frozen is not, nor is an agent that runs nothing") {
+  HotAgent server(1, false);
+  server.give({1});
+  HotAgent idle(1);
+  for (HotAgent* agent : {&server, &idle}) {
+    agent->celsius(HeatLimits{}.pause + 1);
+    CHECK(agent->frozen_during(10s) == Duration{0});
+  }
+  CHECK(held_list(server.state, server.now).at(0).extended == Duration{0});
+}
+
+TEST_CASE("when the last task ends, nothing stays frozen") {
+  HotAgent agent(1);
+  agent.give({1});
+  agent.celsius(HeatLimits{}.pause + 1);
+  REQUIRE(agent.state.cooling.frozen);
+  agent.done(1, 1min);
+  CHECK(agent.count<FreezeWork>() == 1);
+  CHECK_FALSE(agent.state.cooling.frozen);
+}
+
+TEST_CASE("a trouble with the sensor is told once, published, and told when it is over") {
+  HotAgent agent(4);
+  agent.celsius(50);
+  CHECK(temperature_of(agent.state).sensor == "thermal_zone0");
+  agent.hear(TemperatureRead{});
+  CHECK(agent.count<Note>() == 1);
+  CHECK(agent.count<SendTemperature>() == 1);
+  CHECK(temperature_of(agent.state).problem == "sensor thermal_zone0 is gone");
+  agent.now += 2s;
+  agent.hear(TemperatureRead{});
+  CHECK(agent.count<Note>() == 0);
+  CHECK(agent.free() == 4);
+  agent.now += 2min;
+  agent.hear(TemperatureRead{});
+  CHECK(agent.free() == 2);  // carefully
+  agent.celsius(50);
+  CHECK(agent.count<Note>() == 2);  // and the policy is normal again
+  CHECK(temperature_of(agent.state).problem.empty());
+  CHECK(agent.free() == 4);
+}

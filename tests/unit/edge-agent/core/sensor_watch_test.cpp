@@ -1,0 +1,98 @@
+#include "edge-agent/core/sensor_watch.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+ZoneReading zone(std::optional<double> celsius, const std::string& name = "zone0", bool cpu = true) {
+  return {name, cpu, celsius, celsius ? std::to_string(*celsius) : "rubbish"};
+}
+
+struct Watched {
+  SensorWatch watch;
+  Time now{1h};
+  SensorWatch::Verdict says(const std::vector<ZoneReading>& zones, double load = 0, Duration later = 2s) {
+    now += later;
+    return watch.judge(zones, load, now);
+  }
+  SensorWatch::Verdict says(double celsius, double load = 0, Duration later = 2s) {
+    return says(std::vector{zone(celsius)}, load, later);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("of several zones the hottest of the processor counts") {
+  Watched board;
+  const auto verdict = board.says({zone(50, "a"), zone(60, "b"), zone(90, "battery", false)});
+  CHECK(*verdict.celsius == 60);
+  CHECK(verdict.sensor == "b");
+  CHECK(verdict.problem.empty());
+  CHECK(verdict.expected);
+}
+
+TEST_CASE("other zones count where the processor has none, and nobody relies on them") {
+  Watched pc;
+  CHECK(*pc.says({zone(27.8, "acpitz", false)}).celsius == Approx(27.8));
+  const auto gone = pc.says(std::vector<ZoneReading>{});
+  CHECK_FALSE(gone.celsius);
+  CHECK_FALSE(gone.expected);
+  CHECK(gone.problem.empty());
+}
+
+TEST_CASE("no zones at all are no problem") {
+  Watched vm;
+  const auto verdict = vm.says(std::vector<ZoneReading>{});
+  CHECK_FALSE(verdict.celsius);
+  CHECK_FALSE(verdict.expected);
+  CHECK(verdict.problem.empty());
+}
+
+TEST_CASE("a sensor that vanishes is missed until it is back") {
+  Watched board;
+  board.says(50);
+  const auto gone = board.says(std::vector<ZoneReading>{});
+  CHECK_FALSE(gone.celsius);
+  CHECK(gone.expected);
+  CHECK(gone.problem == "sensor zone0 is gone");
+  CHECK(board.says(50).problem.empty());
+}
+
+TEST_CASE("what cannot be is not believed") {
+  Watched board;
+  CHECK(board.says(-40).problem == "sensor zone0 says -40.0 C, which cannot be");
+  CHECK(board.says(200).problem == "sensor zone0 says 200.0 C, which cannot be");
+  CHECK(board.says({zone({})}).problem == "sensor zone0 says \"rubbish\", which is not a number");
+  CHECK_FALSE(board.says(200).celsius);
+  const auto other = board.says({zone(200), zone(55, "b")});  // one liar does not blind the rest
+  CHECK(*other.celsius == 55);
+  CHECK_FALSE(other.problem.empty());
+}
+
+TEST_CASE("a jump is believed when it is confirmed") {
+  Watched board;
+  board.says(45);
+  CHECK(*board.says(60).celsius == 60);  // all cores have begun
+  const auto jumped = board.says(120);
+  CHECK_FALSE(jumped.celsius);
+  CHECK(jumped.problem == "sensor zone0 jumped from 60.0 C to 120.0 C");
+  CHECK(*board.says(60).celsius == 60);
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(board.says(120).celsius);
+  CHECK(*board.says(119).celsius == 119);
+  CHECK(*board.says(118).celsius == 118);
+}
+
+TEST_CASE("a reading may stand still, but not while the load comes and goes") {
+  Watched board;
+  for (Duration past{0}; past < 20min; past += 2s) REQUIRE(board.says(48.3, 0.1).celsius);
+  CHECK(board.says(48.3, 0.4).celsius);
+  const auto frozen = board.says(48.3, 0.9);
+  CHECK_FALSE(frozen.celsius);
+  CHECK(frozen.problem == "sensor zone0 has said exactly 48.3 C for minutes while the load changed");
+  CHECK(board.says(48.8, 0.9).celsius);
+  for (Duration past{0}; past < 4min; past += 2s) REQUIRE(board.says(50.0, past < 2min ? 0.0 : 1.0).celsius);
+}
