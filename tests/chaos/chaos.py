@@ -123,11 +123,12 @@ class Chaos:
         missing = names
         while missing and time.monotonic() < began + HEALED:
             self.faults.look_after()
-            missing = names - self.world.placeable()
+            last, missing = missing, names - self.world.placeable()
             time.sleep(0.1)
         if missing:
             self.violations.append(f"not back: {sorted(missing)} cannot be given work {HEALED} s after all faults")
-        self.say(f"all agents are back after {time.monotonic() - began:.1f} s" if not missing else self.violations[-1])
+        self.say(self.violations[-1] if missing else
+                 f"all agents are back after {time.monotonic() - began:.1f} s, last {', '.join(sorted(last))}")
 
     def unfinished(self, http):
         count = 0

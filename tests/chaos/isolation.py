@@ -6,14 +6,15 @@ import subprocess
 import sys
 
 SKIPPED = 77  # the exit code that says: not possible here
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian keeps ip, tc and mosquitto
 MARK = "EDGEFLEET_CHAOS_INSIDE"
 UNSHARE = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+if os.geteuid() != 0:
+    UNSHARE.append("--map-root-user")  # root within, where the system lets everybody make user namespaces
 
 
 def not_possible():
     """Why this machine cannot run it; None if it can."""
-    if os.geteuid() != 0:
-        return "it makes network namespaces, links and mounts, which needs root: run it with sudo"
     for program in ("unshare", "nsenter", "ip", "tc", "mount", "mosquitto_rr"):
         if shutil.which(program) is None:
             return f"there is no {program} (packages util-linux, iproute2, mosquitto-clients)"
@@ -24,7 +25,8 @@ def not_possible():
         capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
     if probe.returncode:
         said = (probe.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return f"namespaces, bridges or veth pairs are not permitted here: {said}"
+        advice = "" if os.geteuid() == 0 else "; run it as root"
+        return f"namespaces, bridges or veth pairs are not permitted here: {said}{advice}"
     return None
 
 
