@@ -30,7 +30,7 @@ struct Settings {
   bool allow_remote = false;
   std::string log_level = "info";
   std::size_t max_tasks = Policy{}.most_tasks;
-  std::uint64_t max_input_mb = Policy{}.most_input_bytes >> 20U;
+  std::uint64_t max_input_mb = Policy{}.most_bytes >> 20U;
   std::uint64_t max_artifact_mb = Artifacts::Bounds{}.file_bytes >> 20U;
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
   double keep_ended = 7;  // days
@@ -53,7 +53,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
   configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429")->check(tasks);
-  configuration.option("max-input-mb", s.max_input_mb, "bound on the inputs of unfinished tasks together, in MiB")
+  configuration
+      .option("max-input-mb", s.max_input_mb,
+              "bound on inputs, names and conditions of unfinished tasks together, in MiB")
       ->check(mebibytes);
   configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB")->check(mebibytes);
   configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB")
@@ -117,7 +119,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   options.policy.most_tasks = settings.max_tasks;
   options.retention.keep = Duration{static_cast<std::int64_t>(settings.keep_ended * 24 * 3600e9)};
   options.retention.most = settings.keep_ended_tasks;
-  options.policy.most_input_bytes = settings.max_input_mb << 20U;
+  options.policy.most_bytes = settings.max_input_mb << 20U;
   return options;
 }
 

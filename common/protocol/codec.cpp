@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline"
 constexpr std::array<std::string_view, 3> held_phases{"waiting", "running", "done"};
 
 constexpr int most_attempts = 1'000'000;
+constexpr Duration longest_run = std::chrono::hours(24 * 365);
 constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
 constexpr int most_slots = 10'000;
 constexpr std::size_t envelope_bytes = 512;  // kept free for everything around the elements
@@ -112,6 +113,7 @@ void write_elements(std::string& out, const std::vector<T>& elements, std::size_
 std::string required_json(Fields& fields, std::string_view name) {
   const auto slice = fields.object().find(name);
   if (!slice) fields.fail("`" + std::string(name) + "` is missing");
+  if (slice && !json::part_is_shallow(*slice)) fields.fail("`" + std::string(name) + "` is nested too deep");
   return std::string(slice.value_or("null"));
 }
 
@@ -249,6 +251,7 @@ std::string encode(const Heartbeat& beat) {
         element.integer("attempt", task.attempt);
         element.string("phase", held_phases.at(static_cast<std::size_t>(task.phase)));
         if (task.phase != HeldPhase::done) element.string("executor", task.executor.str());
+        if (task.phase == HeldPhase::running) element.integer("run_ms", to_ms(task.run));
       }
     }
     object.integer("clock_unix_ms", beat.clock.unix_ms);
@@ -290,6 +293,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
         task.attempt = read_attempt(element);
         task.phase = read_word<HeldPhase>(element, "phase", held_phases).value_or(HeldPhase::waiting);
         task.executor = element.name<ExecutorName>("executor", name_rule).value_or(ExecutorName{});
+        task.run = element.milliseconds("run_ms", Duration{0}, longest_run).value_or(Duration{0});
         return task;
       },
       limits::payload_bytes);
@@ -430,6 +434,7 @@ TaskResult read_result(Fields& fields) {
   result.status = status.value_or(ResultStatus::failed);
   if (!fields.ok()) return result;
   result.output = std::string(fields.object().find("output").value_or("null"));
+  if (!json::part_is_shallow(result.output)) fields.fail("`output` is nested too deep");
   if (const auto slice = fields.find("error")) {
     Fields error(*slice);
     result.error = read_error(error);
@@ -442,7 +447,7 @@ TaskResult read_result(Fields& fields) {
   if (run_ms < 0 || run_ms > longest_ms) fields.fail("`run_ms` is out of range");
   result.run = Duration{static_cast<std::int64_t>(run_ms * 1e6)};
   if (const auto usage = fields.find("usage")) {
-    if (usage->front() != '{') fields.fail("`usage` is not an object");
+    if (usage->front() != '{' || !json::part_is_shallow(*usage)) fields.fail("`usage` is not a (shallow) object");
     result.usage = std::string(*usage);
   }
   return result;

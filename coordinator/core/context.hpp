@@ -16,10 +16,13 @@ struct Context {
   void emit(E effect) {
     effects.emplace_back(std::move(effect));
   }
-  void note(NoteLevel level, std::string text) { emit(Note{level, std::move(text)}); }
+  void note(NoteLevel level, std::string text, std::string kind) {
+    emit(Note{level, std::move(text), std::move(kind)});
+  }
 };
 
 // ---- tasks.cpp: a task's life
+std::size_t weight(const TaskSpec& spec);  // bytes, as the bound on memory counts them
 void on(Context& c, const SubmitTasks& event);
 void on(Context& c, const CancelTask& event);
 void on(Context& c, const RetryTask& event);
@@ -27,8 +30,9 @@ void on(Context& c, const ResultsSeen& event);
 void on_task_deadline(Context& c, TaskId id);
 
 void give(Context& c, Task& task, ExecutorIndex executor);  // a new attempt there
-void mark_running(Context& c, Task& task, int attempt);
+void mark_running(Context& c, Task& task, int attempt, Duration run);
 void attempt_timed_out(Context& c, Task& task, int attempt);
+void result_missing(Context& c, Task& task, int attempt);  // it is said to be done, and its result does not come
 // The agent went away with it, or came back without it.
 void attempt_lost(Context& c, Task& task, int attempt, const std::string& how);
 // The agent is away: wait for it as long as what it has done is worth.
@@ -46,9 +50,12 @@ void on(Context& c, const DrainAgent& event);
 void on(Context& c, const CoordinatorSeen& event);
 void on_silence(Context& c, AgentIndex index);
 void restart_deadlines(Context& c);
+void forget_beats(Context& c);
 Agent* agent_by_name(State& state, const AgentName& name);
 Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
 bool placeable(const State& state, const Agent& agent);
+bool gone(const Agent& agent);
+void reserve(State& state, Agent& agent);  // as `alone` and `clearing` say
 // Keeps `held` of the agent and of the executor in step; every attempt begins and ends its stay through these.
 void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor);
 void release(State& state, const AgentName& agent, const TaskId& id, int attempt,
@@ -57,5 +64,7 @@ void release(State& state, const AgentName& agent, const TaskId& id, int attempt
 // ---- dispatch.cpp: placement
 void on(Context& c, const Place& event);
 void resend(Context& c, Agent& agent, const std::vector<AttemptKey>& lost);
+void on_recall(Context& c, AgentIndex index);  // what waits there for longer than was expected
+ClassIndex class_for(State& state, const TaskRecord& record);
 
 }  // namespace edgefleet::coordinator

@@ -33,11 +33,16 @@ struct SendTasks {
 struct SendAcknowledge {
   AgentName agent;
   std::vector<AttemptKey> tasks;
+  bool unknown = false;  // not recorded: the agent is to keep it for a person
 };
 struct SendCancel {
   AgentName agent;
   std::vector<AttemptKey> tasks;
 };
+struct SendRecall {
+  AgentName agent;
+  std::vector<AttemptKey> tasks;
+};  // give back what has not begun
 struct SendDrain {
   AgentName agent;
   bool drain = true;
@@ -69,13 +74,15 @@ enum class NoteLevel { info, warning, error };
 struct Note {
   NoteLevel level = NoteLevel::info;
   std::string text;
+  std::string kind;  // what a peer could repeat without end is written a few times only
 };
 struct StopProgram {
   std::string reason;
 };
 
-using Effect = std::variant<SaveTask, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
-                            SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
+using Effect =
+    std::variant<SaveTask, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel, SendRecall,
+                 SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

@@ -32,6 +32,7 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
   if (!placeable(state, agent)) {
     const bool full =
         agent.info && agent.info->max_tasks > 0 && agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
+    if (agent.deaf_until) return "online, but not getting its tasks (may it read its topics below tasks/?)";
     return full ? "busy" : "not yet reporting to this coordinator";
   }
   if (!view.info.problem.empty()) return "out of service (" + view.info.problem + ")";
@@ -39,10 +40,13 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
     const bool hot = agent.temperature && agent.temperature->policy != HeatPolicy::normal;
     return hot ? "paused for heat" : "full";
   }
+  if (view.reserved) return "kept for a task that must run alone";
   return view.held >= view.slots ? "busy" : "";
 }
 
-bool can_serve(const std::string& obstacle) { return obstacle.empty() || obstacle == "busy" || obstacle == "full"; }
+bool can_serve(const std::string& obstacle) {
+  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.compare(0, 4, "kept") == 0;
+}
 
 std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }
 
@@ -94,6 +98,12 @@ Explanation explain(const State& state, const Capability& capability, const Wher
 }
 
 std::string explain_task(const State& state, const Task& task, Time now) {
+  const bool asks = task.record.state == TaskState::queued;
+  return explain_task(state, task, now,
+                      asks ? explain(state, task.record.spec.capability, task.record.spec.where) : Explanation{});
+}
+
+std::string explain_task(const State& state, const Task& task, Time now, const Explanation& of_its_class) {
   switch (task.record.state) {
     case TaskState::scheduled: {
       const auto rest = task.due ? std::max<std::int64_t>(0, to_ms(*task.due - now)) : 0;
@@ -103,8 +113,10 @@ std::string explain_task(const State& state, const Task& task, Time now) {
     case TaskState::queued: {
       if (state.held.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
-      auto why = explain(state, task.record.spec.capability, task.record.spec.where).waiting;
-      return why.empty() ? "its turn comes next" : why;
+      if (suspect(task.record)) {
+        return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
+      }
+      return of_its_class.waiting.empty() ? "its turn comes next" : of_its_class.waiting;
     }
     case TaskState::assigned:
     case TaskState::running:

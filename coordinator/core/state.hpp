@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -19,7 +20,7 @@ namespace edgefleet::coordinator {
 // Bounds and graces. Durations as in docs/architecture.md, "A task's life".
 struct Policy {
   std::size_t most_tasks = 1'000'000;               // without an outcome
-  std::size_t most_input_bytes = 512 * 1024 * 1024;  // of those tasks together
+  std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions
   std::size_t most_agents = 20'000;
   Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
   Duration shortest_grace = std::chrono::seconds(2);
@@ -27,6 +28,10 @@ struct Policy {
   double grace_share = 0.1;     // of the run so far
   Backoff retry;                // after a retryable failure
   int most_unspent_losses = 10;  // a loss that costs no attempt is not free for ever
+  Duration result_patience = std::chrono::seconds(60);  // at least, for a result that is said to be there
+  int most_resends = 2;  // of a task to an agent that shows no sign of getting any
+  Duration deaf_for = std::chrono::minutes(5);
+  Duration recall_after = std::chrono::seconds(2);  // what waits at an agent for longer than was expected
 };
 
 // What only this life of the coordinator knows of an attempt.
@@ -34,7 +39,9 @@ struct Lease {
   std::uint64_t n = 0;  // number of the message that last carried it; 0: not sent in this reign
   Time sent_at;
   std::optional<Time> running_since;
+  std::optional<Time> done_since;  // listed as done: its result should have come
   bool listed_waiting = false;  // by the agent's last beat
+  int resends = 0;              // of its message, without a sign that any arrived
   std::optional<ExecutorIndex> executor;  // whose slot it counts against
 };
 
@@ -59,12 +66,14 @@ struct Agent {
   bool beat_names_us = false;     // the last beat of this session echoes our reign
   bool drained = false;           // by the operator
   bool silent = false;            // beats are overdue
+  std::optional<Time> deaf_until;  // it beats, but none of our messages reach it: nothing more until then
   std::uint64_t n = 0;            // of the last message to it
   Time last_heard;
   WallTime since;                 // of its present state, for people
   std::int64_t skew_ms = 0;       // its clock minus ours
   std::vector<ExecutorIndex> executors;
   std::unordered_map<TaskId, int> held;  // attempts that it was given and that have not ended
+  std::optional<TaskId> alone;           // the one of them beside which there must be no other
 };
 
 struct State {
@@ -76,11 +85,13 @@ struct State {
   std::unordered_map<TaskId, Task> tasks;
   std::vector<TaskId> ended;  // have their outcome, wait to be durable
   std::unordered_set<TaskId> held;  // since the store was restored: not placed until the operator releases them
-  std::size_t input_bytes = 0;
+  std::size_t bytes = 0;  // what the tasks weigh
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
   std::vector<Agent> agents;         // an agent keeps its index
   std::unordered_map<AgentName, AgentIndex> agent_index;
   Deadlines<AgentIndex> silence;
+  Deadlines<AgentIndex> recalls;  // agents that were given more than their slots
+  std::map<ClassIndex, AgentIndex> clearing;  // agents that get nothing new, so that a task can be alone there
   Placement placement;
   UlidSource ids;
   std::uint64_t random;
@@ -89,6 +100,9 @@ struct State {
   std::int64_t order_base = 0;
   std::optional<Time> order_start;
 };
+
+// An agent was lost while it ran: perhaps by its fault, so it is placed alone and spares the innocent.
+bool suspect(const TaskRecord& record);
 
 // When the core wants its next Tick.
 std::optional<Time> next_deadline(const State& state);

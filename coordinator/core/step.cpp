@@ -12,13 +12,17 @@ void on(Context& c, const BrokerUp&) {
 }
 
 // While we hear nobody, silence says nothing about anybody.
-void on(Context& c, const BrokerDown&) { c.state.connected = false; }
+void on(Context& c, const BrokerDown&) {
+  c.state.connected = false;
+  forget_beats(c);
+}
 
 void on(Context& c, const Stalled&) { restart_deadlines(c); }
 
 void on(Context& c, const Tick&) {
   if (c.state.connected) {
     for (const AgentIndex index : c.state.silence.take_due(c.now.mono)) on_silence(c, index);
+    for (const AgentIndex index : c.state.recalls.take_due(c.now.mono)) on_recall(c, index);
   }
   for (const TaskId& id : c.state.task_deadlines.take_due(c.now.mono)) on_task_deadline(c, id);
 }
@@ -32,7 +36,7 @@ void on(Context& c, const Committed&) {
 }
 
 void queue(State& state, Task& task) {
-  task.queued_in = state.placement.class_of(task.record.spec.capability, task.record.spec.where);
+  task.queued_in = class_for(state, task.record);
   state.placement.enqueue(*task.queued_in, OrderKey{task.record.order, task.record.id});
 }
 
@@ -67,7 +71,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     Task& task = state.tasks[id];
     task.record = std::move(record);
     task.leases.resize(task.record.attempts.size());
-    state.input_bytes += task.record.spec.input.size();
+    state.bytes += weight(task.record.spec);
     state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;
@@ -95,9 +99,9 @@ void recover_drained(State& state, const AgentName& name) {
 
 std::optional<Time> next_deadline(const State& state) {
   auto next = state.task_deadlines.next();
-  if (const auto silence = state.connected ? state.silence.next() : std::nullopt;
-      silence && (!next || *silence < *next)) {
-    next = silence;
+  if (!state.connected) return next;
+  for (const auto& other : {state.silence.next(), state.recalls.next()}) {
+    if (other && (!next || *other < *next)) next = other;
   }
   return next;
 }
