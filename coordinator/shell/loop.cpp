@@ -12,6 +12,7 @@ namespace {
 using protocol::TopicKind;
 
 constexpr Duration stall = std::chrono::seconds(5);  // without a turn of the loop
+constexpr std::size_t recovered_at_once = 10'000;
 constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration last_tries = std::chrono::seconds(10);  // at the store, when we are to stop
 
@@ -98,13 +99,18 @@ Status Loop::recover() {
                  " tasks are held after a restore and wait: release them with `edgefleet release`, or cancel them");
   }
 
-  auto records = store_.unfinished();
-  if (!records) return records.error();
-  for (const auto& record : *records) {
-    if (record.batch) ++batch_rest_[*record.batch];
+  TaskId after;
+  for (bool more = true; more;) {
+    auto records = store_.unfinished(after, recovered_at_once);
+    if (!records) return records.error();
+    more = records->size() == recovered_at_once;
+    if (more) after = records->back().id;
+    for (const auto& record : *records) {
+      if (record.batch) ++batch_rest_[*record.batch];
+    }
+    coordinator::recover(state_, std::move(*records), now());
   }
-  if (!records->empty()) log::info("taking over " + std::to_string(records->size()) + " unfinished tasks");
-  coordinator::recover(state_, std::move(*records), now());
+  if (!state_.tasks.empty()) log::info("taking over " + std::to_string(state_.tasks.size()) + " unfinished tasks");
   return success();
 }
 

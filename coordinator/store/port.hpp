@@ -86,7 +86,8 @@ class Store {
   virtual Result<Duration> clock() = 0;
   virtual Result<std::vector<TaskId>> held() = 0;  // unfinished since a restore, not released yet
   virtual Result<std::vector<AgentName>> drained_agents() = 0;
-  virtual Result<std::vector<TaskRecord>> unfinished() = 0;
+  // In the order of their ids, a part at a time: a million records need not lie here twice.
+  virtual Result<std::vector<TaskRecord>> unfinished(const TaskId& after, std::size_t limit) = 0;
 
   // ---- any thread; sees what is committed
   virtual Result<std::optional<TaskRecord>> task(const TaskId& id) = 0;

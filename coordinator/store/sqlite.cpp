@@ -21,7 +21,7 @@ using rows::read_task;
 class SqliteStore final : public Store {
  public:
   SqliteStore(const std::string& path, std::unique_ptr<DirectoryLock> lock)
-      : lock_(std::move(lock)), db_(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, 5000) {}
+      : lock_(std::move(lock)), db_(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX, 5000) {}
   Status prepare(const std::string& path, const Tell& tell) {
     // First of all: a file that is refused is left as it is.
     if (auto version = read_schema_version(db_, path); !version) return version.error();
@@ -33,7 +33,7 @@ class SqliteStore final : public Store {
     db_.exec("PRAGMA journal_size_limit = 67108864");
     if (auto prepared = prepare_schema(db_, path, tell); !prepared) return prepared;
     writer_ = std::make_unique<Writer>(db_);
-    reader_ = std::make_unique<SQLite::Database>(path, SQLite::OPEN_READONLY, 5000);
+    reader_ = std::make_unique<SQLite::Database>(path, SQLite::OPEN_READONLY | SQLite::OPEN_NOMUTEX, 5000);
     by_id_ = std::make_unique<SQLite::Statement>(*reader_, rows::select_task() + "WHERE t.id = ?");
     return success();
   }
@@ -87,16 +87,18 @@ class SqliteStore final : public Store {
     });
   }
 
-  Result<std::vector<TaskRecord>> unfinished() override {
+  Result<std::vector<TaskRecord>> unfinished(const TaskId& after, std::size_t limit) override {
     return guarded("reading unfinished tasks", [&]() -> Result<std::vector<TaskRecord>> {
       const Duration clock = read_clock();
       const auto remaining = [&](const SQLite::Column& column) -> std::optional<Duration> {
         if (column.isNull()) return std::nullopt;
         return std::max(Duration{0}, std::chrono::milliseconds(column.getInt64()) - clock);
       };
-      SQLite::Statement row(db_,
-                            rows::select_task(", t.due_at_ms, t.expires_at_ms") + "WHERE t.state < ? ORDER BY t.id");
-      row.bind(1, static_cast<int>(TaskState::succeeded));
+      SQLite::Statement row(db_, rows::select_task(", t.due_at_ms, t.expires_at_ms") +
+                                     "WHERE t.id > ? AND t.state < ? ORDER BY t.id LIMIT ?");
+      bind_id(row, 1, after);
+      row.bind(2, static_cast<int>(TaskState::succeeded));
+      row.bind(3, static_cast<std::int64_t>(limit));
       std::vector<TaskRecord> all;
       while (row.executeStep()) {
         all.push_back(read_task(row));
@@ -220,7 +222,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<DirectoryLock> lock_;
   SQLite::Database db_;
   std::unique_ptr<Writer> writer_;
-  std::mutex reading_;
+  std::mutex reading_;  // SQLite itself takes no locks for us: the loop has the one connection, this guards the other
   std::unique_ptr<SQLite::Database> reader_;
   std::unique_ptr<SQLite::Statement> by_id_;  // what every long poll asks
 };

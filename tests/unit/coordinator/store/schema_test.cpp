@@ -75,7 +75,7 @@ TEST_CASE("a database of version 1 is migrated with everything in it, and a copy
   CHECK(*(*store)->epoch() == 7);
   CHECK(*(*store)->clock() == 0s);
   CHECK((*store)->drained_agents()->size() == 1);
-  const auto unfinished = (*store)->unfinished();
+  const auto unfinished = (*store)->unfinished({}, 100);
   REQUIRE(unfinished->size() == 2);
   CHECK(unfinished->at(0).due_in == 2h);
   CHECK(unfinished->at(0).spec.delay == 24h);

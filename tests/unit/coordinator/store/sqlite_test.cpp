@@ -43,7 +43,7 @@ TEST_CASE("a task survives the store with everything") {
   CHECK((**back).spec == r.spec);
   CHECK((**back).attempts == r.attempts);
   CHECK((**back).state == TaskState::assigned);
-  const auto unfinished = (*store)->unfinished();
+  const auto unfinished = (*store)->unfinished({}, 100);
   REQUIRE(unfinished->size() == 1);
   CHECK(unfinished->front().expires_in == 3s);
 }
