@@ -126,7 +126,7 @@ class Run {
     std::vector<Finished> finished;
     for (auto& [key, task] : running_) {
       task.left -= speed * seconds(turn);
-      if (task.left <= 0) finished.push_back({key, "1", {}, {}, now_.time_since_epoch() - task.began});
+      if (task.left <= 0) finished.push_back({key, "1", {}, {}, now_.time_since_epoch() - task.began, {}});
     }
     for (const auto& one : finished) {
       running_.erase(one.key);

@@ -35,7 +35,7 @@ struct Conversation {
   void done(std::uint64_t number, std::optional<TaskError> error = {}) {
     Finished finished;
     finished.key = {id(number), 1};
-    finished.output = "1";
+    finished.output = JsonText("1");
     finished.error = std::move(error);
     hear(finished);
   }
