@@ -168,6 +168,8 @@ RunOutcome CommandExecutor::execute(const Invocation& invocation, const Scratch&
 
 RunOutcome CommandExecutor::conclude(const CommandEnd& end, const Scratch& scratch, RunLimit& limit, Report& report) {
   report.status = end.status;
+  if (end.status.left)
+    write_log(services_.log, Severity::error, config_.executor.str() + " left a process that cannot be killed");
   if (end.why == CommandEnd::Why::stopped) return cancelled_outcome(report.output());
   if (end.why == CommandEnd::Why::timed_out) return failed("timed_out", "", true, report.output());
   if (!end.status.code) {

@@ -151,11 +151,21 @@ TEST_CASE("a descendant in the background cannot hold up the result, and does no
   CHECK(eventually([&] { return gone(read_pid(bench.dir / "work/pid")); }));
 }
 
-TEST_CASE("a descendant outside the group cannot hold up the result") {
-  CommandBench bench(shell("setsid sleep 1000 & echo $! > $HOME/../pid; echo done"));
+TEST_CASE("a descendant outside the group cannot hold up the result, and does not live on") {
+  CommandBench bench(shell("env -i setsid sleep 1000 & echo $! > $HOME/../pid; echo done"));
   const auto outcome = bench.run();
   CHECK(stdout_of(outcome) == "done\n");
-  ::kill(read_pid(bench.dir / "work/pid"), SIGKILL);
+  CHECK(gone(read_pid(bench.dir / "work/pid")));
+}
+
+TEST_CASE("a cancel is confirmed when nothing of the command runs any more") {
+  CommandBench bench(shell("env -i setsid sleep 1000 & echo $! > $HOME/../pid; sleep 1000"));
+  std::stop_source stop;
+  auto running = std::async(std::launch::async, [&] { return bench.run("null", 60s, stop.get_token()); });
+  REQUIRE(eventually([&] { return read_pid(bench.dir / "work/pid") > 0; }));
+  stop.request_stop();
+  CHECK(code(running.get()) == "cancelled");
+  CHECK(gone(read_pid(bench.dir / "work/pid")));
 }
 
 TEST_CASE("a cancel ends the whole group") {
