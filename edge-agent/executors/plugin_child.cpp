@@ -98,7 +98,7 @@ void PluginChild::read_out() {
   read_some(process_.out,
             [this](std::string_view bytes) { out_.feed(bytes, [this](std::string_view line) { take_line(line); }); });
   if (!process_.out && !broken_until_) broken_until_ = monotonic_now() + times_.broken;
-  if (out_.take_overlong() > 0) say(Severity::warning, "dropped a line of more than 1 MiB");
+  if (out_.take_overlong() > 0) say(Severity::warning, "dropped what is beyond 1 MiB of a line");
 }
 
 void PluginChild::read_err() {

@@ -76,6 +76,35 @@ class AgentKilled(FleetCase):
         agent.kill()
         wait_until(lambda: not processes_with(marker), 5, "the command is gone")
 
+    def test_runaways_die_with_it(self):
+        """Nor does what has left a command's process group, when the agent is killed or its terminal is closed."""
+        for number in (signal.SIGKILL, signal.SIGHUP):
+            with self.subTest(number):
+                marker = f"64123.{int(number)}"
+                toml = ('[[command]]\nname = "away"\n'
+                        f'argv = ["/bin/sh", "-c", "setsid env -i /bin/sleep {marker} & /bin/sleep {marker}; :"]\n')
+                agent = self.fleet.start_agent("pi-1", toml=toml)
+                self.api.submit("command.away", max_attempts=1)
+                wait_until(lambda m=marker: len(processes_with(m)) == 2, what="both run")
+                agent.signal(number)
+                self.assertEqual(agent.wait(), 0 if number == signal.SIGHUP else -signal.SIGKILL)
+                wait_until(lambda m=marker: not processes_with(m), 5, "both are gone")
+
+    def test_hang_up(self):
+        """SIGHUP ends an agent and a coordinator in order, unless they were started under nohup."""
+        agent = self.fleet.start_agent("pi-1", echo=1)
+        stays = self.fleet.start("pi-2", ["nohup", *self.fleet.agent_command("pi-2", echo=1)])
+        self.api.placeable("pi-2")
+        observer = self.fleet.observe("agents/+/status", "coordinator/status")
+        for process, topic in ((agent, "agents/pi-1/status"), (self.fleet.coordinator, "coordinator/status")):
+            stays.signal(signal.SIGHUP)
+            process.signal(signal.SIGHUP)
+            self.assertEqual(process.wait(), 0)
+            observer.wait_for(lambda m, t=topic: m.topic == t and m.payload["state"] == "offline")
+        self.assertTrue(stays.alive())
+        self.fleet.start_coordinator()
+        self.api.placeable("pi-2")
+
     def test_short_stop(self):
         """An agent that sleeps for five seconds keeps its task: it is run once and not moved."""
         for n in (1, 2):
