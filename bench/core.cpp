@@ -29,14 +29,15 @@ void placement_decision(benchmark::State& state) {
   const auto tasks = state.range(1);
   std::vector<ExecutorIndex> executors;
   for (unsigned i = 0; i < agents; ++i) executors.push_back(placement.add(executor(i)));
-  const auto in = placement.class_of(work, {});
+  const auto in = placement.class_of({work, {}});
+  const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
   UlidSource ids(1);
   std::int64_t order = 0;
   for (; order < tasks; ++order) placement.enqueue(in, {order, TaskId{ids.next(WallTime{order})}});
   std::vector<ExecutorIndex> busy;
   std::size_t oldest = 0;
   for (auto unused : state) {
-    const auto choice = placement.next([](const TaskId&) -> const AgentName* { return nullptr; });
+    const auto choice = placement.next([](const TaskId&) -> const AgentName* { return nullptr; }, nobody_idle);
     placement.update(choice->executor, [](ExecutorView& view) { ++view.held; });
     busy.push_back(choice->executor);
     if (busy.size() - oldest > agents * 3ULL) {

@@ -10,6 +10,7 @@
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
 #include "edge-agent/shell/settings.hpp"
+#include "edge-agent/shell/spool.hpp"
 
 namespace {
 
@@ -40,7 +41,10 @@ Status run(Settings& settings) {
     if (!scratch) return scratch.error();
     services.scratch = *scratch;
     services.spawner = std::make_shared<Spawner>();
-    services.artifacts = std::make_shared<HttpArtifacts>(settings.coordinator);
+    options->artifacts =
+        std::make_shared<ArtifactSpool>(settings.work + "/spool/artifacts",
+                                        std::make_unique<HttpArtifacts>(settings.coordinator), ArtifactSpool::Bounds{});
+    services.artifacts = options->artifacts;
   }
   auto executors = make_executors(settings, services);
   if (executors.size() > limits::message_elements) {

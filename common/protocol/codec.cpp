@@ -112,6 +112,7 @@ void write_elements(std::string& out, const std::vector<T>& elements, std::size_
 std::string required_json(Fields& fields, std::string_view name) {
   const auto slice = fields.object().find(name);
   if (!slice) fields.fail("`" + std::string(name) + "` is missing");
+  if (slice && !json::part_is_shallow(*slice)) fields.fail("`" + std::string(name) + "` is nested too deep");
   return std::string(slice.value_or("null"));
 }
 
@@ -430,6 +431,7 @@ TaskResult read_result(Fields& fields) {
   result.status = status.value_or(ResultStatus::failed);
   if (!fields.ok()) return result;
   result.output = std::string(fields.object().find("output").value_or("null"));
+  if (!json::part_is_shallow(result.output)) fields.fail("`output` is nested too deep");
   if (const auto slice = fields.find("error")) {
     Fields error(*slice);
     result.error = read_error(error);
@@ -442,7 +444,7 @@ TaskResult read_result(Fields& fields) {
   if (run_ms < 0 || run_ms > longest_ms) fields.fail("`run_ms` is out of range");
   result.run = Duration{static_cast<std::int64_t>(run_ms * 1e6)};
   if (const auto usage = fields.find("usage")) {
-    if (usage->front() != '{') fields.fail("`usage` is not an object");
+    if (usage->front() != '{' || !json::part_is_shallow(*usage)) fields.fail("`usage` is not a (shallow) object");
     result.usage = std::string(*usage);
   }
   return result;

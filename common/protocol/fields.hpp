@@ -20,7 +20,7 @@ class Fields {
   static Fields untrusted(std::string_view text) {
     if (well_formed(text)) return Fields(text);
     Fields bad("{}");
-    bad.fail("is not valid JSON (UTF-8, at most 64 levels deep)");
+    bad.fail("is not valid JSON (UTF-8, at most 72 levels deep)");
     return bad;
   }
 

@@ -99,6 +99,8 @@ std::optional<Number> whole_number(std::string_view value) {
 
 bool well_formed(std::string_view text) { return depth_of(text) <= deepest && nlohmann::json::accept(text); }
 
+bool part_is_shallow(std::string_view text) { return depth_of(text) <= deepest_part; }
+
 std::optional<Object> Object::read(std::string_view text) {
   Cursor cursor(text);
   if (!cursor.take('{')) return std::nullopt;

@@ -12,10 +12,15 @@
 
 namespace edgefleet::json {
 
-inline constexpr int deepest = 64;  // levels of nesting; deeper text is refused, so that nobody's recursion overflows
+// Levels of nesting; deeper text is refused, so that nobody's recursion overflows. A task's input or output may have
+// `deepest_part` of them, so that every message it travels in keeps within `deepest`.
+inline constexpr int deepest = 72;
+inline constexpr int deepest_part = 64;
 
 // One JSON value, valid UTF-8, nested at most `deepest` levels.
 bool well_formed(std::string_view text);
+// At most `deepest_part` levels.
+bool part_is_shallow(std::string_view text);
 
 // The members of an object as slices; of equal keys the last one counts.
 class Object {

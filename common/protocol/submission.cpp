@@ -24,6 +24,7 @@ Result<Submission> decode(json::Fields fields, std::optional<Capability> capabil
                      "; upload larger things with PUT /api/v1/artifacts and name the artifact in the input",
                  ErrorKind::too_large};
   }
+  if (!json::part_is_shallow(spec.input)) fields.fail("`input` is nested more than 64 levels deep");
   spec.name = fields.string("name", limits::name_bytes).value_or("");
   spec.priority = static_cast<int>(fields.integer("priority", -limits::priority, limits::priority).value_or(0));
   spec.timeout = fields.milliseconds("timeout_ms", std::chrono::milliseconds(1)).value_or(spec.timeout);

@@ -49,6 +49,8 @@ void restart_deadlines(Context& c);
 Agent* agent_by_name(State& state, const AgentName& name);
 Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
 bool placeable(const State& state, const Agent& agent);
+bool gone(const Agent& agent);
+void reserve(State& state, Agent& agent);  // as `alone` and `clearing` say
 // Keeps `held` of the agent and of the executor in step; every attempt begins and ends its stay through these.
 void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor);
 void release(State& state, const AgentName& agent, const TaskId& id, int attempt,
@@ -57,5 +59,7 @@ void release(State& state, const AgentName& agent, const TaskId& id, int attempt
 // ---- dispatch.cpp: placement
 void on(Context& c, const Place& event);
 void resend(Context& c, Agent& agent, const std::vector<AttemptKey>& lost);
+void on_recall(Context& c, AgentIndex index);  // what waits there for longer than was expected
+ClassIndex class_for(State& state, const TaskRecord& record);
 
 }  // namespace edgefleet::coordinator

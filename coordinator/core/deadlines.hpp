@@ -24,6 +24,7 @@ class Deadlines {
     by_time_.erase({found->second, key});
     by_key_.erase(found);
   }
+  [[nodiscard]] bool has(const Key& key) const { return by_key_.count(key) > 0; }
   [[nodiscard]] std::optional<Time> next() const {
     if (by_time_.empty()) return std::nullopt;
     return by_time_.begin()->first;

@@ -1,4 +1,5 @@
 // Hands out what waits: placement chooses, this makes the attempts and fills the messages.
+#include <algorithm>
 #include <map>
 
 #include "coordinator/core/context.hpp"
@@ -47,6 +48,46 @@ void send_all(Context& c, Outbox& outbox) {
   for (auto& [key, outgoing] : outbox) send(c, key.first, key.second, outgoing);
 }
 
+// ---- tasks that must be alone
+
+// The one that is emptied soonest, by what it holds; none if nobody there can take them.
+std::optional<AgentIndex> emptiest(const State& state, ClassIndex in) {
+  std::optional<AgentIndex> best;
+  for (const ExecutorIndex index : state.placement.members(in)) {
+    const Agent& agent = state.agents[state.placement.executor(index).agent];
+    if (!placeable(state, agent) || agent.alone) continue;
+    if (!best || agent.held.size() < state.agents[*best].held.size()) best = agent.index;
+  }
+  return best;
+}
+
+// In a busy fleet no agent is ever empty by itself: for each class that has such tasks, one agent gets nothing new
+// until it is. Whom nobody waits for any more, or who cannot take anything any more, is let go: true, if there was one.
+bool keep_clear(Context& c) {
+  State& state = c.state;
+  const auto waiting = state.placement.waiting_alone();
+  bool let_go = false;
+  for (auto entry = state.clearing.begin(); entry != state.clearing.end();) {
+    Agent& agent = state.agents[entry->second];
+    const bool wanted = std::binary_search(waiting.begin(), waiting.end(), entry->first);
+    if (wanted && placeable(state, agent)) {
+      ++entry;
+      continue;
+    }
+    entry = state.clearing.erase(entry);
+    reserve(state, agent);
+    let_go = true;
+  }
+  for (const ClassIndex in : waiting) {
+    if (state.clearing.count(in) > 0) continue;
+    const auto agent = emptiest(state, in);
+    if (!agent) continue;
+    state.clearing[in] = *agent;
+    reserve(state, state.agents[*agent]);
+  }
+  return let_go;
+}
+
 }  // namespace
 
 void on(Context& c, const Place&) {
@@ -57,12 +98,42 @@ void on(Context& c, const Place&) {
     const AgentName& agent = state.tasks.at(id).avoid;
     return agent.empty() ? nullptr : &agent;
   };
-  while (const auto choice = state.placement.next(avoid)) {
-    Task& task = state.tasks.at(choice->task.id);
-    give(c, task, choice->executor);
-    add(c, outbox, state.placement.executor(choice->executor).agent, task, task.record.attempts.back().n);
-  }
+  const Placement::Idle idle = [&](AgentIndex agent) { return state.agents[agent].held.empty(); };
+  do {
+    while (const auto choice = state.placement.next(avoid, idle)) {
+      Task& task = state.tasks.at(choice->task.id);
+      give(c, task, choice->executor);
+      add(c, outbox, state.placement.executor(choice->executor).agent, task, task.record.attempts.back().n);
+    }
+  } while (keep_clear(c));
   send_all(c, outbox);
+}
+
+void on_recall(Context& c, AgentIndex index) {
+  const Agent& agent = c.state.agents[index];
+  if (gone(agent)) return;
+  SendRecall recall{agent.name, {}};
+  bool more = false;
+  for (const auto& [id, attempt] : agent.held) {
+    const auto task = c.state.tasks.find(id);
+    if (task == c.state.tasks.end() || task->second.record.state != TaskState::assigned) continue;
+    more = true;
+    if (task->second.record.attempts.back().n == attempt &&
+        task->second.leases.back().sent_at + c.state.policy.recall_after <= c.now.mono) {
+      recall.tasks.push_back({id, attempt});
+    }
+  }
+  if (more) c.state.recalls.set(index, c.now.mono + c.state.policy.recall_after);
+  if (!recall.tasks.empty()) c.emit(std::move(recall));
+}
+
+ClassIndex class_for(State& state, const TaskRecord& record) {
+  return state.placement.class_of({record.spec.capability, record.spec.where, suspect(record)});
+}
+
+bool suspect(const TaskRecord& record) {
+  return std::any_of(record.attempts.begin(), record.attempts.end(),
+                     [](const Attempt& a) { return a.state == AttemptState::lost && a.spent; });
 }
 
 void resend(Context& c, Agent& agent, const std::vector<AttemptKey>& lost) {

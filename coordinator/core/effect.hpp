@@ -37,6 +37,10 @@ struct SendCancel {
   AgentName agent;
   std::vector<AttemptKey> tasks;
 };
+struct SendRecall {
+  AgentName agent;
+  std::vector<AttemptKey> tasks;
+};  // give back what has not begun
 struct SendDrain {
   AgentName agent;
   bool drain = true;
@@ -73,8 +77,8 @@ struct StopProgram {
   std::string reason;
 };
 
-using Effect = std::variant<SaveTask, SaveAgent, SaveEpoch, SendTasks, SendAcknowledge, SendCancel, SendDrain, AskStore,
-                            AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
+using Effect = std::variant<SaveTask, SaveAgent, SaveEpoch, SendTasks, SendAcknowledge, SendCancel, SendRecall,
+                            SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

@@ -39,10 +39,13 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
     const bool hot = agent.temperature && agent.temperature->policy != HeatPolicy::normal;
     return hot ? "paused for heat" : "full";
   }
+  if (view.reserved) return "kept for a task that must run alone";
   return view.held >= view.slots ? "busy" : "";
 }
 
-bool can_serve(const std::string& obstacle) { return obstacle.empty() || obstacle == "busy" || obstacle == "full"; }
+bool can_serve(const std::string& obstacle) {
+  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.compare(0, 4, "kept") == 0;
+}
 
 std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }
 
@@ -102,6 +105,9 @@ std::string explain_task(const State& state, const Task& task, Time now) {
     }
     case TaskState::queued: {
       if (!state.connected) return "the broker cannot be reached";
+      if (suspect(task.record)) {
+        return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
+      }
       auto why = explain(state, task.record.spec.capability, task.record.spec.where).waiting;
       return why.empty() ? "its turn comes next" : why;
     }

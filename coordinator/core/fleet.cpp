@@ -112,6 +112,7 @@ void replace_executors(Context& c, Agent& agent) {
     now[info.name] = index;
     agent.executors.push_back(index);
   }
+  reserve(state, agent);
   for (const auto& [id, attempt] : agent.held) {
     Task& task = state.tasks.at(id);
     for (std::size_t i = 0; i < task.leases.size(); ++i) {
@@ -232,6 +233,18 @@ Agent& agent_of(Context& c, const AgentName& name) {
   return c.state.agents.back();
 }
 
+bool gone(const Agent& agent) {
+  return agent.status.state == AgentState::lost || agent.status.state == AgentState::offline;
+}
+
+void reserve(State& state, Agent& agent) {
+  const bool clearing = std::any_of(state.clearing.begin(), state.clearing.end(),
+                                    [&](const auto& entry) { return entry.second == agent.index; });
+  for (const ExecutorIndex index : agent.executors) {
+    state.placement.update(index, [&](ExecutorView& view) { view.reserved = clearing || agent.alone; });
+  }
+}
+
 bool placeable(const State& state, const Agent& agent) {
   return state.connected && agent.status.state == AgentState::online && agent.status.session == agent.session &&
          agent.info && agent.info->session == agent.session && agent.beat_names_us && !agent.drained && !agent.silent &&
@@ -250,6 +263,11 @@ void release(State& state, const AgentName& name, const TaskId& id, int attempt,
     const bool was_placeable = placeable(state, *agent);
     if (const auto found = agent->held.find(id); found != agent->held.end() && found->second == attempt) {
       agent->held.erase(found);
+      if (agent->alone == id) {
+        agent->alone.reset();
+        reserve(state, *agent);
+      }
+      if (agent->held.empty() && !state.clearing.empty()) reserve(state, *agent);  // it may be who is waited for
     }
     if (!was_placeable && placeable(state, *agent)) refresh_capacity(state, *agent);
   }
@@ -384,8 +402,7 @@ void on_silence(Context& c, AgentIndex index) {
 // The coordinator was away or asleep itself: nobody is blamed for that time.
 void restart_deadlines(Context& c) {
   for (Agent& agent : c.state.agents) {
-    const bool gone = agent.status.state == AgentState::lost || agent.status.state == AgentState::offline;
-    if (gone && !agent.session.empty()) {
+    if (gone(agent) && !agent.session.empty()) {
       for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
       continue;
     }

@@ -7,8 +7,7 @@ namespace edgefleet::coordinator {
 
 // ---- queue
 
-ClassIndex Placement::class_of(const Capability& capability, const Where& where) {
-  ClassKey key{capability, where};
+ClassIndex Placement::class_of(const ClassKey& key) {
   if (const auto found = class_index_.find(key); found != class_index_.end()) return found->second;
   forget_idle_classes();
   ClassIndex index = 0;
@@ -20,10 +19,10 @@ ClassIndex Placement::class_of(const Capability& capability, const Where& where)
     free_classes_.pop_back();
   }
   class_index_.emplace(key, index);
-  classes_[index].key = std::move(key);
+  classes_[index].key = key;
   classes_[index].used = true;
   ++idle_classes_;
-  const auto offered = offering_.find(capability);
+  const auto offered = offering_.find(key.capability);
   if (offered == offering_.end()) return index;
   for (const ExecutorIndex executor : offered->second) {
     std::uint32_t at = 0;
@@ -36,6 +35,7 @@ void Placement::enqueue(ClassIndex index, const OrderKey& key) {
   Class& in = classes_[index];
   if (in.queue.empty()) --idle_classes_;
   in.queue.insert(key);
+  if (in.key.alone) ++queued_alone_;
   if (in.ready && *in.ready < key) return;  // its head stays
   unready(in, index);
   make_ready(index);
@@ -44,6 +44,7 @@ void Placement::enqueue(ClassIndex index, const OrderKey& key) {
 bool Placement::dequeue(ClassIndex index, const OrderKey& key) {
   Class& in = classes_[index];
   if (!in.queue.erase(key)) return false;
+  if (in.key.alone) --queued_alone_;
   if (in.queue.empty()) ++idle_classes_;
   if (in.ready == key) {
     unready(in, index);
@@ -258,7 +259,7 @@ bool Placement::better(const Executor& a, const Membership& am, const Executor& 
   return a.view.experience[am.capability].expected_ns < b.view.experience[bm.capability].expected_ns;
 }
 
-std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid) {
+std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid, const Idle& idle) {
   std::optional<ExecutorIndex> last_resort;
   for (std::uint32_t occupied = in.occupied; occupied != 0; occupied &= occupied - 1) {
     const auto& seats = in.buckets[static_cast<std::size_t>(std::countr_zero(occupied))];
@@ -268,6 +269,7 @@ std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid
       const Seat& seat = seats[(in.turn + i) % seats.size()];
       const Executor& candidate = executors_[seat.executor];
       const Membership& membership = candidate.memberships[seat.membership];
+      if (in.key.alone ? !idle(candidate.view.agent) : candidate.view.reserved) continue;
       if (!fits(in, candidate, membership)) continue;
       if (avoid != nullptr && candidate.view.agent_name == *avoid) {
         last_resort = last_resort.value_or(seat.executor);
@@ -292,6 +294,16 @@ std::vector<Placement::QueueView> Placement::queues() const {
     if (!classes_[index].queue.empty()) views.push_back({key, classes_[index].queue.size()});
   }
   return views;
+}
+
+std::vector<ClassIndex> Placement::waiting_alone() const {
+  std::vector<ClassIndex> found;
+  if (queued_alone_ == 0) return found;
+  for (const auto& [key, index] : class_index_) {
+    if (key.alone && !classes_[index].queue.empty()) found.push_back(index);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::vector<ExecutorIndex> Placement::members(ClassIndex index) const {

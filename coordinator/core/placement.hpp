@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <ext/pb_ds/assoc_container.hpp>
 #include <ext/pb_ds/tree_policy.hpp>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -32,6 +33,7 @@ struct OrderKey {
 struct ClassKey {
   Capability capability;
   Where where;
+  bool alone = false;  // only on an agent that holds nothing else
   friend auto operator<=>(const ClassKey&, const ClassKey&) = default;
 };
 
@@ -48,6 +50,7 @@ struct ExecutorView {
   ExecutorInfo info;
   std::map<std::string, std::string> labels;  // of its agent
   bool open = false;          // online, not draining, not full: may be given tasks
+  bool reserved = false;      // its agent is kept for a task that must be alone
   int slots = 0;              // as they are now
   int held = 0;               // assigned and not ended
   int headroom = 0;           // degrees to the heat limit in steps of 5; more is better
@@ -61,7 +64,7 @@ class Placement {
 
   // ---- queue
   // An index is good for as long as something is queued in its class: look it up again before each enqueue.
-  ClassIndex class_of(const Capability& capability, const Where& where);
+  ClassIndex class_of(const ClassKey& key);
   void enqueue(ClassIndex index, const OrderKey& key);
   bool dequeue(ClassIndex index, const OrderKey& key);
   [[nodiscard]] std::size_t ahead(ClassIndex index, const OrderKey& key) const;
@@ -85,15 +88,19 @@ class Placement {
     ExecutorIndex executor = 0;
   };
   // The next task and the executor for it, or none: nothing waits, or nobody is free for what waits. The task is
-  // taken from its queue; the caller raises `held`. `avoid(task)`: an agent that ranks last for it, if any.
+  // taken from its queue; the caller raises `held`. `avoid(task)`: an agent that ranks last for it, if any; `idle`:
+  // whether an agent holds nothing, asked for tasks that must be alone.
+  using Idle = std::function<bool(AgentIndex)>;
   template <typename Avoid>
-  std::optional<Choice> next(Avoid avoid);
+  std::optional<Choice> next(Avoid avoid, const Idle& idle);
 
   struct QueueView {
     ClassKey key;
     std::size_t queued = 0;
   };
   [[nodiscard]] std::vector<QueueView> queues() const;
+  // Classes in which tasks wait that must be alone, sorted.
+  [[nodiscard]] std::vector<ClassIndex> waiting_alone() const;
   // Executors that offer this class's capability and meet its conditions, whatever their state.
   [[nodiscard]] std::vector<ExecutorIndex> members(ClassIndex index) const;
   [[nodiscard]] const ClassKey& key(ClassIndex index) const { return classes_.at(index).key; }
@@ -153,12 +160,13 @@ class Placement {
   void forget_class(ClassIndex index);
   [[nodiscard]] static bool fits(const Class& in, const Executor& executor, const Membership& membership);
   static bool better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm);
-  std::optional<ExecutorIndex> choose(Class& in, const AgentName* avoid);
+  std::optional<ExecutorIndex> choose(Class& in, const AgentName* avoid, const Idle& idle);
 
   std::vector<Class> classes_;
   std::vector<ClassIndex> free_classes_;
   std::map<ClassKey, ClassIndex> class_index_;
   std::size_t idle_classes_ = 0;
+  std::size_t queued_alone_ = 0;
   std::vector<Executor> executors_;
   std::vector<ExecutorIndex> free_executors_;
   std::map<Capability, std::vector<ExecutorIndex>> offering_;
@@ -166,17 +174,18 @@ class Placement {
 };
 
 template <typename Avoid>
-std::optional<Placement::Choice> Placement::next(Avoid avoid) {
+std::optional<Placement::Choice> Placement::next(Avoid avoid, const Idle& idle) {
   while (!ready_.empty()) {
     const auto [head, index] = *ready_.begin();
     Class& in = classes_[index];
-    const auto chosen = choose(in, avoid(head.id));
+    const auto chosen = choose(in, avoid(head.id), idle);
     if (!chosen) {
       unready(in, index);  // until an executor of it has room again
       continue;
     }
     in.queue.erase(head);
     if (in.queue.empty()) ++idle_classes_;
+    if (in.key.alone) --queued_alone_;
     unready(in, index);
     make_ready(index);
     return Choice{head, *chosen};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -26,6 +27,7 @@ struct Policy {
   double grace_share = 0.1;     // of the run so far
   Backoff retry;                // after a retryable failure
   int most_unspent_losses = 10;  // a loss that costs no attempt is not free for ever
+  Duration recall_after = std::chrono::seconds(2);  // what waits at an agent for longer than was expected
 };
 
 // What only this life of the coordinator knows of an attempt.
@@ -64,6 +66,7 @@ struct Agent {
   std::int64_t skew_ms = 0;       // its clock minus ours
   std::vector<ExecutorIndex> executors;
   std::unordered_map<TaskId, int> held;  // attempts that it was given and that have not ended
+  std::optional<TaskId> alone;           // the one of them beside which there must be no other
 };
 
 struct State {
@@ -79,6 +82,8 @@ struct State {
   std::vector<Agent> agents;         // an agent keeps its index
   std::unordered_map<AgentName, AgentIndex> agent_index;
   Deadlines<AgentIndex> silence;
+  Deadlines<AgentIndex> recalls;  // agents that were given more than their slots
+  std::map<ClassIndex, AgentIndex> clearing;  // agents that get nothing new, so that a task can be alone there
   Placement placement;
   UlidSource ids;
   std::uint64_t random;
@@ -87,6 +92,9 @@ struct State {
   std::int64_t order_base = 0;
   std::optional<Time> order_start;
 };
+
+// An agent was lost while it ran: perhaps by its fault, so it is placed alone and spares the innocent.
+bool suspect(const TaskRecord& record);
 
 // When the core wants its next Tick.
 std::optional<Time> next_deadline(const State& state);

@@ -19,6 +19,7 @@ void on(Context& c, const Stalled&) { restart_deadlines(c); }
 void on(Context& c, const Tick&) {
   if (c.state.connected) {
     for (const AgentIndex index : c.state.silence.take_due(c.now.mono)) on_silence(c, index);
+    for (const AgentIndex index : c.state.recalls.take_due(c.now.mono)) on_recall(c, index);
   }
   for (const TaskId& id : c.state.task_deadlines.take_due(c.now.mono)) on_task_deadline(c, id);
 }
@@ -54,7 +55,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;
     if (task.record.state == TaskState::queued) {
-      task.queued_in = state.placement.class_of(task.record.spec.capability, task.record.spec.where);
+      task.queued_in = class_for(state, task.record);
       state.placement.enqueue(*task.queued_in, OrderKey{task.record.order, id});
     }
     if (task.record.state == TaskState::queued || task.record.state == TaskState::scheduled) {
@@ -80,9 +81,9 @@ void recover_drained(State& state, const AgentName& name) {
 
 std::optional<Time> next_deadline(const State& state) {
   auto next = state.task_deadlines.next();
-  if (const auto silence = state.connected ? state.silence.next() : std::nullopt;
-      silence && (!next || *silence < *next)) {
-    next = silence;
+  if (!state.connected) return next;
+  for (const auto& other : {state.silence.next(), state.recalls.next()}) {
+    if (other && (!next || *other < *next)) next = other;
   }
   return next;
 }

@@ -77,7 +77,7 @@ void leave_queue(Context& c, Task& task) {
 void enter_queue(Context& c, Task& task) {
   task.record.state = TaskState::queued;
   task.due.reset();
-  task.queued_in = c.state.placement.class_of(task.record.spec.capability, task.record.spec.where);
+  task.queued_in = class_for(c.state, task.record);
   c.state.placement.enqueue(*task.queued_in, key_of(task));
   set_deadline(c, task);
   c.emit(SaveTask{task.record.id});
@@ -167,12 +167,16 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
       end_attempt(c, task, index, AttemptState::cancelled, result.error);
       if (!counts) break;
       if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
-      enter_queue(c, task);  // stopped there by somebody else: the task is still wanted
+      // Stopped there by somebody else: the task is still wanted, but not for ever.
+      fail_or_retry(c, task, agent, TaskError{"stopped", "agent " + agent.str() + " stopped it unasked", true, {}});
       break;
     case ResultStatus::returned:
       end_attempt(c, task, index, AttemptState::returned, result.error);
-      // Full, hot or draining: no more for it until its next beat says how it is.
-      if (executor) c.state.placement.update(*executor, [](ExecutorView& view) { view.slots = 0; });
+      if (result.error && result.error->code == "recalled") {
+        task.avoid = agent;
+      } else if (executor) {  // full, hot or draining: no more for it until its next beat says how it is
+        c.state.placement.update(*executor, [](ExecutorView& view) { view.slots = 0; });
+      }
       if (!counts) break;
       if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
       enter_queue(c, task);
@@ -333,6 +337,14 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   c.state.task_deadlines.clear(record.id);
   record.state = TaskState::assigned;
   hold(c.state, agent, record.id, record.attempts.back().n, executor);
+  if (suspect(record)) {
+    agent.alone = record.id;
+    reserve(c.state, agent);
+  }
+  const ExecutorView& view = c.state.placement.executor(executor);
+  if (view.held > view.slots && !c.state.recalls.has(agent.index)) {
+    c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
+  }
   c.emit(SaveTask{record.id});
 }
 

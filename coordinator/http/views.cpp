@@ -291,7 +291,7 @@ std::string queue_view(const State& state) {
   std::size_t queued = 0;
   std::size_t running = 0;
   for (const auto& queue : state.placement.queues()) {
-    lines[queue.key].queued = queue.queued;
+    lines[ClassKey{queue.key.capability, queue.key.where}].queued += queue.queued;
     queued += queue.queued;
   }
   for (const Agent& agent : state.agents) {

@@ -274,6 +274,7 @@ void Loop::perform(const Effect& effect) {
           [&](const SendTasks& e) { send(e); },
           [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, false); },
           [&](const SendCancel& e) { control(e.agent, protocol::ControlType::cancel, e.tasks, false); },
+          [&](const SendRecall& e) { control(e.agent, protocol::ControlType::recall, e.tasks, false); },
           [&](const SendDrain& e) {
             control(e.agent, e.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {}, false);
           },

@@ -29,6 +29,13 @@ struct SendTemperature {};
 struct SendStatus {
   AgentState state = AgentState::online;
 };
+// To the disk, where it outlasts this process; and away from there.
+struct SpoolResult {
+  AttemptKey key;
+};
+struct UnspoolResult {
+  AttemptKey key;
+};
 struct KeepForPerson {
   TaskResult result;
 };  // the coordinator does not know its task
@@ -39,7 +46,7 @@ struct Note {
 struct EndProgram {};  // nothing is left to do
 
 using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
-                            KeepForPerson, Note, EndProgram>;
+                            SpoolResult, UnspoolResult, KeepForPerson, Note, EndProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::agent

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -58,6 +59,23 @@ struct Finished {
   std::optional<TaskError> error;
   JsonText usage;
   Duration run{0};
+  std::set<std::string> uploads;  // artifacts of the output that the coordinator does not have yet
+};
+// From the spool of an earlier life.
+struct Restored {
+  Capability capability;
+  TaskResult result;
+  std::set<std::string> uploads;
+};
+struct SpoolFailed {
+  AttemptKey key;
+};
+struct ArtifactUploaded {
+  std::string artifact;
+};
+struct ArtifactRefused {
+  std::string artifact;
+  std::string why;
 };
 struct OfferChanged {
   ExecutorInfo executor;
@@ -67,10 +85,12 @@ struct TemperatureRead {
   std::vector<std::string> throttled;
 };
 struct Stop {};   // asked to end: drain
+struct Ending {};  // this is the end: what is not delivered must outlast it
 struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
-                           DrainSeen, Finished, OfferChanged, TemperatureRead, Stop, Flush, Tick>;
+                           DrainSeen, Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused, OfferChanged,
+                           TemperatureRead, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

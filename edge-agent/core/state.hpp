@@ -22,6 +22,9 @@ struct Policy {
   Duration resend_after = std::chrono::seconds(10);
   Duration remember_cancels = std::chrono::minutes(10);
   std::size_t most_cancels = 10'000;
+  // An SD card wears: only what cannot be delivered is written.
+  Duration spool_after = std::chrono::seconds(2);  // without the broker or the coordinator
+  Duration spool_unacknowledged = std::chrono::seconds(30);  // though both seem to be there
   Duration stop_grace = std::chrono::seconds(20);  // for what runs, when the agent is asked to end
   // Beats on a change of capacity: a few at once, then one every so often.
   double beat_burst = 5;
@@ -37,6 +40,9 @@ struct Held {
   bool cancel = false;            // asked for
   std::optional<Time> sent_at;    // done: when its result last left
   TaskResult result;              // done
+  Time done_at;
+  std::set<std::string> uploads;  // done: artifacts that must be at the coordinator before the result goes
+  bool spooled = false;           // done: it is on the disk
 };
 
 struct ExecutorSlots {
@@ -62,6 +68,8 @@ struct State {
   std::map<AttemptKey, Time> cancelled;  // remembered, in case a cancel overtakes its task
   std::size_t results = 0;               // done ones in `held`
   std::size_t result_bytes = 0;
+  std::size_t spooled = 0;               // of the results
+  std::optional<Time> cut_since;         // since when results cannot be delivered
   bool draining = false;                 // by the coordinator's word
   std::optional<Time> stop_at;           // asked to end: the end of the grace
   bool stopped_rest = false;

@@ -74,6 +74,7 @@ void finish(Context& c, const AttemptKey& key, Held& held, TaskResult result) {
   result.id = key.id;
   result.attempt = key.attempt;
   held.phase = HeldPhase::done;
+  held.done_at = c.now;
   held.input.clear();
   held.result = std::move(result);
   ++state.results;
@@ -125,8 +126,13 @@ bool take_from_waiting(Context& c, const AttemptKey& key, const Held& held) {
   return true;
 }
 
-void forget_result(State& state, std::map<AttemptKey, Held>::iterator held) {
+void forget_result(Context& c, std::map<AttemptKey, Held>::iterator held) {
+  State& state = c.state;
   --state.results;
+  if (held->second.spooled) {
+    --state.spooled;
+    c.emit(UnspoolResult{held->first});
+  }
   state.result_bytes -= held->second.result.output.size();
   state.unsent.erase(held->first);
   state.held.erase(held);
@@ -160,17 +166,43 @@ bool take_credit(Context& c) {
   return true;
 }
 
-// The shell splits them into messages.
+// The shell splits them into messages. What names an artifact that is still to be uploaded stays.
 void send_results(Context& c) {
-  if (!c.state.link || c.state.unsent.empty()) return;
+  auto& unsent = c.state.unsent;
+  if (!c.state.link || unsent.empty()) return;
   std::map<Capability, std::vector<TaskResult>> by_capability;
-  for (const AttemptKey& key : c.state.unsent) {
-    Held& held = c.state.held.at(key);
+  for (auto key = unsent.begin(); key != unsent.end();) {
+    Held& held = c.state.held.at(*key);
+    if (!held.uploads.empty()) {
+      ++key;
+      continue;
+    }
     held.sent_at = c.now;
     by_capability[held.capability].push_back(held.result);
+    key = unsent.erase(key);
   }
-  c.state.unsent.clear();
   for (auto& [capability, results] : by_capability) c.emit(SendResults{capability, std::move(results)});
+}
+
+// ---- the spool: results on the disk
+
+void spool(Context& c, const AttemptKey& key, Held& held) {
+  if (held.phase != HeldPhase::done || held.spooled) return;
+  held.spooled = true;
+  ++c.state.spooled;
+  c.emit(SpoolResult{key});
+}
+
+void spool_what_is_stuck(Context& c) {
+  State& state = c.state;
+  const bool deliverable = state.link && state.coordinator_online;
+  if (deliverable) state.cut_since.reset();
+  if (!deliverable && !state.cut_since) state.cut_since = c.now;
+  if (state.results == state.spooled) return;
+  const bool cut = state.cut_since && *state.cut_since + state.policy.spool_after <= c.now;
+  for (auto& [key, held] : state.held) {
+    if (cut || held.done_at + state.policy.spool_unacknowledged <= c.now) spool(c, key, held);
+  }
 }
 
 // Finished work first, then who we are, what we hold, and only then that we are there.
@@ -256,7 +288,7 @@ void on(Context& c, const AcknowledgeSeen& event) {
     const auto held = c.state.held.find(key);
     if (held == c.state.held.end() || held->second.phase != HeldPhase::done) continue;
     if (unknown) c.emit(KeepForPerson{held->second.result});
-    forget_result(c.state, held);
+    forget_result(c, held);
   }
 }
 
@@ -316,18 +348,54 @@ void on(Context& c, const Finished& event) {
   } else if (held.cancel) {
     result.status = ResultStatus::cancelled;
   } else if (event.error->code == "cancelled") {
-    // We stopped it, nobody asked for that: it may have done half its work, so it is not "returned".
+    // Nobody asked for that: it may have done half its work, so it is not "returned".
     result.status = ResultStatus::failed;
-    result.error = TaskError{"agent_stopping", "the agent was stopped while it worked on it", true, {}};
+    result.error = stopping(c.state)
+                       ? TaskError{"agent_stopping", "the agent was stopped while it worked on it", true, {}}
+                       : TaskError{"stopped", "the executor stopped it unasked", true, {}};
   } else {
     result.status = ResultStatus::failed;
     result.error = event.error;
   }
   const auto executor = c.state.executors.find(held.executor);
   finish(c, event.key, held, std::move(result));
+  held.uploads = event.uploads;
   if (executor == c.state.executors.end()) return;
   --executor->second.running;
   pump(c, executor->second);
+}
+
+void on(Context& c, const Restored& event) {
+  const AttemptKey key{event.result.id, event.result.attempt};
+  if (c.state.held.count(key) > 0) return;
+  Held& held = c.state.held[key];
+  held.capability = event.capability;
+  finish(c, key, held, event.result);
+  held.uploads = event.uploads;
+  held.spooled = true;
+  ++c.state.spooled;
+}
+
+void on(Context& c, const SpoolFailed& event) {
+  const auto held = c.state.held.find(event.key);
+  if (held == c.state.held.end() || !held->second.spooled) return;
+  held->second.spooled = false;
+  held->second.done_at = c.now;  // tried again in a while; until then it is in memory only
+  --c.state.spooled;
+  if (c.state.cut_since) c.state.cut_since = c.now + c.state.policy.spool_unacknowledged;
+}
+
+void on(Context& c, const ArtifactUploaded& event) {
+  for (auto& [key, held] : c.state.held) held.uploads.erase(event.artifact);
+}
+
+void on(Context& c, const ArtifactRefused& event) {
+  for (auto& [key, held] : c.state.held) {
+    if (held.uploads.erase(event.artifact) == 0) continue;
+    held.result.status = ResultStatus::failed;
+    held.result.error = TaskError{"artifact_refused", event.artifact + ": " + event.why, true, {}};
+    if (held.spooled) c.emit(SpoolResult{key});
+  }
 }
 
 void on(Context& c, const OfferChanged& event) {
@@ -382,7 +450,12 @@ void go_on_stopping(Context& c) {
     return;
   }
   const bool idle = open_tasks(state) == 0;
-  if ((idle && (state.results == 0 || !state.link)) || over) c.emit(EndProgram{});
+  const bool nobody_listens = !state.link || !state.coordinator_online;
+  if ((idle && (state.results == 0 || nobody_listens)) || over) c.emit(EndProgram{});
+}
+
+void on(Context& c, const Ending&) {
+  for (auto& [key, held] : c.state.held) spool(c, key, held);
 }
 
 void on(Context& c, const Flush&) {
@@ -399,6 +472,7 @@ void on(Context& c, const Flush&) {
 
 void on(Context& c, const Tick&) {
   State& state = c.state;
+  spool_what_is_stuck(c);
   if (state.link && c.now >= state.next_beat) beat(c);
   for (auto entry = state.cancelled.begin(); entry != state.cancelled.end();) {
     entry = entry->second < c.now ? state.cancelled.erase(entry) : std::next(entry);
@@ -427,6 +501,9 @@ Time next_deadline(const State& state) {
                               std::chrono::milliseconds(1));
   }
   if (state.stop_at) next = std::min(next, *state.stop_at);
+  if (state.cut_since && state.results > state.spooled) {
+    next = std::min(next, *state.cut_since + state.policy.spool_after);
+  }
   return next;
 }
 

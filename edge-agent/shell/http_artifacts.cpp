@@ -10,9 +10,6 @@
 namespace edgefleet::agent {
 namespace {
 
-// A coordinator that is away or restarts is waited for: a finished task is not thrown away for that.
-bool worth_another_try(ErrorKind kind) { return kind == ErrorKind::unavailable || kind == ErrorKind::busy; }
-
 void pause(Duration length, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any rings;
@@ -21,10 +18,10 @@ void pause(Duration length, const std::stop_token& stop) {
 }
 
 template <typename Call>
-Result<http::Response> until_answered(const std::stop_token& stop, Call call) {
+auto until_answered(const std::stop_token& stop, Call call) -> decltype(call()) {
   const Backoff backoff{std::chrono::milliseconds(250), std::chrono::seconds(10)};
   for (int failures = 1;; ++failures) {
-    Result<http::Response> response = http::expect_success(call());
+    auto response = call();
     if (response || !worth_another_try(response.error().kind) || stop.stop_requested()) return response;
     pause(backoff.ceiling(failures), stop);
     if (stop.stop_requested()) return Error{"stopped: " + response.error().message, ErrorKind::unavailable};
@@ -35,16 +32,20 @@ Result<http::Response> until_answered(const std::stop_token& stop, Call call) {
 
 Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to fetch artifacts from", ErrorKind::invalid};
-  auto response = until_answered(
-      stop, [&] { return client_.get_file("/api/v1/artifacts/" + artifact, to_path, http::file_options(stop)); });
+  auto response = until_answered(stop, [&] {
+    return http::expect_success(client_.get_file("/api/v1/artifacts/" + artifact, to_path, http::file_options(stop)));
+  });
   if (!response) return response.error().context("fetching artifact " + artifact);
   return success();
 }
 
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {
+  return until_answered(stop, [&] { return store_once(path, stop); });
+}
+
+Result<std::string> HttpArtifacts::store_once(const std::string& path, std::stop_token stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to store artifacts at", ErrorKind::invalid};
-  auto response =
-      until_answered(stop, [&] { return client_.put_file("/api/v1/artifacts", path, http::file_options(stop)); });
+  auto response = http::expect_success(client_.put_file("/api/v1/artifacts", path, http::file_options(stop)));
   if (!response) return response.error().context("storing an artifact");
   auto fields = json::Fields::untrusted(response->body);
   fields.require("id");

@@ -8,12 +8,17 @@
 
 namespace edgefleet::agent {
 
+// A coordinator that is away or restarts is waited for: a finished task is not thrown away for that.
+inline bool worth_another_try(ErrorKind kind) { return kind == ErrorKind::unavailable || kind == ErrorKind::busy; }
+
 class HttpArtifacts final : public ArtifactStore {
  public:
   explicit HttpArtifacts(std::string coordinator) : coordinator_(std::move(coordinator)), client_(coordinator_) {}
 
   Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) override;
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
+  // One try; of an error, worth_another_try() says whether a later one may succeed.
+  Result<std::string> store_once(const std::string& path, std::stop_token stop);
 
  private:
   std::string coordinator_;

@@ -29,6 +29,7 @@ Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
       inbox_(options_.inbox),
       thermometer_(options_.sys),
       began_(monotonic_now()),
+      spool_(options_.spool),
       session_(random_seed()),
       pool_(std::make_unique<Pool>([this](Finished finished) { inbox_.insist(std::move(finished)); },
                                    [this](const AttemptKey& key, const Progress& progress) {
@@ -66,22 +67,80 @@ Status Loop::run() {
   if (!client) return client.error();
   client_ = std::move(*client);
   read_sensors();
+  restore();
   for (auto& [name, executor] : executors_) {
     executor->start([this](ExecutorInfo offer) { inbox_.insist(OfferChanged{std::move(offer)}); });
   }
   perform_mqtt(session_.start(monotonic_now()));
 
-  while (!end_ && !fatal_) {
-    for (auto& item : inbox_.drain(wake_at())) take(item);
-    read_sensors();
-    perform_mqtt(session_.tick(monotonic_now()));
-    step(Tick{});
-    step(Flush{});
-  }
+  while (!end_ && !fatal_) take_turn(wake_at());
+  end_work();
   say_goodbye();
-  pool_.reset();
   executors_.clear();
   return fatal_ ? Status(Error{*fatal_}) : success();
+}
+
+void Loop::take_turn(Time until) {
+  for (auto& item : inbox_.drain(until)) take(item);
+  read_sensors();
+  perform_mqtt(session_.tick(monotonic_now()));
+  step(Tick{});
+  step(Flush{});
+  spool();
+}
+
+// Whoever hears `offline` gives our work to others: so nothing of it may run any more by then, and what is done was
+// delivered or is on the disk.
+void Loop::end_work() {
+  pool_.reset();
+  const Time until = monotonic_now() + goodbye;
+  do {
+    take_turn(std::min(until, monotonic_now() + std::chrono::milliseconds(50)));
+  } while (session_.up() && state_.coordinator_online && state_.results > 0 && monotonic_now() < until);
+  if (options_.artifacts) options_.artifacts->stop();
+  step(Ending{});
+  spool();
+}
+
+void Loop::restore() {
+  std::vector<std::string> complaints;
+  auto kept = spool_.load(complaints);
+  for (const auto& complaint : complaints) log::warning(complaint);
+  if (!kept.empty()) log::info(std::to_string(kept.size()) + " results of an earlier life are still to be delivered");
+  for (auto& one : kept) {
+    auto uploads = options_.artifacts ? options_.artifacts->named_in(one.result.output) : std::set<std::string>{};
+    step(Restored{std::move(one.capability), std::move(one.result), std::move(uploads)});
+  }
+  if (!options_.artifacts) return;
+  options_.artifacts->start([this](std::string artifact) { inbox_.insist(ArtifactUploaded{std::move(artifact)}); },
+                            [this](std::string artifact, std::string why) {
+                              inbox_.insist(ArtifactRefused{std::move(artifact), std::move(why)});
+                            });
+}
+
+void Loop::spool() {
+  if (to_spool_.empty()) return;
+  const auto keys = std::exchange(to_spool_, {});
+  std::vector<ResultSpool::Kept> results;
+  for (const AttemptKey& key : keys) {
+    const auto held = state_.held.find(key);
+    if (held != state_.held.end()) results.push_back({held->second.capability, held->second.result});
+  }
+  if (results.empty()) return;
+  const auto kept = spool_.keep(results);
+  if (kept) return;
+  complaints_.complain("spool", "results that cannot be delivered are in memory only: " + kept.error().message);
+  for (const AttemptKey& key : keys) step(SpoolFailed{key});
+}
+
+void Loop::handle(Finished& finished) {
+  if (options_.artifacts) finished.uploads = options_.artifacts->named_in(finished.output);
+  step(std::move(finished));
+}
+
+void Loop::handle(ArtifactRefused& refused) {
+  log::warning("artifact " + refused.artifact + " was not taken by the coordinator: " + refused.why);
+  step(std::move(refused));
 }
 
 Time Loop::wake_at() const {
@@ -161,6 +220,8 @@ void Loop::perform(Effect& effect) {
           [&](const SendStatus& status) {
             publish(TopicKind::agent_status, protocol::encode(AgentStatus{status.state, state_.session}));
           },
+          [&](const SpoolResult& spool) { to_spool_.push_back(spool.key); },
+          [&](const UnspoolResult& unspool) { spool_.forget(unspool.key); },
           [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
           [&](const Note& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
           [&](const EndProgram&) { end_ = true; },

@@ -17,6 +17,7 @@
 #include "edge-agent/executors/port.hpp"
 #include "edge-agent/sensors/temperature.hpp"
 #include "edge-agent/shell/pool.hpp"
+#include "edge-agent/shell/spool.hpp"
 
 namespace edgefleet::agent {
 
@@ -31,6 +32,8 @@ class Loop {
     std::map<std::string, std::string> labels;
     std::string sys = "/sys";
     std::string unknown_results;  // folder for results whose task the coordinator does not know
+    std::string spool;            // folder for results that cannot be delivered
+    std::shared_ptr<ArtifactSpool> artifacts;  // if the executors store any
     std::size_t inbox = 16'384;
   };
 
@@ -51,19 +54,26 @@ class Loop {
     AttemptKey key;
     Progress progress;
   };
-  using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, Progressed, StopAsked>;
+  using Item =
+      std::variant<mqtt::ClientEvent, Finished, OfferChanged, ArtifactUploaded, ArtifactRefused, Progressed, StopAsked>;
 
   // ---- one drain
   [[nodiscard]] Time wake_at() const;
   void take(Item& item);
   void handle(const mqtt::ClientEvent& event);
-  void handle(Finished& finished) { step(std::move(finished)); }
+  void handle(Finished& finished);
   void handle(OfferChanged& offer) { step(std::move(offer)); }
+  void handle(ArtifactUploaded& uploaded) { step(std::move(uploaded)); }
+  void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
   void handle(const StopAsked&);
   void step(Event event);
   void perform(Effect& effect);
   void read_sensors();
+  void take_turn(Time until);
+  void restore();
+  void spool();
+  void end_work();
 
   // ---- MQTT
   void receive(const mqtt::Message& message);
@@ -86,6 +96,8 @@ class Loop {
   AgentInfo machine_;
   Time began_;
   Time next_reading_;
+  ResultSpool spool_;
+  std::vector<AttemptKey> to_spool_;  // in this turn
   std::vector<Event> instant_;  // what instant executors finished, to be stepped next
   std::map<AttemptKey, Time> last_progress_;
   mqtt::Session session_;

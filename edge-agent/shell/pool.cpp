@@ -1,5 +1,7 @@
 #include "edge-agent/shell/pool.hpp"
 
+#include "common/protocol/json.hpp"
+
 namespace edgefleet::agent {
 
 Pool::~Pool() {
@@ -58,11 +60,8 @@ Finished Pool::run_here(Executor& executor, const Job& job) const {
 Finished Pool::run(Executor& executor, const Job& job, std::stop_token stop, const Executor::OnProgress& progress) {
   const Time began = monotonic_now();
   RunOutcome outcome = executor.run(job, std::move(stop), progress);
-  Finished finished{{job.id, job.attempt},
-                    std::move(outcome.output),
-                    std::move(outcome.error),
-                    std::move(outcome.usage),
-                    monotonic_now() - began};
+  Finished finished{{job.id, job.attempt},    std::move(outcome.output), std::move(outcome.error),
+                    std::move(outcome.usage), monotonic_now() - began,   {}};
   if (finished.output.size() > limits::input_bytes) {
     finished.error = TaskError{"output_too_large",
                                "the output has " + std::to_string(finished.output.size()) + " bytes, the bound is " +
@@ -70,7 +69,11 @@ Finished Pool::run(Executor& executor, const Job& job, std::stop_token stop, con
                                false,
                                {}};
     finished.output = "null";
+  } else if (!json::part_is_shallow(finished.output)) {
+    finished.error = TaskError{"output_too_deep", "the output is nested more than 64 levels deep", false, {}};
+    finished.output = "null";
   }
+  if (!json::part_is_shallow(finished.usage)) finished.usage.clear();
   return finished;
 }
 

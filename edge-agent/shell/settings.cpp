@@ -320,6 +320,7 @@ Result<Loop::Options> loop_options(const Settings& s) {
   options.labels = s.labels;
   options.sys = s.sys;
   options.unknown_results = s.work + "/unknown-results";
+  options.spool = s.work + "/spool/results";
   return options;
 }
 

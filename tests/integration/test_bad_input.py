@@ -302,6 +302,21 @@ class Agent(FleetCase):
                    for r in m.payload["results"])
 
 
+class Deep(FleetCase):
+    """Nesting: what one may hand in, all others may pass on."""
+
+    def test_deep_input_beside_others(self):
+        """An input as deep as is allowed goes through every message; a deeper one is refused, and hurts nobody."""
+        deep = [1]
+        for _ in range(62):
+            deep = [deep]
+        batch = self.api.batch([{"capability": "echo", "input": 1}, {"capability": "echo", "input": [deep]},
+                                {"capability": "echo", "input": 2}])
+        self.assert_problem(self.api.post("/api/v1/tasks", {"capability": "echo", "input": [[deep]]}), 400, 422)
+        self.fleet.start_agent("pi-1", echo=4)
+        self.assertEqual(self.api.batch_ended(batch["id"])["counts"]["succeeded"], 3)
+
+
 class SubmitOverMqtt(FleetCase):
     def setUp(self):
         super().setUp()

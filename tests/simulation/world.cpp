@@ -116,6 +116,7 @@ void World::perform(const coordinator::Effect& effect) {
                    reach(send.agent, seen);
                  },
                  [&](const SendCancel& send) { reach(send.agent, agent::CancelSeen{reign, send.tasks}); },
+                 [&](const SendRecall& send) { reach(send.agent, agent::RecallSeen{reign, send.tasks}); },
                  [&](const SendDrain& send) { reach(send.agent, agent::DrainSeen{reign, send.drain}); },
                  [&](const AskStore& ask) {
                    agent::AcknowledgeSeen seen{reign, {}};
@@ -161,6 +162,7 @@ void World::start_agent(Agent& a) {
   executor.capabilities = {work};
   executor.slots = slots;
   to_agent(a, agent::OfferChanged{executor});
+  for (const auto& [key, kept] : a.disk) to_agent(a, kept);
   link(a);
 }
 
@@ -240,6 +242,11 @@ void World::perform(Agent& a, const agent::Effect& effect) {
                    beat.held = agent::held_list(*a.core);
                    tell(coordinator::HeartbeatSeen{a.name, beat});
                  },
+                 [&](const agent::SpoolResult& spool) {
+                   const auto& held = a.core->held.at(spool.key);
+                   a.disk[spool.key] = {held.capability, held.result, {}};
+                 },
+                 [&](const agent::UnspoolResult& unspool) { a.disk.erase(unspool.key); },
                  [&](const agent::SendStatus& status) {
                    tell(coordinator::AgentStatusSeen{a.name, {status.state, a.core->session}}, true);
                  },

@@ -54,6 +54,7 @@ class World {
     bool linked = false;
     std::uint64_t life = 0;
     std::map<AttemptKey, Time> ends;  // running tasks
+    std::map<AttemptKey, agent::Restored> disk;  // outlasts its lives
     Time back_at;
   };
   struct Message {

@@ -23,10 +23,12 @@ ExecutorView view(const std::string& name, int slots, std::map<std::string, std:
   return v;
 }
 
+const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
+
 OrderKey key(std::int64_t order) { return {order, TaskId{Ulid{1, static_cast<std::uint64_t>(order)}}}; }
 
 std::optional<Placement::Choice> next(Placement& p) {
-  auto choice = p.next([](const TaskId&) -> const AgentName* { return nullptr; });
+  auto choice = p.next([](const TaskId&) -> const AgentName* { return nullptr; }, nobody_idle);
   if (choice) p.update(choice->executor, [](ExecutorView& v) { ++v.held; });
   return choice;
 }
@@ -38,7 +40,7 @@ TEST_CASE("the least busy executor is chosen, by share of its slots") {
   const auto small = p.add(view("small", 2));
   const auto large = p.add(view("large", 6));
   std::map<ExecutorIndex, int> given;
-  const auto in = p.class_of(capability("work"), {});
+  const auto in = p.class_of({capability("work"), {}});
   for (int i = 0; i < 8; ++i) p.enqueue(in, key(i));
   while (const auto choice = next(p)) ++given[choice->executor];
   CHECK(given[small] == 2);
@@ -49,9 +51,9 @@ TEST_CASE("conditions filter by label, agent and model") {
   Placement p;
   p.add(view("cellar", 1, {{"room", "cellar"}}));
   const auto attic = p.add(view("attic", 1, {{"room", "attic"}}));
-  p.enqueue(p.class_of(capability("work"), {{"room", "attic"}}), key(1));
-  p.enqueue(p.class_of(capability("work"), {{"agent", "attic"}}), key(2));
-  p.enqueue(p.class_of(capability("work"), {{"model", "llama"}}), key(3));
+  p.enqueue(p.class_of({capability("work"), {{"room", "attic"}}}), key(1));
+  p.enqueue(p.class_of({capability("work"), {{"agent", "attic"}}}), key(2));
+  p.enqueue(p.class_of({capability("work"), {{"model", "llama"}}}), key(3));
   const auto first = next(p);
   REQUIRE(first);
   CHECK(first->executor == attic);
@@ -64,7 +66,7 @@ TEST_CASE("conditions filter by label, agent and model") {
 TEST_CASE("tasks wait at an executor only as far as it is expected to do them soon") {
   Placement p;
   const auto only = p.add(view("only", 1));
-  const auto in = p.class_of(capability("work"), {});
+  const auto in = p.class_of({capability("work"), {}});
   for (int i = 0; i < 400; ++i) p.enqueue(in, key(i));
   int given = 0;
   SECTION("unknown: none") {
@@ -92,15 +94,15 @@ TEST_CASE("a task avoids the agent that failed it as long as there is another on
   Placement p;
   const auto bad = p.add(view("bad", 4));
   const auto good = p.add(view("good", 1));
-  const auto in = p.class_of(capability("work"), {});
+  const auto in = p.class_of({capability("work"), {}});
   const AgentName avoided = agent("bad");
   p.enqueue(in, key(1));
-  auto choice = p.next([&](const TaskId&) { return &avoided; });
+  auto choice = p.next([&](const TaskId&) { return &avoided; }, nobody_idle);
   REQUIRE(choice);
   CHECK(choice->executor == good);
   p.update(good, [](ExecutorView& v) { v.open = false; });
   p.enqueue(in, key(2));
-  choice = p.next([&](const TaskId&) { return &avoided; });
+  choice = p.next([&](const TaskId&) { return &avoided; }, nobody_idle);
   REQUIRE(choice);
   CHECK(choice->executor == bad);
 }
@@ -124,7 +126,7 @@ TEST_CASE("whatever happens, placement gives what waits to who is free, and nobo
           break;
         case 1:
         case 2: {
-          const auto in = p.class_of(capability("work"), wheres[static_cast<std::size_t>(pick(4))]);
+          const auto in = p.class_of({capability("work"), wheres[static_cast<std::size_t>(pick(4))]});
           p.enqueue(in, key(++order));
           queued[order] = in;
           break;

@@ -1,0 +1,290 @@
+#include "edge-agent/shell/spool.hpp"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include "common/core/backoff.hpp"
+#include "common/protocol/codec.hpp"
+#include "common/protocol/fields.hpp"
+#include "edge-agent/executors/artifacts.hpp"
+#include "edge-agent/executors/unique_fd.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* fresh = ".new";  // not yet complete
+constexpr std::size_t most_results = 2048;  // read at a start; the core's bound is below
+
+Error disk_error(const std::string& what) {
+  const int code = errno;
+  return Error{what + ": " + std::strerror(code), code == ENOSPC ? ErrorKind::full : ErrorKind::internal};  // NOLINT
+}
+
+Status sync_folder(const std::string& folder) {
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return fd && ::fsync(fd.get()) == 0 ? success() : Status(disk_error("cannot sync " + folder));
+}
+
+// What was written appears under its name only when all of it is on the disk.
+Status publish(UniqueFd file, const std::string& from, const std::string& to) {
+  const bool written = ::fsync(file.get()) == 0;
+  file.reset();
+  if (!written || ::rename(from.c_str(), to.c_str()) != 0) {
+    const Error error = disk_error("cannot write " + to);
+    ::unlink(from.c_str());
+    return error;
+  }
+  return sync_folder(fs::path(to).parent_path().string());
+}
+
+bool write_all(int fd, const char* data, std::size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t written = ::write(fd, data, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    data += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
+std::string hex(const unsigned char* bytes, std::size_t count) {
+  static constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) {
+    text += digits[bytes[i] >> 4U];
+    text += digits[bytes[i] & 15U];
+  }
+  return text;
+}
+
+Result<ResultSpool::Kept> read_result(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  auto fields = json::Fields::untrusted(text);
+  auto capability = fields.name<Capability>("capability", capability_rule);
+  const auto message = fields.find("message");
+  if (!fields.ok() || !capability || !message) return Error{"it is not a spooled result"};
+  auto decoded = protocol::decode_results(*message);
+  if (!decoded) return decoded.error();
+  if (decoded->results.good.size() != 1) return Error{"it does not hold one result"};
+  return ResultSpool::Kept{std::move(*capability), std::move(decoded->results.good.front())};
+}
+
+std::vector<std::string> files_in(const std::string& folder) {
+  std::vector<std::string> paths;
+  std::error_code failure;
+  for (const auto& entry : fs::directory_iterator(folder, failure)) paths.push_back(entry.path().string());
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+}  // namespace
+
+// ---- results
+
+std::string ResultSpool::path_of(const AttemptKey& key) const {
+  return folder_ + "/" + key.id.str() + "-" + std::to_string(key.attempt) + ".json";
+}
+
+std::vector<ResultSpool::Kept> ResultSpool::load(std::vector<std::string>& complaints) const {
+  std::vector<Kept> all;
+  for (const auto& path : files_in(folder_)) {
+    const auto extension = fs::path(path).extension();
+    std::error_code failure;
+    if (extension == fresh) fs::remove(path, failure);  // was never complete
+    if (extension != ".json" || all.size() >= most_results) continue;
+    if (auto kept = read_result(path)) {
+      all.push_back(std::move(*kept));
+    } else {
+      fs::rename(path, path + ".bad", failure);
+      complaints.push_back(path + " cannot be read, it is kept as *.bad: " + kept.error().message);
+    }
+  }
+  return all;
+}
+
+Status ResultSpool::write(const Kept& kept) const {
+  const std::string temporary = path_of({kept.result.id, kept.result.attempt}) + fresh;
+  std::size_t first = 0;
+  std::string text;
+  {
+    json::ObjectWriter object(text);
+    object.string("capability", kept.capability.str());
+    object.raw("message", protocol::encode_results(*SessionId::parse("spooled"), {kept.result}, first));
+  }
+  text += '\n';
+  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (file && write_all(file.get(), text.data(), text.size())) return success();
+  const Error error = disk_error("cannot write " + temporary);
+  ::unlink(temporary.c_str());
+  return error;
+}
+
+// Two waits for the disk, however many there are: the contents, then the names.
+Status ResultSpool::keep(const std::vector<Kept>& results) const {
+  std::error_code failure;
+  fs::create_directories(folder_, failure);
+  const UniqueFd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return disk_error("cannot use " + folder_);
+  for (const auto& kept : results) {
+    if (auto written = write(kept); !written) return written;
+  }
+  if (::syncfs(folder.get()) != 0) return disk_error("cannot sync " + folder_);
+  for (const auto& kept : results) {
+    const std::string path = path_of({kept.result.id, kept.result.attempt});
+    if (::rename((path + fresh).c_str(), path.c_str()) != 0) return disk_error("cannot write " + path);
+  }
+  return ::fsync(folder.get()) == 0 ? success() : Status(disk_error("cannot sync " + folder_));
+}
+
+void ResultSpool::forget(const AttemptKey& key) const { ::unlink(path_of(key).c_str()); }
+
+// ---- artifacts
+
+ArtifactSpool::ArtifactSpool(std::string folder, std::unique_ptr<HttpArtifacts> remote, Bounds bounds)
+    : folder_(std::move(folder)), remote_(std::move(remote)), bounds_(bounds) {
+  for (const auto& path : files_in(folder_)) {
+    const std::string name = fs::path(path).filename().string();
+    std::error_code failure;
+    if (!valid_artifact_id(name)) {
+      fs::remove(path, failure);  // was never complete
+      continue;
+    }
+    bytes_ += fs::file_size(path, failure);
+    waiting_.insert(name);
+  }
+}
+
+ArtifactSpool::~ArtifactSpool() = default;
+
+void ArtifactSpool::start(OnUploaded on_uploaded, OnRefused on_refused) {
+  on_uploaded_ = std::move(on_uploaded);
+  on_refused_ = std::move(on_refused);
+  uploader_ = std::jthread([this](const std::stop_token& stop) { upload_all(stop); });
+}
+
+void ArtifactSpool::stop() { uploader_ = {}; }
+
+std::set<std::string> ArtifactSpool::named_in(const JsonText& output) const {
+  const std::lock_guard lock(mutex_);
+  std::set<std::string> named;
+  for (const auto& artifact : waiting_) {
+    if (output.find(artifact) != std::string::npos) named.insert(artifact);
+  }
+  return named;
+}
+
+Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) {
+  return remote_->fetch(artifact, to_path, std::move(stop));
+}
+
+Result<std::string> ArtifactSpool::store(const std::string& path, std::stop_token stop) {
+  auto stored = remote_->store_once(path, stop);
+  if (stored || !worth_another_try(stored.error().kind) || stop.stop_requested()) return stored;
+  auto kept = keep(path);
+  if (kept) return kept;
+  return remote_->store(path, std::move(stop));  // no room here: the task holds its slot until it is uploaded
+}
+
+Result<std::string> ArtifactSpool::keep(const std::string& path) {
+  std::error_code failure;
+  fs::create_directories(folder_, failure);
+  const auto bytes = fs::file_size(path, failure);
+  const auto space = fs::space(folder_, failure);
+  {
+    const std::lock_guard lock(mutex_);
+    if (failure || bytes_ + bytes > bounds_.bytes || space.available < bytes + bounds_.free_bytes) {
+      return Error{"there is no room for an artifact in " + folder_, ErrorKind::full};
+    }
+    bytes_ += bytes;  // before it is written: several may come at once
+  }
+  auto copied = copy_and_name(path);
+  const std::lock_guard lock(mutex_);
+  const bool is_new = copied.ok() && waiting_.insert(*copied).second;
+  if (!is_new) bytes_ -= bytes;
+  if (copied) filled_.notify_all();
+  return copied;
+}
+
+// The content may change until it is read: so it is hashed as it is copied.
+Result<std::string> ArtifactSpool::copy_and_name(const std::string& path) {
+  std::string temporary = folder_ + "/copy.XXXXXX";
+  UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd to(::mkstemp(temporary.data()));
+  if (!from || !to) return disk_error("cannot copy " + path + " to " + folder_);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
+  std::vector<char> piece(64 * 1024);
+  for (;;) {
+    const ssize_t got = ::read(from.get(), piece.data(), piece.size());
+    if (got == 0) break;
+    if (got < 0 || !write_all(to.get(), piece.data(), static_cast<std::size_t>(got))) {
+      const Error error = disk_error("cannot copy " + path + " to " + folder_);
+      ::unlink(temporary.c_str());
+      return error;
+    }
+    EVP_DigestUpdate(digest.get(), piece.data(), static_cast<std::size_t>(got));
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
+  unsigned length = 0;
+  EVP_DigestFinal_ex(digest.get(), sum.data(), &length);
+  const std::string artifact = "sha256-" + hex(sum.data(), length);
+  if (auto published = publish(std::move(to), temporary, folder_ + "/" + artifact); !published) {
+    return published.error();
+  }
+  return artifact;
+}
+
+void ArtifactSpool::upload_all(const std::stop_token& stop) {
+  const Backoff backoff{std::chrono::milliseconds(500), std::chrono::seconds(15)};
+  int failures = 0;
+  while (!stop.stop_requested()) {
+    std::string artifact;
+    {
+      std::unique_lock lock(mutex_);
+      if (failures > 0) {
+        filled_.wait_for(lock, stop, backoff.ceiling(failures), [] { return false; });
+      } else {
+        filled_.wait(lock, stop, [this] { return !waiting_.empty(); });
+      }
+      if (stop.stop_requested() || waiting_.empty()) continue;
+      artifact = *waiting_.begin();
+    }
+    const std::string path = folder_ + "/" + artifact;
+    const auto stored = remote_->store_once(path, stop);
+    if (stop.stop_requested()) return;
+    if (!stored && worth_another_try(stored.error().kind)) {
+      ++failures;
+      continue;
+    }
+    failures = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      std::error_code failure;
+      const auto bytes = fs::file_size(path, failure);
+      bytes_ -= failure ? 0 : std::min<std::uint64_t>(bytes, bytes_);
+      waiting_.erase(artifact);
+    }
+    ::unlink(path.c_str());
+    if (stored && *stored == artifact) {
+      on_uploaded_(artifact);
+    } else {
+      on_refused_(artifact, stored ? "the file has changed on the disk" : stored.error().message);
+    }
+  }
+}
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,86 @@
+// What an agent has finished and cannot deliver, on its disk, so that it outlasts the agent and a reboot:
+// <folder>/results/<task>-<attempt>.json, and the files they name in <folder>/artifacts/<sha256-...>. Nothing is
+// written while results can be delivered.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+#include "edge-agent/executors/port.hpp"
+#include "edge-agent/shell/http_artifacts.hpp"
+
+namespace edgefleet::agent {
+
+class ResultSpool {
+ public:
+  struct Kept {
+    Capability capability;
+    TaskResult result;
+  };
+
+  explicit ResultSpool(std::string folder) : folder_(std::move(folder)) {}
+  // What an earlier life left. A file that cannot be read is set aside as *.bad and named in `complaints`.
+  std::vector<Kept> load(std::vector<std::string>& complaints) const;
+  // On the disk when it returns: all or, as far as is known, none.
+  [[nodiscard]] Status keep(const std::vector<Kept>& results) const;
+  void forget(const AttemptKey& key) const;
+
+ private:
+  [[nodiscard]] std::string path_of(const AttemptKey& key) const;
+  [[nodiscard]] Status write(const Kept& kept) const;
+  std::string folder_;
+};
+
+// Stores artifacts at the coordinator, and while that cannot be reached on the disk, from where they are uploaded later
+// by a thread of its own. The id is the content's either way.
+class ArtifactSpool final : public ArtifactStore {
+ public:
+  struct Bounds {
+    std::uint64_t bytes = std::uint64_t{2} << 30U;  // of all files here
+    std::uint64_t free_bytes = std::uint64_t{256} << 20U;  // stay free on the disk
+  };
+  using OnUploaded = std::function<void(std::string artifact)>;
+  using OnRefused = std::function<void(std::string artifact, std::string why)>;
+
+  ArtifactSpool(std::string folder, std::unique_ptr<HttpArtifacts> remote, Bounds bounds);
+  ArtifactSpool(const ArtifactSpool&) = delete;
+  ArtifactSpool& operator=(const ArtifactSpool&) = delete;
+  ArtifactSpool(ArtifactSpool&&) = delete;
+  ArtifactSpool& operator=(ArtifactSpool&&) = delete;
+  ~ArtifactSpool() override;
+
+  // Begins to upload what waits. The functions are called from its thread.
+  void start(OnUploaded on_uploaded, OnRefused on_refused);
+  void stop();  // neither is called after this
+  // Of the artifacts that wait here, those that `output` names.
+  [[nodiscard]] std::set<std::string> named_in(const JsonText& output) const;
+
+  Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) override;
+  Result<std::string> store(const std::string& path, std::stop_token stop) override;
+
+ private:
+  Result<std::string> keep(const std::string& path);
+  Result<std::string> copy_and_name(const std::string& path);
+  void upload_all(const std::stop_token& stop);
+
+  const std::string folder_;
+  const std::unique_ptr<HttpArtifacts> remote_;
+  const Bounds bounds_;
+  OnUploaded on_uploaded_;
+  OnRefused on_refused_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any filled_;
+  std::set<std::string> waiting_;
+  std::uint64_t bytes_ = 0;
+  std::jthread uploader_;  // last: it uses the rest
+};
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,128 @@
+#include "tests/support/catch.hpp"
+#include "tests/support/coordinator.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+AgentStatus lost(const std::string& life) { return {AgentState::lost, session(life)}; }
+
+// One task, and the agent that ran it is gone.
+TaskId lose_one(Conversation& c) {
+  c.join("doomed", "d", 1);
+  const auto id = c.submit();
+  c.beat("doomed", "d", 0, {Conversation::holding(id)});
+  c.hear(AgentStatusSeen{agent("doomed"), lost("d")});
+  return id;
+}
+
+// `count` tasks that are expected to run for a moment, on an agent with one slot.
+std::vector<TaskId> prefetched(Conversation& c, int count) {
+  c.join("pi-1", "a", 1);
+  for (int i = 0; i < 50; ++i) c.result("pi-1", c.submit());
+  std::vector<TaskId> ids;
+  for (int i = 0; i < count; ++i) ids.push_back(c.submit());
+  return ids;
+}
+
+const SendRecall* recall(const Conversation& c) { return c.find<SendRecall>(); }
+
+}  // namespace
+
+TEST_CASE("a task that lost its agent is placed alone, and nothing is placed beside it") {
+  Conversation c;
+  const auto suspicious = lose_one(c);
+  c.join("pi-1", "a", 4);
+  c.pass(3s);
+  CHECK(c.holder(suspicious) == "pi-1");
+  const auto innocent = c.submit();
+  CHECK(c.task(innocent).state == TaskState::queued);
+  c.result("pi-1", suspicious, ResultStatus::succeeded, 2);
+  CHECK(c.holder(innocent) == "pi-1");
+}
+
+TEST_CASE("in a busy fleet an agent is emptied for a task that must be alone") {
+  Conversation c;
+  const auto suspicious = lose_one(c);
+  c.join("pi-1", "a", 2);
+  std::vector<TaskId> busy{c.submit(), c.submit()};
+  c.beat("pi-1", "a", 0, {c.holding(busy[0]), c.holding(busy[1])});
+  c.pass(3s);
+  CHECK(c.task(suspicious).state == TaskState::queued);
+  const auto later = c.submit();
+  c.result("pi-1", busy[0]);
+  CHECK(c.task(later).state == TaskState::queued);  // its slot is free, but kept
+  CHECK(c.task(suspicious).state == TaskState::queued);
+  c.result("pi-1", busy[1]);
+  CHECK(c.holder(suspicious) == "pi-1");
+  CHECK(c.task(later).state == TaskState::queued);
+  c.result("pi-1", suspicious, ResultStatus::succeeded, 2);
+  CHECK(c.holder(later) == "pi-1");
+}
+
+TEST_CASE("an agent that is emptied for nobody takes work again at once") {
+  Conversation c;
+  const auto suspicious = lose_one(c);
+  c.join("pi-1", "a", 2);
+  const auto busy = c.submit();
+  c.beat("pi-1", "a", 1, {c.holding(busy)});
+  c.pass(3s);
+  const auto later = c.submit();
+  CHECK(c.task(later).state == TaskState::queued);
+  c.hear(CancelTask{2, suspicious});
+  c.place();
+  CHECK(c.holder(later) == "pi-1");
+}
+
+TEST_CASE("a task whose agent went away before it began is no suspect") {
+  Conversation c;
+  c.join("doomed", "d", 1);
+  const auto id = c.submit();
+  c.beat("doomed", "d", 0, {Conversation::holding(id, HeldPhase::waiting)});
+  c.join("pi-1", "a", 2);
+  const auto other = c.submit();
+  c.hear(AgentStatusSeen{agent("doomed"), lost("d")});
+  c.pass(3s);
+  CHECK(c.holder(id) == "pi-1");
+  CHECK(c.holder(other) == "pi-1");
+}
+
+TEST_CASE("what waits at an agent for longer than was expected is recalled, and then goes elsewhere first") {
+  Conversation c;
+  const auto ids = prefetched(c, 3);
+  REQUIRE(c.holder(ids[1]) == "pi-1");
+  c.beat("pi-1", "a", 0, {c.holding(ids[0]), c.holding(ids[1], HeldPhase::waiting)});
+  c.join("pi-2", "b", 2);
+  c.pass(1900ms);
+  CHECK(recall(c) == nullptr);
+  c.now.mono += 200ms;
+  c.hear(Tick{});
+  REQUIRE(recall(c) != nullptr);
+  const auto& keys = recall(c)->tasks;
+  CHECK(std::find(keys.begin(), keys.end(), AttemptKey{ids[1], 1}) != keys.end());
+  CHECK(std::find(keys.begin(), keys.end(), AttemptKey{ids[0], 1}) == keys.end());  // it runs
+  c.result("pi-1", ids[1], ResultStatus::returned, 1, TaskError{"recalled", "wanted back", true, {}});
+  CHECK(c.holder(ids[1]) == "pi-2");
+  CHECK_FALSE(c.task(ids[1]).attempts[0].spent);
+}
+
+TEST_CASE("a recall that was lost is repeated, and nobody is asked without need") {
+  Conversation c;
+  const auto ids = prefetched(c, 2);
+  c.beat("pi-1", "a", 0, {c.holding(ids[0]), c.holding(ids[1], HeldPhase::waiting)});
+  int recalls = 0;
+  for (int i = 0; i < 5; ++i) {
+    c.now.mono += 2100ms;
+    c.hear(Tick{});
+    if (recall(c) != nullptr) ++recalls;
+  }
+  CHECK(recalls == 5);
+  c.result("pi-1", ids[1]);
+  for (int i = 0; i < 3; ++i) {
+    c.now.mono += 2100ms;
+    c.hear(Tick{});
+    CHECK(recall(c) == nullptr);
+  }
+}

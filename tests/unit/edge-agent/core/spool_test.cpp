@@ -1,0 +1,133 @@
+#include "edge-agent/core/step.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Reign reign{3, *SessionId::parse("coordinator")};
+const Capability work = *Capability::parse("work");
+const AttemptKey key{TaskId{Ulid{1, 1}}, 1};
+
+// An agent that runs one task.
+struct Conversation {
+  State state{*AgentName::parse("pi-1"), *SessionId::parse("life"), HeatLimits{}};
+  Time now{1h};
+  Effects said;
+
+  Conversation() {
+    ExecutorInfo executor;
+    executor.name = *ExecutorName::parse("main");
+    executor.capabilities = {work};
+    executor.slots = 1;
+    hear(OfferChanged{executor});
+    hear(LinkUp{});
+    hear(CoordinatorSeen{true, reign});
+    hear(TasksSeen{reign, 1, work, {{key.id, key.attempt, "{}", 1min}}});
+  }
+  void hear(const Event& event) { said = step(state, event, now); }
+  void finish(std::set<std::string> uploads = {}) {
+    Finished finished;
+    finished.key = key;
+    finished.output = "1";
+    finished.uploads = std::move(uploads);
+    hear(finished);
+  }
+  template <typename E>
+  int count_after(Duration time) {
+    now += time;
+    int count = 0;
+    for (const Event& event : {Event{Tick{}}, Event{Flush{}}}) {
+      hear(event);
+      for (const auto& effect : said) count += std::holds_alternative<E>(effect) ? 1 : 0;
+    }
+    return count;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what can be delivered is not written to the disk") {
+  Conversation c;
+  c.finish();
+  CHECK(c.count_after<SendResults>(0s) == 1);
+  CHECK(c.count_after<SpoolResult>(5s) == 0);
+  c.hear(AcknowledgeSeen{reign, {{key, false}}});
+  CHECK(c.said.empty());
+}
+
+TEST_CASE("without a broker or a coordinator a result is on the disk after two seconds, until it is acknowledged") {
+  Conversation c;
+  SECTION("the broker is away") { c.hear(LinkDown{}); }
+  SECTION("the coordinator is away") { c.hear(CoordinatorSeen{false, reign}); }
+  c.finish();
+  CHECK(c.count_after<SpoolResult>(1900ms) == 0);
+  CHECK(next_deadline(c.state) <= c.now + 2s);
+  CHECK(c.count_after<SpoolResult>(2100ms) == 1);
+  CHECK(c.count_after<SpoolResult>(1min) == 0);
+  c.hear(LinkUp{});
+  c.hear(CoordinatorSeen{true, reign});
+  c.hear(AcknowledgeSeen{reign, {{key, false}}});
+  REQUIRE(c.said.size() == 1);
+  CHECK(std::get<UnspoolResult>(c.said[0]).key == key);
+}
+
+TEST_CASE("a result that nobody acknowledges is on the disk after half a minute") {
+  Conversation c;
+  c.finish();
+  CHECK(c.count_after<SpoolResult>(29s) == 0);
+  CHECK(c.count_after<SpoolResult>(2s) == 1);
+}
+
+TEST_CASE("what an earlier life has left is delivered, once it is acknowledged it is forgotten") {
+  Conversation c;
+  TaskResult old;
+  old.id = TaskId{Ulid{1, 7}};
+  old.output = "7";
+  c.hear(Restored{work, old, {}});
+  CHECK(held_list(c.state).size() == 2);
+  CHECK(c.count_after<SendResults>(0s) == 1);
+  c.hear(AcknowledgeSeen{reign, {{{old.id, 1}, false}}});
+  CHECK(std::holds_alternative<UnspoolResult>(c.said.at(0)));
+  CHECK(c.state.spooled == 0);
+}
+
+TEST_CASE("a disk that cannot be written is tried again in a while") {
+  Conversation c;
+  c.hear(LinkDown{});
+  c.finish();
+  c.count_after<SpoolResult>(0s);
+  CHECK(c.count_after<SpoolResult>(3s) == 1);
+  c.hear(SpoolFailed{key});
+  CHECK(c.count_after<SpoolResult>(3s) == 0);
+  CHECK(next_deadline(c.state) > c.now);
+  CHECK(c.count_after<SpoolResult>(40s) == 1);
+}
+
+TEST_CASE("a result waits for the upload of the files that it names") {
+  Conversation c;
+  c.finish({"sha256-a", "sha256-b"});
+  CHECK(c.count_after<SendResults>(0s) == 0);
+  c.hear(ArtifactUploaded{"sha256-a"});
+  CHECK(c.count_after<SendResults>(0s) == 0);
+  SECTION("they arrive") {
+    c.hear(ArtifactUploaded{"sha256-b"});
+    CHECK(c.count_after<SendResults>(0s) == 1);
+    CHECK(c.state.held.at(key).result.status == ResultStatus::succeeded);
+  }
+  SECTION("one is refused") {
+    c.hear(ArtifactRefused{"sha256-b", "over the quota"});
+    CHECK(c.count_after<SendResults>(0s) == 1);
+    CHECK(c.state.held.at(key).result.error->code == "artifact_refused");
+  }
+}
+
+TEST_CASE("at its end an agent leaves what was not delivered on the disk") {
+  Conversation c;
+  c.finish();
+  c.hear(Ending{});
+  REQUIRE(c.said.size() == 1);
+  CHECK(std::holds_alternative<SpoolResult>(c.said[0]));
+}
