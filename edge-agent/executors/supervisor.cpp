@@ -132,7 +132,8 @@ class Supervisor {
       while (!exited_ && look_for_exit()) {
       }
       std::array<pollfd, 2> fds{{{lifeline_, POLLIN, 0}, {exited_ ? -1 : children_, POLLIN, 0}}};
-      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+      const int ms = children_ < 0 && !exited_ ? 20 : -1;  // no file was left for a signalfd: then it is looked for
+      if (::poll(fds.data(), fds.size(), ms) < 0 && errno != EINTR) return;
       if (fds[0].revents != 0) return;
       if (fds[1].revents != 0) wait_for_child(0);
     }
@@ -203,7 +204,7 @@ void supervise(ChildPlan plan, int lifeline, int news) {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0) {
     plan.parent = ::getpid();
     // Spares a second copy of the agent's page tables. This process waits meanwhile, and become() writes nothing of it.
-    begun.leader = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+    begun.leader = ::vfork();
     if (begun.leader == 0) become(plan);
   }
   if (begun.leader < 0) {

@@ -60,13 +60,13 @@ struct PluginBench : Bench {
     return offers.back();
   }
   bool up() const {
-    return eventually([&] { return !offer().capabilities.empty(); });
+    return eventually([&] { return offer().problem.empty() && !offer().capabilities.empty(); });
   }
   bool down(const std::string& problem) const {
     return eventually([&] {
       const std::lock_guard lock(mutex);
       for (const auto& info : offers) {
-        if (info.capabilities.empty() && info.problem.find(problem) != std::string::npos) return true;
+        if (info.problem.find(problem) != std::string::npos) return true;
       }
       return false;
     });
@@ -256,6 +256,24 @@ for m in messages():
   CHECK(bench.down("died with exit code 3"));
   CHECK(eventually([&] { return bench.run().output == "1"; }));
   CHECK(bench.lines.holds("plug-in fake: out of ideas"));
+}
+
+TEST_CASE("a plug-in that is down goes on naming what it offers otherwise, and why it does not now") {
+  PluginBench bench(R"(
+hello("fake.it", "fake.other", slots=3)
+for m in messages():
+    sys.stderr.write("Traceback: " + "x" * 4080 + "\n"); sys.stderr.flush()
+    os._exit(3)
+)",
+                    quick(), 60s);
+  REQUIRE(bench.up());
+  const auto outcome = bench.run();
+  REQUIRE(code(outcome) == "plugin_died");
+  REQUIRE(bench.down("died with exit code 3: Traceback: xxx"));
+  const auto offer = bench.offer();
+  CHECK(offer.capabilities.size() == 2);
+  CHECK(offer.slots == 3);
+  CHECK(offer.problem.size() <= most_problem_bytes);
 }
 
 TEST_CASE("what a plug-in said before it died still counts") {
