@@ -167,17 +167,18 @@ Result<CommandConfig> read_command(const std::string& file, const toml::table& t
   reader.read("artifact_files", command.artifact_files);
   reader.read_list("retry_exit_codes", command.retry_exit_codes);
   if (const auto* node = reader.get("params")) {
+    static const toml::table none;  // a copy of the table itself would not know its lines
     const auto* params = node->as_table();
     if (params == nullptr) reader.fail(*node, "`params` is not a table");
-    for (const auto& [name, value] : params != nullptr ? *params : toml::table{}) {
-      const std::string what = "command '" + command.name + "', param '" + std::string(name.str()) + "'";
+    for (const auto& [key, value] : params != nullptr ? *params : none) {
+      const std::string name(key.str());
       if (!value.is_table()) {
-        reader.fail(value, "param '" + std::string(name.str()) + "' is not a table");
+        reader.fail(value, "param '" + name + "' is not a table");
         continue;
       }
-      auto param = read_param(file, what, *value.as_table());
+      auto param = read_param(file, "command '" + command.name + "', param '" + name + "'", *value.as_table());
       if (!param) return param.error();
-      command.params.emplace(std::string(name.str()), std::move(*param));
+      command.params.emplace(name, std::move(*param));
     }
   }
   if (auto good = reader.finish(); !good) return good.error();
