@@ -75,7 +75,8 @@ TEST_CASE("an acceptance says what comes next") {
             document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"nobody offers a.b"})")) ==
         "queued; no agent can take it now; it waits: nobody offers a.b");
   for (const std::string state : {"running", "succeeded", "failed", "cancelling"}) {
-    CHECK(show_acceptance(document(R"({"id":"T","state":")" + state + R"(","ahead":0,"eligible_agents":0})")) == state);
+    const auto answer = R"({"id":"T","state":")" + state + R"(","ahead":0,"eligible_agents":0})";
+    CHECK(show_acceptance(document(answer.c_str())) == state);
   }
 }
 
