@@ -15,6 +15,7 @@
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/session.hpp"
 #include "cli/core/arguments.hpp"
+#include "common/http/url.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -79,6 +80,9 @@ Exit run(std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     const bool named = !program.app.get_subcommands().empty();
     return wrong_usage(program, named ? error.what() : without_command(program));
+  }
+  if (!http::is_http_url(http::normal_base(program.url))) {
+    return wrong_usage(program, "--url: '" + program.url + "' is not of the form http://HOST:PORT");
   }
   Session session(program.url, program.json);
   return program.runs.at(program.app.get_subcommands().front())(session);

@@ -49,7 +49,7 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("listen", s.listen, "HOST:PORT of the HTTP API; port 0 takes any free one");
   configuration.flag("allow-remote", s.allow_remote,
                      "let --listen name an address that others can reach: there are no credentials yet");
-  configuration.option("log-level", s.log_level, "debug, info, warning or error");
+  configuration.log_level(s.log_level);
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
   configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429")->check(tasks);
@@ -136,12 +136,7 @@ void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Stor
   }
 }
 
-Status run(const Settings& settings) {
-  if (auto logging = log::start(program, settings.log_level); !logging) return logging.error();
-  const auto place = read_listen(settings);
-  if (!place) return place.error();
-  auto options = loop_options(settings);
-  if (!options) return options.error();
+Status run(const Settings& settings, const Place& place, const Loop::Options& options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   Artifacts::Bounds bounds;
@@ -151,15 +146,15 @@ Status run(const Settings& settings) {
   if (!artifacts) return artifacts.error();
 
   Waiters waiters;
-  Loop loop(*options, **store, **artifacts, waiters);
+  Loop loop(options, **store, **artifacts, waiters);
   if (auto recovered = loop.recover(); !recovered) return recovered.error();
 
   HttpServer server;
   add_api(server, loop, **store, **artifacts, waiters);
-  const auto port = server.listen(place->host, place->port);
+  const auto port = server.listen(place.host, place.port);
   if (!port) return port.error();
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on http://" +
-            place->host + ":" + std::to_string(*port));
+            place.host + ":" + std::to_string(*port));
 
   const Signals signals([&](int) { loop.request_stop(); });
   const std::jthread tidy([&](const std::stop_token& stop) { keep_artifacts_tidy(stop, **artifacts, **store); });
@@ -177,6 +172,13 @@ int main(int argc, char** argv) {
   block_signals();
   Settings settings;
   if (const auto code = read_settings(settings, argc, argv)) return *code;
-  const auto ended = run(settings);
+  if (auto logging = log::start(program, settings.log_level); !logging) {
+    return wrong_usage(program, logging.error().message);
+  }
+  const auto place = read_listen(settings);
+  if (!place) return wrong_usage(program, place.error().message);
+  const auto options = loop_options(settings);
+  if (!options) return wrong_usage(program, options.error().message);
+  const auto ended = run(settings, *place, *options);
   return ended ? 0 : give_up(program, ended.error().message);
 }

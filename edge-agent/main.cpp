@@ -27,10 +27,7 @@ std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const 
   return all;
 }
 
-Status run(Settings& settings) {
-  if (auto logging = log::start("edgefleet-agent", settings.log_level); !logging) return logging.error();
-  auto options = loop_options(settings);
-  if (!options) return options.error();
+Status run(Settings& settings, Loop::Options options) {
   std::error_code failure;
   std::filesystem::create_directories(settings.work, failure);
   if (failure) return Error{"work directory " + settings.work + " cannot be made: " + failure.message()};
@@ -41,20 +38,15 @@ Status run(Settings& settings) {
     if (!scratch) return scratch.error();
     services.scratch = *scratch;
     services.spawner = std::make_shared<Spawner>();
-    options->artifacts =
+    options.artifacts =
         std::make_shared<ArtifactSpool>(settings.work + "/spool/artifacts",
                                         std::make_unique<HttpArtifacts>(settings.coordinator), ArtifactSpool::Bounds{});
-    services.artifacts = options->artifacts;
-    options->freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
+    services.artifacts = options.artifacts;
+    options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   }
   auto executors = make_executors(settings, services);
-  if (executors.size() > limits::message_elements) {
-    return Error{"an agent has at most " + std::to_string(limits::message_elements) +
-                     " commands and plug-ins, this one " + std::to_string(executors.size()),
-                 ErrorKind::invalid};
-  }
   if (executors.empty()) log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]]");
-  Loop loop(std::move(*options), std::move(executors));
+  Loop loop(std::move(options), std::move(executors));
   const Signals signals([&](int) { loop.request_stop(); });
   return loop.run();
 }
@@ -66,6 +58,11 @@ int main(int argc, char** argv) {
   block_signals();
   Settings settings;
   if (const auto code = read_settings(settings, argc, argv)) return *code;
-  const auto ended = run(settings);
-  return ended ? 0 : give_up("edgefleet-agent", ended.error().message);
+  if (auto logging = log::start(program, settings.log_level); !logging) {
+    return wrong_usage(program, logging.error().message);
+  }
+  auto options = loop_options(settings);
+  if (!options) return wrong_usage(program, options.error().message);
+  const auto ended = run(settings, std::move(*options));
+  return ended ? 0 : give_up(program, ended.error().message);
 }

@@ -12,13 +12,19 @@ namespace {
 
 std::string checked_name(const std::string& text) { return checked("NAME", parse_agent_name(text)).str(); }
 
-Exit change(const std::vector<std::string>& names, const std::string& verb, Session& session) {
+struct Change {
+  const char* verb;
+  const char* done;  // the answer tells the state as it was: the agent itself says the new one a moment later
+};
+constexpr Change drain{"drain", "draining"};
+constexpr Change resume{"resume", "resumed"};
+
+Exit change(const std::vector<std::string>& names, const Change& what, Session& session) {
   auto exit = Exit::ok;
   for (const auto& name : names) {
-    const auto body = session.post("/api/v1/agents/" + name + "/" + verb);
-    const auto one = present(session, body, [](const Document& answer, const Look& look) {
-      const auto state = text_of(answer, "state");
-      return printable(text_of(answer, "name")) + "  " + paint(printable(state), style_of_state(state), look.colour);
+    const auto body = session.post("/api/v1/agents/" + name + "/" + what.verb);
+    const auto one = present(session, body, [&what](const Document& answer, const Look& look) {
+      return printable(text_of(answer, "name")) + "  " + paint(what.done, style_of_state(what.done), look.colour);
     });
     if (one != Exit::ok) exit = one;
     if (!body && body.error().kind == ErrorKind::unavailable) break;
@@ -26,7 +32,7 @@ Exit change(const std::vector<std::string>& names, const std::string& verb, Sess
   return exit;
 }
 
-Run declare_change(CLI::App& app, const char* verb) {
+Run declare_change(CLI::App& app, const Change& what) {
   auto names = std::make_shared<std::vector<std::string>>();
   const auto read = [names](const std::vector<std::string>& texts) {
     for (const auto& text : texts) names->push_back(checked_name(text));
@@ -34,7 +40,7 @@ Run declare_change(CLI::App& app, const char* verb) {
   app.add_option_function<std::vector<std::string>>("NAME", read, "as edgefleet agents shows them")
       ->required()
       ->type_name("");
-  return [names, verb](Session& session) { return change(*names, verb, session); };
+  return [names, what](Session& session) { return change(*names, what, session); };
 }
 
 }  // namespace
@@ -52,8 +58,8 @@ Run declare_agent(CLI::App& app) {
   return [name](Session& session) { return present(session, session.get("/api/v1/agents/" + *name), show_agent); };
 }
 
-Run declare_drain(CLI::App& app) { return declare_change(app, "drain"); }
-Run declare_resume(CLI::App& app) { return declare_change(app, "resume"); }
+Run declare_drain(CLI::App& app) { return declare_change(app, drain); }
+Run declare_resume(CLI::App& app) { return declare_change(app, resume); }
 
 Run declare_queue(CLI::App&) {
   return [](Session& session) { return present(session, session.get("/api/v1/queue"), show_queue); };

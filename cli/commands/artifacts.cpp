@@ -38,9 +38,8 @@ Exit put_one(const std::string& path, Session& session, const Interrupt& interru
   if (interrupt.happened()) return interrupt.exit();
   if (!answer) return fail_transfer(session, answer.error(), false);
   if (!answer->ok()) return fail_transfer(session, http::to_error(*answer).context(path), true);
-  return present(session, Result<std::string>(answer->body), [&](const Document& stored, const Look&) {
-    return printable(text_of(stored, "id")) + "  " + printable(path);
-  });
+  return present(session, Result<std::string>(answer->body),
+                 [](const Document& stored, const Look&) { return printable(text_of(stored, "id")); });
 }
 
 Exit put(const std::vector<std::string>& paths, Session& session) {

@@ -66,8 +66,11 @@ CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help) {
 }
 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
-                          const std::string& help) {
-  const auto read = [name, &duration](const std::string& text) { duration = checked(name, parse_duration(text)); };
+                          const std::string& help, Duration least) {
+  const auto read = [name, least, &duration](const std::string& text) {
+    duration = checked(name, parse_duration(text));
+    if (*duration < least) throw CLI::ValidationError(name, "must be more than nothing");
+  };
   return app.add_option_function<std::string>(name, read, help)->type_name("TIME");
 }
 

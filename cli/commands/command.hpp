@@ -48,7 +48,7 @@ struct Wait {
 };
 CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help);
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
-                          const std::string& help);
+                          const std::string& help, Duration least = Duration{0});
 
 // The value, or a wrong-usage error of the option parser.
 template <typename T>

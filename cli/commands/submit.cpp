@@ -103,7 +103,7 @@ void declare_options(CLI::App& app, Submit& submit) {
       ->check(CLI::Range(-limits::priority, limits::priority))
       ->type_name("N");
   app.add_option("--name", request.name, "a name for people")->type_name("TEXT");
-  add_duration(app, "--timeout", request.timeout, "of one attempt, such as 30s or 5m");
+  add_duration(app, "--timeout", request.timeout, "of one attempt, such as 30s or 5m", std::chrono::milliseconds(1));
   add_duration(app, "--expires-after", request.expires_after, "give up if it has not started by then");
   add_duration(app, "--delay", request.delay, "start no earlier");
   app.add_option("--max-attempts", request.max_attempts, "tries in all; 1: never run it twice")

@@ -149,7 +149,9 @@ std::string show_task(const Document& task, const Look& look) {
 }
 
 std::string show_acceptance(const Document& answer) {
-  auto text = printable(text_of(answer, "state"));
+  const auto state = text_of(answer, "state");
+  auto text = printable(state);
+  if (state != "queued" && state != "scheduled" && state != "assigned") return text;  // of a key that was used before
   if (const auto ahead = count_of(answer, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " before it";
   if (number_of(answer, "eligible_agents")) {
     const auto agents = count_of(answer, "eligible_agents");

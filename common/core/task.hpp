@@ -48,6 +48,7 @@ inline constexpr std::size_t input_bytes = payload_bytes - 4 * 1024;  // leaves 
 inline constexpr std::size_t batch_tasks = 10'000;
 inline constexpr std::size_t name_bytes = 200;
 inline constexpr std::size_t where_conditions = 16;
+inline constexpr std::size_t labels = 64;  // of an agent, those of its machine included
 inline constexpr std::size_t label_bytes = 128;
 inline constexpr std::size_t error_bytes = 4 * 1024;  // an error's message is cut to this
 inline constexpr int priority = 1000;  // -1000 to 1000

@@ -209,7 +209,7 @@ std::string encode(const AgentInfo& info) {
   return out;
 }
 
-Result<AgentInfo> decode_agent_info(std::string_view payload) {
+Result<AgentInfoMessage> decode_agent_info(std::string_view payload) {
   auto fields = Fields::untrusted(payload);
   AgentInfo info;
   info.session = read_session(fields);
@@ -220,10 +220,10 @@ Result<AgentInfo> decode_agent_info(std::string_view payload) {
   info.cpus = static_cast<int>(fields.integer("cpus", 1, 4096).value_or(1));
   info.memory_bytes = fields.unsigned_integer("memory_bytes").value_or(0);
   info.max_tasks = static_cast<int>(fields.integer("max_tasks", 0, most_slots).value_or(0));
-  info.labels = fields.string_map("labels", 64, limits::label_bytes);
+  info.labels = fields.string_map("labels", limits::labels, limits::label_bytes);
   auto executors = read_elements<ExecutorInfo>(fields, "executors", read_executor);
   info.executors = std::move(executors.good);
-  return finish(fields, std::move(info));
+  return finish(fields, AgentInfoMessage{std::move(info), std::move(executors.bad)});
 }
 
 // ---- agents/<agent>/heartbeat

@@ -58,6 +58,11 @@ struct AttemptRef {
   friend bool operator==(const AttemptRef&, const AttemptRef&) = default;
 };
 
+struct AgentInfoMessage {
+  AgentInfo info;
+  std::vector<std::string> bad;  // executors that were left out, and why
+};
+
 struct ControlMessage {
   Reign reign;
   ControlType type = ControlType::acknowledge;
@@ -79,7 +84,7 @@ std::string encode(const StreamMessage& message);
 std::string encode(const CoordinatorStatus& status);
 
 Result<AgentStatus> decode_agent_status(std::string_view payload);
-Result<AgentInfo> decode_agent_info(std::string_view payload);
+Result<AgentInfoMessage> decode_agent_info(std::string_view payload);
 Result<Heartbeat> decode_heartbeat(std::string_view payload);
 Result<Temperature> decode_temperature(std::string_view payload);
 Result<TasksMessage> decode_tasks(std::string_view payload);

@@ -7,8 +7,6 @@
 namespace edgefleet {
 namespace {
 
-constexpr int wrong_usage = 2;
-
 std::string environment_name(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
@@ -17,24 +15,16 @@ std::string environment_name(std::string name) {
 
 std::string where(const toml::node& node) { return "line " + std::to_string(node.source().begin.line); }
 
-// As text, the way a flag would bring it.
-std::optional<std::string> as_text(const toml::node& node) {
-  if (const auto text = node.value_exact<std::string>()) return *text;
-  if (const auto number = node.value_exact<std::int64_t>()) return std::to_string(*number);
-  if (const auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
-  if (const auto number = node.value_exact<double>()) {
-    std::ostringstream text;
-    text << *number;
-    return text.str();
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 int give_up(const std::string& program, const std::string& message) {
   std::cerr << program << ": " << message << '\n';
   return 1;
+}
+
+int wrong_usage(const std::string& program, const std::string& message) {
+  std::cerr << program << ": " << message << '\n';
+  return 2;
 }
 
 Configuration::Configuration(std::string description, std::string program)
@@ -45,15 +35,48 @@ Configuration::Configuration(std::string description, std::string program)
       ->envname("EDGEFLEET_CONFIG");
 }
 
-CLI::Option* Configuration::add(CLI::Option* option, const std::string& name) {
+CLI::Option* Configuration::add(CLI::Option* option, const std::string& name, Type type) {
   option->envname(environment_name(name));
-  options_.emplace_back(name, option);
+  options_.push_back({name, option, type});
   return option;
 }
 
 CLI::App* Configuration::command(const std::string& name, const std::string& help) {
   app_.require_subcommand(0, 1);
   return app_.add_subcommand(name, help)->fallthrough();
+}
+
+void Configuration::log_level(std::string& target) {
+  option("log-level", target, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+}
+
+// As text, the way a flag would bring it; none: of another type. A whole number is a number too.
+std::optional<std::string> Configuration::as_text(const toml::node& node, Type type) {
+  if (const auto text = node.value_exact<std::string>(); text && type == Type::text) return *text;
+  if (const auto flag = node.value_exact<bool>(); flag && type == Type::boolean) return *flag ? "true" : "false";
+  const bool numeric = type == Type::integer || type == Type::number;
+  if (const auto number = node.value_exact<std::int64_t>(); number && numeric) return std::to_string(*number);
+  if (const auto number = node.value_exact<double>(); number && type == Type::number) {
+    std::ostringstream text;
+    text << *number;
+    return text.str();
+  }
+  return std::nullopt;
+}
+
+std::string_view Configuration::name_of(Type type) {
+  switch (type) {
+    case Type::text:
+      return "a string";
+    case Type::integer:
+      return "a whole number";
+    case Type::number:
+      return "a number";
+    case Type::boolean:
+      break;
+  }
+  return "true or false";
 }
 
 std::optional<int> Configuration::parse(int argc, const char* const* argv) {
@@ -64,14 +87,10 @@ std::optional<int> Configuration::parse(int argc, const char* const* argv) {
   } catch (const CLI::CallForVersion& version) {
     return app_.exit(version);
   } catch (const CLI::Error& wrong) {
-    std::cerr << program_ << ": " << wrong.what() << "; see " << program_ << " --help\n";
-    return wrong_usage;
+    return wrong_usage(program_, std::string(wrong.what()) + "; see " + program_ + " --help");
   }
   for (const auto& step : {&Configuration::read_file, &Configuration::take_from_file}) {
-    if (const auto done = (this->*step)(); !done) {
-      std::cerr << program_ << ": " << done.error().message << '\n';
-      return wrong_usage;
-    }
+    if (const auto done = (this->*step)(); !done) return wrong_usage(program_, done.error().message);
   }
   return std::nullopt;
 }
@@ -93,16 +112,19 @@ Status Configuration::take_from_file() {
   for (const auto& [key, node] : file_) {
     const std::string name(key.str());
     if (tables_.count(name) > 0) continue;
-    const auto known = std::find_if(options_.begin(), options_.end(), [&](const auto& o) { return o.first == name; });
+    const auto known = std::find_if(options_.begin(), options_.end(), [&](const auto& o) { return o.name == name; });
     if (known == options_.end()) {
       return Error{path_ + ", " + where(node) + ": unknown key `" + name + "`", ErrorKind::invalid};
     }
-    if (known->second->count() > 0) continue;  // a flag or the environment has said it
-    const auto text = as_text(node);
-    if (!text) return Error{path_ + ", " + where(node) + ": `" + name + "` is not a plain value", ErrorKind::invalid};
+    const auto text = as_text(node, known->type);
+    if (!text) {
+      return Error{path_ + ", " + where(node) + ": `" + name + "` must be " + std::string(name_of(known->type)),
+                   ErrorKind::invalid};
+    }
+    if (known->option->count() > 0) continue;  // a flag or the environment has said it
     try {
-      known->second->add_result(*text);
-      known->second->run_callback();
+      known->option->add_result(*text);
+      known->option->run_callback();
     } catch (const CLI::Error& wrong) {
       return Error{path_ + ", " + where(node) + ": `" + name + "`: " + wrong.what(), ErrorKind::invalid};
     }

@@ -6,11 +6,19 @@
 namespace edgefleet {
 namespace {
 
+// Whoever starts a program under nohup wants it to outlive the terminal. (A blocked signal is delivered to
+// sigtimedwait() although it is ignored.)
+bool ignored(int signal) {
+  struct sigaction action{};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 sigset_t awaited() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  if (!ignored(SIGHUP)) sigaddset(&set, SIGHUP);
   return set;
 }
 

@@ -52,8 +52,12 @@ void Loop::receive(const mqtt::Message& message) {
       return decoded(message, protocol::decode_agent_status(payload),
                      [&](AgentStatus status) { return AgentStatusSeen{agent, std::move(status)}; });
     case TopicKind::agent_info:
-      return decoded(message, protocol::decode_agent_info(payload),
-                     [&](AgentInfo info) { return AgentInfoSeen{agent, std::move(info)}; });
+      return decoded(message, protocol::decode_agent_info(payload), [&](protocol::AgentInfoMessage read) {
+        for (const auto& bad : read.bad) {
+          complaints_.complain(message.topic, "dropped an executor on " + message.topic + ": " + bad);
+        }
+        return AgentInfoSeen{agent, std::move(read.info)};
+      });
     case TopicKind::heartbeat:
       return decoded(message, protocol::decode_heartbeat(payload),
                      [&](Heartbeat beat) { return HeartbeatSeen{agent, std::move(beat)}; });

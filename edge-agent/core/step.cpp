@@ -21,7 +21,7 @@ struct Context {
 bool stopping(const State& state) { return state.stop_at.has_value(); }
 
 int allowed(const State& state, const ExecutorSlots& executor) {
-  if (stopping(state) || executor.info.capabilities.empty()) return 0;
+  if (stopping(state) || executor.info.capabilities.empty() || !executor.info.problem.empty()) return 0;
   return allowed_by_heat(state, executor);
 }
 
@@ -31,11 +31,16 @@ bool outbox_full(const State& state) {
   return state.results >= state.policy.most_results || state.result_bytes >= state.policy.most_result_bytes;
 }
 
+// Out of service, it still names what it offers otherwise.
+bool serves(const ExecutorSlots& executor, const Capability& capability) {
+  const auto& offered = executor.info.capabilities;
+  return executor.info.problem.empty() && std::find(offered.begin(), offered.end(), capability) != offered.end();
+}
+
 ExecutorSlots* executor_for(State& state, const Capability& capability) {
   ExecutorSlots* best = nullptr;
   for (auto& [name, executor] : state.executors) {
-    const auto& offered = executor.info.capabilities;
-    if (std::find(offered.begin(), offered.end(), capability) == offered.end()) continue;
+    if (!serves(executor, capability)) continue;
     const auto room = [](const ExecutorSlots& e) {
       return e.info.slots - e.running - static_cast<int>(e.waiting.size());
     };
@@ -411,8 +416,7 @@ void on(Context& c, const OfferChanged& event) {
   c.state.capacity_changed = true;
   for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
     Held& held = c.state.held.at(key);
-    const auto& offered = executor.info.capabilities;
-    if (std::find(offered.begin(), offered.end(), held.capability) != offered.end()) {
+    if (serves(executor, held.capability)) {
       executor.waiting.push_back(key);
     } else {
       finish(c, key, held, ResultStatus::returned, TaskError{"not_offered", "the capability has gone", true, {}});

@@ -50,7 +50,7 @@ void become(const ChildPlan& plan) {
   // A session is a group too, and one without a terminal: nothing in it can wait for a password there.
   if (::setsid() < 0) fail(plan, ChildStep::session);
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(plan, ChildStep::die_with_parent);
-  if (::getppid() != plan.parent) ::_exit(127);  // the agent died before the line above
+  if (::getppid() != plan.parent) ::_exit(127);  // the supervisor died before the line above
   set_oom_score(plan.oom_score_adj);
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);

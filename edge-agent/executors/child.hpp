@@ -15,7 +15,7 @@ struct ChildPlan {
   const char* cwd = nullptr;  // null: as it is
   int stdio[3] = {-1, -1, -1};  // each above 2
   int report = -1;              // closed by a successful exec; otherwise takes a ChildFailure
-  pid_t parent = -1;
+  pid_t parent = -1;            // the supervisor
   std::string_view oom_score_adj;
 };
 

@@ -101,10 +101,9 @@ void CommandExecutor::start(OnOffer on_offer) {
   info.name = config_.executor;
   info.slots = config_.slots;
   const auto program = find_program(config_.program(), path_of(config_.env));
-  if (program) {
-    info.capabilities = {config_.capability};
-  } else {
-    info.problem = program.error().message;
+  info.capabilities = {config_.capability};
+  if (!program) {
+    info.problem = cut_front(program.error().message, most_problem_bytes);
     write_log(services_.log, Severity::error, config_.executor.str() + " is out of service: " + info.problem);
   }
   on_offer(std::move(info));
@@ -124,7 +123,8 @@ RunOutcome CommandExecutor::run_limited(const Job& job, std::stop_token stop) {
   // Whatever failed because of them, the stop and the timeout are the reason to tell.
   if (outcome.error && limit.stopped()) return bounded(cancelled_outcome(std::move(outcome.output)));
   if (outcome.error && outcome.error->code != "exit_status" && limit.timed_out()) {
-    return bounded(timed_out_outcome(timeout, std::move(outcome.output)));
+    const TaskError cause = *outcome.error;
+    return bounded(timed_out_outcome(timeout, cause, std::move(outcome.output)));
   }
   return bounded(std::move(outcome));
 }
@@ -133,8 +133,8 @@ RunOutcome CommandExecutor::run_in(const Scratch& scratch, const Job& job, RunLi
   const auto invocation = config_.bind(job.input, scratch.in_dir());
   if (!invocation) return failed("bad_input", invocation.error().message, false);
   if (!invocation->artifacts.empty()) {
-    const auto laid = scratch.lay(*services_.artifacts, invocation->artifacts, limit.transfers());
-    if (!laid) return failed_by(laid.error());
+    const auto laid = scratch.lay(*services_.artifacts, invocation->artifacts, config_.file_limits, limit.transfers());
+    if (!laid) return failed_by_input(laid.error());
   }
   if (limit.over()) return failed("cancelled", "it was over before it began", false);
   Report report(config_.output_bytes);
@@ -168,15 +168,21 @@ RunOutcome CommandExecutor::execute(const Invocation& invocation, const Scratch&
 
 RunOutcome CommandExecutor::conclude(const CommandEnd& end, const Scratch& scratch, RunLimit& limit, Report& report) {
   report.status = end.status;
+  if (end.status.left)
+    write_log(services_.log, Severity::error, config_.executor.str() + " left a process that cannot be killed");
   if (end.why == CommandEnd::Why::stopped) return cancelled_outcome(report.output());
   if (end.why == CommandEnd::Why::timed_out) return failed("timed_out", "", true, report.output());
   if (!end.status.code) {
     return failed("killed", "the command was ended by " + describe(end.status), true, report.output());
   }
-  auto files = scratch.collect(*services_.artifacts, config_.out_limits, limit.transfers());
-  if (!files) return failed_by(files.error(), report.output());
-  report.files = std::move(*files);
-  return exit_outcome(*end.status.code, report);
+  auto files = scratch.collect(*services_.artifacts, config_.file_limits, limit.transfers());
+  if (files) report.files = std::move(*files);
+  RunOutcome outcome = exit_outcome(*end.status.code, report);
+  if (files) return outcome;
+  if (!outcome.error) return failed_by(files.error(), report.output());
+  // That the command failed comes first; what became of its files is said as well.
+  return failed(outcome.error->code, outcome.error->message + "; its files are not kept: " + files.error().message,
+                outcome.error->retryable, report.output());
 }
 
 RunOutcome CommandExecutor::exit_outcome(int code, const Report& report) const {

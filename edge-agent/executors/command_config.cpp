@@ -120,8 +120,8 @@ Status CommandConfig::take_numbers(const CommandSettings& settings) {
   slots = static_cast<int>(settings.slots);
   timeout = std::chrono::seconds(settings.timeout_s);
   output_bytes = static_cast<std::size_t>(settings.output_bytes);
-  out_limits.bytes = static_cast<std::uint64_t>(settings.artifact_bytes);
-  out_limits.files = static_cast<std::size_t>(settings.artifact_files);
+  file_limits.bytes = static_cast<std::uint64_t>(settings.artifact_bytes);
+  file_limits.files = static_cast<std::size_t>(settings.artifact_files);
   return success();
 }
 

@@ -44,7 +44,7 @@ struct CommandSettings {
   std::int64_t timeout_s = 600;
   Environment env;
   std::int64_t output_bytes = 32 * 1024;  // of stdout, and as many of stderr: half head, half tail
-  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files left in out/
+  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files left in out/, and of those laid in in/
   std::int64_t artifact_files = 64;
   std::vector<std::int64_t> retry_exit_codes;
 };
@@ -101,7 +101,7 @@ class CommandConfig {
   Duration timeout{};
   Environment env;
   std::size_t output_bytes = 0;
-  OutLimits out_limits;
+  FileLimits file_limits;
   std::set<int> retry_exit_codes;
   [[nodiscard]] const std::string& program() const { return argv_.front().front().text; }
 

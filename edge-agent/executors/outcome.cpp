@@ -47,8 +47,16 @@ RunOutcome failed(std::string code, const std::string& message, bool retryable, 
   return outcome;
 }
 
-RunOutcome timed_out_outcome(Duration timeout, JsonText output) {
-  return failed("timed_out", "it did not end within " + seconds_text(timeout), true, std::move(output));
+RunOutcome timed_out_outcome(Duration timeout, const TaskError& cause, JsonText output) {
+  const bool transfer = cause.code == meaning_of(ErrorKind::unavailable).code;
+  return failed("timed_out",
+                "it did not end within " + seconds_text(timeout) + (transfer ? "; " + cause.message : std::string()),
+                true, std::move(output));
+}
+
+RunOutcome failed_by_input(const Error& error) {
+  if (error.kind == ErrorKind::too_large) return failed("input_too_large", error.message, false);
+  return failed_by(error);
 }
 
 RunOutcome failed_by(const Error& error, JsonText output) {

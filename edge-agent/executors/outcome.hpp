@@ -15,10 +15,13 @@ RunOutcome failed(std::string code, const std::string& message, bool retryable, 
 inline RunOutcome cancelled_outcome(JsonText output = "null") {
   return failed("cancelled", "the task was cancelled", false, std::move(output));
 }
-RunOutcome timed_out_outcome(Duration timeout, JsonText output = "null");
+// `cause`: how the run ended when its time was up; a transfer that did not get on is told.
+RunOutcome timed_out_outcome(Duration timeout, const TaskError& cause, JsonText output = "null");
 
 // A transfer or a scratch folder that failed: what is wrong with the task is not retryable, what is wrong here is.
 RunOutcome failed_by(const Error& error, JsonText output = "null");
+// The same, of what an input names.
+RunOutcome failed_by_input(const Error& error);
 
 // `run` ends with an exception only where the machine has nothing left (threads, memory): for another try elsewhere.
 template <typename Run>

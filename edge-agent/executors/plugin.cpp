@@ -12,6 +12,7 @@
 #include "edge-agent/executors/outcome.hpp"
 #include "edge-agent/executors/pipe_io.hpp"
 #include "edge-agent/executors/plugin_output.hpp"
+#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -88,6 +89,7 @@ Result<ProcessSpec> PluginExecutor::spec() const {
 
 void PluginExecutor::offer(const PluginHello& hello) {
   up_at_ = monotonic_now();
+  last_hello_ = hello;
   {
     const std::lock_guard lock(mutex_);
     problem_ = "it holds this attempt already";
@@ -104,7 +106,9 @@ void PluginExecutor::offer(const PluginHello& hello) {
 void PluginExecutor::offer_nothing(const std::string& problem) {
   ExecutorInfo info;
   info.name = config_.executor;
-  info.problem = problem;
+  info.capabilities = last_hello_.capabilities;
+  info.slots = last_hello_.slots;
+  info.problem = cut_front(problem, most_problem_bytes);
   {
     const std::lock_guard lock(mutex_);
     problem_ = problem;
@@ -138,7 +142,7 @@ RunOutcome PluginExecutor::run_limited(const Job& job, std::stop_token stop, con
   RunOutcome outcome = run_in(*scratch, job, limit, on_progress);
   // Whatever failed because of them, the stop and the timeout are the reason to tell.
   if (outcome.error && limit.stopped()) return cancelled_outcome();
-  if (outcome.error && limit.timed_out()) return timed_out_outcome(job.timeout);
+  if (outcome.error && limit.timed_out()) return timed_out_outcome(job.timeout, *outcome.error);
   return bounded(std::move(outcome));
 }
 
@@ -148,8 +152,8 @@ RunOutcome PluginExecutor::run_in(const Scratch& scratch, const Job& job, RunLim
   const auto laid = lay_input(job.input, scratch.in_dir());
   if (!laid) return failed("bad_input", laid.error().message, false);
   if (!laid->artifacts.empty()) {
-    const auto fetched = scratch.lay(*services_.artifacts, laid->artifacts, limit.transfers());
-    if (!fetched) return failed_by(fetched.error());
+    const auto fetched = scratch.lay(*services_.artifacts, laid->artifacts, config_.file_limits, limit.transfers());
+    if (!fetched) return failed_by_input(fetched.error());
   }
   if (limit.over()) return failed("cancelled", "it was over before it began", false);
   // Without artifacts the input goes on as it came, to the byte.
@@ -192,7 +196,8 @@ RunOutcome PluginExecutor::take_over(const PluginResult& result, const Scratch& 
   // Too late for a success to count, though the plug-in may not have noticed.
   if (limit.over()) return failed("cancelled", "it was over", false);
   if (result.error) return failed(result.error->code, result.error->message, result.error->retryable);
-  auto output = store_output_files(result.output, scratch, config_.out_limits, *services_.artifacts, limit.transfers());
+  auto output =
+      store_output_files(result.output, scratch, config_.file_limits, *services_.artifacts, limit.transfers());
   if (output) return {std::move(*output), std::nullopt, {}};
   if (output.error().kind == ErrorKind::invalid) return failed("plugin_error", output.error().message, false);
   return failed_by(output.error());

@@ -55,6 +55,7 @@ class PluginExecutor final : public Executor {
   PluginDesk desk_;
   mutable std::mutex mutex_;
   std::string problem_;        // guarded by mutex_
+  PluginHello last_hello_{{}, {}, 1};  // the supervisor's: what it offers when it is well
   std::optional<Time> up_at_;  // the supervisor's; since its hello
   std::jthread supervisor_;    // last: it uses the others
 };

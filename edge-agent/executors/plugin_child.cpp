@@ -12,6 +12,8 @@
 
 namespace edgefleet::agent {
 namespace {
+constexpr std::size_t most_reason = 300;  // of its last line; the rest is in the log
+
 std::string seconds_text(Duration duration) { return std::to_string((to_ms(duration) + 999) / 1000) + " s"; }
 }  // namespace
 
@@ -98,7 +100,7 @@ void PluginChild::read_out() {
   read_some(process_.out,
             [this](std::string_view bytes) { out_.feed(bytes, [this](std::string_view line) { take_line(line); }); });
   if (!process_.out && !broken_until_) broken_until_ = monotonic_now() + times_.broken;
-  if (out_.take_overlong() > 0) say(Severity::warning, "dropped a line of more than 1 MiB");
+  if (out_.take_overlong() > 0) say(Severity::warning, "dropped what is beyond 1 MiB of a line");
 }
 
 void PluginChild::read_err() {
@@ -177,7 +179,7 @@ std::string PluginChild::bury() {
   err_.finish([this](std::string_view line) { take_error_line(line); });
   std::string why = reason_.empty() || by_itself ? "died with " + describe(status) : reason_ + ", and was killed";
   if (by_itself && !reason_.empty()) why = reason_;
-  return last_error_line_.empty() ? why : why + ": " + last_error_line_;
+  return last_error_line_.empty() ? why : why + ": " + std::string(cut_front(last_error_line_, most_reason));
 }
 
 }  // namespace edgefleet::agent

@@ -62,7 +62,7 @@ class PluginChild {
   ExecutorLog log_;
   OnHello on_hello_;
   LogBudget budget_;
-  LineReader out_{longest_plugin_line, LineReader::Overlong::drop};
+  LineReader out_{longest_plugin_line, LineReader::Overlong::cut};  // what is cut is broken, but tells whose it was
   LineReader err_{4096, LineReader::Overlong::cut};
   std::string outgoing_;
   std::size_t written_ = 0;  // of outgoing_

@@ -43,8 +43,8 @@ Result<PluginConfig> PluginConfig::check(const PluginSettings& settings) {
   config.env = settings.env;
   config.cwd = settings.cwd;
   config.restart = {std::chrono::seconds(settings.restart_first_s), std::chrono::seconds(settings.restart_most_s)};
-  config.out_limits = {static_cast<std::uint64_t>(settings.artifact_bytes),
-                       static_cast<std::size_t>(settings.artifact_files)};
+  config.file_limits = {static_cast<std::uint64_t>(settings.artifact_bytes),
+                        static_cast<std::size_t>(settings.artifact_files)};
   return config;
 }
 

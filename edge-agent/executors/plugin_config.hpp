@@ -21,7 +21,7 @@ struct PluginSettings {
   std::string cwd;  // empty: the agent's, so that paths in argv mean what they mean to the agent
   std::int64_t restart_first_s = 1;  // the pause before a restart, doubling
   std::int64_t restart_most_s = 60;
-  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files in one result
+  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files in one result, and in one input
   std::int64_t artifact_files = 64;
 };
 
@@ -34,7 +34,7 @@ struct PluginConfig {
   Environment env;
   std::string cwd;
   Backoff restart;
-  OutLimits out_limits;
+  FileLimits file_limits;
 };
 
 // How long a plug-in may take for what it owes. Tests shorten them.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/protocol/json.hpp"
+#include "edge-agent/executors/broken_line.hpp"
 #include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
@@ -119,7 +120,11 @@ Result<PluginHello> parse_hello(std::string_view line) {
 Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string_view line) {
   using Message = std::variant<PluginProgress, PluginResult>;
   const auto object = read_message(line);
-  if (!object) return invalid("not a JSON object: " + valid_utf8(cut_front(line, 200)));
+  if (!object && json::well_formed(line)) return invalid("not an object: " + std::string(cut_front(line, 200)));
+  if (!object) {
+    if (auto broken = result_of_broken(line)) return Message(std::move(*broken));
+    return invalid(what_is_broken(line));
+  }
   const auto type = string_at(*object, "type").value_or("");
   if (type != "progress" && type != "result") return invalid("a message of unknown type \"" + type.substr(0, 64) + '"');
   const auto key = key_of(*object);

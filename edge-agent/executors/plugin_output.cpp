@@ -11,7 +11,7 @@ namespace {
 
 class OutputFiles {
  public:
-  OutputFiles(const Scratch& scratch, const OutLimits& limits, ArtifactStore& store, const std::stop_token& stop)
+  OutputFiles(const Scratch& scratch, const FileLimits& limits, ArtifactStore& store, const std::stop_token& stop)
       : scratch_(scratch), limits_(limits), store_(store), stop_(stop) {}
 
   Result<MemberEdits> edits_for(const json::Object& object) {
@@ -49,7 +49,7 @@ class OutputFiles {
   }
 
   const Scratch& scratch_;
-  const OutLimits& limits_;
+  const FileLimits& limits_;
   ArtifactStore& store_;
   const std::stop_token& stop_;
   std::uint64_t bytes_ = 0;
@@ -58,7 +58,7 @@ class OutputFiles {
 
 }  // namespace
 
-Result<std::string> store_output_files(std::string_view output, const Scratch& scratch, const OutLimits& limits,
+Result<std::string> store_output_files(std::string_view output, const Scratch& scratch, const FileLimits& limits,
                                        ArtifactStore& store, const std::stop_token& stop) {
   OutputFiles files(scratch, limits, store, stop);
   return edit_objects(output, [&files](const json::Object& object) { return files.edits_for(object); });

@@ -1,6 +1,7 @@
 // What an executor is to the agent: it offers capabilities with slots, and runs one task at a time in each slot.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <stop_token>
@@ -32,10 +33,12 @@ struct Progress {
   std::string text;  // for people; or partial output
 };
 
+inline constexpr std::size_t most_problem_bytes = 500;  // a message of the agent holds 128 of them
+
 class Executor {
  public:
-  // Called from any thread whenever what the executor offers changes, and once soon after start(). No capabilities
-  // means out of service, with `problem` saying why.
+  // Called from any thread whenever what the executor offers changes, and once soon after start(). A `problem` (at most
+  // most_problem_bytes) means out of service; the capabilities are then those that it has otherwise, as far as known.
   using OnOffer = std::function<void(ExecutorInfo)>;
   using OnProgress = std::function<void(const Progress&)>;
 
@@ -68,7 +71,9 @@ class ArtifactStore {
   virtual ~ArtifactStore() = default;
 
   // Blocking; a failed transfer is tried again inside until `stop`.
-  virtual Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) = 0;
+  // Error kind too_large: it has more than `most_bytes`; no more than that is written.
+  virtual Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+                       std::stop_token stop) = 0;
   virtual Result<std::string> store(const std::string& path, std::stop_token stop) = 0;  // -> "sha256-..."
 };
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "edge-agent/executors/pipe_io.hpp"
+
 namespace edgefleet::agent {
 
 std::string signal_name(int signal) {
@@ -19,15 +21,13 @@ std::string describe(const ExitStatus& status) {
   return status.code ? "exit code " + std::to_string(*status.code) : "signal " + signal_name(status.signal);
 }
 
-Process::Process(std::shared_ptr<ProcessGroups> groups, pid_t pid, UniqueFd exit_fd, UniqueFd in_end, UniqueFd out_end,
-                 UniqueFd err_end)
+Process::Process(std::shared_ptr<ProcessGroups> groups, Hold hold, UniqueFd in_end, UniqueFd out_end, UniqueFd err_end)
     : in(std::move(in_end)),
       out(std::move(out_end)),
       err(std::move(err_end)),
       groups_(std::move(groups)),
-      pid_(pid),
-      exit_fd_(std::move(exit_fd)) {
-  groups_->add(pid_);
+      hold_(std::move(hold)) {
+  if (hold_.leader > 0) groups_->add(hold_.leader);
 }
 
 Process::Process(Process&& other) noexcept
@@ -35,48 +35,60 @@ Process::Process(Process&& other) noexcept
       out(std::move(other.out)),
       err(std::move(other.err)),
       groups_(std::move(other.groups_)),
-      pid_(std::exchange(other.pid_, -1)),
-      exit_fd_(std::move(other.exit_fd_)),
-      status_(other.status_) {}
+      hold_(std::move(other.hold_)),
+      status_(other.status_) {
+  other.hold_.supervisor = -1;
+  other.hold_.leader = -1;
+}
 
 Process::~Process() { finish(); }
 
 bool Process::exited() const {
-  if (pid_ < 0) return true;
-  pollfd poll_exit{exit_fd_.get(), POLLIN, 0};
+  if (hold_.supervisor < 0) return true;
+  pollfd poll_exit{hold_.news.get(), POLLIN, 0};
   return ::poll(&poll_exit, 1, 0) == 1;
 }
 
+// The supervisor reaps the leader only when the lifeline is closed, so the group's number cannot be a stranger's.
+void Process::signal_group(int signal) const {
+  if (hold_.leader > 0) ::kill(-hold_.leader, signal);
+}
+
 void Process::keep_thawed() {
-  if (pid_ > 0) groups_->remove(pid_);
+  if (hold_.leader > 0) groups_->remove(hold_.leader);
 }
 
 void Process::terminate() {
-  if (pid_ < 0) return;
   keep_thawed();  // it must run to end itself, however hot it is
-  ::kill(-pid_, SIGTERM);
-  ::kill(-pid_, SIGCONT);
+  signal_group(SIGTERM);
+  signal_group(SIGCONT);
 }
 
-void Process::kill() {
-  if (pid_ > 0) ::kill(-pid_, SIGKILL);
-}
+void Process::kill() { signal_group(SIGKILL); }
 
-// The leader is a zombie or alive until waitid() below, so the number of the group cannot have become a stranger's.
 ExitStatus Process::finish() {
-  if (pid_ < 0) return status_;
-  groups_->remove(pid_);
+  if (hold_.supervisor < 0) return status_;
+  keep_thawed();
   kill();
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) != 0 && errno == EINTR) {
+  hold_.leader = -1;
+  hold_.lifeline.reset();
+  status_.signal = SIGKILL;  // what a supervisor that was killed itself cannot tell any more
+  while (const auto news = read_record<SupervisorNews>(hold_.news)) take(*news);
+  while (::waitpid(hold_.supervisor, nullptr, 0) < 0 && errno == EINTR) {
   }
-  pid_ = -1;
-  if (info.si_code == CLD_EXITED) {
-    status_.code = info.si_status;
-  } else {
-    status_.signal = info.si_status;
-  }
+  hold_.supervisor = -1;
   return status_;
+}
+
+void Process::take(const SupervisorNews& news) {
+  if (news.what == SupervisorNews::What::swept) status_.left = news.left != 0;
+  if (news.what != SupervisorNews::What::exited) return;
+  status_.signal = 0;
+  if (news.code == CLD_EXITED) {
+    status_.code = news.status;
+  } else {
+    status_.signal = news.status;
+  }
 }
 
 }  // namespace edgefleet::agent

@@ -1,4 +1,4 @@
-// A child process in a group and session of its own, from its start to its last descendant in that group.
+// A child process in a group and session of its own, from its start to its last descendant.
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "edge-agent/executors/process_groups.hpp"
+#include "edge-agent/executors/supervisor.hpp"
 #include "edge-agent/executors/unique_fd.hpp"
 
 namespace edgefleet::agent {
@@ -27,13 +28,21 @@ struct ProcessSpec {
 struct ExitStatus {
   std::optional<int> code;
   int signal = 0;  // when there is no code
+  bool left = false;  // something that it had started could not be killed, and runs on
 };
 std::string signal_name(int signal);            // "SIGKILL"; a number where there is no name
 std::string describe(const ExitStatus& status);  // "exit code 3", "signal SIGKILL"
 
 class Process {
  public:
-  Process(std::shared_ptr<ProcessGroups> groups, pid_t pid, UniqueFd exit_fd, UniqueFd in, UniqueFd out, UniqueFd err);
+  // How it is held (supervisor.hpp).
+  struct Hold {
+    pid_t supervisor = -1;
+    pid_t leader = -1;  // also the group's
+    UniqueFd news;
+    UniqueFd lifeline;
+  };
+  Process(std::shared_ptr<ProcessGroups> groups, Hold hold, UniqueFd in, UniqueFd out, UniqueFd err);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   Process(Process&& other) noexcept;
@@ -45,18 +54,20 @@ class Process {
   UniqueFd out;
   UniqueFd err;
 
-  [[nodiscard]] int exit_fd() const { return exit_fd_.get(); }  // readable once the child itself has exited
+  [[nodiscard]] int exit_fd() const { return hold_.news.get(); }  // readable once the child itself has exited
   [[nodiscard]] bool exited() const;
   void keep_thawed();  // no freeze stops it from now on
   void terminate();    // SIGTERM to the group
   void kill();         // SIGKILL to the group
-  // Kills what is left of the group, the child included, and reaps it.
+  // Kills what is left, the child included, in its group or out of it, and waits until it is gone.
   ExitStatus finish();
 
  private:
+  void signal_group(int signal) const;
+  void take(const SupervisorNews& news);
+
   std::shared_ptr<ProcessGroups> groups_;
-  pid_t pid_ = -1;  // also the group's; -1 once reaped
-  UniqueFd exit_fd_;
+  Hold hold_;  // supervisor -1 once finished
   ExitStatus status_;
 };
 

@@ -28,14 +28,14 @@ struct Found {
   std::uint64_t bytes = 0;
 };
 
-Error too_much(const OutLimits& limits) {
+Error too_much(const FileLimits& limits) {
   return Error{
       "out/ holds more than " + std::to_string(limits.files) + " files or " + std::to_string(limits.bytes) + " bytes",
       ErrorKind::too_large};
 }
 
 Status add_found(std::vector<Found>& found, const fs::directory_entry& entry, const fs::path& out,
-                 const OutLimits& limits, std::uint64_t& bytes) {
+                 const FileLimits& limits, std::uint64_t& bytes) {
   std::error_code failure;
   if (entry.symlink_status(failure).type() != fs::file_type::regular || failure) return success();
   const auto size = entry.file_size(failure);
@@ -46,7 +46,7 @@ Status add_found(std::vector<Found>& found, const fs::directory_entry& entry, co
   return success();
 }
 
-Result<std::vector<Found>> files_in(const fs::path& out, const OutLimits& limits) {
+Result<std::vector<Found>> files_in(const fs::path& out, const FileLimits& limits) {
   std::vector<Found> found;
   std::error_code failure;
   if (fs::symlink_status(out, failure).type() != fs::file_type::directory) return found;
@@ -98,15 +98,27 @@ Scratch::~Scratch() {
   if (!removed) write_log(log_, Severity::warning, removed.error().message);
 }
 
-Status Scratch::lay(ArtifactStore& store, const std::set<std::string>& artifacts, const std::stop_token& stop) const {
+Status Scratch::lay(ArtifactStore& store, const std::set<std::string>& artifacts, const FileLimits& limits,
+                    const std::stop_token& stop) const {
+  const Error over{"the input names more than " + std::to_string(limits.files) + " files or " +
+                       std::to_string(limits.bytes) + " bytes, which is what this agent takes",
+                   ErrorKind::too_large};
+  if (artifacts.size() > limits.files) return over;
+  std::uint64_t left = limits.bytes;
   for (const auto& artifact : artifacts) {
-    const auto fetched = store.fetch(artifact, in_dir() + '/' + artifact, stop);
+    const std::string path = in_dir() + '/' + artifact;
+    const auto fetched = store.fetch(artifact, path, left, stop);
+    if (!fetched && fetched.error().kind == ErrorKind::too_large) return over;
     if (!fetched) return transfer_error(fetched.error(), "fetching " + artifact);
+    std::error_code failure;
+    const auto bytes = fs::file_size(path, failure);
+    if (failure || bytes > left) return over;
+    left -= bytes;
   }
   return success();
 }
 
-Result<std::vector<StoredFile>> Scratch::collect(ArtifactStore& store, const OutLimits& limits,
+Result<std::vector<StoredFile>> Scratch::collect(ArtifactStore& store, const FileLimits& limits,
                                                  const std::stop_token& stop) const {
   const auto found = files_in(dir_ + "/out", limits);
   if (!found) return found.error();

@@ -22,8 +22,8 @@ struct StoredFile {
   std::uint64_t bytes = 0;
 };
 
-// How much one attempt may leave in out/.
-struct OutLimits {
+// How much one attempt may leave in out/, and as much again be laid in in/.
+struct FileLimits {
   std::uint64_t bytes = std::uint64_t{256} << 20U;
   std::size_t files = 64;
 };
@@ -53,11 +53,12 @@ class Scratch {
   [[nodiscard]] const std::string& dir() const { return dir_; }
   [[nodiscard]] std::string in_dir() const { return dir_ + "/in"; }
 
-  // Each at in/<id>.
-  Status lay(ArtifactStore& store, const std::set<std::string>& artifacts, const std::stop_token& stop) const;
+  // Each at in/<id>. Error kind too_large: over a limit.
+  Status lay(ArtifactStore& store, const std::set<std::string>& artifacts, const FileLimits& limits,
+             const std::stop_token& stop) const;
   // Stores what lies in out/, sub-folders included (names are relative to out/), links and devices excluded. Error
   // kind too_large: over a limit; nothing was stored then.
-  Result<std::vector<StoredFile>> collect(ArtifactStore& store, const OutLimits& limits,
+  Result<std::vector<StoredFile>> collect(ArtifactStore& store, const FileLimits& limits,
                                           const std::stop_token& stop) const;
 
  private:

@@ -1,14 +1,14 @@
 #include "edge-agent/executors/spawner.hpp"
 
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <utility>
 
-#include "edge-agent/executors/pidfd.hpp"
+#include "edge-agent/executors/pipe_io.hpp"
+#include "edge-agent/executors/supervisor.hpp"
 #include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
@@ -60,7 +60,7 @@ struct Launch {
   std::vector<char*> env_pointers;
   std::string oom_score_adj;
   UniqueFd child_in;
-  Pipe in, out, err, report;
+  Pipe in, out, err, report, lifeline, news;
 };
 
 Status open_stdin(const ProcessSpec& spec, Launch& launch) {
@@ -85,7 +85,7 @@ Status prepare(const ProcessSpec& spec, Launch& launch) {
   launch.env_pointers = pointers(launch.env);
   launch.oom_score_adj = std::to_string(spec.oom_score_adj);
   if (auto opened = open_stdin(spec, launch); !opened) return opened;
-  for (Pipe* pipe : {&launch.out, &launch.err, &launch.report}) {
+  for (Pipe* pipe : {&launch.out, &launch.err, &launch.report, &launch.lifeline, &launch.news}) {
     auto made = make_pipe();
     if (!made) return made.error();
     *pipe = std::move(*made);
@@ -103,25 +103,28 @@ ChildPlan plan_of(const ProcessSpec& spec, const Launch& launch) {
   plan.stdio[1] = launch.out.write.get();
   plan.stdio[2] = launch.err.write.get();
   plan.report = launch.report.write.get();
-  plan.parent = ::getpid();
   plan.oom_score_adj = launch.oom_score_adj;
   return plan;
 }
 
-std::optional<ChildFailure> read_report(const UniqueFd& report) {
-  ChildFailure failure;
-  ssize_t got = 0;
-  do {
-    got = ::read(report.get(), &failure, sizeof failure);
-  } while (got < 0 && errno == EINTR);
-  if (got != static_cast<ssize_t>(sizeof failure)) return std::nullopt;
-  return failure;
+// A supervisor keeps all signals blocked; the leader unblocks them after it has dropped the agent's handlers.
+pid_t fork_supervisor(const ChildPlan& plan, int lifeline, int news) {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::fork();
+  if (pid == 0) supervise(plan, lifeline, news);
+  const int error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return pid;
 }
 
 Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
   switch (failure.step) {
     case ChildStep::die_with_parent:
-      return system_error("binding it to the agent's life", failure.error);
+      return system_error("binding it to its supervisor's life", failure.error);
     case ChildStep::session:
       return system_error("making its session", failure.error);
     case ChildStep::directory:
@@ -142,60 +145,24 @@ Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
 
 }  // namespace
 
-Spawner::Spawner() : thread_([this](const std::stop_token& stop) { serve(stop); }) {}
-
-Spawner::~Spawner() {
-  thread_.request_stop();
-  changed_.notify_all();
-}
-
-void Spawner::serve(const std::stop_token& stop) {
-  // Inherited by the children, who unblock them after they have dropped the agent's handlers.
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-  std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [this] { return !requests_.empty(); })) {
-    Request& request = *requests_.front();
-    requests_.pop_front();
-    lock.unlock();
-    fork_on_thread(request);
-    lock.lock();
-    request.done = true;
-    changed_.notify_all();
-  }
-}
-
-void Spawner::fork_on_thread(Request& request) {
-  request.pid = ::fork();
-  if (request.pid == 0) become(request.plan);
-  if (request.pid < 0) request.error = errno;
-}
-
-Result<Process> Spawner::spawn(const ProcessSpec& spec) {
+Result<Process> Spawner::spawn(const ProcessSpec& spec) const {
   Launch launch;
   if (auto prepared = prepare(spec, launch); !prepared) return prepared.error();
-  Request request;
-  request.plan = plan_of(spec, launch);
-  {
-    std::unique_lock lock(mutex_);
-    requests_.push_back(&request);
-    changed_.notify_all();
-    changed_.wait(lock, [&request] { return request.done; });
-  }
-  if (request.pid < 0) return system_error("making a process", request.error);
+  const pid_t supervisor = fork_supervisor(plan_of(spec, launch), launch.lifeline.read.get(), launch.news.write.get());
+  if (supervisor < 0) return system_error("making a process", errno);
   launch.child_in.reset();
-  launch.out.write.reset();
-  launch.err.write.reset();
-  launch.report.write.reset();
-  const auto failure = read_report(launch.report.read);
-  UniqueFd exit_fd = open_pidfd(request.pid);
-  const int no_pidfd = exit_fd ? 0 : errno;
+  for (Pipe* pipe : {&launch.out, &launch.err, &launch.report, &launch.news}) pipe->write.reset();
+  launch.lifeline.read.reset();
+  const auto begun = read_record<SupervisorNews>(launch.news.read);
+  const auto failure = read_record<ChildFailure>(launch.report.read);
   for (const UniqueFd* fd : {&launch.in.write, &launch.out.read, &launch.err.read}) do_not_block(*fd);
-  Process process(groups_, request.pid, std::move(exit_fd), std::move(launch.in.write), std::move(launch.out.read),
-                  std::move(launch.err.read));
+  const bool started = begun && begun->what == SupervisorNews::What::started;
+  Process process(
+      groups_,
+      {supervisor, started ? begun->leader : -1, std::move(launch.news.read), std::move(launch.lifeline.write)},
+      std::move(launch.in.write), std::move(launch.out.read), std::move(launch.err.read));
+  if (!started) return system_error("making a process", begun ? begun->error : ESRCH);
   if (failure) return explain(spec, *failure);
-  if (no_pidfd != 0) return system_error("watching the process", no_pidfd);
   return process;
 }
 

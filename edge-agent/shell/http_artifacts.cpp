@@ -2,8 +2,10 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
 #include "common/core/backoff.hpp"
+#include "common/http/part_file.hpp"
 #include "common/http/problem.hpp"
 #include "common/protocol/fields.hpp"
 
@@ -17,30 +19,50 @@ void pause(Duration length, const std::stop_token& stop) {
   rings.wait_for(lock, stop, length, [] { return false; });
 }
 
+// A run that is stopped while it waits must be able to say what it waited for: the last failure is kept, and each is
+// complained about.
 template <typename Call>
-auto until_answered(const std::stop_token& stop, Call call) -> decltype(call()) {
+auto until_answered(const std::stop_token& stop, log::Complaints& complaints, Call call) -> decltype(call()) {
   const Backoff backoff{std::chrono::milliseconds(250), std::chrono::seconds(10)};
+  std::optional<Error> last;
   for (int failures = 1;; ++failures) {
     auto response = call();
-    if (response || !worth_another_try(response.error().kind) || stop.stop_requested()) return response;
-    pause(backoff.ceiling(failures), stop);
-    if (stop.stop_requested()) return Error{"stopped: " + response.error().message, ErrorKind::unavailable};
+    if (response || !worth_another_try(response.error().kind)) return response;
+    if (!stop.stop_requested()) {
+      last = response.error();
+      complaints.complain("transfer", last->message + "; trying again");
+      pause(backoff.ceiling(failures), stop);
+    }
+    if (stop.stop_requested()) return last ? *last : response.error();
   }
 }
 
 }  // namespace
 
-Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) {
+Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+                            std::stop_token stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to fetch artifacts from", ErrorKind::invalid};
-  auto response = until_answered(stop, [&] {
-    return http::expect_success(client_.get_file("/api/v1/artifacts/" + artifact, to_path, http::file_options(stop)));
-  });
-  if (!response) return response.error().context("fetching artifact " + artifact);
-  return success();
+  return until_answered(stop, complaints_, [&] { return fetch_once(artifact, to_path, most_bytes, stop); });
+}
+
+Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+                                 const std::stop_token& stop) {
+  auto part = http::PartFile::create(to_path);
+  if (!part) return part.error();
+  std::uint64_t bytes = 0;
+  const auto take = [&](std::string_view piece) -> Status {
+    bytes += piece.size();
+    if (bytes > most_bytes)
+      return Error{"it has more than " + std::to_string(most_bytes) + " bytes", ErrorKind::too_large};
+    return part->write(piece);
+  };
+  const auto response =
+      http::expect_success(client_.get_stream("/api/v1/artifacts/" + artifact, take, http::file_options(stop)));
+  return response ? part->commit() : Status(response.error());
 }
 
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {
-  return until_answered(stop, [&] { return store_once(path, stop); });
+  return until_answered(stop, complaints_, [&] { return store_once(path, stop); });
 }
 
 Result<std::string> HttpArtifacts::store_once(const std::string& path, std::stop_token stop) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/http/client.hpp"
+#include "common/runtime/log.hpp"
 #include "edge-agent/executors/port.hpp"
 
 namespace edgefleet::agent {
@@ -15,12 +16,17 @@ class HttpArtifacts final : public ArtifactStore {
  public:
   explicit HttpArtifacts(std::string coordinator) : coordinator_(std::move(coordinator)), client_(coordinator_) {}
 
-  Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) override;
+  Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+               std::stop_token stop) override;
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
   // One try; of an error, worth_another_try() says whether a later one may succeed.
   Result<std::string> store_once(const std::string& path, std::stop_token stop);
 
  private:
+  Status fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+                    const std::stop_token& stop);
+
+  log::Complaints complaints_;
   std::string coordinator_;
   http::Client client_;
 };

@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <array>
-#include <iostream>
 #include <sstream>
 
+#include "common/http/url.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/secret.hpp"
 #include "edge-agent/sensors/system.hpp"
 
 namespace edgefleet::agent {
 namespace {
-
-constexpr const char* program = "edgefleet-agent";
 
 std::string host_name() {
   std::array<char, 256> text{};
@@ -24,6 +22,10 @@ std::string host_name() {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
+}
+
+std::string at(const std::string& file, const toml::node& node) {
+  return file + ", line " + std::to_string(node.source().begin.line) + ": ";
 }
 
 // ---- tables of the file. The first thing that is wrong is remembered, with its line.
@@ -87,6 +89,20 @@ class TableReader {
       }
     }
   }
+  // A list that is there says something: an element left out, or all of them, would allow what it was to forbid.
+  void read_choices(const char* key, std::vector<Scalar>& into) {
+    seen_.insert(key);
+    const auto* node = table_.get(key);
+    if (node == nullptr) return;
+    const auto* array = node->as_array();
+    if (array == nullptr) return fail(*node, std::string("`") + key + "` is not a list");
+    if (array->empty()) return fail(*node, std::string("`") + key + "` is empty, so that nothing would be allowed");
+    for (const auto& element : *array) {
+      auto value = scalar(element);
+      if (!value) return fail(element, std::string("`") + key + "` holds what is no string, number or boolean");
+      into.push_back(std::move(*value));
+    }
+  }
   static std::optional<Scalar> scalar(const toml::node& node) {
     if (const auto text = node.value_exact<std::string>()) return Scalar{*text};
     if (const auto number = node.value_exact<std::int64_t>()) return Scalar{*number};
@@ -94,13 +110,15 @@ class TableReader {
     if (const auto flag = node.value_exact<bool>()) return Scalar{*flag};
     return std::nullopt;
   }
+  void need(const char* key) {
+    if (table_.get(key) == nullptr) fail(table_, std::string("`") + key + "` is missing");
+  }
   const toml::node* get(const char* key) {
     seen_.insert(key);
     return table_.get(key);
   }
   void fail(const toml::node& node, const std::string& problem) {
-    if (problem_.empty())
-      problem_ = file_ + ", line " + std::to_string(node.source().begin.line) + ": " + what_ + ": " + problem;
+    if (problem_.empty()) problem_ = at(file_, node) + what_ + ": " + problem;
   }
   [[nodiscard]] Status finish() {
     for (const auto& [key, node] : table_) {
@@ -131,13 +149,7 @@ Result<ParamSettings> read_param(const std::string& file, const std::string& wha
     param.default_value = TableReader::scalar(*node);
     if (!param.default_value) reader.fail(*node, "`default` is not a plain value");
   }
-  if (const auto* node = reader.get("choices")) {
-    const auto* list = node->as_array();
-    if (list == nullptr) reader.fail(*node, "`choices` is not a list");
-    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
-      if (auto value = TableReader::scalar(*list->get(i))) param.choices.push_back(std::move(*value));
-    }
-  }
+  reader.read_choices("choices", param.choices);
   if (auto good = reader.finish(); !good) return good.error();
   return param;
 }
@@ -145,6 +157,7 @@ Result<ParamSettings> read_param(const std::string& file, const std::string& wha
 Result<CommandConfig> read_command(const std::string& file, const toml::table& table) {
   CommandSettings command;
   TableReader reader(file, "[[command]]", table);
+  reader.need("name");
   reader.read("name", command.name);
   reader.read_list("argv", command.argv);
   reader.read("slots", command.slots);
@@ -155,28 +168,30 @@ Result<CommandConfig> read_command(const std::string& file, const toml::table& t
   reader.read("artifact_files", command.artifact_files);
   reader.read_list("retry_exit_codes", command.retry_exit_codes);
   if (const auto* node = reader.get("params")) {
+    static const toml::table none;  // a copy of the table itself would not know its lines
     const auto* params = node->as_table();
     if (params == nullptr) reader.fail(*node, "`params` is not a table");
-    for (const auto& [name, value] : params != nullptr ? *params : toml::table{}) {
-      const std::string what = "[[command]] " + command.name + ", param " + std::string(name.str());
+    for (const auto& [key, value] : params != nullptr ? *params : none) {
+      const std::string name(key.str());
       if (!value.is_table()) {
-        reader.fail(value, what + " is not a table");
+        reader.fail(value, "param '" + name + "' is not a table");
         continue;
       }
-      auto param = read_param(file, what, *value.as_table());
+      auto param = read_param(file, "command '" + command.name + "', param '" + name + "'", *value.as_table());
       if (!param) return param.error();
-      command.params.emplace(std::string(name.str()), std::move(*param));
+      command.params.emplace(name, std::move(*param));
     }
   }
   if (auto good = reader.finish(); !good) return good.error();
   auto config = CommandConfig::check(command);
-  if (!config) return config.error().context(file + ": [[command]] " + command.name);
+  if (!config) return Error{at(file, table) + config.error().message, ErrorKind::invalid};
   return config;
 }
 
 Result<PluginConfig> read_plugin(const std::string& file, const toml::table& table) {
   PluginSettings plugin;
   TableReader reader(file, "[[plugin]]", table);
+  reader.need("name");
   reader.read("name", plugin.name);
   reader.read_list("argv", plugin.argv);
   reader.read_strings("env", plugin.env);
@@ -187,7 +202,7 @@ Result<PluginConfig> read_plugin(const std::string& file, const toml::table& tab
   reader.read("artifact_files", plugin.artifact_files);
   if (auto good = reader.finish(); !good) return good.error();
   auto config = PluginConfig::check(plugin);
-  if (!config) return config.error().context(file + ": [[plugin]] " + plugin.name);
+  if (!config) return Error{at(file, table) + config.error().message, ErrorKind::invalid};
   return config;
 }
 
@@ -202,12 +217,13 @@ Status read_all(const Configuration& configuration, const char* name, std::vecto
   }
   for (const auto& element : *array) {
     if (!element.is_table())
-      return Error{configuration.file_path() + ": [[" + name + "]] is not a table", ErrorKind::invalid};
+      return Error{at(configuration.file_path(), element) + "[[" + name + "]] is not a table", ErrorKind::invalid};
     auto config = read(configuration.file_path(), *element.as_table());
     if (!config) return config.error();
     for (const auto& other : into) {
       if (other.executor == config->executor) {
-        return Error{configuration.file_path() + ": two [[" + name + "]] have the same name", ErrorKind::invalid};
+        return Error{at(configuration.file_path(), element) + "another [[" + name + "]] has the same name",
+                     ErrorKind::invalid};
       }
     }
     into.push_back(std::move(*config));
@@ -219,18 +235,25 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
   const auto* node = configuration.file().get("labels");
   if (node == nullptr) return success();
   if (!node->is_table()) return Error{configuration.file_path() + ": [labels] is not a table", ErrorKind::invalid};
-  for (const auto& [name, value] : *node->as_table()) {
+  AgentInfo machine;
+  describe_machine(machine);
+  for (const auto& [key, value] : *node->as_table()) {
+    const std::string name(key.str());
     const auto text = value.value_exact<std::string>();
-    const bool special = name.str() == "agent" || name.str() == "model";
-    if (!text || special || name.str().size() > limits::label_bytes || text->size() > limits::label_bytes) {
-      return Error{configuration.file_path() + ": label `" + std::string(name.str()) + "` is not a string of at most " +
+    const bool special = name.empty() || name == "agent" || name == "model";
+    if (!text || special || name.size() > limits::label_bytes || text->size() > limits::label_bytes) {
+      return Error{at(configuration.file_path(), value) + "label `" + name + "` is not a string of at most " +
                        std::to_string(limits::label_bytes) +
-                       " bytes, or its name has a meaning of its own (agent, model)",
+                       " bytes, or its name is empty or has a meaning of its own (agent, model)",
                    ErrorKind::invalid};
     }
-    labels[std::string(name.str())] = *text;
+    labels[name] = *text;
+    machine.labels[name] = *text;
   }
-  return success();
+  if (machine.labels.size() <= limits::labels) return success();
+  return Error{at(configuration.file_path(), *node) + std::to_string(machine.labels.size()) +
+                   " labels with those that the machine has by itself; at most " + std::to_string(limits::labels),
+               ErrorKind::invalid};
 }
 
 // The defaults of the board, with what the owner has set; a limit that is not set keeps its distance to one that is.
@@ -272,7 +295,7 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("work", s.work, "directory for scratch folders and what must be kept");
   configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: not at all)")
       ->check(CLI::Range(0, 10'000));
-  configuration.option("max-tasks", s.max_tasks, "bound on tasks held over all executors")->check(CLI::Range(1, 1024));
+  configuration.option("max-held", s.max_held, "bound on tasks held over all executors")->check(CLI::Range(1, 1024));
   configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: take less when it is hot; firmware: only observe")
@@ -284,11 +307,11 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("pause-celsius", s.pause_celsius, "no new tasks from here on (0: by board, else 78)")
       ->check(CLI::Range(0.0, 120.0));
   configuration.option("sys", s.sys, "root of sysfs, where temperature and throttling are read");
-  configuration.option("log-level", s.log_level, "debug, info, warning or error");
+  configuration.log_level(s.log_level);
   for (const char* table : {"labels", "command", "plugin"}) configuration.allow_table(table);
   configuration.footer(
       "Commands, plug-ins and labels stand in the file: docs/agent.md, docs/plugins.md.\n"
-      "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
+      "Each option is also an environment variable (--max-held: EDGEFLEET_MAX_HELD) and a key of the TOML file;\n"
       "flags win over the environment, which wins over the file.\n\n"
       "Examples:\n"
       "  edgefleet-agent --echo 4\n"
@@ -297,9 +320,7 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   if (const auto code = configuration.parse(argc, argv)) return code;
   for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
                      read_all(configuration, "plugin", s.plugins, read_plugin)}) {
-    if (good) continue;
-    std::cerr << program << ": " << good.error().message << '\n';
-    return 2;
+    if (!good) return wrong_usage(program, good.error().message);
   }
   return std::nullopt;
 }
@@ -311,6 +332,13 @@ Result<Loop::Options> loop_options(const Settings& s) {
   const auto fleet = FleetName::parse(s.fleet);
   if (!fleet) return Error{"--fleet \"" + s.fleet + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
   if (auto uri = mqtt::paho_uri(s.broker); !uri) return uri.error();
+  if (!s.coordinator.empty() && !http::is_http_url(http::normal_base(s.coordinator))) {
+    return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
+  }
+  if (s.commands.size() + s.plugins.size() + (s.echo > 0 ? 1 : 0) > limits::message_elements) {
+    return Error{"an agent has at most " + std::to_string(limits::message_elements) + " commands and plug-ins",
+                 ErrorKind::invalid};
+  }
   options.name = *name;
   options.fleet = *fleet;
   options.broker.broker = s.broker;
@@ -320,7 +348,7 @@ Result<Loop::Options> loop_options(const Settings& s) {
     if (!password) return password.error();
     options.broker.password = *password;
   }
-  options.policy.max_tasks = s.max_tasks;
+  options.policy.max_tasks = s.max_held;
   options.policy.stop_grace = std::chrono::seconds(s.stop_grace_s);
   auto heat = heat_limits(s);
   if (!heat) return heat.error();

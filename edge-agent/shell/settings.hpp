@@ -13,6 +13,8 @@
 
 namespace edgefleet::agent {
 
+inline constexpr const char* program = "edgefleet-agent";
+
 struct Settings {
   std::string name;  // the host's name unless given
   std::string fleet = "home";
@@ -25,7 +27,7 @@ struct Settings {
   std::string heat = "policy";
   std::string log_level = "info";
   int echo = 0;
-  int max_tasks = Policy{}.max_tasks;
+  int max_held = Policy{}.max_tasks;
   int stop_grace_s = 20;
   double normal_celsius = 0;  // 0: by board
   double reduce_celsius = 0;

@@ -187,8 +187,9 @@ std::set<std::string> ArtifactSpool::named_in(const JsonText& output) const {
   return named;
 }
 
-Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) {
-  return remote_->fetch(artifact, to_path, std::move(stop));
+Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+                            std::stop_token stop) {
+  return remote_->fetch(artifact, to_path, most_bytes, std::move(stop));
 }
 
 Result<std::string> ArtifactSpool::store(const std::string& path, std::stop_token stop) {

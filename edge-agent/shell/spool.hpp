@@ -63,7 +63,8 @@ class ArtifactSpool final : public ArtifactStore {
   // Of the artifacts that wait here, those that `output` names.
   [[nodiscard]] std::set<std::string> named_in(const JsonText& output) const;
 
-  Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) override;
+  Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+               std::stop_token stop) override;
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
 
  private:

@@ -409,11 +409,11 @@ class Fleet:
         wait_until(up, what="the coordinator is ready")
         return self.coordinator
 
-    def agent_command(self, name, *args, toml="", echo=0, grace=0):
+    def agent_command(self, name, *args, toml="", echo=0, grace=0, coordinator=None):
         config = self.dir / f"{name}.toml"
         config.write_text(toml)
         return [BIN / "edgefleet-agent", "--name", name, "--broker", self.broker_url, "--coordinator",
-                f"http://127.0.0.1:{self.http_port}", "--work", self.dir / f"work-{name}", "--sys", self.dir / "no-sys",
+                coordinator or f"http://127.0.0.1:{self.http_port}", "--work", self.dir / f"work-{name}", "--sys", self.dir / "no-sys",
                 "--config", config, "--stop-grace-s", grace, *(["--echo", echo] if echo else []), *args]
 
     def start_agent(self, name, *args, wait=True, **options):

@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from support import FleetCase
+from support import FleetCase, free_port
 
 
 class Artifacts(FleetCase):
@@ -95,6 +95,27 @@ class CommandArtifacts(FleetCase):
         result = find_artifacts(task["output"])
         self.assertEqual(len(result), 1, task["output"])
         self.assertEqual(self.api.get("/api/v1/artifacts/" + result[0]).body, b"SHOUT THIS")
+
+
+    def test_no_way_to_the_files(self):
+        """An agent that cannot reach the coordinator's API says so, in the task's error and in its log."""
+        toml = '[[command]]\nname = "cat"\nargv = ["/bin/cat", "{file}"]\n[command.params]\nfile = { type = "artifact" }\n'
+        agent = self.fleet.start_agent("pi-1", toml=toml, coordinator=f"http://127.0.0.1:{free_port()}")
+        source = self.api.request("PUT", "/api/v1/artifacts", b"far away").body["id"]
+        task = self.api.outcome(self.api.submit("command.cat", {"file": {"artifact": source}}, timeout_ms=1500, max_attempts=1))
+        self.assertEqual(task["error"]["code"], "timed_out")
+        for text in (task["error"]["message"], agent.log()):
+            self.assertIn("cannot reach the coordinator", text)
+
+    def test_bounded_input(self):
+        """Files of an input that are larger than the owner allows are not fetched to the end, and fail the task."""
+        toml = ('[[command]]\nname = "cat"\nartifact_bytes = 1000\nargv = ["/bin/cat", "{file}"]\n'
+                '[command.params]\nfile = { type = "artifact" }\n')
+        self.fleet.start_agent("pi-1", toml=toml)
+        for size, code in ((1000, None), (1001, "input_too_large"), (3_000_000, "input_too_large")):
+            source = self.api.request("PUT", "/api/v1/artifacts", b"x" * size).body["id"]
+            task = self.api.outcome(self.api.submit("command.cat", {"file": {"artifact": source}}))
+            self.assertEqual(task.get("error", {}).get("code"), code, task)
 
 
 def find_artifacts(value):

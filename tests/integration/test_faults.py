@@ -76,6 +76,35 @@ class AgentKilled(FleetCase):
         agent.kill()
         wait_until(lambda: not processes_with(marker), 5, "the command is gone")
 
+    def test_runaways_die_with_it(self):
+        """Nor does what has left a command's process group, when the agent is killed or its terminal is closed."""
+        for number in (signal.SIGKILL, signal.SIGHUP):
+            with self.subTest(number):
+                marker = f"64123.{int(number)}"
+                toml = ('[[command]]\nname = "away"\n'
+                        f'argv = ["/bin/sh", "-c", "setsid env -i /bin/sleep {marker} & /bin/sleep {marker}; :"]\n')
+                agent = self.fleet.start_agent("pi-1", toml=toml)
+                self.api.submit("command.away", max_attempts=1)
+                wait_until(lambda m=marker: len(processes_with(m)) == 2, what="both run")
+                agent.signal(number)
+                self.assertEqual(agent.wait(), 0 if number == signal.SIGHUP else -signal.SIGKILL)
+                wait_until(lambda m=marker: not processes_with(m), 5, "both are gone")
+
+    def test_hang_up(self):
+        """SIGHUP ends an agent and a coordinator in order, unless they were started under nohup."""
+        agent = self.fleet.start_agent("pi-1", echo=1)
+        stays = self.fleet.start("pi-2", ["nohup", *self.fleet.agent_command("pi-2", echo=1)])
+        self.api.placeable("pi-2")
+        observer = self.fleet.observe("agents/+/status", "coordinator/status")
+        for process, topic in ((agent, "agents/pi-1/status"), (self.fleet.coordinator, "coordinator/status")):
+            stays.signal(signal.SIGHUP)
+            process.signal(signal.SIGHUP)
+            self.assertEqual(process.wait(), 0)
+            observer.wait_for(lambda m, t=topic: m.topic == t and m.payload["state"] == "offline")
+        self.assertTrue(stays.alive())
+        self.fleet.start_coordinator()
+        self.api.placeable("pi-2")
+
     def test_short_stop(self):
         """An agent that sleeps for five seconds keeps its task: it is run once and not moved."""
         for n in (1, 2):
@@ -237,7 +266,7 @@ class FullQueue(FleetCase):
 class StartedBadly(FleetCase):
     """Programs that cannot start say why in one sentence and exit with a code that is not zero."""
 
-    def refused(self, command, *parts, timeout=5):
+    def refused(self, command, *parts, timeout=5, code=None):
         try:
             done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout,
                                   stdin=subprocess.DEVNULL, env=clean_environment(), cwd=self.fleet.dir, check=False)
@@ -246,6 +275,8 @@ class StartedBadly(FleetCase):
         text = done.stderr
         self.assertNotEqual(done.returncode, 0, text)
         self.assertGreater(done.returncode, 0, f"ended by a signal: {text}")
+        if code is not None:
+            self.assertEqual(done.returncode, code, text)
         said = [line for line in text.splitlines() if line.startswith("edgefleet")]
         self.assertEqual(len(said), 1, f"not one sentence: {text!r}")
         for part in parts:
@@ -268,30 +299,37 @@ class StartedBadly(FleetCase):
         self.fleet.start_agent("pi-1", echo=1)
         self.assert_works()
 
+    def misused(self, command, *parts):
+        return self.refused(command, *parts, code=2)
+
     def test_options(self):
-        """Wrong options of each program."""
+        """Wrong options of each program, which end with exit code 2."""
         coordinator, agent, cli = (BIN / f"edgefleet{end}" for end in ("-coordinator", "-agent", ""))
-        self.refused([coordinator, "--no-such-option"], "no-such-option")
-        self.refused([agent, "--no-such-option", "3"], "no-such-option")
-        self.refused([cli, "tasks", "--no-such-option"], "no-such-option")
-        self.refused([cli, "no-such-command"])
-        self.refused([coordinator, "--max-tasks", "many"], "max-tasks")
+        self.misused([coordinator, "--no-such-option"], "no-such-option")
+        self.misused([agent, "--no-such-option", "3"], "no-such-option")
+        self.misused([cli, "tasks", "--no-such-option"], "no-such-option")
+        self.misused([cli, "no-such-command"])
+        self.misused([coordinator, "--max-tasks", "many"], "max-tasks")
         with self.subTest("a bound below zero"):
-            self.refused([coordinator, "--max-tasks", "-1", "--data", self.fleet.dir / "d", "--listen", "127.0.0.1:0"],
+            self.misused([coordinator, "--max-tasks", "-1", "--data", self.fleet.dir / "d", "--listen", "127.0.0.1:0"],
                          "max-tasks")
-        self.refused([agent, "--echo", "-1"], "echo")
-        self.refused([agent, "--echo", "lots"], "echo")
-        self.refused([agent, "--heat", "sauna"], "heat")
-        self.refused([agent, "--name", "Bad Name", "--work", self.fleet.dir / "w"], "Bad Name")
-        self.refused([agent, "--name", "a" * 64, "--work", self.fleet.dir / "w"], "name")
-        self.refused([agent, "--name", "x", "--fleet", "no/slash", "--work", self.fleet.dir / "w"], "no/slash")
-        self.refused([agent, "--name", "x", "--broker", "http://127.0.0.1:1", "--work", self.fleet.dir / "w"], "mqtt://HOST:PORT")
+        self.misused([agent, "--echo", "-1"], "echo")
+        self.misused([agent, "--echo", "lots"], "echo")
+        self.misused([agent, "--heat", "sauna"], "heat")
+        self.misused([agent, "--log-level", "loud"], "loud")
+        self.misused([agent, "--coordinator", "nonsense://x", "--work", self.fleet.dir / "w"], "nonsense://x")
+        self.misused([agent, "--name", "x", "--password-file", self.fleet.dir / "none", "--work", self.fleet.dir / "w"], "none")
+        self.misused([cli, "--url", "nonsense://x", "agents"], "nonsense://x")
+        self.misused([agent, "--name", "Bad Name", "--work", self.fleet.dir / "w"], "Bad Name")
+        self.misused([agent, "--name", "a" * 64, "--work", self.fleet.dir / "w"], "name")
+        self.misused([agent, "--name", "x", "--fleet", "no/slash", "--work", self.fleet.dir / "w"], "no/slash")
+        self.misused([agent, "--name", "x", "--broker", "http://127.0.0.1:1", "--work", self.fleet.dir / "w"], "mqtt://HOST:PORT")
         for place in ("127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x", ":"):
-            self.refused([coordinator, "--listen", place, "--data", self.fleet.dir / "d"], "HOST:PORT")
-        self.refused([coordinator, "--listen", "0.0.0.0:0", "--data", self.fleet.dir / "d"], "--allow-remote")
-        self.refused([coordinator, "--broker", "mqtt://127.0.0.1:0", "--data", self.fleet.dir / "d"], "mqtt://")
-        self.refused([coordinator, "--log-level", "loud", "--data", self.fleet.dir / "d"], "loud")
-        self.refused([coordinator, "--password-file", self.fleet.dir / "none", "--data", self.fleet.dir / "d"], "none")
+            self.misused([coordinator, "--listen", place, "--data", self.fleet.dir / "d"], "HOST:PORT")
+        self.misused([coordinator, "--listen", "0.0.0.0:0", "--data", self.fleet.dir / "d"], "--allow-remote")
+        self.misused([coordinator, "--broker", "mqtt://127.0.0.1:0", "--data", self.fleet.dir / "d"], "mqtt://")
+        self.misused([coordinator, "--log-level", "loud", "--data", self.fleet.dir / "d"], "loud")
+        self.misused([coordinator, "--password-file", self.fleet.dir / "none", "--data", self.fleet.dir / "d"], "none")
         self.refused([coordinator, "--data", "/proc/edgefleet"], "/proc/edgefleet")
 
     def test_files(self):
@@ -302,16 +340,18 @@ class StartedBadly(FleetCase):
                 ("max-tasks = [1]\n", ("line 1", "max-tasks")),
                 ("max-tasks = -5\n", ("line 1", "max-tasks")),
                 ("max-tasks = 1.5\n", ("line 1", "max-tasks")),
-                ("fleet = 7\nlisten = true\n", ("listen",)),
+                ("max-tasks = '5'\n", ("line 1", "max-tasks", "whole number")),
+                ("max-tasks = 5.0\n", ("line 1", "max-tasks", "whole number")),
+                ("max-tasks = true\n", ("line 1", "max-tasks", "whole number")),
+                ("allow-remote = 1\n", ("line 1", "allow-remote", "true or false")),
+                ("fleet = 7\n", ("line 1", "fleet", "string")),
                 ("broker = \n", ("line 1",)),
                 ("[command]\n", ("command",)),
                 ("\xff\xfe", ())):
             path = self.fleet.dir / "bad.toml"
             path.write_bytes(text.encode("latin-1"))
             with self.subTest(text=text):
-                self.refused(self.coordinator("--config", path) if "listen" not in text else
-                             [BIN / "edgefleet-coordinator", "--data", self.fleet.dir / "d2", "--config", path],
-                             "bad.toml" if "listen" not in text else "listen", *parts)
+                self.misused(self.coordinator("--config", path), "bad.toml", *parts)
         self.refused(self.coordinator("--config", self.fleet.dir / "none.toml"), "none.toml")
 
     def test_agent_files(self):
@@ -332,12 +372,29 @@ class StartedBadly(FleetCase):
                 ('[[plugin]]\nname = "x"\n', ("argv",)),
                 ('[labels]\nroom = 3\n', ("room",)),
                 ('[labels]\nagent = "x"\n', ("agent",)),
+                ('[labels]\n"" = "x"\n', ("line 2", "label")),
+                ("[labels]\n" + "".join(f'l{n} = "x"\n' for n in range(64)), ("line 1", "at most 64")),
+                ("echo = '2'\n", ("line 1", "echo", "whole number")),
+                ("reduce-celsius = '70'\n", ("line 1", "reduce-celsius", "number")),
+                ('[[command]]\nargv = ["ls"]\n', ("line 1", "`name` is missing")),
+                ('x = 1\n\n[[plugin]]\nargv = ["ls"]\n'.replace("x = 1", "echo = 1"), ("line 3", "`name` is missing")),
+                (self.choosing("[2024-01-01, 2024-02-01]"), ("line 5", "choices")),
+                (self.choosing('[["a", "b"]]'), ("line 5", "choices")),
+                (self.choosing('["a", {}]'), ("line 5", "choices")),
+                (self.choosing("[]"), ("line 5", "choices", "empty")),
+                (self.choosing('"a"'), ("line 5", "choices")),
+                (self.choosing('["a", 1]'), ("line 1", "choices")),
                 ('name = "pi"\n[unknown]\n', ("unknown",))):
             with self.subTest(text=text):
                 path = self.fleet.dir / "bad.toml"
                 path.write_text(text)
-                self.refused([BIN / "edgefleet-agent", "--name", "x", "--work", self.fleet.dir / "w", "--config", path],
-                             "bad.toml", *parts)
+                said = self.misused([BIN / "edgefleet-agent", "--name", "x", "--work", self.fleet.dir / "w", "--config", path],
+                                    "bad.toml", *parts)
+                self.assertLessEqual(said.count("command '"), 1, said)
+
+    @staticmethod
+    def choosing(choices):
+        return f'[[command]]\nname = "x"\nargv = ["echo", "{{p}}"]\n[command.params.p]\nchoices = {choices}\n'
 
     def test_order_of_sources(self):
         """A flag wins over the environment, which wins over the file."""
@@ -351,7 +408,12 @@ class StartedBadly(FleetCase):
             return done.stderr
 
         self.assertIn("Bad File", says([], {}))
-        self.assertIn("Bad Env", says([], {"EDGEFLEET_FLEET": "Bad Env"}))
+        self.assertIn("Bad Env", says([], {"EDGEFLEET_FLEET": "Bad Env", "EDGEFLEET_MAX_TASKS": "100000"}))
+        command[0] = str(BIN / "edgefleet-agent")  # the coordinator's bounds are not the agent's
+        command[3:] = ["--work", str(self.fleet.dir / "w")]
+        self.assertIn("Bad Env", says([], {"EDGEFLEET_FLEET": "Bad Env", "EDGEFLEET_MAX_TASKS": "100000"}))
+        command[0] = str(BIN / "edgefleet-coordinator")
+        command[3:] = ["--data", str(self.fleet.dir / "d")]
         self.assertIn("Bad Flag", says(["--fleet", "Bad Flag"], {"EDGEFLEET_FLEET": "Bad Env"}))
 
     def test_help_and_version(self):

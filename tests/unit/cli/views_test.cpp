@@ -74,6 +74,10 @@ TEST_CASE("an acceptance says what comes next") {
   CHECK(show_acceptance(
             document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"nobody offers a.b"})")) ==
         "queued; no agent can take it now; it waits: nobody offers a.b");
+  for (const std::string state : {"running", "succeeded", "failed", "cancelling"}) {
+    const auto answer = R"({"id":"T","state":")" + state + R"(","ahead":0,"eligible_agents":0})";
+    CHECK(show_acceptance(document(answer.c_str())) == state);
+  }
 }
 
 TEST_CASE("agents: slots that heat has closed are not busy, and tasks beyond the slots are not counted twice") {

@@ -228,9 +228,9 @@ TEST_CASE("a body that trickles is cut off by the timeout, one that stalls by th
     });
     s.Get("/stall", [&over](const auto&, httplib::Response& response) {
       response.set_chunked_content_provider("text/plain", [&over](std::size_t offset, httplib::DataSink& sink) {
-        if (offset == 0) sink.write(".", 1);
-        std::this_thread::sleep_for(20ms);
-        return !over;
+        if (offset == 0) return sink.write(".", 1);
+        over.wait(false);
+        return false;
       });
     });
   });
@@ -246,6 +246,7 @@ TEST_CASE("a body that trickles is cut off by the timeout, one that stalls by th
   REQUIRE_FALSE(stall);
   CHECK(mentions(stall.error(), "nothing came for 1 s"));
   over = true;
+  over.notify_all();
 }
 
 TEST_CASE("a body over the bound is an error, not memory") {
@@ -262,28 +263,34 @@ TEST_CASE("a body over the bound is an error, not memory") {
 }
 
 TEST_CASE("a stop request ends a long poll at once") {
+  std::atomic<bool> asked = false;
   std::atomic<bool> over = false;
-  const Server server([&over](httplib::Server& s) {
-    s.Get("/", [&over](const auto&, auto&) {
-      while (!over) std::this_thread::sleep_for(5ms);
+  const Server server([&](httplib::Server& s) {
+    s.Get("/", [&](const auto&, auto&) {
+      asked = true;
+      asked.notify_all();
+      over.wait(false);
     });
   });
   std::stop_source source;
   Options options;
   options.timeout = 60s;
   options.stop = source.get_token();
-  const std::jthread stopper([&source] {
-    std::this_thread::sleep_for(100ms);
+  std::chrono::steady_clock::time_point stopped;
+  std::jthread stopper([&] {
+    asked.wait(false);
+    stopped = std::chrono::steady_clock::now();
     source.request_stop();
   });
-  const auto began = std::chrono::steady_clock::now();
   Client client(server.url());
   const auto answer = client.get("/", options);
-  CHECK(std::chrono::steady_clock::now() - began < 300ms);
+  stopper.join();
+  CHECK(std::chrono::steady_clock::now() - stopped < 5s);  // of the 60 that it would wait
   REQUIRE_FALSE(answer);
   CHECK(mentions(answer.error(), "stopped before"));
   CHECK_FALSE(client.get("/", options));  // and the next call does not begin
   over = true;
+  over.notify_all();
 }
 
 TEST_CASE("a connection that breaks in mid-answer is an error") {

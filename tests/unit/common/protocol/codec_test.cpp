@@ -69,6 +69,17 @@ TEST_CASE("one bad element does not take the others with it") {
   CHECK(message->tasks.bad.size() == 3);
 }
 
+TEST_CASE("one bad executor of an agent does not take the others with it, and is told") {
+  const auto read = decode_agent_info(
+      R"({"session":"s","executors":[{"name":"a","capabilities":["x"]},{"name":"b","capabilities":["x"],"problem":")" +
+      std::string(5000, 'p') + R"("},{"name":"c","capabilities":["x"]}]})");
+  REQUIRE(read);
+  REQUIRE(read->info.executors.size() == 2);
+  CHECK(read->info.executors[1].name.str() == "c");
+  REQUIRE(read->bad.size() == 1);
+  CHECK(read->bad[0].find("`problem`") != std::string::npos);
+}
+
 TEST_CASE("rubbish is refused with words, never with a crash") {
   for (const char* bad : {"", "null", "[]", "{", "1", "\"x\"", "{}", R"({"session":5})",
                           R"({"epoch":-1,"session":"s"})", R"({"state":"happy","session":"s"})", "\xff\xfe"}) {

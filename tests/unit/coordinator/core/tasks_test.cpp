@@ -231,6 +231,24 @@ TEST_CASE("why a task waits is said honestly") {
   CHECK(c.holder(id) == "pi-1");
 }
 
+TEST_CASE("a task waits for an executor that is out of service, and is told so and why") {
+  Conversation c;
+  c.join("pi-1", "a");
+  AgentInfo down = c.info("a", 1, "work");
+  down.executors.at(0).problem = "plug-in x died";
+  c.hear(AgentInfoSeen{agent("pi-1"), down});
+  c.beat("pi-1", "a", 0, {});
+  const auto id = c.submit();
+  CHECK(c.task(id).state == TaskState::queued);
+  const auto why = explain(c.state, capability("work"), {});
+  CHECK(why.waiting == "1 agent offers work, it is out of service (plug-in x died)");
+  CHECK(why.eligible == 0);
+  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1, "work")});
+  c.beat("pi-1", "a", 1, {});
+  c.place();
+  CHECK(c.task(id).state == TaskState::assigned);
+}
+
 TEST_CASE("a message of tasks keeps the bounds on elements and bytes") {
   Conversation c;
   auto large = work();

@@ -83,7 +83,8 @@ TEST_CASE("reduced with one slot that can be frozen: half the speed, and no rest
   agent.give({1});
   agent.celsius(HeatLimits{}.reduce);
   CHECK(std::chrono::duration<double>(agent.frozen_during(100s)).count() == Approx(50));
-  CHECK(std::chrono::duration<double>(held_list(agent.state, agent.now).at(0).extended).count() == Approx(50).margin(2));
+  CHECK(std::chrono::duration<double>(held_list(agent.state, agent.now).at(0).extended).count() ==
+        Approx(50).margin(2));
   agent.done(1, 1h);
   CHECK_FALSE(agent.state.cooling.frozen);
   CHECK(agent.free() == 1);
@@ -171,7 +172,8 @@ TEST_CASE("paused: what can be frozen runs at a fifth, then at half of its speed
   agent.give({1});
   agent.celsius(HeatLimits{}.pause + 1);
   CHECK(std::chrono::duration<double>(agent.frozen_during(100s)).count() == Approx(80));
-  CHECK(std::chrono::duration<double>(held_list(agent.state, agent.now).at(0).extended).count() == Approx(80).margin(2));
+  CHECK(std::chrono::duration<double>(held_list(agent.state, agent.now).at(0).extended).count() ==
+        Approx(80).margin(2));
   agent.celsius(HeatLimits{}.pause - 1);
   CHECK(std::chrono::duration<double>(agent.frozen_during(100s)).count() == Approx(50));
   agent.celsius(40);

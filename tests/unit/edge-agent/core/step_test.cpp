@@ -57,6 +57,27 @@ struct Conversation {
 
 }  // namespace
 
+TEST_CASE("an executor that is out of service is still named, and takes nothing") {
+  Conversation c(2);
+  c.give({1, 2, 3});
+  ExecutorInfo executor = c.state.executors.begin()->second.info;
+  executor.problem = "it died";
+  c.hear(OfferChanged{executor});
+  auto results = c.results();  // what ran ends by itself, what waited goes back
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].status == ResultStatus::returned);
+  CHECK(free_slots(c.state).begin()->second == 0);
+  c.give({4}, 2);
+  results = c.results();
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].error->code == "not_offered");
+  executor.problem.clear();
+  c.hear(OfferChanged{executor});
+  c.done(1);
+  c.done(2);
+  CHECK(free_slots(c.state).begin()->second == 2);
+}
+
 TEST_CASE("a task is started, its result sent until it is acknowledged") {
   Conversation c;
   c.give({1});

@@ -151,11 +151,21 @@ TEST_CASE("a descendant in the background cannot hold up the result, and does no
   CHECK(eventually([&] { return gone(read_pid(bench.dir / "work/pid")); }));
 }
 
-TEST_CASE("a descendant outside the group cannot hold up the result") {
-  CommandBench bench(shell("setsid sleep 1000 & echo $! > $HOME/../pid; echo done"));
+TEST_CASE("a descendant outside the group cannot hold up the result, and does not live on") {
+  CommandBench bench(shell("env -i setsid sleep 1000 & echo $! > $HOME/../pid; echo done"));
   const auto outcome = bench.run();
   CHECK(stdout_of(outcome) == "done\n");
-  ::kill(read_pid(bench.dir / "work/pid"), SIGKILL);
+  CHECK(gone(read_pid(bench.dir / "work/pid")));
+}
+
+TEST_CASE("a cancel is confirmed when nothing of the command runs any more") {
+  CommandBench bench(shell("env -i setsid sleep 1000 & echo $! > $HOME/../pid; sleep 1000"));
+  std::stop_source stop;
+  auto running = std::async(std::launch::async, [&] { return bench.run("null", 60s, stop.get_token()); });
+  REQUIRE(eventually([&] { return read_pid(bench.dir / "work/pid") > 0; }));
+  stop.request_stop();
+  CHECK(code(running.get()) == "cancelled");
+  CHECK(gone(read_pid(bench.dir / "work/pid")));
 }
 
 TEST_CASE("a cancel ends the whole group") {
@@ -247,7 +257,9 @@ TEST_CASE("a missing artifact fails the task, an unreachable store ends at the t
   CHECK_FALSE(missing.error->retryable);
   bench.store->unreachable = true;
   const auto stuck = bench.run(R"({"file":{"artifact":")" + bench.store->put("x") + "\"}}", 100ms);
-  CHECK(code(stuck) == "timed_out");
+  REQUIRE(code(stuck) == "timed_out");
+  CHECK(stuck.error->message.find("it did not end within 100 ms; fetching sha256-") == 0);
+  CHECK(stuck.error->message.find(": nobody answers") != std::string::npos);
 }
 
 TEST_CASE("too much in out/ is an error that keeps the output") {
@@ -259,13 +271,50 @@ TEST_CASE("too much in out/ is an error that keeps the output") {
   CHECK(stdout_of(outcome) == "made it\n");
 }
 
+TEST_CASE("a command that failed says so first, whatever became of its files") {
+  auto settings = shell("echo 'disk is on fire' >&2; head -c 2000 /dev/zero > out/big; exit 7");
+  settings.artifact_bytes = 1000;
+  settings.retry_exit_codes = {7};
+  const auto outcome = CommandBench(settings).run();
+  REQUIRE(code(outcome) == "exit_status");
+  CHECK(outcome.error->message.find("exit code 7: disk is on fire") == 0);
+  CHECK(outcome.error->message.find("its files are not kept: out/ holds more than") != std::string::npos);
+  CHECK(outcome.error->retryable);
+  CHECK(raw(outcome.output, "exit_code") == "7");
+}
+
+TEST_CASE("the files of an input are bounded as those of an output are") {
+  CommandSettings settings = shell("true \"$1\" \"$2\"");
+  settings.argv.insert(settings.argv.end(), {"sh", "{a}", "{b}"});
+  settings.params["a"].type = settings.params["b"].type = "artifact";
+  settings.artifact_bytes = 1000;
+  const auto run = [](CommandBench& bench, std::size_t first, std::size_t second) {
+    return bench.run(R"({"a":{"artifact":")" + bench.store->put(std::string(first, 'a')) + R"("},"b":{"artifact":")" +
+                     bench.store->put(std::string(second, 'b')) + "\"}}");
+  };
+  CommandBench bench(settings);
+  CHECK(code(run(bench, 400, 600)) == "none");
+  for (const auto& [first, second] :
+       {std::pair<std::size_t, std::size_t>{1001, 0}, {0, 1001}, {600, 401}, {401, 600}}) {
+    const auto outcome = run(bench, first, second);
+    REQUIRE(code(outcome) == "input_too_large");
+    CHECK_FALSE(outcome.error->retryable);
+    CHECK(outcome.error->message.find("1000 bytes") != std::string::npos);
+  }
+  settings.artifact_files = 1;
+  CommandBench one(settings);
+  CHECK(code(run(one, 1, 2)) == "input_too_large");
+  CHECK(one.scratches() == 0);
+}
+
 TEST_CASE("a command whose program is missing is out of service") {
   CommandSettings settings = shell("");
   settings.argv = {"no-such-program-here"};
   CommandBench bench(settings);
   ExecutorInfo offered;
   bench.executor.start([&](ExecutorInfo info) { offered = std::move(info); });
-  CHECK(offered.capabilities.empty());
+  REQUIRE(offered.capabilities.size() == 1);  // so that people are told why nobody does it
+  CHECK(offered.capabilities.front().str() == "command.sh");
   CHECK(offered.problem.find("'no-such-program-here' is not in") != std::string::npos);
   CHECK(code(bench.run()) == "command_not_found");
 }

@@ -60,13 +60,13 @@ struct PluginBench : Bench {
     return offers.back();
   }
   bool up() const {
-    return eventually([&] { return !offer().capabilities.empty(); });
+    return eventually([&] { return offer().problem.empty() && !offer().capabilities.empty(); });
   }
   bool down(const std::string& problem) const {
     return eventually([&] {
       const std::lock_guard lock(mutex);
       for (const auto& info : offers) {
-        if (info.capabilities.empty() && info.problem.find(problem) != std::string::npos) return true;
+        if (info.problem.find(problem) != std::string::npos) return true;
       }
       return false;
     });
@@ -203,9 +203,40 @@ for m in messages():
 )");
   REQUIRE(bench.up());
   CHECK(bench.run().output == "\"right\"");
-  CHECK(bench.lines.holds("ignored a line: not a JSON object: not json"));
-  CHECK(bench.lines.holds("dropped a line of more than 1 MiB"));
+  CHECK(bench.lines.holds("ignored a line: it is not JSON as it is read here"));
+  CHECK(bench.lines.holds("dropped what is beyond 1 MiB of a line"));
+  CHECK(bench.lines.holds("ignored a line: it is longer than 1 MiB"));
   CHECK(bench.run("null", 30s, {}, 2).output == "\"right\"");
+}
+
+TEST_CASE("a result that cannot be read fails its task at once, and the plug-in lives on") {
+  PluginBench bench(R"(
+hello("fake.it", slots=2)
+for m in messages():
+    if m["type"] == "cancel": continue
+    how = m["input"]
+    if how == "nan": result(m, output=float("nan"))
+    elif how == "huge": result(m, output="x" * 2_000_000)
+    elif how == "bytes":
+        sys.stdout.buffer.write(json.dumps(dict(type="result", **key(m), output="@")).encode().replace(b"@", b"\xff\xfe") + b"\n")
+        sys.stdout.flush()
+    elif how == "overflow": print(json.dumps(dict(type="result", **key(m), output=7)).replace("7}", "1e999}"), flush=True)
+    elif how == "half": print(json.dumps(dict(type="result", **key(m), output="@")).replace("@", "\\ud800"), flush=True)
+    elif how == "pid": result(m, output=os.getpid())
+)");
+  REQUIRE(bench.up());
+  const auto pid = bench.run("\"pid\"").output;
+  for (const auto& [how, why] : std::map<std::string, std::string>{{"nan", "it holds NaN"},
+                                                                   {"huge", "it is longer than 1 MiB"},
+                                                                   {"bytes", "it is not UTF-8"},
+                                                                   {"overflow", "no number beyond a double"},
+                                                                   {"half", "half of a surrogate pair"}}) {
+    INFO(how);
+    const auto outcome = bench.run('"' + how + '"');
+    CHECK(code(outcome) == "plugin_error");
+    CHECK(holds(message(outcome), why));
+  }
+  CHECK(bench.run("\"pid\"").output == pid);
 }
 
 TEST_CASE("a plug-in that dies says how, its task fails, and it comes back") {
@@ -225,6 +256,24 @@ for m in messages():
   CHECK(bench.down("died with exit code 3"));
   CHECK(eventually([&] { return bench.run().output == "1"; }));
   CHECK(bench.lines.holds("plug-in fake: out of ideas"));
+}
+
+TEST_CASE("a plug-in that is down goes on naming what it offers otherwise, and why it does not now") {
+  PluginBench bench(R"(
+hello("fake.it", "fake.other", slots=3)
+for m in messages():
+    sys.stderr.write("Traceback: " + "x" * 4080 + "\n"); sys.stderr.flush()
+    os._exit(3)
+)",
+                    quick(), 60s);
+  REQUIRE(bench.up());
+  const auto outcome = bench.run();
+  REQUIRE(code(outcome) == "plugin_died");
+  REQUIRE(bench.down("died with exit code 3: Traceback: xxx"));
+  const auto offer = bench.offer();
+  CHECK(offer.capabilities.size() == 2);
+  CHECK(offer.slots == 3);
+  CHECK(offer.problem.size() <= most_problem_bytes);
 }
 
 TEST_CASE("what a plug-in said before it died still counts") {
@@ -306,7 +355,7 @@ for m in messages():
 )");
   REQUIRE(bench.up());
   CHECK(code(bench.run("null", 300ms)) == "timed_out");
-  CHECK(bench.lines.holds("dropped a line"));
+  CHECK(bench.lines.holds("dropped what is beyond 1 MiB of a line"));
   CHECK(bench.down("did not answer a cancel"));
 }
 

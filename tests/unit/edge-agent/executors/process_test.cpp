@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "edge-agent/executors/leftovers.hpp"
 #include "edge-agent/executors/pipe_io.hpp"
 #include "edge-agent/executors/spawner.hpp"
@@ -111,38 +113,93 @@ TEST_CASE("a program that cannot be run is a clear error") {
   CHECK(no_cwd.error().message.find("entering") == 0);
 }
 
-TEST_CASE("finishing a process kills its whole group") {
-  TempDir dir;
-  Spawner spawner;
-  auto process = spawner.spawn(shell("(sleep 1000 & echo $! > " + dir / "pid" + "; wait) & sleep 1000"));
-  REQUIRE(process.ok());
-  REQUIRE(eventually([&] { return read_pid(dir / "pid") > 0; }));
-  CHECK(process->finish().signal == SIGKILL);
-  CHECK(eventually([&] { return gone(read_pid(dir / "pid")); }));
+// Starts processes that do what they can to get away from the script `$$`, and writes their numbers.
+std::string runaways(const std::string& dir) {
+  return "sleep 1000 & echo $! > " + dir + "/plain; env -i setsid sleep 1000 & echo $! > " + dir +
+         "/session; (env -i setsid sh -c 'sleep 1000 & echo $! > " + dir + "/orphan' &) ; echo $$ > " + dir + "/pid;";
+}
+const std::vector<std::string> runaway_names{"plain", "session", "orphan", "pid"};
+
+bool all_there(const TempDir& dir) {
+  return std::all_of(runaway_names.begin(), runaway_names.end(),
+                     [&](const auto& name) { return read_pid(dir / name) > 0 && !gone(read_pid(dir / name)); });
+}
+bool all_gone(const TempDir& dir) {
+  return std::all_of(runaway_names.begin(), runaway_names.end(),
+                     [&](const auto& name) { return gone(read_pid(dir / name)); });
 }
 
-TEST_CASE("a child dies with the thread that forks") {
-  auto spawner = std::make_unique<Spawner>();
-  auto process = spawner->spawn(shell("exec sleep 1000"));
-  REQUIRE(process.ok());
-  CHECK_FALSE(process->exited());
-  spawner.reset();
-  CHECK(wait_exit(*process));
-  CHECK(process->finish().signal == SIGKILL);
+TEST_CASE("finishing a process leaves nothing of what it has started, in its group or out of it") {
+  for (const bool ends_itself : {false, true}) {
+    INFO(ends_itself);
+    TempDir dir;
+    const Spawner spawner;
+    auto process = spawner.spawn(
+        shell(runaways(dir.path()) +
+              (ends_itself ? "until test -e " + dir / "end" + "; do sleep 0.01; done; exit 3" : std::string("wait"))));
+    REQUIRE(process.ok());
+    REQUIRE(eventually([&] { return all_there(dir); }));
+    CHECK_FALSE(process->exited());
+    if (ends_itself) {
+      write_file(dir / "end", "");
+      REQUIRE(wait_exit(*process));
+    }
+    const auto status = process->finish();
+    CHECK(all_gone(dir));
+    CHECK(describe(status) == (ends_itself ? "exit code 3" : "signal SIGKILL"));
+    CHECK_FALSE(status.left);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);  // nor a zombie of ours
+  }
 }
 
-TEST_CASE("a child dies with an agent that is killed") {
+TEST_CASE("a killed agent leaves nothing running") {
   TempDir dir;
   const pid_t agent = ::fork();  // plays the agent
   if (agent == 0) {
-    Spawner spawner;
-    const auto process = spawner.spawn(shell("echo $$ > " + dir / "pid" + "; exec sleep 1000"));
+    const Spawner spawner;
+    const auto process = spawner.spawn(shell(runaways(dir.path()) + "wait"));
     for (;;) ::pause();
   }
-  REQUIRE(eventually([&] { return read_pid(dir / "pid") > 0; }));
+  REQUIRE(eventually([&] { return all_there(dir); }));
   ::kill(agent, SIGKILL);
   REQUIRE(::waitpid(agent, nullptr, 0) == agent);
-  CHECK(eventually([&] { return gone(read_pid(dir / "pid")); }));
+  CHECK(eventually([&] { return all_gone(dir); }));
+}
+
+TEST_CASE("a process whose supervisor is killed is over, and said to be killed") {
+  TempDir dir;
+  const Spawner spawner;
+  auto process = spawner.spawn(shell("echo $PPID > " + dir / "pid" + "; exec sleep 1000"));
+  REQUIRE(process.ok());
+  REQUIRE(eventually([&] { return read_pid(dir / "pid") > 0; }));
+  ::kill(read_pid(dir / "pid"), SIGKILL);
+  CHECK(wait_exit(*process));
+  CHECK(describe(process->finish()) == "signal SIGKILL");
+}
+
+TEST_CASE("what a long-lived child leaves behind is reaped while it runs") {
+  TempDir dir;
+  const Spawner spawner;
+  auto process = spawner.spawn(shell("(sleep 0 & echo $! > " + dir / "pid" + ") ; exec sleep 1000"));
+  REQUIRE(process.ok());
+  REQUIRE(eventually([&] { return read_pid(dir / "pid") > 0; }));
+  CHECK(eventually([&] { return !fs::exists("/proc/" + std::to_string(read_pid(dir / "pid"))); }));
+}
+
+TEST_CASE("threads may start processes at the same time, and none holds the pipes of another") {
+  const Spawner spawner;
+  std::vector<std::jthread> threads;
+  std::atomic<int> good{0};
+  for (int n = 0; n < 8; ++n) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        auto process = spawner.spawn(shell("echo hello"));
+        if (process && read_all(*process) == "hello\n" && process->finish().code == 0) ++good;
+      }
+    });
+  }
+  threads.clear();
+  CHECK(good == 160);
 }
 
 TEST_CASE("frozen groups stand still, and so does their clock") {

@@ -106,10 +106,12 @@ class FolderStore final : public ArtifactStore {
   [[nodiscard]] std::string get(const std::string& id) const { return read_file(dir_ + '/' + id); }
   std::atomic<bool> unreachable{false};
 
-  Status fetch(const std::string& artifact, const std::string& to_path, std::stop_token stop) override {
+  Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+               std::stop_token stop) override {
     while (unreachable && !stop.stop_requested()) std::this_thread::sleep_for(1ms);
-    if (stop.stop_requested()) return Error{"stopped", ErrorKind::unavailable};
+    if (stop.stop_requested()) return Error{"nobody answers", ErrorKind::unavailable};
     if (!fs::exists(dir_ + '/' + artifact)) return Error{"there is no " + artifact, ErrorKind::not_found};
+    if (fs::file_size(dir_ + '/' + artifact) > most_bytes) return Error{"too much", ErrorKind::too_large};
     write_file(to_path, read_file(dir_ + '/' + artifact));
     return success();
   }
