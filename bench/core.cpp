@@ -54,7 +54,7 @@ void life_of_a_task(benchmark::State& bench) {
   const Now now{Time{std::chrono::hours(1)}, WallTime{1'700'000'000'000}};
   State state(Reign{1, *SessionId::parse("c")}, 1);
   state.policy.most_tasks = 10'000'000;
-  state.policy.most_input_bytes = std::size_t{1} << 40U;
+  state.policy.most_bytes = std::size_t{1} << 40U;
   step(state, BrokerUp{}, now);
   for (int i = 0; i < bench.range(0); ++i) {
     const auto name = *AgentName::parse("pi-" + std::to_string(i));

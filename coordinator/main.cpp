@@ -9,6 +9,7 @@
 #include "common/runtime/secret.hpp"
 #include "common/runtime/signals.hpp"
 #include "coordinator/http/api.hpp"
+#include "coordinator/maintenance.hpp"
 #include "coordinator/shell/loop.hpp"
 #include "coordinator/store/sqlite.hpp"
 
@@ -29,11 +30,14 @@ struct Settings {
   bool allow_remote = false;
   std::string log_level = "info";
   std::size_t max_tasks = Policy{}.most_tasks;
-  std::uint64_t max_input_mb = Policy{}.most_input_bytes >> 20U;
+  std::uint64_t max_input_mb = Policy{}.most_bytes >> 20U;
   std::uint64_t max_artifact_mb = Artifacts::Bounds{}.file_bytes >> 20U;
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
+  double keep_ended = 7;  // days
+  std::size_t keep_ended_tasks = Retention{}.most;
 };
 
+// The exit code, if there is nothing more to do.
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   Configuration configuration("Keeps the tasks of a fleet, hands them to agents over MQTT and collects the results.",
                               program);
@@ -49,11 +53,19 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
   configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429")->check(tasks);
-  configuration.option("max-input-mb", s.max_input_mb, "bound on the inputs of unfinished tasks together, in MiB")
+  configuration
+      .option("max-input-mb", s.max_input_mb,
+              "bound on inputs, names and conditions of unfinished tasks together, in MiB")
       ->check(mebibytes);
   configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB")->check(mebibytes);
   configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB")
       ->check(mebibytes);
+  configuration
+      .option("keep-ended", s.keep_ended,
+              "days that a task with an outcome is kept; only time with a coordinator counts")
+      ->check(CLI::Range(0.0, 36'500.0));
+  configuration.option("keep-ended-tasks", s.keep_ended_tasks, "bound on tasks with an outcome; the oldest go first")
+      ->check(CLI::Range(0, 1'000'000'000));
   configuration.footer(
       "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
       "flags win over the environment, which wins over the file.\n\n"
@@ -61,7 +73,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-coordinator --data /var/lib/edgefleet\n"
       "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config "
       "/etc/edgefleet/coordinator.toml\n");
-  return configuration.parse(argc, argv);
+  Maintenance maintenance(configuration, s.data);
+  if (const auto code = configuration.parse(argc, argv)) return code;
+  return maintenance.run();
 }
 
 struct Place {
@@ -103,7 +117,9 @@ Result<Loop::Options> loop_options(const Settings& settings) {
     options.broker.password = *password;
   }
   options.policy.most_tasks = settings.max_tasks;
-  options.policy.most_input_bytes = settings.max_input_mb << 20U;
+  options.retention.keep = Duration{static_cast<std::int64_t>(settings.keep_ended * 24 * 3600e9)};
+  options.retention.most = settings.keep_ended_tasks;
+  options.policy.most_bytes = settings.max_input_mb << 20U;
   return options;
 }
 
@@ -121,7 +137,7 @@ void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Stor
 }
 
 Status run(const Settings& settings, const Place& place, const Loop::Options& options) {
-  auto store = open_sqlite_store(settings.data);
+  auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   Artifacts::Bounds bounds;
   bounds.file_bytes = settings.max_artifact_mb << 20U;

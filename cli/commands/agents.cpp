@@ -1,4 +1,4 @@
-// agents, agent, drain, resume, queue.
+// agents, agent, drain, resume, queue, release.
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +63,15 @@ Run declare_resume(CLI::App& app) { return declare_change(app, resume); }
 
 Run declare_queue(CLI::App&) {
   return [](Session& session) { return present(session, session.get("/api/v1/queue"), show_queue); };
+}
+
+Run declare_release(CLI::App&) {
+  return [](Session& session) {
+    return present(session, session.post("/api/v1/release"), [](const Document& answer, const Look&) {
+      const auto released = count_of(answer, "released");
+      return released == 0 ? std::string("nothing was held") : grouped(released) + " released";
+    });
+  };
 }
 
 }  // namespace edgefleet::cli

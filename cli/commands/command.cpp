@@ -12,7 +12,7 @@ constexpr const char* tasks_group = "Tasks";
 constexpr const char* fleet_group = "Fleet";
 constexpr const char* files_group = "Files";
 
-constexpr std::array<Command, 13> table = {{
+constexpr std::array<Command, 14> table = {{
     {"submit", tasks_group, "Hand in a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -36,6 +36,8 @@ constexpr std::array<Command, 13> table = {{
      "  seq 1000 | edgefleet batch - --capability echo\n",
      declare_batch},
     {"queue", tasks_group, "What waits, and why", "  edgefleet queue\n", declare_queue},
+    {"release", tasks_group, "Let tasks go that are held after a restore of the coordinator", "  edgefleet release\n",
+     declare_release},
     {"agents", fleet_group, "List the agents: state, slots, temperature, what they do",
      "  edgefleet agents\n"
      "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n",

@@ -37,6 +37,7 @@ Run declare_agent(CLI::App& app);
 Run declare_drain(CLI::App& app);
 Run declare_resume(CLI::App& app);
 Run declare_queue(CLI::App& app);
+Run declare_release(CLI::App& app);
 Run declare_put(CLI::App& app);
 Run declare_get(CLI::App& app);
 

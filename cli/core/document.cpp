@@ -67,6 +67,7 @@ BatchCounts batch_counts(const Document& batch) {
   result.failed = count_of(counts, "failed");
   result.cancelled = count_of(counts, "cancelled");
   result.expired = count_of(counts, "expired");
+  result.purged = count_of(batch, "purged");
   return result;
 }
 

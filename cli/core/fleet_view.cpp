@@ -224,7 +224,9 @@ std::string show_queue(const Document& answer, const Look& look) {
   }
   const auto sums =
       grouped(count_of(answer, "queued")) + " queued, " + grouped(count_of(answer, "running")) + " running\n";
-  return (table.rows.empty() ? std::string() : render(table, look)) + reasons + sums;
+  auto notice = text_of(answer, "notice");
+  if (!notice.empty()) notice = printable(notice) + "\n";
+  return (table.rows.empty() ? std::string() : render(table, look)) + reasons + sums + notice;
 }
 
 }  // namespace edgefleet::cli

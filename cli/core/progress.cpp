@@ -30,6 +30,7 @@ std::string rest_of_line(const BatchCounts& counts, std::optional<double> rate) 
   add_count(text, counts.failed, "failed");
   add_count(text, counts.cancelled, "cancelled");
   add_count(text, counts.expired, "expired");
+  add_count(text, counts.purged, "no longer kept");
   if (!rate || counts.ended()) return text;
   text += ", " + show_rate(*rate);
   if (*rate <= 0) return text;
@@ -48,6 +49,7 @@ BatchCounts& BatchCounts::operator+=(const BatchCounts& other) {
   failed += other.failed;
   cancelled += other.cancelled;
   expired += other.expired;
+  purged += other.purged;
   return *this;
 }
 
@@ -92,6 +94,7 @@ std::string batch_summary(const BatchCounts& counts, Duration took) {
   add_count(text, counts.failed, "failed");
   add_count(text, counts.cancelled, "cancelled");
   add_count(text, counts.expired, "expired");
+  add_count(text, counts.purged, "no longer kept");
   const auto open = counts.total - std::min(counts.total, counts.done());
   add_count(text, open, "unfinished");
   const auto seconds = std::chrono::duration<double>(took).count();

@@ -18,8 +18,9 @@ struct BatchCounts {
   std::uint64_t failed = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t expired = 0;
+  std::uint64_t purged = 0;  // ended so long ago that the coordinator has forgotten how
 
-  [[nodiscard]] std::uint64_t done() const { return succeeded + failed + cancelled + expired; }
+  [[nodiscard]] std::uint64_t done() const { return succeeded + failed + cancelled + expired + purged; }
   [[nodiscard]] bool ended() const { return done() >= total; }
   BatchCounts& operator+=(const BatchCounts& other);
   friend bool operator==(const BatchCounts&, const BatchCounts&) = default;

@@ -57,6 +57,7 @@ struct HeldTask {
   int attempt = 1;
   HeldPhase phase = HeldPhase::waiting;
   ExecutorName executor;
+  Duration run{0};  // running: for so long
   friend bool operator==(const HeldTask&, const HeldTask&) = default;
 };
 

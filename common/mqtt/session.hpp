@@ -45,6 +45,7 @@ class Session {
 
   [[nodiscard]] bool up() const { return state_ == State::up; }
   [[nodiscard]] bool idle() const { return in_flight_ == 0 && waiting_.empty(); }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::optional<Time> next_tick() const { return retry_at_; }
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 

@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline"
 constexpr std::array<std::string_view, 3> held_phases{"waiting", "running", "done"};
 
 constexpr int most_attempts = 1'000'000;
+constexpr Duration longest_run = std::chrono::hours(24 * 365);
 constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
 constexpr int most_slots = 10'000;
 constexpr std::size_t envelope_bytes = 512;  // kept free for everything around the elements
@@ -250,6 +251,7 @@ std::string encode(const Heartbeat& beat) {
         element.integer("attempt", task.attempt);
         element.string("phase", held_phases.at(static_cast<std::size_t>(task.phase)));
         if (task.phase != HeldPhase::done) element.string("executor", task.executor.str());
+        if (task.phase == HeldPhase::running) element.integer("run_ms", to_ms(task.run));
       }
     }
     object.integer("clock_unix_ms", beat.clock.unix_ms);
@@ -291,6 +293,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
         task.attempt = read_attempt(element);
         task.phase = read_word<HeldPhase>(element, "phase", held_phases).value_or(HeldPhase::waiting);
         task.executor = element.name<ExecutorName>("executor", name_rule).value_or(ExecutorName{});
+        task.run = element.milliseconds("run_ms", Duration{0}, longest_run).value_or(Duration{0});
         return task;
       },
       limits::payload_bytes);

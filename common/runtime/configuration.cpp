@@ -74,6 +74,11 @@ std::string_view Configuration::name_of(Type type) {
   return "true or false";
 }
 
+CLI::App* Configuration::command(const std::string& name, const std::string& help) {
+  app_.require_subcommand(0, 1);
+  return app_.add_subcommand(name, help)->fallthrough();
+}
+
 std::optional<int> Configuration::parse(int argc, const char* const* argv) {
   try {
     app_.parse(argc, argv);

@@ -48,14 +48,16 @@ void write(Level level, std::string_view text) {
   spdlog::default_logger_raw()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
-void Complaints::complain(const std::string& kind, const std::string& text) {
+void Complaints::complain(const std::string& kind, const std::string& text, Level level) {
   std::uint64_t left_out = 0;
   {
     const std::lock_guard lock(mutex_);
     ++count_;
-    if (kinds_.size() >= most_kinds) kinds_.clear();
-    Kind& entry = kinds_[kind];
     const Time now = monotonic_now();
+    if (kinds_.size() >= most_kinds)
+      std::erase_if(kinds_, [&](const auto& k) { return now - k.second.since > window; });
+    const bool known = kinds_.count(kind) > 0 || kinds_.size() < most_kinds;
+    Kind& entry = kinds_[known ? kind : "one of too many kinds"];
     if (now - entry.since > window) {
       left_out = entry.left_out;
       entry = Kind{now, 0, 0};
@@ -66,7 +68,7 @@ void Complaints::complain(const std::string& kind, const std::string& text) {
     }
     ++entry.written;
   }
-  warning(text + (left_out > 0 ? " (" + std::to_string(left_out) + " like it were not written)" : ""));
+  write(level, text + (left_out > 0 ? " (" + std::to_string(left_out) + " like it were not written)" : ""));
 }
 
 std::uint64_t Complaints::count() const {

@@ -25,7 +25,7 @@ inline void error(std::string_view text) { write(Level::error, text); }
 // that says how many were left out. Thread-safe.
 class Complaints {
  public:
-  void complain(const std::string& kind, const std::string& text);
+  void complain(const std::string& kind, const std::string& text, Level level = Level::warning);
   [[nodiscard]] std::uint64_t count() const;
 
  private:

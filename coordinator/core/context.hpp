@@ -16,10 +16,13 @@ struct Context {
   void emit(E effect) {
     effects.emplace_back(std::move(effect));
   }
-  void note(NoteLevel level, std::string text) { emit(Note{level, std::move(text)}); }
+  void note(NoteLevel level, std::string text, std::string kind) {
+    emit(Note{level, std::move(text), std::move(kind)});
+  }
 };
 
 // ---- tasks.cpp: a task's life
+std::size_t weight(const TaskSpec& spec);  // bytes, as the bound on memory counts them
 void on(Context& c, const SubmitTasks& event);
 void on(Context& c, const CancelTask& event);
 void on(Context& c, const RetryTask& event);
@@ -27,8 +30,9 @@ void on(Context& c, const ResultsSeen& event);
 void on_task_deadline(Context& c, TaskId id);
 
 void give(Context& c, Task& task, ExecutorIndex executor);  // a new attempt there
-void mark_running(Context& c, Task& task, int attempt);
+void mark_running(Context& c, Task& task, int attempt, Duration run);
 void attempt_timed_out(Context& c, Task& task, int attempt);
+void result_missing(Context& c, Task& task, int attempt);  // it is said to be done, and its result does not come
 // The agent went away with it, or came back without it.
 void attempt_lost(Context& c, Task& task, int attempt, const std::string& how);
 // The agent is away: wait for it as long as what it has done is worth.
@@ -46,6 +50,7 @@ void on(Context& c, const DrainAgent& event);
 void on(Context& c, const CoordinatorSeen& event);
 void on_silence(Context& c, AgentIndex index);
 void restart_deadlines(Context& c);
+void forget_beats(Context& c);
 Agent* agent_by_name(State& state, const AgentName& name);
 Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
 bool placeable(const State& state, const Agent& agent);

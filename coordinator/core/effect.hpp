@@ -21,6 +21,7 @@ struct SaveAgent {
 struct SaveEpoch {
   std::uint64_t epoch = 0;
 };
+struct SaveReleased {};  // nothing is held any more
 
 // One message; its elements' inputs are read from the state.
 struct SendTasks {
@@ -32,6 +33,7 @@ struct SendTasks {
 struct SendAcknowledge {
   AgentName agent;
   std::vector<AttemptKey> tasks;
+  bool unknown = false;  // not recorded: the agent is to keep it for a person
 };
 struct SendCancel {
   AgentName agent;
@@ -72,13 +74,15 @@ enum class NoteLevel { info, warning, error };
 struct Note {
   NoteLevel level = NoteLevel::info;
   std::string text;
+  std::string kind;  // what a peer could repeat without end is written a few times only
 };
 struct StopProgram {
   std::string reason;
 };
 
-using Effect = std::variant<SaveTask, SaveAgent, SaveEpoch, SendTasks, SendAcknowledge, SendCancel, SendRecall,
-                            SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
+using Effect =
+    std::variant<SaveTask, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel, SendRecall,
+                 SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

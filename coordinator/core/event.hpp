@@ -65,6 +65,10 @@ struct DrainAgent {
   bool drain = true;
 };
 
+struct ReleaseHeld {
+  RequestId request = 0;
+};  // what is held after a restore may be placed
+
 struct AgentStatusSeen {
   AgentName agent;
   AgentStatus status;
@@ -99,8 +103,8 @@ struct Tick {};
 struct Place {};      // once at the end of each drain
 struct Committed {};  // everything so far is durable
 
-using Event =
-    std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, AgentStatusSeen, AgentInfoSeen, HeartbeatSeen,
-                 TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled, Tick, Place, Committed>;
+using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReleaseHeld, AgentStatusSeen, AgentInfoSeen,
+                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled,
+                           Tick, Place, Committed>;
 
 }  // namespace edgefleet::coordinator

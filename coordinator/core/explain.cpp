@@ -32,6 +32,7 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
   if (!placeable(state, agent)) {
     const bool full =
         agent.info && agent.info->max_tasks > 0 && agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
+    if (agent.deaf_until) return "online, but not getting its tasks (may it read its topics below tasks/?)";
     return full ? "busy" : "not yet reporting to this coordinator";
   }
   if (!view.info.problem.empty()) return "out of service (" + view.info.problem + ")";
@@ -97,6 +98,12 @@ Explanation explain(const State& state, const Capability& capability, const Wher
 }
 
 std::string explain_task(const State& state, const Task& task, Time now) {
+  const bool asks = task.record.state == TaskState::queued;
+  return explain_task(state, task, now,
+                      asks ? explain(state, task.record.spec.capability, task.record.spec.where) : Explanation{});
+}
+
+std::string explain_task(const State& state, const Task& task, Time now, const Explanation& of_its_class) {
   switch (task.record.state) {
     case TaskState::scheduled: {
       const auto rest = task.due ? std::max<std::int64_t>(0, to_ms(*task.due - now)) : 0;
@@ -104,12 +111,12 @@ std::string explain_task(const State& state, const Task& task, Time now) {
              " ms";
     }
     case TaskState::queued: {
+      if (state.held.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
       if (suspect(task.record)) {
         return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
       }
-      auto why = explain(state, task.record.spec.capability, task.record.spec.where).waiting;
-      return why.empty() ? "its turn comes next" : why;
+      return of_its_class.waiting.empty() ? "its turn comes next" : of_its_class.waiting;
     }
     case TaskState::assigned:
     case TaskState::running:

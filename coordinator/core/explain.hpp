@@ -16,6 +16,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
 
 // Why this one waits; empty when it does not.
 std::string explain_task(const State& state, const Task& task, Time now);
+std::string explain_task(const State& state, const Task& task, Time now, const Explanation& of_its_class);
 // How many of its class will be placed before it.
 std::size_t ahead(const State& state, const Task& task);
 

@@ -32,7 +32,8 @@ void set_state(Context& c, Agent& agent, AgentState to, const std::string& why) 
   agent.status.state = to;
   agent.since = c.now.wall;
   const auto level = to == AgentState::lost ? NoteLevel::warning : NoteLevel::info;
-  c.note(level, "agent " + agent.name.str() + " is " + std::string(to_string(to)) + (why.empty() ? "" : ": " + why));
+  c.note(level, "agent " + agent.name.str() + " is " + std::string(to_string(to)) + (why.empty() ? "" : ": " + why),
+         "agent " + agent.name.str());
 }
 
 std::vector<AttemptKey> held_by(const Agent& agent) {
@@ -50,6 +51,14 @@ void for_each_held(Context& c, const Agent& agent, Handle handle) {
   }
 }
 
+// What was under way to it went with the connection: a task that its next beat does not list is sent again at once. (If
+// the message arrives all the same, it comes before the second one, which comes before the acknowledgement of either.)
+void count_as_unsent(Context& c, const Agent& agent) {
+  for_each_held(c, agent, [](Task& task, int) {
+    for (Lease& lease : task.leases) lease.n = 0;
+  });
+}
+
 // By its will, or by silence. What it holds waits for it as long as it is worth.
 void lose(Context& c, Agent& agent, const std::string& why) {
   if (agent.status.state == AgentState::lost) return;
@@ -57,6 +66,7 @@ void lose(Context& c, Agent& agent, const std::string& why) {
   agent.beat_names_us = false;
   c.state.silence.clear(agent.index);
   refresh_capacity(c.state, agent);
+  count_as_unsent(c, agent);
   for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
 }
 
@@ -66,6 +76,7 @@ void begin_session(Context& c, Agent& agent, const SessionId& session) {
   agent.session = session;
   agent.beat_names_us = false;
   agent.beat.reset();
+  agent.deaf_until.reset();
   refresh_capacity(c.state, agent);
 }
 
@@ -149,6 +160,7 @@ using Listing = std::map<std::pair<TaskId, int>, Listed>;
 // What we think it holds, against what it lists.
 void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed) {
   std::vector<AttemptKey> again;
+  std::vector<AttemptKey> never_arrived;
   for_each_held(c, agent, [&](Task& task, int attempt) {
     const auto at = std::find_if(task.record.attempts.begin(), task.record.attempts.end(),
                                  [&](const Attempt& a) { return a.n == attempt; });
@@ -164,11 +176,17 @@ void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed
         if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.held; });
       }
       end_grace(c, task);
-      if (held.phase == HeldPhase::running) mark_running(c, task, attempt);
+      lease.resends = 0;
+      if (held.phase == HeldPhase::running) mark_running(c, task, attempt, held.run);
       if (task.record.state == TaskState::cancelling) c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
       const Duration patience = task.record.spec.timeout + 2 * heartbeat_interval;
       if (held.phase == HeldPhase::running && lease.running_since && c.now.mono - *lease.running_since > patience) {
-        attempt_timed_out(c, task, attempt);
+        return attempt_timed_out(c, task, attempt);
+      }
+      if (held.phase != HeldPhase::done) return;
+      if (!lease.done_since) lease.done_since = c.now.mono;
+      if (c.now.mono - *lease.done_since > std::max(patience, c.state.policy.result_patience)) {
+        result_missing(c, task, attempt);
       }
       return;
     }
@@ -176,9 +194,24 @@ void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed
     // It never came, or the cancel of it was not confirmed. A message that no later one has overtaken is given time.
     if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
     if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
+    if (beat.n < lease.n && ++lease.resends > c.state.policy.most_resends) {
+      lease.listed_waiting = true;  // it has not begun
+      return never_arrived.push_back({task.record.id, attempt});
+    }
+    end_grace(c, task);
     again.push_back({task.record.id, attempt});
   });
-  resend(c, agent, again);
+  if (never_arrived.empty()) return resend(c, agent, again);
+  agent.deaf_until = c.now.mono + c.state.policy.deaf_for;
+  c.note(NoteLevel::warning,
+         "agent " + agent.name.str() + " beats but gets none of its tasks: may it read its topics below tasks/?",
+         "deaf " + agent.name.str());
+  for (const auto& [id, attempt] : never_arrived) attempt_lost(c, c.state.tasks.at(id), attempt, "did not get it");
+}
+
+// Something of ours has arrived, or it is time for another try.
+void check_hearing(Context& c, Agent& agent, const Heartbeat& beat) {
+  if (agent.deaf_until && (beat.n >= agent.n || c.now.mono >= *agent.deaf_until)) agent.deaf_until.reset();
 }
 
 // What it lists and we do not think it holds: it kept it through a loss, or it is no longer wanted.
@@ -196,7 +229,7 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
       }
       agent.held[id] = entry.task->attempt;
       if (executor) c.state.placement.update(*executor, [](ExecutorView& view) { ++view.held; });
-      if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt);
+      if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt, entry.task->run);
       continue;
     }
     stop.tasks.push_back({id, entry.task->attempt});
@@ -208,8 +241,10 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
   if (c.state.agents.size() >= c.state.policy.most_agents) {
-    c.note(NoteLevel::warning, "agent " + name.str() + " is ignored: the bound is " +
-                                   std::to_string(c.state.policy.most_agents) + " agents");
+    c.note(
+        NoteLevel::warning,
+        "agent " + name.str() + " is ignored: the bound is " + std::to_string(c.state.policy.most_agents) + " agents",
+        "too many agents");
     return nullptr;
   }
   return &agent_of(c, name);
@@ -248,6 +283,7 @@ void reserve(State& state, Agent& agent) {
 bool placeable(const State& state, const Agent& agent) {
   return state.connected && agent.status.state == AgentState::online && agent.status.session == agent.session &&
          agent.info && agent.info->session == agent.session && agent.beat_names_us && !agent.drained && !agent.silent &&
+         !agent.deaf_until &&
          (agent.info->max_tasks == 0 || agent.held.size() < static_cast<std::size_t>(agent.info->max_tasks));
 }
 
@@ -338,6 +374,7 @@ void on(Context& c, const HeartbeatSeen& event) {
   agent->beat->held.clear();
   take_capacity(c.state, *agent, beat);
   if (agent->beat_names_us) {
+    check_hearing(c, *agent, beat);
     Listing listed;
     for (const HeldTask& task : beat.held) listed[{task.id, task.attempt}] = Listed{&task, false};
     check_held(c, *agent, beat, listed);
@@ -381,7 +418,8 @@ void on(Context& c, const CoordinatorSeen& event) {
   }
   if (event.reign.epoch > own.epoch + most_epochs_ahead) {
     return c.note(NoteLevel::warning,
-                  "epoch " + std::to_string(event.reign.epoch) + " is claimed, which nobody can have reached: ignored");
+                  "epoch " + std::to_string(event.reign.epoch) + " is claimed, which nobody can have reached: ignored",
+                  "absurd epoch");
   }
   own.epoch = event.reign.epoch + 1;
   c.emit(SaveEpoch{own.epoch});
@@ -397,6 +435,16 @@ void on_silence(Context& c, AgentIndex index) {
   if (!c.state.connected || agent.silent) return;
   agent.silent = true;
   lose(c, agent, "no heartbeat for " + std::to_string(to_ms(c.state.policy.silence) / 1000) + " s");
+}
+
+// An agent may need longer than we do to come back to the broker, and what is published before it has subscribed is
+// lost: each of them must beat again first. If only we were gone they do so when they see us online again.
+void forget_beats(Context& c) {
+  for (Agent& agent : c.state.agents) {
+    agent.beat_names_us = false;
+    refresh_capacity(c.state, agent);
+    count_as_unsent(c, agent);
+  }
 }
 
 // The coordinator was away or asleep itself: nobody is blamed for that time.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/core/agent.hpp"
@@ -19,7 +20,7 @@ namespace edgefleet::coordinator {
 // Bounds and graces. Durations as in docs/architecture.md, "A task's life".
 struct Policy {
   std::size_t most_tasks = 1'000'000;               // without an outcome
-  std::size_t most_input_bytes = 512 * 1024 * 1024;  // of those tasks together
+  std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions
   std::size_t most_agents = 20'000;
   Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
   Duration shortest_grace = std::chrono::seconds(2);
@@ -27,6 +28,9 @@ struct Policy {
   double grace_share = 0.1;     // of the run so far
   Backoff retry;                // after a retryable failure
   int most_unspent_losses = 10;  // a loss that costs no attempt is not free for ever
+  Duration result_patience = std::chrono::seconds(60);  // at least, for a result that is said to be there
+  int most_resends = 2;  // of a task to an agent that shows no sign of getting any
+  Duration deaf_for = std::chrono::minutes(5);
   Duration recall_after = std::chrono::seconds(2);  // what waits at an agent for longer than was expected
 };
 
@@ -35,7 +39,9 @@ struct Lease {
   std::uint64_t n = 0;  // number of the message that last carried it; 0: not sent in this reign
   Time sent_at;
   std::optional<Time> running_since;
+  std::optional<Time> done_since;  // listed as done: its result should have come
   bool listed_waiting = false;  // by the agent's last beat
+  int resends = 0;              // of its message, without a sign that any arrived
   std::optional<ExecutorIndex> executor;  // whose slot it counts against
 };
 
@@ -60,6 +66,7 @@ struct Agent {
   bool beat_names_us = false;     // the last beat of this session echoes our reign
   bool drained = false;           // by the operator
   bool silent = false;            // beats are overdue
+  std::optional<Time> deaf_until;  // it beats, but none of our messages reach it: nothing more until then
   std::uint64_t n = 0;            // of the last message to it
   Time last_heard;
   WallTime since;                 // of its present state, for people
@@ -77,7 +84,8 @@ struct State {
   bool connected = false;
   std::unordered_map<TaskId, Task> tasks;
   std::vector<TaskId> ended;  // have their outcome, wait to be durable
-  std::size_t input_bytes = 0;
+  std::unordered_set<TaskId> held;  // since the store was restored: not placed until the operator releases them
+  std::size_t bytes = 0;  // what the tasks weigh
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
   std::vector<Agent> agents;         // an agent keeps its index
   std::unordered_map<AgentName, AgentIndex> agent_index;

@@ -12,7 +12,10 @@ void on(Context& c, const BrokerUp&) {
 }
 
 // While we hear nobody, silence says nothing about anybody.
-void on(Context& c, const BrokerDown&) { c.state.connected = false; }
+void on(Context& c, const BrokerDown&) {
+  c.state.connected = false;
+  forget_beats(c);
+}
 
 void on(Context& c, const Stalled&) { restart_deadlines(c); }
 
@@ -25,8 +28,26 @@ void on(Context& c, const Tick&) {
 }
 
 void on(Context& c, const Committed&) {
-  for (const TaskId& id : c.state.ended) c.state.tasks.erase(id);
+  for (const TaskId& id : c.state.ended) {
+    c.state.tasks.erase(id);
+    c.state.held.erase(id);
+  }
   c.state.ended.clear();
+}
+
+void queue(State& state, Task& task) {
+  task.queued_in = class_for(state, task.record);
+  state.placement.enqueue(*task.queued_in, OrderKey{task.record.order, task.record.id});
+}
+
+void on(Context& c, const ReleaseHeld& event) {
+  for (const TaskId& id : std::exchange(c.state.held, {})) {
+    const auto task = c.state.tasks.find(id);
+    if (task == c.state.tasks.end()) continue;
+    if (task->second.record.state == TaskState::queued && !task->second.queued_in) queue(c.state, task->second);
+  }
+  c.emit(SaveReleased{});
+  c.emit(Done{event.request});
 }
 
 }  // namespace
@@ -50,14 +71,11 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     Task& task = state.tasks[id];
     task.record = std::move(record);
     task.leases.resize(task.record.attempts.size());
-    state.input_bytes += task.record.spec.input.size();
+    state.bytes += weight(task.record.spec);
     state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;
-    if (task.record.state == TaskState::queued) {
-      task.queued_in = class_for(state, task.record);
-      state.placement.enqueue(*task.queued_in, OrderKey{task.record.order, id});
-    }
+    if (task.record.state == TaskState::queued && state.held.count(id) == 0) queue(state, task);
     if (task.record.state == TaskState::queued || task.record.state == TaskState::scheduled) {
       auto at = task.due;
       if (task.expires && (!at || *task.expires < *at)) at = task.expires;

@@ -77,8 +77,10 @@ void leave_queue(Context& c, Task& task) {
 void enter_queue(Context& c, Task& task) {
   task.record.state = TaskState::queued;
   task.due.reset();
-  task.queued_in = class_for(c.state, task.record);
-  c.state.placement.enqueue(*task.queued_in, key_of(task));
+  if (c.state.held.count(task.record.id) == 0) {
+    task.queued_in = class_for(c.state, task.record);
+    c.state.placement.enqueue(*task.queued_in, key_of(task));
+  }
   set_deadline(c, task);
   c.emit(SaveTask{task.record.id});
 }
@@ -110,7 +112,7 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   record.state = state;
   record.error = std::move(error);
   record.ended_at = c.now.wall;
-  c.state.input_bytes -= record.spec.input.size();
+  c.state.bytes -= weight(record.spec);
   c.state.ended.push_back(record.id);
   c.emit(SaveTask{record.id});
   c.emit(TaskEnded{record.id});
@@ -161,6 +163,7 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
       task.expires.reset();  // it limits starting only
       if (result.output != "null") task.record.output = result.output;
       if (counts) fail_or_retry(c, task, agent, error);
+      if (!ended(task.record.state)) task.record.output.clear();  // memory is for what waits
       break;
     }
     case ResultStatus::cancelled:
@@ -187,12 +190,19 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
 
 }  // namespace
 
+// The rest of a task is bounded by their number.
+std::size_t weight(const TaskSpec& spec) {
+  std::size_t bytes = spec.input.size() + spec.name.size();
+  for (const auto& [name, value] : spec.where) bytes += name.size() + value.size() + sizeof(Where::value_type);
+  return bytes;
+}
+
 // ---- submit, cancel, retry
 
 void on(Context& c, const SubmitTasks& event) {
   State& state = c.state;
   std::size_t bytes = 0;
-  for (const auto& one : event.tasks) bytes += one.spec.input.size();
+  for (const auto& one : event.tasks) bytes += weight(one.spec);
   const auto full = [&](const std::string& what) {
     c.emit(Rejected{event.request, Error{"the queue is full: " + what + "; try again later", ErrorKind::busy}});
   };
@@ -200,9 +210,9 @@ void on(Context& c, const SubmitTasks& event) {
     return full("it holds " + std::to_string(state.tasks.size()) + " unfinished tasks, the bound is " +
                 std::to_string(state.policy.most_tasks));
   }
-  if (state.input_bytes + bytes > state.policy.most_input_bytes) {
-    return full("the inputs of its tasks fill " + std::to_string(state.input_bytes) + " bytes, the bound is " +
-                std::to_string(state.policy.most_input_bytes));
+  if (state.bytes + bytes > state.policy.most_bytes) {
+    return full("the inputs of its tasks fill " + std::to_string(state.bytes) + " bytes, the bound is " +
+                std::to_string(state.policy.most_bytes));
   }
   Accepted accepted{event.request, {}, event.batch};
   accepted.ids.reserve(event.tasks.size());
@@ -219,7 +229,7 @@ void on(Context& c, const SubmitTasks& event) {
     record.accepted_at = c.now.wall;
     record.order = order_of(c, one.spec.priority);
     if (one.spec.expires_after) task.expires = c.now.mono + *one.spec.expires_after;
-    state.input_bytes += one.spec.input.size();
+    state.bytes += weight(one.spec);
     accepted.ids.push_back(id);
     c.emit(SaveTask{id, true});
     start(c, task, one.spec.delay);
@@ -269,7 +279,7 @@ void on(Context& c, const RetryTask& event) {
                                                 ErrorKind::conflict}});
   }
   if (c.state.tasks.size() >= c.state.policy.most_tasks ||
-      c.state.input_bytes + old.spec.input.size() > c.state.policy.most_input_bytes) {
+      c.state.bytes + weight(old.spec) > c.state.policy.most_bytes) {
     return c.emit(Rejected{event.request, Error{"the queue is full; try again later", ErrorKind::busy}});
   }
   Task& task = c.state.tasks[old.id];
@@ -281,7 +291,7 @@ void on(Context& c, const RetryTask& event) {
   task.record.error.reset();
   task.record.output.clear();
   if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
-  c.state.input_bytes += old.spec.input.size();
+  c.state.bytes += weight(old.spec);
   enter_queue(c, task);
   c.emit(Done{event.request});
 }
@@ -289,7 +299,7 @@ void on(Context& c, const RetryTask& event) {
 // ---- results
 
 void on(Context& c, const ResultsSeen& event) {
-  SendAcknowledge acknowledge{event.agent, {}};
+  SendAcknowledge acknowledge{event.agent, {}, false};
   AskStore ask{event.agent, {}};
   for (const TaskResult& result : event.results) {
     const AttemptKey key{result.id, result.attempt};
@@ -303,8 +313,10 @@ void on(Context& c, const ResultsSeen& event) {
     if (ended(task.record.state)) continue;  // late: changes nothing
     const std::size_t index = index_of(task, result.attempt);
     if (index == task.record.attempts.size() || task.record.attempts[index].agent != event.agent) {
-      c.note(NoteLevel::warning, "agent " + event.agent.str() + " reports attempt " + std::to_string(result.attempt) +
-                                     " of task " + result.id.str() + ", which it was not given: ignored");
+      c.note(NoteLevel::warning,
+             "agent " + event.agent.str() + " reports attempt " + std::to_string(result.attempt) + " of task " +
+                 result.id.str() + ", which it was not given: ignored",
+             "not given " + event.agent.str());
       continue;
     }
     if (result.status == ResultStatus::succeeded) {
@@ -348,15 +360,30 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   c.emit(SaveTask{record.id});
 }
 
-void mark_running(Context& c, Task& task, int attempt) {
+void mark_running(Context& c, Task& task, int attempt, Duration run) {
   const std::size_t index = index_of(task, attempt);
+  if (!task.leases[index].running_since) task.leases[index].running_since = c.now.mono - run;
   if (task.record.attempts[index].state != AttemptState::assigned) return;
   task.record.attempts[index].state = AttemptState::running;
-  task.record.attempts[index].started_at = c.now.wall;
-  task.leases[index].running_since = c.now.mono;
+  task.record.attempts[index].started_at =
+      WallTime{std::max(task.record.attempts[index].assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(run))};
   task.expires.reset();  // it limits starting only
   if (task.record.state == TaskState::assigned) task.record.state = TaskState::running;
   c.emit(SaveTask{task.record.id});
+}
+
+void result_missing(Context& c, Task& task, int attempt) {
+  const std::size_t index = index_of(task, attempt);
+  const AgentName agent = task.record.attempts[index].agent;
+  const TaskError error{"result_missing",
+                        "agent " + agent.str() +
+                            " has a result, but nothing readable came of it; it is told to keep it "
+                            "for a person",
+                        true,
+                        {}};
+  c.emit(SendAcknowledge{agent, {{task.record.id, attempt}}, true});
+  end_attempt(c, task, index, AttemptState::failed, error);
+  if (!current(task)) fail_or_retry(c, task, agent, error);
 }
 
 void attempt_timed_out(Context& c, Task& task, int attempt) {

@@ -170,6 +170,17 @@ class Api {
     return accepted_object("name", name->str(), to_string(*state));
   }
 
+  HttpReply release(const HttpRequest&) {
+    auto released = ask<std::size_t>([&](auto answer) { loop_.release(answer); });
+    if (!released) return problem(released.error());
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      object.unsigned_integer("released", *released);
+    }
+    return {200, body, "application/json", {}, {}};
+  }
+
   HttpReply agents(const HttpRequest&) {
     return look([](const State& state, Now now) { return agents_view(state, now); });
   }
@@ -197,6 +208,10 @@ class Api {
       json::ObjectWriter object(body);
       object.boolean("store", store);
       object.boolean("broker", broker);
+      if (loop_.held() > 0) {
+        object.unsigned_integer("held", loop_.held());
+        object.string("notice", held_notice(loop_.held()));
+      }
     }
     return {store && broker ? 200 : 503, body, "application/json", {}, {}};
   }
@@ -380,6 +395,7 @@ void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts,
   server.post(root + "/agents" + agent_name + "/drain", [api](const HttpRequest& r) { return api->drain(r, true); });
   server.post(root + "/agents" + agent_name + "/resume", [api](const HttpRequest& r) { return api->drain(r, false); });
   server.get(root + "/queue", with(&Api::queue));
+  server.post(root + "/release", with(&Api::release));
   server.put(root + "/artifacts", [api] { return api->upload(); });
   server.get(root + "/artifacts/([^/]+)", with(&Api::artifact));
 }

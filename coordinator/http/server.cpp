@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <fstream>
@@ -11,7 +12,7 @@
 #include <regex>
 #include <thread>
 
-#include "coordinator/http/head_bound.hpp"
+#include "coordinator/http/reading_bound.hpp"
 #include "coordinator/http/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -19,6 +20,8 @@ namespace {
 
 constexpr std::size_t longest_path = 512;  // routes are matched by std::regex, which recurses
 constexpr std::size_t most_upload = std::size_t{1} << 40U;  // the artifact store has its own bound
+constexpr std::size_t most_readers = 128;                // bodies that are being read at the same time
+constexpr std::size_t most_bodies = 256 * 1024 * 1024;  // of them together
 constexpr auto idle_thread = std::chrono::seconds(10);
 
 // Threads as they are needed, up to a bound: a connection that waits holds one, and most of the time few wait.
@@ -199,7 +202,55 @@ HttpReply problem(const Error& error) {
   return reply;
 }
 
+namespace {
+
+// Bodies that are being read may not hold every thread...
+struct ReaderPlace {
+  explicit ReaderPlace(std::atomic<std::size_t>& all) : count(all), granted(++all <= most_readers) {}
+  ReaderPlace(const ReaderPlace&) = delete;
+  ReaderPlace& operator=(const ReaderPlace&) = delete;
+  ReaderPlace(ReaderPlace&&) = delete;
+  ReaderPlace& operator=(ReaderPlace&&) = delete;
+  ~ReaderPlace() { --count; }
+  [[nodiscard]] static HttpReply refusal() {
+    return problem(Error{"too many requests are being read; try again in a second", ErrorKind::unavailable});
+  }
+  std::atomic<std::size_t>& count;
+  bool granted;
+};
+
+// ... nor all memory.
+class BodyShare {
+ public:
+  explicit BodyShare(std::atomic<std::size_t>& all) : all_(all) {}
+  BodyShare(const BodyShare&) = delete;
+  BodyShare& operator=(const BodyShare&) = delete;
+  BodyShare(BodyShare&&) = delete;
+  BodyShare& operator=(BodyShare&&) = delete;
+  ~BodyShare() { all_ -= own_; }
+  bool grow(std::size_t bytes) {
+    own_ += bytes;
+    return (all_ += bytes) <= most_bodies;
+  }
+
+ private:
+  std::atomic<std::size_t>& all_;
+  std::size_t own_ = 0;
+};
+
+std::optional<Error> refusal_of(std::size_t body_bytes, bool room) {
+  if (body_bytes > HttpServer::most_body) {
+    return Error{"the body is larger than " + std::to_string(HttpServer::most_body) + " bytes", ErrorKind::too_large};
+  }
+  if (room) return std::nullopt;
+  return Error{"too many large requests at the same time; try again in a second", ErrorKind::unavailable};
+}
+
+}  // namespace
+
 struct HttpServer::Library {
+  std::atomic<std::size_t> body_readers{0};
+  std::atomic<std::size_t> body_bytes{0};
   httplib::Server server;
   std::vector<std::pair<std::string, std::regex>> takes_body;  // method and path of the routes that read a body
 
@@ -217,6 +268,11 @@ struct HttpServer::Library {
     const bool wanted = std::any_of(takes_body.begin(), takes_body.end(), [&](const auto& route) {
       return route.first == request.method && std::regex_match(request.path, route.second);
     });
+    if (wanted && request.get_header_value("Content-Type").rfind("multipart/", 0) == 0) {
+      auto reply = problem(Error{"multipart bodies are not understood; send the body as it is", ErrorKind::invalid});
+      reply.status = 415;
+      return reply;
+    }
     if (wanted || (reads && !has_body(request))) return std::nullopt;
     if (reads) return problem(Error{"a " + request.method + " request has no body", ErrorKind::invalid});
     return problem(nothing_at(request));
@@ -230,11 +286,11 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
   server.set_payload_max_length(most_upload);
   server.set_keep_alive_max_count(1'000'000);
   server.set_keep_alive_timeout(2);  // also how long an idle connection holds up a stop
-  server.set_read_timeout(30);
+  server.set_read_timeout(15);  // without a byte; also how long a stalled body holds up a stop
   server.set_write_timeout(30);
   server.set_logger([](const httplib::Request&, const httplib::Response&) { begin_head(); });  // after each answer
   server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
-    end_head();
+    has_body(request) ? begin_body() : end_reading();
     auto refusal = library_->refusal(request);
     if (!refusal) return httplib::Server::HandlerResponse::Unhandled;
     to_library_and_close(std::move(*refusal), response);
@@ -249,7 +305,7 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
     to_library_and_close(std::move(reply), response);
   });
   server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
-    to_library(problem(Error{"the coordinator failed at this request", ErrorKind::internal}), response);
+    to_library_and_close(problem(Error{"the coordinator failed at this request", ErrorKind::internal}), response);
   });
 }
 
@@ -264,36 +320,42 @@ void HttpServer::get(const std::string& pattern, Handler handler) {
 
 void HttpServer::post(const std::string& pattern, Handler handler) {
   library_->takes_body.emplace_back("POST", pattern);
-  library_->server.Post(pattern, [handler = std::move(handler)](const httplib::Request& request,
-                                                                httplib::Response& response,
-                                                                const httplib::ContentReader& read) {
-    HttpRequest ours = to_ours(request);
-    bool fits = true;
-    const auto keep = [&](const char* data, std::size_t bytes) {
-      fits = ours.body.size() + bytes <= most_body;
-      if (fits) ours.body.append(data, bytes);
-      return fits;
-    };
-    const bool complete = !has_body(request) || read_and_drain(read, keep);
-    auto reply =
-        !fits ? problem(Error{"the body is larger than " + std::to_string(most_body) + " bytes", ErrorKind::too_large})
-        : complete ? handler(ours)
-                   : problem(Error{"the body could not be read", ErrorKind::invalid});
-    complete ? to_library(std::move(reply), response) : to_library_and_close(std::move(reply), response);
-  });
+  library_->server.Post(
+      pattern, [handler = std::move(handler), library = library_.get()](
+                   const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& read) {
+        const ReaderPlace place(library->body_readers);
+        if (!place.granted) return to_library_and_close(ReaderPlace::refusal(), response);
+        BodyShare share(library->body_bytes);
+        HttpRequest ours = to_ours(request);
+        std::optional<Error> refused;
+        const bool complete = !has_body(request) || read_and_drain(read, [&](const char* data, std::size_t bytes) {
+          refused = refusal_of(ours.body.size() + bytes, share.grow(bytes));
+          if (!refused) ours.body.append(data, bytes);
+          return !refused;
+        });
+        end_reading();
+        if (!complete && !refused) refused = Error{"the body could not be read", ErrorKind::invalid};
+        auto reply = refused ? problem(*refused) : handler(ours);
+        complete ? to_library(std::move(reply), response) : to_library_and_close(std::move(reply), response);
+      });
 }
 
 void HttpServer::put(const std::string& pattern, UploadHandler handler) {
   library_->takes_body.emplace_back("PUT", pattern);
-  library_->server.Put(pattern, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response,
-                                                               const httplib::ContentReader& read) {
-    const Upload upload = handler();
-    const bool complete = read_and_drain(read, upload.piece);
-    auto reply = upload.end();
-    if (complete) return to_library(std::move(reply), response);
-    if (reply.status < 300) reply = problem(Error{"the body could not be read", ErrorKind::invalid});
-    to_library_and_close(std::move(reply), response);
-  });
+  library_->server.Put(pattern,
+                       [handler = std::move(handler), library = library_.get()](
+                           const httplib::Request&, httplib::Response& response, const httplib::ContentReader& read) {
+                         const ReaderPlace place(library->body_readers);
+                         if (!place.granted) return to_library_and_close(ReaderPlace::refusal(), response);
+                         const Upload upload = handler();
+                         const bool complete = read_and_drain(read, upload.piece);
+                         end_reading();
+                         auto reply = upload.end();
+                         if (complete) return to_library(std::move(reply), response);
+                         if (reply.status < 300)
+                           reply = problem(Error{"the body could not be read", ErrorKind::invalid});
+                         to_library_and_close(std::move(reply), response);
+                       });
 }
 
 Result<int> HttpServer::listen(const std::string& host, int port) {
@@ -315,6 +377,10 @@ Result<int> HttpServer::listen(const std::string& host, int port) {
 }
 
 void HttpServer::serve() { library_->server.listen_after_bind(); }
-void HttpServer::stop() { library_->server.stop(); }
+
+void HttpServer::stop() {
+  stop_reading();
+  library_->server.stop();
+}
 
 }  // namespace edgefleet::coordinator

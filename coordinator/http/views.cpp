@@ -234,6 +234,9 @@ std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, t
     ObjectWriter object(out);
     object.string("id", batch.id.str());
     object.unsigned_integer("total", batch.total);
+    std::size_t kept = 0;
+    for (const std::size_t count : counts) kept += count;
+    if (kept < batch.total) object.unsigned_integer("purged", batch.total - kept);
     ObjectWriter states(object.key("counts"));
     for (std::size_t i = 0; i < counts.size(); ++i) {
       states.unsigned_integer(to_string(static_cast<TaskState>(i)), counts.at(i));
@@ -282,50 +285,81 @@ std::string agents_view(const State& state, Now now) {
   return out;
 }
 
-std::string queue_view(const State& state) {
-  struct Line {
-    std::size_t queued = 0;
-    std::size_t running = 0;
-  };
-  std::map<ClassKey, Line> lines;
+namespace {
+
+struct QueueLine {
+  ClassKey key;
   std::size_t queued = 0;
   std::size_t running = 0;
+};
+
+// Longest queue first.
+std::vector<QueueLine> queue_lines(const State& state) {
+  std::map<ClassKey, QueueLine> lines;
   for (const auto& queue : state.placement.queues()) {
-    lines[ClassKey{queue.key.capability, queue.key.where}].queued += queue.queued;
-    queued += queue.queued;
+    lines[{queue.key.capability, queue.key.where}].queued += queue.queued;
   }
   for (const Agent& agent : state.agents) {
     for (const auto& [id, attempt] : agent.held) {
       const auto task = state.tasks.find(id);
       if (task == state.tasks.end()) continue;
-      ++lines[ClassKey{task->second.record.spec.capability, task->second.record.spec.where}].running;
-      ++running;
+      ++lines[{task->second.record.spec.capability, task->second.record.spec.where}].running;
     }
   }
+  std::vector<QueueLine> sorted;
+  sorted.reserve(lines.size());
+  for (auto& [key, line] : lines) sorted.push_back({key, line.queued, line.running});
+  std::stable_sort(sorted.begin(), sorted.end(), [](const QueueLine& a, const QueueLine& b) {
+    return std::pair(a.queued, a.running) > std::pair(b.queued, b.running);
+  });
+  return sorted;
+}
+
+void write_queue_line(ObjectWriter element, const State& state, const QueueLine& line) {
+  const auto why = explain(state, line.key.capability, line.key.where);
+  element.string("capability", line.key.capability.str());
+  write_where(element, line.key.where);
+  element.unsigned_integer("queued", line.queued);
+  element.unsigned_integer("running", line.running);
+  element.unsigned_integer("eligible_agents", why.eligible);
+  if (line.queued == 0) return;
+  element.string("waiting", !state.connected      ? "the broker cannot be reached"
+                            : why.waiting.empty() ? "its turn comes next"
+                                                  : why.waiting);
+}
+
+}  // namespace
+
+std::string queue_view(const State& state) {
+  const auto lines = queue_lines(state);
+  std::size_t queued = 0;
+  std::size_t running = 0;
+  for (const auto& line : lines) {
+    queued += line.queued;
+    running += line.running;
+  }
+  const std::size_t shown = std::min(lines.size(), most_queue_lines);
   std::string out;
   {
     ObjectWriter object(out);
     {
       ArrayWriter queues(object.key("queues"));
-      for (const auto& [key, line] : lines) {
-        const auto why = explain(state, key.capability, key.where);
-        ObjectWriter element(queues.next());
-        element.string("capability", key.capability.str());
-        write_where(element, key.where);
-        element.unsigned_integer("queued", line.queued);
-        element.unsigned_integer("running", line.running);
-        element.unsigned_integer("eligible_agents", why.eligible);
-        if (line.queued > 0) {
-          element.string("waiting", !state.connected      ? "the broker cannot be reached"
-                                    : why.waiting.empty() ? "its turn comes next"
-                                                          : why.waiting);
-        }
-      }
+      for (std::size_t i = 0; i < shown; ++i) write_queue_line(ObjectWriter(queues.next()), state, lines[i]);
     }
+    if (shown < lines.size()) object.unsigned_integer("more", lines.size() - shown);
     object.unsigned_integer("queued", queued);
     object.unsigned_integer("running", running);
+    if (!state.held.empty()) {
+      object.unsigned_integer("held", state.held.size());
+      object.string("notice", held_notice(state.held.size()));
+    }
   }
   return out;
+}
+
+std::string held_notice(std::size_t tasks) {
+  return std::to_string(tasks) + (tasks == 1 ? " task is" : " tasks are") +
+         " held after a restore: release with `edgefleet release`, or cancel what is not wanted any more";
 }
 
 }  // namespace edgefleet::coordinator

@@ -67,13 +67,19 @@ void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(Retry{id
 void Loop::drain(AgentName agent, bool drain, Answer<AgentState> answer) {
   offer_or_refuse(Drain{std::move(agent), drain, answer}, answer);
 }
+void Loop::release(Answer<std::size_t> answer) { offer_or_refuse(Release{answer}, answer); }
 bool Loop::look(std::function<void(const State&, Now)> with) { return !over_ && inbox_.offer(Look{std::move(with)}); }
 
 // ---- start and end
 
 Status Loop::recover() {
+  const auto clock = store_.clock();
+  if (!clock) return clock.error();
+  clock_base_ = *clock;
+  clock_start_ = clock_kept_ = purge_at_ = monotonic_now();
   auto epoch = store_.epoch();
   if (!epoch) return epoch.error();
+  writes_.clock = clock_base_;
   state_.reign.epoch = *epoch + 1;
   writes_.epoch = state_.reign.epoch;
   if (auto written = store_.commit(writes_); !written) return written.error();
@@ -82,6 +88,15 @@ Status Loop::recover() {
   auto drained = store_.drained_agents();
   if (!drained) return drained.error();
   for (const auto& agent : *drained) recover_drained(state_, agent);
+
+  auto held = store_.held();
+  if (!held) return held.error();
+  state_.held.insert(held->begin(), held->end());
+  held_tasks_ = held->size();
+  if (!held->empty()) {
+    log::warning(std::to_string(held->size()) +
+                 " tasks are held after a restore and wait: release them with `edgefleet release`, or cancel them");
+  }
 
   auto records = store_.unfinished();
   if (!records) return records.error();
@@ -102,38 +117,43 @@ Status Loop::run() {
                     true,
                     {},
                     {}};
-  auto client = mqtt::make_paho_client(options_.broker, [this](mqtt::ClientEvent event) {
-    const bool refusable = std::holds_alternative<mqtt::Received>(event);
-    if (!refusable) return inbox_.insist(std::move(event));
-    if (!inbox_.offer(std::move(event))) ++dropped_;  // its sender repeats it
-  });
+  auto client =
+      mqtt::make_paho_client(options_.broker, [this](mqtt::ClientEvent event) { offer_from_broker(std::move(event)); });
   if (!client) return client.error();
   client_ = std::move(*client);
   perform_mqtt(session_.start(monotonic_now()));
 
   while (!stopping_ && !fatal_) {
-    auto items = held_.empty() ? inbox_.drain(wake_at()) : std::exchange(held_, {});
+    const auto wake = wake_at();
+    auto items = held_.empty() ? inbox_.drain(wake) : std::exchange(held_, {});
     const Time began = monotonic_now();
+    if (wake) notice_stall(*wake);
+    notice_drops();
     for (auto& item : items) take(item);
     perform_mqtt(session_.tick(monotonic_now()));
     if (const auto due = next_deadline(state_); due && *due <= monotonic_now()) step(Tick{});
     step(Place{});
     commit();
+    send_replies();
+    upkeep();
     notice_stall(began);
   }
-  if (const auto dropped = dropped_.load(); dropped > 0) {
-    log::warning(std::to_string(dropped) + " messages came while the inbox was full and were dropped");
-  }
+  if (store_well_ && !fatal_) (void)store_.keep_time(running_time(monotonic_now()));
   over_ = true;
   waiters_.stop();
   refuse_rest();
+  send_replies();
   say_goodbye();
   return fatal_ ? Status(Error{*fatal_}) : success();
 }
 
+// Also what was kept while the store failed, and what never became durable: each has an HTTP thread that waits for it,
+// and the server's stop waits for those.
 void Loop::refuse_rest() {
   const Error over{"the coordinator is being stopped", ErrorKind::unavailable};
-  for (auto& item : inbox_.drain(monotonic_now())) {
+  auto items = std::exchange(held_, {});
+  for (auto& item : inbox_.drain(monotonic_now())) items.push_back(std::move(item));
+  for (auto& item : items) {
     std::visit(overloaded{
                    [](const mqtt::ClientEvent&) {},
                    [](const Wake&) {},
@@ -141,6 +161,10 @@ void Loop::refuse_rest() {
                    [&](const auto& request) { request.answer(over); },
                },
                item);
+  }
+  for (auto& [request, reply] : std::exchange(replies_, {})) {
+    reply(Error{"the coordinator is being stopped; whether the request took effect is not known",
+                ErrorKind::unavailable});
   }
 }
 
@@ -159,15 +183,34 @@ void Loop::say_goodbye() {
 std::optional<Time> Loop::wake_at() const {
   auto at = next_deadline(state_);
   if (const auto tick = session_.next_tick(); tick && (!at || *tick < *at)) at = tick;
+  if (const auto care = upkeep_at(); care && (!at || *care < *at)) at = care;
   return at;
 }
 
-// Deadlines that passed while we did nothing are nobody else's fault.
-void Loop::notice_stall(Time began) {
-  if (monotonic_now() - began < stall) return;
-  log::warning("the coordinator was held up for " + std::to_string(to_ms(monotonic_now() - began)) + " ms");
+// Deadlines that passed while we did nothing, or did not run at all, are nobody else's fault.
+void Loop::notice_stall(Time since) {
+  if (monotonic_now() - since < stall) return;
+  log::warning("the coordinator was held up for " + std::to_string(to_ms(monotonic_now() - since)) + " ms");
   step(Stalled{});
-  commit();
+}
+
+// On the client's thread. What is dropped here is repeated by its sender: results, beats; a task without an answer was
+// not accepted.
+void Loop::offer_from_broker(mqtt::ClientEvent event) {
+  const auto* received = std::get_if<mqtt::Received>(&event);
+  if (received == nullptr) return inbox_.insist(std::move(event));
+  const std::size_t bytes = weight(received->message);
+  if ((inbox_bytes_ += bytes) <= options_.inbox_bytes && inbox_.offer(std::move(event))) return;
+  inbox_bytes_ -= bytes;
+  ++dropped_;
+}
+
+void Loop::notice_drops() {
+  const auto dropped = dropped_.load() + session_.dropped();
+  if (dropped == dropped_said_) return;
+  complaints_.complain("inbox", std::to_string(dropped - dropped_said_) +
+                                    " messages were dropped, because more came than could be handled or sent");
+  dropped_said_ = dropped;
 }
 
 void Loop::take(Item& item) {
@@ -175,16 +218,19 @@ void Loop::take(Item& item) {
 }
 
 void Loop::step(const Event& event) {
+  const bool retry = std::holds_alternative<RetryTask>(event);
   for (auto& effect : coordinator::step(state_, event, now())) {
     std::visit(overloaded{
-                   [&](const SaveTask& save) { dirty_[save.id] |= save.created; },
+                   [&](const SaveTask& save) {
+                     dirty_[save.id] |= save.created;
+                     if (retry) ++writes_.revived;
+                   },
                    [&](const SaveAgent& save) { writes_.drained.emplace_back(save.agent, save.drained); },
                    [&](const SaveEpoch& save) { writes_.epoch = save.epoch; },
+                   [&](const SaveReleased&) { writes_.released = true; },
                    [&](const Note& note) {
-                     log::write(note.level == NoteLevel::info      ? log::Level::info
-                                : note.level == NoteLevel::warning ? log::Level::warning
-                                                                   : log::Level::error,
-                                note.text);
+                     complaints_.complain(note.kind, note.text,
+                                          note.level == NoteLevel::info ? log::Level::info : log::Level::warning);
                    },
                    [&](const StopProgram& stop) { fatal_ = stop.reason; },
                    [&](const auto&) { after_commit_.push_back(std::move(effect)); },
@@ -197,6 +243,7 @@ void Loop::step(const Event& event) {
 
 void Loop::commit() {
   const Time mono = monotonic_now();
+  writes_.clock = running_time(mono);
   writes_.tasks.reserve(dirty_.size());
   for (const auto& [id, created] : dirty_) {
     const Task& task = state_.tasks.at(id);
@@ -221,11 +268,13 @@ void Loop::commit() {
     }
     const Time until = monotonic_now() + pause;
     for (auto& item : refuse_while_failing(until, written.error())) held_.push_back(std::move(item));
-    pause = std::min<Duration>(pause * 2, std::chrono::seconds(5));
+    pause = std::min<Duration>(pause * 2, std::chrono::seconds(1));
   }
   if (!store_well_.exchange(true)) log::info("the store works again");
+  if (!writes_.empty()) clock_kept_ = mono;
   writes_ = {};
   dirty_.clear();
+  held_tasks_ = state_.held.size();
   keys_in_drain_.clear();
   // Work first: an agent may begin while its submitter still reads the answer.
   const auto effects = std::exchange(after_commit_, {});
@@ -234,7 +283,9 @@ void Loop::commit() {
       if (std::holds_alternative<SendTasks>(effect) == work) perform(effect);
     }
   }
-  if (!state_.ended.empty()) step(Committed{});
+  if (state_.ended.empty()) return;
+  step(Committed{});
+  purge_at_ = std::min(purge_at_, mono + std::chrono::seconds(1));
 }
 
 std::vector<Loop::Item> Loop::refuse_while_failing(Time until, const Error& why) {
@@ -242,18 +293,42 @@ std::vector<Loop::Item> Loop::refuse_while_failing(Time until, const Error& why)
   std::vector<Item> keep;
   while (monotonic_now() < until) {
     for (auto& item : inbox_.drain(until)) {
-      if (auto* one = std::get_if<Submit>(&item)) {
-        one->answer(full);
-      } else if (auto* batch = std::get_if<SubmitBatch>(&item)) {
-        batch->answer(full);
-      } else if (held_.size() + keep.size() < options_.inbox) {
-        keep.push_back(std::move(item));
-      } else {
-        ++dropped_;
-      }
+      if (refuse_or_keep(item, full)) keep.push_back(std::move(item));
     }
+    send_replies();
   }
   return keep;
+}
+
+// True: it is kept until the store works again. Only messages are without bound by themselves; all else is news of the
+// connection, without which it would never be made again, and requests of the HTTP threads.
+bool Loop::refuse_or_keep(Item& item, const Error& full) {
+  if (auto* one = std::get_if<Submit>(&item)) {
+    one->answer(full);
+    return false;
+  }
+  if (auto* batch = std::get_if<SubmitBatch>(&item)) {
+    batch->answer(full);
+    return false;
+  }
+  const auto* event = std::get_if<mqtt::ClientEvent>(&item);
+  if (event == nullptr) return true;
+  if (std::holds_alternative<mqtt::Delivered>(*event)) {
+    perform_mqtt(session_.on(*event, monotonic_now()));
+    return false;
+  }
+  const auto* received = std::get_if<mqtt::Received>(event);
+  if (received == nullptr) return true;
+  const auto topic = topics_.parse(received->message.topic);
+  const bool submit = topic && topic->kind == TopicKind::submit;
+  if (!submit && held_.size() < options_.inbox) return true;
+  inbox_bytes_ -= weight(received->message);
+  if (!submit) {
+    ++dropped_;
+  } else if (can_be_answered(*topic, received->message)) {
+    refuse_submission(received->message, full);
+  }
+  return false;
 }
 
 RequestId Loop::expect(Reply reply) {
@@ -272,7 +347,7 @@ void Loop::perform(const Effect& effect) {
   std::visit(
       overloaded{
           [&](const SendTasks& e) { send(e); },
-          [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, false); },
+          [&](const SendAcknowledge& e) { control(e.agent, protocol::ControlType::acknowledge, e.tasks, e.unknown); },
           [&](const SendCancel& e) { control(e.agent, protocol::ControlType::cancel, e.tasks, false); },
           [&](const SendRecall& e) { control(e.agent, protocol::ControlType::recall, e.tasks, false); },
           [&](const SendDrain& e) {
@@ -287,7 +362,7 @@ void Loop::perform(const Effect& effect) {
             waiters_.notify(e.id);
             const auto [asked, end] = mqtt_requests_.equal_range(e.id);
             for (auto it = asked; it != end; ++it) {
-              reply_over_mqtt(it->second.response_topic, it->second.correlation_data, outcome_view(record));
+              reply_over_mqtt(it->second, outcome_view(record));
             }
             mqtt_requests_.erase(asked, end);
             if (!record.batch) return;

@@ -13,14 +13,20 @@ using protocol::TopicKind;
 
 namespace {
 
-constexpr std::size_t most_mqtt_requests = 100'000;
+constexpr std::size_t most_mqtt_requests = 10'000;  // tasks handed in over MQTT whose answer is still to come
+constexpr std::size_t most_refusals = 5'000;        // beyond those; more are not answered
+constexpr std::size_t most_correlation_data = 1024;
+constexpr std::size_t replies_ahead = 4'096;  // given to the connection before they can be sent
 
 }  // namespace
 
 // ---- MQTT, in
 
 void Loop::handle(const mqtt::ClientEvent& event) {
-  if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
+  if (const auto* received = std::get_if<mqtt::Received>(&event)) {
+    inbox_bytes_ -= weight(received->message);
+    return receive(received->message);
+  }
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 
@@ -80,51 +86,80 @@ void Loop::receive(const mqtt::Message& message) {
   }
 }
 
-void Loop::take_submission(const Topic& topic, const mqtt::Message& message) {
-  const auto reply_topic = topics_.parse(message.response_topic);
-  if (!reply_topic || reply_topic->kind != TopicKind::reply || reply_topic->client != topic.client ||
-      message.response_topic.find_first_of("+#") != std::string::npos) {
-    return complaints_.complain(message.topic, "dropped a task on " + message.topic +
-                                                   ": its response topic is not below " +
-                                                   topics_.build({TopicKind::reply, {}, {}, topic.client}));
-  }
-  const auto refuse = [this, message](const Error& error) {
-    reply_over_mqtt(message.response_topic, message.correlation_data, problem_view(error));
+// Nobody is answered but on a topic of his own.
+bool Loop::can_be_answered(const Topic& topic, const mqtt::Message& message) {
+  const auto drop = [&](const std::string& why) {
+    complaints_.complain("submit " + topic.client.str(), "dropped a task on " + message.topic + ": " + why);
+    return false;
   };
+  const auto reply = topics_.parse(message.response_topic);
+  if (!reply || reply->kind != TopicKind::reply || reply->client != topic.client ||
+      message.response_topic.find_first_of("+#") != std::string::npos) {
+    return drop("its response topic is not below " + topics_.build({TopicKind::reply, {}, {}, topic.client}));
+  }
+  // The broker would hand it out again at each start of ours.
+  if (message.retained) return drop("it is retained; publish tasks without that flag");
+  if (message.correlation_data.size() > most_correlation_data) {
+    return drop("its correlation data exceed " + std::to_string(most_correlation_data) + " bytes");
+  }
+  return true;
+}
+
+void Loop::take_submission(const Topic& topic, const mqtt::Message& message) {
+  if (!can_be_answered(topic, message)) return;
   auto submission = protocol::decode_submission(message.payload, topic.capability);
-  if (!submission) return refuse(submission.error());
+  if (!submission) return refuse_submission(message, submission.error());
   for (const auto& artifact : artifacts_in(submission->spec.input)) {
-    if (auto found = artifacts_.find(artifact); !found) return refuse(found.error());
+    if (auto found = artifacts_.find(artifact); !found) return refuse_submission(message, found.error());
   }
-  if (mqtt_requests_.size() >= most_mqtt_requests) {
-    return refuse(Error{"too many requests wait for their outcome; try again later", ErrorKind::busy});
+  if (mqtt_requests_.size() + mqtt_replies_.size() >= most_mqtt_requests) {
+    return refuse_submission(message,
+                             Error{"too many requests wait for their outcome; try again later", ErrorKind::busy});
   }
+  const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
   Submit submit{"mqtt:" + topic.client.str(), {std::move(submission->spec), submission->idempotency_key}, {}};
-  submit.answer = [this, message, refuse, accepted_only = submission->answer_accepted](Result<Acceptance> accepted) {
-    if (!accepted) return refuse(accepted.error());
-    if (accepted_only) {
-      return reply_over_mqtt(message.response_topic, message.correlation_data, acceptance_view(*accepted));
-    }
-    answer_when_ended(accepted->id, message);
+  submit.answer = [this, request, accepted_only = submission->answer_accepted](Result<Acceptance> accepted) {
+    if (!accepted) return refuse_submission(request, accepted.error());
+    if (accepted_only) return reply_over_mqtt(request, acceptance_view(*accepted));
+    answer_when_ended(accepted->id, request);
   };
   handle(submit);
 }
 
-void Loop::reply_over_mqtt(const std::string& topic, const std::string& correlation, const std::string& payload) {
-  perform_mqtt(session_.publish({topic, payload, protocol::rule(TopicKind::reply).qos, false, {}, correlation}));
+void Loop::refuse_submission(const mqtt::Message& message, const Error& error) {
+  if (mqtt_replies_.size() >= most_mqtt_requests + most_refusals) {
+    return complaints_.complain("refusals", "tasks over MQTT are refused without an answer: too many answers wait");
+  }
+  reply_over_mqtt(message, problem_view(error));
+}
+
+void Loop::reply_over_mqtt(const mqtt::Message& request, std::string payload) {
+  mqtt_replies_.push_back({request.response_topic,
+                           std::move(payload),
+                           protocol::rule(TopicKind::reply).qos,
+                           false,
+                           {},
+                           request.correlation_data});
+}
+
+// An answer waits for the broker to come back, as its task was accepted; other messages need not.
+void Loop::send_replies() {
+  while (!mqtt_replies_.empty() && session_.up() && session_.waiting() < replies_ahead) {
+    perform_mqtt(session_.publish(std::move(mqtt_replies_.front())));
+    mqtt_replies_.pop_front();
+  }
 }
 
 // For a task that may have ended long ago: an idempotent repetition.
 void Loop::answer_when_ended(const TaskId& id, const mqtt::Message& request) {
   if (const auto alive = state_.tasks.find(id); alive != state_.tasks.end() && !ended(alive->second.record.state)) {
-    mqtt_requests_.emplace(id, mqtt::Message{{}, {}, 1, false, request.response_topic, request.correlation_data});
+    mqtt_requests_.emplace(id, request);
     return;
   }
   const auto record = store_.task(id);
-  reply_over_mqtt(request.response_topic, request.correlation_data,
-                  record && *record
-                      ? outcome_view(**record)
-                      : problem_view(record ? Error{"the task is gone", ErrorKind::not_found} : record.error()));
+  reply_over_mqtt(request, record && *record ? outcome_view(**record)
+                                             : problem_view(record ? Error{"the task is gone", ErrorKind::not_found}
+                                                                   : record.error()));
 }
 
 // ---- MQTT, out

@@ -3,6 +3,35 @@
 #include "coordinator/shell/loop.hpp"
 
 namespace edgefleet::coordinator {
+namespace {
+
+constexpr std::size_t small_fleet = 100;
+constexpr std::size_t most_explained = 1000;
+constexpr Duration explained_for = std::chrono::milliseconds(500);
+
+}  // namespace
+
+// As it is now; `ended`: what the store says of one that is no longer here.
+Acceptance Loop::acceptance_of(const TaskId& id, TaskState ended) {
+  const auto found = state_.tasks.find(id);
+  if (found == state_.tasks.end()) return {id, ended, 0, 0, {}};
+  const Task& task = found->second;
+  const Explanation& why = explained({task.record.spec.capability, task.record.spec.where});
+  return {id, task.record.state, ahead(state_, task), why.eligible, explain_task(state_, task, monotonic_now(), why)};
+}
+
+// Explaining looks at every agent that offers the capability: in a large fleet the answer may be half a second old.
+const Explanation& Loop::explained(const ClassKey& key) {
+  const Time mono = monotonic_now();
+  if (explained_.size() >= most_explained) explained_.clear();
+  auto& [at, why] = explained_[key];
+  const bool small = state_.placement.offering(key.capability).size() <= small_fleet;
+  if (small || at == Time{} || at + explained_for < mono) {
+    why = explain(state_, key.capability, key.where);
+    at = mono;
+  }
+  return why;
+}
 
 void Loop::handle(Submit& submit) {
   if (!submit.task.idempotency_key.empty()) {
@@ -11,11 +40,14 @@ void Loop::handle(Submit& submit) {
     auto earlier = store_.task_by_key(submit.submitter, submit.task.idempotency_key);
     if (!earlier) return submit.answer(earlier.error());
     if (const auto& record = *earlier) {
-      if (record->spec == submit.task.spec) {
-        return submit.answer(Acceptance{record->id, record->state, 0, 0, {}});
-      }
+      if (record->spec == submit.task.spec) return submit.answer(acceptance_of(record->id, record->state));
       return submit.answer(Error{"the idempotency key was used for task " + record->id.str() + ", which is another one",
                                  ErrorKind::conflict});
+    }
+    const auto batch = store_.batch_by_key(submit.submitter, submit.task.idempotency_key);
+    if (!batch) return submit.answer(batch.error());
+    if (*batch) {
+      return submit.answer(Error{"the idempotency key was used for batch " + (*batch)->id.str(), ErrorKind::conflict});
     }
     keys_in_drain_[key] = 1;
   }
@@ -24,17 +56,14 @@ void Loop::handle(Submit& submit) {
   event.tasks.push_back(std::move(submit.task));
   event.request = expect([this, answer = std::move(submit.answer)](Result<std::vector<TaskId>> ids) {
     if (!ids) return answer(ids.error());
-    const Task& task = state_.tasks.at(ids->front());
-    const auto why = explain(state_, task.record.spec.capability, task.record.spec.where);
-    answer(Acceptance{task.record.id, task.record.state, ahead(state_, task), why.eligible,
-                      explain_task(state_, task, monotonic_now())});
+    answer(acceptance_of(ids->front(), TaskState::queued));
   });
   step(std::move(event));
 }
 
 void Loop::handle(SubmitBatch& submit) {
   if (!submit.idempotency_key.empty()) {
-    const auto key = submit.submitter + "\nbatch " + submit.idempotency_key;
+    const auto key = submit.submitter + '\n' + submit.idempotency_key;
     if (keys_in_drain_.count(key) > 0) commit();
     auto earlier = store_.batch_by_key(submit.submitter, submit.idempotency_key);
     if (!earlier) return submit.answer(earlier.error());
@@ -52,6 +81,11 @@ void Loop::handle(SubmitBatch& submit) {
       BatchAcceptance same{batch->id, {}};
       for (auto task = tasks->rbegin(); task != tasks->rend(); ++task) same.tasks.push_back(task->id);
       return submit.answer(std::move(same));
+    }
+    const auto task = store_.task_by_key(submit.submitter, submit.idempotency_key);
+    if (!task) return submit.answer(task.error());
+    if (*task) {
+      return submit.answer(Error{"the idempotency key was used for task " + (*task)->id.str(), ErrorKind::conflict});
     }
     keys_in_drain_[key] = 1;
   }
@@ -114,6 +148,15 @@ void Loop::handle(Drain& drain) {
                     answer(state_.agents.at(state_.agent_index.at(name)).status.state);
                   }),
                   drain.agent, drain.drain});
+}
+
+void Loop::handle(Release& release) {
+  const std::size_t held = state_.held.size();
+  step(ReleaseHeld{expect([held, answer = release.answer](Result<std::vector<TaskId>> done) {
+    if (!done) return answer(done.error());
+    if (held > 0) log::info(std::to_string(held) + " tasks that were held after a restore are released");
+    answer(held);
+  })});
 }
 
 void Loop::handle(const Look& look) { look.with(state_, now()); }

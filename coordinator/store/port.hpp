@@ -14,8 +14,8 @@ namespace edgefleet::coordinator {
 
 struct TaskWrite {
   const TaskRecord* record = nullptr;  // lives until commit() has returned
-  std::optional<Duration> due_in;
-  std::optional<Duration> expires_in;
+  std::optional<Duration> due_in;      // remaining at Writes::clock
+  std::optional<Duration> expires_in;  // the same
   bool created = false;  // its spec is not there yet
 };
 
@@ -36,7 +36,25 @@ struct Writes {
   std::vector<BatchRecord> batches;
   std::vector<std::pair<AgentName, bool>> drained;
   std::optional<std::uint64_t> epoch;
-  [[nodiscard]] bool empty() const { return tasks.empty() && batches.empty() && drained.empty() && !epoch; }
+  bool released = false;    // nothing is held after a restore any more
+  std::size_t revived = 0;  // tasks among these that had ended before
+  // How long coordinators have run on this store, all lives together, when these writes were made. It is the clock of
+  // everything that the store keeps for later: a jump of the wall clock changes nothing, time without a coordinator
+  // does not count.
+  Duration clock{0};
+  [[nodiscard]] bool empty() const {
+    return tasks.empty() && batches.empty() && drained.empty() && !epoch && !released;
+  }
+};
+
+// How long tasks with an outcome are kept: whichever is over first.
+struct Retention {
+  Duration keep = std::chrono::hours(24 * 7);  // on the store's clock
+  std::size_t most = 100'000;
+};
+struct Purged {
+  std::size_t tasks = 0;
+  bool more = false;  // there may be
 };
 
 struct TaskQuery {
@@ -59,7 +77,14 @@ class Store {
   // ---- the loop's thread
   // All or nothing, and on the disk when it returns. After a failure the same writes may be tried again.
   virtual Status commit(const Writes& writes) = 0;
+  // Advances the clock and nothing else.
+  virtual Status keep_time(Duration clock) = 0;
+  // Removes ended tasks that the retention lets go, the oldest first, `most` at a time; with the last task of a batch
+  // the batch. Writes nothing if there are none.
+  virtual Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) = 0;
   virtual Result<std::uint64_t> epoch() = 0;
+  virtual Result<Duration> clock() = 0;
+  virtual Result<std::vector<TaskId>> held() = 0;  // unfinished since a restore, not released yet
   virtual Result<std::vector<AgentName>> drained_agents() = 0;
   virtual Result<std::vector<TaskRecord>> unfinished() = 0;
 

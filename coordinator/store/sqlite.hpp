@@ -3,12 +3,13 @@
 #include <memory>
 #include <string>
 
+#include "coordinator/store/directory.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator {
 
-// DIR/edgefleet.db: WAL, synchronous FULL, so that a commit survives a power cut. Refuses a newer schema, and a
-// directory that another coordinator has open.
-Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory);
+// DIR/edgefleet.db: WAL, synchronous FULL, so that a commit survives a power cut. Migrates an older schema, refuses a
+// newer one, and a directory that another coordinator has open.
+Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, const Tell& tell = {});
 
 }  // namespace edgefleet::coordinator

@@ -37,6 +37,7 @@ struct Held {
   HeldPhase phase = HeldPhase::waiting;
   JsonText input;
   Duration timeout{};
+  Time started_at;                // running
   bool cancel = false;            // asked for
   std::optional<Time> sent_at;    // done: when its result last left
   TaskResult result;              // done
@@ -87,7 +88,7 @@ struct State {
 // ---- what the shell publishes of it
 AgentState status_of(const State& state);
 std::map<ExecutorName, int> free_slots(const State& state);
-std::vector<HeldTask> held_list(const State& state);
+std::vector<HeldTask> held_list(const State& state, Time now);
 Temperature temperature_of(const State& state);
 
 }  // namespace edgefleet::agent

@@ -101,6 +101,7 @@ void pump(Context& c, ExecutorSlots& executor) {
     executor.waiting.pop_front();
     Held& held = c.state.held.at(key);
     held.phase = HeldPhase::running;
+    held.started_at = c.now;
     ++executor.running;
     c.state.capacity_changed = true;
     c.emit(StartTask{key, executor.info.name, held.capability, std::move(held.input), held.timeout});
@@ -237,10 +238,14 @@ void on(Context& c, const LinkUp&) {
 void on(Context& c, const LinkDown&) {
   c.state.link = false;
   c.state.said.reset();
+  // It may come back to the broker later than we do, and what we say before that it does not hear.
+  c.state.coordinator_online = false;
 }
 
 void on(Context& c, const CoordinatorSeen& event) {
   const Reign& known = c.state.reign;
+  // The will of ours may name the epoch that it began with.
+  if (!event.online && event.reign.session == known.session) c.state.coordinator_online = false;
   if (event.reign == known) {
     const bool back = event.online && !c.state.coordinator_online;
     c.state.coordinator_online = event.online;
@@ -527,10 +532,13 @@ std::map<ExecutorName, int> free_slots(const State& state) {
   return free;
 }
 
-std::vector<HeldTask> held_list(const State& state) {
+std::vector<HeldTask> held_list(const State& state, Time now) {
   std::vector<HeldTask> list;
   list.reserve(state.held.size());
-  for (const auto& [key, held] : state.held) list.push_back({key.id, key.attempt, held.phase, held.executor});
+  for (const auto& [key, held] : state.held) {
+    const Duration run = held.phase == HeldPhase::running ? now - held.started_at : Duration{0};
+    list.push_back({key.id, key.attempt, held.phase, held.executor, run});
+  }
   return list;
 }
 

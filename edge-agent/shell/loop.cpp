@@ -245,7 +245,7 @@ Heartbeat Loop::heartbeat() const {
   beat.load = load_average();
   beat.free_memory_bytes = free_memory_bytes();
   beat.free_slots = free_slots(state_);
-  beat.held = held_list(state_);
+  beat.held = held_list(state_, monotonic_now());
   beat.clock = wall_now();
   return beat;
 }

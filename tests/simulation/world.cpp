@@ -239,7 +239,7 @@ void World::perform(Agent& a, const agent::Effect& effect) {
                    beat.coordinator = a.core->reign;
                    beat.n = a.core->n;
                    beat.free_slots = agent::free_slots(*a.core);
-                   beat.held = agent::held_list(*a.core);
+                   beat.held = agent::held_list(*a.core, time_);
                    tell(coordinator::HeartbeatSeen{a.name, beat});
                  },
                  [&](const agent::SpoolResult& spool) {

@@ -114,6 +114,44 @@ TEST_CASE("a message that was lost without a successor is sent again after two b
   CHECK(c.sent.size() == 2);
 }
 
+TEST_CASE("after a loss of the broker nothing is placed on an agent before it has come back") {
+  Conversation c;
+  c.join("pi-1", "a");
+  c.hear(BrokerDown{});
+  const auto id = c.submit();
+  c.hear(BrokerUp{});
+  c.place();
+  CHECK(c.task(id).state == TaskState::queued);
+  c.beat("pi-1", "a", 1, {});
+  CHECK(c.holder(id) == "pi-1");
+}
+
+TEST_CASE("a task that was under way when the broker died is sent again at the agent's next beat") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.hear(BrokerDown{});
+  c.hear(BrokerUp{});
+  c.beat("pi-1", "a", 1, {}, 0);
+  REQUIRE(c.sent.size() == 2);
+  CHECK(c.sent[1].tasks[0].id == id);
+  CHECK(c.sent[1].tasks[0].attempt == 1);
+}
+
+TEST_CASE("an agent that comes back from a short loss without its task gets it again and keeps it") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.pass(1s);
+  c.beat("pi-1", "a", 1, {}, 0);
+  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
+  CHECK(c.sent.size() == 2);
+  c.pass(5s);
+  CHECK(c.holder(id) == "pi-1");
+  CHECK(c.task(id).attempts.size() == 1);
+}
+
 TEST_CASE("an agent that was restarted has lost what it held") {
   Conversation c;
   c.join("pi-1", "a");

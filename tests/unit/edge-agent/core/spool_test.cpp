@@ -87,7 +87,7 @@ TEST_CASE("what an earlier life has left is delivered, once it is acknowledged i
   old.id = TaskId{Ulid{1, 7}};
   old.output = "7";
   c.hear(Restored{work, old, {}});
-  CHECK(held_list(c.state).size() == 2);
+  CHECK(held_list(c.state, c.now).size() == 2);
   CHECK(c.count_after<SendResults>(0s) == 1);
   c.hear(AcknowledgeSeen{reign, {{{old.id, 1}, false}}});
   CHECK(std::holds_alternative<UnspoolResult>(c.said.at(0)));

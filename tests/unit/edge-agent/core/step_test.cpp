@@ -194,6 +194,16 @@ TEST_CASE("a coordinator that was away hears everything again") {
   CHECK_FALSE(c.all<SendStatus>().empty());
 }
 
+TEST_CASE("a coordinator that comes back to the broker after us hears everything again") {
+  Conversation c;
+  c.hear(LinkDown{});
+  c.hear(LinkUp{});
+  REQUIRE(c.all<SendBeat>().size() == 1);
+  c.hear(CoordinatorSeen{true, reign});
+  CHECK(c.all<SendBeat>().size() == 1);
+  CHECK(c.all<SendInfo>().size() == 1);
+}
+
 TEST_CASE("a stop drains, waits for what runs, and ends when all is acknowledged") {
   Conversation c;
   c.give({1, 2});

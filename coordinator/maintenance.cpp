@@ -1,0 +1,91 @@
+#include "coordinator/maintenance.hpp"
+
+#include <cstdio>
+
+#include "coordinator/store/backup.hpp"
+#include "coordinator/store/check.hpp"
+#include "coordinator/store/copy.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+void say(const std::string& text) { std::printf("%s\n", text.c_str()); }
+void tell(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
+
+std::string counted(std::uint64_t number, const std::string& what) {
+  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+}
+
+int give_up(const Error& error) { return edgefleet::give_up("edgefleet-coordinator", error.message); }
+
+}  // namespace
+
+Maintenance::Maintenance(Configuration& configuration, const std::string& data) : data_(data) {
+  back_up_ = configuration.command("backup", "Copies database and artifacts, also while the coordinator runs");
+  back_up_->add_option("--to", to_, "folder to make; a name that ends in .db: the database alone")->required();
+  back_up_->footer(
+      "Example:\n  edgefleet-coordinator backup --data /var/lib/edgefleet --to /mnt/usb/fleet-$(date +%F)\n");
+
+  restore_ = configuration.command("restore", "Goes back to a backup; unfinished tasks wait for `edgefleet release`");
+  restore_->add_option("--from", from_, "what `backup` has made, or the folder of a database that was replaced")
+      ->required();
+  restore_->add_flag("--force", force_, "replace what is there; it is kept aside in DIR/replaced-N");
+  restore_->footer(
+      "Stop the coordinator first.\n\nExample:\n  edgefleet-coordinator restore --from /mnt/usb/fleet-2026-01-31 "
+      "--data "
+      "/var/lib/edgefleet\n");
+
+  check_ = configuration.command("check", "Looks for damage in database and artifacts; changes nothing");
+  check_->footer(
+      "Exit code: 0 all is well, 1 something is wrong.\n\nExample:\n  edgefleet-coordinator check --data "
+      "/var/lib/edgefleet\n");
+}
+
+std::optional<int> Maintenance::run() {
+  if (back_up_->parsed()) return back_up();
+  if (restore_->parsed()) return restore();
+  if (check_->parsed()) return check();
+  return std::nullopt;
+}
+
+int Maintenance::back_up() const {
+  const auto done = coordinator::back_up(data_, to_, tell);
+  if (!done) return give_up(done.error());
+  say("backup in " + to_ + ": " + counted(done->tasks, "task") + " (" + std::to_string(done->unfinished) +
+      " unfinished), " + show_bytes(done->bytes) + ", " +
+      (done->with_artifacts ? counted(done->artifacts, "artifact") : "without artifacts"));
+  return 0;
+}
+
+int Maintenance::restore() const {
+  const auto done = coordinator::restore(from_, data_, force_, tell);
+  if (!done) return give_up(done.error());
+  say("restored to " + data_ + ": " + counted(done->tasks, "task") + ", " + counted(done->artifacts, "artifact"));
+  if (!done->replaced.empty()) say("what was there before is kept in " + done->replaced);
+  if (done->unknown > 0) {
+    say(counted(done->unknown, "task") + " with max_attempts 1 had been handed out: failed, outcome_unknown");
+  }
+  if (done->held > 0) {
+    say(counted(done->held, "unfinished task") +
+        " will be held: start the coordinator, cancel what is not wanted any more, then `edgefleet release`");
+  }
+  return 0;
+}
+
+int Maintenance::check() const {
+  const auto done = check_data(data_, tell);
+  if (!done) return give_up(done.error());
+  say(data_ + ": schema " + std::to_string(done->schema) + ", " + counted(done->tasks, "task") + ", " +
+      std::to_string(done->batches) + (done->batches == 1 ? " batch, " : " batches, ") +
+      counted(done->artifacts, "artifact") + " (" + show_bytes(done->artifact_bytes) + ")");
+  for (const auto& note : done->notes) say("note: " + note);
+  for (const auto& problem : done->problems) say("wrong: " + problem);
+  if (done->problem_count > done->problems.size()) {
+    say("and " + std::to_string(done->problem_count - done->problems.size()) + " more");
+  }
+  for (const auto& advice : done->advice) say("what to do: " + advice);
+  say(done->problem_count == 0 ? "all is well" : counted(done->problem_count, "problem"));
+  return done->problem_count == 0 ? 0 : 1;
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,33 @@
+// Turns SQLite's exceptions into a Result, and says what to do about the usual ones.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
+
+#include <string>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet::coordinator {
+
+inline Error database_error(const std::string& what, const SQLite::Exception& failure) {
+  const int code = failure.getErrorCode();
+  if (code == SQLITE_FULL) return Error{what + ": the disk is full; free some space", ErrorKind::full};
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
+    return Error{what + ": the database is damaged (" + failure.what() +
+                 "); nothing was changed. `edgefleet-coordinator check --data DIR` says what is wrong, and "
+                 "`edgefleet-coordinator restore --from BACKUP --data DIR --force` goes back to a backup"};
+  }
+  return Error{what + ": " + failure.what()};
+}
+
+template <typename Call>
+auto guarded(const std::string& what, Call call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const SQLite::Exception& failure) {
+    return database_error(what, failure);
+  }
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,36 @@
+// Between the rows of the tables and the records of the core.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/store/port.hpp"
+
+namespace edgefleet::coordinator::rows {
+
+// Columns as read_task() wants them; more may follow a record's own.
+std::string select_task(const std::string& more = {});
+std::string select_brief();  // the same shape without the large texts
+
+// Ids are ULIDs, 16 bytes big endian: new rows go to the end of the tables' trees.
+std::string to_bytes(const Ulid& id);
+Ulid from_bytes(const SQLite::Column& column);
+
+void bind_id(SQLite::Statement& statement, int at, const Ulid& id);
+void bind_text(SQLite::Statement& statement, int at, const std::string& text);  // must outlive the statement's run
+void bind_text_or_null(SQLite::Statement& statement, int at, const std::string& text);
+void bind_ns(SQLite::Statement& statement, int at, const std::optional<Duration>& duration);
+
+std::string encode_where(const Where& where);
+
+// Throws SQLite::Exception if the attempts cannot be read. Remaining times are not filled in.
+TaskRecord read_task(SQLite::Statement& row);
+constexpr int task_columns = 23;
+constexpr const char* select_batch =
+    "SELECT id, submitter, idempotency_key, fingerprint, first, last, total FROM batches ";
+BatchRecord read_batch(SQLite::Statement& row);
+
+}  // namespace edgefleet::coordinator::rows

@@ -1,0 +1,50 @@
+// The statements that change the database. One transaction each; the one thread that writes owns this.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include "coordinator/store/port.hpp"
+
+namespace edgefleet::coordinator {
+
+class Writer {
+ public:
+  explicit Writer(SQLite::Database& db);
+
+  void commit(const Writes& writes);
+  void keep_time(Duration clock);
+  // The oldest `most` of what the retention lets go; with them their batches, keys and names of artifacts.
+  Purged purge(const Retention& retention, Duration clock, std::size_t most);
+  // After a failure statements may stand half way.
+  void reset();
+
+ private:
+  void spec(const TaskRecord& record);
+  void task(const TaskWrite& write, Duration clock);
+  void batch(const BatchRecord& record);
+  void name_artifacts(const TaskId& id, const std::string& text);
+  void set_clock(Duration clock);
+  std::vector<TaskId> purgeable(const Retention& retention, Duration clock, std::size_t most);
+  void purge_one(const TaskId& id);
+
+  SQLite::Database& db_;
+  SQLite::Statement insert_spec_;
+  SQLite::Statement save_task_;
+  SQLite::Statement insert_batch_;
+  SQLite::Statement name_artifact_;
+  SQLite::Statement drain_;
+  SQLite::Statement resume_;
+  SQLite::Statement epoch_;
+  SQLite::Statement clock_;
+  SQLite::Statement no_longer_held_;
+  SQLite::Statement oldest_ended_;
+  SQLite::Statement batch_of_;
+  SQLite::Statement drop_task_;
+  SQLite::Statement drop_spec_;
+  SQLite::Statement drop_names_;
+  SQLite::Statement drop_batch_;
+  bool any_held_ = false;
+  std::size_t ended_ = 0;  // tasks with an outcome in the store
+};
+
+}  // namespace edgefleet::coordinator

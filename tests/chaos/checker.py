@@ -1,0 +1,188 @@
+"""Compares what clients were told, what the API says at the end, and what really ran. Pure: no process, no clock."""
+import collections
+import dataclasses
+import datetime
+
+from ledger import FINAL, outcome_of
+
+# Codes with which a task may fail in a run like this: the loss of its agent, its own timeout or exit code, and a stop of
+# the agent in its midst.
+EXPECTED_ERRORS = {"agent_lost", "outcome_unknown", "timed_out", "exit_status", "agent_stopping", "killed"}
+MOST_HISTORY = 64  # attempts that the coordinator keeps of one task
+
+
+@dataclasses.dataclass
+class Run:
+    run: str
+    task: str
+    agent: str
+    life: int
+    start: int  # monotonic ns
+    end: int = 0
+    trouble: str = ""
+
+
+def read_runs(folder):
+    """Every run of every agent, by its task."""
+    runs = {}
+    for path in sorted(folder.glob("*.runs")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            what, run, task, life, at = line.split()
+            if what == "start":
+                runs[run] = Run(run, task, path.stem, int(life), int(at))
+            elif what == "end":
+                runs[run].end = int(at)
+            else:
+                runs[run].trouble = what
+    by_task = collections.defaultdict(list)
+    for run in runs.values():
+        by_task[run.task].append(run)
+    return by_task
+
+
+def unix_ms(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000
+
+
+class Checker:
+    """`final`: every task of the API by id; `wall_minus_mono_ms`: of the machine that all run on."""
+
+    def __init__(self, ledger, final, runs, wall_minus_mono_ms):
+        self.ledger, self.runs, self.shift = ledger, runs, wall_minus_mono_ms
+        self.final = final
+        self.by_label = collections.defaultdict(list)
+        for task in final.values():
+            self.by_label[task.get("name", "")].append(task)
+        self.violations = []
+
+    def bad(self, rule, text):
+        self.violations.append(f"{rule}: {text}")
+
+    def check(self):
+        for entry in self.ledger.entries.values():
+            self.check_existence(entry)
+            tasks = self.by_label.get(entry.label, [])
+            if len(tasks) == 1:
+                self.check_outcome(entry, tasks[0])
+                self.check_runs(entry, tasks[0])
+        for label, record in self.ledger.batches.items():
+            self.check_batch(label, record)
+        for label in self.by_label:
+            if label not in self.ledger.entries:
+                self.bad("invented", f"the store has a task {label!r} that nobody submitted")
+        for task, runs in self.runs.items():
+            if not self.by_label.get(task):
+                self.bad("ghost", f"{task} ran, and no such task is in the store: {runs}")
+            for run in runs:
+                if run.trouble:
+                    self.bad("slots" if run.trouble == "overbooked" else "orphan", f"{run}")
+        return self.violations
+
+    # ---- accepted is kept; no answer means not accepted
+
+    def check_existence(self, entry):
+        tasks = self.by_label.get(entry.label, [])
+        if len(tasks) > 1:
+            self.bad("doubled", f"{entry.label} is in the store {len(tasks)} times: {[t['id'] for t in tasks]}")
+        if len(entry.ids) > 1:
+            self.bad("doubled", f"{entry.label} was answered with several ids: {sorted(entry.ids)}")
+        if entry.id and entry.id not in self.final:
+            self.bad("lost", f"{entry.label} was accepted as {entry.id} ({entry.way}) and is not in the store")
+        if entry.way != "batch" and not entry.id and not entry.lost and tasks:
+            self.bad("refused but kept", f"{entry.label} was answered {entry.refused} and is in the store: {tasks[0]['id']}")
+
+    def check_batch(self, label, record):
+        there = [one for one in record["tasks"] if self.by_label.get(one)]
+        if there and len(there) != len(record["tasks"]):
+            self.bad("half a batch", f"{label}: {len(there)} of {len(record['tasks'])} tasks are in the store")
+        if record["ids"] and not there:
+            self.bad("lost", f"batch {label} was accepted as {record['ids']} and is not in the store")
+        if len(record["ids"]) > 1:
+            self.bad("doubled", f"batch {label} was answered with several ids: {record['ids']}")
+        if there and not record["ids"] and not record["lost"]:
+            self.bad("refused but kept", f"batch {label} was answered {record['refused']} and is in the store")
+
+    # ---- one outcome
+
+    def check_outcome(self, entry, task):
+        name = f"{entry.label} ({task['id']})"
+        if task["state"] not in FINAL:
+            return self.bad("no outcome", f"{name} is {task['state']}: {task.get('waiting', '')} {task['attempts']}")
+        last = outcome_of(task)
+        for when, how, told in entry.told:
+            # A retry without an answer may take effect at any time.
+            retried = any(status == 0 or (status == 202 and answered >= when) for _, answered, status in entry.retries)
+            if not retried and told != last:
+                self.bad("changed outcome", f"{name}: told over {how} {told}, now {last}")
+        code = last["error"]
+        if task["state"] == "failed" and code not in EXPECTED_ERRORS:
+            self.bad("strange failure", f"{name}: {task.get('error')}")
+        if task["state"] == "succeeded" and task["capability"] == "echo" and task["output"] != entry.body["input"]:
+            self.bad("wrong result", f"{name}: {task['output']} instead of {entry.body['input']}")
+        if task["state"] == "cancelled" and not entry.cancels:
+            self.bad("cancelled by nobody", f"{name}: {task['attempts']}")
+        if task["state"] == "expired" and "expires_after_ms" not in entry.body:
+            self.bad("expired by itself", name)
+        if code == "outcome_unknown" and not entry.once:
+            self.bad("given up early", f"{name}: outcome_unknown although it has attempts left")
+        if [a for a in task["attempts"] if a["state"] in ("assigned", "running")]:
+            self.bad("open attempt", f"{name} is {task['state']}: {task['attempts']}")
+        if task["state"] == "succeeded" and sum(a["state"] == "succeeded" for a in task["attempts"]) != 1:
+            self.bad("succeeded not once", f"{name}: {task['attempts']}")
+        return None
+
+    # ---- what really ran
+
+    def check_runs(self, entry, task):
+        runs = self.runs.get(entry.label, [])
+        if task["capability"] == "echo":
+            return
+        name = f"{entry.label} ({task['id']}, {task['state']})"
+        retried = [status for _, _, status in entry.retries if status in (0, 202)]
+        allowed = 1 + len(retried)
+        if entry.once and len(runs) > allowed:
+            self.bad("at most once", f"{name} ran {len(runs)} times: {runs}; {task['attempts']}")
+        given = collections.Counter(attempt["agent"] for attempt in task["attempts"])
+        ran = collections.Counter(run.agent for run in runs)
+        if len(task["attempts"]) < MOST_HISTORY:
+            for agent, times in ran.items():
+                if times > given[agent]:
+                    self.bad("more runs than attempts", f"{name} on {agent}: {times} runs, {given[agent]} attempts:"
+                                                        f" {runs}; {task['attempts']}")
+        if task["state"] == "succeeded":
+            self.check_success(name, entry, task, runs)
+        if task["state"] == "cancelled" and not retried:
+            self.check_cancelled(name, task, runs)
+        delay = entry.body.get("delay_ms", 0)
+        for run in runs:
+            if run.start / 1e9 < entry.first_sent + delay / 1000:
+                self.bad("too early", f"{name} has a delay of {delay} ms and was sent at {entry.first_sent}: {run}")
+
+    def check_success(self, name, entry, task, runs):
+        said = task["output"]["stdout"]["text"].strip()
+        found = [run for run in runs if run.run == said]
+        winner = [a["agent"] for a in task["attempts"] if a["state"] == "succeeded"]
+        if not found or not found[0].end:
+            self.bad("wrong result", f"{name} says it was run {said!r}, which did not end; it had {runs}")
+        elif [found[0].agent] != winner:
+            self.bad("wrong result", f"{name} is said to have succeeded on {winner}, it was {found[0]}")
+        if entry.body["input"]["code"]:
+            self.bad("wrong result", f"{name} succeeded with exit code {entry.body['input']['code']}")
+
+    def check_cancelled(self, name, task, runs):
+        """A cancelled queued task never starts; a stop that was confirmed was one."""
+        if runs and not task["attempts"]:
+            self.bad("ran after cancel", f"{name} was cancelled in the queue: {runs}")
+        unconfirmed = (task.get("error") or {}).get("code") == "stop_unconfirmed"
+        over = unix_ms(task["ended_at"]) - self.shift
+        states = collections.defaultdict(set)
+        for attempt in task["attempts"]:
+            states[attempt["agent"]].add(attempt["state"])
+        for run in runs:
+            known = states[run.agent]
+            if known == {"returned"}:
+                self.bad("ran after return", f"{name}: {run}; {task['attempts']}")
+            # With one attempt only: of several, those that others replaced are cancelled without being waited for.
+            confirmed = known == {"cancelled"} and len(task["attempts"]) == 1 and not unconfirmed
+            if confirmed and max(run.start, run.end) / 1e6 > over + 50:
+                self.bad("ran after stop", f"{name} ended at {over:.0f} ms of the monotonic clock: {run}; {task['attempts']}")

@@ -1,0 +1,60 @@
+"""One HTTP connection that never sends anything twice, so that what was lost is known to be lost."""
+import collections
+import http.client
+import json
+import socket
+
+Answer = collections.namedtuple("Answer", "status body")
+
+
+class Lost(Exception):
+    """No answer: whether the request was done is not known."""
+
+
+class Http:
+    def __init__(self, host, port, timeout):
+        self.host, self.port, self.timeout = host, port, timeout
+        self.connection = None
+
+    def request(self, method, path, body=None):
+        """The answer, or Lost."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+                self.connection.connect()
+                self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+            response = self.connection.getresponse()
+            content = response.read()
+        except (http.client.HTTPException, OSError) as failure:
+            self.close()
+            raise Lost(f"{method} {path}: {failure!r}") from None
+        if response.will_close:
+            self.close()
+        if "json" in (response.getheader("Content-Type") or ""):
+            content = json.loads(content)
+        return Answer(response.status, content)
+
+    def try_request(self, method, path, body=None):
+        try:
+            return self.request(method, path, body)
+        except Lost:
+            return None
+
+    def good(self, method, path, body=None):
+        answer = self.request(method, path, body)
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.body}")
+        return answer.body
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,226 @@
+"""Faults, chosen by a seed, each with an end of its own; one at a time for each host, several hosts at once."""
+import dataclasses
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+
+from world import GRACE_S
+
+PAUSE = 1.2  # seconds between two faults, on average
+MOMENT = 1.0
+CALM_EVERY, CALM = 45, 8  # seconds: now and then nothing new happens, so that whole recoveries are seen
+
+
+@dataclasses.dataclass
+class Fault:
+    kind: str
+    target: str
+    at: float  # monotonic
+    seconds: float  # as planned
+    until: float = 0  # monotonic, once it has been mended
+
+
+# kind: (weight, shortest and longest duration in seconds)
+AGENT = {"kill": (4, 0, 6), "stop": (3, 1, 40), "term": (2, 0, 5), "cut": (4, 2, 45), "slow": (2, 5, 20),
+         "drain": (1, 1, 10)}
+COORDINATOR = {"kill": (4, 0, 5), "stop": (2, 1, 12), "term": (2, 0, 3), "cut": (2, 2, 25), "slow": (1, 3, 10)}
+BROKER = {"kill": (3, 0, 4), "kill-empty": (3, 0, 4), "stop": (2, 1, 20), "cut": (1, 2, 20)}
+PROXIED = {"drop": (3, 3, 15), "stall": (2, 1, 25)}
+DISK = {"disk-full": (1, 2, 15)}
+TARGETS = {"agent": 10, "coordinator": 4, "broker": 3, "disk": 2}
+
+
+class Faults:
+    def __init__(self, world, seed, log):
+        self.world, self.log = world, log
+        self.random = random.Random(f"{seed}-faults")
+        self.history = []
+        self.busy = set()
+        self.threads = []
+        self.ending = threading.Event()
+        self.ballast = world.data / "ballast"
+        self.freed = 0  # monotonic: when it was last deleted
+        self.unexpected = []  # programs that ended by themselves
+
+    # ---- choosing
+
+    def kinds(self, role, target):
+        table = {"agent": AGENT, "coordinator": COORDINATOR, "broker": BROKER, "disk": DISK}[role]
+        if target in self.world.proxied:
+            table = {**table, **PROXIED}
+        if not self.world.network.slow_kinds:
+            table = {kind: rule for kind, rule in table.items() if kind != "slow"}
+        return table
+
+    def choose(self):
+        """Everything that is random is drawn here, in one order, so that a seed gives the same plan."""
+        draw = self.random
+        role = draw.choices(list(TARGETS), list(TARGETS.values()))[0]
+        target = draw.choice(self.world.agent_names) if role == "agent" else role
+        table = self.kinds(role, target)
+        kind = draw.choices(list(table), [rule[0] for rule in table.values()])[0]
+        _, least, most = table[kind]
+        seconds = least + (most - least) * draw.random() ** 2  # short ones mostly
+        return Fault(kind, target, 0, seconds), draw.random(), draw.expovariate(1 / PAUSE)
+
+    def run(self, seconds):
+        """Makes faults for so long; then all are mended."""
+        end = time.monotonic() + seconds
+        calm = time.monotonic() + CALM_EVERY
+        while time.monotonic() < end and not self.ending.is_set():
+            fault, detail, pause = self.choose()
+            if fault.target not in self.busy:
+                self.busy.add(fault.target)
+                thread = threading.Thread(target=self.perform, args=(fault, detail), daemon=True)
+                self.threads.append(thread)
+                thread.start()
+            if time.monotonic() > calm:
+                pause += CALM
+                calm = time.monotonic() + CALM_EVERY
+            self.wait(min(pause, max(0, end - time.monotonic())))
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(90)
+
+    def wait(self, seconds):
+        """Waits, and looks after programs that ended by themselves."""
+        end = time.monotonic() + seconds
+        while True:
+            self.look_after()
+            rest = end - time.monotonic()
+            if rest <= 0 or self.ending.wait(min(rest, 0.2)):
+                return
+
+    def look_after(self):
+        """What ended by itself is started again, as a service manager would do it, and noted."""
+        for name, program in self.world.programs.items():
+            with self.world.lock:
+                if not program.wanted or program.alive():
+                    continue
+                code = program.process.popen.returncode
+                full = name == "coordinator" and self.disk_full()
+                self.log("ended", name=name, life=program.life, code=code, disk_full=full)
+                # A coordinator that cannot record its epoch says so and stops.
+                if not (full and code > 0):
+                    self.unexpected.append((name, program.life, code))
+                program.start()
+
+    def disk_full(self):
+        """Now, or a moment ago: a program may have seen it and still be on its way out."""
+        return self.ballast.exists() or time.monotonic() < self.freed + MOMENT
+
+    # ---- performing
+
+    def perform(self, fault, detail):
+        fault.at = time.monotonic()
+        self.history.append(fault)
+        self.log("fault", kind=fault.kind, target=fault.target, seconds=round(fault.seconds, 2))
+        try:
+            mend = getattr(self, "do_" + fault.kind.replace("-", "_"))(fault, detail)
+            self.ending.wait(fault.seconds)
+            mend()
+            fault.until = time.monotonic()
+            self.log("mended", kind=fault.kind, target=fault.target)
+        except Exception as error:  # the harness's own trouble must not pass for a quiet run
+            self.log("harness", what=repr(error))
+            self.unexpected.append((f"fault {fault.kind} on {fault.target}", 0, repr(error)))
+        finally:
+            self.busy.discard(fault.target)
+
+    def program(self, fault):
+        return self.world.programs[fault.target]
+
+    def restart(self, fault):
+        with self.world.lock:
+            self.program(fault).start()
+
+    def do_kill(self, fault, _detail):
+        with self.world.lock:
+            self.program(fault).kill()
+        return lambda: self.restart(fault)
+
+    def do_kill_empty(self, fault, _detail):
+        with self.world.lock:
+            self.program(fault).kill()
+            for kept in (self.world.folder / "broker").glob("mosquitto.db*"):
+                kept.unlink()
+        return lambda: self.restart(fault)
+
+    def do_term(self, fault, _detail):
+        program = self.program(fault)
+        began = time.monotonic()
+        with self.world.lock:
+            program.wanted = False  # nobody shall start it meanwhile
+        code = program.terminate(GRACE_S + 15)
+        if code == -signal.SIGTERM and began < program.began + MOMENT:
+            code = 0  # before it could say what it wants to do about signals
+        self.log("terminated", target=fault.target, code=code, seconds=round(time.monotonic() - began, 2))
+        if code is None or (code != 0 and not (fault.target == "coordinator" and self.disk_full())):
+            self.unexpected.append((fault.target + " on SIGTERM", program.life, code))
+        return lambda: self.restart(fault)
+
+    def do_stop(self, fault, _detail):
+        program = self.program(fault)
+        with self.world.lock:
+            if program.alive():
+                program.signal(signal.SIGSTOP)
+
+        def go_on():
+            with self.world.lock:
+                if program.alive():
+                    program.signal(signal.SIGCONT)
+        return go_on
+
+    def do_cut(self, fault, _detail):
+        self.world.network.cut(fault.target)
+        return lambda: self.world.network.mend(fault.target)
+
+    def do_slow(self, fault, detail):
+        kinds = self.world.network.slow_kinds
+        self.world.network.slow(fault.target, kinds[int(detail * len(kinds))])
+        return lambda: self.world.network.hurry(fault.target)
+
+    def do_drop(self, fault, detail):
+        self.world.proxy.tell(fault.target, "drop", round(0.05 + 0.4 * detail, 3))
+        return lambda: self.world.proxy.tell(fault.target, "pass")
+
+    def do_stall(self, fault, _detail):
+        self.world.proxy.tell(fault.target, "stall")
+        return lambda: self.world.proxy.tell(fault.target, "pass")
+
+    def do_drain(self, fault, _detail):
+        """By an operator; said again until it is answered, so that it is over when it is said to be over."""
+        def say(what):
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                with self.world.http(5) as http:
+                    answer = http.try_request("POST", f"/api/v1/agents/{fault.target}/{what}")
+                if answer is not None and answer.status == 202:
+                    return
+                time.sleep(0.2)
+            raise RuntimeError(f"{what} of {fault.target} is not answered: {answer}")
+        say("drain")
+        return lambda: say("resume")
+
+    def do_disk_full(self, _fault, _detail):
+        """To the last byte; what the coordinator frees meanwhile is its own."""
+        fd = os.open(self.ballast, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            size = 0
+            step = shutil.disk_usage(self.world.data).free
+            while step >= 4096:
+                try:
+                    os.posix_fallocate(fd, size, step)
+                    size += step
+                except OSError:
+                    step //= 2
+        finally:
+            os.close(fd)
+
+        def free():
+            self.freed = time.monotonic()
+            self.ballast.unlink()
+        return free

@@ -1,0 +1,67 @@
+"""What clients were told, written down at the moment they were told it."""
+import dataclasses
+import threading
+import time
+
+FINAL = {"succeeded", "failed", "cancelled", "expired"}
+
+
+@dataclasses.dataclass
+class Entry:
+    """One task as its submitter knows it, by a label that is its name and its idempotency key."""
+
+    label: str
+    body: dict  # as submitted
+    way: str  # http, batch, mqtt
+    batch: str = ""  # label of the batch
+    first_sent: float = 0  # monotonic
+    id: str = ""
+    ids: set = dataclasses.field(default_factory=set)  # every id that was ever answered for it
+    accepted_at: float = 0
+    refused: list = dataclasses.field(default_factory=list)  # status of each definite refusal
+    lost: int = 0  # submits without an answer
+    cancels: list = dataclasses.field(default_factory=list)  # (sent, answered, status, state)
+    retries: list = dataclasses.field(default_factory=list)  # (sent, answered, status); status 0: lost
+    told: list = dataclasses.field(default_factory=list)  # (when, how, outcome)
+
+    @property
+    def once(self):
+        return self.body.get("max_attempts") == 1
+
+    def is_over(self):
+        return bool(self.told) and not any(sent > self.told[-1][0] for sent, _, status in self.retries
+                                           if status in (0, 202))
+
+
+def outcome_of(view):
+    """What must never change once it was told."""
+    error = view.get("error") or {}
+    return {"state": view["state"], "output": view.get("output"), "error": error.get("code")}
+
+
+class Ledger:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.entries = {}
+        self.batches = {}  # label: {"ids": set, "tasks": [labels]}
+        self.counts = {}
+
+    def add(self, entry):
+        with self.lock:
+            self.entries[entry.label] = entry
+        return entry
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] = self.counts.get(what, 0) + 1
+
+    def accepted(self, entry, task_id):
+        with self.lock:
+            entry.ids.add(task_id)
+            entry.id = entry.id or task_id
+            entry.accepted_at = entry.accepted_at or time.monotonic()
+
+    def tell(self, entry, how, view, when):
+        """`when`: the question was sent then, so a retry after it may have changed the answer."""
+        with self.lock:
+            entry.told.append((when, how, outcome_of(view)))

@@ -1,0 +1,55 @@
+"""The command that agents run: it notes what REALLY ran, with the clock that all processes of a machine share.
+
+runner.py FOLDER AGENT LIFE SLOTS TASK SECONDS CODE
+
+Lines go to FOLDER/AGENT.runs: "start|end|overbooked|outlived RUN TASK LIFE MONOTONIC_NS". Each run holds a lock on one
+of SLOTS files; the kernel lets go of it when the process ends, however it ends, before its parent can know. So a run
+that finds no free one is one too many; unless they are held by an earlier LIFE of the agent, which was killed and whose
+commands have a moment to follow it.
+"""
+import fcntl
+import os
+import sys
+import time
+
+MOMENT = 2.0  # seconds
+
+
+def take_slot(folder, agent, life, slots, note):
+    end = time.monotonic() + MOMENT
+    while True:
+        older = False
+        for slot in range(slots):
+            fd = os.open(f"{folder}/{agent}.slot-{slot}", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                older |= os.pread(fd, 16, 0).strip() != life.encode()
+                os.close(fd)
+                continue
+            os.pwrite(fd, life.encode().ljust(16), 0)
+            return
+        if not older:
+            return note("overbooked")
+        if time.monotonic() > end:
+            return note("outlived")
+        time.sleep(0.005)
+
+
+def main():
+    folder, agent, life, slots, task, seconds, code = sys.argv[1:]
+    run = f"{agent}-{life}-{os.getpid()}-{time.monotonic_ns()}"
+    log = os.open(f"{folder}/{agent}.runs", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(what):
+        os.write(log, f"{what} {run} {task} {life} {time.monotonic_ns()}\n".encode())
+
+    note("start")
+    take_slot(folder, agent, life, int(slots), note)
+    time.sleep(float(seconds))
+    note("end")
+    print(run)
+    sys.exit(int(code))
+
+
+main()

@@ -1,0 +1,187 @@
+"""The fleet under test: broker, coordinator and agents, each on a host (namespace) of its own."""
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from client import Http
+from network import HERE, Network
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/integration"))
+from support import BIN, Process, wait_until  # noqa: E402
+
+RUNNER = pathlib.Path(__file__).resolve().parent / "runner.py"
+BROKER_PORT = 1883
+HTTP_PORT = 7001
+PROXY_PORT = 2000  # and up, one for each host behind it
+GRACE_S = 3  # of agents that are asked to stop
+CONDITION = re.compile(r"^(persistence|log_type)\b")
+
+
+class Program:
+    """One program on its host, through all its lives. Only lives that we did not end ourselves are suspicious."""
+
+    def __init__(self, world, name, command):
+        self.world, self.name, self.command = world, name, command
+        self.process = None
+        self.life = 0
+        self.began = 0.0  # monotonic, this life
+        self.wanted = False  # it shall run: who ends by itself is noted, and started again
+        self.stopped = False  # by SIGSTOP
+
+    def start(self):
+        self.life += 1
+        self.stopped = False
+        self.began = time.monotonic()
+        command = Network.inside(self.name, self.command(self))
+        log = self.world.folder / f"{self.name}.log"
+        with open(log, "a", encoding="utf-8") as out:
+            out.write(f"---- life {self.life}, monotonic {time.monotonic():.3f}\n")
+        self.process = Process(self.name, command, log, cwd=self.world.folder)
+        self.wanted = True
+        return self
+
+    def alive(self):
+        return self.process is not None and self.process.alive()
+
+    def signal(self, number):
+        self.process.signal(number)
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            self.stopped = number == signal.SIGSTOP
+
+    def kill(self):
+        self.wanted = False
+        self.process.kill()
+
+    def terminate(self, patience):
+        """Asks it to end; its exit code, or None if it had to be killed."""
+        self.wanted = False
+        if self.alive():
+            self.process.signal(signal.SIGTERM)
+            if self.stopped:
+                self.signal(signal.SIGCONT)
+        try:
+            return self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return None
+
+
+class World:
+    def __init__(self, folder, *, agents, slots=2, echo=4, data_mb=256, proxied=(), coordinator_args=()):
+        self.folder = pathlib.Path(folder)
+        self.slots, self.echo, self.coordinator_args = slots, echo, coordinator_args
+        self.runs = self.folder / "runs"
+        self.runs.mkdir()
+        self.network = Network()
+        self.broker_address = self.network.add("broker")
+        self.http_address = self.network.add("coordinator")
+        self.agent_names = [f"pi-{n}" for n in range(1, agents + 1)]
+        for name in self.agent_names:
+            self.network.add(name)
+        self.data = self.folder / "data"
+        self.data.mkdir()
+        self.data_mb = data_mb
+        if data_mb:  # a small disk of its own, which can be filled
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m", "none", self.data], check=True)
+        self.proxied = {name: PROXY_PORT + n for n, name in enumerate(proxied)}
+        self.proxy = None
+        self.broker = Program(self, "broker", self.broker_command)
+        self.coordinator = Program(self, "coordinator", self.coordinator_command)
+        self.agents = {name: Program(self, name, self.agent_command) for name in self.agent_names}
+        self.lock = threading.RLock()
+        self.counter = itertools.count(1)
+
+    @property
+    def programs(self):
+        return {"broker": self.broker, "coordinator": self.coordinator, **self.agents}
+
+    # ---- what runs
+
+    def broker_command(self, _program):
+        """As mosquitto/common.conf has it, but with a database: a broker that remembers old things is harder."""
+        common = (ROOT / "mosquitto/common.conf").read_text(encoding="utf-8").splitlines()
+        own = self.folder / "broker"
+        own.mkdir(exist_ok=True)
+        conf = own / "mosquitto.conf"
+        conf.write_text("\n".join([
+            f"listener {BROKER_PORT} 0.0.0.0", "allow_anonymous true", "user root",
+            *(line for line in common if not CONDITION.match(line)),
+            "persistence true", f"persistence_location {own}/", "autosave_interval 1", "autosave_on_changes true",
+            "log_type error", "log_type warning", "log_type notice", ""]), encoding="utf-8")
+        return [shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin"), "-c", conf]
+
+    def broker_url(self, name):
+        if name in self.proxied:
+            return f"mqtt://{HERE}:{self.proxied[name]}"
+        return f"mqtt://{self.broker_address}:{BROKER_PORT}"
+
+    def coordinator_command(self, program):
+        return [BIN / "edgefleet-coordinator", "--broker", self.broker_url(program.name), "--data", self.data / "store",
+                "--listen", f"{self.http_address}:{HTTP_PORT}", "--allow-remote", *self.coordinator_args]
+
+    def agent_command(self, program):
+        name = program.name
+        argv = [sys.executable, "-I", "-S", "-B", RUNNER, self.runs, name, program.life, self.slots, "{task}", "{seconds}",
+                "{code}"]
+        config = self.folder / f"{name}.toml"
+        config.write_text(
+            f'[[command]]\nname = "run"\nargv = [{", ".join(chr(34) + str(part) + chr(34) for part in argv)}]\n'
+            f'slots = {self.slots}\ntimeout_s = 60\n[command.params]\n'
+            'task = { type = "string", pattern = "[a-z0-9-]+" }\nseconds = { type = "number", max = 100 }\n'
+            'code = { type = "integer", default = 0 }\n', encoding="utf-8")
+        return [BIN / "edgefleet-agent", "--name", name, "--broker", self.broker_url(name), "--coordinator",
+                f"http://{self.http_address}:{HTTP_PORT}", "--work", self.folder / f"work-{name}", "--sys",
+                self.folder / "no-sys", "--config", config, "--stop-grace-s", GRACE_S,
+                *(["--echo", self.echo] if self.echo else [])]
+
+    def start(self):
+        if self.proxied:
+            from proxy import Proxy
+            self.proxy = Proxy(self)
+        self.broker.start()
+        self.coordinator.start()
+        wait_until(lambda: self.ready(), 20, "the coordinator is ready")
+        for agent in self.agents.values():
+            agent.start()
+        wait_until(lambda: set(self.agent_names) <= self.placeable(), 20, "all agents are placeable")
+
+    def http(self, timeout=10):
+        return Http(self.http_address, HTTP_PORT, timeout)
+
+    def ready(self):
+        with self.http(2) as http:
+            answer = http.try_request("GET", "/ready")
+            return answer is not None and answer.status == 200
+
+    def placeable(self):
+        with self.http(2) as http:
+            answer = http.try_request("GET", "/api/v1/agents")
+        if answer is None or answer.status != 200:
+            return set()
+        return {agent["name"] for agent in answer.body["agents"] if agent["placeable"]}
+
+    # ---- the end
+
+    def stop(self):
+        for program in self.programs.values():
+            if program.alive() and program.stopped:
+                program.signal(signal.SIGCONT)
+        for program in (*self.agents.values(), self.coordinator, self.broker):
+            if program.alive():
+                program.wanted = False
+                program.process.signal(signal.SIGTERM)
+        for program in self.programs.values():
+            if program.process is not None:
+                program.terminate(12)
+        if self.proxy:
+            self.proxy.stop()
+        if self.data_mb:
+            subprocess.run(["umount", "-l", self.data], check=False)

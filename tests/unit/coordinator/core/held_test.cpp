@@ -1,0 +1,88 @@
+// After a restore: what the backup had unfinished waits for the operator, what is new does not.
+#include "tests/support/catch.hpp"
+#include "tests/support/coordinator.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+TaskRecord restored(std::uint64_t n, TaskState state = TaskState::queued) {
+  TaskRecord record;
+  record.id = TaskId{Ulid{5, n}};
+  record.spec.capability = capability("work");
+  record.state = state;
+  return record;
+}
+
+// A coordinator that has just started on a restored store with these tasks.
+Conversation after_restore(std::vector<TaskRecord> records) {
+  Conversation c;
+  for (const auto& record : records) c.state.held.insert(record.id);
+  recover(c.state, std::move(records), c.now);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("held tasks are not placed before they are released, and new ones are") {
+  auto c = after_restore({restored(1), restored(2)});
+  c.join("pi-1", "a", 4);
+  CHECK(c.sent.empty());
+  const auto id = c.submit();
+  CHECK(c.holder(id) == "pi-1");
+  CHECK(explain_task(c.state, c.state.tasks.at(restored(1).id), c.now.mono).find("held") != std::string::npos);
+
+  c.hear(ReleaseHeld{9});
+  CHECK(c.find<SaveReleased>() != nullptr);
+  CHECK(c.find<Done>()->request == 9);
+  c.place();
+  CHECK(c.holder(restored(1).id) == "pi-1");
+  CHECK(c.holder(restored(2).id) == "pi-1");
+  CHECK(c.state.held.empty());
+}
+
+TEST_CASE("a held task whose time comes goes on waiting, and goes once it is released") {
+  auto scheduled = restored(1, TaskState::scheduled);
+  scheduled.due_in = 10s;
+  auto c = after_restore({scheduled});
+  c.join("pi-1", "a");
+  c.pass(11s);
+  CHECK(c.task(scheduled.id).state == TaskState::queued);
+  CHECK(c.sent.empty());
+  c.hear(ReleaseHeld{1});
+  c.place();
+  CHECK(c.holder(scheduled.id) == "pi-1");
+}
+
+TEST_CASE("a held task that is still to come when it is released keeps its time") {
+  auto scheduled = restored(1, TaskState::scheduled);
+  scheduled.due_in = 10s;
+  auto c = after_restore({scheduled});
+  c.join("pi-1", "a");
+  c.hear(ReleaseHeld{1});
+  c.place();
+  CHECK(c.sent.empty());
+  c.beat("pi-1", "a", 1, {});
+  c.pass(11s);
+  CHECK(c.holder(scheduled.id) == "pi-1");
+}
+
+TEST_CASE("a held task can be cancelled, and an agent that still has it may bring its result") {
+  auto running = restored(2);
+  Attempt attempt;
+  attempt.agent = agent("pi-1");
+  attempt.session = session("a");
+  attempt.state = AttemptState::lost;
+  attempt.spent = false;
+  running.attempts.push_back(attempt);
+  auto c = after_restore({restored(1), running});
+  c.hear(CancelTask{1, restored(1).id});
+  CHECK(c.task(restored(1).id).state == TaskState::cancelled);
+  c.join("pi-1", "a", 2);
+  c.result("pi-1", running.id);
+  CHECK(c.task(running.id).state == TaskState::succeeded);
+  c.hear(Committed{});
+  CHECK(c.state.held.empty());
+}
