@@ -41,11 +41,6 @@ CLI::Option* Configuration::add(CLI::Option* option, const std::string& name, Ty
   return option;
 }
 
-CLI::App* Configuration::command(const std::string& name, const std::string& help) {
-  app_.require_subcommand(0, 1);
-  return app_.add_subcommand(name, help)->fallthrough();
-}
-
 void Configuration::log_level(std::string& target) {
   option("log-level", target, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
@@ -77,6 +72,11 @@ std::string_view Configuration::name_of(Type type) {
       break;
   }
   return "true or false";
+}
+
+CLI::App* Configuration::command(const std::string& name, const std::string& help) {
+  app_.require_subcommand(0, 1);
+  return app_.add_subcommand(name, help)->fallthrough();
 }
 
 std::optional<int> Configuration::parse(int argc, const char* const* argv) {

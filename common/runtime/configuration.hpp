@@ -26,10 +26,10 @@ class Configuration {
   CLI::Option* flag(const std::string& name, bool& target, const std::string& help) {
     return add(app_.add_flag("--" + name, target, help), name, Type::boolean);
   }
-  // Something else that the program does, with options of its own; those of the program may stand after its name too.
-  CLI::App* command(const std::string& name, const std::string& help);
   // `log-level`, the same in all programs.
   void log_level(std::string& target);
+  // Something else that the program does, with options of its own; those of the program may stand after its name too.
+  CLI::App* command(const std::string& name, const std::string& help);
   // A table or array of tables that the program reads from `file()` itself.
   void allow_table(const std::string& name) { tables_.insert(name); }
   void footer(const std::string& examples) { app_.footer(examples); }
