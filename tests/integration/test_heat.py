@@ -95,17 +95,17 @@ class Heat(FleetCase):
         self.shown("pi-1", policy="normal", state="online")
 
     def child_of(self, name):
-        agent = self.fleet.agents[name].pid
-
-        def found():
-            for task in os.listdir(f"/proc/{agent}/task"):
-                with open(f"/proc/{agent}/task/{task}/children", encoding="ascii") as children:
+        """The command that runs there: the child of its supervisor, which is the agent's."""
+        def child(pid):
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as children:
                     ids = children.read().split()
                 if ids:
                     return int(ids[0])
             return None
 
-        return wait_until(found, what="the agent has a child")
+        supervisor = wait_until(lambda: child(self.fleet.agents[name].pid), what="the agent has a child")
+        return wait_until(lambda: child(supervisor), what="the supervisor has a child")
 
     def test_agents_shows_it(self):
         """`edgefleet agents` shows temperature, trend, policy, the firmware's flags and what is wrong with a sensor."""
