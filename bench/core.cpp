@@ -92,7 +92,7 @@ void life_of_a_task(benchmark::State& bench) {
   }
   bench.SetItemsProcessed(bench.iterations());
 }
-BENCHMARK(life_of_a_task)->Args({10, 0})->Args({10'000, 1'000'000})->Unit(benchmark::kMicrosecond);
+BENCHMARK(life_of_a_task)->Args({10, 0})->Args({10'000, 1'000'000})->MinTime(3)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 

@@ -29,7 +29,10 @@ constexpr std::array<Command, 14> table = {{
      declare_task},
     {"cancel", tasks_group, "Cancel tasks: queued ones never start, running ones are stopped",
      "  edgefleet cancel 01JD3V8Q6T0000000000000000\n", declare_cancel},
-    {"retry", tasks_group, "Run ended tasks again", "  edgefleet retry 01JD3V8Q6T0000000000000000\n", declare_retry},
+    {"retry", tasks_group, "Run ended tasks again",
+     "  edgefleet retry 01JD3V8Q6T0000000000000000\n"
+     "  edgefleet retry --state failed --capability image.resize\n",
+     declare_retry},
     {"batch", tasks_group, "Hand in a file of tasks, one a line, and watch them",
      "  edgefleet batch tasks.jsonl\n"
      "  edgefleet batch inputs.jsonl --capability image.resize --no-wait\n"

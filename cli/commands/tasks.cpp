@@ -60,13 +60,43 @@ Exit change(const std::vector<std::string>& ids, const std::string& verb, Sessio
 
 std::string checked_id(const std::string& text) { return checked("ID", parse_task_id(text)).str(); }
 
-Run declare_change(CLI::App& app, const char* verb) {
+// A page at a time, each durable by itself; what was retried and has failed again is not met a second time.
+Exit retry_all(Filter filter, Session& session) {
+  std::uint64_t retried = 0;
+  std::uint64_t refused = 0;
+  do {
+    const auto body = session.post(http::with_query("/api/v1/tasks/retry", {{"state", filter.state},
+                                                                            {"capability", filter.capability},
+                                                                            {"batch", filter.batch},
+                                                                            {"limit", std::to_string(filter.limit)},
+                                                                            {"after", filter.after}}));
+    if (!body) return session.fail(body.error());
+    const auto answer = read_answer(*body);
+    if (!answer) return session.fail(answer.error());
+    retried += static_cast<std::uint64_t>(number_of(*answer, "retried").value_or(0));
+    for (const auto& one : member_of(*answer, "refused")) {
+      if (++refused <= 10) session.note(printable(text_of(one, "id") + ": " + text_of(one, "detail")));
+    }
+    filter.after = text_of(*answer, "next");
+    session.show_live(std::to_string(retried) + " tasks run again");
+  } while (!filter.after.empty());
+  session.end_live();
+  if (session.json()) {
+    session.print("{\"retried\":" + std::to_string(retried) + ",\"refused\":" + std::to_string(refused) + "}");
+  } else {
+    session.print(std::to_string(retried) + (retried == 1 ? " task runs again" : " tasks run again") +
+                  (refused > 0 ? ", " + std::to_string(refused) + " could not" : ""));
+  }
+  return refused > 0 ? Exit::coordinator : Exit::ok;
+}
+
+Run declare_change(CLI::App& app, const char* verb, bool required) {
   auto ids = std::make_shared<std::vector<std::string>>();
   const auto read = [ids](const std::vector<std::string>& texts) {
     for (const auto& text : texts) ids->push_back(checked_id(text));
   };
   app.add_option_function<std::vector<std::string>>("ID", read, "as edgefleet tasks shows them")
-      ->required()
+      ->required(required)
       ->type_name("");
   return [ids, verb](Session& session) { return change(*ids, verb, session); };
 }
@@ -80,10 +110,7 @@ void read_state(Filter& filter, const std::string& text) {
   filter.state = text;
 }
 
-}  // namespace
-
-Run declare_tasks(CLI::App& app) {
-  auto filter = std::make_shared<Filter>();
+void add_filter(CLI::App& app, const std::shared_ptr<Filter>& filter) {
   app.add_option_function<std::string>(
          "--state", [filter](const std::string& text) { read_state(*filter, text); }, "only tasks in this state")
       ->type_name("STATE");
@@ -97,6 +124,13 @@ Run declare_tasks(CLI::App& app) {
   app.add_option_function<std::string>(
          "--batch", [filter](const std::string& text) { filter->batch = checked_id(text); }, "only tasks of this batch")
       ->type_name("ID");
+}
+
+}  // namespace
+
+Run declare_tasks(CLI::App& app) {
+  auto filter = std::make_shared<Filter>();
+  add_filter(app, filter);
   app.add_option("--limit", filter->limit, "at most so many; 20 if left out")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
@@ -117,7 +151,20 @@ Run declare_task(CLI::App& app) {
   return [id, wait](Session& session) { return show(*id, *wait, session); };
 }
 
-Run declare_cancel(CLI::App& app) { return declare_change(app, "cancel"); }
-Run declare_retry(CLI::App& app) { return declare_change(app, "retry"); }
+Run declare_cancel(CLI::App& app) { return declare_change(app, "cancel", true); }
+
+Run declare_retry(CLI::App& app) {
+  auto filter = std::make_shared<Filter>();
+  filter->limit = 1000;
+  const auto retry_ids = declare_change(app, "retry", false);
+  add_filter(app, filter);
+  return [filter, retry_ids, &app](Session& session) {
+    const bool ids = app.get_option("ID")->count() > 0;
+    if (ids == !filter->state.empty()) {
+      return session.fail("retry takes either IDs or --state (failed, cancelled or expired)", Exit::usage);
+    }
+    return ids ? retry_ids(session) : retry_all(*filter, session);
+  };
+}
 
 }  // namespace edgefleet::cli

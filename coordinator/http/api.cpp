@@ -105,34 +105,28 @@ class Api {
   }
 
   HttpReply tasks(const HttpRequest& request) {
-    TaskQuery query;
-    if (const auto text = request.query("state")) {
-      query.state = parse_task_state(*text);
-      if (!query.state)
-        return problem(Error{"`state`: \"" + *text + "\" is not a state of a task", ErrorKind::invalid});
-    }
-    if (const auto text = request.query("capability")) {
-      query.capability = Capability::parse(*text);
-      if (!query.capability) return problem(Error{"`capability`: " + std::string(capability_rule), ErrorKind::invalid});
-    }
-    if (const auto text = request.query("batch")) {
-      query.batch = BatchId::parse(*text);
-      if (!query.batch) return problem(Error{"`batch` is not a batch's id", ErrorKind::invalid});
-    }
-    if (const auto text = request.query("after")) {
-      query.before = TaskId::parse(*text);
-      if (!query.before) return problem(Error{"`after` is not a task's id", ErrorKind::invalid});
-    }
-    if (const auto text = request.query("limit")) {
-      const auto limit = json::as_integer(*text);
-      if (!limit || *limit < 1 || *limit > 1000) {
-        return problem(Error{"`limit` is a number from 1 to 1000", ErrorKind::invalid});
-      }
-      query.limit = static_cast<std::size_t>(*limit);
-    }
-    auto records = store_.tasks(query);
+    const auto query = query_of(request);
+    if (!query) return problem(query.error());
+    auto records = store_.tasks(*query);
     if (!records) return problem(records.error());
-    return {200, tasks_view(*records, query.limit), "application/json", {}, {}};
+    return {200, tasks_view(*records, query->limit), "application/json", {}, {}};
+  }
+
+  // A page of ended tasks at a time, like the list of them.
+  HttpReply retry_many(const HttpRequest& request) {
+    const auto query = query_of(request);
+    if (!query) return problem(query.error());
+    const bool ended_badly =
+        query->state == TaskState::failed || query->state == TaskState::cancelled || query->state == TaskState::expired;
+    if (!ended_badly) return problem(Error{"`state` is failed, cancelled or expired", ErrorKind::invalid});
+    const auto records = store_.tasks(*query);
+    if (!records) return problem(records.error());
+    std::vector<TaskId> ids;
+    for (const auto& record : *records) ids.push_back(record.id);
+    const bool more = ids.size() == query->limit;
+    const auto retried = ask<Loop::Retried>([&](auto answer) { loop_.retry_many(ids, answer); });
+    if (!retried) return problem(retried.error());
+    return {202, retried_view(*retried, more ? ids.back().str() : std::string()), "application/json", {}, {}};
   }
 
   HttpReply batch(const HttpRequest& request) {
@@ -250,6 +244,52 @@ class Api {
   }
 
  private:
+  static Result<TaskQuery> query_of(const HttpRequest& request) {
+    TaskQuery query;
+    if (const auto text = request.query("state")) {
+      query.state = parse_task_state(*text);
+      if (!query.state) return Error{"`state`: \"" + *text + "\" is not a state of a task", ErrorKind::invalid};
+    }
+    if (const auto text = request.query("capability")) {
+      query.capability = Capability::parse(*text);
+      if (!query.capability) return Error{"`capability`: " + std::string(capability_rule), ErrorKind::invalid};
+    }
+    if (const auto text = request.query("batch")) {
+      query.batch = BatchId::parse(*text);
+      if (!query.batch) return Error{"`batch` is not a batch's id", ErrorKind::invalid};
+    }
+    if (const auto text = request.query("after")) {
+      query.before = TaskId::parse(*text);
+      if (!query.before) return Error{"`after` is not a task's id", ErrorKind::invalid};
+    }
+    if (const auto text = request.query("limit")) {
+      const auto limit = json::as_integer(*text);
+      if (!limit || *limit < 1 || *limit > 1000) {
+        return Error{"`limit` is a number from 1 to 1000", ErrorKind::invalid};
+      }
+      query.limit = static_cast<std::size_t>(*limit);
+    }
+    return query;
+  }
+
+  static std::string retried_view(const Loop::Retried& retried, const std::string& next) {
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      object.unsigned_integer("retried", retried.tasks);
+      {
+        json::ArrayWriter refused(object.key("refused"));
+        for (const auto& [id, error] : retried.refused) {
+          json::ObjectWriter element(refused.next());
+          element.string("id", id.str());
+          element.string("detail", error.message);
+        }
+      }
+      if (!next.empty()) object.string("next", next);
+    }
+    return body;
+  }
+
   static Error unknown_agent(const std::string& name) {
     return Error{"agent " + name.substr(0, 63) + " is not known", ErrorKind::not_found};
   }
@@ -385,6 +425,7 @@ void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts,
   server.get("/ready", with(&Api::ready));
   server.post(root + "/tasks", with(&Api::submit));
   server.get(root + "/tasks", with(&Api::tasks));
+  server.post(root + "/tasks/retry", with(&Api::retry_many));
   server.get(root + "/tasks/([^/]+)", with(&Api::task));
   server.post(root + "/tasks/([^/]+)/cancel", [api](const HttpRequest& r) { return api->act_on_task(r, true); });
   server.post(root + "/tasks/([^/]+)/retry", [api](const HttpRequest& r) { return api->act_on_task(r, false); });

@@ -65,6 +65,9 @@ void Loop::submit_batch(std::string submitter, std::vector<SubmitTasks::One> tas
 
 void Loop::cancel(TaskId id, Answer<TaskState> answer) { offer_or_refuse(Cancel{id, answer}, answer); }
 void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(Retry{id, answer}, answer); }
+void Loop::retry_many(std::vector<TaskId> ids, Answer<Retried> answer) {
+  offer_or_refuse(RetryMany{std::move(ids), answer}, answer);
+}
 void Loop::drain(AgentName agent, bool drain, Answer<AgentState> answer) {
   offer_or_refuse(Drain{std::move(agent), drain, answer}, answer);
 }

@@ -77,6 +77,12 @@ class Loop {
                     std::string fingerprint, Answer<BatchAcceptance> answer);
   void cancel(TaskId id, Answer<TaskState> answer);
   void retry(TaskId id, Answer<TaskState> answer);
+  // Those that have ended otherwise than well run again; one that cannot does not keep the others from it.
+  struct Retried {
+    std::size_t tasks = 0;
+    std::vector<std::pair<TaskId, Error>> refused;
+  };
+  void retry_many(std::vector<TaskId> ids, Answer<Retried> answer);
   void drain(AgentName agent, bool drain, Answer<AgentState> answer);
   void release(Answer<std::size_t> answer);  // what is held after a restore; answers how many tasks that was
   // Looks at the state on the loop's thread. False: the inbox is full.
@@ -106,6 +112,10 @@ class Loop {
     TaskId id;
     Answer<TaskState> answer;
   };
+  struct RetryMany {
+    std::vector<TaskId> ids;
+    Answer<Retried> answer;
+  };
   struct Drain {
     AgentName agent;
     bool drain = true;
@@ -118,7 +128,8 @@ class Loop {
     std::function<void(const State&, Now)> with;
   };
   struct Wake {};
-  using Item = std::variant<mqtt::ClientEvent, Submit, SubmitBatch, Cancel, Retry, Drain, Release, Look, Wake>;
+  using Item =
+      std::variant<mqtt::ClientEvent, Submit, SubmitBatch, Cancel, Retry, RetryMany, Drain, Release, Look, Wake>;
   // What to tell whom when the drain is durable: by the request's number.
   using Reply = std::function<void(Result<std::vector<TaskId>>)>;
 
@@ -133,6 +144,8 @@ class Loop {
   void handle(SubmitBatch& submit);
   void handle(Cancel& cancel);
   void handle(Retry& retry);
+  void handle(RetryMany& retry);
+  void retry_one(const TaskId& id, const Answer<TaskState>& answer);
   void handle(Drain& drain);
   void handle(Release& release);
   void handle(const Look& look);

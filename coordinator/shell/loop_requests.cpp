@@ -129,17 +129,40 @@ void Loop::handle(Cancel& cancel) {
                   id});
 }
 
-void Loop::handle(Retry& retry) {
-  auto record = store_.task(retry.id);
-  if (!record) return retry.answer(record.error());
-  if (!*record) return retry.answer(Error{"task " + retry.id.str() + " is not known", ErrorKind::not_found});
+void Loop::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
+  auto record = store_.task(id);
+  if (!record) return answer(record.error());
+  if (!*record) return answer(Error{"task " + id.str() + " is not known", ErrorKind::not_found});
   const auto batch = (*record)->batch;
-  step(RetryTask{expect([this, batch, answer = retry.answer](Result<std::vector<TaskId>> done) {
+  step(RetryTask{expect([this, batch, answer](Result<std::vector<TaskId>> done) {
                    if (!done) return answer(done.error());
                    if (batch) ++batch_rest_[*batch];
                    answer(TaskState::queued);
                  }),
                  std::move(**record)});
+}
+
+void Loop::handle(Retry& retry) { retry_one(retry.id, retry.answer); }
+
+// Answered with the last of them, when all are durable.
+void Loop::handle(RetryMany& retry) {
+  struct Sum {
+    Retried result;
+    std::size_t missing = 0;
+  };
+  const auto sum = std::make_shared<Sum>();
+  sum->missing = retry.ids.size();
+  if (retry.ids.empty()) return retry.answer(Retried{});
+  for (const TaskId& id : retry.ids) {
+    retry_one(id, [sum, id, answer = retry.answer](Result<TaskState> queued) {
+      if (queued) {
+        ++sum->result.tasks;
+      } else {
+        sum->result.refused.emplace_back(id, queued.error());
+      }
+      if (--sum->missing == 0) answer(std::move(sum->result));
+    });
+  }
 }
 
 void Loop::handle(Drain& drain) {

@@ -292,6 +292,28 @@ class Options(FleetCase):
             times.append(task["run_ms"])
         self.assertLess(min(times), 500, times)
 
+    def test_retry_many(self):
+        """Everything that failed is run again at once, by capability; what cannot be is named."""
+        self.fleet.start_agent("pi-1", echo=1, toml=self.fleet.sleep_toml(4))
+        failed = [self.api.submit("command.sleep", {"seconds": "bad"}) for _ in range(5)]
+        expired = self.api.submit("nobody.offers", expires_after_ms=1)
+        for task in (*failed, expired):
+            self.api.outcome(task)
+        for query in ("", "?state=queued", "?state=succeeded", "?state=failed&limit=0"):
+            self.assert_problem(self.api.post("/api/v1/tasks/retry" + query), 400, 422)
+        first = self.api.post("/api/v1/tasks/retry?state=failed&capability=command.sleep&limit=3")
+        self.assertEqual((first.status, first.body["retried"], first.body["refused"]), (202, 3, []))
+        rest = self.api.post(f"/api/v1/tasks/retry?state=failed&limit=3&after={first.body['next']}")
+        self.assertEqual((rest.body["retried"], rest.body.get("next")), (2, None))
+        for task in failed:
+            self.assertEqual(len(self.api.outcome(task)["attempts"]), 2)
+        self.assertEqual(self.fleet.cli("retry").returncode, 2)
+        self.assertEqual(self.fleet.cli("retry", "--state", "failed", failed[0]).returncode, 2)
+        answer = self.fleet.cli("retry", "--state", "failed")
+        self.assertEqual((answer.returncode, answer.stdout), (0, "5 tasks run again\n"), answer.stderr)
+        answer = self.fleet.cli("--json", "retry", "--state", "expired", "--capability", "nobody.offers")
+        self.assertEqual(json.loads(answer.stdout), {"retried": 1, "refused": 0})
+
     def test_retry(self):
         """A failed task can be run again by hand, with its history kept; a succeeded or unfinished one cannot."""
         toml = ('[[command]]\nname = "check"\nargv = ["/bin/cat", "%s"]\n' % (self.fleet.dir / "appears-later"))
