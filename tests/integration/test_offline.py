@@ -15,7 +15,7 @@ class Offline(FleetCase):
         self.toml = ('[[command]]\nname = "make"\nargv = ["/bin/sh", "%s", "{label}", "{seconds}"]\ntimeout_s = 100\n'
                      '[command.params]\nlabel = { type = "string", pattern = "[a-z0-9-]+" }\n'
                      'seconds = { type = "number", min = 0, max = 100 }\n' % script)
-        self.fleet.start_agent("pi-1", toml=self.toml)
+        self.fleet.start_agent("pi-1", toml=self.toml, grace=5)  # to end what it does
         self.spool = self.fleet.dir / "work-pi-1" / "spool"
 
     def spooled(self, kind="results"):
