@@ -27,6 +27,8 @@ struct Policy {
   Duration spool_after = std::chrono::seconds(2);  // without the broker or the coordinator
   Duration spool_unacknowledged = std::chrono::seconds(30);  // though both seem to be there
   Duration stop_grace = std::chrono::seconds(20);  // for what runs, when the agent is asked to end
+  // Who we are is said again now and then: a coordinator with a full inbox may have missed it.
+  Duration introduce_every = std::chrono::minutes(1);
   // Beats on a change of capacity: a few at once, then one every so often.
   double beat_burst = 5;
   Duration beat_spacing = std::chrono::seconds(2);
@@ -86,6 +88,7 @@ struct State {
   std::vector<std::string> throttled;
   std::uint64_t beats = 0;
   Time next_beat;
+  Time next_introduction;
   double beat_credit = 5;  // how many beats may go now; as of credit_at
   Time credit_at;
   bool capacity_changed = false;

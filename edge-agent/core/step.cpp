@@ -152,6 +152,11 @@ void beat(Context& c) {
   ++c.state.beats;
   c.state.capacity_changed = false;
   c.state.next_beat = c.now + heartbeat_interval;
+  if (c.now >= c.state.next_introduction) {
+    c.state.next_introduction = c.now + c.state.policy.introduce_every;
+    c.emit(SendInfo{});
+    c.state.said.reset();  // and the status with it, after this
+  }
   c.emit(SendBeat{});
   c.emit(SendTemperature{});
 }
@@ -215,7 +220,7 @@ void present(Context& c) {
   }
   send_results(c);
   c.state.info_changed = false;
-  c.emit(SendInfo{});
+  c.state.next_introduction = c.now;
   beat(c);
   c.state.said.reset();
   say_status(c);

@@ -192,3 +192,19 @@ TEST_CASE("a result whose task the coordinator does not know is kept for a perso
   CHECK(c.all<KeepForPerson>().size() == 1);
   CHECK(c.state.held.empty());
 }
+
+TEST_CASE("who an agent is and how it stands is said again every minute") {
+  Conversation c;
+  c.flush();
+  std::size_t infos = 0;
+  std::size_t statuses = 0;
+  for (int i = 0; i < 12; ++i) {
+    c.now += 10s;
+    c.hear(Tick{});
+    infos += c.all<SendInfo>().size();
+    c.flush();
+    statuses += c.all<SendStatus>().size();
+  }
+  CHECK(infos == 2);
+  CHECK(statuses == 2);
+}
