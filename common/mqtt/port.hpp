@@ -35,8 +35,10 @@ struct Options {
   std::optional<Message> will;
   std::string username;
   std::string password;
-  Duration keepalive = std::chrono::seconds(10);
-  Duration connect_timeout = std::chrono::seconds(5);
+  // Mosquitto gives a silent client up after one and a half of this, and looks for such every six seconds or so
+  // (docs/reliability.md): with the grace of a young task that makes less than 20 s.
+  Duration keepalive = std::chrono::seconds(8);
+  Duration connect_timeout = std::chrono::seconds(3);
 };
 
 // What the client tells, from its own thread. `reason` is for people, `code` is MQTT 5's reason code (142: another

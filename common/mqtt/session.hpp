@@ -62,7 +62,7 @@ class Session {
   std::deque<Message> waiting_;
   std::uint64_t dropped_ = 0;
   std::uint64_t random_;
-  Backoff backoff_{std::chrono::milliseconds(200), std::chrono::seconds(5)};
+  Backoff backoff_{std::chrono::milliseconds(200), std::chrono::seconds(1)};
 };
 
 }  // namespace edgefleet::mqtt

@@ -231,6 +231,10 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
         if (task.record.attempts[i].n == entry.task->attempt) task.leases[i].executor = executor;
       }
       agent.held[id] = entry.task->attempt;
+      if (suspect(task.record)) {
+        agent.alone = id;
+        reserve(c.state, agent);
+      }
       if (executor) c.state.placement.update(*executor, [](ExecutorView& view) { ++view.held; });
       if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt, entry.task->run);
       continue;

@@ -86,6 +86,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
       if (ended(attempt.state)) continue;
       Agent& agent = agent_of(c, attempt.agent);
       agent.held[id] = attempt.n;
+      if (suspect(task.record)) agent.alone = id;
       state.silence.set(agent.index, now.mono + state.policy.silence);
     }
   }

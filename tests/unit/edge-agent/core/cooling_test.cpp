@@ -1,34 +1,19 @@
-#include "edge-agent/core/step.hpp"
-
 #include <algorithm>
 
+#include "tests/support/agent.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::agent;
+using namespace edgefleet::test;
 using namespace std::chrono_literals;
 
 namespace {
 
-const Reign reign{3, *SessionId::parse("coordinator")};
-const Capability work = *Capability::parse("work");
-TaskId id(std::uint64_t n) { return TaskId{Ulid{1, n}}; }
-
-struct HotAgent {
-  State state{*AgentName::parse("pi-1"), *SessionId::parse("life"), HeatLimits{}};
-  Time now{1h};
-  Effects said;
+struct HotAgent : Conversation {
   std::uint64_t n = 0;
 
-  explicit HotAgent(int slots, bool freezes = true) {
-    ExecutorInfo executor;
-    executor.name = *ExecutorName::parse("main");
-    executor.capabilities = {work};
-    executor.slots = slots;
-    hear(OfferChanged{executor, freezes});
-    hear(LinkUp{});
-    hear(CoordinatorSeen{true, reign});
-  }
+  explicit HotAgent(int slots, bool freezes = true) : Conversation(slots, freezes) {}
   void hear(const Event& event) {
     said = step(state, event, now);
     const Effects flushed = step(state, Flush{}, now);

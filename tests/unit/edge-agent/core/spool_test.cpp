@@ -1,56 +1,39 @@
-#include "edge-agent/core/step.hpp"
+#include "tests/support/agent.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::agent;
+using namespace edgefleet::test;
 using namespace std::chrono_literals;
 
 namespace {
 
-const Reign reign{3, *SessionId::parse("coordinator")};
-const Capability work = *Capability::parse("work");
-const AttemptKey key{TaskId{Ulid{1, 1}}, 1};
+const AttemptKey key{id(1), 1};
 
 // An agent that runs one task.
-struct Conversation {
-  State state{*AgentName::parse("pi-1"), *SessionId::parse("life"), HeatLimits{}};
-  Time now{1h};
-  Effects said;
-
-  Conversation() {
-    ExecutorInfo executor;
-    executor.name = *ExecutorName::parse("main");
-    executor.capabilities = {work};
-    executor.slots = 1;
-    hear(OfferChanged{executor});
-    hear(LinkUp{});
-    hear(CoordinatorSeen{true, reign});
-    hear(TasksSeen{reign, 1, work, {{key.id, key.attempt, "{}", 1min}}});
-  }
-  void hear(const Event& event) { said = step(state, event, now); }
+struct Running : Conversation {
+  Running() { give({1}); }
   void finish(std::set<std::string> uploads = {}) {
     Finished finished;
     finished.key = key;
-    finished.output = "1";
+    finished.output = JsonText("1");
     finished.uploads = std::move(uploads);
     hear(finished);
   }
   template <typename E>
-  int count_after(Duration time) {
+  std::size_t count_after(Duration time) {
     now += time;
-    int count = 0;
-    for (const Event& event : {Event{Tick{}}, Event{Flush{}}}) {
-      hear(event);
-      for (const auto& effect : said) count += std::holds_alternative<E>(effect) ? 1 : 0;
-    }
-    return count;
+    hear(Tick{});
+    const auto ticked = all<E>().size();
+    flush();
+    return ticked + all<E>().size();
   }
 };
 
 }  // namespace
 
 TEST_CASE("what can be delivered is not written to the disk") {
-  Conversation c;
+  Running c;
   c.finish();
   CHECK(c.count_after<SendResults>(0s) == 1);
   CHECK(c.count_after<SpoolResult>(5s) == 0);
@@ -59,7 +42,7 @@ TEST_CASE("what can be delivered is not written to the disk") {
 }
 
 TEST_CASE("without a broker or a coordinator a result is on the disk after two seconds, until it is acknowledged") {
-  Conversation c;
+  Running c;
   SECTION("the broker is away") { c.hear(LinkDown{}); }
   SECTION("the coordinator is away") { c.hear(CoordinatorSeen{false, reign}); }
   c.finish();
@@ -75,16 +58,16 @@ TEST_CASE("without a broker or a coordinator a result is on the disk after two s
 }
 
 TEST_CASE("a result that nobody acknowledges is on the disk after half a minute") {
-  Conversation c;
+  Running c;
   c.finish();
   CHECK(c.count_after<SpoolResult>(29s) == 0);
   CHECK(c.count_after<SpoolResult>(2s) == 1);
 }
 
 TEST_CASE("what an earlier life has left is delivered, once it is acknowledged it is forgotten") {
-  Conversation c;
+  Running c;
   TaskResult old;
-  old.id = TaskId{Ulid{1, 7}};
+  old.id = id(7);
   old.output = "7";
   c.hear(Restored{work, old, {}});
   CHECK(held_list(c.state, c.now).size() == 2);
@@ -95,7 +78,7 @@ TEST_CASE("what an earlier life has left is delivered, once it is acknowledged i
 }
 
 TEST_CASE("a disk that cannot be written is tried again in a while") {
-  Conversation c;
+  Running c;
   c.hear(LinkDown{});
   c.finish();
   c.count_after<SpoolResult>(0s);
@@ -107,7 +90,7 @@ TEST_CASE("a disk that cannot be written is tried again in a while") {
 }
 
 TEST_CASE("a result waits for the upload of the files that it names") {
-  Conversation c;
+  Running c;
   c.finish({"sha256-a", "sha256-b"});
   CHECK(c.count_after<SendResults>(0s) == 0);
   c.hear(ArtifactUploaded{"sha256-a"});
@@ -125,7 +108,7 @@ TEST_CASE("a result waits for the upload of the files that it names") {
 }
 
 TEST_CASE("at its end an agent leaves what was not delivered on the disk") {
-  Conversation c;
+  Running c;
   c.finish();
   c.hear(Ending{});
   REQUIRE(c.said.size() == 1);

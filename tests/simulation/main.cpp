@@ -1,0 +1,51 @@
+// `./dev sim`: the simulated world from the command line.
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "tests/simulation/scenario.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::simulation;
+
+namespace {
+
+void print(const World& world, const Scenario& scenario) {
+  const auto& totals = world.totals();
+  const double minutes = std::chrono::duration<double, std::ratio<60>>(scenario.time).count();
+  std::cout << "seed " << scenario.seed << ": " << scenario.agents << " agents, " << minutes << " minutes of trouble\n"
+            << "  tasks: " << world.accepted().size() << " accepted, " << totals.runs << " runs;";
+  const auto states = world.states();
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    if (states.at(i) > 0) std::cout << ' ' << states.at(i) << ' ' << to_string(static_cast<TaskState>(i));
+  }
+  std::cout << "\n  trouble: " << totals.lost << " of " << totals.messages << " messages lost, " << totals.links_cut
+            << " links cut, " << totals.agent_crashes << " agents and " << totals.coordinator_crashes
+            << " coordinators crashed, " << totals.failed_commits << " times a commit failed, "
+            << totals.paused_for_heat << " agents paused for heat\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("The coordinator's and the agents' cores on simulated time, with everything going wrong.", "dev sim");
+  Scenario scenario;
+  int runs = 1;
+  double hours = 0.1;
+  app.add_option("--seed", scenario.seed, "where the chances begin: the same seed, the same run")
+      ->capture_default_str();
+  app.add_option("--runs", runs, "that many seeds, from this one on")->check(CLI::Range(1, 10'000'000));
+  app.add_option("--hours", hours, "of trouble, in simulated time")->check(CLI::Range(0.001, 10'000.0));
+  app.add_option("--agents", scenario.agents, "how many")->check(CLI::Range(1, 100'000));
+  CLI11_PARSE(app, argc, argv);
+  scenario.time = Duration{static_cast<std::int64_t>(hours * 3600e9)};
+  bool well = true;
+  for (int run = 0; run < runs; ++run, ++scenario.seed) {
+    const World world = play(scenario);
+    const auto wrong = problems(world);
+    if (runs == 1 || !wrong.empty()) print(world, scenario);
+    for (std::size_t i = 0; i < wrong.size() && i < 20; ++i) std::cout << "  WRONG: " << wrong[i] << '\n';
+    well = well && wrong.empty();
+  }
+  std::cout << (well ? "nothing was lost, doubled or overbooked\n" : "the seeds above replay what went wrong\n");
+  return well ? 0 : 1;
+}

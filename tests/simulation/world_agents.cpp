@@ -1,0 +1,176 @@
+// The agents' side of the simulated world: their cores, what they run, their lives and their disks.
+#include "common/core/overloaded.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace edgefleet::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+const ExecutorName main_executor = *ExecutorName::parse("main");
+constexpr int slots = 3;
+constexpr Duration reading_interval = 2s;
+
+}  // namespace
+
+void World::start_agent(Agent& a) {
+  ++a.life;
+  a.ends.clear();
+  const auto session = *SessionId::parse(a.name.str() + "-" + std::to_string(a.life));
+  a.core = std::make_unique<agent::State>(a.name, session, agent::HeatLimits{});
+  a.crash_at = next(hazards_.agent_crash);
+  ExecutorInfo executor;
+  executor.name = main_executor;
+  executor.capabilities = {*Capability::parse("work")};
+  executor.slots = slots;
+  to_agent(a, agent::OfferChanged{executor, false});
+  for (const auto& [key, kept] : a.disk) to_agent(a, kept);
+  link(a);
+}
+
+void World::link(Agent& a) {
+  a.linked = true;
+  a.cut_at = next(hazards_.link_cut);
+  to_agent(a, agent::LinkUp{});
+  if (coordinator_) announce(a);
+}
+
+void World::cut(Agent& a) {
+  ++totals_.links_cut;
+  a.linked = false;
+  to_agent(a, agent::LinkDown{});
+  const AgentStatus will{AgentState::lost, a.core->session};
+  post([this, name = a.name, will] { to_coordinator(coordinator::AgentStatusSeen{name, will}); }, true);
+  a.back_at = time_ + some(200ms, 60s);
+}
+
+void World::crash_agent(Agent& a, bool will) {
+  ++totals_.agent_crashes;
+  if (will && a.linked) {
+    const AgentStatus last{AgentState::lost, a.core->session};
+    post([this, name = a.name, last] { to_coordinator(coordinator::AgentStatusSeen{name, last}); }, true);
+  }
+  a.core.reset();
+  a.linked = false;
+  a.back_at = time_ + some(500ms, 60s);
+}
+
+void World::to_agent(Agent& a, const agent::Event& event) {
+  if (!a.core) return;
+  a.touched = true;
+  for (const auto& effect : agent::step(*a.core, event, time_)) perform(a, effect);
+}
+
+void World::tell(const Agent& a, coordinator::Event event, bool reliable) {
+  if (a.linked) post([this, event = std::move(event)] { to_coordinator(event); }, reliable);
+}
+
+void World::begin(Agent& a, const agent::StartTask& start) {
+  ++totals_.runs;
+  a.ends[start.key] = time_ + some(1ms, 20s);
+  auto& seen = accepted_[start.key.id];
+  const auto& spec = seen.as_accepted.spec;
+  if (++seen.runs > 1 && spec.max_attempts == 1) violation("ran twice: " + start.key.id.str());
+  if (seen.cancelled_in_time) violation("began though it was cancelled in time: " + start.key.id.str());
+  if (time_ < seen.at + spec.delay) violation("began before its delay was over: " + start.key.id.str());
+  if (a.ends.size() > slots) violation(a.name.str() + " runs more than its slots");
+}
+
+void World::stop(Agent& a, const AttemptKey& key) {
+  a.ends.erase(key);
+  agent::Finished finished;
+  finished.key = key;
+  finished.error = TaskError{"cancelled", "stopped", false, {}};
+  network_.push({time_ + some(1ms, 2s), ++order_, [this, &a, life = a.life, finished] {
+                   if (a.life == life && a.core) to_agent(a, finished);
+                 }});
+}
+
+void World::perform(Agent& a, const agent::Effect& effect) {
+  std::visit(overloaded{
+                 [&](const agent::StartTask& start) { begin(a, start); },
+                 [&](const agent::StopTask& stopped) { stop(a, stopped.key); },
+                 [&](const agent::SendResults& send) { tell(a, coordinator::ResultsSeen{a.name, send.results}); },
+                 [&](const agent::SendInfo&) {
+                   AgentInfo info;
+                   info.session = a.core->session;
+                   info.max_tasks = a.core->policy.max_tasks;
+                   for (const auto& [name, executor] : a.core->executors) info.executors.push_back(executor.info);
+                   tell(a, coordinator::AgentInfoSeen{a.name, info}, true);
+                 },
+                 [&](const agent::SendBeat&) {
+                   Heartbeat beat;
+                   beat.session = a.core->session;
+                   beat.sequence = a.core->beats;
+                   beat.coordinator = a.core->reign;
+                   beat.n = a.core->n;
+                   beat.free_slots = agent::free_slots(*a.core);
+                   beat.held = agent::held_list(*a.core, time_);
+                   tell(a, coordinator::HeartbeatSeen{a.name, beat});
+                 },
+                 [&](const agent::SpoolResult& spool) {
+                   const auto& held = a.core->held.at(spool.key);
+                   a.disk[spool.key] = {held.capability, held.result, {}};
+                 },
+                 [&](const agent::UnspoolResult& unspool) { a.disk.erase(unspool.key); },
+                 [&](const agent::SendStatus& status) {
+                   if (status.state == AgentState::overheated) ++totals_.paused_for_heat;
+                   tell(a, coordinator::AgentStatusSeen{a.name, {status.state, a.core->session}}, true);
+                 },
+                 [](const auto&) {},
+             },
+             effect);
+}
+
+// A poison task ends its agent.
+void World::end_runs(Agent& a) {
+  std::vector<AttemptKey> over;
+  for (const auto& [key, at] : a.ends) {
+    if (at <= time_) over.push_back(key);
+  }
+  for (const auto& key : over) {
+    auto& task = accepted_[key.id];
+    if (task.poison && !calm_) {
+      ++task.killed;
+      return crash_agent(a, true);
+    }
+    a.ends.erase(key);
+    agent::Finished finished;
+    finished.key = key;
+    finished.run = 20ms;  // what is learned from it lets tasks wait at agents, though in truth they take longer
+    if (chance(0.05)) finished.error = TaskError{"hiccup", "again", true, {}};
+    to_agent(a, finished);
+  }
+}
+
+void World::warm(Agent& a) {
+  if (time_ >= a.hot_at) {
+    a.cool_at = time_ + some(10s, 120s);
+    a.hot_at = next(hazards_.heat);
+    a.next_reading = time_;
+  }
+  if (a.cool_at == Time{} || time_ < a.next_reading) return;
+  a.next_reading = time_ + reading_interval;
+  const bool hot = time_ < a.cool_at && !calm_;
+  const double celsius = (hot ? 84 : 50) + static_cast<double>(random_() % 100) / 50;
+  to_agent(a, agent::TemperatureRead{{{"cpu-thermal", true, celsius, std::to_string(celsius)}}, {}, 0.5});
+}
+
+void World::tick(Agent& a) {
+  if (!a.core) {
+    if (time_ >= a.back_at) start_agent(a);
+    return;
+  }
+  if (!a.linked && time_ >= a.back_at) link(a);
+  if (!a.ends.empty()) end_runs(a);
+  warm(a);
+  if (!a.core) return;
+  if (a.touched || agent::next_deadline(*a.core) <= time_) {
+    to_agent(a, agent::Tick{});
+    to_agent(a, agent::Flush{});
+    a.touched = false;
+  }
+  if (time_ >= a.crash_at) return crash_agent(a, !chance(0.3));
+  if (a.linked && time_ >= a.cut_at) cut(a);
+}
+
+}  // namespace edgefleet::simulation

@@ -1,0 +1,190 @@
+// The coordinator's side of the simulated world: its core, its store, its lives.
+#include "common/core/overloaded.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace edgefleet::simulation {
+
+using namespace std::chrono_literals;
+
+void World::start_coordinator() {
+  ++coordinator_life_;
+  ++epoch_;
+  const auto session = *SessionId::parse("c" + std::to_string(coordinator_life_));
+  coordinator_ = std::make_unique<coordinator::State>(Reign{epoch_, session}, random_());
+  std::vector<coordinator::TaskRecord> unfinished;
+  for (const auto& [id, record] : store_) {
+    if (!ended(record.state)) unfinished.push_back(record);
+  }
+  coordinator::recover(*coordinator_, std::move(unfinished), now());
+  to_coordinator(coordinator::BrokerUp{});
+  // The broker's retained messages.
+  for (auto& a : agents_) {
+    if (!a.core || !a.linked) continue;
+    to_coordinator(coordinator::AgentStatusSeen{a.name, {agent::status_of(*a.core), a.core->session}});
+  }
+  drain_coordinator();
+}
+
+void World::crash_coordinator() {
+  ++totals_.coordinator_crashes;
+  coordinator_.reset();
+  dirty_.clear();
+  after_commit_.clear();  // was never durable, so nobody has heard of it
+  failing_until_.reset();
+  backlog_.clear();
+  submitted_.clear();
+  coordinator_back_at_ = time_ + some(1s, 40s);
+}
+
+void World::to_coordinator(const coordinator::Event& event) {
+  if (!coordinator_) return;
+  if (failing_until_) return backlog_.push_back(event);
+  for (auto& effect : coordinator::step(*coordinator_, event, now())) {
+    if (const auto* save = std::get_if<coordinator::SaveTask>(&effect)) {
+      dirty_.insert(save->id);
+    } else if (const auto* epoch = std::get_if<coordinator::SaveEpoch>(&effect)) {
+      epoch_ = epoch->epoch;
+    } else {
+      if (const auto* accepted = std::get_if<coordinator::Accepted>(&effect)) {
+        for (const auto& id : accepted->ids) submitted_[id] = time_;
+      }
+      after_commit_.push_back(std::move(effect));
+    }
+  }
+}
+
+void World::drain_coordinator() {
+  if (!coordinator_ || failing_until_) return;
+  if (const auto due = coordinator::next_deadline(*coordinator_); due && *due <= time_) {
+    to_coordinator(coordinator::Tick{});
+  }
+  to_coordinator(coordinator::Place{});
+  // There are as many drains as messages, so in a large fleet each is the less likely to be the one.
+  const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
+  if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
+  if (chance(hazards_.failing_commits * share)) return fail_commits();
+  commit();
+}
+
+void World::commit() {
+  for (const TaskId& id : dirty_) {
+    const auto& record = store_[id] = coordinator::snapshot(coordinator_->tasks.at(id), time_);
+    for (const auto& attempt : record.attempts) assigned_.try_emplace({id, attempt.n}, coordinator_life_);
+    const auto known = accepted_.find(id);
+    if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
+        record.attempts.empty()) {
+      violation("expired though it ran: " + describe(id));
+    }
+  }
+  dirty_.clear();
+  const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
+  if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just after it
+  for (const auto& effect : std::exchange(after_commit_, {})) perform(effect);
+  if (!coordinator_->ended.empty()) to_coordinator(coordinator::Committed{});
+}
+
+// Nothing later is stepped, published or answered until it is durable.
+void World::fail_commits() {
+  ++totals_.failed_commits;
+  failing_until_ = time_ + some(1s, 30s);
+}
+
+void World::try_commit_again() {
+  failing_until_.reset();
+  commit();
+  if (!coordinator_) return;
+  const auto events = std::exchange(backlog_, {});
+  to_coordinator(coordinator::Stalled{});
+  for (const auto& event : events) to_coordinator(event);
+}
+
+void World::tick_coordinator() {
+  if (coordinator_ && chance(hazards_.coordinator_crash * 0.1)) crash_coordinator();
+  if (!coordinator_ && time_ >= coordinator_back_at_) start_coordinator();
+  if (coordinator_ && failing_until_ && (calm_ || *failing_until_ <= time_)) try_commit_again();
+  drain_coordinator();
+}
+
+void World::reach(const AgentName& name, agent::Event event) {
+  Agent& a = agents_[by_name_.at(name)];
+  post([this, &a, life = a.life, event = std::move(event)] {
+    if (a.life == life && a.linked) to_agent(a, event);
+  });
+}
+
+void World::announce(Agent& a) {
+  post(
+      [this, &a, life = a.life, reign = coordinator_->reign] {
+        if (a.life == life && a.linked) to_agent(a, agent::CoordinatorSeen{true, reign});
+      },
+      true);
+}
+
+// Work that is new to an agent goes only where there is somebody who wants it.
+void World::check_sending(const coordinator::SendTasks& send) {
+  const auto& to = coordinator_->agents.at(coordinator_->agent_index.at(send.agent));
+  for (const auto& key : send.tasks) {
+    const bool again = !sent_.insert(key).second || assigned_.at(key) != coordinator_life_;
+    if (again) continue;  // it was given to that agent before: what it wants now it says itself
+    if (to.status.state != AgentState::online) {
+      violation(key.id.str() + " was given to " + send.agent.str() + ", which is " +
+                std::string(to_string(to.status.state)));
+    }
+    // Whom a task may have killed is not put beside it, nor it beside others.
+    const bool suspicious = coordinator::suspect(coordinator_->tasks.at(key.id).record);
+    if (suspicious && to.held.size() > 1) violation("a suspect was put beside others: " + key.id.str());
+    if (!suspicious && to.alone) violation("others were put beside a suspect: " + key.id.str());
+  }
+}
+
+void World::perform(const coordinator::Effect& effect) {
+  using namespace coordinator;
+  const Reign reign = coordinator_->reign;
+  const auto acknowledge = [&](const AgentName& to, const std::vector<AttemptKey>& keys, bool unknown) {
+    agent::AcknowledgeSeen seen{reign, {}};
+    for (const auto& key : keys) seen.results.push_back({key, unknown});
+    reach(to, seen);
+  };
+  std::visit(overloaded{
+                 [&](const SendTasks& send) {
+                   check_sending(send);
+                   agent::TasksSeen seen{reign, send.n, send.capability, {}};
+                   for (const auto& key : send.tasks) {
+                     const auto& spec = coordinator_->tasks.at(key.id).record.spec;
+                     seen.tasks.push_back({key.id, key.attempt, spec.input, spec.timeout});
+                   }
+                   reach(send.agent, seen);
+                 },
+                 [&](const SendAcknowledge& send) { acknowledge(send.agent, send.tasks, send.unknown); },
+                 [&](const SendCancel& send) { reach(send.agent, agent::CancelSeen{reign, send.tasks}); },
+                 [&](const SendRecall& send) { reach(send.agent, agent::RecallSeen{reign, send.tasks}); },
+                 [&](const SendDrain& send) { reach(send.agent, agent::DrainSeen{reign, send.drain}); },
+                 [&](const AskStore& ask) {
+                   for (const auto& key : ask.tasks) {
+                     if (store_.count(key.id) == 0) violation("unknown result of " + key.id.str());
+                   }
+                   acknowledge(ask.agent, ask.tasks, false);
+                 },
+                 [&](const AnnounceReign&) {
+                   for (auto& a : agents_) announce(a);
+                 },
+                 [&](const coordinator::Accepted& accepted) {
+                   for (const auto& id : accepted.ids) {
+                     auto& known = accepted_[id];
+                     known.as_accepted = coordinator_->tasks.at(id).record;
+                     known.poison = known.as_accepted.spec.name == "poison";
+                     known.at = submitted_.at(id);
+                     submitted_.erase(id);
+                     recent_.push_back(id);
+                   }
+                 },
+                 [&](const TaskEnded& end) {
+                   if (++accepted_[end.id].outcomes > 1) violation("two outcomes of " + end.id.str());
+                 },
+                 [&](const StopProgram& stop) { violation("stopped: " + stop.reason); },
+                 [](const auto&) {},
+             },
+             effect);
+}
+
+}  // namespace edgefleet::simulation
