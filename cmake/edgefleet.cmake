@@ -2,6 +2,7 @@
 # docs/architecture.md); tests/unit/architecture checks that the includes do too.
 option(EDGEFLEET_TESTS "build the tests" ON)
 option(EDGEFLEET_BENCH "build the benchmarks" ON)
+option(EDGEFLEET_FUZZ "build the fuzzers (clang only; ./dev fuzz)" OFF)
 set(EDGEFLEET_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -28,6 +29,12 @@ if(EDGEFLEET_SANITIZE)
   target_compile_options(edgefleet_options INTERFACE
     -fsanitize=${EDGEFLEET_SANITIZE} -fno-omit-frame-pointer -Wno-maybe-uninitialized)
   target_link_options(edgefleet_options INTERFACE -fsanitize=${EDGEFLEET_SANITIZE})
+endif()
+if(EDGEFLEET_FUZZ)
+  # Everything is instrumented for coverage, and whatever a sanitizer or an assertion of libstdc++ sees ends the program.
+  target_compile_options(edgefleet_options INTERFACE
+    -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -Wno-unknown-warning-option)
+  target_compile_definitions(edgefleet_options INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
 
 # edgefleet_library(NAME SOURCES a.cpp ... [DEPENDS targets...] [PRIVATE targets...])

@@ -1,6 +1,7 @@
 #include "common/protocol/codec.hpp"
 
 #include <array>
+#include <cmath>
 
 #include "common/protocol/fields.hpp"
 
@@ -20,6 +21,7 @@ constexpr Duration longest_run = std::chrono::hours(24 * 365);
 constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
 constexpr int most_slots = 10'000;
 constexpr Duration most_extension = 10 * limits::longest;
+constexpr std::size_t most_code_bytes = 64;  // of an error
 constexpr std::size_t envelope_bytes = 512;  // kept free for everything around the elements
 
 template <typename Enum, std::size_t N>
@@ -116,6 +118,13 @@ std::string required_json(Fields& fields, std::string_view name) {
   if (!slice) fields.fail("`" + std::string(name) + "` is missing");
   if (slice && !json::part_is_shallow(*slice)) fields.fail("`" + std::string(name) + "` is nested too deep");
   return std::string(slice.value_or("null"));
+}
+
+// At most `most` bytes, and no half of a character at the end.
+std::string cut(const std::string& text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  return text.substr(0, most);
 }
 
 }  // namespace
@@ -251,7 +260,7 @@ std::string encode(const Heartbeat& beat) {
         element.string("id", task.id.str());
         element.integer("attempt", task.attempt);
         element.string("phase", held_phases.at(static_cast<std::size_t>(task.phase)));
-        if (task.phase != HeldPhase::done) element.string("executor", task.executor.str());
+        if (task.phase != HeldPhase::done && !task.executor.empty()) element.string("executor", task.executor.str());
         if (task.phase == HeldPhase::running) element.integer("run_ms", to_ms(task.run));
         if (to_ms(task.extended) > 0) element.integer("extended_ms", to_ms(task.extended));
       }
@@ -384,7 +393,7 @@ Result<TasksMessage> decode_tasks(std::string_view payload) {
 void append_error(std::string& out, const TaskError& error) {
   ObjectWriter object(out);
   object.string("code", error.code);
-  object.string("message", std::string_view(error.message).substr(0, limits::error_bytes));
+  object.string("message", cut(error.message, limits::error_bytes));
   object.boolean("retryable", error.retryable);
   if (error.retry_after) object.integer("retry_after_ms", to_ms(*error.retry_after));
 }
@@ -395,8 +404,8 @@ TaskError read_error(Fields& fields) {
   TaskError error;
   fields.require("code");
   // Cut rather than refused: an error that cannot be read would be sent for ever.
-  error.code = fields.string("code", limits::payload_bytes).value_or("").substr(0, 64);
-  error.message = fields.string("message", limits::payload_bytes).value_or("").substr(0, limits::error_bytes);
+  error.code = cut(fields.string("code", limits::payload_bytes).value_or(""), most_code_bytes);
+  error.message = cut(fields.string("message", limits::payload_bytes).value_or(""), limits::error_bytes);
   error.retryable = fields.boolean("retryable").value_or(false);
   error.retry_after = fields.milliseconds("retry_after_ms");
   return error;
@@ -452,7 +461,7 @@ TaskResult read_result(Fields& fields) {
   const double longest_ms = static_cast<double>(to_ms(limits::longest));
   const double run_ms = fields.number("run_ms").value_or(0);
   if (run_ms < 0 || run_ms > longest_ms) fields.fail("`run_ms` is out of range");
-  result.run = Duration{static_cast<std::int64_t>(run_ms * 1e6)};
+  result.run = Duration{std::llround(run_ms * 1e6)};
   if (const auto usage = fields.find("usage")) {
     if (usage->front() != '{' || !json::part_is_shallow(*usage)) fields.fail("`usage` is not a (shallow) object");
     result.usage = std::string(*usage);

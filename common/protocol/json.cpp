@@ -8,6 +8,8 @@
 namespace edgefleet::json {
 namespace {
 
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 // Where the string that begins at `quote` ends: behind the next quote that no odd number of backslashes stands before.
@@ -97,7 +99,12 @@ std::optional<Number> whole_number(std::string_view value) {
 
 }  // namespace
 
-bool well_formed(std::string_view text) { return depth_of(text) <= deepest && nlohmann::json::accept(text); }
+// nlohmann takes a NUL byte for the end of the text, and skips a byte order mark: both would travel on within messages.
+bool well_formed(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos || text.substr(0, byte_order_mark.size()) == byte_order_mark)
+    return false;
+  return depth_of(text) <= deepest && nlohmann::json::accept(text);
+}
 
 bool part_is_shallow(std::string_view text) { return depth_of(text) <= deepest_part; }
 

@@ -1,6 +1,8 @@
 #include "common/runtime/configuration.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -11,6 +13,11 @@ std::string environment_name(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
   return "EDGEFLEET_" + name;
+}
+
+// CLI::Range lets NaN pass, since no comparison with it is true.
+std::string must_be_finite(const std::string& text) {
+  return std::isfinite(std::strtod(text.c_str(), nullptr)) ? std::string() : text + " is not a finite number";
 }
 
 std::string where(const toml::node& node) { return "line " + std::to_string(node.source().begin.line); }
@@ -37,6 +44,7 @@ Configuration::Configuration(std::string description, std::string program)
 
 CLI::Option* Configuration::add(CLI::Option* option, const std::string& name, Type type) {
   option->envname(environment_name(name));
+  if (type == Type::number) option->check(must_be_finite);
   options_.push_back({name, option, type});
   return option;
 }

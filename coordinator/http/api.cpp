@@ -4,9 +4,10 @@
 #include <charconv>
 #include <future>
 
-#include "common/protocol/fields.hpp"
+#include "common/protocol/json.hpp"
 #include "common/protocol/submission.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/http/requests.hpp"
 #include "coordinator/http/views.hpp"
 #include "coordinator/store/attempts.hpp"
 
@@ -14,7 +15,6 @@ namespace edgefleet::coordinator {
 namespace {
 
 constexpr auto patience = std::chrono::seconds(30);  // for the loop's answer
-constexpr double longest_wait = 60;                  // seconds of a long poll
 constexpr std::size_t most_long_polls = HttpServer::most_threads - 64;  // the rest is for everyone else
 const std::string submitter = "http";
 
@@ -49,36 +49,13 @@ class Api {
   }
 
   HttpReply submit_batch(const HttpRequest& request) {
-    auto fields = json::Fields::untrusted(request.body);
-    fields.require("tasks");
-    const auto slices = fields.array("tasks");
-    const auto key = fields.string("idempotency_key", 200).value_or("");
-    if (!fields.ok()) return problem(fields.error().context("the batch"));
-    if (slices.empty() || slices.size() > limits::batch_tasks) {
-      return problem(Error{"a batch has 1 to " + std::to_string(limits::batch_tasks) + " tasks, this one has " +
-                               std::to_string(slices.size()),
-                           slices.empty() ? ErrorKind::invalid : ErrorKind::too_large});
-    }
-    std::vector<SubmitTasks::One> tasks;
-    tasks.reserve(slices.size());
-    std::vector<std::pair<std::size_t, std::string>> wrong;
-    for (std::size_t i = 0; i < slices.size() && wrong.size() < 100; ++i) {
-      auto one = protocol::decode_submission_part(slices[i]);
-      const auto there = one ? check_artifacts(one->spec) : success();
-      if (!one) {
-        wrong.emplace_back(i, one.error().message);
-      } else if (!there) {
-        wrong.emplace_back(i, there.error().message);
-      } else if (!one->idempotency_key.empty()) {
-        wrong.emplace_back(i, "`idempotency_key` stands beside `tasks`, one for the whole batch");
-      } else {
-        tasks.push_back({std::move(one->spec), {}});
-      }
-    }
-    if (!wrong.empty()) return bad_elements(wrong);
+    auto batch = read_batch(request.body, [this](const TaskSpec& spec) { return check_artifacts(spec); });
+    if (!batch) return problem(batch.error());
+    if (!batch->wrong.empty()) return bad_elements(batch->wrong);
+    const auto& key = batch->idempotency_key;
     const auto fingerprint = key.empty() ? std::string() : fingerprint_of(request.body);
     auto accepted = ask<BatchAcceptance>(
-        [&](auto answer) { loop_.submit_batch(submitter, std::move(tasks), key, fingerprint, answer); });
+        [&](auto answer) { loop_.submit_batch(submitter, std::move(batch->tasks), key, fingerprint, answer); });
     if (!accepted) return problem(accepted.error());
     return {202,
             batch_acceptance_view(*accepted),
@@ -90,7 +67,7 @@ class Api {
   HttpReply task(const HttpRequest& request) {
     const auto id = TaskId::parse(request.captures.at(0));
     if (!id) return problem(Error{"\"" + request.captures.at(0) + "\" is not a task's id", ErrorKind::not_found});
-    const auto wait = wait_of(request);
+    const auto wait = read_wait(request.query);
     if (!wait) return problem(wait.error());
     return when_ended(
         *id, *wait,
@@ -105,7 +82,7 @@ class Api {
   }
 
   HttpReply tasks(const HttpRequest& request) {
-    const auto query = query_of(request);
+    const auto query = read_task_query(request.query);
     if (!query) return problem(query.error());
     auto records = store_.tasks(*query);
     if (!records) return problem(records.error());
@@ -114,7 +91,7 @@ class Api {
 
   // A page of ended tasks at a time, like the list of them.
   HttpReply retry_many(const HttpRequest& request) {
-    const auto query = query_of(request);
+    const auto query = read_task_query(request.query);
     if (!query) return problem(query.error());
     const bool ended_badly =
         query->state == TaskState::failed || query->state == TaskState::cancelled || query->state == TaskState::expired;
@@ -132,7 +109,7 @@ class Api {
   HttpReply batch(const HttpRequest& request) {
     const auto id = BatchId::parse(request.captures.at(0));
     if (!id) return problem(Error{"\"" + request.captures.at(0) + "\" is not a batch's id", ErrorKind::not_found});
-    const auto wait = wait_of(request);
+    const auto wait = read_wait(request.query);
     if (!wait) return problem(wait.error());
     const auto view = [&](bool over) -> std::optional<HttpReply> {
       auto record = store_.batch(*id);
@@ -244,34 +221,6 @@ class Api {
   }
 
  private:
-  static Result<TaskQuery> query_of(const HttpRequest& request) {
-    TaskQuery query;
-    if (const auto text = request.query("state")) {
-      query.state = parse_task_state(*text);
-      if (!query.state) return Error{"`state`: \"" + *text + "\" is not a state of a task", ErrorKind::invalid};
-    }
-    if (const auto text = request.query("capability")) {
-      query.capability = Capability::parse(*text);
-      if (!query.capability) return Error{"`capability`: " + std::string(capability_rule), ErrorKind::invalid};
-    }
-    if (const auto text = request.query("batch")) {
-      query.batch = BatchId::parse(*text);
-      if (!query.batch) return Error{"`batch` is not a batch's id", ErrorKind::invalid};
-    }
-    if (const auto text = request.query("after")) {
-      query.before = TaskId::parse(*text);
-      if (!query.before) return Error{"`after` is not a task's id", ErrorKind::invalid};
-    }
-    if (const auto text = request.query("limit")) {
-      const auto limit = json::as_integer(*text);
-      if (!limit || *limit < 1 || *limit > 1000) {
-        return Error{"`limit` is a number from 1 to 1000", ErrorKind::invalid};
-      }
-      query.limit = static_cast<std::size_t>(*limit);
-    }
-    return query;
-  }
-
   static std::string retried_view(const Loop::Retried& retried, const std::string& next) {
     std::string body;
     {
@@ -328,14 +277,6 @@ class Api {
     std::uint64_t hash = 14695981039346656037ULL;
     for (const char c : body) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     return std::to_string(body.size()) + "-" + std::to_string(hash);
-  }
-
-  static Result<double> wait_of(const HttpRequest& request) {
-    const auto text = request.query("wait");
-    if (!text) return 0.0;
-    const auto seconds = json::as_number(*text);
-    if (!seconds || *seconds < 0) return Error{"`wait` is a number of seconds", ErrorKind::invalid};
-    return std::min(*seconds, longest_wait);
   }
 
   Status check_artifacts(const TaskSpec& spec) {

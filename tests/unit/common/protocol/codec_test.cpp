@@ -31,6 +31,15 @@ TEST_CASE("a beat survives the wire") {
   CHECK(*decoded == beat);
 }
 
+TEST_CASE("a beat that does not say on which executor a task is survives the wire too") {
+  const auto beat = decode_heartbeat(
+      R"({"session":"a","tasks":[{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":1,"phase":"running","run_ms":5}]})");
+  REQUIRE(beat);
+  const auto again = decode_heartbeat(encode(*beat));
+  REQUIRE(again);
+  CHECK(*again == *beat);
+}
+
 TEST_CASE("a beat whose list has a hole is refused whole: a task would look absent") {
   CHECK_FALSE(decode_heartbeat(R"({"session":"a","tasks":[{"id":"bad","attempt":1,"phase":"running"}]})"));
 }
@@ -112,6 +121,31 @@ TEST_CASE("any result survives the wire") {
     RC_ASSERT(decoded->results.good[0].attempt == result.attempt);
     RC_ASSERT(decoded->results.good[0].error->retryable == retryable);
   });
+}
+
+TEST_CASE("an error is cut between two characters, so that it stays what it is however often it travels") {
+  std::string long_one = "x";
+  for (int i = 0; i < 3000; ++i) long_one += "\u00e9";
+  const auto error = decode_error("{\"code\":\"" + std::string(63, 'x') + "\u00e9\",\"message\":\"" + long_one + "\"}");
+  REQUIRE(error);
+  CHECK(error->code == std::string(63, 'x'));
+  CHECK(error->message == long_one.substr(0, limits::error_bytes - 1));
+  std::string sent;
+  append_error(sent, {"c", long_one, false, {}});
+  REQUIRE(decode_error(sent));
+  CHECK(decode_error(sent)->message == error->message);
+}
+
+TEST_CASE("how long it ran survives the wire to the nanosecond") {
+  for (const std::int64_t nanoseconds : {0LL, 1LL, 249LL, 999'999'937LL, 86'400'000'000'001LL}) {
+    TaskResult result;
+    result.id = id;
+    result.run = Duration{nanoseconds};
+    std::size_t first = 0;
+    const auto decoded = decode_results(encode_results(session, {result}, first));
+    REQUIRE(decoded);
+    CHECK(decoded->results.good.at(0).run == result.run);
+  }
 }
 
 TEST_CASE("a submission is checked field by field, and the error names the field") {

@@ -17,6 +17,14 @@ TEST_CASE("only well formed JSON of bounded depth passes") {
   }
 }
 
+TEST_CASE("nothing hides behind a NUL byte or a byte order mark") {
+  using namespace std::string_view_literals;
+  for (const auto bad : {"0\0"sv, "{}\0"sv, "{}\0{"sv, "0\n\0.v"sv, "\xEF\xBB\xBF{}"sv, "\"a\0b\""sv}) {
+    CHECK_FALSE(json::well_formed(bad));
+  }
+  CHECK(json::well_formed(R"("a\u0000b")"));
+}
+
 TEST_CASE("members and elements are slices of the very text") {
   const std::string text = R"( { "a" : [ 1 , {"b":"]}"} ] , "n\u0061me" : "x,y" , "a" : -1.50 } )";
   const auto object = json::Object::read(text);

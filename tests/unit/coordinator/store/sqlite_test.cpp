@@ -125,6 +125,7 @@ TEST_CASE("artifacts are found in inputs at any depth") {
   CHECK(artifacts_in(R"({"a":{"artifact":"x"},"b":[{"artifact":"y"},{"artifact":"x"}],"artifact":5})") ==
         std::vector<std::string>{"x", "y"});
   CHECK(artifacts_in("[1,2]").empty());
+  CHECK(artifacts_in(R"({"\u0061rtifact":"x"})") == std::vector<std::string>{"x"});
 }
 
 TEST_CASE("an artifact is kept by its content, within its bounds, as long as a lease or a task wants it") {

@@ -1,0 +1,92 @@
+// The slicing reader against a full parser: they accept the same texts and see the same values in them.
+#include "common/protocol/json.hpp"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "tests/fuzz/fuzz.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::fuzz;
+using Tree = nlohmann::json;
+
+namespace {
+
+// Equal keys: the last one counts on both sides.
+void compare(std::string_view slice, const Tree& tree);
+
+void compare_object(std::string_view slice, const Tree& tree) {
+  const auto object = json::Object::read(slice);
+  require(object.has_value() == tree.is_object(), "an object is read as one, and nothing else is");
+  if (!object) return;
+  require(object->members().size() >= tree.size(), "no member is left out");
+  for (const auto& [key, value] : tree.items()) {
+    const auto found = object->find(key);
+    require(found.has_value(), "every member is found");
+    compare(*found, value);
+  }
+}
+
+void compare_array(std::string_view slice, const Tree& tree) {
+  const auto elements = json::elements(slice);
+  require(elements.has_value() == tree.is_array(), "an array is read as one, and nothing else is");
+  if (!elements) return;
+  require(elements->size() == tree.size(), "no element is left out");
+  for (std::size_t i = 0; i < elements->size(); ++i) compare((*elements)[i], tree[i]);
+}
+
+void compare_number(std::string_view slice, const Tree& tree) {
+  const auto number = json::as_number(slice);
+  const bool is_number = tree.is_number() && std::isfinite(tree.get<double>());
+  // One that is too small for a double may be refused, as one that is too large is.
+  const bool tiny = is_number && std::abs(tree.get<double>()) < std::numeric_limits<double>::min();
+  require(number.has_value() == is_number || (tiny && !number), "a number is read as one");
+  if (number) require(*number == tree.get<double>(), "a number has its value");
+  const auto whole = json::as_integer(slice);
+  if (whole) require(tree.is_number() && tree.get<std::int64_t>() == *whole, "a whole number has its value");
+  const auto natural = json::as_unsigned(slice);
+  if (natural) require(tree.is_number_unsigned() && tree.get<std::uint64_t>() == *natural, "so has a natural one");
+  if (tree.is_number_unsigned()) require(natural.has_value(), "a natural number is read as one");
+}
+
+void compare(std::string_view slice, const Tree& tree) {
+  compare_object(slice, tree);
+  compare_array(slice, tree);
+  compare_number(slice, tree);
+  const auto text = json::as_string(slice);
+  require(text.has_value() == tree.is_string(), "a string is read as one, and nothing else is");
+  if (text) require(*text == tree.get_ref<const std::string&>(), "a string has its value");
+  const auto flag = json::as_bool(slice);
+  require(flag.has_value() == tree.is_boolean(), "true and false are read as such, and nothing else is");
+  if (flag) require(*flag == tree.get<bool>(), "they have their value");
+}
+
+// Whitespace around a value is no part of its slice.
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && std::string_view(" \t\r\n").find(text.front()) != std::string_view::npos)
+    text.remove_prefix(1);
+  while (!text.empty() && std::string_view(" \t\r\n").find(text.back()) != std::string_view::npos)
+    text.remove_suffix(1);
+  return text;
+}
+
+void check_quoting(std::string_view text) {
+  const auto quoted = json::quoted(text);
+  require(json::well_formed(quoted), "what was quoted is JSON, whatever it was");
+  const auto back = json::as_string(quoted);
+  require(back.has_value(), "what was quoted is a string");
+  require(json::quoted(*back) == quoted, "a string that was read is quoted as it was");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto text = text_of(data, size);
+  check_quoting(text);
+  if (!json::well_formed(text)) return 0;
+  const Tree tree = Tree::parse(text, nullptr, false);
+  require(!tree.is_discarded(), "what is well formed can be parsed");
+  compare(trimmed(text), tree);
+  return 0;
+}

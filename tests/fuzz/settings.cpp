@@ -1,0 +1,84 @@
+// agent.toml: whatever stands in it, the agent starts with settings that are within their bounds, or says what is
+// wrong.
+#include "edge-agent/shell/settings.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <iostream>
+#include <sstream>
+
+#include "tests/fuzz/fuzz.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace edgefleet::fuzz;
+
+namespace {
+
+// A file in memory, with a path.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view content) : fd_(::memfd_create("agent.toml", MFD_CLOEXEC)) {
+    require(fd_ >= 0 && ::write(fd_, content.data(), content.size()) == static_cast<ssize_t>(content.size()),
+            "there is memory for a file");
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  MemoryFile(MemoryFile&&) = delete;
+  MemoryFile& operator=(MemoryFile&&) = delete;
+  ~MemoryFile() { ::close(fd_); }
+  [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+
+ private:
+  int fd_;
+};
+
+// What is said to the user meanwhile.
+class Said {
+ public:
+  Said() : before_(std::cerr.rdbuf(text_.rdbuf())) {}
+  Said(const Said&) = delete;
+  Said& operator=(const Said&) = delete;
+  Said(Said&&) = delete;
+  Said& operator=(Said&&) = delete;
+  ~Said() { std::cerr.rdbuf(before_); }
+  [[nodiscard]] std::string str() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::streambuf* before_;
+};
+
+bool celsius(double value) { return value >= 0 && value <= 120; }
+
+void check(const Settings& s) {
+  require(s.echo >= 0 && s.echo <= 10'000, "slots of echo are bounded");
+  require(s.max_held >= 1 && s.max_held <= 1024, "what is held is bounded");
+  require(s.stop_grace_s >= 0 && s.stop_grace_s <= 3600, "the grace is bounded");
+  require(celsius(s.normal_celsius) && celsius(s.reduce_celsius) && celsius(s.pause_celsius), "limits are degrees");
+  require(s.labels.size() <= limits::labels, "labels are bounded");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const MemoryFile file(text_of(data, size));
+  const std::string path = file.path();
+  const std::array<const char*, 3> arguments{program, "--config", path.c_str()};
+  const Said said;
+  Settings settings;
+  if (const auto code = read_settings(settings, arguments.size(), arguments.data())) {
+    require(*code == 2, "a wrong file is wrong usage");
+    require(!said.str().empty(), "it is said what is wrong with it");
+    return 0;
+  }
+  check(settings);
+  settings.password_file.clear();  // could be a device that never ends
+  const auto options = loop_options(settings);
+  if (!options) return 0;
+  const HeatLimits& heat = options->heat;
+  require(heat.normal < heat.reduce && heat.reduce < heat.pause, "the limits of heat grow");
+  return 0;
+}

@@ -1,0 +1,44 @@
+#include "common/runtime/configuration.hpp"
+
+#include <array>
+#include <fstream>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/temporary.hpp"
+
+using namespace edgefleet;
+
+namespace {
+
+// What the program ends with; none: it goes on.
+std::optional<int> parse(double& degrees, const char* option, const std::string& value) {
+  Configuration configuration("A test.", "test");
+  configuration.option("degrees", degrees, "of something")->check(CLI::Range(0.0, 120.0));
+  const std::array<const char*, 3> arguments{"test", option, value.c_str()};
+  return configuration.parse(arguments.size(), arguments.data());
+}
+
+}  // namespace
+
+TEST_CASE("a number that is none is refused, on the command line and in the file") {
+  const test::TemporaryFolder folder;
+  for (const char* value : {"nan", "inf", "121.0"}) {
+    INFO(value);
+    double degrees = 0;
+    CHECK(parse(degrees, "--degrees", value) == 2);
+    const std::string path = folder.path() + "/test.toml";
+    std::ofstream(path) << "degrees = " << value << '\n';
+    CHECK(parse(degrees, "--config", path) == 2);
+  }
+}
+
+TEST_CASE("a number within its range is taken, from the command line and from the file") {
+  const test::TemporaryFolder folder;
+  double degrees = 0;
+  CHECK_FALSE(parse(degrees, "--degrees", "61.5"));
+  CHECK(degrees == 61.5);
+  const std::string path = folder.path() + "/test.toml";
+  std::ofstream(path) << "degrees = 70\n";
+  CHECK_FALSE(parse(degrees, "--config", path));
+  CHECK(degrees == 70);
+}
