@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "fuzz"
 BUILD = ROOT / "build" / "fuzz"
 MOST_BYTES = 8192  # of an input: enough for all that is read, small enough for speed
+MOST_ADDED, MOST_ADDED_BYTES = 64, 512  # seeds of one fuzzer in the repository that no person wrote; bytes of each
 DICTIONARIES = {"settings": "toml.dict", "topics": None, "line_reader": None}  # the others: json.dict
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
@@ -82,20 +83,28 @@ def with_source(target, line):
 
 
 def merge(target):
-    """Makes the seeds the smallest set that reaches all that seeds and findings of runs reach."""
+    """Makes the seeds few and small: those written by hand (seed*, regression*), and what reaches more code than they do.
+    """
     seeds = HERE / "corpus" / target
-    with tempfile.TemporaryDirectory() as smallest:
-        subprocess.run([str(BUILD / "fuzzers" / f"fuzz_{target}"), "-merge=1", f"-max_len={MOST_BYTES}", smallest,
-                        *folders(target)], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       check=True)
-        for path in seeds.glob("*"):
-            if not path.name.startswith("regression-"):
-                path.unlink()
-        seeds.mkdir(parents=True, exist_ok=True)
-        for path in pathlib.Path(smallest).iterdir():
-            shutil.copy(path, seeds / path.name[:12])
-    print(f"{target:15} {sum(1 for _ in seeds.iterdir())} seeds, "
-          f"{sum(path.stat().st_size for path in seeds.iterdir())} bytes")
+    seeds.mkdir(parents=True, exist_ok=True)
+    kept = [path for path in seeds.iterdir() if path.name.startswith(("seed", "regression"))]
+    with tempfile.TemporaryDirectory() as by_hand, tempfile.TemporaryDirectory() as smallest:
+        for path in kept:
+            shutil.copy(path, by_hand)
+        # Into a folder that holds those already, it adds only what reaches more than they do.
+        shutil.copytree(by_hand, smallest, dirs_exist_ok=True)
+        subprocess.run([str(BUILD / "fuzzers" / f"fuzz_{target}"), "-set_cover_merge=1", "-use_counters=0",
+                        f"-max_len={MOST_BYTES}", smallest, *folders(target)], env=environment(),
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        for path in set(seeds.iterdir()) - set(kept):
+            path.unlink()
+        added = sorted((path for path in pathlib.Path(smallest).iterdir() if not (seeds / path.name).exists()),
+                       key=lambda path: (path.stat().st_size, path.name))
+        for path in added[::1 + len(added) // MOST_ADDED]:  # of all sizes
+            if path.stat().st_size <= MOST_ADDED_BYTES:
+                shutil.copy(path, seeds / path.name[:12])
+    print(f"{target:15} {sum(1 for _ in seeds.iterdir()):4} seeds, "
+          f"{sum(path.stat().st_size for path in seeds.iterdir()):6} bytes", flush=True)
 
 
 def arguments():
