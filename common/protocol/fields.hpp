@@ -44,7 +44,7 @@ class Fields {
   }
 
   std::optional<std::string> string(std::string_view name, std::size_t most = 4096) {
-    const auto text = read<std::string>(name, as_string, "a string");
+    auto text = read<std::string>(name, as_string, "a string");
     if (text && text->size() > most) {
       fail("`" + std::string(name) + "` is longer than " + std::to_string(most) + " bytes");
       return std::nullopt;

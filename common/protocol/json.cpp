@@ -123,10 +123,8 @@ std::optional<Object> Object::read(std::string_view text) {
 }
 
 std::optional<std::string_view> Object::find(std::string_view key) const {
-  for (auto it = members_.rbegin(); it != members_.rend(); ++it) {
-    if (it->first == key) return it->second;
-  }
-  return std::nullopt;
+  const auto last = std::find_if(members_.rbegin(), members_.rend(), [&](const auto& m) { return m.first == key; });
+  return last == members_.rend() ? std::nullopt : std::optional(last->second);
 }
 
 std::optional<std::vector<std::string_view>> elements(std::string_view array) {

@@ -56,7 +56,7 @@ void Configuration::log_level(std::string& target) {
 
 // As text, the way a flag would bring it; none: of another type. A whole number is a number too.
 std::optional<std::string> Configuration::as_text(const toml::node& node, Type type) {
-  if (const auto text = node.value_exact<std::string>(); text && type == Type::text) return *text;
+  if (const auto text = node.value_exact<std::string>(); text && type == Type::text) return text;
   if (const auto flag = node.value_exact<bool>(); flag && type == Type::boolean) return *flag ? "true" : "false";
   const bool numeric = type == Type::integer || type == Type::number;
   if (const auto number = node.value_exact<std::int64_t>(); number && numeric) return std::to_string(*number);

@@ -25,6 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* fresh = ".new";  // not yet complete
+constexpr std::uintmax_t largest_result = 2 * limits::payload_bytes;
 constexpr std::size_t most_results = 2048;  // read at a start; the core's bound is below
 
 Error disk_error(const std::string& what) {
@@ -71,6 +72,8 @@ std::string hex(const unsigned char* bytes, std::size_t count) {
 }
 
 Result<ResultSpool::Kept> read_result(const std::string& path) {
+  std::error_code failure;
+  if (fs::file_size(path, failure) > largest_result || failure) return Error{"it is larger than a result can be"};
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   auto fields = json::Fields::untrusted(text);

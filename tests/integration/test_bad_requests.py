@@ -112,10 +112,11 @@ class Http(FleetCase):
                              (b"GET /health HTTP/1.1\r\nX-A: ", b"b" * 1000), (b"GET /", b"a" * 1000)):
             with self.subTest(start=start):
                 status = raw_status(self.fleet.http_port, start, piece * 1000, 100)
-                self.assertIn(status, (431, 414, None))  # None: it hung up on us while we were still sending
+                # 400: the library itself refuses a long line; None: it hung up on us while we were still sending
+                self.assertIn(status, (431, 414, 400, None))
                 self.assertLess(self.fleet.coordinator.resident_bytes() - before, (32 << 20) * SANITIZER_SHARE)
         self.assertEqual(raw_status(self.fleet.http_port, b"GET /health HTTP/1.1\r\nHost: x\r\n",
-                                    b"X-A: %s\r\n" % (b"b" * 70_000), 1), 431)
+                                    b"X-A: %s\r\n" % (b"b" * 7_000), 10), 431)
         with socket.create_connection(("127.0.0.1", self.fleet.http_port), timeout=10) as connection:
             reader = connection.makefile("rb")
             for _ in range(200):  # each head has its own bound: a connection may carry any number of them

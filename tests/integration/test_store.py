@@ -307,7 +307,7 @@ class DiskFull(StoreCase):
         wait_until(lambda: not self.keeper.alive() or "mounted" in self.keeper.log(), what="the file system is there")
         if not self.keeper.alive():
             self.skipTest("this needs a mount namespace, which is not permitted here: " + self.keeper.log().strip())
-        self.enter = ["nsenter", "--target", self.keeper.pid, "--mount", *(["--user"] if own else [])]
+        self.enter = ["nsenter", "--target", self.keeper.pid, "--mount", "--root", *(["--user"] if own else [])]
         self.inside = f"/proc/{self.keeper.pid}/root{self.data}"
         self.start()
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(2), echo=1)
