@@ -7,6 +7,7 @@
 #include "cli/commands/command.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/core/progress.hpp"
+#include "common/core/artifact_id.hpp"
 #include "common/http/problem.hpp"
 
 namespace edgefleet::cli {
@@ -77,9 +78,7 @@ Exit get(const Get& get, Session& session) {
 }
 
 std::string checked_artifact(const std::string& text) {
-  const bool good = text.size() == 71 && text.starts_with("sha256-") &&
-                    text.find_first_not_of("0123456789abcdef", 7) == std::string::npos;
-  if (!good)
+  if (!valid_artifact_id(text))
     throw CLI::ValidationError("ARTIFACT", "'" + text + "' is not the id of a stored file: sha256- and 64 hex digits");
   return text;
 }

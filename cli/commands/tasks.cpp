@@ -73,7 +73,7 @@ Exit retry_all(Filter filter, Session& session) {
     if (!body) return session.fail(body.error());
     const auto answer = read_answer(*body);
     if (!answer) return session.fail(answer.error());
-    retried += static_cast<std::uint64_t>(number_of(*answer, "retried").value_or(0));
+    retried += count_of(*answer, "retried");
     for (const auto& one : member_of(*answer, "refused")) {
       if (++refused <= 10) session.note(printable(text_of(one, "id") + ": " + text_of(one, "detail")));
     }

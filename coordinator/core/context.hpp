@@ -29,6 +29,8 @@ void on(Context& c, const RetryTask& event);
 void on(Context& c, const ResultsSeen& event);
 void on_task_deadline(Context& c, TaskId id);
 
+void join_queue(State& state, Task& task);  // unless it is held after a restore
+void set_deadline(State& state, const Task& task);  // while it is scheduled or queued
 void give(Context& c, Task& task, ExecutorIndex executor);  // a new attempt there
 void mark_running(Context& c, Task& task, int attempt, Duration run);
 void attempt_timed_out(Context& c, Task& task, int attempt);
@@ -56,8 +58,9 @@ Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
 bool placeable(const State& state, const Agent& agent);
 bool gone(const Agent& agent);
 void reserve(State& state, Agent& agent);  // as `alone` and `clearing` say
-// Keeps `held` of the agent and of the executor in step; every attempt begins and ends its stay through these.
-void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor);
+// Keeps `held` and `alone` of the agent and `held` of the executor in step; every attempt begins and ends its stay
+// through these.
+void hold(State& state, Agent& agent, const TaskRecord& record, int attempt, std::optional<ExecutorIndex> executor);
 void release(State& state, const AgentName& agent, const TaskId& id, int attempt,
              std::optional<ExecutorIndex> executor);
 

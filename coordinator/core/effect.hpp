@@ -70,7 +70,7 @@ struct TaskEnded {
   TaskId id;
 };
 
-enum class NoteLevel { info, warning, error };
+enum class NoteLevel { info, warning };
 struct Note {
   NoteLevel level = NoteLevel::info;
   std::string text;

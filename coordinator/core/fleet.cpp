@@ -230,12 +230,7 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
       for (std::size_t i = 0; i < task.leases.size(); ++i) {
         if (task.record.attempts[i].n == entry.task->attempt) task.leases[i].executor = executor;
       }
-      agent.held[id] = entry.task->attempt;
-      if (suspect(task.record)) {
-        agent.alone = id;
-        reserve(c.state, agent);
-      }
-      if (executor) c.state.placement.update(*executor, [](ExecutorView& view) { ++view.held; });
+      hold(c.state, agent, task.record, entry.task->attempt, executor);
       if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt, entry.task->run);
       continue;
     }
@@ -294,9 +289,13 @@ bool placeable(const State& state, const Agent& agent) {
          (agent.info->max_tasks == 0 || agent.held.size() < static_cast<std::size_t>(agent.info->max_tasks));
 }
 
-void hold(State& state, Agent& agent, const TaskId& id, int attempt, ExecutorIndex executor) {
-  agent.held[id] = attempt;
-  state.placement.update(executor, [](ExecutorView& view) { ++view.held; });
+void hold(State& state, Agent& agent, const TaskRecord& record, int attempt, std::optional<ExecutorIndex> executor) {
+  agent.held[record.id] = attempt;
+  if (suspect(record)) {
+    agent.alone = record.id;
+    reserve(state, agent);
+  }
+  if (executor) state.placement.update(*executor, [](ExecutorView& view) { ++view.held; });
   if (!placeable(state, agent)) refresh_capacity(state, agent);  // its bound over all executors
 }
 

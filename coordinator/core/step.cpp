@@ -35,16 +35,11 @@ void on(Context& c, const Committed&) {
   c.state.ended.clear();
 }
 
-void queue(State& state, Task& task) {
-  task.queued_in = class_for(state, task.record);
-  state.placement.enqueue(*task.queued_in, OrderKey{task.record.order, task.record.id});
-}
-
 void on(Context& c, const ReleaseHeld& event) {
   for (const TaskId& id : std::exchange(c.state.held, {})) {
     const auto task = c.state.tasks.find(id);
     if (task == c.state.tasks.end()) continue;
-    if (task->second.record.state == TaskState::queued && !task->second.queued_in) queue(c.state, task->second);
+    if (task->second.record.state == TaskState::queued && !task->second.queued_in) join_queue(c.state, task->second);
   }
   c.emit(SaveReleased{});
   c.emit(Done{event.request});
@@ -75,18 +70,15 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;
-    if (task.record.state == TaskState::queued && state.held.count(id) == 0) queue(state, task);
+    if (task.record.state == TaskState::queued) join_queue(state, task);
     if (task.record.state == TaskState::queued || task.record.state == TaskState::scheduled) {
-      auto at = task.due;
-      if (task.expires && (!at || *task.expires < *at)) at = task.expires;
-      if (at) state.task_deadlines.set(id, *at);
+      set_deadline(state, task);
       continue;
     }
     for (const Attempt& attempt : task.record.attempts) {
       if (ended(attempt.state)) continue;
       Agent& agent = agent_of(c, attempt.agent);
-      agent.held[id] = attempt.n;
-      if (suspect(task.record)) agent.alone = id;
+      hold(state, agent, task.record, attempt.n, std::nullopt);
       state.silence.set(agent.index, now.mono + state.policy.silence);
     }
   }

@@ -57,16 +57,6 @@ void end_attempt(Context& c, Task& task, std::size_t index, AttemptState state, 
   if (state == AttemptState::returned) attempt.spent = false;
 }
 
-void set_deadline(Context& c, Task& task) {
-  auto at = task.due;
-  if (task.expires && (!at || *task.expires < *at)) at = task.expires;
-  if (at) {
-    c.state.task_deadlines.set(task.record.id, *at);
-  } else {
-    c.state.task_deadlines.clear(task.record.id);
-  }
-}
-
 void leave_queue(Context& c, Task& task) {
   if (task.queued_in) c.state.placement.dequeue(*task.queued_in, key_of(task));
   task.queued_in.reset();
@@ -77,18 +67,15 @@ void leave_queue(Context& c, Task& task) {
 void enter_queue(Context& c, Task& task) {
   task.record.state = TaskState::queued;
   task.due.reset();
-  if (c.state.held.count(task.record.id) == 0) {
-    task.queued_in = class_for(c.state, task.record);
-    c.state.placement.enqueue(*task.queued_in, key_of(task));
-  }
-  set_deadline(c, task);
+  join_queue(c.state, task);
+  set_deadline(c.state, task);
   c.emit(SaveTask{task.record.id});
 }
 
 void schedule(Context& c, Task& task, Duration pause) {
   task.record.state = TaskState::scheduled;
   task.due = c.now.mono + pause;
-  set_deadline(c, task);
+  set_deadline(c.state, task);
   c.emit(SaveTask{task.record.id});
 }
 
@@ -146,6 +133,12 @@ void fail_or_retry(Context& c, Task& task, const AgentName& agent, const TaskErr
   schedule(c, task, std::max(pause, error.retry_after.value_or(Duration{0})));
 }
 
+void fail_attempt(Context& c, Task& task, std::size_t index, const TaskError& error) {
+  const AgentName agent = task.record.attempts[index].agent;
+  end_attempt(c, task, index, AttemptState::failed, error);
+  if (!current(task)) fail_or_retry(c, task, agent, error);
+}
+
 // A status other than success counts only for the attempt that is current.
 void other_result(Context& c, Task& task, std::size_t index, const TaskResult& result) {
   Attempt& attempt = task.record.attempts[index];
@@ -189,6 +182,22 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
 }
 
 }  // namespace
+
+void join_queue(State& state, Task& task) {
+  if (state.held.count(task.record.id) > 0) return;
+  task.queued_in = class_for(state, task.record);
+  state.placement.enqueue(*task.queued_in, key_of(task));
+}
+
+void set_deadline(State& state, const Task& task) {
+  auto at = task.due;
+  if (task.expires && (!at || *task.expires < *at)) at = task.expires;
+  if (at) {
+    state.task_deadlines.set(task.record.id, *at);
+  } else {
+    state.task_deadlines.clear(task.record.id);
+  }
+}
 
 // The rest of a task is bounded by their number.
 std::size_t weight(const TaskSpec& spec) {
@@ -348,11 +357,7 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   task.queued_in.reset();  // placement has taken it out
   c.state.task_deadlines.clear(record.id);
   record.state = TaskState::assigned;
-  hold(c.state, agent, record.id, record.attempts.back().n, executor);
-  if (suspect(record)) {
-    agent.alone = record.id;
-    reserve(c.state, agent);
-  }
+  hold(c.state, agent, record, record.attempts.back().n, executor);
   const ExecutorView& view = c.state.placement.executor(executor);
   if (view.held > view.slots && !c.state.recalls.has(agent.index)) {
     c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
@@ -382,8 +387,7 @@ void result_missing(Context& c, Task& task, int attempt) {
                         true,
                         {}};
   c.emit(SendAcknowledge{agent, {{task.record.id, attempt}}, true});
-  end_attempt(c, task, index, AttemptState::failed, error);
-  if (!current(task)) fail_or_retry(c, task, agent, error);
+  fail_attempt(c, task, index, error);
 }
 
 void attempt_timed_out(Context& c, Task& task, int attempt) {
@@ -391,8 +395,7 @@ void attempt_timed_out(Context& c, Task& task, int attempt) {
   const AgentName agent = task.record.attempts[index].agent;
   const TaskError error{"timed_out", "agent " + agent.str() + " still held it after its time was over", true, {}};
   c.emit(SendCancel{agent, {{task.record.id, attempt}}});
-  end_attempt(c, task, index, AttemptState::failed, error);
-  if (!current(task)) fail_or_retry(c, task, agent, error);
+  fail_attempt(c, task, index, error);
 }
 
 void attempt_lost(Context& c, Task& task, int attempt, const std::string& how) {

@@ -7,6 +7,7 @@
 #include "common/protocol/json.hpp"
 #include "common/protocol/submission.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/http/bounded_place.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/http/views.hpp"
 #include "coordinator/store/attempts.hpp"
@@ -294,8 +295,8 @@ class Api {
       auto reply = finished(false);
       return reply ? *reply : otherwise();
     }
-    const LongPoll place(long_polls_);
-    if (!place.granted) {
+    const BoundedPlace place(long_polls_, most_long_polls);
+    if (!place.granted()) {
       return problem(Error{std::to_string(most_long_polls) + " requests are waiting already; try again later, or ask "
                                                              "without `wait`",
                            ErrorKind::unavailable});
@@ -306,17 +307,6 @@ class Api {
     auto reply = finished(false);
     return reply ? *reply : otherwise();
   }
-
-  struct LongPoll {
-    explicit LongPoll(std::atomic<std::size_t>& all) : count(all), granted(++all <= most_long_polls) {}
-    LongPoll(const LongPoll&) = delete;
-    LongPoll& operator=(const LongPoll&) = delete;
-    LongPoll(LongPoll&&) = delete;
-    LongPoll& operator=(LongPoll&&) = delete;
-    ~LongPoll() { --count; }
-    std::atomic<std::size_t>& count;
-    bool granted;
-  };
 
   // From the loop, which knows why it waits; from the store, if it has ended just now.
   HttpReply unfinished_task(const TaskId& id) {

@@ -12,6 +12,7 @@
 #include <regex>
 #include <thread>
 
+#include "coordinator/http/bounded_place.hpp"
 #include "coordinator/http/reading_bound.hpp"
 #include "coordinator/http/views.hpp"
 
@@ -205,19 +206,9 @@ HttpReply problem(const Error& error) {
 namespace {
 
 // Bodies that are being read may not hold every thread...
-struct ReaderPlace {
-  explicit ReaderPlace(std::atomic<std::size_t>& all) : count(all), granted(++all <= most_readers) {}
-  ReaderPlace(const ReaderPlace&) = delete;
-  ReaderPlace& operator=(const ReaderPlace&) = delete;
-  ReaderPlace(ReaderPlace&&) = delete;
-  ReaderPlace& operator=(ReaderPlace&&) = delete;
-  ~ReaderPlace() { --count; }
-  [[nodiscard]] static HttpReply refusal() {
-    return problem(Error{"too many requests are being read; try again in a second", ErrorKind::unavailable});
-  }
-  std::atomic<std::size_t>& count;
-  bool granted;
-};
+HttpReply no_place() {
+  return problem(Error{"too many requests are being read; try again in a second", ErrorKind::unavailable});
+}
 
 // ... nor all memory.
 class BodyShare {
@@ -323,8 +314,8 @@ void HttpServer::post(const std::string& pattern, Handler handler) {
   library_->server.Post(
       pattern, [handler = std::move(handler), library = library_.get()](
                    const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& read) {
-        const ReaderPlace place(library->body_readers);
-        if (!place.granted) return to_library_and_close(ReaderPlace::refusal(), response);
+        const BoundedPlace place(library->body_readers, most_readers);
+        if (!place.granted()) return to_library_and_close(no_place(), response);
         BodyShare share(library->body_bytes);
         HttpRequest ours = to_ours(request);
         std::optional<Error> refused;
@@ -345,8 +336,8 @@ void HttpServer::put(const std::string& pattern, UploadHandler handler) {
   library_->server.Put(pattern,
                        [handler = std::move(handler), library = library_.get()](
                            const httplib::Request&, httplib::Response& response, const httplib::ContentReader& read) {
-                         const ReaderPlace place(library->body_readers);
-                         if (!place.granted) return to_library_and_close(ReaderPlace::refusal(), response);
+                         const BoundedPlace place(library->body_readers, most_readers);
+                         if (!place.granted()) return to_library_and_close(no_place(), response);
                          const Upload upload = handler();
                          const bool complete = read_and_drain(read, upload.piece);
                          end_reading();

@@ -1,34 +1,24 @@
 #include "coordinator/store/artifacts.hpp"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <vector>
 
+#include "common/core/artifact_id.hpp"
+#include "common/files/artifact_digest.hpp"
+#include "common/files/disk.hpp"
+#include "coordinator/store/files.hpp"
+
 namespace edgefleet::coordinator {
 namespace fs = std::filesystem;
-namespace {
-
-constexpr std::string_view prefix = "sha256-";
-
-Error disk_error(const std::string& what) {
-  const int code = errno;
-  return Error{what + ": " + std::strerror(code),
-               code == ENOSPC || code == EDQUOT ? ErrorKind::full : ErrorKind::internal};
-}
-
-}  // namespace
 
 struct Artifacts::Upload::Sink {
   std::string path;
   int fd = -1;
-  EVP_MD_CTX* digest = EVP_MD_CTX_new();
+  ArtifactDigest digest;
   Sink() = default;
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -36,7 +26,6 @@ struct Artifacts::Upload::Sink {
   Sink& operator=(Sink&&) = delete;
   ~Sink() {
     if (fd >= 0) close(fd);
-    EVP_MD_CTX_free(digest);
   }
 };
 
@@ -52,23 +41,13 @@ Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory,
   for (fs::recursive_directory_iterator it(artifacts->directory_, failure), end; !failure && it != end;
        it.increment(failure)) {
     const std::string name = it->path().filename();
-    if (!it->is_regular_file(failure) || !valid_id(name)) continue;
+    if (!it->is_regular_file(failure) || !valid_artifact_id(name)) continue;
     const auto bytes = it->file_size(failure);
     artifacts->entries_[name] = Entry{bytes, until};
     artifacts->total_ += bytes;
   }
   if (failure) return Error{"artifact folder " + artifacts->directory_ + ": " + failure.message()};
   return artifacts;
-}
-
-bool Artifacts::valid_id(const std::string& id) {
-  return id.size() == prefix.size() + 64 && id.compare(0, prefix.size(), prefix) == 0 &&
-         std::all_of(id.begin() + prefix.size(), id.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-std::string Artifacts::path_of(const std::string& id) const {
-  return directory_ + "/" + id.substr(prefix.size(), 2) + "/" + id;
 }
 
 std::unique_ptr<Artifacts::Upload> Artifacts::upload() { return std::unique_ptr<Upload>(new Upload(*this)); }
@@ -79,7 +58,6 @@ Artifacts::Upload::Upload(Artifacts& artifacts) : artifacts_(artifacts), sink_(s
     sink_->path = artifacts_.directory_ + "/incoming/" + std::to_string(++artifacts_.last_upload_);
   }
   sink_->fd = ::open(sink_->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  EVP_DigestInit_ex(sink_->digest, EVP_sha256(), nullptr);
 }
 
 Artifacts::Upload::~Upload() {
@@ -103,28 +81,15 @@ Status Artifacts::Upload::write(const char* data, std::size_t bytes) {
     artifacts_.pending_ += bytes;
     bytes_ += bytes;
   }
-  EVP_DigestUpdate(sink_->digest, data, bytes);
-  while (bytes > 0) {
-    const ssize_t written = ::write(sink_->fd, data, bytes);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return disk_error("the artifact cannot be written");
-    data += written;
-    bytes -= static_cast<std::size_t>(written);
-  }
+  sink_->digest.add(data, bytes);
+  if (!write_all(sink_->fd, data, bytes)) return disk_error("the artifact cannot be written");
   return success();
 }
 
 Result<Artifacts::Stored> Artifacts::Upload::finish() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  EVP_DigestFinal_ex(sink_->digest, digest.data(), nullptr);
-  Stored stored{std::string(prefix), bytes_, true};
-  for (std::size_t i = 0; i < 32; ++i) {
-    constexpr std::string_view hex = "0123456789abcdef";
-    stored.id += hex[digest[i] >> 4U];
-    stored.id += hex[digest[i] & 15U];
-  }
+  Stored stored{sink_->digest.id(), bytes_, true};
   if (sink_->fd < 0 || ::fsync(sink_->fd) != 0) return disk_error("the artifact cannot be written");
-  const std::string path = artifacts_.path_of(stored.id);
+  const std::string path = artifact_path(artifacts_.directory_, stored.id);
   std::error_code failure;
   fs::create_directories(fs::path(path).parent_path(), failure);
   const std::lock_guard lock(artifacts_.mutex_);
@@ -149,7 +114,7 @@ Result<std::string> Artifacts::find(const std::string& id) {
                  ErrorKind::not_found};
   }
   entry->second.leased_until = std::max(entry->second.leased_until, monotonic_now() + bounds_.lease);
-  return path_of(id);
+  return artifact_path(directory_, id);
 }
 
 std::vector<std::string> Artifacts::unleased(Time now) const {
@@ -165,7 +130,7 @@ void Artifacts::remove(const std::string& id, Time now) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(id);
   if (entry == entries_.end() || entry->second.leased_until >= now) return;  // leased again meanwhile
-  ::unlink(path_of(id).c_str());
+  ::unlink(artifact_path(directory_, id).c_str());
   total_ -= entry->second.bytes;
   entries_.erase(entry);
 }

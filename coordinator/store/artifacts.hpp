@@ -51,7 +51,6 @@ class Artifacts {
   };
   std::unique_ptr<Upload> upload();
 
-  static bool valid_id(const std::string& id);
   // Path of the file, and its lease renewed; not_found otherwise.
   Result<std::string> find(const std::string& id);
   // Removes what no lease and no task keeps. `named(id)`: a kept task names it.
@@ -71,7 +70,6 @@ class Artifacts {
   Artifacts(std::string directory, const Bounds& bounds);
   std::vector<std::string> unleased(Time now) const;
   void remove(const std::string& id, Time now);
-  [[nodiscard]] std::string path_of(const std::string& id) const;
 
   std::string directory_;
   Bounds bounds_;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "common/core/task.hpp"
+#include "common/files/disk.hpp"
 #include "coordinator/store/copy.hpp"
 #include "coordinator/store/files.hpp"
 #include "coordinator/store/guarded.hpp"

@@ -4,9 +4,9 @@
 #include <array>
 #include <filesystem>
 
+#include "common/core/artifact_id.hpp"
 #include "common/core/ids.hpp"
 #include "common/protocol/fields.hpp"
-#include "coordinator/store/artifacts.hpp"
 #include "coordinator/store/attempts.hpp"
 #include "coordinator/store/files.hpp"
 #include "coordinator/store/guarded.hpp"
@@ -132,7 +132,7 @@ class Check {
     SQLite::Statement row(db, "SELECT artifact, count(*) FROM artifact_names GROUP BY artifact");
     while (row.executeStep()) {
       const std::string id = row.getColumn(0).getString();
-      if (!Artifacts::valid_id(id)) continue;  // a task may call anything an artifact
+      if (!valid_artifact_id(id)) continue;  // a task may call anything an artifact
       std::error_code failure;
       if (fs::exists(artifact_path(artifacts_path(data_), id), failure)) continue;
       missing_ = true;

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "common/files/disk.hpp"
 #include "coordinator/store/guarded.hpp"
 
 namespace edgefleet::coordinator {

@@ -48,7 +48,4 @@ class Progress {
   Time last_;
 };
 
-Status sync_file(const std::string& path);       // onto the disk; a folder's entries too
-Status rename_durably(const std::string& from, const std::string& to);
-
 }  // namespace edgefleet::coordinator

@@ -1,29 +1,20 @@
 #include "coordinator/store/files.hpp"
 
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 
-#include "coordinator/store/artifacts.hpp"
+#include "common/core/artifact_id.hpp"
+#include "common/files/artifact_digest.hpp"
+#include "common/files/disk.hpp"
 #include "coordinator/store/copy.hpp"
 
 namespace edgefleet::coordinator {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr std::string_view prefix = "sha256-";
-
-Error error_of(const std::string& what, const std::error_code& code) {
-  const bool full = code == std::errc::no_space_on_device;
-  return Error{what + ": " + code.message(), full ? ErrorKind::full : ErrorKind::internal};
-}
 
 Status link_or_copy(const std::string& from, const std::string& to) {
   if (::link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return success();
@@ -35,13 +26,13 @@ Status link_or_copy(const std::string& from, const std::string& to) {
   if (!failure) return success();
   std::error_code ignored;
   fs::remove(partial, ignored);
-  return error_of("copying " + from + " to " + to, failure);
+  return disk_error("copying " + from + " to " + to, failure);
 }
 
 }  // namespace
 
 std::string artifact_path(const std::string& folder, const std::string& id) {
-  return folder + "/" + id.substr(prefix.size(), 2) + "/" + id;
+  return folder + "/" + id.substr(artifact_prefix.size(), 2) + "/" + id;
 }
 
 Status for_each_artifact(const std::string& folder,
@@ -60,33 +51,24 @@ Status for_each_artifact(const std::string& folder,
     const auto bytes = it->file_size(gone);
     if (gone) continue;
     const std::string id = it->path().filename();
-    if (Artifacts::valid_id(id) && it->path() == artifact_path(folder, id)) {
+    if (valid_artifact_id(id) && it->path() == artifact_path(folder, id)) {
       use(id, bytes);
     } else if (strange) {
       strange(it->path());
     }
   }
-  return failure ? Status(error_of("reading " + folder, failure)) : success();
+  return failure ? Status(disk_error("reading " + folder, failure)) : success();
 }
 
 Result<std::string> artifact_id_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> digest(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
+  ArtifactDigest digest;
   std::array<char, 64 * 1024> buffer{};
   while (file.read(buffer.data(), buffer.size()), file.gcount() > 0) {
-    EVP_DigestUpdate(digest.get(), buffer.data(), static_cast<std::size_t>(file.gcount()));
+    digest.add(buffer.data(), static_cast<std::size_t>(file.gcount()));
   }
-  if (!file.eof()) return Error{path + " cannot be read: " + std::strerror(errno)};
-  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-  EVP_DigestFinal_ex(digest.get(), bytes.data(), nullptr);
-  std::string id(prefix);
-  for (std::size_t i = 0; i < 32; ++i) {
-    constexpr std::string_view hex = "0123456789abcdef";
-    id += hex[bytes.at(i) >> 4U];
-    id += hex[bytes.at(i) & 15U];
-  }
-  return id;
+  if (!file.eof()) return disk_error(path + " cannot be read");
+  return digest.id();
 }
 
 Result<Taken> take_artifacts(const std::string& from, const std::string& to, const Tell& tell) {
@@ -98,7 +80,7 @@ Result<Taken> take_artifacts(const std::string& from, const std::string& to, con
     const std::string target = artifact_path(to, id);
     std::error_code failure;
     fs::create_directories(fs::path(target).parent_path(), failure);
-    status = failure ? Status(error_of("making a folder for " + target, failure))
+    status = failure ? Status(disk_error("making a folder for " + target, failure))
                      : link_or_copy(artifact_path(from, id), target);
     ++taken.files;
     taken.bytes += bytes;

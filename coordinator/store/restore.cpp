@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "common/files/disk.hpp"
 #include "common/protocol/codec.hpp"
 #include "coordinator/store/attempts.hpp"
 #include "coordinator/store/backup.hpp"

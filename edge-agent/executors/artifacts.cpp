@@ -38,14 +38,6 @@ Status copy_edited(std::string& out, std::string_view value, const EditObject& e
 
 }  // namespace
 
-bool valid_artifact_id(std::string_view id) {
-  constexpr std::string_view prefix = "sha256-";
-  if (id.size() != prefix.size() + 64 || id.substr(0, prefix.size()) != prefix) return false;
-  const auto digits = id.substr(prefix.size());
-  return std::all_of(digits.begin(), digits.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
 Result<std::string> edit_objects(std::string_view value, const EditObject& edit) {
   std::string out;
   if (auto copied = copy_edited(out, value, edit); !copied) return copied.error();

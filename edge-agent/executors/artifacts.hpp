@@ -8,13 +8,11 @@
 #include <string>
 #include <string_view>
 
+#include "common/core/artifact_id.hpp"
 #include "common/core/result.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::agent {
-
-// `sha256-` and 64 lower-case hexadecimal digits. Only such an id may become part of a path.
-bool valid_artifact_id(std::string_view id);
 
 // A copy of `value` (well-formed JSON) in which members of objects were set, or removed (no text). The text of
 // everything else is kept as it is, numbers exactly.

@@ -1,23 +1,19 @@
 #include "edge-agent/shell/spool.hpp"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <memory>
 
+#include "common/core/artifact_id.hpp"
 #include "common/core/backoff.hpp"
+#include "common/files/artifact_digest.hpp"
+#include "common/files/disk.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/fields.hpp"
-#include "edge-agent/executors/artifacts.hpp"
 #include "edge-agent/executors/unique_fd.hpp"
 
 namespace edgefleet::agent {
@@ -28,47 +24,12 @@ constexpr const char* fresh = ".new";  // not yet complete
 constexpr std::uintmax_t largest_result = 2 * limits::payload_bytes;
 constexpr std::size_t most_results = 2048;  // read at a start; the core's bound is below
 
-Error disk_error(const std::string& what) {
-  const int code = errno;
-  return Error{what + ": " + std::strerror(code), code == ENOSPC ? ErrorKind::full : ErrorKind::internal};  // NOLINT
-}
-
-Status sync_folder(const std::string& folder) {
-  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return fd && ::fsync(fd.get()) == 0 ? success() : Status(disk_error("cannot sync " + folder));
-}
-
 // What was written appears under its name only when all of it is on the disk.
-Status publish(UniqueFd file, const std::string& from, const std::string& to) {
-  const bool written = ::fsync(file.get()) == 0;
-  file.reset();
-  if (!written || ::rename(from.c_str(), to.c_str()) != 0) {
-    const Error error = disk_error("cannot write " + to);
-    ::unlink(from.c_str());
-    return error;
-  }
-  return sync_folder(fs::path(to).parent_path().string());
-}
-
-bool write_all(int fd, const char* data, std::size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t written = ::write(fd, data, bytes);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    data += written;
-    bytes -= static_cast<std::size_t>(written);
-  }
-  return true;
-}
-
-std::string hex(const unsigned char* bytes, std::size_t count) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < count; ++i) {
-    text += digits[bytes[i] >> 4U];
-    text += digits[bytes[i] & 15U];
-  }
-  return text;
+Status publish(const std::string& from, const std::string& to) {
+  auto done = sync_file(from);
+  if (done) done = rename_durably(from, to);
+  if (!done) ::unlink(from.c_str());
+  return done;
 }
 
 Result<ResultSpool::Kept> read_result(const std::string& path) {
@@ -229,8 +190,7 @@ Result<std::string> ArtifactSpool::copy_and_name(const std::string& path) {
   UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   UniqueFd to(::mkstemp(temporary.data()));
   if (!from || !to) return disk_error("cannot copy " + path + " to " + folder_);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
+  ArtifactDigest digest;
   std::vector<char> piece(64 * 1024);
   for (;;) {
     const ssize_t got = ::read(from.get(), piece.data(), piece.size());
@@ -240,15 +200,11 @@ Result<std::string> ArtifactSpool::copy_and_name(const std::string& path) {
       ::unlink(temporary.c_str());
       return error;
     }
-    EVP_DigestUpdate(digest.get(), piece.data(), static_cast<std::size_t>(got));
+    digest.add(piece.data(), static_cast<std::size_t>(got));
   }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
-  unsigned length = 0;
-  EVP_DigestFinal_ex(digest.get(), sum.data(), &length);
-  const std::string artifact = "sha256-" + hex(sum.data(), length);
-  if (auto published = publish(std::move(to), temporary, folder_ + "/" + artifact); !published) {
-    return published.error();
-  }
+  to.reset();
+  const std::string artifact = digest.id();
+  if (auto published = publish(temporary, folder_ + "/" + artifact); !published) return published.error();
   return artifact;
 }
 
