@@ -48,6 +48,8 @@ class Echoer {
     peer_.join("raw/task");
     thread_ = std::thread([this] { serve(); });
   }
+  Echoer(const Echoer&) = delete;
+  Echoer& operator=(const Echoer&) = delete;
   ~Echoer() {
     {
       const std::lock_guard lock(mutex_);
@@ -88,6 +90,8 @@ class Publisher {
     });
     peer_.join("raw/result");
   }
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
   ~Publisher() { peer_.client.disconnect()->wait(); }
 
   // Seconds for `count` tasks with at most `window` under way.

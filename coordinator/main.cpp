@@ -92,7 +92,7 @@ Result<Place> read_listen(const Settings& settings) {
   }
   Place place{settings.listen.substr(0, colon), std::stoi(port)};
   if (place.host.size() > 2 && place.host.front() == '[') place.host = place.host.substr(1, place.host.size() - 2);
-  const bool loopback = place.host.compare(0, 4, "127.") == 0 || place.host == "::1" || place.host == "localhost";
+  const bool loopback = place.host.starts_with("127.") || place.host == "::1" || place.host == "localhost";
   if (!loopback && !settings.allow_remote) {
     return Error{"--listen " + settings.listen +
                      " can be reached by others and the API has no credentials yet; if the network is yours, say "
@@ -130,7 +130,7 @@ void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Stor
   std::unique_lock lock(mutex);
   while (!stopped.wait_for(lock, stop, std::chrono::minutes(5), [&] { return stop.stop_requested(); })) {
     artifacts.collect_garbage(monotonic_now(), [&](const std::string& id) {
-      const auto named = store.artifact_named(id);
+      const auto named = store.reader()->artifact_named(id);
       return !named || *named;  // when in doubt, keep
     });
   }

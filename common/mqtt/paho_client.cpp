@@ -160,7 +160,7 @@ Result<std::string> paho_uri(const std::string& broker) {
   const auto wrong = [&] {
     return Error{"broker \"" + broker + "\" is not of the form mqtt://HOST:PORT", ErrorKind::invalid};
   };
-  if (broker.compare(0, scheme.size(), scheme) != 0) return wrong();
+  if (!broker.starts_with(scheme)) return wrong();
   std::string place = broker.substr(scheme.size());
   if (!place.empty() && place.back() == '/') place.pop_back();
   const auto bracket = place.rfind(']');

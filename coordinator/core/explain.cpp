@@ -45,7 +45,7 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
 }
 
 bool can_serve(const std::string& obstacle) {
-  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.compare(0, 4, "kept") == 0;
+  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.starts_with("kept");
 }
 
 std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }

@@ -159,57 +159,73 @@ struct Listed {
 };
 using Listing = std::map<std::pair<TaskId, int>, Listed>;
 
+// It is there, in some phase of its life.
+void check_listed(Context& c, Agent& agent, Task& task, std::size_t at, const HeldTask& held) {
+  Lease& lease = task.leases[at];
+  const int attempt = task.record.attempts[at].n;
+  lease.listed_waiting = held.phase == HeldPhase::waiting;
+  task.record.attempts[at].session = agent.session;
+  if (!lease.executor) {
+    lease.executor = executor_by_name(c.state, agent, held.executor);
+    if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.held; });
+  }
+  end_grace(c, task);
+  lease.resends = 0;
+  const bool running = held.phase == HeldPhase::running;
+  if (running) mark_running(c, task, attempt, held.run);
+  if (task.record.state == TaskState::cancelling) c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
+  const Duration extended = std::min(held.extended, most_extended * task.record.spec.timeout);
+  const Duration patience = task.record.spec.timeout + extended + 2 * heartbeat_interval;
+  if (running && lease.running_since && c.now.mono - *lease.running_since > patience) {
+    return attempt_timed_out(c, task, attempt);
+  }
+  if (held.phase != HeldPhase::done) return;
+  if (!lease.done_since) lease.done_since = c.now.mono;
+  if (c.now.mono - *lease.done_since > std::max(patience, c.state.policy.result_patience)) {
+    result_missing(c, task, attempt);
+  }
+}
+
+struct Missing {
+  std::vector<AttemptKey> again;  // to be sent once more
+  std::vector<AttemptKey> never_arrived;  // however often they were sent
+};
+
+void check_unlisted(Context& c, Agent& agent, Task& task, std::size_t at, const Heartbeat& beat, Missing& missing) {
+  Lease& lease = task.leases[at];
+  const int attempt = task.record.attempts[at].n;
+  if (task.record.attempts[at].session != beat.session) return attempt_lost(c, task, attempt, "was restarted");
+  // It never came, or the cancel of it was not confirmed. A message that no later one has overtaken is given time.
+  if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
+  if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
+  if (beat.n < lease.n && ++lease.resends > c.state.policy.most_resends) {
+    lease.listed_waiting = true;  // it has not begun
+    return missing.never_arrived.push_back({task.record.id, attempt});
+  }
+  end_grace(c, task);
+  missing.again.push_back({task.record.id, attempt});
+}
+
 // What we think it holds, against what it lists.
 void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed) {
-  std::vector<AttemptKey> again;
-  std::vector<AttemptKey> never_arrived;
+  Missing missing;
   for_each_held(c, agent, [&](Task& task, int attempt) {
-    const auto at = std::find_if(task.record.attempts.begin(), task.record.attempts.end(),
-                                 [&](const Attempt& a) { return a.n == attempt; });
-    Lease& lease = task.leases[static_cast<std::size_t>(at - task.record.attempts.begin())];
-    const auto found = listed.find({task.record.id, attempt});
-    if (found != listed.end()) {
-      const HeldTask& held = *found->second.task;
-      found->second.known = true;
-      lease.listed_waiting = held.phase == HeldPhase::waiting;
-      at->session = agent.session;
-      if (!lease.executor) {
-        lease.executor = executor_by_name(c.state, agent, held.executor);
-        if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.held; });
-      }
-      end_grace(c, task);
-      lease.resends = 0;
-      if (held.phase == HeldPhase::running) mark_running(c, task, attempt, held.run);
-      if (task.record.state == TaskState::cancelling) c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
-      const Duration extended = std::min(held.extended, most_extended * task.record.spec.timeout);
-      const Duration patience = task.record.spec.timeout + extended + 2 * heartbeat_interval;
-      if (held.phase == HeldPhase::running && lease.running_since && c.now.mono - *lease.running_since > patience) {
-        return attempt_timed_out(c, task, attempt);
-      }
-      if (held.phase != HeldPhase::done) return;
-      if (!lease.done_since) lease.done_since = c.now.mono;
-      if (c.now.mono - *lease.done_since > std::max(patience, c.state.policy.result_patience)) {
-        result_missing(c, task, attempt);
-      }
-      return;
-    }
-    if (at->session != beat.session) return attempt_lost(c, task, attempt, "was restarted");
-    // It never came, or the cancel of it was not confirmed. A message that no later one has overtaken is given time.
-    if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
-    if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
-    if (beat.n < lease.n && ++lease.resends > c.state.policy.most_resends) {
-      lease.listed_waiting = true;  // it has not begun
-      return never_arrived.push_back({task.record.id, attempt});
-    }
-    end_grace(c, task);
-    again.push_back({task.record.id, attempt});
+    const auto begin = task.record.attempts.begin();
+    const auto found =
+        std::find_if(begin, task.record.attempts.end(), [&](const Attempt& a) { return a.n == attempt; });
+    const auto at = static_cast<std::size_t>(found - begin);
+    const auto entry = listed.find({task.record.id, attempt});
+    if (entry == listed.end()) return check_unlisted(c, agent, task, at, beat, missing);
+    entry->second.known = true;
+    check_listed(c, agent, task, at, *entry->second.task);
   });
-  if (never_arrived.empty()) return resend(c, agent, again);
+  if (missing.never_arrived.empty()) return resend(c, agent, missing.again);
   agent.deaf_until = c.now.mono + c.state.policy.deaf_for;
   c.note(NoteLevel::warning,
          "agent " + agent.name.str() + " beats but gets none of its tasks: may it read its topics below tasks/?",
          "deaf " + agent.name.str());
-  for (const auto& [id, attempt] : never_arrived) attempt_lost(c, c.state.tasks.at(id), attempt, "did not get it");
+  for (const auto& [id, attempt] : missing.never_arrived)
+    attempt_lost(c, c.state.tasks.at(id), attempt, "did not get it");
 }
 
 // Something of ours has arrived, or it is time for another try.

@@ -73,7 +73,7 @@ class Api {
     return when_ended(
         *id, *wait,
         [&](bool) -> std::optional<HttpReply> {
-          auto record = store_.task(*id);
+          auto record = store_.reader()->task(*id);
           if (!record) return problem(record.error());
           if (!*record) return problem(Error{"task " + id->str() + " is not known", ErrorKind::not_found});
           if (ended((**record).state)) return HttpReply{200, task_view(**record), "application/json", {}, {}};
@@ -85,7 +85,7 @@ class Api {
   HttpReply tasks(const HttpRequest& request) {
     const auto query = read_task_query(request.query);
     if (!query) return problem(query.error());
-    auto records = store_.tasks(*query);
+    auto records = store_.reader()->tasks(*query);
     if (!records) return problem(records.error());
     return {200, tasks_view(*records, query->limit), "application/json", {}, {}};
   }
@@ -97,7 +97,7 @@ class Api {
     const bool ended_badly =
         query->state == TaskState::failed || query->state == TaskState::cancelled || query->state == TaskState::expired;
     if (!ended_badly) return problem(Error{"`state` is failed, cancelled or expired", ErrorKind::invalid});
-    const auto records = store_.tasks(*query);
+    const auto records = store_.reader()->tasks(*query);
     if (!records) return problem(records.error());
     std::vector<TaskId> ids;
     for (const auto& record : *records) ids.push_back(record.id);
@@ -113,10 +113,11 @@ class Api {
     const auto wait = read_wait(request.query);
     if (!wait) return problem(wait.error());
     const auto view = [&](bool over) -> std::optional<HttpReply> {
-      auto record = store_.batch(*id);
+      const auto reader = store_.reader();
+      auto record = reader->batch(*id);
       if (!record) return problem(record.error());
       if (!*record) return problem(Error{"batch " + id->str() + " is not known", ErrorKind::not_found});
-      auto counts = store_.batch_counts(**record);
+      auto counts = reader->batch_counts(**record);
       if (!counts) return problem(counts.error());
       std::size_t rest = 0;
       for (std::size_t i = 0; i < counts->size(); ++i) rest += ended(static_cast<TaskState>(i)) ? 0 : counts->at(i);
@@ -312,12 +313,13 @@ class Api {
   HttpReply unfinished_task(const TaskId& id) {
     auto reply = look([id](const State& state, Now now) {
       const auto found = state.tasks.find(id);
-      if (found == state.tasks.end()) return std::string();
+      // An outcome is told by the store alone: here it may not be durable yet.
+      if (found == state.tasks.end() || ended(found->second.record.state)) return std::string();
       const Task& task = found->second;
       return task_view(task.record, explain_task(state, task, now.mono), ahead(state, task));
     });
     if (reply.status != 200 || !reply.body.empty()) return reply;
-    auto record = store_.task(id);
+    auto record = store_.reader()->task(id);
     if (!record) return problem(record.error());
     if (!*record) return problem(Error{"task " + id.str() + " is not known", ErrorKind::not_found});
     reply.body = task_view(**record);

@@ -122,16 +122,16 @@ void stream_file(const std::string& path, const std::string& type, httplib::Resp
   });
 }
 
-void to_library(HttpReply reply, httplib::Response& response) {
+void to_library(const HttpReply& reply, httplib::Response& response) {
   response.status = reply.status;
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
   if (!reply.file.empty()) return stream_file(reply.file, reply.content_type, response);
-  response.set_content(std::move(reply.body), reply.content_type);
+  response.set_content(reply.body, reply.content_type);
 }
 
 // For a request whose body was not read: the connection must end with the answer, or the rest of the body would be
 // taken for the next request. The library closes when a provider gives up, here after it has given everything.
-void to_library_and_close(HttpReply reply, httplib::Response& response) {
+void to_library_and_close(const HttpReply& reply, httplib::Response& response) {
   response.status = reply.status;
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
   response.set_header("Connection", "close");
@@ -259,7 +259,7 @@ struct HttpServer::Library {
     const bool wanted = std::any_of(takes_body.begin(), takes_body.end(), [&](const auto& route) {
       return route.first == request.method && std::regex_match(request.path, route.second);
     });
-    if (wanted && request.get_header_value("Content-Type").rfind("multipart/", 0) == 0) {
+    if (wanted && request.get_header_value("Content-Type").starts_with("multipart/")) {
       auto reply = problem(Error{"multipart bodies are not understood; send the body as it is", ErrorKind::invalid});
       reply.status = 415;
       return reply;
@@ -284,7 +284,7 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
     has_body(request) ? begin_body() : end_reading();
     auto refusal = library_->refusal(request);
     if (!refusal) return httplib::Server::HandlerResponse::Unhandled;
-    to_library_and_close(std::move(*refusal), response);
+    to_library_and_close(*refusal, response);
     return httplib::Server::HandlerResponse::Handled;
   });
   server.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
@@ -293,9 +293,9 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
     const bool unknown = status == 404;
     auto reply = problem(unknown ? nothing_at(request) : Error{"the request could not be read", ErrorKind::invalid});
     reply.status = status;
-    to_library_and_close(std::move(reply), response);
+    to_library_and_close(reply, response);
   });
-  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
     to_library_and_close(problem(Error{"the coordinator failed at this request", ErrorKind::internal}), response);
   });
 }
@@ -327,7 +327,7 @@ void HttpServer::post(const std::string& pattern, Handler handler) {
         end_reading();
         if (!complete && !refused) refused = Error{"the body could not be read", ErrorKind::invalid};
         auto reply = refused ? problem(*refused) : handler(ours);
-        complete ? to_library(std::move(reply), response) : to_library_and_close(std::move(reply), response);
+        complete ? to_library(std::move(reply), response) : to_library_and_close(reply, response);
       });
 }
 
@@ -345,7 +345,7 @@ void HttpServer::put(const std::string& pattern, UploadHandler handler) {
                          if (complete) return to_library(std::move(reply), response);
                          if (reply.status < 300)
                            reply = problem(Error{"the body could not be read", ErrorKind::invalid});
-                         to_library_and_close(std::move(reply), response);
+                         to_library_and_close(reply, response);
                        });
 }
 

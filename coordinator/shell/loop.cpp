@@ -86,8 +86,10 @@ Status Loop::recover() {
   writes_.clock = clock_base_;
   state_.reign.epoch = *epoch + 1;
   writes_.epoch = state_.reign.epoch;
-  if (auto written = store_.commit(writes_); !written) return written.error();
-  writes_ = {};
+  // On a full disk the first drain tries again, and sends nothing of this epoch before it has succeeded.
+  auto written = store_.commit(writes_);
+  if (!written && written.error().kind != ErrorKind::full) return written.error();
+  if (written) writes_ = {};
 
   auto drained = store_.drained_agents();
   if (!drained) return drained.error();
@@ -209,7 +211,8 @@ void Loop::offer_from_broker(mqtt::ClientEvent event) {
   const auto* received = std::get_if<mqtt::Received>(&event);
   if (received == nullptr) return inbox_.insist(std::move(event));
   const std::size_t bytes = weight(received->message);
-  if ((inbox_bytes_ += bytes) <= options_.inbox_bytes && inbox_.offer(std::move(event))) return;
+  const std::size_t inside = inbox_bytes_ += bytes;
+  if (inside <= options_.inbox_bytes && inbox_.offer(std::move(event))) return;
   inbox_bytes_ -= bytes;
   ++dropped_;
 }
@@ -318,6 +321,10 @@ bool Loop::refuse_or_keep(Item& item, const Error& full) {
   }
   if (auto* batch = std::get_if<SubmitBatch>(&item)) {
     batch->answer(full);
+    return false;
+  }
+  if (const auto* look = std::get_if<Look>(&item)) {
+    handle(*look);
     return false;
   }
   const auto* event = std::get_if<mqtt::ClientEvent>(&item);

@@ -156,7 +156,7 @@ void Loop::answer_when_ended(const TaskId& id, const mqtt::Message& request) {
     mqtt_requests_.emplace(id, request);
     return;
   }
-  const auto record = store_.task(id);
+  const auto record = store_.reads().task(id);
   reply_over_mqtt(request, record && *record ? outcome_view(**record)
                                              : problem_view(record ? Error{"the task is gone", ErrorKind::not_found}
                                                                    : record.error()));
@@ -237,7 +237,7 @@ void Loop::answer_from_store(const AskStore& ask) {
   std::vector<AttemptKey> known;
   std::vector<AttemptKey> unknown;
   for (const AttemptKey& key : ask.tasks) {
-    const auto record = store_.task(key.id);
+    const auto record = store_.reads().task(key.id);
     if (!record) return complaints_.complain("store", record.error().message);  // its sender asks again
     (*record ? known : unknown).push_back(key);
   }

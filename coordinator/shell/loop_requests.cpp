@@ -1,4 +1,6 @@
 // What people ask of the loop: submit, cancel, retry, drain, look.
+#include <ranges>
+
 #include "coordinator/core/explain.hpp"
 #include "coordinator/shell/loop.hpp"
 
@@ -37,14 +39,14 @@ void Loop::handle(Submit& submit) {
   if (!submit.task.idempotency_key.empty()) {
     const auto key = submit.submitter + '\n' + submit.task.idempotency_key;
     if (keys_in_drain_.count(key) > 0) commit();  // so that the store can say what it was
-    auto earlier = store_.task_by_key(submit.submitter, submit.task.idempotency_key);
+    auto earlier = store_.reads().task_by_key(submit.submitter, submit.task.idempotency_key);
     if (!earlier) return submit.answer(earlier.error());
     if (const auto& record = *earlier) {
       if (record->spec == submit.task.spec) return submit.answer(acceptance_of(record->id, record->state));
       return submit.answer(Error{"the idempotency key was used for task " + record->id.str() + ", which is another one",
                                  ErrorKind::conflict});
     }
-    const auto batch = store_.batch_by_key(submit.submitter, submit.task.idempotency_key);
+    const auto batch = store_.reads().batch_by_key(submit.submitter, submit.task.idempotency_key);
     if (!batch) return submit.answer(batch.error());
     if (*batch) {
       return submit.answer(Error{"the idempotency key was used for batch " + (*batch)->id.str(), ErrorKind::conflict});
@@ -65,7 +67,7 @@ void Loop::handle(SubmitBatch& submit) {
   if (!submit.idempotency_key.empty()) {
     const auto key = submit.submitter + '\n' + submit.idempotency_key;
     if (keys_in_drain_.count(key) > 0) commit();
-    auto earlier = store_.batch_by_key(submit.submitter, submit.idempotency_key);
+    auto earlier = store_.reads().batch_by_key(submit.submitter, submit.idempotency_key);
     if (!earlier) return submit.answer(earlier.error());
     if (const auto& batch = *earlier) {
       if (batch->fingerprint != submit.fingerprint) {
@@ -76,13 +78,13 @@ void Loop::handle(SubmitBatch& submit) {
       TaskQuery query;
       query.batch = batch->id;
       query.limit = limits::batch_tasks;
-      auto tasks = store_.tasks(query);
+      auto tasks = store_.reads().tasks(query);
       if (!tasks) return submit.answer(tasks.error());
       BatchAcceptance same{batch->id, {}};
-      for (auto task = tasks->rbegin(); task != tasks->rend(); ++task) same.tasks.push_back(task->id);
+      for (const TaskRecord& task : std::views::reverse(*tasks)) same.tasks.push_back(task.id);
       return submit.answer(std::move(same));
     }
-    const auto task = store_.task_by_key(submit.submitter, submit.idempotency_key);
+    const auto task = store_.reads().task_by_key(submit.submitter, submit.idempotency_key);
     if (!task) return submit.answer(task.error());
     if (*task) {
       return submit.answer(Error{"the idempotency key was used for task " + (*task)->id.str(), ErrorKind::conflict});
@@ -120,7 +122,7 @@ void Loop::handle(Cancel& cancel) {
                     if (done.ok() || done.error().kind != ErrorKind::not_found) {
                       return answer(done.ok() ? Error{"the task has just ended", ErrorKind::conflict} : done.error());
                     }
-                    auto record = store_.task(id);
+                    auto record = store_.reads().task(id);
                     if (!record) return answer(record.error());
                     if (!*record) return answer(done.error());
                     answer(Error{"task " + id.str() + " has already " + std::string(to_string((*record)->state)),
@@ -130,7 +132,7 @@ void Loop::handle(Cancel& cancel) {
 }
 
 void Loop::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
-  auto record = store_.task(id);
+  auto record = store_.reads().task(id);
   if (!record) return answer(record.error());
   if (!*record) return answer(Error{"task " + id.str() + " is not known", ErrorKind::not_found});
   const auto batch = (*record)->batch;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "common/files/disk.hpp"
 
@@ -22,6 +23,31 @@ Status DirectoryLock::take(const std::string& directory) {
   if (errno != EWOULDBLOCK) return disk_error("data directory " + directory + " cannot be locked");
   return Error{"data directory " + directory + " is in use: another coordinator runs on it; stop that one first",
                ErrorKind::conflict};
+}
+
+namespace {
+
+constexpr std::uintmax_t reserve_bytes = 1U << 20U;
+
+std::string reserve_path(const std::string& directory) { return directory + "/reserve"; }
+
+}  // namespace
+
+void free_reserve_if_needed(const std::string& directory) {
+  std::error_code failure;
+  const auto space = std::filesystem::space(directory, failure);
+  if (!failure && space.available < reserve_bytes) std::filesystem::remove(reserve_path(directory), failure);
+}
+
+void keep_reserve(const std::string& directory) {
+  const std::string path = reserve_path(directory);
+  std::error_code failure;
+  const auto space = std::filesystem::space(directory, failure);
+  if (failure || space.available < 8 * reserve_bytes || std::filesystem::exists(path, failure)) return;
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  if (posix_fallocate(fd, 0, static_cast<off_t>(reserve_bytes)) != 0) std::filesystem::remove(path, failure);
+  close(fd);
 }
 
 }  // namespace edgefleet::coordinator

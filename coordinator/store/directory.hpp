@@ -29,6 +29,12 @@ class DirectoryLock {
   int fd_ = -1;
 };
 
+// DIR/reserve, 1 MiB: room for the first writes of a coordinator that starts on a full disk, so that it is up, refuses
+// what is new and records what comes back once there is space. Given up before the database is opened if it is needed,
+// made when there is plenty. Never a reason to fail.
+void free_reserve_if_needed(const std::string& directory);
+void keep_reserve(const std::string& directory);
+
 // Where what takes long says how far it is.
 using Tell = std::function<void(const std::string&)>;
 

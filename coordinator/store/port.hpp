@@ -65,6 +65,25 @@ struct TaskQuery {
   std::size_t limit = 50;
 };
 
+// What may be asked; each look sees what is committed by then.
+class Reads {
+ public:
+  Reads() = default;
+  Reads(const Reads&) = delete;
+  Reads& operator=(const Reads&) = delete;
+  Reads(Reads&&) = delete;
+  Reads& operator=(Reads&&) = delete;
+  virtual ~Reads() = default;
+
+  virtual Result<std::optional<TaskRecord>> task(const TaskId& id) = 0;
+  virtual Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) = 0;  // without input and output
+  virtual Result<std::optional<BatchRecord>> batch(const BatchId& id) = 0;
+  virtual Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) = 0;
+  virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
+  virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
+  virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a task that is kept
+};
+
 class Store {
  public:
   Store() = default;
@@ -88,15 +107,11 @@ class Store {
   virtual Result<std::vector<AgentName>> drained_agents() = 0;
   // In the order of their ids, a part at a time: a million records need not lie here twice.
   virtual Result<std::vector<TaskRecord>> unfinished(const TaskId& after, std::size_t limit) = 0;
+  virtual Reads& reads() = 0;  // waits for nobody
 
-  // ---- any thread; sees what is committed
-  virtual Result<std::optional<TaskRecord>> task(const TaskId& id) = 0;
-  virtual Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) = 0;  // without input and output
-  virtual Result<std::optional<BatchRecord>> batch(const BatchId& id) = 0;
-  virtual Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) = 0;
-  virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
-  virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
-  virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a task that is kept
+  // ---- any thread
+  // Few at a time: waits while all are lent. Keep it for one look.
+  virtual std::shared_ptr<Reads> reader() = 0;
 };
 
 }  // namespace edgefleet::coordinator

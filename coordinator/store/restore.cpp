@@ -31,7 +31,7 @@ bool is_empty(const std::string& data) {
   std::error_code failure;
   for (fs::directory_iterator it(data, failure), end; !failure && it != end; it.increment(failure)) {
     const std::string name = it->path().filename();
-    if (name != "lock" && name != "lost+found" && it->path() != restoring_path(data)) return false;
+    if (name != "lock" && name != "reserve" && name != "lost+found" && it->path() != restoring_path(data)) return false;
   }
   return true;
 }

@@ -22,18 +22,20 @@ Where decode_where(const std::string& text) {
   return where;
 }
 
-std::string select(const char* input, const char* output, const std::string& more) {
+std::string select(const char* input, const char* output, const std::string& more, const std::string& from) {
   return std::string("SELECT s.id, s.capability, ") + input +
          ", s.name, s.priority, s.timeout_ns, s.expires_after_ns, s.delay_ns, s.max_attempts, s.conditions, "
          "s.submitter, s.idempotency_key, s.batch, s.accepted_at, t.state, t.rank, t.allowed_attempts, t.ended_at, "
          "t.attempts, " +
-         output + ", t.error, t.usage, t.run_ns" + more + " FROM tasks t JOIN specs s ON s.id = t.id ";
+         output + ", t.error, t.usage, t.run_ns" + more + " FROM " + from + " ";
 }
 
 }  // namespace
 
-std::string select_task(const std::string& more) { return select("s.input", "t.output", more); }
-std::string select_brief() { return select("'null'", "NULL", {}); }
+std::string select_task(const std::string& more) {
+  return select("s.input", "t.output", more, "tasks t JOIN specs s ON s.id = t.id");
+}
+std::string select_brief(const std::string& from) { return select("'null'", "NULL", {}, from); }
 
 std::string to_bytes(const Ulid& id) {
   std::string bytes(16, '\0');

@@ -13,7 +13,8 @@ namespace edgefleet::coordinator::rows {
 
 // Columns as read_task() wants them; more may follow a record's own.
 std::string select_task(const std::string& more = {});
-std::string select_brief();  // the same shape without the large texts
+// The same shape without the large texts; `from` joins tasks t and specs s.
+std::string select_brief(const std::string& from);
 
 // Ids are ULIDs, 16 bytes big endian: new rows go to the end of the tables' trees.
 std::string to_bytes(const Ulid& id);

@@ -59,10 +59,19 @@ CREATE TABLE held (id BLOB PRIMARY KEY) WITHOUT ROWID;
 )sql";
 static_assert(static_cast<int>(TaskState::succeeded) == 5, "the states from 5 on are outcomes");
 
+// Lists by capability, and of what ended without success (docs/store.md). Both are written when a task is made or has
+// failed, never while it goes its way.
+constexpr const char* lists = R"sql(
+DROP INDEX tasks_failed;
+CREATE INDEX tasks_unsuccessful ON tasks (state, id) WHERE state > 5;
+CREATE INDEX specs_by_capability ON specs (capability, id);
+)sql";
+
 // Number n, counted from 0, makes version n + 1. What was released is never changed: a change is a new step.
-constexpr std::array<Migration, 2> migrations = {{
+constexpr std::array<Migration, 3> migrations = {{
     {"the tables", tables},
     {"a clock of the store's own, retention, tasks held after a restore", clock},
+    {"lists by capability and of what failed", lists},
 }};
 
 Status copy_aside(SQLite::Database& db, const std::string& path, int version, const Tell& tell) {

@@ -183,7 +183,7 @@ std::vector<TaskId> Writer::purgeable(const Retention& retention, Duration clock
   oldest_ended_.bind(1, static_cast<std::int64_t>(most));
   while (oldest_ended_.executeStep()) {
     if (ids.size() >= too_many && oldest_ended_.getColumn(1).getInt64() > until) break;
-    ids.push_back(TaskId{rows::from_bytes(oldest_ended_.getColumn(0))});
+    ids.emplace_back(rows::from_bytes(oldest_ended_.getColumn(0)));
   }
   oldest_ended_.reset();
   return ids;

@@ -204,6 +204,7 @@ void supervise(ChildPlan plan, int lifeline, int news) {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0) {
     plan.parent = ::getpid();
     // Spares a second copy of the agent's page tables. This process waits meanwhile, and become() writes nothing of it.
+    // NOLINTNEXTLINE(bugprone-unsafe-functions): posix_spawn cannot set the limits and the score that the child needs
     begun.leader = ::vfork();
     if (begun.leader == 0) become(plan);
   }

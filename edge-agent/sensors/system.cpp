@@ -23,7 +23,7 @@ std::uint64_t meminfo_bytes(const std::string& field) {
   std::ifstream file("/proc/meminfo");
   std::string line;
   while (std::getline(file, line)) {
-    if (line.rfind(field + ":", 0) == 0) return std::strtoull(line.c_str() + field.size() + 1, nullptr, 10) * 1024;
+    if (line.starts_with(field + ":")) return std::strtoull(line.c_str() + field.size() + 1, nullptr, 10) * 1024;
   }
   return 0;
 }
@@ -32,7 +32,7 @@ std::string os_release(const std::string& key) {
   std::ifstream file("/etc/os-release");
   std::string line;
   while (std::getline(file, line)) {
-    if (line.rfind(key + "=", 0) != 0) continue;
+    if (!line.starts_with(key + "=")) continue;
     std::string value = line.substr(key.size() + 1);
     if (value.size() >= 2 && value.front() == '"') value = value.substr(1, value.size() - 2);
     return value;

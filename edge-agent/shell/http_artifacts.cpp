@@ -65,7 +65,7 @@ Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_toke
   return until_answered(stop, complaints_, [&] { return store_once(path, stop); });
 }
 
-Result<std::string> HttpArtifacts::store_once(const std::string& path, std::stop_token stop) {
+Result<std::string> HttpArtifacts::store_once(const std::string& path, const std::stop_token& stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to store artifacts at", ErrorKind::invalid};
   auto response = http::expect_success(client_.put_file("/api/v1/artifacts", path, http::file_options(stop)));
   if (!response) return response.error().context("storing an artifact");

@@ -20,7 +20,7 @@ class HttpArtifacts final : public ArtifactStore {
                std::stop_token stop) override;
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
   // One try; of an error, worth_another_try() says whether a later one may succeed.
-  Result<std::string> store_once(const std::string& path, std::stop_token stop);
+  Result<std::string> store_once(const std::string& path, const std::stop_token& stop);
 
  private:
   Status fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,

@@ -194,7 +194,7 @@ void Loop::handle(const Progressed& progressed) {
 }
 
 // Instant executors answer within the effect; what they answer is stepped in turn, not in depth.
-void Loop::step(Event event) {
+void Loop::step(const Event& event) {
   for (auto& effect : agent::step(state_, event, monotonic_now())) perform(effect);
   while (!instant_.empty()) {
     for (auto& finished : std::exchange(instant_, {})) {

@@ -69,7 +69,7 @@ class Loop {
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
   void handle(const StopAsked&);
-  void step(Event event);
+  void step(const Event& event);
   void perform(Effect& effect);
   void read_sensors();
   void take_turn(Time until);

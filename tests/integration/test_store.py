@@ -314,16 +314,18 @@ class DiskFull(StoreCase):
         self.statuses = {}
         self.threads = []
 
-    def start(self):
+    def start(self, started=None):
         self.fleet.coordinator = self.fleet.start("coordinator", [*self.enter, *self.fleet.coordinator_command()])
         self.api.close()
-        wait_until(self.ready, what="the coordinator is ready")
+        wait_until(started or self.ready, what="the coordinator is ready")
+
+    def answers(self, path):
+        with contextlib.suppress(http.client.HTTPException, OSError):
+            return self.api.get(path).status
+        return None
 
     def ready(self):
-        try:
-            return self.api.get("/ready").status == 200
-        except (http.client.HTTPException, OSError):
-            return False
+        return self.answers("/ready") == 200
 
     def fill(self):
         with open(f"{self.inside}/ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -388,6 +390,25 @@ class DiskFull(StoreCase):
         everything = {task["id"] for task in self.api.good("GET", "/api/v1/tasks?limit=1000")["tasks"]}
         self.assertEqual(everything, accepted | {running}, "something was kept that was refused")
         self.assertEqual(self.fleet.note_lines(), ["begin running", "end running"])
+
+    def test_started_while_full(self):
+        """A coordinator that starts on a full disk is up, shows what there is, refuses what is new and goes on later."""
+        waiting = self.api.submit("nobody-offers-this")
+        done = self.api.outcome(self.api.submit("echo", 1))
+        for end in ("terminate", "kill"):
+            self.statuses.clear()
+            self.fill()
+            getattr(self.fleet.coordinator, end)()
+            self.start(lambda: self.answers("/health") == 200)
+            self.assertEqual(self.api.task(done["id"])["output"], 1)
+            self.assertEqual(self.api.task(waiting)["state"], "queued")
+            self.submit_until_refused()
+            self.assertEqual(self.answers("/ready"), 503)
+            self.assertEqual(self.answers("/api/v1/agents"), 200)
+            self.free()
+            self.finish_submits()
+            self.api.placeable("pi-1")
+            self.assertEqual(self.api.outcome(self.api.submit("echo", 2))["output"], 2)
 
     def test_killed_while_full(self):
         """The same if the coordinator is killed while it could not write."""

@@ -33,7 +33,7 @@ Time World::next(double per_second) {
 }
 
 // Retained status is what the broker keeps, so it is not lost for good; all else may be.
-void World::post(std::function<void()> deliver, bool reliable) {
+void World::post(const std::function<void()>& deliver, bool reliable) {
   ++totals_.messages;
   int copies = 1;
   if (!reliable && chance(hazards_.loss)) {

@@ -96,7 +96,7 @@ class World {
   bool chance(double p) { return !calm_ && std::uniform_real_distribution<>(0, 1)(random_) < p; }
   Duration some(Duration least, Duration most);
   Time next(double per_second);  // when something of this rate happens
-  void post(std::function<void()> deliver, bool reliable = false);
+  void post(const std::function<void()>& deliver, bool reliable = false);
   [[nodiscard]] coordinator::Now now() const { return {time_, WallTime{wall_ms_ + to_ms(time_.time_since_epoch())}}; }
   void violation(const std::string& what) { violations_.push_back(what); }
 

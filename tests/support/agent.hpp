@@ -31,7 +31,7 @@ struct Conversation {
   }
   void hear(const Event& event) { said = step(state, event, now); }
   void flush() { hear(Flush{}); }
-  void give(std::vector<std::uint64_t> numbers, std::uint64_t n = 1) {
+  void give(const std::vector<std::uint64_t>& numbers, std::uint64_t n = 1) {
     TasksSeen seen{reign, n, work, {}};
     for (const auto number : numbers) seen.tasks.push_back({id(number), 1, "{}", 1min});
     hear(seen);

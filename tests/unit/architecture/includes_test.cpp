@@ -42,7 +42,7 @@ bool of_a_library_or_ours(const std::string& include) {
 bool allowed(const std::string& include, const std::vector<std::string>& rules) {
   return std::any_of(rules.begin(), rules.end(), [&](const std::string& rule) {
     const std::string begin = rule.front() == '<' ? rule : '"' + rule;
-    return include.compare(0, begin.size(), begin) == 0;
+    return include.starts_with(begin);
   });
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("every room includes only what its place allows") {
       ++files;
       std::ifstream file(entry.path());
       for (std::string line; std::getline(file, line);) {
-        if (line.rfind("#include ", 0) != 0) continue;
+        if (!line.starts_with("#include ")) continue;
         const std::string include = line.substr(9);
         INFO(entry.path().string() << ": " << include);
         CHECK((!of_a_library_or_ours(include) || allowed(include, rules)));

@@ -124,15 +124,15 @@ TEST_CASE("after a restore unfinished tasks are held, and what agents had is the
     auto store = open(elsewhere);
     CHECK(*store->clock() == 5h);
     CHECK(*store->held() == std::vector<TaskId>{record(1).id, record(2).id});
-    const auto second = store->task(record(2).id);
+    const auto second = store->reads().task(record(2).id);
     CHECK((**second).state == TaskState::queued);
     CHECK((**second).attempts.front().state == AttemptState::lost);
     CHECK_FALSE((**second).attempts.front().spent);
-    const auto once = store->task(record(3).id);
+    const auto once = store->reads().task(record(3).id);
     CHECK((**once).state == TaskState::failed);
     CHECK((**once).error->code == "outcome_unknown");
-    CHECK((**store->task(record(4).id)).state == TaskState::cancelling);
-    CHECK((**store->task(record(5).id)).state == TaskState::succeeded);
+    CHECK((**store->reads().task(record(4).id)).state == TaskState::cancelling);
+    CHECK((**store->reads().task(record(5).id)).state == TaskState::succeeded);
     // Ended ones are held no more, and a release ends it for all.
     TaskRecord one = record(1);
     one.state = TaskState::cancelled;
@@ -168,16 +168,16 @@ TEST_CASE("a restore replaces nothing without being told to, and keeps what it r
   const auto refused = restore(backup, data, false, {});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.find("--force") != std::string::npos);
-  CHECK(open(data)->task(record(2).id)->has_value());
+  CHECK(open(data)->reads().task(record(2).id)->has_value());
 
   const auto restored = restore(backup, data, true, {});
   REQUIRE(restored);
   CHECK(restored->replaced == data + "/replaced-1");
-  CHECK_FALSE(open(data)->task(record(2).id)->has_value());
+  CHECK_FALSE(open(data)->reads().task(record(2).id)->has_value());
   CHECK(fs::exists(artifact_path(artifacts_path(restored->replaced), artifact)));
   // And forth again, from what was kept.
   REQUIRE(restore(restored->replaced, data, true, {}));
-  CHECK(open(data)->task(record(2).id)->has_value());
+  CHECK(open(data)->reads().task(record(2).id)->has_value());
 }
 
 TEST_CASE("a damaged backup is refused before anything is touched") {
@@ -189,7 +189,7 @@ TEST_CASE("a damaged backup is refused before anything is touched") {
   const auto refused = restore(bad, data, true, {});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.find("damaged") != std::string::npos);
-  CHECK(open(data)->task(record(1).id)->has_value());
+  CHECK(open(data)->reads().task(record(1).id)->has_value());
   CHECK_FALSE(fs::exists(data + "/replaced-1"));
   CHECK_FALSE(restore(folder.path() + "/nowhere", data, true, {}));
 }

@@ -29,7 +29,7 @@ TaskRecord ended(std::uint64_t n, TaskState state = TaskState::succeeded) {
 }
 
 bool kept(Store& store, std::uint64_t n) {
-  const auto found = store.task(record(n).id);
+  const auto found = store.reads().task(record(n).id);
   REQUIRE(found);
   return found->has_value();
 }
@@ -79,8 +79,8 @@ TEST_CASE("ended tasks go when they are old enough, failed ones too; unfinished 
   CHECK_FALSE(kept(*store, 2));
   CHECK(kept(*store, 3));
   CHECK(kept(*store, 4));
-  CHECK_FALSE(store->task_by_key("test", "k")->has_value());
-  CHECK_FALSE(*store->artifact_named("sha256-a"));
+  CHECK_FALSE(store->reads().task_by_key("test", "k")->has_value());
+  CHECK_FALSE(*store->reads().artifact_named("sha256-a"));
   SQLite::Database db(database_path(folder.path()), SQLite::OPEN_READONLY);
   CHECK(db.execAndGet("SELECT count(*) FROM specs").getInt() == 2);
 }
@@ -130,12 +130,12 @@ TEST_CASE("a batch goes with the last of its tasks") {
   REQUIRE(store->commit(writes));
   const Retention none{0s, 1000};
   CHECK(store->purge(none, 1s, 100)->tasks == 2);
-  CHECK(store->batch(id)->has_value());
+  CHECK(store->reads().batch(id)->has_value());
   records.back().state = TaskState::failed;
   save(*store, records.back(), false, 1s);
   CHECK(store->purge(none, 2s, 100)->tasks == 1);
-  CHECK_FALSE(store->batch(id)->has_value());
-  CHECK_FALSE(store->batch_by_key("test", "key")->has_value());
+  CHECK_FALSE(store->reads().batch(id)->has_value());
+  CHECK_FALSE(store->reads().batch_by_key("test", "key")->has_value());
 }
 
 TEST_CASE("room that was freed is used again: the file stops growing") {

@@ -82,7 +82,7 @@ TEST_CASE("a database of version 1 is migrated with everything in it, and a copy
   CHECK(unfinished->at(0).idempotency_key == "k");
   CHECK(unfinished->at(1).expires_in == 4s);
   CHECK(unfinished->at(1).spec.where == Where{{"room", "cellar"}});
-  const auto ended = (*store)->task(id(3));
+  const auto ended = (*store)->reads().task(id(3));
   REQUIRE((ended && *ended));
   CHECK((**ended).output == R"({"answer":42})");
   CHECK((**ended).attempts.size() == 1);

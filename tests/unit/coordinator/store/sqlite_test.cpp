@@ -1,7 +1,11 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <array>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <ranges>
+#include <thread>
 
 #include "coordinator/store/artifacts.hpp"
 #include "coordinator/store/attempts.hpp"
@@ -37,7 +41,7 @@ TEST_CASE("a task survives the store with everything") {
   }
   auto store = open_sqlite_store(folder.path());
   REQUIRE(store);
-  const auto back = (*store)->task(r.id);
+  const auto back = (*store)->reads().task(r.id);
   REQUIRE(back);
   REQUIRE(back->has_value());
   CHECK((**back).spec == r.spec);
@@ -55,9 +59,9 @@ TEST_CASE("an idempotency key finds its task, for its submitter only") {
   TaskRecord r = record(1);
   r.idempotency_key = "k";
   save(**store, r);
-  CHECK((*store)->task_by_key("test", "k")->has_value());
-  CHECK_FALSE((*store)->task_by_key("other", "k")->has_value());
-  CHECK_FALSE((*store)->task_by_key("test", "")->has_value());
+  CHECK((*store)->reads().task_by_key("test", "k")->has_value());
+  CHECK_FALSE((*store)->reads().task_by_key("other", "k")->has_value());
+  CHECK_FALSE((*store)->reads().task_by_key("test", "")->has_value());
 }
 
 TEST_CASE("a batch is counted by state, and listed newest first page by page") {
@@ -75,19 +79,87 @@ TEST_CASE("a batch is counted by state, and listed newest first page by page") {
   for (const auto& r : records) writes.tasks.push_back({&r, {}, {}, true});
   writes.batches.push_back({batch, "test", "key", "print", records.front().id, records.back().id, 10});
   REQUIRE((*store)->commit(writes));
-  const auto found = (*store)->batch(batch);
+  const auto found = (*store)->reads().batch(batch);
   REQUIRE((found && *found));
-  const auto counts = (*store)->batch_counts(**found);
+  const auto counts = (*store)->reads().batch_counts(**found);
   CHECK(counts->at(static_cast<std::size_t>(TaskState::succeeded)) == 4);
   CHECK(counts->at(static_cast<std::size_t>(TaskState::queued)) == 6);
   TaskQuery query;
   query.batch = batch;
   query.limit = 6;
-  const auto page = (*store)->tasks(query);
+  const auto page = (*store)->reads().tasks(query);
   REQUIRE(page->size() == 6);
   CHECK(page->front().id == records.back().id);
   query.before = page->back().id;
-  CHECK((*store)->tasks(query)->size() == 4);
+  CHECK((*store)->reads().tasks(query)->size() == 4);
+}
+
+TEST_CASE("lists by state, capability and batch hold just what was asked for") {
+  const test::TemporaryFolder folder;
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  const BatchId batch{Ulid{4, 1}};
+  const std::array states = {TaskState::queued, TaskState::succeeded, TaskState::failed, TaskState::expired};
+  const std::array capabilities = {*Capability::parse("work"), *Capability::parse("other")};
+  Writes writes;
+  std::vector<TaskRecord> records;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    records.push_back(record(i));
+    records.back().state = states.at(i % 4);
+    records.back().spec.capability = capabilities.at(i / 4 % 2);
+    if (i >= 10 && i < 30) records.back().batch = batch;
+  }
+  for (const auto& r : records) writes.tasks.push_back({&r, {}, {}, true});
+  writes.batches.push_back({batch, "test", "", "print", records[10].id, records[29].id, 20});
+  REQUIRE((*store)->commit(writes));
+  const auto check = [&](std::optional<TaskState> state, std::optional<Capability> capability, bool of_batch) {
+    TaskQuery query{state, capability, of_batch ? std::optional(batch) : std::nullopt, {}, 3};
+    std::vector<TaskId> listed;
+    for (bool more = true; more;) {
+      const auto page = (*store)->reader()->tasks(query);
+      REQUIRE(page);
+      for (const auto& r : *page) listed.push_back(r.id);
+      more = page->size() == 3;
+      if (more) query.before = page->back().id;
+    }
+    std::vector<TaskId> expected;
+    for (const auto& r : records | std::views::reverse) {
+      if (state && r.state != *state) continue;
+      if (capability && r.spec.capability != *capability) continue;
+      if (of_batch && r.batch != batch) continue;
+      expected.push_back(r.id);
+    }
+    CHECK(listed == expected);
+  };
+  for (const std::optional<TaskState> state :
+       {std::optional<TaskState>{}, std::optional(TaskState::queued), std::optional(TaskState::failed),
+        std::optional(TaskState::expired), std::optional(TaskState::cancelled)}) {
+    for (const bool of_batch : {false, true}) {
+      check(state, {}, of_batch);
+      check(state, capabilities[0], of_batch);
+      check(state, *Capability::parse("none"), of_batch);
+    }
+  }
+}
+
+TEST_CASE("a reader is lent to one thread at a time, and the next waits for it") {
+  const test::TemporaryFolder folder;
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  save(**store, record(1));
+  std::atomic<int> found{0};
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 12; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        const auto task = (*store)->reader()->task(record(1).id);
+        if (task && *task) ++found;
+      }
+    });
+  }
+  for (std::uint64_t i = 2; i < 60; ++i) save(**store, record(i));
+  threads.clear();
+  CHECK(found == 12 * 50);
 }
 
 TEST_CASE("a commit is all or nothing") {
@@ -106,10 +178,10 @@ TEST_CASE("a commit is all or nothing") {
   Writes writes;
   writes.tasks = {{&two, {}, {}, true}, {&broken, {}, {}, true}};
   CHECK_FALSE((*store)->commit(writes));
-  CHECK_FALSE((*store)->task(two.id)->has_value());
+  CHECK_FALSE((*store)->reads().task(two.id)->has_value());
   other.exec("DROP TRIGGER refuse");
   CHECK((*store)->commit(writes));
-  CHECK((*store)->task(two.id)->has_value());
+  CHECK((*store)->reads().task(two.id)->has_value());
 }
 
 TEST_CASE("a directory that is in use is refused with a sentence") {
