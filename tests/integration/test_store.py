@@ -406,6 +406,7 @@ class DiskFull(StoreCase):
             self.assertEqual(self.answers("/ready"), 503)
             self.assertEqual(self.answers("/api/v1/agents"), 200)
             self.free()
+            wait_until(self.ready, what="the store works again")
             self.finish_submits()
             self.api.placeable("pi-1")
             self.assertEqual(self.api.outcome(self.api.submit("echo", 2))["output"], 2)
