@@ -24,7 +24,7 @@ template <typename T, typename Start>
 Result<T> ask(Start start) {
   auto promise = std::make_shared<std::promise<Result<T>>>();
   auto future = promise->get_future();
-  start([promise](Result<T> answer) { promise->set_value(std::move(answer)); });
+  start(Loop::Answer<T>([promise](Result<T> answer) { promise->set_value(std::move(answer)); }));
   if (future.wait_for(patience) == std::future_status::ready) return future.get();
   return Error{
       "no answer from the coordinator's loop in time; whether the request took effect is not known: repeat it "

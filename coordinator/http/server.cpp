@@ -326,8 +326,8 @@ void HttpServer::post(const std::string& pattern, Handler handler) {
         });
         end_reading();
         if (!complete && !refused) refused = Error{"the body could not be read", ErrorKind::invalid};
-        auto reply = refused ? problem(*refused) : handler(ours);
-        complete ? to_library(std::move(reply), response) : to_library_and_close(reply, response);
+        const auto reply = refused ? problem(*refused) : handler(ours);
+        complete ? to_library(reply, response) : to_library_and_close(reply, response);
       });
 }
 
@@ -342,7 +342,7 @@ void HttpServer::put(const std::string& pattern, UploadHandler handler) {
                          const bool complete = read_and_drain(read, upload.piece);
                          end_reading();
                          auto reply = upload.end();
-                         if (complete) return to_library(std::move(reply), response);
+                         if (complete) return to_library(reply, response);
                          if (reply.status < 300)
                            reply = problem(Error{"the body could not be read", ErrorKind::invalid});
                          to_library_and_close(reply, response);
