@@ -27,7 +27,7 @@ target_compile_definitions(edgefleet_options INTERFACE EDGEFLEET_VERSION="${PROJ
 if(EDGEFLEET_SANITIZE)
   # g++ 12 sees uninitialised values within its own library once it instruments it.
   target_compile_options(edgefleet_options INTERFACE
-    -fsanitize=${EDGEFLEET_SANITIZE} -fno-omit-frame-pointer -Wno-maybe-uninitialized)
+    -fsanitize=${EDGEFLEET_SANITIZE} -fno-omit-frame-pointer -Wno-maybe-uninitialized -Wno-array-bounds)
   target_link_options(edgefleet_options INTERFACE -fsanitize=${EDGEFLEET_SANITIZE})
 endif()
 if(EDGEFLEET_FUZZ)
