@@ -6,6 +6,7 @@
 #include "common/runtime/signals.hpp"
 #include "edge-agent/executors/command.hpp"
 #include "edge-agent/executors/echo.hpp"
+#include "edge-agent/executors/llm/executor.hpp"
 #include "edge-agent/executors/plugin.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
@@ -22,6 +23,10 @@ std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const 
   if (settings.echo > 0) all.push_back(std::make_unique<EchoExecutor>(settings.echo));
   for (auto& command : settings.commands) {
     all.push_back(std::make_unique<CommandExecutor>(std::move(command), services));
+  }
+  for (auto& config : settings.llms) {
+    const std::string spent = settings.work + "/llm/" + config.executor.str() + ".json";
+    all.push_back(std::make_unique<llm::LlmExecutor>(std::move(config), spent, services.log));
   }
   for (auto& plugin : settings.plugins) all.push_back(std::make_unique<PluginExecutor>(std::move(plugin), services));
   return all;
@@ -45,7 +50,7 @@ Status run(Settings& settings, Loop::Options options) {
     options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   }
   auto executors = make_executors(settings, services);
-  if (executors.empty()) log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]]");
+  if (executors.empty()) log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
   const Signals signals([&](int) { loop.request_stop(); });
   return loop.run();

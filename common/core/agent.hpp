@@ -30,6 +30,7 @@ struct ExecutorInfo {
   ExecutorName name;
   std::vector<Capability> capabilities;
   int slots = 1;
+  std::string provider;  // of models: ollama, groq, ...
   std::vector<std::string> models;
   std::vector<std::string> loaded_models;
   std::string problem;  // why it is out of service; empty when it is well

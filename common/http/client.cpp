@@ -94,16 +94,26 @@ Client::~Client() = default;
 
 const std::string& Client::base_url() const { return impl_->base_url; }
 
+Result<Response> Client::send(const Request& request, const Options& options, const Sink& sink) {
+  // A view without data would make libcurl read the body from a callback.
+  const auto body = request.body.data() == nullptr ? std::string_view("") : request.body;
+  Call call{.method = request.method,
+            .base_url = impl_->base_url,
+            .path = request.path,
+            .body = body,
+            .headers = &request.headers,
+            .options = options,
+            .sink = sink ? &sink : nullptr};
+  return impl_->run(call);
+}
+
 Result<Response> Client::get(const std::string& path, const Options& options) {
   Call call{.base_url = impl_->base_url, .path = path, .options = options};
   return impl_->run(call);
 }
 
 Result<Response> Client::post(const std::string& path, std::string_view json_body, const Options& options) {
-  // A view without data would make libcurl read the body from a callback.
-  const auto body = json_body.data() == nullptr ? std::string_view("") : json_body;
-  Call call{.method = Method::post, .base_url = impl_->base_url, .path = path, .body = body, .options = options};
-  return impl_->run(call);
+  return send({Method::post, path, {}, json_body}, options);
 }
 
 Result<Response> Client::put_file(const std::string& path, const std::string& file_path, const Options& options,

@@ -7,21 +7,36 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
 
 namespace edgefleet::http {
 
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+enum class Method { get, post, put, remove };
+
+struct Request {
+  Method method = Method::get;
+  std::string path;       // begins with '/', escaped
+  Headers headers{};      // beside our own; a value is never logged
+  std::string_view body{};  // JSON, of a POST or a DELETE
+};
+
 // Any answer, refusals too: see problem.hpp for making an Error of those.
 struct Response {
   int status = 0;
   std::string content_type;
+  std::map<std::string, std::string> headers;  // names in small letters; at most 100, of repeated ones the last
   std::string body;  // empty where it went elsewhere
   std::optional<Duration> retry_after;
   [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
@@ -33,6 +48,8 @@ struct Options {
   Duration stall_timeout{0};                    // this long without a byte ends it; whole seconds; zero: never
   std::size_t most_bytes = std::size_t{64} << 20U;  // of a body kept in memory; more is an error
   std::stop_token stop;                         // ends the call at once, with an Error of kind `unavailable`
+  // Asked by the calling thread at least ten times a second; an error ends the call and becomes its result.
+  std::function<Status()> watch;
 };
 
 // For files: however long they take, as long as bytes come.
@@ -64,6 +81,8 @@ class Client {
 
   [[nodiscard]] const std::string& base_url() const;
 
+  // The body of a success goes to `sink` if there is one.
+  Result<Response> send(const Request& request, const Options& options, const Sink& sink = {});
   Result<Response> get(const std::string& path, const Options& options = {});
   Result<Response> post(const std::string& path, std::string_view json_body, const Options& options = {});
   Result<Response> put_file(const std::string& path, const std::string& file_path,

@@ -16,6 +16,8 @@ namespace {
 
 // libcurl waits at most this long between looks at what it has to do; a stop request wakes it at once.
 constexpr int poll_ms = 1000;
+constexpr int watched_poll_ms = 100;
+constexpr std::size_t most_headers = 100;
 
 int status_of(const Libcurl& curl, CURL* easy) {
   long status = 0;
@@ -55,6 +57,19 @@ bool guarded(Call& call, Work work) {
   return !call.failure;
 }
 
+// A new status line begins the headers anew: of a `100 Continue` nothing is kept.
+void take_header(Response& response, std::string_view line) {
+  if (line.starts_with("HTTP/")) return response.headers.clear();
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos || response.headers.size() >= most_headers) return;
+  std::string name(line.substr(0, colon));
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto begin = line.find_first_not_of(" \t", colon + 1);
+  const auto end = line.find_last_not_of(" \t\r\n");
+  const bool empty = begin == std::string_view::npos || end < begin;
+  response.headers[std::move(name)] = empty ? "" : std::string(line.substr(begin, end - begin + 1));
+}
+
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
   auto& context = *static_cast<Context*>(user);
   return guarded(context.call, [&] { return take(context, {data, size}); }) ? size : 0;
@@ -64,6 +79,17 @@ std::size_t on_read(char* buffer, std::size_t, std::size_t size, void* user) {
   auto& call = static_cast<Context*>(user)->call;
   const auto count = std::fread(buffer, 1, size, call.upload);
   return count == 0 && std::ferror(call.upload) != 0 ? CURL_READFUNC_ABORT : count;
+}
+
+std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
+  auto& call = static_cast<Context*>(user)->call;
+  return guarded(call,
+                 [&] {
+                   take_header(call.response, {data, size});
+                   return success();
+                 })
+             ? size
+             : 0;
 }
 
 // An upload begins again when a kept connection turns out to be closed.
@@ -162,17 +188,22 @@ void Transfer::prepare(Call& call) {
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(to_ms(call.options.stall_timeout) / 1000));
   if (is_loopback(call.base_url)) set(CURLOPT_PROXY, "");
   prepare_body(call);
+  if (call.headers != nullptr) {
+    for (const auto& [name, value] : *call.headers) add_header((name + ": " + value).c_str());
+  }
   set(CURLOPT_HTTPHEADER, headers_);
 }
 
 void Transfer::prepare_body(Call& call) {
-  if (call.method == Method::post) {
+  const bool removes = call.method == Method::remove;
+  if (call.method == Method::post || (removes && !call.body.empty())) {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDS, call.body.data());
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
     add_header("Content-Type: application/json");
     add_header("Expect:");  // a round trip more for nothing
   }
+  if (removes) set(CURLOPT_CUSTOMREQUEST, "DELETE");
   // Files keep `Expect: 100-continue`: a server that has no space refuses before the bytes are sent.
   if (call.method == Method::put) {
     set(CURLOPT_UPLOAD, 1L);
@@ -187,6 +218,8 @@ Result<Response> Transfer::run(Call& call, const Peer& peer) {
   prepare(call);
   set(CURLOPT_WRITEFUNCTION, on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(&context));
+  set(CURLOPT_HEADERFUNCTION, on_header);
+  set(CURLOPT_HEADERDATA, static_cast<void*>(&context));
   set(CURLOPT_READFUNCTION, on_read);
   set(CURLOPT_READDATA, static_cast<void*>(&context));
   set(CURLOPT_SEEKFUNCTION, on_seek);
@@ -196,7 +229,7 @@ Result<Response> Transfer::run(Call& call, const Peer& peer) {
     set(CURLOPT_XFERINFOFUNCTION, on_progress);
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&context));
   }
-  const auto code = perform(call.options.stop);
+  const auto code = perform(call);
   read_answer(call.response);
   if (code == CURLE_OK) return std::move(call.response);
   if (call.failure) return *call.failure;
@@ -205,21 +238,24 @@ Result<Response> Transfer::run(Call& call, const Peer& peer) {
   return explain(code, call, peer);
 }
 
-CURLcode Transfer::perform(const std::stop_token& stop) {
-  if (stop.stop_requested()) return CURLE_ABORTED_BY_CALLBACK;
+CURLcode Transfer::perform(Call& call) {
+  if (call.options.stop.stop_requested()) return CURLE_ABORTED_BY_CALLBACK;
   if (curl_.multi_add_handle(multi_, easy_) != CURLM_OK) return CURLE_FAILED_INIT;
-  const auto code = loop(stop);
+  const auto code = loop(call);
   curl_.multi_remove_handle(multi_, easy_);
   return code;
 }
 
-CURLcode Transfer::loop(const std::stop_token& stop) {
+CURLcode Transfer::loop(Call& call) {
+  const std::stop_token& stop = call.options.stop;
+  const int wait_ms = call.options.watch ? watched_poll_ms : poll_ms;
   const std::stop_callback wake(stop, [this] { curl_.multi_wakeup(multi_); });
   while (!stop.stop_requested()) {
     int running = 0;
     if (curl_.multi_perform(multi_, &running) != CURLM_OK) return CURLE_FAILED_INIT;
     if (const auto code = finished()) return *code;
-    if (curl_.multi_poll(multi_, nullptr, 0, poll_ms, nullptr) != CURLM_OK) return CURLE_FAILED_INIT;
+    if (call.options.watch && !guarded(call, call.options.watch)) return CURLE_ABORTED_BY_CALLBACK;
+    if (curl_.multi_poll(multi_, nullptr, 0, wait_ms, nullptr) != CURLM_OK) return CURLE_FAILED_INIT;
   }
   return CURLE_ABORTED_BY_CALLBACK;
 }

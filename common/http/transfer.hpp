@@ -11,14 +11,13 @@
 
 namespace edgefleet::http {
 
-enum class Method { get, post, put };
-
 // What to do and, as libcurl calls back, what has come of it.
 struct Call {
   Method method = Method::get;
   std::string base_url;
   std::string path;
-  std::string_view body{};        // of a POST
+  std::string_view body{};        // of a POST or a DELETE
+  const Headers* headers = nullptr;
   std::FILE* upload = nullptr;    // of a PUT
   std::uint64_t upload_bytes = 0;
   const Options& options;
@@ -45,8 +44,8 @@ class Transfer {
   void set(CURLoption option, Value value);
   void prepare(Call& call);
   void prepare_body(Call& call);
-  CURLcode perform(const std::stop_token& stop);
-  CURLcode loop(const std::stop_token& stop);
+  CURLcode perform(Call& call);
+  CURLcode loop(Call& call);
   [[nodiscard]] std::optional<CURLcode> finished();
   void read_answer(Response& response);
   [[nodiscard]] Error explain(CURLcode code, const Call& call, const Peer& peer);

@@ -171,6 +171,7 @@ void write_executor(std::string& out, const ExecutorInfo& executor) {
     ArrayWriter array(object.key(name));
     for (const auto& text : list) array.string(text);
   };
+  if (!executor.provider.empty()) object.string("provider", executor.provider);
   write_list("models", executor.models);
   write_list("loaded_models", executor.loaded_models);
   if (!executor.problem.empty()) object.string("problem", executor.problem);
@@ -188,6 +189,7 @@ ExecutorInfo read_executor(Fields& fields) {
     }
   }
   executor.slots = static_cast<int>(fields.integer("slots", 0, most_slots).value_or(1));
+  executor.provider = fields.string("provider", 64).value_or("");
   executor.models = fields.strings("models");
   executor.loaded_models = fields.strings("loaded_models");
   executor.problem = fields.string("problem").value_or("");
@@ -490,6 +492,7 @@ std::string encode(const StreamMessage& message) {
     object.integer("attempt", message.attempt);
     object.unsigned_integer("at", message.at);
     object.string("delta", message.delta);
+    if (!message.channel.empty()) object.string("channel", message.channel);
     if (message.percent) object.integer("percent", *message.percent);
   }
   return out;
@@ -503,6 +506,7 @@ Result<StreamMessage> decode_stream(std::string_view payload) {
   message.attempt = read_attempt(fields);
   message.at = fields.unsigned_integer("at").value_or(0);
   message.delta = fields.string("delta", limits::payload_bytes).value_or("");
+  message.channel = fields.string("channel", 32).value_or("");
   if (const auto percent = fields.integer("percent", 0, 100)) message.percent = static_cast<int>(*percent);
   return finish(fields, std::move(message));
 }

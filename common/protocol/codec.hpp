@@ -43,8 +43,9 @@ struct StreamMessage {
   SessionId session;
   TaskId id;
   int attempt = 1;
-  std::uint64_t at = 0;  // byte offset of `delta` in the output so far
+  std::uint64_t at = 0;  // byte offset of `delta` in its channel so far
   std::string delta;
+  std::string channel;  // content or reasoning, of partial output; empty: a note for people
   std::optional<int> percent;
 };
 

@@ -163,9 +163,24 @@ int Placement::level_of(const ExecutorView& view) {
   return half + (view.held - view.slots) * half / beyond;
 }
 
+namespace {
+
+// By its own name, or with the provider's before it: "groq/llama-3.3-70b".
+bool has_model(const ExecutorInfo& info, std::string_view wanted) {
+  const auto offered = [&](std::string_view model) {
+    return std::find(info.models.begin(), info.models.end(), model) != info.models.end();
+  };
+  if (offered(wanted)) return true;
+  const auto slash = info.provider.size();
+  return slash > 0 && wanted.size() > slash && wanted.starts_with(info.provider) && wanted[slash] == '/' &&
+         offered(wanted.substr(slash + 1));
+}
+
+}  // namespace
+
 bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
   if (name == "agent") return view.agent_name.str() == wanted;
-  if (name == "model") return std::count(view.info.models.begin(), view.info.models.end(), wanted) > 0;
+  if (name == "model") return has_model(view.info, wanted);
   const auto label = view.labels.find(name);
   return label != view.labels.end() && label->second == wanted;
 }

@@ -28,9 +28,13 @@ struct RunOutcome {
   JsonText usage;
 };
 
+// What comes while a run goes on. Partial output is for whoever listens: the result has all of it once more.
+enum class Channel { note, content, reasoning };
 struct Progress {
   int percent = -1;  // -1: unknown
-  std::string text;  // for people; or partial output
+  std::string text;  // a note for people; or a piece of the output
+  Channel channel = Channel::note;
+  std::uint64_t at = 0;  // byte offset of a piece of output in its channel
 };
 
 inline constexpr std::size_t most_problem_bytes = 500;  // a message of the agent holds 128 of them

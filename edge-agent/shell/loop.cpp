@@ -18,6 +18,7 @@ constexpr Duration reading_interval = std::chrono::seconds(2);
 constexpr Duration progress_interval = std::chrono::milliseconds(500);
 constexpr Duration name_contest = std::chrono::minutes(2);  // another agent of our name, seen so often in this time:
 constexpr std::size_t name_sightings = 3;  // it is there to stay
+constexpr std::size_t most_part_bytes = 16 * 1024;  // of partial output in a message
 constexpr std::size_t most_unknown_results = 1000;  // files kept for a person
 
 }  // namespace
@@ -84,6 +85,7 @@ Status Loop::run() {
 
 void Loop::take_turn(Time until) {
   for (auto& item : inbox_.drain(until)) take(item);
+  publish_parts();  // before the result that has all of it
   read_sensors();
   perform_mqtt(session_.tick(monotonic_now()));
   step(Tick{});
@@ -179,16 +181,34 @@ void Loop::handle(const StopAsked&) {
   step(Stop{});
 }
 
-// At most twice a second and task: progress is for people.
+// Pieces of one drain go together: the busier we are, the fewer messages.
+void Loop::take_part(const Progressed& progressed) {
+  const Progress& part = progressed.progress;
+  protocol::StreamMessage* last = parts_.empty() ? nullptr : &parts_.back();
+  const std::string channel = part.channel == Channel::reasoning ? "reasoning" : "content";
+  if (last != nullptr && last->id == progressed.key.id && last->attempt == progressed.key.attempt &&
+      last->channel == channel && last->at + last->delta.size() == part.at && last->delta.size() < most_part_bytes) {
+    last->delta += part.text;
+    return;
+  }
+  parts_.push_back({state_.session, progressed.key.id, progressed.key.attempt, part.at, part.text, channel, {}});
+}
+
+void Loop::publish_parts() {
+  for (const auto& part : std::exchange(parts_, {})) publish(TopicKind::stream, protocol::encode(part));
+}
+
 void Loop::handle(const Progressed& progressed) {
   const auto held = state_.held.find(progressed.key);
   if (held == state_.held.end() || held->second.phase != HeldPhase::running) return;
+  if (progressed.progress.channel != Channel::note) return take_part(progressed);
+  // At most twice a second and task: progress is for people.
   const Time now = monotonic_now();
   auto& last = last_progress_[progressed.key];
   if (last + progress_interval > now) return;
   last = now;
   protocol::StreamMessage message{
-      state_.session, progressed.key.id, progressed.key.attempt, 0, progressed.progress.text, {}};
+      state_.session, progressed.key.id, progressed.key.attempt, 0, progressed.progress.text, {}, {}};
   if (progressed.progress.percent >= 0) message.percent = std::min(100, progressed.progress.percent);
   publish(TopicKind::stream, protocol::encode(message));
 }

@@ -69,6 +69,8 @@ class Loop {
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
   void handle(const StopAsked&);
+  void take_part(const Progressed& progressed);
+  void publish_parts();
   void step(const Event& event);
   void perform(Effect& effect);
   void read_sensors();
@@ -102,6 +104,7 @@ class Loop {
   std::vector<AttemptKey> to_spool_;  // in this turn
   std::vector<Event> instant_;  // what instant executors finished, to be stepped next
   std::map<AttemptKey, Time> last_progress_;
+  std::vector<protocol::StreamMessage> parts_;  // of this turn
   mqtt::Session session_;
   std::unique_ptr<mqtt::Client> client_;
   std::uint64_t connects_ = 0;

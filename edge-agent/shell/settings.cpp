@@ -206,6 +206,35 @@ Result<PluginConfig> read_plugin(const std::string& file, const toml::table& tab
   return config;
 }
 
+Result<llm::Config> read_llm(const std::string& file, const toml::table& table) {
+  llm::Settings llm;
+  TableReader reader(file, "[[llm]]", table);
+  reader.need("provider");
+  reader.read("name", llm.name);
+  reader.read("provider", llm.provider);
+  reader.read("url", llm.url);
+  reader.read_list("models", llm.models);
+  reader.read("slots", llm.slots);
+  reader.read("api_key_file", llm.api_key_file);
+  reader.read("api_key_env", llm.api_key_env);
+  reader.read("connect_timeout_s", llm.connect_timeout_s);
+  reader.read("first_token_timeout_s", llm.first_token_timeout_s);
+  reader.read("token_timeout_s", llm.token_timeout_s);
+  reader.read("refresh_s", llm.refresh_s);
+  reader.read("num_ctx", llm.num_ctx);
+  reader.read("num_thread", llm.num_thread);
+  reader.read("keep_alive", llm.keep_alive);
+  reader.read("requests_per_minute", llm.requests_per_minute);
+  reader.read("requests_per_day", llm.requests_per_day);
+  reader.read("tokens_per_day", llm.tokens_per_day);
+  reader.read_number("price_prompt", llm.price_prompt);
+  reader.read_number("price_completion", llm.price_completion);
+  if (auto good = reader.finish(); !good) return good.error();
+  auto config = llm::Config::check(llm);
+  if (!config) return Error{at(file, table) + config.error().message, ErrorKind::invalid};
+  return config;
+}
+
 template <typename Config>
 Status read_all(const Configuration& configuration, const char* name, std::vector<Config>& into,
                 Result<Config> (*read)(const std::string&, const toml::table&)) {
@@ -308,9 +337,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       ->check(CLI::Range(0.0, 120.0));
   configuration.option("sys", s.sys, "root of sysfs, where temperature and throttling are read");
   configuration.log_level(s.log_level);
-  for (const char* table : {"labels", "command", "plugin"}) configuration.allow_table(table);
+  for (const char* table : {"labels", "command", "plugin", "llm"}) configuration.allow_table(table);
   configuration.footer(
-      "Commands, plug-ins and labels stand in the file: docs/agent.md, docs/plugins.md.\n"
+      "Commands, plug-ins, LLM back ends and labels stand in the file: docs/agent.md, docs/plugins.md, docs/llm.md.\n"
       "Each option is also an environment variable (--max-held: EDGEFLEET_MAX_HELD) and a key of the TOML file;\n"
       "flags win over the environment, which wins over the file.\n\n"
       "Examples:\n"
@@ -319,7 +348,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "                  --config /etc/edgefleet/agent.toml\n");
   if (const auto code = configuration.parse(argc, argv)) return code;
   for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
-                     read_all(configuration, "plugin", s.plugins, read_plugin)}) {
+                     read_all(configuration, "plugin", s.plugins, read_plugin),
+                     read_all(configuration, "llm", s.llms, read_llm)}) {
     if (!good) return wrong_usage(program, good.error().message);
   }
   return std::nullopt;
@@ -335,8 +365,8 @@ Result<Loop::Options> loop_options(const Settings& s) {
   if (!s.coordinator.empty() && !http::is_http_url(http::normal_base(s.coordinator))) {
     return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
   }
-  if (s.commands.size() + s.plugins.size() + (s.echo > 0 ? 1 : 0) > limits::message_elements) {
-    return Error{"an agent has at most " + std::to_string(limits::message_elements) + " commands and plug-ins",
+  if (s.commands.size() + s.plugins.size() + s.llms.size() + (s.echo > 0 ? 1 : 0) > limits::message_elements) {
+    return Error{"an agent has at most " + std::to_string(limits::message_elements) + " commands, plug-ins and LLM back ends",
                  ErrorKind::invalid};
   }
   options.name = *name;

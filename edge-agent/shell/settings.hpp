@@ -8,6 +8,7 @@
 #include "common/core/result.hpp"
 #include "common/runtime/configuration.hpp"
 #include "edge-agent/executors/command_config.hpp"
+#include "edge-agent/executors/llm/config.hpp"
 #include "edge-agent/executors/plugin_config.hpp"
 #include "edge-agent/shell/loop.hpp"
 
@@ -35,6 +36,7 @@ struct Settings {
   std::map<std::string, std::string> labels;
   std::vector<CommandConfig> commands;
   std::vector<PluginConfig> plugins;
+  std::vector<llm::Config> llms;
 };
 
 // None: go on. Otherwise the program ends with this exit code; what there is to say has been said.

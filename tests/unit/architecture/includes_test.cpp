@@ -24,7 +24,8 @@ const std::map<std::string, std::vector<std::string>> may_include{
      {"common/core/", "common/files/", "common/protocol/", "coordinator/core/", "coordinator/store/", "<SQLiteCpp/"}},
     {"edge-agent/core", {"common/core/", "edge-agent/core/"}},
     {"edge-agent/sensors", {"common/core/", "edge-agent/sensors/"}},
-    {"edge-agent/executors", {"common/core/", "common/protocol/", "common/runtime/", "edge-agent/executors/"}},
+    {"edge-agent/executors",
+     {"common/core/", "common/http/", "common/protocol/", "common/runtime/", "edge-agent/executors/", "<nlohmann/"}},
     {"cli/core", {"common/core/", "common/protocol/", "cli/core/", "<nlohmann/"}},
 };
 

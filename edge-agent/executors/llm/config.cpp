@@ -1,0 +1,98 @@
+#include "edge-agent/executors/llm/config.hpp"
+
+#include <array>
+
+namespace edgefleet::agent::llm {
+namespace {
+
+struct Place {
+  ProviderKind kind;
+  std::string_view name;
+  std::string_view url;  // where it is unless said otherwise
+  bool cloud;            // needs a key, and the models by name
+};
+constexpr std::array<Place, 4> places = {{
+    {ProviderKind::ollama, "ollama", "http://127.0.0.1:11434", false},
+    {ProviderKind::openai, "openai", "", false},
+    {ProviderKind::groq, "groq", "https://api.groq.com/openai", true},
+    {ProviderKind::gemini, "gemini", "https://generativelanguage.googleapis.com", true},
+}};
+
+Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
+
+const Place* place_of(const std::string& provider) {
+  for (const Place& place : places) {
+    if (place.name == provider) return &place;
+  }
+  return nullptr;
+}
+
+Status check_numbers(const Settings& s) {
+  constexpr std::int64_t day = 24 * 3600;
+  const auto seconds = [](std::int64_t value) { return value >= 1 && value <= day; };
+  if (s.slots < 1 || s.slots > 1024) return invalid("slots must be from 1 to 1024");
+  if (!seconds(s.connect_timeout_s) || !seconds(s.first_token_timeout_s) || !seconds(s.token_timeout_s) ||
+      !seconds(s.refresh_s)) {
+    return invalid("connect_timeout_s, first_token_timeout_s, token_timeout_s and refresh_s must be from 1 to 86400");
+  }
+  if (s.num_ctx < 0 || s.num_ctx > (1 << 24)) return invalid("num_ctx must be from 0 to 16777216");
+  if (s.num_thread < 0 || s.num_thread > 1024) return invalid("num_thread must be from 0 to 1024");
+  if (s.requests_per_minute < 0 || s.requests_per_day < 0 || s.tokens_per_day < 0) {
+    return invalid("requests_per_minute, requests_per_day and tokens_per_day must not be negative");
+  }
+  if (!(s.price_prompt.value_or(0) >= 0 && s.price_completion.value_or(0) >= 0)) return invalid("a price must not be negative");
+  return success();
+}
+
+std::uint64_t natural(std::int64_t number) { return static_cast<std::uint64_t>(number); }
+
+}  // namespace
+
+std::string_view to_string(ProviderKind kind) {
+  for (const Place& place : places) {
+    if (place.kind == kind) return place.name;
+  }
+  return "";
+}
+
+Result<Config> Config::check(const Settings& s) {
+  const Place* place = place_of(s.provider);
+  const std::string name = s.name.empty() ? s.provider : s.name;
+  const std::string where = "llm '" + name + "'";
+  if (place == nullptr) return invalid(where + ": provider must be ollama, openai, groq or gemini");
+  const auto executor = ExecutorName::parse("llm-" + name);
+  if (!executor) return invalid(where + ": the name must be of a-z, 0-9 and '-', and at most 59 characters long");
+  if (s.url.empty() && place->url.empty()) return invalid(where + ": url is missing: http://HOST:PORT of the server");
+  if (!s.api_key_file.empty() && !s.api_key_env.empty()) {
+    return invalid(where + ": the key stands in api_key_file or in api_key_env, not in both");
+  }
+  if (place->cloud && s.api_key_file.empty() && s.api_key_env.empty()) {
+    return invalid(where + ": api_key_file or api_key_env is missing; " + s.provider + " answers nobody without a key");
+  }
+  if (place->cloud && s.models.empty()) {
+    return invalid(where + ": models is missing: which of " + s.provider + "'s models may be used");
+  }
+  if (s.models.size() > 256) return invalid(where + ": at most 256 models");
+  if (auto numbers = check_numbers(s); !numbers) return numbers.error().context(where);
+  Config config;
+  config.executor = *executor;
+  config.provider = place->kind;
+  config.url = s.url.empty() ? std::string(place->url) : s.url;
+  config.models = s.models;
+  config.slots = static_cast<int>(s.slots);
+  config.api_key_file = s.api_key_file;
+  config.api_key_env = s.api_key_env;
+  config.connect_timeout = std::chrono::seconds(s.connect_timeout_s);
+  config.first_token_timeout = std::chrono::seconds(s.first_token_timeout_s);
+  config.token_timeout = std::chrono::seconds(s.token_timeout_s);
+  config.refresh = std::chrono::seconds(s.refresh_s);
+  config.num_ctx = s.num_ctx;
+  config.num_thread = s.num_thread;
+  config.keep_alive = s.keep_alive;
+  config.budget = {natural(s.requests_per_minute), natural(s.requests_per_day), natural(s.tokens_per_day)};
+  config.price_prompt = s.price_prompt.value_or(0);
+  config.price_completion = s.price_completion.value_or(0);
+  return config;
+}
+
+}  // namespace edgefleet::agent::llm

@@ -1,0 +1,74 @@
+// `[[llm]]` of an agent's configuration. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/core/ids.hpp"
+#include "common/core/result.hpp"
+#include "common/core/time.hpp"
+
+namespace edgefleet::agent::llm {
+
+enum class ProviderKind { ollama, openai, groq, gemini };
+std::string_view to_string(ProviderKind kind);
+
+// As the file has it. 0 where a number is not set.
+struct Settings {
+  std::string name;      // default: the provider's
+  std::string provider;  // ollama, openai (llama.cpp, vLLM and anything alike), groq, gemini
+  std::string url;       // default: the provider's own place; openai has none
+  std::vector<std::string> models;  // empty: all that the server has; a cloud provider's must be named
+  std::int64_t slots = 1;
+  std::string api_key_file;
+  std::string api_key_env;  // name of an environment variable
+  std::int64_t connect_timeout_s = 10;
+  std::int64_t first_token_timeout_s = 300;  // a model may be loaded first, a long prompt read
+  std::int64_t token_timeout_s = 60;         // between two tokens
+  std::int64_t refresh_s = 30;               // how often the models are looked up
+  // Ollama
+  std::int64_t num_ctx = 8192;
+  std::int64_t num_thread = 0;
+  std::string keep_alive;
+  // Own budgets
+  std::int64_t requests_per_minute = 0;
+  std::int64_t requests_per_day = 0;
+  std::int64_t tokens_per_day = 0;
+  // US dollars per million tokens
+  std::optional<double> price_prompt;
+  std::optional<double> price_completion;
+};
+
+struct Budget {
+  std::uint64_t requests_per_minute = 0;  // 0: without
+  std::uint64_t requests_per_day = 0;
+  std::uint64_t tokens_per_day = 0;
+  [[nodiscard]] bool any() const { return requests_per_minute + requests_per_day + tokens_per_day > 0; }
+};
+
+struct Config {
+  static Result<Config> check(const Settings& settings);
+
+  ExecutorName executor;  // llm-<name>
+  ProviderKind provider = ProviderKind::openai;
+  std::string url;
+  std::vector<std::string> models;
+  int slots = 1;
+  std::string api_key_file;
+  std::string api_key_env;
+  Duration connect_timeout{};
+  Duration first_token_timeout{};
+  Duration token_timeout{};
+  Duration refresh{};
+  std::int64_t num_ctx = 0;
+  std::int64_t num_thread = 0;
+  std::string keep_alive;
+  Budget budget;
+  double price_prompt = 0;
+  double price_completion = 0;
+};
+
+}  // namespace edgefleet::agent::llm

@@ -1,0 +1,334 @@
+#include "edge-agent/executors/llm/executor.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "common/protocol/json.hpp"
+#include "common/runtime/secret.hpp"
+#include "edge-agent/executors/llm/refusal.hpp"
+#include "edge-agent/executors/llm/request.hpp"
+#include "edge-agent/executors/outcome.hpp"
+#include "edge-agent/executors/text.hpp"
+
+namespace edgefleet::agent::llm {
+namespace {
+
+constexpr Duration listing_timeout = std::chrono::seconds(10);
+constexpr Duration spent_kept_every = std::chrono::seconds(30);
+constexpr Duration rest_without_word = std::chrono::seconds(10);  // rate limited, and not told for how long
+constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
+
+const Capability& capability_of(Kind kind) {
+  static const std::array all = {*Capability::parse("llm.chat"), *Capability::parse("llm.generate"),
+                                 *Capability::parse("llm.embed")};
+  return all.at(static_cast<std::size_t>(kind));
+}
+
+std::optional<Kind> kind_of(const Capability& capability) {
+  for (const Kind kind : {Kind::chat, Kind::generate, Kind::embed}) {
+    if (capability == capability_of(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
+std::string cut_problem(const std::string& problem) {
+  const std::string text = valid_utf8(problem);
+  return std::string(cut_front(text, most_problem_bytes));
+}
+
+std::string seconds_text(Duration d) { return std::to_string(std::max<std::int64_t>(1, to_ms(d) / 1000)) + " s"; }
+
+http::Peer peer_of(const Config& config) {
+  return {"the back end", "is " + std::string(config.provider == ProviderKind::openai ? "the model server"
+                                                                                      : to_string(config.provider)) +
+                              " running there?"};
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+LlmExecutor::LlmExecutor(Config config, std::string spent_path, Log log)
+    : config_(std::move(config)),
+      spent_path_(std::move(spent_path)),
+      log_(std::move(log)),
+      provider_(make_provider(config_)),
+      client_(config_.url, peer_of(config_)),
+      spent_(read_spent(read_file(spent_path_))) {}
+
+LlmExecutor::~LlmExecutor() {
+  if (looking_.joinable()) {
+    looking_.request_stop();
+    looking_.join();
+  }
+  keep_spent(true);
+}
+
+// ---- what it offers
+
+void LlmExecutor::start(OnOffer on_offer) {
+  on_offer_ = std::move(on_offer);
+  looking_ = std::jthread([this](const std::stop_token& stop) { keep_looking(stop); });
+}
+
+void LlmExecutor::keep_looking(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    auto info = look(stop);
+    if (stop.stop_requested()) return;
+    const bool well = info.problem.empty();
+    offer(std::move(info));
+    keep_spent(false);
+    std::unique_lock lock(mutex_);
+    // A back end that is away is looked for more often: it is usually being started.
+    Duration pause = well ? config_.refresh : std::min<Duration>(config_.refresh, std::chrono::seconds(3));
+    if (rest_) pause = std::clamp<Duration>(rest_->until - monotonic_now(), std::chrono::milliseconds(10), config_.refresh);
+    wakes_.wait_for(lock, stop, pause, [this] { return look_again_; });
+    look_again_ = false;
+  }
+}
+
+ExecutorInfo LlmExecutor::look(const std::stop_token& stop) {
+  ExecutorInfo info;
+  info.name = config_.executor;
+  info.provider = to_string(config_.provider);
+  for (const Kind kind : provider_->kinds()) info.capabilities.push_back(capability_of(kind));
+  info.slots = config_.slots;
+  info.models = config_.models;
+  {
+    const std::lock_guard lock(mutex_);
+    if (rest_ && rest_->until <= monotonic_now()) rest_.reset();
+    if (rest_) {
+      info.problem = cut_problem(rest_->why);
+      return info;
+    }
+  }
+  const auto key = this->key();
+  if (!key) {
+    info.problem = cut_problem(key.error().message);
+    return info;
+  }
+  Listing listing;
+  if (auto listed = list(listing, *key, stop); !listed) {
+    info.problem = cut_problem(listed.error().message);
+    return info;
+  }
+  const auto wanted = [&](const std::string& model) {
+    return config_.models.empty() || std::count(config_.models.begin(), config_.models.end(), model) > 0;
+  };
+  const auto only_wanted = [&](const std::vector<std::string>& all) {
+    std::vector<std::string> some;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(some), wanted);
+    std::sort(some.begin(), some.end());
+    some.resize(std::min<std::size_t>(some.size(), 256));  // as many as a message takes
+    return some;
+  };
+  info.models = only_wanted(listing.models);
+  info.loaded_models = only_wanted(listing.loaded);
+  if (info.models.empty()) {
+    info.problem = config_.models.empty() ? "the back end has no model yet"
+                                          : cut_problem("the back end has none of the models that are configured here");
+  }
+  return info;
+}
+
+Status LlmExecutor::list(Listing& listing, const std::string& key, const std::stop_token& stop) {
+  http::Options options;
+  options.connect_timeout = config_.connect_timeout;
+  options.timeout = listing_timeout;
+  options.most_bytes = std::size_t{4} << 20U;
+  options.stop = stop;
+  const auto paths = provider_->listing_paths();
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const auto response = client_.send({http::Method::get, paths[i], provider_->headers(key)}, options);
+    if (!response) return response.error();
+    if (!response->ok()) {
+      const TaskError refusal = refusal_of(response->status, response->body, response->retry_after);
+      heed(refusal);
+      return Error{refusal.message, ErrorKind::unavailable};
+    }
+    if (!json::well_formed(response->body)) return Error{"the back end's list of models is not JSON"};
+    provider_->read_listing(i, Json::parse(response->body, nullptr, false), listing);
+  }
+  return success();
+}
+
+void LlmExecutor::offer(ExecutorInfo info) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (offered_ == info) return;
+    if (info.problem != (offered_ ? offered_->problem : "")) {
+      log_(info.problem.empty() ? log::Level::info : log::Level::warning,
+           config_.executor.str() + ": " + (info.problem.empty() ? "in service" : info.problem));
+    }
+    offered_ = info;
+  }
+  on_offer_(std::move(info));
+}
+
+void LlmExecutor::look_again() {
+  const std::lock_guard lock(mutex_);
+  look_again_ = true;
+  wakes_.notify_one();
+}
+
+// Read at each use: a key that is changed needs no restart.
+Result<std::string> LlmExecutor::key() const {
+  if (!config_.api_key_file.empty()) return read_secret(config_.api_key_file);
+  if (config_.api_key_env.empty()) return std::string();
+  const char* value = std::getenv(config_.api_key_env.c_str());
+  if (value == nullptr || *value == '\0') {
+    return Error{"the environment has no " + config_.api_key_env + ", which is to hold the key", ErrorKind::invalid};
+  }
+  return std::string(value);
+}
+
+// ---- a task
+
+RunOutcome LlmExecutor::run(const Job& job, std::stop_token stop, const OnProgress& on_progress) {
+  return without_exceptions([&]() -> RunOutcome {
+    const auto kind = kind_of(job.capability);
+    if (!kind) return failed("bad_input", job.capability.str() + " is not offered here", false);
+    auto request = check_request(*kind, config_.provider, job.input);
+    if (!request) return failed("bad_input", request.error().message, false);
+    (*request)["model"] = named_here(text_at(*request, "model"));
+    if (auto no = admit()) return {"null", std::move(no), {}};
+    auto outcome = ask_backend(*kind, *request, job, stop, on_progress);
+    if (stop.stop_requested() && outcome.error) return cancelled_outcome();
+    return outcome;
+  });
+}
+
+// "groq/llama-3.3-70b" names the provider too; a model's own name may have a slash as well.
+std::string LlmExecutor::named_here(const std::string& model) const {
+  const std::string prefix = std::string(to_string(config_.provider)) + "/";
+  if (!model.starts_with(prefix)) return model;
+  const std::lock_guard lock(mutex_);
+  const bool itself = offered_ && std::count(offered_->models.begin(), offered_->models.end(), model) > 0;
+  return itself ? model : model.substr(prefix.size());
+}
+
+std::optional<TaskError> LlmExecutor::admit() {
+  std::optional<Exhausted> over;
+  {
+    const std::lock_guard lock(mutex_);
+    if (rest_ && rest_->until > monotonic_now()) {
+      return TaskError{"rate_limited", rest_->why, true, rest_->until - monotonic_now()};
+    }
+    over = exhausted(config_.budget, spent_, wall_now());
+    if (!over) {
+      count_request(spent_);
+      spent_changed_ = config_.budget.any();
+      return std::nullopt;
+    }
+  }
+  const std::string why = "the budget of " + over->what + " is used up; again in " + seconds_text(over->wait);
+  rest(over->wait, why);
+  return TaskError{"rate_limited", why, true, over->wait};
+}
+
+RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
+                                    const OnProgress& on_progress) {
+  const auto call = provider_->encode(kind, request);
+  if (!call) return failed("bad_input", call.error().message, false);
+  const auto key = this->key();
+  if (!key) return failed("unauthorized", key.error().message, true);
+  std::uint64_t at = 0;
+  std::uint64_t reasoning_at = 0;
+  Answer answer([&](std::string_view text, bool reasoning) {
+    std::uint64_t& offset = reasoning ? reasoning_at : at;
+    on_progress({-1, std::string(text), reasoning ? Channel::reasoning : Channel::content, offset});
+    offset += text.size();
+  });
+  answer.model = text_at(request, "model");
+  const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
+  const Told told = ask(client_, *provider_, kind, *call, *key, patience, stop, answer);
+  if (told.exhausted_for) rest(*told.exhausted_for, "the provider's limit is reached; again in " + seconds_text(*told.exhausted_for));
+  RunOutcome outcome;
+  outcome.usage = settle(answer, told);
+  if (answer.error()) {
+    heed(*answer.error());
+    outcome.error = answer.error();
+    return outcome;
+  }
+  outcome.output = answer.output(kind);
+  return bounded(std::move(outcome));
+}
+
+// What a refusal means for everything that comes next.
+void LlmExecutor::heed(const TaskError& error) {
+  if (error.code == "rate_limited") {
+    const Duration wait = error.retry_after.value_or(rest_without_word);
+    rest(wait, "the provider asks for a pause of " + seconds_text(wait) + ": " + error.message);
+  } else if (error.code == "unauthorized") {
+    rest(rest_after_refused_key, "the key is refused: " + error.message);
+  } else if (error.code == "backend_unavailable" || error.code == "model_not_found") {
+    look_again();  // perhaps it has gone
+  }
+}
+
+void LlmExecutor::rest(Duration wait, const std::string& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    const Time until = monotonic_now() + wait;
+    if (rest_ && rest_->until >= until) return;
+    rest_ = Rest{until, why};
+  }
+  look_again();
+}
+
+// Usage as a result has it: OpenAI's counts, and what it cost in time and money.
+std::string LlmExecutor::settle(const Answer& answer, const Told& told) {
+  const Usage usage = answer.usage.value_or(Usage{});
+  const auto total = usage.prompt_tokens + usage.completion_tokens;
+  {
+    const std::lock_guard lock(mutex_);
+    count_tokens(spent_, static_cast<std::uint64_t>(total));
+  }
+  keep_spent(false);
+  if (!answer.usage) return {};
+  Json json = {{"prompt_tokens", usage.prompt_tokens},
+               {"completion_tokens", usage.completion_tokens},
+               {"total_tokens", total},
+               {"first_token_ms", to_ms(told.first_token)}};
+  if (usage.cached_tokens) json["prompt_tokens_details"] = {{"cached_tokens", *usage.cached_tokens}};
+  if (usage.reasoning_tokens) json["completion_tokens_details"] = {{"reasoning_tokens", *usage.reasoning_tokens}};
+  if (usage.load_ms) json["load_ms"] = *usage.load_ms;
+  if (usage.prompt_ms) json["prompt_ms"] = *usage.prompt_ms;
+  const double generating_ms = usage.completion_ms.value_or(static_cast<double>(to_ms(told.whole - told.first_token)));
+  if (generating_ms > 0 && usage.completion_tokens > 0) {
+    json["tokens_per_second"] = static_cast<double>(usage.completion_tokens) / generating_ms * 1000;
+  }
+  const double cost = (static_cast<double>(usage.prompt_tokens) * config_.price_prompt +
+                       static_cast<double>(usage.completion_tokens) * config_.price_completion) /
+                      1e6;
+  if (cost > 0) json["cost_usd"] = cost;
+  return json.dump();
+}
+
+// Seldom: SD cards wear. What a crash loses is at most what was asked in the last half minute.
+void LlmExecutor::keep_spent(bool now) {
+  std::string text;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!spent_changed_ || (!now && monotonic_now() - spent_kept_ < spent_kept_every)) return;
+    spent_changed_ = false;
+    spent_kept_ = monotonic_now();
+    text = write_spent(spent_);
+  }
+  std::error_code failure;
+  std::filesystem::create_directories(std::filesystem::path(spent_path_).parent_path(), failure);
+  const std::string partial = spent_path_ + ".partial";
+  {
+    std::ofstream file(partial);
+    if (!(file << text << std::flush)) log_(log::Level::warning, "the budget cannot be kept in " + spent_path_);
+  }
+  std::filesystem::rename(partial, spent_path_, failure);
+}
+
+}  // namespace edgefleet::agent::llm

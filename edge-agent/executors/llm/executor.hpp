@@ -1,0 +1,71 @@
+// Language models of one back end as an executor: capabilities llm.chat, llm.generate, llm.embed.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "common/runtime/log.hpp"
+#include "edge-agent/executors/llm/budget.hpp"
+#include "edge-agent/executors/llm/exchange.hpp"
+#include "edge-agent/executors/port.hpp"
+
+namespace edgefleet::agent::llm {
+
+class LlmExecutor final : public Executor {
+ public:
+  using Log = std::function<void(log::Level, const std::string&)>;
+  // `spent_path`: where the budget's use is kept over restarts.
+  LlmExecutor(Config config, std::string spent_path, Log log);
+  LlmExecutor(const LlmExecutor&) = delete;
+  LlmExecutor& operator=(const LlmExecutor&) = delete;
+  LlmExecutor(LlmExecutor&&) = delete;
+  LlmExecutor& operator=(LlmExecutor&&) = delete;
+  ~LlmExecutor() override;
+
+  [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
+  void start(OnOffer on_offer) override;
+  RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
+
+ private:
+  // Until when this back end is left alone, and why.
+  struct Rest {
+    Time until{};
+    std::string why;
+  };
+
+  void keep_looking(const std::stop_token& stop);
+  ExecutorInfo look(const std::stop_token& stop);
+  Status list(Listing& listing, const std::string& key, const std::stop_token& stop);
+  void offer(ExecutorInfo info);
+  void look_again();
+  [[nodiscard]] Result<std::string> key() const;
+  [[nodiscard]] std::string named_here(const std::string& model) const;
+  RunOutcome ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
+                         const OnProgress& on_progress);
+  std::optional<TaskError> admit();
+  void rest(Duration wait, const std::string& why);
+  void heed(const TaskError& error);
+  std::string settle(const Answer& answer, const Told& told);
+  void keep_spent(bool now);
+
+  const Config config_;
+  const std::string spent_path_;
+  const Log log_;
+  const std::unique_ptr<Provider> provider_;
+  http::Client client_;
+  OnOffer on_offer_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any wakes_;
+  bool look_again_ = false;
+  std::optional<ExecutorInfo> offered_;
+  std::optional<Rest> rest_;
+  Spent spent_;
+  Time spent_kept_{};
+  bool spent_changed_ = false;
+  std::jthread looking_;
+};
+
+}  // namespace edgefleet::agent::llm

@@ -1,0 +1,28 @@
+// A picture in a message: a data: URL with base64. A picture elsewhere is not fetched: an agent calls nobody on request.
+#pragma once
+
+#include <string>
+
+#include "common/core/result.hpp"
+#include "edge-agent/executors/llm/answer.hpp"
+
+namespace edgefleet::agent::llm {
+
+struct Picture {
+  std::string media_type;
+  std::string base64;
+};
+
+inline Result<Picture> picture_of(const Json& part) {
+  const Json& where = at(part, "image_url");
+  const std::string url = where.is_string() ? where.get<std::string>() : text_at(where, "url");
+  const auto comma = url.find(',');
+  constexpr std::string_view base64 = ";base64";
+  const std::string head = comma == std::string::npos ? "" : url.substr(0, comma);
+  if (!head.starts_with("data:") || !head.ends_with(base64)) {
+    return Error{"`image_url` must be a data: URL with base64; other URLs are not fetched", ErrorKind::invalid};
+  }
+  return Picture{head.substr(5, head.size() - 5 - base64.size()), url.substr(comma + 1)};
+}
+
+}  // namespace edgefleet::agent::llm

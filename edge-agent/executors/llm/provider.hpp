@@ -1,0 +1,56 @@
+// What a provider's wire format makes of our request, and of its answers. Pure: whoever calls does the HTTP.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "common/http/client.hpp"
+#include "edge-agent/executors/llm/answer.hpp"
+#include "edge-agent/executors/llm/config.hpp"
+
+namespace edgefleet::agent::llm {
+
+// How an answer is cut into pieces of JSON.
+enum class Framing { events, lines, whole };  // server-sent events, a line each, one body
+
+struct Call {
+  std::string path;
+  std::string body;
+  Framing framing = Framing::events;
+};
+
+// Where the list of models comes from: asked one after another.
+struct Listing {
+  std::vector<std::string> models;
+  std::vector<std::string> loaded;
+};
+
+class Provider {
+ public:
+  Provider() = default;
+  Provider(const Provider&) = delete;
+  Provider& operator=(const Provider&) = delete;
+  Provider(Provider&&) = delete;
+  Provider& operator=(Provider&&) = delete;
+  virtual ~Provider() = default;
+
+  [[nodiscard]] virtual std::vector<Kind> kinds() const = 0;
+  [[nodiscard]] virtual http::Headers headers(const std::string& key) const = 0;
+  // `request` has been through check_request(). An error is the task's fault and names the field.
+  [[nodiscard]] virtual Result<Call> encode(Kind kind, const Json& request) const = 0;
+  // One piece of the answer.
+  virtual void decode(Kind kind, const Json& piece, Answer& answer) const = 0;
+  // Paths to GET for a listing, and what they answer, in this order.
+  [[nodiscard]] virtual std::vector<std::string> listing_paths() const = 0;
+  virtual void read_listing(std::size_t path, const Json& body, Listing& listing) const = 0;
+};
+
+std::unique_ptr<Provider> make_openai(const Config& config);
+std::unique_ptr<Provider> make_groq(const Config& config);
+std::unique_ptr<Provider> make_ollama(const Config& config);
+std::unique_ptr<Provider> make_gemini(const Config& config);
+std::unique_ptr<Provider> make_provider(const Config& config);
+
+}  // namespace edgefleet::agent::llm
