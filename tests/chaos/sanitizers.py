@@ -1,4 +1,4 @@
-"""The sanitizers of a preset: how its programs run, and what they have reported."""
+"""The sanitizers that programs were built with: how such programs run, and what they have reported."""
 import os
 import pathlib
 import re
@@ -10,15 +10,18 @@ LINES = 40  # of a report, to be shown
 
 # As ./dev check has them. A library of ours is loaded before theirs, which AddressSanitizer would refuse.
 OPTIONS = {
-    "asan": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:verify_asan_link_order=0",
-             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
-    "tsan": {"TSAN_OPTIONS": f"halt_on_error=1:second_deadlock_stack=1:suppressions={SUPPRESSIONS}"},
+    b"libasan.so": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:verify_asan_link_order=0",
+                    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
+    b"libtsan.so": {"TSAN_OPTIONS": f"halt_on_error=1:second_deadlock_stack=1:suppressions={SUPPRESSIONS}"},
 }
 
 
 class Sanitizers:
-    def __init__(self, preset):
-        self.environment = OPTIONS.get(preset, {})
+    """Of that program, which names the libraries it needs."""
+
+    def __init__(self, program):
+        content = pathlib.Path(program).read_bytes()
+        self.environment = next((options for library, options in OPTIONS.items() if library in content), {})
         self.prefix = []
         # The sanitizers of g++ 12 want a smaller randomness of addresses than new kernels have.
         if self.environment and subprocess.run(["setarch", "-R", "true"], capture_output=True, check=False).returncode == 0:

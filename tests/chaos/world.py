@@ -82,13 +82,13 @@ class Program:
 
 
 class World:
-    """`preset`: whose programs run, with its sanitizers; `clocks`: each program has a wall clock that can jump."""
+    """`preset`: whose programs run; `clocks`: each program has a wall clock that can jump."""
 
     def __init__(self, folder, *, agents, slots=2, echo=4, data_mb=256, proxied=(), coordinator_args=(), preset=None,
                  clocks=False):
         self.folder = pathlib.Path(folder)
         self.bin = ROOT / "build" / preset / "bin" if preset else BIN
-        self.sanitizers = Sanitizers(preset)
+        self.sanitizers = Sanitizers(self.bin / "edgefleet-coordinator")
         self.clocks = clocks
         self.slots, self.echo, self.coordinator_args = slots, echo, coordinator_args
         self.runs = self.folder / "runs"
