@@ -1,0 +1,53 @@
+"""The tables that people read."""
+
+
+def table(head, rows):
+    rows = [head, *[[("-" if cell is None else str(cell)) for cell in row] for row in rows]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    for row in rows:
+        print("  " + row[0].ljust(widths[0]) + "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:])))
+
+
+def spread(values, unit="ms"):
+    return "-" if not values else ", ".join(f"{name} {value} {unit}" for name, value in values.items())
+
+
+def steady(figures):
+    joined, tasks = figures["joined"], figures["tasks"]
+    print(f"{figures['agents']} agents of {figures['slots']} slots; all can be given work {joined['seconds']} s after their start "
+          f"({joined['agents_per_s']} a second; CPU: {', '.join(f'{name} {s} s' for name, s in joined['cpu_s'].items())})")
+    for name in ("beats alone", "at work"):
+        phase = figures[name]
+        print(f"\n{name}, {phase['seconds']} s: {phase['beats_per_s']} beats a second, {phase['messages_from_agents_per_s']} messages "
+              f"a second from agents, {phase['messages_to_agents_per_s']} to them")
+        table(["", "CPU s", "% of a core", "resident MB", "private MB"],
+              [[one, cpu["s"], cpu["percent"], phase["memory"].get(one, {}).get("resident_mb"),
+                phase["memory"].get(one, {}).get("private_mb")] for one, cpu in phase["cpu"].items()])
+        print(f"  a beat, from being made to being handled: {spread(phase['beat_handled_ms'])} (of {phase['beats_looked_at']}); "
+              f"longest silence {phase['longest_silence_ms']} ms")
+        print(f"  GET /api/v1/agents, {phase['look_mb']} MB: {spread(phase['look_ms'])}")
+    print(f"\ntasks: {tasks['accepted']} accepted, {tasks['outcomes']}, {tasks['runs']} runs, {tasks['per_s']} a second")
+    print(f"  single ones, {tasks['single']}, from due to outcome: {spread(tasks['single_ms'])}")
+    print(f"  the same without the run: {spread(tasks['single_without_run_ms'])}")
+    for name, found in figures.get("restarts", {}).items():
+        print(f"  {name} killed with every slot at work: all agents can be given work {found['whole_s']} s after its start")
+    print(f"  the driver was late by {figures['driver_lag_ms']} ms at most, a batch by {tasks['batch_sent_late_ms']} ms")
+
+
+def queued(figures):
+    print(f"{figures['tasks']} tasks queued, no agent for them")
+    print(f"  submitted and durable in {figures['submit_s']} s, {figures['submitted_per_s']} a second, in batches of "
+          f"{figures['batch']}; coordinator's CPU {figures['submit_cpu_s']} s")
+    print(f"  one more task, then: {spread(figures['one_more_ms'])}")
+    table(["coordinator", "resident MB", "private MB"],
+          [[name, memory["resident_mb"], memory["private_mb"]] for name, memory in figures["memory"].items()])
+    print(f"  store {figures['store_mb']} MB")
+    print(f"  after kill -9: ready {figures['ready_s']} s, the first task has begun {figures['first_start_s']} s after the start")
+
+
+def violations(found):
+    if not found:
+        return print("\nevery accepted task has its one outcome, no agent was held lost")
+    print(f"\n{len(found)} VIOLATIONS")
+    for one in found[:40]:
+        print("  " + one[:1000])
