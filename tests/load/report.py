@@ -12,10 +12,14 @@ def spread(values, unit="ms"):
     return "-" if not values else ", ".join(f"{name} {value} {unit}" for name, value in values.items())
 
 
+def seconds(by_name):
+    return ", ".join(f"{name} {s} s" for name, s in by_name.items())
+
+
 def steady(figures):
     joined, tasks = figures["joined"], figures["tasks"]
     print(f"{figures['agents']} agents of {figures['slots']} slots; all can be given work {joined['seconds']} s after their start "
-          f"({joined['agents_per_s']} a second; CPU: {', '.join(f'{name} {s} s' for name, s in joined['cpu_s'].items())})")
+          f"({joined['agents_per_s']} a second; CPU: {seconds(joined['cpu_s'])})")
     for name in ("beats alone", "at work"):
         phase = figures[name]
         print(f"\n{name}, {phase['seconds']} s: {phase['beats_per_s']} beats a second, {phase['messages_from_agents_per_s']} messages "
@@ -30,7 +34,7 @@ def steady(figures):
     print(f"  single ones, {tasks['single']}, from due to outcome: {spread(tasks['single_ms'])}")
     print(f"  the same without the run: {spread(tasks['single_without_run_ms'])}")
     for name, found in figures.get("restarts", {}).items():
-        print(f"  {name} killed with every slot at work: all agents can be given work {found['whole_s']} s after its start")
+        print(f"  {name} killed with every slot at work: all agents can be given work again after {found['whole_s']} s (CPU: {seconds(found['cpu_s'])})")
     print(f"  the driver was late by {figures['driver_lag_ms']} ms at most, a batch by {tasks['batch_sent_late_ms']} ms")
 
 

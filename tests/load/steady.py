@@ -111,9 +111,8 @@ class Steady:
         before = self.world.cpu()
         self.driver = Driver(self.world, agents=self.args.agents, slots=self.args.slots, seed=self.args.seed)
         seconds = self.all_there(self.driver.began, "joining")
-        after = self.world.cpu()
-        self.figures["joined"] = {"seconds": seconds, "agents_per_s": round(self.args.agents / seconds), "cpu_s": {
-            name: round(after[name] - before.get(name, 0), 2) for name in after}}
+        self.figures["joined"] = {"seconds": seconds, "agents_per_s": round(self.args.agents / seconds),
+                                  "cpu_s": self.world.cpu_since(before)}
 
     def all_there(self, began, what):
         """Seconds from `began` until the coordinator would give work to every agent."""
@@ -144,13 +143,14 @@ class Steady:
         losses = self.driver.next()["losses"]
         self.world.processes[name].kill()
         api.close()
-        began = time.monotonic()
+        began, before = time.monotonic(), self.world.cpu(without=name)
         if name == "coordinator":
             self.start_coordinator()
         else:
             wait_until(lambda: not self.world.ready(), 10, "the coordinator has noticed")
             self.world.start_broker()
-        self.figures.setdefault("restarts", {})[name] = {"whole_s": self.all_there(began, f"{name} killed")}
+        self.figures.setdefault("restarts", {})[name] = {
+            "whole_s": self.all_there(began, f"{name} killed"), "cpu_s": self.world.cpu_since(before)}
         for batch in batches:
             clients.accepted += batch["tasks"]
             clients.batches.append(batch["id"])
@@ -213,6 +213,7 @@ class Steady:
 
     def check(self):
         clients, counts = self.clients, self.driver.next()
+        listed = self.world.api.good("GET", "/api/v1/agents")["agents"]
         stored = self.stored()
         accepted = {id_bytes(text) for text in clients.accepted}
         by_state = collections.Counter(STATES[stored[one]] if one in stored else "LOST" for one in accepted)
@@ -227,6 +228,8 @@ class Steady:
         for task_id, state, _, _ in clients.singles:
             if STATES[stored.get(id_bytes(task_id), 0)] != state:
                 bad(f"{task_id} was told to be {state} and is {STATES[stored.get(id_bytes(task_id), 0)]}")
+        if len({agent["name"] for agent in listed}) != self.args.agents or len(listed) != self.args.agents:
+            bad(f"the list of agents has {len(listed)}, there are {self.args.agents}")
         for name in self.world.lost_agents():
             bad(f"agent {name} was held lost or deaf, though it was there")
         if counts["losses"] != self.expected_losses or counts["up"] != self.args.agents:

@@ -104,10 +104,13 @@ class World:
         except OSError:
             return False
 
-    def cpu(self):
+    def cpu(self, without=None):
         """CPU seconds until now; this process is the clients."""
         own = time.process_time()
-        return {**{name: cpu_seconds(process.pid) for name, process in self.processes.items()}, "clients": own}
+        return {**{name: cpu_seconds(process.pid) for name, process in self.processes.items() if name != without}, "clients": own}
+
+    def cpu_since(self, before):
+        return {name: round(seconds - before.get(name, 0), 2) for name, seconds in self.cpu().items()}
 
     def memory(self):
         return {name: memory_mb(process.pid) for name, process in self.processes.items()}
