@@ -37,7 +37,7 @@ def arguments():
     parser.add_argument("--rate", type=float, default=500, help="tasks a second")
     parser.add_argument("--singles", type=float, default=50, help="of them, submitted one by one and waited for")
     parser.add_argument("--run-ms", type=float, default=1000, help="mean of the tasks' exponential run times")
-    parser.add_argument("--restarts", action="store_true", help="at the end, kill -9 of coordinator and broker with all at work")
+    parser.add_argument("--restarts", action="store_true", help="at the end, kill -9 of coordinator and broker, all at work")
     parser.add_argument("--queued", type=int, default=None, metavar="N", help="the other test: N tasks and no agent")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=None, help="of HTTP; the next one is the broker's (default: free ones)")
@@ -75,11 +75,13 @@ def main():
             test.world.stop()
     found = test.violations
     if args.json:
-        print(json.dumps({"machine": machine, "load_average": os.getloadavg()[0], **test.figures, "violations": found}, indent=2))
+        about = {"machine": machine, "load_average": os.getloadavg()[0]}
+        print(json.dumps({**about, **test.figures, "violations": found}, indent=2))
     else:
         if "violations" in test.figures:
             (report.queued if args.queued else report.steady)(test.figures)
-        report.violations(found)
+        report.violations(found, "all that was queued is there or has been run" if args.queued else
+                          "every accepted task has its one outcome, no agent was held lost")
     if found or args.keep:
         say(f"everything is kept in {folder}")
     else:

@@ -12,6 +12,7 @@ from world import Driver, World, raise_file_limit, wait_until
 
 STATES = ["scheduled", "queued", "assigned", "running", "cancelling", "succeeded", "failed", "cancelled", "expired"]
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs
+MOST_IN_A_BATCH = 10_000
 LOOK_EVERY = 7  # seconds; not a divisor of the beats' 10, so that looks wander through their rhythm
 PATIENCE = 180  # for joining, and for the last outcomes
 
@@ -61,13 +62,15 @@ class Looks:
         self.thread.join()
 
     def found(self):
-        return {"beats_looked_at": len(self.delays_ms), "beat_handled_ms": {
-            "p50": percentile(self.delays_ms, 0.5), "p99": percentile(self.delays_ms, 0.99),
-            "slowest": max(self.delays_ms, default=None)},
+        answers_ms = [seconds * 1e3 for seconds in self.answers_s]
+        return {
+            "beats_looked_at": len(self.delays_ms),
+            "beat_handled_ms": {"p50": percentile(self.delays_ms, 0.5), "p99": percentile(self.delays_ms, 0.99),
+                                "slowest": max(self.delays_ms, default=None)},
             "longest_silence_ms": max(self.silences_ms, default=None),
-            "looks": len(self.answers_s), "look_mb": round(self.bytes / 1e6, 2),
-            "look_ms": {"p50": round(statistics.median(self.answers_s) * 1e3, 1), "max": round(max(self.answers_s) * 1e3, 1)}
-            if self.answers_s else None, "agents_not_placeable": self.missing}
+            "agents_not_placeable": self.missing,
+            "looks": len(answers_ms), "look_mb": round(self.bytes / 1e6, 2),
+            "look_ms": {"p50": round(statistics.median(answers_ms), 1), "max": round(max(answers_ms), 1)}}
 
 
 def id_bytes(text):
@@ -136,8 +139,10 @@ class Steady:
     def restart(self, name):
         """Kill -9 while every slot is at work, and how long the fleet needs to be whole again."""
         clients, api = self.clients, self.world.api
-        tasks = [{"capability": CAPABILITY, "input": {"run_ms": 5000 + n % 1000}} for n in range(self.args.agents * self.args.slots)]
-        batches = [api.good("POST", "/api/v1/batches", {"tasks": tasks[i:i + 10_000]}) for i in range(0, len(tasks), 10_000)]
+        slots = self.args.agents * self.args.slots
+        tasks = [{"capability": CAPABILITY, "input": {"run_ms": 5000 + n % 1000}} for n in range(slots)]
+        batches = [api.good("POST", "/api/v1/batches", {"tasks": tasks[first:first + MOST_IN_A_BATCH]})
+                   for first in range(0, slots, MOST_IN_A_BATCH)]
         started = self.driver.latest()["started"] + len(tasks)
         wait_until(lambda: self.driver.latest()["started"] >= started, PATIENCE, "all slots are at work", pause=0.1)
         losses = self.driver.next()["losses"]
@@ -174,11 +179,10 @@ class Steady:
             over.set()
             teller.join()
             looks.stop()
-        seconds, after, counts = time.monotonic() - began, self.world.cpu(), self.driver.latest()
+        seconds, spent, counts = time.monotonic() - began, self.world.cpu_since(before), self.driver.latest()
         self.figures[name] = {
             "seconds": round(seconds, 1), "memory": self.world.memory(),
-            "cpu": {one: {"s": round(after[one] - before[one], 2), "percent": round((after[one] - before[one]) / seconds * 100, 1)}
-                    for one in after},
+            "cpu": {one: {"s": s, "percent": round(s / seconds * 100, 1)} for one, s in spent.items()},
             "beats_per_s": round((counts["beats"] - counted["beats"]) / seconds),
             "messages_from_agents_per_s": round((counts["sent"] - counted["sent"]) / seconds),
             "messages_to_agents_per_s": round((counts["received"] - counted["received"]) / seconds), **looks.found()}
@@ -233,27 +237,32 @@ class Steady:
         for name in self.world.lost_agents():
             bad(f"agent {name} was held lost or deaf, though it was there")
         if counts["losses"] != self.expected_losses or counts["up"] != self.args.agents:
-            bad(f"{counts['losses']} connections broke (by the broker's restart: {self.expected_losses}), {counts['up']} of {self.args.agents} agents are connected")
+            bad(f"{counts['losses']} connections broke (by the broker's restart: {self.expected_losses}), "
+                f"{counts['up']} of {self.args.agents} agents are connected")
         if counts["started"] != len(accepted):
             bad(f"{counts['started']} runs of {len(accepted)} tasks: some ran twice, or never")
         for name in ("dropped", "unknown", "bad", "spooled"):
             if counts[name] and not (name == "spooled" and self.args.restarts):  # what cannot be delivered for 2 s is
                 bad(f"agents counted {name}: {counts[name]}")
         for name in ("beats alone", "at work"):
-            if self.figures[name]["agents_not_placeable"]:
-                bad(f"{name}: agents that were there could not be given work, {self.figures[name]['agents_not_placeable']} times")
+            times = self.figures[name]["agents_not_placeable"]
+            if times:
+                bad(f"{name}: agents that were there could not be given work, {times} times")
         self.violations += clients.trouble
         self.tell_tasks(by_state, counts)
 
     def tell_tasks(self, by_state, counts):
+        def spread(values):
+            ms = [value * 1e3 for value in values]
+            return {"p50": round(percentile(ms, 0.5), 1), "p99": round(percentile(ms, 0.99), 1), "max": round(max(ms), 1)}
+
         latencies = [one[2] for one in self.clients.singles]
         without_run = [one[3] for one in self.clients.singles]
-        spread = lambda values: {"p50": round(percentile(values, 0.5) * 1e3, 1), "p99": round(percentile(values, 0.99) * 1e3, 1),
-                                 "max": round(max(values) * 1e3, 1)} if values else None
         self.figures["tasks"] = {
             "accepted": len(self.clients.accepted), "outcomes": dict(by_state), "runs": counts["started"],
             "returned": counts["returned"], "per_s": round(self.figures["accepted"] / self.figures["ended_after_s"], 1),
-            "single": len(latencies), "single_ms": spread(latencies), "single_without_run_ms": spread(without_run),
+            "single": len(latencies), "single_ms": spread(latencies) if latencies else None,
+            "single_without_run_ms": spread(without_run) if without_run else None,
             "batch_sent_late_ms": round(self.clients.latest_start * 1e3, 1)}
         self.figures["driver_lag_ms"] = round(max((one["lag_ms"] for one in self.driver.reports()), default=0), 1)
         self.figures["violations"] = self.violations

@@ -50,8 +50,8 @@ class Driver:
 
     def __init__(self, world, *, agents, slots, seed):
         self.began = time.monotonic()
-        self.process = world.start("agents", [BIN / "edgefleet-load-agents", "--port", world.broker_port, "--agents", agents,
-                                              "--slots", slots, "--seed", seed])
+        self.process = world.start("agents", [BIN / "edgefleet-load-agents", "--port", world.broker_port, "--agents",
+                                              agents, "--slots", slots, "--seed", seed])
 
     def reports(self):
         whole, _, _ = self.process.log().rpartition("\n")
@@ -92,8 +92,8 @@ class World:
 
     def start_coordinator(self, *args):
         return self.start("coordinator", [
-            BIN / "edgefleet-coordinator", "--broker", f"mqtt://127.0.0.1:{self.broker_port}", "--data", self.folder / "data",
-            "--listen", f"127.0.0.1:{self.http_port}", "--log-level", "warning", *args])
+            BIN / "edgefleet-coordinator", "--broker", f"mqtt://127.0.0.1:{self.broker_port}", "--data",
+            self.folder / "data", "--listen", f"127.0.0.1:{self.http_port}", "--log-level", "warning", *args])
 
     def ready(self):
         coordinator = self.processes["coordinator"]
@@ -106,8 +106,8 @@ class World:
 
     def cpu(self, without=None):
         """CPU seconds until now; this process is the clients."""
-        own = time.process_time()
-        return {**{name: cpu_seconds(process.pid) for name, process in self.processes.items() if name != without}, "clients": own}
+        spent = {name: cpu_seconds(process.pid) for name, process in self.processes.items() if name != without}
+        return {**spent, "clients": time.process_time()}
 
     def cpu_since(self, before):
         return {name: round(seconds - before.get(name, 0), 2) for name, seconds in self.cpu().items()}
