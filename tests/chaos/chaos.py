@@ -144,8 +144,10 @@ class Chaos:
                  f"all agents are back after {time.monotonic() - began:.1f} s, last {', '.join(sorted(last))}")
 
     def unfinished(self, http):
+        """A state at a time, forwards and backwards: a task that changes its state meanwhile is seen by one of them."""
         count = 0
-        for state in ("scheduled", "queued", "assigned", "running", "cancelling"):
+        states = ("scheduled", "queued", "assigned", "running", "cancelling")
+        for state in (*states, *reversed(states), *states):
             count += len(http.good("GET", f"/api/v1/tasks?state={state}&limit=1000")["tasks"])
         return count
 
