@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <vector>
 
 #include "coordinator/core/context.hpp"
 
@@ -75,23 +75,29 @@ std::string sentence(std::size_t offering, const Capability& capability, const W
 
 }  // namespace
 
+// Of the executors of one agent, the one that is nearest to free counts. They are brought together by sorting: that is
+// several times faster than a tree, and this is asked on the loop's thread about thousands of agents.
 Explanation explain(const State& state, const Capability& capability, const Where& where) {
   Explanation result;
-  std::set<AgentIndex> offering;
-  std::map<AgentIndex, std::string> best;  // of the executors of one agent, the one that is nearest to free
+  std::vector<AgentIndex> offering;
+  std::vector<std::pair<AgentIndex, std::string>> meeting;
   for (const ExecutorIndex index : state.placement.offering(capability)) {
     const ExecutorView& view = state.placement.executor(index);
-    offering.insert(view.agent);
-    if (!meets(view, where)) continue;
-    const auto what = obstacle(state, state.agents[view.agent], view);
-    const auto [entry, is_new] = best.emplace(view.agent, what);
-    if (!is_new && can_serve(what) && !entry->second.empty()) entry->second = what;
+    offering.push_back(view.agent);
+    if (meets(view, where)) meeting.emplace_back(view.agent, obstacle(state, state.agents[view.agent], view));
   }
-  result.offering = offering.size();
+  std::sort(offering.begin(), offering.end());
+  result.offering = static_cast<std::size_t>(std::unique(offering.begin(), offering.end()) - offering.begin());
+  std::stable_sort(meeting.begin(), meeting.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::map<std::string, std::size_t> obstacles;
-  for (const auto& [agent, what] : best) {
-    if (can_serve(what)) ++result.eligible;
-    ++obstacles[what];
+  for (auto one = meeting.begin(); one != meeting.end();) {
+    const auto& [agent, first] = *one;
+    const std::string* best = &first;
+    for (++one; one != meeting.end() && one->first == agent; ++one) {
+      if (can_serve(one->second) && !best->empty()) best = &one->second;
+    }
+    if (can_serve(*best)) ++result.eligible;
+    ++obstacles[*best];
   }
   if (obstacles.count("") == 0) result.waiting = sentence(result.offering, capability, where, obstacles);
   return result;

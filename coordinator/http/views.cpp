@@ -281,14 +281,14 @@ std::string agent_view(const State& state, const Agent& agent, Now now, bool wit
   return out;
 }
 
-std::string agents_view(const State& state, Now now) {
-  std::string out;
-  {
-    ObjectWriter object(out);
-    ArrayWriter agents(object.key("agents"));
-    for (const Agent& agent : state.agents) agents.next() += agent_view(state, agent, now, false);
+AgentsPart agents_part(const State& state, Now now, std::size_t first, std::size_t most) {
+  const std::size_t end = std::min(state.agents.size(), first + most);
+  AgentsPart part{{}, end < state.agents.size()};
+  for (std::size_t i = first; i < end; ++i) {
+    if (i > first) part.elements += ',';
+    part.elements += agent_view(state, state.agents[i], now, false);
   }
-  return out;
+  return part;
 }
 
 namespace {

@@ -27,7 +27,12 @@ std::string outcome_view(const TaskRecord& record);
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit);
 std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);
-std::string agents_view(const State& state, Now now);
+// Up to `most` of the agents from number `first` on: elements with commas between them.
+struct AgentsPart {
+  std::string elements;
+  bool more = false;
+};
+AgentsPart agents_part(const State& state, Now now, std::size_t first, std::size_t most);
 inline constexpr std::size_t most_queue_lines = 100;  // each costs a look at the agents that offer its capability
 std::string queue_view(const State& state);
 std::string held_notice(std::size_t tasks);  // a sentence: held after a restore, and what to do

@@ -513,7 +513,10 @@ void on(Context& c, const Flush&) {
 void on(Context& c, const Tick&) {
   State& state = c.state;
   spool_what_is_stuck(c);
-  if (state.link && c.now >= state.next_beat) beat(c);
+  if (c.now >= state.next_beat) {
+    state.next_beat = c.now + heartbeat_interval;  // also without a link: next_deadline() is never in the past
+    beat(c);
+  }
   for (auto entry = state.cancelled.begin(); entry != state.cancelled.end();) {
     entry = entry->second < c.now ? state.cancelled.erase(entry) : std::next(entry);
   }

@@ -48,7 +48,8 @@ RunOutcome failed(std::string code, const std::string& message, bool retryable, 
 }
 
 RunOutcome timed_out_outcome(Duration timeout, const TaskError& cause, JsonText output) {
-  const bool transfer = cause.code == meaning_of(ErrorKind::unavailable).code;
+  const bool transfer =
+      cause.code == meaning_of(ErrorKind::unavailable).code || cause.code == meaning_of(ErrorKind::full).code;
   return failed("timed_out",
                 "it did not end within " + seconds_text(timeout) + (transfer ? "; " + cause.message : std::string()),
                 true, std::move(output));

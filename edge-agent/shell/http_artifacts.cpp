@@ -22,12 +22,13 @@ void pause(Duration length, const std::stop_token& stop) {
 // A run that is stopped while it waits must be able to say what it waited for: the last failure is kept, and each is
 // complained about.
 template <typename Call>
-auto until_answered(const std::stop_token& stop, log::Complaints& complaints, Call call) -> decltype(call()) {
+auto until_answered(const std::stop_token& stop, log::Complaints& complaints, bool (*worth)(ErrorKind), Call call)
+    -> decltype(call()) {
   const Backoff backoff{std::chrono::milliseconds(250), std::chrono::seconds(10)};
   std::optional<Error> last;
   for (int failures = 1;; ++failures) {
     auto response = call();
-    if (response || !worth_another_try(response.error().kind)) return response;
+    if (response || !worth(response.error().kind)) return response;
     if (!stop.stop_requested()) {
       last = response.error();
       complaints.complain("transfer", last->message + "; trying again");
@@ -42,7 +43,8 @@ auto until_answered(const std::stop_token& stop, log::Complaints& complaints, Ca
 Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                             std::stop_token stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to fetch artifacts from", ErrorKind::invalid};
-  return until_answered(stop, complaints_, [&] { return fetch_once(artifact, to_path, most_bytes, stop); });
+  return until_answered(stop, complaints_, worth_another_try,
+                        [&] { return fetch_once(artifact, to_path, most_bytes, stop); });
 }
 
 Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
@@ -62,7 +64,7 @@ Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string&
 }
 
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {
-  return until_answered(stop, complaints_, [&] { return store_once(path, stop); });
+  return until_answered(stop, complaints_, worth_storing_later, [&] { return store_once(path, stop); });
 }
 
 Result<std::string> HttpArtifacts::store_once(const std::string& path, const std::stop_token& stop) {

@@ -98,7 +98,7 @@ Status ResultSpool::write(const Kept& kept) const {
 }
 
 // Two waits for the disk, however many there are: the contents, then the names.
-Status ResultSpool::keep(const std::vector<Kept>& results) const {
+Status ResultSpool::publish_all(const std::vector<Kept>& results, const std::set<std::string>& paths) const {
   std::error_code failure;
   fs::create_directories(folder_, failure);
   const UniqueFd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -107,11 +107,23 @@ Status ResultSpool::keep(const std::vector<Kept>& results) const {
     if (auto written = write(kept); !written) return written;
   }
   if (::syncfs(folder.get()) != 0) return disk_error("cannot sync " + folder_);
-  for (const auto& kept : results) {
-    const std::string path = path_of({kept.result.id, kept.result.attempt});
+  for (const auto& path : paths) {
     if (::rename((path + fresh).c_str(), path.c_str()) != 0) return disk_error("cannot write " + path);
   }
   return ::fsync(folder.get()) == 0 ? success() : Status(disk_error("cannot sync " + folder_));
+}
+
+Status ResultSpool::keep(const std::vector<Kept>& results) const {
+  std::set<std::string> paths;
+  for (const auto& kept : results) paths.insert(path_of({kept.result.id, kept.result.attempt}));
+  auto published = publish_all(results, paths);
+  if (published) return published;
+  // What nobody knows of would never be removed.
+  for (const auto& path : paths) {
+    ::unlink(path.c_str());
+    ::unlink((path + fresh).c_str());
+  }
+  return published;
 }
 
 void ResultSpool::forget(const AttemptKey& key) const { ::unlink(path_of(key).c_str()); }
@@ -158,7 +170,7 @@ Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_p
 
 Result<std::string> ArtifactSpool::store(const std::string& path, std::stop_token stop) {
   auto stored = remote_->store_once(path, stop);
-  if (stored || !worth_another_try(stored.error().kind) || stop.stop_requested()) return stored;
+  if (stored || !worth_storing_later(stored.error().kind) || stop.stop_requested()) return stored;
   auto kept = keep(path);
   if (kept) return kept;
   return remote_->store(path, std::move(stop));  // no room here: the task holds its slot until it is uploaded
@@ -226,7 +238,8 @@ void ArtifactSpool::upload_all(const std::stop_token& stop) {
     const std::string path = folder_ + "/" + artifact;
     const auto stored = remote_->store_once(path, stop);
     if (stop.stop_requested()) return;
-    if (!stored && worth_another_try(stored.error().kind)) {
+    if (!stored && worth_storing_later(stored.error().kind)) {
+      complaints_.complain("upload", "artifact " + artifact + " waits on this disk: " + stored.error().message);
       ++failures;
       continue;
     }

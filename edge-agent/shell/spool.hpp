@@ -29,13 +29,14 @@ class ResultSpool {
   explicit ResultSpool(std::string folder) : folder_(std::move(folder)) {}
   // What an earlier life left. A file that cannot be read is set aside as *.bad and named in `complaints`.
   std::vector<Kept> load(std::vector<std::string>& complaints) const;
-  // On the disk when it returns: all or, as far as is known, none.
+  // On the disk when it returns: all or none. Of one that comes twice, the later counts.
   [[nodiscard]] Status keep(const std::vector<Kept>& results) const;
   void forget(const AttemptKey& key) const;
 
  private:
   [[nodiscard]] std::string path_of(const AttemptKey& key) const;
   [[nodiscard]] Status write(const Kept& kept) const;
+  [[nodiscard]] Status publish_all(const std::vector<Kept>& results, const std::set<std::string>& paths) const;
   std::string folder_;
 };
 
@@ -77,6 +78,7 @@ class ArtifactSpool final : public ArtifactStore {
   const Bounds bounds_;
   OnUploaded on_uploaded_;
   OnRefused on_refused_;
+  log::Complaints complaints_;
   mutable std::mutex mutex_;
   std::condition_variable_any filled_;
   std::set<std::string> waiting_;

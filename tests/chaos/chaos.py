@@ -2,6 +2,7 @@
 """Chaos: a fleet of real processes on a network of its own, with faults, while clients work; then a checker.
 
   ./dev chaos --minutes 10 --seed 42     that seed's plan of faults (what the processes make of it differs)
+  ./dev chaos --preset tsan              the programs of that preset; what a sanitizer reports is a violation
   ./dev chaos --keep                     keeps the folder of a good run too
 
 Exit codes: 0 nothing lost and nothing doubled; 1 a violation, and the folder with all logs is kept; 77 not possible here.
@@ -23,23 +24,28 @@ import isolation
 if __name__ == "__main__":
     isolation.enter("chaos")
 
-from checker import Checker, read_runs  # noqa: E402
+from checker import Checker, named_artifacts, read_runs  # noqa: E402
 from client import Lost  # noqa: E402
 from clients import Client  # noqa: E402
 from faults import Faults  # noqa: E402
 from ledger import Ledger  # noqa: E402
 from world import World  # noqa: E402
 
+DATA_MB = 256, 16  # the coordinator's disk: at first, and for each minute
+SLOWER = 4  # times, with sanitizers: what follows
 HEALED = 60  # seconds until every agent must be back, once all faults are over
 OUTCOMES = 240  # seconds until every accepted task must have an outcome
+QUIET = 60  # seconds until nothing waits for delivery, and every clock is known
+SKEW = 2000  # ms by which the skew that is shown may be off: a beat on its way
 
 
 class Monitor:
-    """Looks ten times a second who could be given work, to tell how long recoveries take."""
+    """Looks ten times a second who could be given work, to tell how long recoveries take, and what agents have spooled."""
 
     def __init__(self, world):
         self.world = world
         self.seen = []  # (monotonic, placeable agents)
+        self.spooled = set()  # paths
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -47,6 +53,7 @@ class Monitor:
     def run(self):
         with self.world.http(1) as http:
             while not self.stop.wait(0.1):
+                self.spooled.update(self.world.undelivered())
                 answer = http.try_request("GET", "/api/v1/agents")
                 names = set()
                 if answer is not None and answer.status == 200:
@@ -79,10 +86,13 @@ class Chaos:
         self.events = open(self.folder / "events.jsonl", "w", encoding="utf-8", buffering=1)
         self.began = time.monotonic()
         names = [f"pi-{n}" for n in range(1, args.agents + 1)]
-        self.world = World(self.folder, agents=args.agents, proxied=["coordinator", *names[::2]])
+        self.world = World(self.folder, agents=args.agents, proxied=["coordinator", *names[::2]],
+                           data_mb=round(DATA_MB[0] + DATA_MB[1] * args.minutes), preset=args.preset, clocks=True)
+        self.slower = SLOWER if self.world.sanitizers.environment else 1
         self.ledger = Ledger()
         self.faults = Faults(self.world, args.seed, self.log)
         self.final = {}
+        self.files = {}  # id: what was fetched, or None
         self.violations = []
 
     def log(self, event, **what):
@@ -110,10 +120,13 @@ class Chaos:
             if client.error:
                 raise client.error
             client.settle()
+            self.violations += client.strange
         self.wait_for_outcomes()
+        self.wait_for_quiet()
         monitor.stop.set()
         monitor.thread.join()
         self.recoveries = monitor.recoveries(self.faults.history)
+        self.spooled = collections.Counter(path.parent.name for path in monitor.spooled if path.suffix != ".new")
         self.collect()
         self.check()
 
@@ -121,23 +134,25 @@ class Chaos:
         began = time.monotonic()
         names = set(self.world.agent_names)
         missing = names
-        while missing and time.monotonic() < began + HEALED:
+        while missing and time.monotonic() < began + HEALED * self.slower:
             self.faults.look_after()
             last, missing = missing, names - self.world.placeable()
             time.sleep(0.1)
         if missing:
-            self.violations.append(f"not back: {sorted(missing)} cannot be given work {HEALED} s after all faults")
+            self.violations.append(f"not back: {sorted(missing)} cannot be given work {HEALED * self.slower} s after all faults")
         self.say(self.violations[-1] if missing else
                  f"all agents are back after {time.monotonic() - began:.1f} s, last {', '.join(sorted(last))}")
 
     def unfinished(self, http):
+        """A state at a time, forwards and backwards: a task that changes its state meanwhile is seen by one of them."""
         count = 0
-        for state in ("scheduled", "queued", "assigned", "running", "cancelling"):
+        states = ("scheduled", "queued", "assigned", "running", "cancelling")
+        for state in (*states, *reversed(states), *states):
             count += len(http.good("GET", f"/api/v1/tasks?state={state}&limit=1000")["tasks"])
         return count
 
     def wait_for_outcomes(self):
-        end = time.monotonic() + OUTCOMES
+        end = time.monotonic() + OUTCOMES * self.slower
         with self.world.http(30) as http:
             while time.monotonic() < end:
                 self.faults.look_after()
@@ -148,6 +163,28 @@ class Chaos:
                     pass
                 time.sleep(0.2)
         # Which ones, the checker says.
+
+    def wait_for_quiet(self):
+        """Everything that was spooled is delivered and forgotten, and each agent's beat has told its clock."""
+        end = time.monotonic() + QUIET * self.slower
+        while True:
+            wrong = [f"spool: {path.relative_to(self.world.folder)} is still there" for path in self.world.undelivered()]
+            wrong += self.wrong_clocks()
+            if not wrong or time.monotonic() > end:
+                self.violations += wrong
+                return
+            time.sleep(0.2)
+
+    def wrong_clocks(self):
+        """Agents of which the API shows another skew than the jumps of their clock and the coordinator's make."""
+        wrong = []
+        with self.world.http(10) as http:
+            agents = http.good("GET", "/api/v1/agents")["agents"]
+        for agent in agents:
+            ahead = 1000 * (self.world.agents[agent["name"]].clock.offset - self.world.coordinator.clock.offset)
+            if abs(agent.get("skew_ms", 0) - ahead) > SKEW:
+                wrong.append(f"clock: {agent['name']} is {ahead} ms ahead, the API says {agent.get('skew_ms')}")
+        return wrong
 
     def collect(self):
         """Every task in full, as the API says it; and the store itself, once the coordinator has let go of it."""
@@ -162,9 +199,15 @@ class Chaos:
                 after = "&after=" + page["next"]
             self.queue = http.good("GET", "/api/v1/queue")
             self.agents = http.good("GET", "/api/v1/agents")["agents"]
-        code = self.world.coordinator.terminate(20)
-        if code != 0:
-            self.violations.append(f"exit: the coordinator ended with {code} on SIGTERM")
+            for artifact in {*self.ledger.files, *named_artifacts(self.final)}:
+                answer = http.request("GET", f"/api/v1/artifacts/{artifact}")
+                self.files[artifact] = answer.body if answer.status == 200 else None
+        for program in (*self.world.agents.values(), self.world.coordinator):
+            code = program.terminate(20 * self.slower)
+            if code != 0:
+                self.violations.append(f"exit: {program.name} ended with {code} on SIGTERM")
+        for path in self.world.left_over():
+            self.violations.append(f"left over: {path.relative_to(self.world.folder)}")
         stored = sqlite3.connect(next(path for path in (self.world.data / "store").iterdir() if path.suffix == ".db"))
         count = stored.execute("SELECT count(*) FROM tasks").fetchone()[0]
         if count != len(self.final):
@@ -180,9 +223,13 @@ class Chaos:
         for agent in self.agents:
             if agent.get("running"):
                 self.violations.append(f"still held: {agent['name']} {agent['running']}")
-        shift = time.time() * 1000 - time.monotonic() * 1000
+        for name in self.world.programs:
+            for report in self.world.sanitizers.reports(self.world.log(name)):
+                self.violations.append(f"sanitizer: {name}: {report}")
+        now = time.time() * 1000
+        shift = now - time.monotonic() * 1000
         self.runs = read_runs(self.world.runs)
-        self.violations += Checker(self.ledger, self.final, self.runs, shift).check()
+        self.violations += Checker(self.ledger, self.final, self.runs, self.files, shift, now).check()
 
     # ---- the report
 
@@ -194,6 +241,9 @@ class Chaos:
             task["state"] + (f" ({task['error']['code']})" if task.get("error") else "") for task in self.final.values())
         runs = sum(map(len, self.runs.values()))
         lines["runs of commands"] = {"tasks": len(self.runs), "runs": runs, "re-runs": runs - len(self.runs)}
+        lines["files"] = {"uploaded": len(self.ledger.files), "fetched": sum(data is not None for data in self.files.values()),
+                          "KiB": sum(len(data or b"") for data in self.files.values()) // 1024}
+        lines["spooled by agents"] = self.spooled
         lines["attempts"] = collections.Counter(a["state"] for t in self.final.values() for a in t["attempts"])
         lines["clients"] = {**self.ledger.counts, "outcomes told": sum(len(e.told) for e in self.ledger.entries.values()),
                             "submits without an answer": sum(e.lost for e in self.ledger.entries.values())}
@@ -235,6 +285,7 @@ def main():
     parser.add_argument("--seed", type=int, default=None, help="default: a new one, which is printed")
     parser.add_argument("--agents", type=int, default=6)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--preset", choices=("release", "asan", "tsan"), help="programs from build/PRESET/bin")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
     if args.seed is None:

@@ -3,7 +3,9 @@ import collections
 import dataclasses
 import datetime
 
-from ledger import FINAL, outcome_of
+from clock import without_jumps
+from ledger import FINAL, artifact_id, content, outcome_of
+from runner import made
 
 # Codes with which a task may fail in a run like this: the loss of its agent, its own timeout or exit code, and a stop of
 # the agent in its midst.
@@ -44,12 +46,24 @@ def unix_ms(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000
 
 
-class Checker:
-    """`final`: every task of the API by id; `wall_minus_mono_ms`: of the machine that all run on."""
+def named_artifacts(value):
+    """The ids of all artifacts that a task names, at any depth."""
+    if isinstance(value, dict):
+        own = {value["artifact"]} if isinstance(value.get("artifact"), str) else set()
+        return own.union(*map(named_artifacts, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(named_artifacts, value))
+    return set()
 
-    def __init__(self, ledger, final, runs, wall_minus_mono_ms):
-        self.ledger, self.runs, self.shift = ledger, runs, wall_minus_mono_ms
-        self.final = final
+
+class Checker:
+    """`final`: every task of the API by id; `files`: what each artifact that anybody named was fetched as, None if it
+    was not there; `wall_minus_mono_ms`, `now_ms`: of the machine that all run on, by its wall clock, which does not jump.
+    """
+
+    def __init__(self, ledger, final, runs, files, wall_minus_mono_ms, now_ms):
+        self.ledger, self.runs, self.shift, self.now_ms = ledger, runs, wall_minus_mono_ms, now_ms
+        self.final, self.files = final, files
         self.by_label = collections.defaultdict(list)
         for task in final.values():
             self.by_label[task.get("name", "")].append(task)
@@ -67,6 +81,8 @@ class Checker:
                 self.check_runs(entry, tasks[0])
         for label, record in self.ledger.batches.items():
             self.check_batch(label, record)
+        for artifact, (label, _) in self.ledger.files.items():
+            self.check_file(f"{label}, which was uploaded", artifact, content(label))
         for label in self.by_label:
             if label not in self.ledger.entries:
                 self.bad("invented", f"the store has a task {label!r} that nobody submitted")
@@ -90,6 +106,8 @@ class Checker:
             self.bad("lost", f"{entry.label} was accepted as {entry.id} ({entry.way}) and is not in the store")
         if entry.way != "batch" and not entry.id and not entry.lost and tasks:
             self.bad("refused but kept", f"{entry.label} was answered {entry.refused} and is in the store: {tasks[0]['id']}")
+        if 422 in entry.refused:
+            self.bad("refused as wrong", f"{entry.label}: {entry.body}")
 
     def check_batch(self, label, record):
         there = [one for one in record["tasks"] if self.by_label.get(one)]
@@ -135,7 +153,7 @@ class Checker:
 
     def check_runs(self, entry, task):
         runs = self.runs.get(entry.label, [])
-        if task["capability"] == "echo":
+        if not task["capability"].startswith("command."):
             return
         name = f"{entry.label} ({task['id']}, {task['state']})"
         retried = [status for _, _, status in entry.retries if status in (0, 202)]
@@ -168,13 +186,37 @@ class Checker:
             self.bad("wrong result", f"{name} is said to have succeeded on {winner}, it was {found[0]}")
         if entry.body["input"]["code"]:
             self.bad("wrong result", f"{name} succeeded with exit code {entry.body['input']['code']}")
+        self.check_made(name, entry, said, task["output"]["artifacts"])
+
+    # ---- files
+
+    def check_made(self, name, entry, run, artifacts):
+        """The files of a result are those of just that run, made from the file it was given."""
+        names = [f"part-{part}" for part in range(entry.body["input"].get("files", 0))]
+        if sorted(artifact["name"] for artifact in artifacts) != names:
+            return self.bad("wrong files", f"{name} left {names}; its result names {artifacts}")
+        for part, artifact in enumerate(sorted(artifacts, key=lambda one: one["name"])):
+            wanted = made(run, entry.label, part, content(entry.source))
+            self.check_file(f"{artifact['name']} of {name}", artifact["artifact"], wanted)
+            if artifact["bytes"] != len(wanted):
+                self.bad("wrong files", f"{name} says {artifact}; it has {len(wanted)} bytes")
+        return None
+
+    def check_file(self, what, artifact, wanted):
+        there = self.files.get(artifact)
+        if there is None:
+            self.bad("lost file", f"{what}: {artifact} is not there")
+        elif artifact_id(there) != artifact:
+            self.bad("broken file", f"{what}: {artifact} has {len(there)} bytes that are {artifact_id(there)}")
+        elif there != wanted:
+            self.bad("wrong files", f"{what}: {artifact} has {len(there)} bytes that are not what it was made of")
 
     def check_cancelled(self, name, task, runs):
         """A cancelled queued task never starts; a stop that was confirmed was one."""
         if runs and not task["attempts"]:
             self.bad("ran after cancel", f"{name} was cancelled in the queue: {runs}")
         unconfirmed = (task.get("error") or {}).get("code") == "stop_unconfirmed"
-        over = unix_ms(task["ended_at"]) - self.shift
+        over = without_jumps(unix_ms(task["ended_at"]), self.now_ms) - self.shift
         states = collections.defaultdict(set)
         for attempt in task["attempts"]:
             states[attempt["agent"]].add(attempt["state"])

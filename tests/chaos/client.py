@@ -18,13 +18,13 @@ class Http:
 
     def request(self, method, path, body=None):
         """The answer, or Lost."""
-        data = None if body is None else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
                 self.connection.connect()
                 self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+            self.connection.request(method, path, data, {"Content-Type": "application/json"} if data and data is not body else {})
             response = self.connection.getresponse()
             content = response.read()
         except (http.client.HTTPException, OSError) as failure:

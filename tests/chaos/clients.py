@@ -6,7 +6,7 @@ import threading
 import time
 
 from client import Lost
-from ledger import FINAL, Entry, outcome_of
+from ledger import FINAL, Entry, artifact_id, content, outcome_of
 from world import BROKER_PORT
 
 TOPICS = "edgefleet/v1/home"
@@ -14,6 +14,7 @@ RATE = 25  # deeds of one client in a second, at most
 OPEN = 40  # tasks of one client that have not ended: it waits with new ones
 PATIENCE = 8  # seconds for one answer
 LATE = 1.5  # seconds, of a long poll
+RECENT = 20  # files of a client that its tasks read, the last ones; each is stored for an hour by itself
 
 
 def command(draw, label):
@@ -23,8 +24,19 @@ def command(draw, label):
     return {"capability": "command.run", "input": {"task": label, "seconds": seconds, "code": code}}
 
 
-def any_task(draw, label):
-    if draw.random() < 0.5:
+def file_command(draw, label, artifact):
+    """The same with a file, from which it makes up to three."""
+    body = command(draw, label)
+    body["capability"] = "command.file"
+    body["input"].update(file={"artifact": artifact}, files=draw.randrange(1, 4))
+    return body
+
+
+def any_task(draw, label, artifact):
+    kind = draw.random()
+    if kind < 0.2 and artifact:
+        body = file_command(draw, label, artifact)
+    elif kind < 0.6:
         body = {"capability": "echo", "input": {"label": label, "pad": "x" * int(2000 * draw.random() ** 4)}}
     else:
         body = command(draw, label)
@@ -55,12 +67,15 @@ class Client:
         self.counter = 0
         self.mine = []  # entries that have not ended, as far as we know
         self.ended = []
+        self.files = []  # (label, id) of what was stored
+        self.strange = []  # answers that are wrong whatever happens
         self.http = world.http(PATIENCE)
         self.error = None
         self.thread = threading.Thread(target=self.run, name=self.name, daemon=True)
 
     def run(self):
-        deeds = {self.submit: 6, self.submit_batch: 1, self.submit_mqtt: 1, self.ask: 6, self.cancel: 2, self.again: 1}
+        deeds = {self.submit: 6, self.submit_batch: 1, self.submit_mqtt: 1, self.ask: 6, self.cancel: 2, self.again: 1,
+                 self.upload: 1}
         try:
             while not self.stop.is_set():
                 deed = self.random.choices(list(deeds), list(deeds.values()))[0]
@@ -88,7 +103,24 @@ class Client:
     def entry(self, way, batch=""):
         self.counter += 1
         label = f"{self.name}-{self.counter}"
-        return self.ledger.add(Entry(label, any_task(self.random, label), way, batch, time.monotonic()))
+        source, artifact = self.random.choice(self.files[-RECENT:]) if self.files else ("", "")
+        body = any_task(self.random, label, artifact)
+        if body["capability"] != "command.file":
+            source = ""
+        return self.ledger.add(Entry(label, body, way, batch, source=source, first_sent=time.monotonic()))
+
+    def upload(self):
+        """A file is used only once it was said to be stored."""
+        self.counter += 1
+        label = f"{self.name}-file-{self.counter}"
+        data = content(label)
+        answer = self.request("PUT", "/api/v1/artifacts", data)
+        if answer is None or answer.status not in (200, 201):
+            return
+        if answer.body != {"id": artifact_id(data), "bytes": len(data)}:
+            self.strange.append(f"stored wrongly: {label}, {artifact_id(data)}, was answered {answer.body}")
+        self.ledger.stored(answer.body["id"], label)
+        self.files.append((label, answer.body["id"]))
 
     def note_submit(self, entry, answer):
         if answer is None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+from clock import MOST
 from world import GRACE_S
 
 PAUSE = 1.2  # seconds between two faults, on average
@@ -25,9 +26,9 @@ class Fault:
 
 # kind: (weight, shortest and longest duration in seconds)
 AGENT = {"kill": (4, 0, 6), "stop": (3, 1, 40), "term": (2, 0, 5), "cut": (4, 2, 45), "slow": (2, 5, 20),
-         "drain": (1, 1, 10)}
-COORDINATOR = {"kill": (4, 0, 5), "stop": (2, 1, 12), "term": (2, 0, 3), "cut": (2, 2, 25), "slow": (1, 3, 10)}
-BROKER = {"kill": (3, 0, 4), "kill-empty": (3, 0, 4), "stop": (2, 1, 20), "cut": (1, 2, 20)}
+         "drain": (1, 1, 10), "jump": (2, 0, 0)}
+COORDINATOR = {"kill": (4, 0, 5), "stop": (2, 1, 12), "term": (2, 0, 3), "cut": (2, 2, 25), "slow": (1, 3, 10), "jump": (3, 0, 0)}
+BROKER = {"kill": (3, 0, 4), "kill-empty": (3, 0, 4), "stop": (2, 1, 20), "cut": (1, 2, 20), "jump": (1, 0, 0)}
 PROXIED = {"drop": (3, 3, 15), "stall": (2, 1, 25)}
 DISK = {"disk-full": (1, 2, 15)}
 TARGETS = {"agent": 10, "coordinator": 4, "broker": 3, "disk": 2}
@@ -204,6 +205,13 @@ class Faults:
             raise RuntimeError(f"{what} of {fault.target} is not answered: {answer}")
         say("drain")
         return lambda: say("resume")
+
+    def do_jump(self, fault, detail):
+        """The wall clock, by up to a month to either side, and it stays there; now and then it is right again."""
+        clock = self.program(fault).clock
+        clock.jump_to(0 if detail < 0.2 else round((detail - 0.6) / 0.4 * MOST))
+        self.log("jumped", target=fault.target, offset=clock.offset)
+        return lambda: None
 
     def do_disk_full(self, _fault, _detail):
         """To the last byte; what the coordinator frees meanwhile is its own."""

@@ -1,5 +1,7 @@
 """What clients were told, written down at the moment they were told it."""
 import dataclasses
+import hashlib
+import random
 import threading
 import time
 
@@ -14,6 +16,7 @@ class Entry:
     body: dict  # as submitted
     way: str  # http, batch, mqtt
     batch: str = ""  # label of the batch
+    source: str = ""  # label of the file that it reads
     first_sent: float = 0  # monotonic
     id: str = ""
     ids: set = dataclasses.field(default_factory=set)  # every id that was ever answered for it
@@ -39,11 +42,23 @@ def outcome_of(view):
     return {"state": view["state"], "output": view.get("output"), "error": error.get("code")}
 
 
+def content(label):
+    """Of the file with that label: mostly small, now and then empty, or so large that a slow link takes half a minute."""
+    draw = random.Random(f"content of {label}")
+    size = draw.choices([int(8000 * draw.random() ** 2), 0, 200_000], [92, 3, 5])[0]
+    return draw.randbytes(size)
+
+
+def artifact_id(data):
+    return "sha256-" + hashlib.sha256(data).hexdigest()
+
+
 class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
         self.entries = {}
         self.batches = {}  # label: {"ids": set, "tasks": [labels]}
+        self.files = {}  # id of a stored file: (label, monotonic: when its upload was last answered)
         self.counts = {}
 
     def add(self, entry):
@@ -60,6 +75,10 @@ class Ledger:
             entry.ids.add(task_id)
             entry.id = entry.id or task_id
             entry.accepted_at = entry.accepted_at or time.monotonic()
+
+    def stored(self, artifact, label):
+        with self.lock:
+            self.files[artifact] = (label, time.monotonic())
 
     def tell(self, entry, how, view, when):
         """`when`: the question was sent then, so a retry after it may have changed the answer."""

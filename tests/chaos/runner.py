@@ -1,11 +1,11 @@
 """The command that agents run: it notes what REALLY ran, with the clock that all processes of a machine share.
 
-runner.py FOLDER AGENT LIFE SLOTS TASK SECONDS CODE
+runner.py FOLDER AGENT LIFE KIND SLOTS TASK SECONDS CODE [FILE FILES]
 
 Lines go to FOLDER/AGENT.runs: "start|end|overbooked|outlived RUN TASK LIFE MONOTONIC_NS". Each run holds a lock on one
-of SLOTS files; the kernel lets go of it when the process ends, however it ends, before its parent can know. So a run
-that finds no free one is one too many; unless they are held by an earlier LIFE of the agent, which was killed and whose
-commands have a moment to follow it.
+of SLOTS files of its KIND; the kernel lets go of it when the process ends, however it ends, before its parent can know.
+So a run that finds no free one is one too many; unless they are held by an earlier LIFE of the agent, which was killed
+and whose commands have a moment to follow it. With a FILE, a run leaves FILES files in out/, made from it.
 """
 import fcntl
 import os
@@ -15,12 +15,17 @@ import time
 MOMENT = 2.0  # seconds
 
 
-def take_slot(folder, agent, life, slots, note):
+def made(run, task, part, content):
+    """What that run of a task leaves as one of its files: no other run does, and no other input."""
+    return f"{run} {task} {part}\n".encode() + content[::-1]
+
+
+def take_slot(folder, agent, life, kind, slots, note):
     end = time.monotonic() + MOMENT
     while True:
         older = False
         for slot in range(slots):
-            fd = os.open(f"{folder}/{agent}.slot-{slot}", os.O_RDWR | os.O_CREAT, 0o600)
+            fd = os.open(f"{folder}/{agent}.{kind}.slot-{slot}", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -37,7 +42,7 @@ def take_slot(folder, agent, life, slots, note):
 
 
 def main():
-    folder, agent, life, slots, task, seconds, code = sys.argv[1:]
+    folder, agent, life, kind, slots, task, seconds, code, *file = sys.argv[1:]
     run = f"{agent}-{life}-{os.getpid()}-{time.monotonic_ns()}"
     log = os.open(f"{folder}/{agent}.runs", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
@@ -45,11 +50,19 @@ def main():
         os.write(log, f"{what} {run} {task} {life} {time.monotonic_ns()}\n".encode())
 
     note("start")
-    take_slot(folder, agent, life, int(slots), note)
+    take_slot(folder, agent, life, kind, int(slots), note)
     time.sleep(float(seconds))
+    if file:
+        path, files = file
+        with open(path, "rb") as source:
+            content = source.read()
+        for part in range(int(files)):
+            with open(f"out/part-{part}", "wb") as out:
+                out.write(made(run, task, part, content))
     note("end")
     print(run)
     sys.exit(int(code))
 
 
-main()
+if __name__ == "__main__":
+    main()

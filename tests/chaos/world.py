@@ -9,7 +9,9 @@ import threading
 import time
 
 from client import Http
+from clock import WallClock
 from network import HERE, Network
+from sanitizers import Sanitizers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/integration"))
@@ -33,18 +35,25 @@ class Program:
         self.began = 0.0  # monotonic, this life
         self.wanted = False  # it shall run: who ends by itself is noted, and started again
         self.stopped = False  # by SIGSTOP
+        self.clock = WallClock(world.folder / f"{name}.clock") if world.clocks else None
 
     def start(self):
         self.life += 1
         self.stopped = False
         self.began = time.monotonic()
-        command = Network.inside(self.name, self.command(self))
-        log = self.world.folder / f"{self.name}.log"
+        command = Network.inside(self.name, [*self.prefix(), *self.command(self)])
+        log = self.world.log(self.name)
         with open(log, "a", encoding="utf-8") as out:
             out.write(f"---- life {self.life}, monotonic {time.monotonic():.3f}\n")
         self.process = Process(self.name, command, log, cwd=self.world.folder)
         self.wanted = True
         return self
+
+    def prefix(self):
+        """Of its command: the environment it has besides."""
+        clock = self.clock.environment(self.world.bin) if self.clock else {}
+        variables = {**clock, **self.world.sanitizers.environment}
+        return [*self.world.sanitizers.prefix, "env", *(f"{name}={value}" for name, value in variables.items())]
 
     def alive(self):
         return self.process is not None and self.process.alive()
@@ -73,8 +82,14 @@ class Program:
 
 
 class World:
-    def __init__(self, folder, *, agents, slots=2, echo=4, data_mb=256, proxied=(), coordinator_args=()):
+    """`preset`: whose programs run; `clocks`: each program has a wall clock that can jump."""
+
+    def __init__(self, folder, *, agents, slots=2, echo=4, data_mb=256, proxied=(), coordinator_args=(), preset=None,
+                 clocks=False):
         self.folder = pathlib.Path(folder)
+        self.bin = ROOT / "build" / preset / "bin" if preset else BIN
+        self.sanitizers = Sanitizers(self.bin / "edgefleet-coordinator")
+        self.clocks = clocks
         self.slots, self.echo, self.coordinator_args = slots, echo, coordinator_args
         self.runs = self.folder / "runs"
         self.runs.mkdir()
@@ -122,21 +137,42 @@ class World:
         return f"mqtt://{self.broker_address}:{BROKER_PORT}"
 
     def coordinator_command(self, program):
-        return [BIN / "edgefleet-coordinator", "--broker", self.broker_url(program.name), "--data", self.data / "store",
+        return [self.bin / "edgefleet-coordinator", "--broker", self.broker_url(program.name), "--data", self.data / "store",
                 "--listen", f"{self.http_address}:{HTTP_PORT}", "--allow-remote", *self.coordinator_args]
+
+    def command_toml(self, program, kind, more_argv=(), more_params=""):
+        argv = [sys.executable, "-I", "-S", "-B", RUNNER, self.runs, program.name, program.life, kind, self.slots, "{task}",
+                "{seconds}", "{code}", *more_argv]
+        return (f'[[command]]\nname = "{kind}"\nargv = [{", ".join(chr(34) + str(part) + chr(34) for part in argv)}]\n'
+                f'slots = {self.slots}\ntimeout_s = 60\n[command.params]\n'
+                'task = { type = "string", pattern = "[a-z0-9-]+" }\nseconds = { type = "number", max = 100 }\n'
+                f'code = {{ type = "integer", default = 0 }}\n{more_params}')
+
+    def work(self, name):
+        """The folder of an agent."""
+        return self.folder / f"work-{name}"
+
+    def log(self, name):
+        return self.folder / f"{name}.log"
+
+    def undelivered(self):
+        """What agents have spooled."""
+        return [path for name in self.agent_names for path in (self.work(name) / "spool").rglob("*") if path.is_file()]
+
+    def left_over(self):
+        """What nobody needs once all tasks have ended and all programs too: scratch folders, halves of uploads."""
+        scratch = [path for name in self.agent_names for path in (self.work(name) / "scratch").glob("[!.]*")]
+        unknown = [path for name in self.agent_names for path in (self.work(name) / "unknown-results").glob("*")]
+        return scratch + unknown + list((self.data / "store/artifacts/incoming").glob("*"))
 
     def agent_command(self, program):
         name = program.name
-        argv = [sys.executable, "-I", "-S", "-B", RUNNER, self.runs, name, program.life, self.slots, "{task}", "{seconds}",
-                "{code}"]
         config = self.folder / f"{name}.toml"
-        config.write_text(
-            f'[[command]]\nname = "run"\nargv = [{", ".join(chr(34) + str(part) + chr(34) for part in argv)}]\n'
-            f'slots = {self.slots}\ntimeout_s = 60\n[command.params]\n'
-            'task = { type = "string", pattern = "[a-z0-9-]+" }\nseconds = { type = "number", max = 100 }\n'
-            'code = { type = "integer", default = 0 }\n', encoding="utf-8")
-        return [BIN / "edgefleet-agent", "--name", name, "--broker", self.broker_url(name), "--coordinator",
-                f"http://{self.http_address}:{HTTP_PORT}", "--work", self.folder / f"work-{name}", "--sys",
+        config.write_text(self.command_toml(program, "run") + self.command_toml(
+            program, "file", ["{file}", "{files}"], 'file = { type = "artifact" }\nfiles = { type = "integer" }\n'),
+            encoding="utf-8")
+        return [self.bin / "edgefleet-agent", "--name", name, "--broker", self.broker_url(name), "--coordinator",
+                f"http://{self.http_address}:{HTTP_PORT}", "--work", self.work(name), "--sys",
                 self.folder / "no-sys", "--config", config, "--stop-grace-s", GRACE_S,
                 *(["--echo", self.echo] if self.echo else [])]
 

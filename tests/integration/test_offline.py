@@ -11,18 +11,20 @@ class Offline(FleetCase):
         super().setUp()
         script = self.fleet.dir / "make.sh"
         script.write_text(f'echo "begin $1" >>{self.fleet.notes}\nsleep "$2"\necho "$1" >out/made.txt\n'
+                          'for n in 1 2 3; do if test "$3" -gt 0; then head -c "$3" /dev/urandom >out/large-$n; fi; done\n'
                           f'echo "end $1" >>{self.fleet.notes}\n')
-        self.toml = ('[[command]]\nname = "make"\nargv = ["/bin/sh", "%s", "{label}", "{seconds}"]\ntimeout_s = 100\n'
-                     '[command.params]\nlabel = { type = "string", pattern = "[a-z0-9-]+" }\n'
-                     'seconds = { type = "number", min = 0, max = 100 }\n' % script)
+        self.toml = ('[[command]]\nname = "make"\nargv = ["/bin/sh", "%s", "{label}", "{seconds}", "{large}"]\n'
+                     'timeout_s = 100\n[command.params]\nlabel = { type = "string", pattern = "[a-z0-9-]+" }\n'
+                     'seconds = { type = "number", min = 0, max = 100 }\n'
+                     'large = { type = "integer", default = 0, max = 10000000 }\n' % script)
         self.fleet.start_agent("pi-1", toml=self.toml, grace=5)  # to end what it does
         self.spool = self.fleet.dir / "work-pi-1" / "spool"
 
     def spooled(self, kind="results"):
         return sorted(path.name for path in (self.spool / kind).glob("*") if not path.name.endswith(".new"))
 
-    def begin(self, label, seconds, **options):
-        task = self.api.submit("command.make", {"label": label, "seconds": seconds}, **options)
+    def begin(self, label, seconds, large=0, **options):
+        task = self.api.submit("command.make", {"label": label, "seconds": seconds, "large": large}, **options)
         self.fleet.noted("begin " + label)
         return task
 
@@ -69,6 +71,32 @@ class Offline(FleetCase):
         self.network_back()
         self.fleet.restart_agent("pi-1")
         self.assert_done_once(task, "away")
+
+    def test_no_space_for_its_files(self):
+        """A coordinator without space for what a task made is waited for: the work is not thrown away, nor done again."""
+        self.fleet.coordinator.terminate()
+        self.fleet.start_coordinator("--artifact-quota-mb", "1")
+        self.api.placeable("pi-1")
+        self.assertEqual(self.api.request("PUT", "/api/v1/artifacts", bytes(1 << 20)).status, 201)
+        task = self.begin("full", 0, max_attempts=1)
+        wait_until(lambda: self.spooled("artifacts"), what="the artifact is on the agent's disk")
+        wait_until(lambda: "the artifacts fill their quota" in self.fleet.agents["pi-1"].log(), what="it is said")
+        self.assertEqual(self.api.task(task)["state"], "running")
+        self.fleet.coordinator.terminate()
+        self.fleet.start_coordinator("--artifact-quota-mb", "2")
+        self.assert_done_once(task, "full")
+
+    def test_files_that_are_refused(self):
+        """Several files of one result that are refused for good fail it, and nothing of it stays on the disk."""
+        self.fleet.coordinator_args = ("--max-artifact-mb", "1")
+        task = self.begin("large", 1, large=(1 << 20) + 1, max_attempts=1)
+        self.fleet.broker.kill()
+        self.fleet.coordinator.kill()
+        wait_until(lambda: self.spooled() and len(self.spooled("artifacts")) == 4, what="all is on the agent's disk")
+        self.network_back()
+        self.assertEqual(self.api.outcome(task, 60)["error"]["code"], "artifact_refused")
+        wait_until(lambda: not self.spooled() and not self.spooled("artifacts"), what="the spool is empty")
+        self.assertNotIn("in memory only", self.fleet.agents["pi-1"].log())
 
     def test_nothing_is_written_without_need(self):
         """While everything is delivered, nothing is written: SD cards wear."""

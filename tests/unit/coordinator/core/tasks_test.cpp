@@ -231,6 +231,23 @@ TEST_CASE("why a task waits is said honestly") {
   CHECK(c.holder(id) == "pi-1");
 }
 
+TEST_CASE("an agent counts once, however many of its executors offer the capability") {
+  Conversation c;
+  for (const char* name : {"pi-1", "pi-2"}) c.join(name, name);
+  for (const char* name : {"pi-2", "pi-1"}) {  // the other way round: an agent's executors do not stand together
+    AgentInfo two = c.info(name, 1);
+    two.executors.push_back(two.executors.front());
+    two.executors.back().name = executor_name("other");
+    two.executors.front().problem = "it died";
+    c.hear(AgentInfoSeen{agent(name), two});
+  }
+  c.hear(AgentStatusSeen{agent("pi-2"), {AgentState::overheated, session("pi-2")}});
+  const auto why = explain(c.state, capability("work"), {});
+  CHECK(why.offering == 2);
+  CHECK(why.eligible == 1);  // by the executor that is only full
+  CHECK(why.waiting == "2 agents offer work: 1 full, 1 paused for heat");
+}
+
 TEST_CASE("a task waits for an executor that is out of service, and is told so and why") {
   Conversation c;
   c.join("pi-1", "a");

@@ -150,7 +150,8 @@ TEST_CASE("room that was freed is used again: the file stops growing") {
   const auto round = [&] {
     for (int i = 0; i < 50; ++i) {
       TaskRecord r = ended(++n);
-      r.output = '"' + std::string(20'000, 'x') + '"';
+      r.output = std::string(20'002, 'x');
+      r.output.front() = r.output.back() = '"';
       save(*store, r, true, std::chrono::milliseconds(n));
     }
     while (store->purge(Retention{1000h, 50}, 1h, 16)->tasks > 0) {

@@ -27,6 +27,19 @@ TEST_CASE("an executor that is out of service is still named, and takes nothing"
   CHECK(free_slots(c.state).begin()->second == 2);
 }
 
+TEST_CASE("an agent without a broker sleeps until there is something to do") {
+  Conversation c;
+  c.give({1});
+  c.hear(LinkDown{});
+  for (int i = 0; i < 100; ++i) {
+    c.hear(Tick{});
+    c.flush();
+    CHECK(next_deadline(c.state) > c.now);
+    c.now = std::max(c.now + 1ns, next_deadline(c.state));
+    if (i == 3) c.done(1);
+  }
+}
+
 TEST_CASE("a task is started, its result sent until it is acknowledged") {
   Conversation c;
   c.give({1});

@@ -1,0 +1,60 @@
+// Thousands of simulated agents on one thread: an epoll over their connections, and when each wants its next turn.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/load/agent.hpp"
+
+namespace edgefleet::load {
+
+class Fleet {
+ public:
+  // Named PREFIX-1 to PREFIX-N.
+  Fleet(const Setting& setting, const std::string& prefix, std::size_t agents, std::uint64_t seed);
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+  Fleet(Fleet&&) = delete;
+  Fleet& operator=(Fleet&&) = delete;
+  ~Fleet();
+
+  // Until `stop`; `report` is called every second.
+  void run(const std::atomic<bool>& stop, const std::function<void()>& report);
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  // How late a turn was at most, since this was last asked: what the driver itself adds to everything measured.
+  Duration take_lag() { return std::exchange(lag_, Duration{0}); }
+
+ private:
+  struct Member {
+    explicit Member(SimulatedAgent& one) : agent(one) {}
+    SimulatedAgent& agent;
+    std::uint64_t watched = 0;  // which of its sockets
+    bool for_writing = false;
+    bool connecting = false;
+    bool waiting = false;  // for a connection
+    Time wake = Time::max();
+  };
+
+  void connect_more();
+  void wait(Time until);
+  void handle(std::size_t index, std::uint32_t events);
+  void turn(std::size_t index, Time now);
+  void watch(std::size_t index);
+
+  Counters counters_;
+  Library library_;
+  std::vector<std::unique_ptr<SimulatedAgent>> agents_;
+  std::vector<Member> members_;
+  std::set<std::pair<Time, std::size_t>> wakes_;
+  std::deque<std::size_t> waiting_;  // for a connection
+  std::size_t connecting_ = 0;
+  Duration lag_{0};
+  int epoll_;
+};
+
+}  // namespace edgefleet::load

@@ -1,0 +1,51 @@
+#include "edge-agent/shell/spool.hpp"
+
+#include <filesystem>
+
+#include "tests/support/agent.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/temporary.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace edgefleet::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+ResultSpool::Kept result_of(std::uint64_t number, const std::string& output) {
+  TaskResult result;
+  result.id = id(number);
+  result.attempt = 1;
+  result.output = JsonText(output);
+  return {*Capability::parse("echo"), result};
+}
+
+std::size_t files_in(const std::string& folder) {
+  std::error_code failure;
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder, failure), fs::directory_iterator{}));
+}
+
+}  // namespace
+
+TEST_CASE("of a result that is spooled twice at once the later is kept, and forgotten once") {
+  const TemporaryFolder folder;
+  const ResultSpool spool(folder.path());
+  REQUIRE(spool.keep({result_of(1, "1"), result_of(2, "2"), result_of(1, "3")}));
+  std::vector<std::string> complaints;
+  const auto kept = spool.load(complaints);
+  REQUIRE(kept.size() == 2);
+  CHECK(kept.front().result.output == "3");
+  CHECK(complaints.empty());
+  spool.forget({id(1), 1});
+  spool.forget({id(2), 1});
+  CHECK(files_in(folder.path()) == 0);
+}
+
+TEST_CASE("of results that cannot all be spooled none stays on the disk") {
+  const TemporaryFolder folder;
+  const ResultSpool spool(folder.path());
+  fs::create_directories(folder.path() + "/" + id(2).str() + "-1.json/in the way");
+  REQUIRE_FALSE(spool.keep({result_of(1, "1"), result_of(2, "2"), result_of(3, "3")}));
+  CHECK(files_in(folder.path()) == 1);
+}
