@@ -9,6 +9,7 @@
 #include "common/runtime/secret.hpp"
 #include "common/runtime/signals.hpp"
 #include "coordinator/http/api.hpp"
+#include "coordinator/http/openai/door.hpp"
 #include "coordinator/maintenance.hpp"
 #include "coordinator/shell/loop.hpp"
 #include "coordinator/store/sqlite.hpp"
@@ -35,7 +36,30 @@ struct Settings {
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
   double keep_ended = 7;  // days
   std::size_t keep_ended_tasks = Retention{}.most;
+  openai::Aliases models;
 };
+
+// [models]: a name of one's own for models that are tried one after another.
+Status read_models(const Configuration& configuration, openai::Aliases& models) {
+  const auto* node = configuration.file().get("models");
+  if (node == nullptr) return success();
+  const auto wrong = [&](const std::string& what) {
+    return Error{configuration.file_path() + ": [models]: " + what + "; write fast = [\"groq/llama-3.3-70b\", \"deepseek-r1:1.5b\"]",
+                 ErrorKind::invalid};
+  };
+  if (!node->is_table()) return wrong("is not a table");
+  for (const auto& [key, value] : *node->as_table()) {
+    const std::string name(key.str());
+    const auto* list = value.as_array();
+    if (list == nullptr || list->empty() || list->size() > 16) return wrong("`" + name + "` is not a list of 1 to 16 models");
+    for (const auto& element : *list) {
+      auto model = element.value_exact<std::string>();
+      if (!model || model->empty()) return wrong("`" + name + "` holds what is not a model's name");
+      models[name].push_back(std::move(*model));
+    }
+  }
+  return success();
+}
 
 // The exit code, if there is nothing more to do.
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
@@ -74,7 +98,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config "
       "/etc/edgefleet/coordinator.toml\n");
   Maintenance maintenance(configuration, s.data);
+  configuration.allow_table("models");
   if (const auto code = configuration.parse(argc, argv)) return code;
+  if (auto read = read_models(configuration, s.models); !read) return wrong_usage(program, read.error().message);
   return maintenance.run();
 }
 
@@ -146,11 +172,13 @@ Status run(const Settings& settings, const Place& place, const Loop::Options& op
   if (!artifacts) return artifacts.error();
 
   Waiters waiters;
-  Loop loop(options, **store, **artifacts, waiters);
+  StreamHub hub;
+  Loop loop(options, **store, **artifacts, waiters, hub);
   if (auto recovered = loop.recover(); !recovered) return recovered.error();
 
   HttpServer server;
   add_api(server, loop, **store, **artifacts, waiters);
+  openai::add_door(server, loop, **store, hub, settings.models);
   const auto port = server.listen(place.host, place.port);
   if (!port) return port.error();
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on http://" +

@@ -2,11 +2,11 @@
 
 #include <atomic>
 #include <charconv>
-#include <future>
 
 #include "common/protocol/json.hpp"
 #include "common/protocol/submission.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/http/ask.hpp"
 #include "coordinator/http/bounded_place.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/http/views.hpp"
@@ -15,23 +15,9 @@
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr auto patience = std::chrono::seconds(30);  // for the loop's answer
-constexpr std::size_t most_long_polls = HttpServer::most_threads - 64;  // the rest is for everyone else
+constexpr std::size_t most_long_polls = 256;  // the rest is for everyone else
 constexpr std::size_t agents_at_once = 512;  // some three milliseconds of the loop
 const std::string submitter = "http";
-
-// Starts a request to the loop and waits for its answer.
-template <typename T, typename Start>
-Result<T> ask(Start start) {
-  auto promise = std::make_shared<std::promise<Result<T>>>();
-  auto future = promise->get_future();
-  start(Loop::Answer<T>([promise](Result<T> answer) { promise->set_value(std::move(answer)); }));
-  if (future.wait_for(patience) == std::future_status::ready) return future.get();
-  return Error{
-      "no answer from the coordinator's loop in time; whether the request took effect is not known: repeat it "
-      "(with an idempotency key), or look",
-      ErrorKind::unavailable};
-}
 
 class Api {
  public:
@@ -47,7 +33,7 @@ class Api {
     });
     if (!accepted) return problem(accepted.error());
     return {
-        202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {}};
+        202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {}, {}};
   }
 
   HttpReply submit_batch(const HttpRequest& request) {
@@ -63,6 +49,7 @@ class Api {
             batch_acceptance_view(*accepted),
             "application/json",
             {{"Location", "/api/v1/batches/" + accepted->id.str()}},
+            {},
             {}};
   }
 
@@ -77,7 +64,7 @@ class Api {
           auto record = store_.reader()->task(*id);
           if (!record) return problem(record.error());
           if (!*record) return problem(Error{"task " + id->str() + " is not known", ErrorKind::not_found});
-          if (ended((**record).state)) return HttpReply{200, task_view(**record), "application/json", {}, {}};
+          if (ended((**record).state)) return json_reply(200, task_view(**record));
           return std::nullopt;
         },
         [&] { return unfinished_task(*id); });
@@ -88,7 +75,7 @@ class Api {
     if (!query) return problem(query.error());
     auto records = store_.reader()->tasks(*query);
     if (!records) return problem(records.error());
-    return {200, tasks_view(*records, query->limit), "application/json", {}, {}};
+    return json_reply(200, tasks_view(*records, query->limit));
   }
 
   // A page of ended tasks at a time, like the list of them.
@@ -105,7 +92,7 @@ class Api {
     const bool more = ids.size() == query->limit;
     const auto retried = ask<Loop::Retried>([&](auto answer) { loop_.retry_many(ids, answer); });
     if (!retried) return problem(retried.error());
-    return {202, retried_view(*retried, more ? ids.back().str() : std::string()), "application/json", {}, {}};
+    return json_reply(202, retried_view(*retried, more ? ids.back().str() : std::string()));
   }
 
   HttpReply batch(const HttpRequest& request) {
@@ -123,7 +110,7 @@ class Api {
       std::size_t rest = 0;
       for (std::size_t i = 0; i < counts->size(); ++i) rest += ended(static_cast<TaskState>(i)) ? 0 : counts->at(i);
       if (rest > 0 && !over) return std::nullopt;
-      return HttpReply{200, batch_view(**record, *counts), "application/json", {}, {}};
+      return json_reply(200, batch_view(**record, *counts));
     };
     return when_ended(*id, *wait, view, [&] { return *view(true); });
   }
@@ -152,7 +139,7 @@ class Api {
       json::ObjectWriter object(body);
       object.unsigned_integer("released", *released);
     }
-    return {200, body, "application/json", {}, {}};
+    return json_reply(200, body);
   }
 
   // In parts, between which the loop does its other work: thousands of agents take it tens of milliseconds. None is
@@ -161,14 +148,15 @@ class Api {
     std::string body = R"({"agents":[)";
     AgentsPart part{{}, true};
     for (std::size_t first = 0; part.more; first += agents_at_once) {
-      auto seen = look_at<AgentsPart>(
+      auto seen = coordinator::look<AgentsPart>(
+          loop_,
           [first](const State& state, Now now) { return agents_part(state, now, first, agents_at_once); });
       if (!seen) return problem(seen.error());
       part = std::move(*seen);
       if (first > 0) body += ',';
       body += part.elements;
     }
-    return {200, body + "]}", "application/json", {}, {}};
+    return {200, body + "]}", "application/json", {}, {}, {}};
   }
 
   HttpReply agent(const HttpRequest& request) {
@@ -199,7 +187,7 @@ class Api {
         object.string("notice", held_notice(loop_.held()));
       }
     }
-    return {store && broker ? 200 : 503, body, "application/json", {}, {}};
+    return json_reply(store && broker ? 200 : 503, body);
   }
 
   HttpServer::Upload upload() {
@@ -224,6 +212,7 @@ class Api {
                                body,
                                "application/json",
                                {{"Location", "/api/v1/artifacts/" + stored->id}},
+                               {},
                                {}};
             }};
   }
@@ -232,7 +221,7 @@ class Api {
     auto path = artifacts_.find(request.captures.at(0));
     if (!path) return problem(path.error());
     // Never shown by a browser as a page of ours, whatever somebody has uploaded.
-    return {200, {}, "application/octet-stream", {{"X-Content-Type-Options", "nosniff"}}, *path};
+    return {200, {}, "application/octet-stream", {{"X-Content-Type-Options", "nosniff"}}, *path, {}};
   }
 
  private:
@@ -265,7 +254,7 @@ class Api {
       object.string(key, name);
       object.string("state", state);
     }
-    return {202, body, "application/json", {}, {}};
+    return json_reply(202, body);
   }
 
   static HttpReply bad_elements(const std::vector<std::pair<std::size_t, std::string>>& wrong) {
@@ -340,20 +329,11 @@ class Api {
   }
 
   // What `view` makes of the state, on the loop's thread.
-  template <typename T, typename View>
-  Result<T> look_at(View view) {
-    return ask<T>([&](auto answer) {
-      if (!loop_.look([view, answer](const State& state, Now now) { answer(view(state, now)); })) {
-        answer(Error{"the coordinator is busy; try again in a second", ErrorKind::busy});
-      }
-    });
-  }
-
   template <typename View>
   HttpReply look(View view) {
-    auto seen = look_at<std::string>(view);
+    auto seen = coordinator::look<std::string>(loop_, view);
     if (!seen) return problem(seen.error());
-    return {200, *seen, "application/json", {}, {}};
+    return json_reply(200, *seen);
   }
 
   Loop& loop_;
@@ -373,7 +353,7 @@ void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts,
   const std::string root = "/api/v1";
   const std::string agent_name = "/([^/]+)";
   server.get("/health",
-             [](const HttpRequest&) { return HttpReply{200, R"({"status":"ok"})", "application/json", {}, {}}; });
+             [](const HttpRequest&) { return json_reply(200, R"({"status":"ok"})"); });
   server.get("/ready", with(&Api::ready));
   server.post(root + "/tasks", with(&Api::submit));
   server.get(root + "/tasks", with(&Api::tasks));

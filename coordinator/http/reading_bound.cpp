@@ -23,6 +23,7 @@ struct Reading {
   Part part = Part::none;
   std::size_t got = 0;
   bool refused = false;
+  int fd = -1;
   Clock::time_point began;  // when the first byte was asked for: an idle connection is not a slow one
 };
 thread_local Reading reading;
@@ -60,9 +61,13 @@ std::size_t allowance(int fd, std::size_t wanted) {
 
 }  // namespace
 
-void begin_head() { reading = Reading{Part::head, 0, false, {}}; }
-void begin_body() { reading = Reading{Part::body, 0, false, {}}; }
+void begin_head() { reading = Reading{Part::head, 0, false, reading.fd, {}}; }
+void begin_body() { reading = Reading{Part::body, 0, false, reading.fd, {}}; }
 void end_reading() { reading.part = Part::none; }
+bool peer_gone() {
+  char byte = 0;
+  return reading.fd < 0 || recv(reading.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
 void stop_reading() { stopping = true; }
 
 }  // namespace edgefleet::coordinator
@@ -71,6 +76,7 @@ extern "C" ssize_t recv(int fd, void* buffer, size_t bytes, int flags) {
   using namespace edgefleet::coordinator;
   using Recv = ssize_t (*)(int, void*, size_t, int);
   static const auto real = reinterpret_cast<Recv>(dlsym(RTLD_NEXT, "recv"));  // NOLINT: dlsym's own shape
+  reading.fd = fd;
   const std::size_t allowed = allowance(fd, bytes);
   if (allowed == 0 && bytes > 0) return 0;
   const ssize_t got = real(fd, buffer, allowed, flags);

@@ -16,6 +16,8 @@ void begin_head();
 void begin_body();
 // Nothing more is read for this request.
 void end_reading();
+// The client of the connection that this thread read from last has closed it, or its half of it.
+bool peer_gone();
 // From now on nobody reads any more: the server is to stop.
 void stop_reading();
 

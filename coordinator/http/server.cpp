@@ -103,6 +103,7 @@ HttpRequest to_ours(const httplib::Request& request) {
     return request.get_param_value(name);
   };
   ours.header = [&request](const std::string& name) { return request.get_header_value(name); };
+  ours.gone = peer_gone;
   return ours;
 }
 
@@ -122,9 +123,25 @@ void stream_file(const std::string& path, const std::string& type, httplib::Resp
   });
 }
 
+void stream_to(const HttpReply& reply, httplib::Response& response) {
+  response.set_chunked_content_provider(reply.content_type,
+                                        [stream = reply.stream](std::size_t, httplib::DataSink& sink) {
+                                          bool there = true;
+                                          stream(
+                                              [&](std::string_view piece) {
+                                                there = there && sink.write(piece.data(), piece.size());
+                                                return there;
+                                              },
+                                              peer_gone);
+                                          if (there) sink.done();
+                                          return there;
+                                        });
+}
+
 void to_library(const HttpReply& reply, httplib::Response& response) {
   response.status = reply.status;
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+  if (reply.stream) return stream_to(reply, response);
   if (!reply.file.empty()) return stream_file(reply.file, reply.content_type, response);
   response.set_content(reply.body, reply.content_type);
 }
@@ -198,7 +215,7 @@ static Error nothing_at(const httplib::Request& request) {
 }
 
 HttpReply problem(const Error& error) {
-  HttpReply reply{http_status(error.kind), problem_view(error), "application/problem+json", {}, {}};
+  HttpReply reply{http_status(error.kind), problem_view(error), "application/problem+json", {}, {}, {}};
   if (reply.status == 429 || reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
   return reply;
 }

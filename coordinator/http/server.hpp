@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct HttpRequest {
   std::string body;                   // within Route::most_body
   std::function<std::optional<std::string>(const std::string&)> query;
   std::function<std::string(const std::string&)> header;
+  std::function<bool()> gone;  // the client has closed its side; on the handler's thread
 };
 
 struct HttpReply {
@@ -26,9 +28,14 @@ struct HttpReply {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;
   std::string file;  // instead of the body: the content of this file
+  // Instead of the body: runs on the request's thread until all is sent. `send` false: the client has gone.
+  using Send = std::function<bool(std::string_view)>;
+  using Gone = std::function<bool()>;
+  std::function<void(const Send& send, const Gone& gone)> stream;
 };
 
 HttpReply problem(const Error& error);
+inline HttpReply json_reply(int status, std::string body) { return {status, std::move(body), "application/json", {}, {}, {}}; }
 
 class HttpServer {
  public:
@@ -40,7 +47,7 @@ class HttpServer {
   };
   using UploadHandler = std::function<Upload()>;
   static constexpr std::size_t most_body = 64 * 1024 * 1024;
-  static constexpr std::size_t most_threads = 320;
+  static constexpr std::size_t most_threads = 576;  // 256 long polls, 256 answers of models, and a reserve
 
   HttpServer();
   HttpServer(const HttpServer&) = delete;

@@ -24,11 +24,12 @@ mqtt::Options with_identity(mqtt::Options options, const FleetName& fleet, const
 
 }  // namespace
 
-Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters)
+Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub)
     : options_(std::move(options)),
       store_(store),
       artifacts_(artifacts),
       waiters_(waiters),
+      hub_(hub),
       topics_(options_.fleet),
       state_(Reign{0, new_session_id()}, random_seed()),
       inbox_(options_.inbox),
@@ -112,8 +113,12 @@ Status Loop::recover() {
     if (more) after = records->back().id;
     for (const auto& record : *records) {
       if (record.batch) ++batch_rest_[*record.batch];
+      if (record.submitter == present_client && record.state != TaskState::cancelling) abandoned_.push_back(record.id);
     }
     coordinator::recover(state_, std::move(*records), now());
+  }
+  if (!abandoned_.empty()) {
+    log::info("cancelling " + std::to_string(abandoned_.size()) + " tasks whose clients have gone");
   }
   if (!state_.tasks.empty()) log::info("taking over " + std::to_string(state_.tasks.size()) + " unfinished tasks");
   return success();
@@ -134,6 +139,9 @@ Status Loop::run() {
   client_ = std::move(*client);
   perform_mqtt(session_.start(monotonic_now()));
 
+  for (const TaskId& id : std::exchange(abandoned_, {})) {
+    step(CancelTask{expect([](const Result<std::vector<TaskId>>&) {}), id});
+  }
   while (!stopping_ && !fatal_) {
     const auto wake = wake_at();
     auto items = held_.empty() ? inbox_.drain(wake) : std::exchange(held_, {});
@@ -152,6 +160,7 @@ Status Loop::run() {
   if (store_well_ && !fatal_) (void)store_.keep_time(running_time(monotonic_now()));
   over_ = true;
   waiters_.stop();
+  hub_.stop();
   refuse_rest();
   send_replies();
   say_goodbye();
@@ -210,11 +219,20 @@ void Loop::notice_stall(Time since) {
 void Loop::offer_from_broker(mqtt::ClientEvent event) {
   const auto* received = std::get_if<mqtt::Received>(&event);
   if (received == nullptr) return inbox_.insist(std::move(event));
+  if (const auto topic = topics_.parse(received->message.topic); topic && topic->kind == TopicKind::stream) {
+    return hear_part(topic->agent, received->message);
+  }
   const std::size_t bytes = weight(received->message);
   const std::size_t inside = inbox_bytes_ += bytes;
   if (inside <= options_.inbox_bytes && inbox_.offer(std::move(event))) return;
   inbox_bytes_ -= bytes;
   ++dropped_;
+}
+
+// Partial output passes by the inbox and the core: a flood of it delays nobody's task.
+void Loop::hear_part(const AgentName& agent, const mqtt::Message& message) {
+  if (!hub_.anybody()) return;
+  if (const auto part = protocol::decode_stream(message.payload)) hub_.publish(agent, *part);
 }
 
 void Loop::notice_drops() {
@@ -376,6 +394,7 @@ void Loop::perform(const Effect& effect) {
           [&](const TaskEnded& e) {
             const TaskRecord& record = state_.tasks.at(e.id).record;
             waiters_.notify(e.id);
+            hub_.ended(e.id);
             const auto [asked, end] = mqtt_requests_.equal_range(e.id);
             for (auto it = asked; it != end; ++it) {
               reply_over_mqtt(it->second, outcome_view(record));

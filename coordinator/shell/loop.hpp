@@ -17,6 +17,7 @@
 #include "common/runtime/log.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/core/step.hpp"
+#include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/shell/waiters.hpp"
 #include "coordinator/store/artifacts.hpp"
 #include "coordinator/store/port.hpp"
@@ -55,7 +56,11 @@ class Loop {
   template <typename T>
   using Answer = std::function<void(Result<T>)>;  // called once, on the loop's thread: must not wait
 
-  Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters);
+  // Submitter of tasks that are somebody's who waits at the other end of a connection: they are cancelled when a
+  // coordinator starts, for nobody waits any more.
+  static constexpr std::string_view present_client = "present";
+
+  Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
   Loop(Loop&&) = delete;
@@ -152,6 +157,7 @@ class Loop {
   void handle(const Wake&) {}
   void step(const Event& event);
   void notice_stall(Time since);
+  void hear_part(const AgentName& agent, const mqtt::Message& message);
   void notice_drops();
   void offer_from_broker(mqtt::ClientEvent event);
   bool refuse_or_keep(Item& item, const Error& full);
@@ -191,6 +197,8 @@ class Loop {
   Store& store_;
   Artifacts& artifacts_;
   Waiters& waiters_;
+  StreamHub& hub_;
+  std::vector<TaskId> abandoned_;  // found at the start: tasks of clients that have gone
   protocol::Topics topics_;
   State state_;
   Inbox<Item> inbox_;

@@ -172,7 +172,7 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                      std::vector<mqtt::Subscription> all;
                      for (const auto kind :
                           {TopicKind::coordinator_status, TopicKind::agent_info, TopicKind::heartbeat,
-                           TopicKind::temperature, TopicKind::agent_status, TopicKind::results, TopicKind::submit}) {
+                           TopicKind::temperature, TopicKind::agent_status, TopicKind::results, TopicKind::submit, TopicKind::stream}) {
                        all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
                      }
                      client_->subscribe(all);
