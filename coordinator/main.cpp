@@ -44,14 +44,16 @@ Status read_models(const Configuration& configuration, openai::Aliases& models) 
   const auto* node = configuration.file().get("models");
   if (node == nullptr) return success();
   const auto wrong = [&](const std::string& what) {
-    return Error{configuration.file_path() + ": [models]: " + what + "; write fast = [\"groq/llama-3.3-70b\", \"deepseek-r1:1.5b\"]",
+    return Error{configuration.file_path() + ": [models]: " + what +
+                     "; write fast = [\"groq/llama-3.3-70b\", \"deepseek-r1:1.5b\"]",
                  ErrorKind::invalid};
   };
   if (!node->is_table()) return wrong("is not a table");
   for (const auto& [key, value] : *node->as_table()) {
     const std::string name(key.str());
     const auto* list = value.as_array();
-    if (list == nullptr || list->empty() || list->size() > 16) return wrong("`" + name + "` is not a list of 1 to 16 models");
+    if (list == nullptr || list->empty() || list->size() > 16)
+      return wrong("`" + name + "` is not a list of 1 to 16 models");
     for (const auto& element : *list) {
       auto model = element.value_exact<std::string>();
       if (!model || model->empty()) return wrong("`" + name + "` holds what is not a model's name");

@@ -50,7 +50,8 @@ Status run(Settings& settings, Loop::Options options) {
     options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   }
   auto executors = make_executors(settings, services);
-  if (executors.empty()) log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
+  if (executors.empty())
+    log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
   const Signals signals([&](int) { loop.request_stop(); });
   return loop.run();

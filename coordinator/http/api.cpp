@@ -33,7 +33,8 @@ class Api {
     });
     if (!accepted) return problem(accepted.error());
     return {
-        202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {}, {}};
+        202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {},
+        {}};
   }
 
   HttpReply submit_batch(const HttpRequest& request) {
@@ -149,8 +150,7 @@ class Api {
     AgentsPart part{{}, true};
     for (std::size_t first = 0; part.more; first += agents_at_once) {
       auto seen = coordinator::look<AgentsPart>(
-          loop_,
-          [first](const State& state, Now now) { return agents_part(state, now, first, agents_at_once); });
+          loop_, [first](const State& state, Now now) { return agents_part(state, now, first, agents_at_once); });
       if (!seen) return problem(seen.error());
       part = std::move(*seen);
       if (first > 0) body += ',';
@@ -352,8 +352,7 @@ void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts,
   };
   const std::string root = "/api/v1";
   const std::string agent_name = "/([^/]+)";
-  server.get("/health",
-             [](const HttpRequest&) { return json_reply(200, R"({"status":"ok"})"); });
+  server.get("/health", [](const HttpRequest&) { return json_reply(200, R"({"status":"ok"})"); });
   server.get("/ready", with(&Api::ready));
   server.post(root + "/tasks", with(&Api::submit));
   server.get(root + "/tasks", with(&Api::tasks));

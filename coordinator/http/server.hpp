@@ -35,7 +35,9 @@ struct HttpReply {
 };
 
 HttpReply problem(const Error& error);
-inline HttpReply json_reply(int status, std::string body) { return {status, std::move(body), "application/json", {}, {}, {}}; }
+inline HttpReply json_reply(int status, std::string body) {
+  return {status, std::move(body), "application/json", {}, {}, {}};
+}
 
 class HttpServer {
  public:

@@ -170,9 +170,9 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                    [&](const mqtt::DoConnect&) { client_->connect(); },
                    [&](const mqtt::DoSubscribe&) {
                      std::vector<mqtt::Subscription> all;
-                     for (const auto kind :
-                          {TopicKind::coordinator_status, TopicKind::agent_info, TopicKind::heartbeat,
-                           TopicKind::temperature, TopicKind::agent_status, TopicKind::results, TopicKind::submit, TopicKind::stream}) {
+                     for (const auto kind : {TopicKind::coordinator_status, TopicKind::agent_info, TopicKind::heartbeat,
+                                             TopicKind::temperature, TopicKind::agent_status, TopicKind::results,
+                                             TopicKind::submit, TopicKind::stream}) {
                        all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
                      }
                      client_->subscribe(all);

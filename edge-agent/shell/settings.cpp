@@ -347,9 +347,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"
       "                  --config /etc/edgefleet/agent.toml\n");
   if (const auto code = configuration.parse(argc, argv)) return code;
-  for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
-                     read_all(configuration, "plugin", s.plugins, read_plugin),
-                     read_all(configuration, "llm", s.llms, read_llm)}) {
+  for (auto& good :
+       {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
+        read_all(configuration, "plugin", s.plugins, read_plugin), read_all(configuration, "llm", s.llms, read_llm)}) {
     if (!good) return wrong_usage(program, good.error().message);
   }
   return std::nullopt;
@@ -366,8 +366,9 @@ Result<Loop::Options> loop_options(const Settings& s) {
     return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
   }
   if (s.commands.size() + s.plugins.size() + s.llms.size() + (s.echo > 0 ? 1 : 0) > limits::message_elements) {
-    return Error{"an agent has at most " + std::to_string(limits::message_elements) + " commands, plug-ins and LLM back ends",
-                 ErrorKind::invalid};
+    return Error{
+        "an agent has at most " + std::to_string(limits::message_elements) + " commands, plug-ins and LLM back ends",
+        ErrorKind::invalid};
   }
   options.name = *name;
   options.fleet = *fleet;

@@ -45,7 +45,8 @@ class Door : public std::enable_shared_from_this<Door> {
   HttpReply answer(Endpoint endpoint, const HttpRequest& request) {
     auto place = std::make_shared<BoundedPlace>(open_, most_open);
     if (!place->granted()) {
-      return reply_with(Error{std::to_string(most_open) + " requests are open already; try again later", ErrorKind::busy});
+      return reply_with(
+          Error{std::to_string(most_open) + " requests are open already; try again later", ErrorKind::busy});
     }
     auto question = read_question(endpoint, request.body);
     if (!question) return reply_with(question.error());
@@ -254,7 +255,8 @@ class Door : public std::enable_shared_from_this<Door> {
   static Failure disagreement(const TaskId& id) {
     return {502, "server_error", "answer_changed",
             "the agent that had begun this answer was lost, and the one that took over says something else; ask again "
-            "(task " + id.str() + ")"};
+            "(task " +
+                id.str() + ")"};
   }
 
   static std::string ending(const Talk& talk, const Envelope& envelope, Told& told, const Result<TaskRecord>& record) {

@@ -1,8 +1,8 @@
 // What a client has been told of an answer so far, and what may follow: parts come from the agent that works on it, or
 // from its successor; the result comes last. Pure.
 //
-// The rule: what was sent stands. Another attempt's output continues it where it says the same from the beginning; where
-// it says something else, the answer cannot go on.
+// The rule: what was sent stands. Another attempt's output continues it where it says the same from the beginning;
+// where it says something else, the answer cannot go on.
 #pragma once
 
 #include <optional>

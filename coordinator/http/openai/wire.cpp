@@ -127,7 +127,8 @@ Capability capability_of(Endpoint endpoint) {
 
 Result<Question> read_question(Endpoint endpoint, const std::string& body) {
   const auto invalid = [](const std::string& message) { return Error{message, ErrorKind::invalid}; };
-  if (!json::well_formed(body) || !json::part_is_shallow(body)) return invalid("the body is not valid JSON (UTF-8, at most 64 levels deep)");
+  if (!json::well_formed(body) || !json::part_is_shallow(body))
+    return invalid("the body is not valid JSON (UTF-8, at most 64 levels deep)");
   Question question{endpoint, {}, Json::parse(body, nullptr, false), false, false, false};
   if (!question.body.is_object()) return invalid("the body must be a JSON object");
   const Json& model = member(question.body, "model");
@@ -149,8 +150,8 @@ Result<Question> read_question(Endpoint endpoint, const std::string& body) {
 // ---- errors
 
 std::string failure_view(const Failure& failure) {
-  return dump({{"error",
-                {{"message", failure.message}, {"type", failure.type}, {"param", nullptr}, {"code", failure.code}}}});
+  return dump(
+      {{"error", {{"message", failure.message}, {"type", failure.type}, {"param", nullptr}, {"code", failure.code}}}});
 }
 
 Failure failure_of(const Error& error) {
@@ -160,7 +161,8 @@ Failure failure_of(const Error& error) {
 
 Failure failure_of(const TaskRecord& record) {
   const TaskError error = record.error.value_or(TaskError{std::string(to_string(record.state)), "", false, {}});
-  std::string message = error.message.empty() ? "the task ended " + std::string(to_string(record.state)) : error.message;
+  std::string message =
+      error.message.empty() ? "the task ended " + std::string(to_string(record.state)) : error.message;
   message += " (task " + record.id.str() + ")";
   for (const Meaning& meaning : meanings) {
     if (meaning.task_code == error.code) return {meaning.status, meaning.type, meaning.code, message};
@@ -185,9 +187,9 @@ const Json& choice_of(const Json& output) {
 }
 
 std::string text_of(const Json& choice, Endpoint endpoint, bool reasoning) {
-  const Json& text = endpoint == Endpoint::completions ? member(choice, reasoning ? "reasoning" : "text")
-                                                       : member(member(choice, "message"),
-                                                                reasoning ? "reasoning_content" : "content");
+  const Json& text = endpoint == Endpoint::completions
+                         ? member(choice, reasoning ? "reasoning" : "text")
+                         : member(member(choice, "message"), reasoning ? "reasoning_content" : "content");
   return text.is_string() ? text.get<std::string>() : std::string();
 }
 

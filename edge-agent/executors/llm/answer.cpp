@@ -47,8 +47,8 @@ void Answer::add_text(std::string_view text, bool reasoning) {
 void Answer::add_tool_call(const Json& piece) {
   const auto index = static_cast<std::size_t>(count_at(piece, "index").value_or(std::int64_t(tool_calls_.size())));
   if (index >= most_tool_calls) {
-    return fail(TaskError{"bad_answer", "the back end made more than " + std::to_string(most_tool_calls) + " tool calls",
-                          true, {}});
+    return fail(TaskError{
+        "bad_answer", "the back end made more than " + std::to_string(most_tool_calls) + " tool calls", true, {}});
   }
   begun_ = true;
   while (tool_calls_.size() <= index) {

@@ -1,5 +1,5 @@
-// How much of a provider its owner wants to use: requests a minute and a day, tokens a day. Pure; the shell keeps what it
-// says over restarts. A day is 24 hours from the first request; a wall clock that jumps back makes it longer, never
+// How much of a provider its owner wants to use: requests a minute and a day, tokens a day. Pure; the shell keeps what
+// it says over restarts. A day is 24 hours from the first request; a wall clock that jumps back makes it longer, never
 // emptier.
 #pragma once
 

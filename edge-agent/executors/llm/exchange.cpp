@@ -74,9 +74,12 @@ class Exchange {
       if (!line.empty()) take_piece(line);
       return;
     }
-    if (line.starts_with("error:")) line.remove_prefix(6);  // llama.cpp's older streams
-    else if (line.starts_with("data:")) line.remove_prefix(5);
-    else return;  // comments, event names, the empty line behind an event
+    if (line.starts_with("error:"))
+      line.remove_prefix(6);  // llama.cpp's older streams
+    else if (line.starts_with("data:"))
+      line.remove_prefix(5);
+    else
+      return;  // comments, event names, the empty line behind an event
     while (line.starts_with(' ')) line.remove_prefix(1);
     if (line == "[DONE]") {
       done_ = true;

@@ -42,9 +42,10 @@ std::string cut_problem(const std::string& problem) {
 std::string seconds_text(Duration d) { return std::to_string(std::max<std::int64_t>(1, to_ms(d) / 1000)) + " s"; }
 
 http::Peer peer_of(const Config& config) {
-  return {"the back end", "is " + std::string(config.provider == ProviderKind::openai ? "the model server"
-                                                                                      : to_string(config.provider)) +
-                              " running there?"};
+  return {"the back end",
+          "is " +
+              std::string(config.provider == ProviderKind::openai ? "the model server" : to_string(config.provider)) +
+              " running there?"};
 }
 
 std::string read_file(const std::string& path) {
@@ -87,7 +88,8 @@ void LlmExecutor::keep_looking(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     // A back end that is away is looked for more often: it is usually being started.
     Duration pause = well ? config_.refresh : std::min<Duration>(config_.refresh, std::chrono::seconds(3));
-    if (rest_) pause = std::clamp<Duration>(rest_->until - monotonic_now(), std::chrono::milliseconds(10), config_.refresh);
+    if (rest_)
+      pause = std::clamp<Duration>(rest_->until - monotonic_now(), std::chrono::milliseconds(10), config_.refresh);
     wakes_.wait_for(lock, stop, pause, [this] { return look_again_; });
     look_again_ = false;
   }
@@ -248,7 +250,8 @@ RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& j
   answer.model = text_at(request, "model");
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const Told told = ask(client_, *provider_, kind, *call, *key, patience, stop, answer);
-  if (told.exhausted_for) rest(*told.exhausted_for, "the provider's limit is reached; again in " + seconds_text(*told.exhausted_for));
+  if (told.exhausted_for)
+    rest(*told.exhausted_for, "the provider's limit is reached; again in " + seconds_text(*told.exhausted_for));
   RunOutcome outcome;
   outcome.usage = settle(answer, told);
   if (answer.error()) {

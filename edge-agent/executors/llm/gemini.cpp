@@ -237,7 +237,8 @@ class Gemini final : public Provider {
     if (!models.is_array()) return;
     for (const Json& model : models) {
       const auto name = text_at(model, "name");  // models/NAME
-      if (const auto slash = name.find('/'); slash != std::string::npos) listing.models.push_back(name.substr(slash + 1));
+      if (const auto slash = name.find('/'); slash != std::string::npos)
+        listing.models.push_back(name.substr(slash + 1));
     }
     listing.loaded = listing.models;
   }

@@ -203,7 +203,9 @@ class Ollama final : public Provider {
   // Every count and duration may be missing: it reads as 0.
   void finish(const Json& piece, Answer& answer) const {
     answer.complete = true;
-    answer.finish_reason = text_at(piece, "done_reason") == "length" ? "length" : answer.calls_tools() ? "tool_calls" : "stop";
+    answer.finish_reason = text_at(piece, "done_reason") == "length" ? "length"
+                           : answer.calls_tools()                    ? "tool_calls"
+                                                                     : "stop";
     Usage usage;
     usage.prompt_tokens = count_at(piece, "prompt_eval_count").value_or(0);
     usage.completion_tokens = count_at(piece, "eval_count").value_or(0);

@@ -1,4 +1,5 @@
-// A picture in a message: a data: URL with base64. A picture elsewhere is not fetched: an agent calls nobody on request.
+// A picture in a message: a data: URL with base64. A picture elsewhere is not fetched: an agent calls nobody on
+// request.
 #pragma once
 
 #include <string>

@@ -70,8 +70,9 @@ Refusal read_refusal(std::string_view body) {
 
 bool about_context(const Refusal& refusal) {
   const auto message = lower(refusal.message);
-  return has(refusal.code, "context") || (has(message, "context") && (has(message, "exceed") || has(message, "long") ||
-                                                                     has(message, "maximum") || has(message, "larger")));
+  return has(refusal.code, "context") ||
+         (has(message, "context") &&
+          (has(message, "exceed") || has(message, "long") || has(message, "maximum") || has(message, "larger")));
 }
 
 struct Meaning {
@@ -103,7 +104,8 @@ Meaning meaning_of(int status, const Refusal& refusal) {
     return {status, "context_too_long", false};
   }
   if (status == 400 && has(lower(refusal.message), "api key")) return {status, "unauthorized", true};  // Gemini's way
-  const auto known = std::find_if(meanings.begin(), meanings.end(), [&](const Meaning& m) { return m.status == status; });
+  const auto known =
+      std::find_if(meanings.begin(), meanings.end(), [&](const Meaning& m) { return m.status == status; });
   if (known != meanings.end()) return *known;
   return {status, "backend_error", status >= 500};
 }
@@ -141,7 +143,11 @@ std::optional<Duration> read_duration(std::string_view text) {
     if (failure != std::errc{} || next == end || !(number >= 0) || number > 1e9) return std::nullopt;
     std::string_view unit(next, static_cast<std::size_t>(end - next));
     const bool ms = unit.starts_with("ms");
-    const double scale = ms ? 1e-3 : unit.front() == 'h' ? 3600 : unit.front() == 'm' ? 60 : unit.front() == 's' ? 1 : 0;
+    const double scale = ms                    ? 1e-3
+                         : unit.front() == 'h' ? 3600
+                         : unit.front() == 'm' ? 60
+                         : unit.front() == 's' ? 1
+                                               : 0;
     if (scale == 0) return std::nullopt;
     seconds += number * scale;
     at = next + (ms ? 2 : 1);

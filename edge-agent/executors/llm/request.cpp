@@ -152,7 +152,7 @@ Result<Json> check_request(Kind kind, ProviderKind provider, std::string_view in
     if (says_nothing(value) && field != "think") continue;
     const FieldRule* rule = rule_of(kind, field);
     // Servers of OpenAI's kind have fields of their own, and refuse what they do not know themselves or not at all.
-    const auto treatment = rule != nullptr ? rule->of.at(static_cast<std::size_t>(provider))
+    const auto treatment = rule != nullptr                    ? rule->of.at(static_cast<std::size_t>(provider))
                            : provider == ProviderKind::openai ? Treatment::passed
                                                               : Treatment::refused;
     if (treatment == Treatment::refused) {

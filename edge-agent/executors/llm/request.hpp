@@ -1,5 +1,5 @@
-// The request of a task: OpenAI's, whatever the provider. One table says for each field and provider what becomes of it;
-// docs/llm.md shows it, and a test holds the two together. Pure.
+// The request of a task: OpenAI's, whatever the provider. One table says for each field and provider what becomes of
+// it; docs/llm.md shows it, and a test holds the two together. Pure.
 #pragma once
 
 #include <array>

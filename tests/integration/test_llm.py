@@ -1,0 +1,293 @@
+"""Language models: a real llama-server behind agents, and OpenAI's API in front of them."""
+
+import http.client
+import json
+import signal
+import socket
+import time
+import unittest
+
+import llama
+from support import FleetCase, wait_until
+
+QUESTION = {"model": llama.MODEL, "messages": [{"role": "user", "content": "Is the attic warm?"}], "temperature": 0}
+# The model never stops by itself then: a way to an answer as long as one wants.
+LONG = {**QUESTION, "ignore_eos": True, "max_tokens": 1500}
+
+
+class Stream:
+    """An answer as it grows, event by event."""
+
+    def __init__(self, port, body, path="/v1/chat/completions"):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.connection.request("POST", path, json.dumps({**body, "stream": True}),
+                                {"Content-Type": "application/json", "Authorization": "Bearer whatever"})
+        self.response = self.connection.getresponse()
+        self.text = ""
+        self.chunks = []
+        self.done = False
+        self.comments = 0
+
+    def next(self):
+        """The next chunk, or none at the end."""
+        while True:
+            line = self.response.readline().decode()
+            if not line or line.startswith("data: [DONE]"):
+                self.done = bool(line)
+                return None
+            self.comments += line.startswith(":")
+            if line.startswith("data: "):
+                chunk = json.loads(line[6:])
+                self.chunks.append(chunk)
+                for choice in chunk.get("choices", []):
+                    self.text += choice.get("delta", {}).get("content") or choice.get("text") or ""
+                return chunk
+
+    def until_text(self):
+        while not self.text:
+            if self.next() is None:
+                raise AssertionError(f"ended without a word: {self.chunks}")
+        return self
+
+    def rest(self):
+        while self.next() is not None:
+            pass
+        return self
+
+    def close(self):
+        self.response.close()
+        self.connection.close()
+
+
+class LlmCase(FleetCase):
+    SERVERS = 1
+
+    @classmethod
+    def setUpClass(cls):
+        try:
+            llama.unpacked()
+        except RuntimeError as why:
+            raise unittest.SkipTest(str(why)) from why
+
+    def setUp(self):
+        super().setUp()
+        self.servers = [llama.LlamaServer(self.fleet, f"llama-{n}") for n in range(1, self.SERVERS + 1)]
+        for server in self.servers:
+            server.wait()
+
+    def agent(self, name, server, **options):
+        lines = [f'{key} = {json.dumps(value)}' for key, value in options.items()]
+        toml = "\n".join(["[[llm]]", 'provider = "openai"', f'url = "{server.url}"', "slots = 2", "refresh_s = 1", *lines])
+        process = self.fleet.start_agent(name, toml=toml + "\n")
+        wait_until(lambda: self.executor(name).get("models") or self.executor(name).get("problem"), what="models")
+        return process
+
+    def executor(self, name):
+        return (self.api.agent(name)["executors"] or [{}])[0]
+
+    def ask(self, body, path="/v1/chat/completions", headers=None):
+        return self.api.post(path, body, headers=headers)
+
+    def stream(self, body, path="/v1/chat/completions"):
+        stream = Stream(self.api.port, body, path)
+        self.addCleanup(stream.close)
+        return stream
+
+    def last_task(self):
+        return self.api.task(self.api.good("GET", "/api/v1/tasks?limit=1")["tasks"][0]["id"])
+
+
+class Door(LlmCase):
+    def setUp(self):
+        super().setUp()
+        self.agent("pi-1", self.servers[0])
+
+    def test_whole_and_streamed(self):
+        """An answer in one piece and as a stream are the same words, in OpenAI's shape, with true counts."""
+        whole = self.ask(QUESTION)
+        self.assertEqual(whole.status, 200, whole.body)
+        answer = whole.body
+        self.assertEqual(answer["object"], "chat.completion")
+        choice = answer["choices"][0]
+        self.assertEqual((choice["message"]["role"], choice["finish_reason"]), ("assistant", "stop"))
+        usage = answer["usage"]
+        self.assertEqual(usage["total_tokens"], usage["prompt_tokens"] + usage["completion_tokens"])
+        stream = self.stream({**QUESTION, "stream_options": {"include_usage": True}}).rest()
+        self.assertTrue(stream.done)
+        self.assertEqual(stream.text, choice["message"]["content"])
+        self.assertEqual(stream.chunks[0]["choices"][0]["delta"]["role"], "assistant")
+        self.assertEqual(stream.chunks[-2]["choices"][0]["finish_reason"], "stop")
+        self.assertEqual(stream.chunks[-1]["usage"]["completion_tokens"], usage["completion_tokens"])
+        self.assertEqual({chunk["id"] for chunk in stream.chunks}, {stream.chunks[0]["id"]})
+
+    def test_a_long_answer_streams_while_it_is_made(self):
+        """The first words are there long before the last; every word of the result is told, once."""
+        stream = self.stream(LONG).until_text()
+        self.assertEqual(self.last_task()["state"] in ("assigned", "running"), True)
+        stream.rest()
+        self.assertTrue(stream.done)
+        self.assertGreater(len(stream.chunks), 10)
+        self.assertEqual(stream.text, self.last_task()["output"]["choices"][0]["message"]["content"])
+        self.assertEqual(stream.chunks[-1]["choices"][0]["finish_reason"], "length")
+
+    def test_completions_embeddings_models(self):
+        """The other endpoints, also below /openai."""
+        listed = self.api.good("GET", "/openai/v1/models")["data"]
+        self.assertEqual([model["id"] for model in listed], [llama.MODEL])
+        text = self.ask({"model": llama.MODEL, "prompt": "The attic", "max_tokens": 5}, "/v1/completions")
+        self.assertEqual((text.status, text.body["object"]), (200, "text_completion"), text.body)
+        stream = self.stream({"model": llama.MODEL, "prompt": "The attic", "max_tokens": 5, "temperature": 0},
+                             "/v1/completions").rest()
+        self.assertTrue(stream.done and stream.text)
+        refused = self.ask({"model": llama.MODEL, "input": ["a", "b"]}, "/v1/embeddings")
+        self.assertEqual(refused.status, 400, refused.body)  # this server was not started for embeddings
+        self.assertIn("embeddings", refused.body["error"]["message"])
+
+    def test_wrong_requests(self):
+        """Each gets a clear error in OpenAI's shape; nothing is dropped in silence."""
+        cases = [({**QUESTION, "model": "gpt-9"}, 404, llama.MODEL), ({**QUESTION, "n": 3}, 400, "`n`"),
+                 ({**QUESTION, "functions": [{"name": "f"}]}, 400, "functions"), ({"messages": []}, 400, "model"),
+                 ({**QUESTION, "messages": "hello"}, 400, "messages"),
+                 ({**QUESTION, "messages": [{"role": "king", "content": "x"}]}, 400, ""), ("{", 400, "JSON"),
+                 ({**QUESTION, "stream": "yes"}, 400, "stream"),
+                 ({**QUESTION, "messages": [{"role": "user", "content": "word " * 3000}]}, 400, "context"),
+                 ({**QUESTION, "messages": [{"role": "user", "content": "x" * 300_000}]}, 413, "bytes")]
+        for body, status, word in cases:
+            answer = self.ask(body)
+            self.assertEqual(answer.status, status, answer.body)
+            self.assertIn(word, answer.body["error"]["message"])
+            self.assertTrue(answer.body["error"]["type"])
+        stream = self.stream({**QUESTION, "n": 3}).rest()
+        self.assertIn("`n`", stream.chunks[-1]["error"]["message"])
+        self.assertFalse(stream.done)
+        self.assertEqual(self.ask(QUESTION).status, 200)
+
+    def test_a_client_that_goes_away(self):
+        """Its task is cancelled and the back end's slot is free again, for streams and whole answers."""
+        self.stream(LONG).until_text().close()
+        wait_until(lambda: self.last_task()["state"] == "cancelled", what="the stream's task is cancelled")
+        wait_until(lambda: self.servers[0].busy() == 0, what="the slot is free")
+        body = json.dumps(LONG).encode()
+        with socket.create_connection(("127.0.0.1", self.api.port)) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            self.servers[0].process.signal(signal.SIGSTOP)  # it would be over too soon
+            wait_until(lambda: self.last_task()["state"] in ("assigned", "running"), what="it is under way")
+            task = self.last_task()["id"]
+        wait_until(lambda: self.api.task(task)["state"] in ("cancelled", "cancelling"), what="it is cancelled")
+        self.servers[0].process.signal(signal.SIGCONT)
+        self.assertEqual(self.api.outcome(task)["state"], "cancelled")
+
+    def test_a_coordinator_that_was_killed(self):
+        """What clients had asked before is cancelled at the start: nobody waits for it any more."""
+        stream = self.stream(LONG).until_text()
+        self.servers[0].process.signal(signal.SIGSTOP)
+        task = self.last_task()["id"]
+        self.fleet.coordinator.kill()
+        self.assertRaises((http.client.HTTPException, OSError), stream.rest)
+        self.fleet.start_coordinator()
+        self.servers[0].process.signal(signal.SIGCONT)
+        self.assertEqual(self.api.outcome(task)["state"], "cancelled")
+
+    def test_tasks_without_the_door(self):
+        """llm.chat is a capability like others."""
+        task = self.api.outcome(self.api.submit("llm.chat", QUESTION, where={"model": llama.MODEL}))
+        self.assertEqual(task["state"], "succeeded", task)
+        self.assertTrue(task["output"]["choices"][0]["message"]["content"])
+        self.assertGreater(task["usage"]["completion_tokens"], 0)
+        by_provider = self.api.outcome(self.api.submit("llm.chat", {**QUESTION, "model": f"openai/{llama.MODEL}"},
+                                                       where={"model": f"openai/{llama.MODEL}"}))
+        self.assertEqual(by_provider["state"], "succeeded", by_provider)
+
+
+class BackEnds(LlmCase):
+    SERVERS = 2
+
+    def test_an_agent_that_dies(self):
+        """Before the first word the client notices nothing; after it the successor goes on where it says the same."""
+        one = self.agent("pi-1", self.servers[0])
+        self.servers[0].process.signal(signal.SIGSTOP)
+        stream = self.stream(QUESTION)
+        wait_until(lambda: self.last_task()["state"] == "running", what="pi-1 has it")
+        self.agent("pi-2", self.servers[1])
+        one.kill()
+        stream.rest()
+        self.assertTrue(stream.done and stream.text, stream.chunks)
+        self.servers[0].process.signal(signal.SIGCONT)
+
+        self.fleet.restart_agent("pi-1")
+        wait_until(lambda: self.executor("pi-1").get("models"), what="pi-1 is back")
+        self.api.good("POST", "/api/v1/agents/pi-2/drain")
+        stream = self.stream(LONG).until_text()
+        self.servers[0].process.signal(signal.SIGSTOP)
+        self.api.good("POST", "/api/v1/agents/pi-2/resume")
+        before = stream.text
+        self.fleet.agents["pi-1"].kill()
+        stream.rest()
+        self.assertTrue(stream.done, stream.chunks[-1])
+        self.assertTrue(stream.text.startswith(before))
+        self.assertEqual(stream.text, self.last_task()["output"]["choices"][0]["message"]["content"])
+        self.assertEqual(len(self.last_task()["attempts"]), 2)
+
+    def test_a_back_end_that_hangs_or_dies(self):
+        """A silent one is left for another, one that is gone is said in `edgefleet agents`, and it comes back."""
+        self.agent("pi-1", self.servers[0], first_token_timeout_s=1, token_timeout_s=1)
+        self.servers[0].process.signal(signal.SIGSTOP)
+        stream = self.stream(QUESTION)
+        wait_until(lambda: any(a.get("error", {}).get("code") == "backend_timed_out"
+                               for a in self.last_task()["attempts"]), what="pi-1 gives up")
+        self.agent("pi-2", self.servers[1])
+        self.assertTrue(stream.rest().done, stream.chunks)
+        self.servers[0].process.kill()
+        wait_until(lambda: "cannot reach" in self.executor("pi-1").get("problem", ""), what="the reason is told")
+        self.assertEqual(self.ask(QUESTION).status, 200)
+        again = llama.LlamaServer(self.fleet, "llama-again", self.servers[0].port)
+        wait_until(lambda: self.executor("pi-1").get("models"), what="it is in service again")
+        again.process.kill()
+
+    def test_keys(self):
+        """A refused key puts the executor out of service and says so, a right one needs no restart; it is told nobody."""
+        guarded = llama.LlamaServer(self.fleet, "guarded", key="open-sesame").wait()
+        key_file = self.fleet.dir / "key"
+        key_file.write_text("wrong-sesame\n")
+        self.agent("pi-1", guarded, api_key_file=str(key_file))
+        self.assertIn("key is refused", self.executor("pi-1")["problem"])
+        self.assertEqual(self.ask(QUESTION).status, 404)
+        logs = self.fleet.agents["pi-1"].log() + self.fleet.coordinator.log()
+        self.assertNotIn("sesame", logs)
+        key_file.write_text("open-sesame\n")
+        self.fleet.restart_agent("pi-1")
+        wait_until(lambda: self.executor("pi-1").get("models"), what="the right key works")
+        self.assertEqual(self.ask(QUESTION).status, 200)
+
+    def test_a_budget(self):
+        """Its requests used up, the executor says so and is given nothing; over a restart too."""
+        self.agent("pi-1", self.servers[0], requests_per_day=2)
+        for _ in range(2):
+            self.assertEqual(self.ask(QUESTION).status, 200)
+        began = time.monotonic()
+        stream = self.stream(QUESTION)
+        wait_until(lambda: "2 requests a day" in self.executor("pi-1").get("problem", ""), what="the budget is told")
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(self.fleet.agents["pi-1"].terminate(), 0)
+        self.fleet.restart_agent("pi-1")
+        wait_until(lambda: "2 requests a day" in self.executor("pi-1").get("problem", ""), what="it is still used up")
+        self.agent("pi-2", self.servers[1])
+        self.assertTrue(stream.rest().done, stream.chunks)
+
+
+class Aliases(LlmCase):
+    COORDINATOR = None
+
+    def test_a_chain(self):
+        """A name for several models takes the one that is there."""
+        config = self.fleet.dir / "coordinator.toml"
+        config.write_text(f'[models]\nfast = ["groq/llama-3.3-70b", "{llama.MODEL}"]\n')
+        self.fleet.start_coordinator("--config", config)
+        self.agent("pi-1", self.servers[0])
+        self.assertIn("fast", [model["id"] for model in self.api.good("GET", "/v1/models")["data"]])
+        answer = self.ask({**QUESTION, "model": "fast"})
+        self.assertEqual((answer.status, answer.body["model"]), (200, "fast"), answer.body)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,184 @@
+// What each provider makes of a request, and of its answers: the shapes are those of the vendors' documentation.
+#include "edge-agent/executors/llm/provider.hpp"
+
+#include "edge-agent/executors/llm/request.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent::llm;
+
+namespace {
+
+Config config_of(const std::string& provider) {
+  Settings settings;
+  settings.provider = provider;
+  settings.url = "http://127.0.0.1:1";
+  settings.models = {"m"};
+  if (provider == "groq" || provider == "gemini") settings.api_key_env = "KEY";
+  settings.num_ctx = 100;
+  return *Config::check(settings);
+}
+
+struct Asked {
+  Call call;
+  Json body;
+};
+Asked ask(const std::string& provider, const std::string& input, Kind kind = Kind::chat) {
+  const Config config = config_of(provider);
+  const auto request = check_request(kind, config.provider, input);
+  REQUIRE(request);
+  auto call = make_provider(config)->encode(kind, *request);
+  REQUIRE(call);
+  return {*call, Json::parse(call->body)};
+}
+
+std::string refused(const std::string& provider, const std::string& input) {
+  const Config config = config_of(provider);
+  const auto request = check_request(Kind::chat, config.provider, input);
+  REQUIRE(request);
+  const auto call = make_provider(config)->encode(Kind::chat, *request);
+  return call ? "" : call.error().message;
+}
+
+Answer hear(const std::string& provider, std::initializer_list<const char*> pieces, Kind kind = Kind::chat) {
+  Answer answer;
+  const auto made = make_provider(config_of(provider));
+  for (const char* piece : pieces) made->decode(kind, Json::parse(piece), answer);
+  return answer;
+}
+
+const std::string tools =
+    R"({"model":"m","messages":[{"role":"system","content":"be kind"},{"role":"user","content":[{"type":"text",)"
+    R"("text":"look"},{"type":"image_url","image_url":{"url":"data:image/png;base64,QUJD"}}]},{"role":"assistant",)"
+    R"("content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"heat","arguments":)"
+    R"("{\"room\":\"attic\"}"}}]},{"role":"tool","tool_call_id":"c1","content":"21"}],"max_completion_tokens":7,)"
+    R"("stop":"END","temperature":0.5,"tools":[{"type":"function","function":{"name":"heat","parameters":)"
+    R"({"type":"object"}}}]})";
+
+}  // namespace
+
+TEST_CASE("OpenAI's shape is passed on as it is, and always streamed") {
+  const auto asked = ask("openai", tools);
+  CHECK(asked.call.path == "/v1/chat/completions");
+  CHECK(asked.body["messages"] == Json::parse(tools)["messages"]);
+  CHECK(asked.body["max_tokens"] == 7);
+  CHECK(asked.body["stream"] == true);
+  CHECK(asked.body["stream_options"]["include_usage"] == true);
+  CHECK(ask("groq", tools).body["max_completion_tokens"] == 7);
+}
+
+TEST_CASE("OpenAI's stream becomes an answer") {
+  const Answer answer =
+      hear("openai",
+           {R"({"model":"m-1","choices":[{"delta":{"role":"assistant","content":null}}]})",
+            R"({"choices":[{"delta":{"reasoning_content":"hm"}}]})", R"({"choices":[{"delta":{"content":"Hel"}}]})",
+            R"({"choices":[{"delta":{"content":"lo"}}]})", R"({"choices":[{"delta":{},"finish_reason":"length"}]})",
+            R"({"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}})"});
+  const Json output = Json::parse(answer.output(Kind::chat));
+  CHECK(output["model"] == "m-1");
+  CHECK(output["choices"][0]["message"]["content"] == "Hello");
+  CHECK(output["choices"][0]["message"]["reasoning_content"] == "hm");
+  CHECK(output["choices"][0]["finish_reason"] == "length");
+  CHECK(answer.complete);
+  CHECK(answer.usage->completion_tokens == 2);
+}
+
+TEST_CASE("a tool call that comes in pieces becomes one") {
+  const Answer answer = hear(
+      "openai",
+      {R"({"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"heat","arguments":""}}]}}]})",
+       R"({"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"room\":"}}]}}]})",
+       R"({"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":"tool_calls"}]})"});
+  const Json message = Json::parse(answer.output(Kind::chat))["choices"][0]["message"];
+  CHECK(message["content"].is_null());
+  CHECK(message["tool_calls"][0]["id"] == "c1");
+  CHECK(message["tool_calls"][0]["function"]["name"] == "heat");
+  CHECK(message["tool_calls"][0]["function"]["arguments"] == R"({"room":1})");
+}
+
+TEST_CASE("Ollama is asked in its own words, with a context large enough") {
+  const auto asked = ask("ollama", tools);
+  CHECK(asked.call.path == "/api/chat");
+  CHECK(asked.call.framing == Framing::lines);
+  CHECK(asked.body["options"]["num_ctx"] == 100);
+  CHECK(asked.body["options"]["num_predict"] == 7);
+  CHECK(asked.body["options"]["stop"] == Json::array({"END"}));
+  const Json& messages = asked.body["messages"];
+  CHECK(messages[1]["content"] == "look");
+  CHECK(messages[1]["images"][0] == "QUJD");
+  CHECK(messages[2]["tool_calls"][0]["function"]["arguments"]["room"] == "attic");
+  CHECK(messages[3]["tool_name"] == "heat");
+  CHECK(refused("ollama", R"({"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":"required"})")
+            .find("tool_choice") != std::string::npos);
+}
+
+TEST_CASE("Ollama's lines become an answer with its own times") {
+  const Answer answer = hear("ollama", {R"({"model":"m","message":{"role":"assistant","thinking":"hm","content":""}})",
+                                        R"({"message":{"content":"Hi"},"done":false})",
+                                        R"({"message":{"content":""},"done":true,"done_reason":"stop",)"
+                                        R"("load_duration":2000000,"prompt_eval_count":4,"eval_count":5})"});
+  CHECK(answer.complete);
+  CHECK_FALSE(answer.error());
+  CHECK(answer.usage->load_ms == 2.0);
+  CHECK(answer.usage->prompt_tokens == 4);
+  const Json message = Json::parse(answer.output(Kind::chat))["choices"][0]["message"];
+  CHECK(message["content"] == "Hi");
+  CHECK(message["reasoning_content"] == "hm");
+}
+
+TEST_CASE("a prompt that Ollama has cut to its context is an error, not an answer") {
+  const Answer answer = hear("ollama", {R"({"message":{"content":"x"},"done":true,"prompt_eval_count":100})"});
+  REQUIRE(answer.error());
+  CHECK(answer.error()->code == "context_too_long");
+  CHECK_FALSE(answer.error()->retryable);
+}
+
+TEST_CASE("Gemini is asked in its own words") {
+  const auto asked = ask("gemini", tools);
+  CHECK(asked.call.path == "/v1beta/models/m:streamGenerateContent?alt=sse");
+  CHECK(asked.body["systemInstruction"]["parts"][0]["text"] == "be kind");
+  CHECK(asked.body["generationConfig"]["maxOutputTokens"] == 7);
+  const Json& contents = asked.body["contents"];
+  CHECK(contents[0]["parts"][1]["inlineData"]["data"] == "QUJD");
+  CHECK(contents[1]["role"] == "model");
+  CHECK(contents[1]["parts"][0]["functionCall"]["args"]["room"] == "attic");
+  CHECK(contents[2]["parts"][0]["functionResponse"]["name"] == "heat");
+  CHECK(refused("gemini", R"({"model":"../x","messages":[{"role":"user","content":"x"}]})").find("model") !=
+        std::string::npos);
+}
+
+TEST_CASE("Gemini's events become an answer; a refusal to speak is one too") {
+  const Answer answer =
+      hear("gemini", {R"({"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"Hi"}]}}]})",
+                      R"({"candidates":[{"content":{"parts":[]},"finishReason":"MAX_TOKENS"}],"usageMetadata":)"
+                      R"({"promptTokenCount":3,"candidatesTokenCount":2,"thoughtsTokenCount":4}})"});
+  CHECK(answer.complete);
+  CHECK(answer.finish_reason == "length");
+  CHECK(answer.usage->completion_tokens == 6);
+  CHECK(hear("gemini", {R"({"promptFeedback":{"blockReason":"SAFETY"}})"}).finish_reason == "content_filter");
+}
+
+TEST_CASE("nonsense of a back end is read as nothing") {
+  for (const char* provider : {"openai", "groq", "ollama", "gemini"}) {
+    for (const char* nonsense :
+         {"null", "5", "[]", "{}", R"({"choices":5,"message":[],"candidates":{"content":1},"usage":[],"done":"yes"})",
+          R"({"choices":[{"delta":{"tool_calls":[5,{"index":"x"}]},"finish_reason":7}]})"}) {
+      INFO(provider << " " << nonsense);
+      const Answer answer = hear(provider, {nonsense});
+      CHECK_FALSE(answer.complete);
+    }
+  }
+}
+
+TEST_CASE("embeddings of every provider have one shape") {
+  CHECK(ask("ollama", R"({"model":"m","input":"x"})", Kind::embed).call.path == "/api/embed");
+  const Answer ollama = hear("ollama", {R"({"embeddings":[[1,2],[3,4]],"prompt_eval_count":2})"}, Kind::embed);
+  const Answer openai = hear(
+      "openai", {R"({"data":[{"index":0,"embedding":[1,2]},{"index":1,"embedding":[3,4]}],"usage":{}})"}, Kind::embed);
+  const Answer gemini = hear("gemini", {R"({"embeddings":[{"values":[1,2]},{"values":[3,4]}]})"}, Kind::embed);
+  for (const Answer* answer : {&ollama, &openai, &gemini}) {
+    const Json output = Json::parse(answer->output(Kind::embed));
+    CHECK(output["data"][1]["embedding"] == Json::array({3, 4}));
+    CHECK(answer->complete);
+  }
+}

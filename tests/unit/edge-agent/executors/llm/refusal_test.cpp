@@ -1,0 +1,102 @@
+#include "edge-agent/executors/llm/refusal.hpp"
+
+#include "edge-agent/executors/llm/budget.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent::llm;
+using namespace std::chrono_literals;
+
+TEST_CASE("a refusal is read in every shape in which one comes") {
+  struct Case {
+    int status;
+    const char* body;
+    const char* code;
+    bool retryable;
+  };
+  const std::vector<Case> cases = {
+      {400, R"({"error":{"code":400,"message":"bad role","type":"invalid_request_error"}})", "invalid_input", false},
+      {400, R"({"error":{"code":400,"type":"exceed_context_size_error","message":"too many"}})", "context_too_long",
+       false},
+      {400, R"({"error":{"message":"This model's maximum context length is 4096 tokens"}})", "context_too_long", false},
+      {400, R"({"error":{"status":"INVALID_ARGUMENT","message":"API key not valid."}})", "unauthorized", true},
+      {401, R"({"error":{"message":"Invalid API Key","code":"invalid_api_key"}})", "unauthorized", true},
+      {404, R"({"error":"model 'x' not found, try pulling it first"})", "model_not_found", true},
+      {429, R"({"error":{"code":"rate_limit_exceeded","message":"Please try again in 5.289s."}})", "rate_limited",
+       true},
+      {498, "", "rate_limited", true},
+      {500, R"([{"error":{"message":"x"}}])", "backend_error", true},
+      {501, R"({"error":{"type":"not_supported_error"}})", "invalid_input", false},
+      {503, R"({"error":{"code":503,"message":"Loading model"}})", "backend_unavailable", true},
+      {599, "<html>", "backend_error", true},
+  };
+  for (const Case& one : cases) {
+    INFO(one.status << " " << one.body);
+    const TaskError error = refusal_of(one.status, one.body, {});
+    CHECK(error.code == one.code);
+    CHECK(error.retryable == one.retryable);
+    CHECK(error.message.find(std::to_string(one.status)) != std::string::npos);
+  }
+}
+
+TEST_CASE("how long to wait is found in the header, the details and the words") {
+  CHECK(refusal_of(429, "{}", 7s).retry_after == 7s);
+  CHECK(refusal_of(429, R"({"error":{"message":"x","details":[{"retryDelay":"46s"}]}})", {}).retry_after == 46s);
+  CHECK(refusal_of(429, R"({"error":{"message":"Please try again in 5.5s. Visit"}})", {}).retry_after == 5500ms);
+  CHECK_FALSE(refusal_of(400, R"({"error":{"message":"try again in 5s"}})", {}).retry_after);
+}
+
+TEST_CASE("durations of providers") {
+  CHECK(read_duration("2m59.56s") == 179560ms);
+  CHECK(read_duration("1h2m") == 62min);
+  CHECK(read_duration("250ms") == 250ms);
+  for (const char* bad : {"", "s", "5", "5x", "-3s", "nan", "infs", "5s5"}) CHECK_FALSE(read_duration(bad));
+}
+
+TEST_CASE("an error in mid-stream under status 200 is an error") {
+  CHECK(error_in(Json::parse(R"({"error":"out of memory"})"))->retryable);
+  CHECK(error_in(Json::parse(R"({"error":{"code":400,"message":"context exceeded"}})"))->code == "context_too_long");
+  CHECK(error_in(Json::parse(R"([{"error":{"status":"RESOURCE_EXHAUSTED"}}])"))->code == "rate_limited");
+  CHECK_FALSE(error_in(Json::parse(R"({"error":null,"choices":[]})")));
+  CHECK_FALSE(error_in(Json::parse("5")));
+}
+
+TEST_CASE("limits that are used up are seen in the headers") {
+  http::Response response;
+  response.headers = {{"x-ratelimit-remaining-requests", "0"},
+                      {"x-ratelimit-reset-requests", "2m"},
+                      {"x-ratelimit-remaining-tokens", "5"},
+                      {"x-ratelimit-reset-tokens", "9h"}};
+  CHECK(exhausted_for(response) == 2min);
+  response.headers.erase("x-ratelimit-remaining-requests");
+  CHECK_FALSE(exhausted_for(response));
+}
+
+TEST_CASE("a budget ends, is kept as text, and begins anew when its time is over") {
+  const Budget budget{2, 3, 100};
+  Spent spent;
+  WallTime now{1'000'000'000};
+  const auto ask = [&] {
+    const auto over = exhausted(budget, spent, now);
+    if (!over) count_request(spent);
+    return over;
+  };
+  CHECK_FALSE(ask());
+  CHECK_FALSE(ask());
+  REQUIRE(ask());  // two a minute
+  CHECK(ask()->wait == 60s);
+  now.unix_ms += 60'000;
+  CHECK_FALSE(ask());
+  now.unix_ms += 60'000;
+  spent = read_spent(write_spent(spent));
+  REQUIRE(ask());  // three a day
+  CHECK(ask()->what == "3 requests a day");
+  now.unix_ms -= 3'600'000;  // a clock that goes back gives nothing away
+  CHECK(ask());
+  now.unix_ms += 25 * 3'600'000;
+  CHECK_FALSE(ask());
+  count_tokens(spent, 100);
+  CHECK(ask()->what == "100 tokens a day");
+  CHECK_FALSE(exhausted(Budget{}, spent, now));
+  CHECK(read_spent("rubbish").requests == 0);
+}
