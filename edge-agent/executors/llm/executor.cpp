@@ -105,6 +105,7 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop) {
   {
     const std::lock_guard lock(mutex_);
     if (rest_ && rest_->until <= monotonic_now()) rest_.reset();
+    if (const auto over = exhausted(config_.budget, spent_, wall_now()); over && !rest_) rest_ = rest_for(*over);
     if (rest_) {
       info.problem = cut_problem(rest_->why);
       return info;
@@ -215,23 +216,26 @@ std::string LlmExecutor::named_here(const std::string& model) const {
   return itself ? model : model.substr(prefix.size());
 }
 
+LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
+  return {monotonic_now() + over.wait,
+          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait)};
+}
+
+// The pause is this executor's: a task that it cannot take goes elsewhere without one.
 std::optional<TaskError> LlmExecutor::admit() {
-  std::optional<Exhausted> over;
-  {
-    const std::lock_guard lock(mutex_);
-    if (rest_ && rest_->until > monotonic_now()) {
-      return TaskError{"rate_limited", rest_->why, true, rest_->until - monotonic_now()};
-    }
-    over = exhausted(config_.budget, spent_, wall_now());
+  const std::lock_guard lock(mutex_);
+  if (!rest_ || rest_->until <= monotonic_now()) {
+    const auto over = exhausted(config_.budget, spent_, wall_now());
     if (!over) {
       count_request(spent_);
       spent_changed_ = config_.budget.any();
       return std::nullopt;
     }
+    rest_ = rest_for(*over);
+    look_again_ = true;
+    wakes_.notify_one();
   }
-  const std::string why = "the budget of " + over->what + " is used up; again in " + seconds_text(over->wait);
-  rest(over->wait, why);
-  return TaskError{"rate_limited", why, true, over->wait};
+  return TaskError{"rate_limited", rest_->why, true, {}};
 }
 
 RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
@@ -257,6 +261,7 @@ RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& j
   if (answer.error()) {
     heed(*answer.error());
     outcome.error = answer.error();
+    if (outcome.error->code == "rate_limited") outcome.error->retry_after.reset();  // as in admit()
     return outcome;
   }
   outcome.output = answer.output(kind);

@@ -44,6 +44,7 @@ class LlmExecutor final : public Executor {
   [[nodiscard]] std::string named_here(const std::string& model) const;
   RunOutcome ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
                          const OnProgress& on_progress);
+  static Rest rest_for(const Exhausted& over);
   std::optional<TaskError> admit();
   void rest(Duration wait, const std::string& why);
   void heed(const TaskError& error);
