@@ -166,21 +166,21 @@ int Placement::level_of(const ExecutorView& view) {
 namespace {
 
 // By its own name, or with the provider's before it: "groq/llama-3.3-70b".
-bool has_model(const ExecutorInfo& info, std::string_view wanted) {
-  const auto offered = [&](std::string_view model) {
-    return std::find(info.models.begin(), info.models.end(), model) != info.models.end();
+bool names_model(const std::vector<std::string>& models, const std::string& provider, std::string_view wanted) {
+  const auto among = [&](std::string_view model) {
+    return std::find(models.begin(), models.end(), model) != models.end();
   };
-  if (offered(wanted)) return true;
-  const auto slash = info.provider.size();
-  return slash > 0 && wanted.size() > slash && wanted.starts_with(info.provider) && wanted[slash] == '/' &&
-         offered(wanted.substr(slash + 1));
+  if (among(wanted)) return true;
+  const auto slash = provider.size();
+  return slash > 0 && wanted.size() > slash && wanted.starts_with(provider) && wanted[slash] == '/' &&
+         among(wanted.substr(slash + 1));
 }
 
 }  // namespace
 
 bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
   if (name == "agent") return view.agent_name.str() == wanted;
-  if (name == "model") return has_model(view.info, wanted);
+  if (name == "model") return names_model(view.info.models, view.info.provider, wanted);
   const auto label = view.labels.find(name);
   return label != view.labels.end() && label->second == wanted;
 }
@@ -194,38 +194,50 @@ bool Placement::matches(const ClassKey& key, const ExecutorView& view, std::uint
                      [&](const auto& condition) { return meets(view, condition.first, condition.second); });
 }
 
-std::vector<Placement::Seat>& Placement::bucket(Class& in, int level) {
-  return level == closed_level ? in.closed : in.buckets.at(static_cast<std::size_t>(level));
+bool Placement::has_loaded(const ClassKey& key, const ExecutorView& view) {
+  const auto model = key.where.find("model");
+  return model == key.where.end() || names_model(view.info.loaded_models, view.info.provider, model->second);
+}
+
+std::size_t Placement::bucket_of(const Membership& membership) {
+  constexpr std::size_t half = levels / 2;
+  const auto level = static_cast<std::size_t>(membership.level);
+  return level / half * levels + (membership.loaded ? 0 : half) + level % half;
+}
+
+std::vector<Placement::Seat>& Placement::seats_of(Class& in, const Membership& membership) {
+  return membership.level == closed_level ? in.closed : in.buckets.at(bucket_of(membership));
 }
 
 void Placement::sit(ExecutorIndex index, std::uint32_t membership, int level) {
   Membership& m = executors_[index].memberships[membership];
   Class& in = classes_[m.in];
-  auto& seats = bucket(in, level);
   m.level = level;
+  auto& seats = seats_of(in, m);
   m.position = static_cast<std::uint32_t>(seats.size());
   seats.push_back(Seat{index, membership});
   if (level == closed_level) return;
-  in.occupied |= 1U << static_cast<unsigned>(level);
+  in.occupied |= 1U << static_cast<unsigned>(bucket_of(m));
   ++in.open;
 }
 
 void Placement::stand_up(ExecutorIndex index, std::uint32_t membership) {
   const Membership m = executors_[index].memberships[membership];
   Class& in = classes_[m.in];
-  auto& seats = bucket(in, m.level);
+  auto& seats = seats_of(in, m);
   const Seat last = seats.back();
   seats[m.position] = last;
   executors_[last.executor].memberships[last.membership].position = m.position;
   seats.pop_back();
   if (m.level == closed_level) return;
   --in.open;
-  if (seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(m.level));
+  if (seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(bucket_of(m)));
 }
 
 void Placement::join(ClassIndex in, ExecutorIndex index, std::uint32_t capability) {
   auto& memberships = executors_[index].memberships;
-  memberships.push_back(Membership{in, closed_level, 0, capability});
+  const bool loaded = has_loaded(classes_[in].key, executors_[index].view);
+  memberships.push_back(Membership{in, closed_level, 0, capability, loaded});
   sit(index, static_cast<std::uint32_t>(memberships.size() - 1), executors_[index].level);
 }
 
@@ -236,7 +248,7 @@ void Placement::leave(ExecutorIndex index, std::size_t membership) {
   if (membership + 1 < memberships.size()) {
     memberships[membership] = memberships.back();
     const Membership& moved = memberships[membership];
-    bucket(classes_[moved.in], moved.level)[moved.position].membership = static_cast<std::uint32_t>(membership);
+    seats_of(classes_[moved.in], moved)[moved.position].membership = static_cast<std::uint32_t>(membership);
   }
   memberships.pop_back();
 }

@@ -112,6 +112,9 @@ class Placement {
   using Tree = __gnu_pbds::tree<OrderKey, __gnu_pbds::null_type, std::less<>, __gnu_pbds::rb_tree_tag,
                                 __gnu_pbds::tree_order_statistics_node_update>;
   static constexpr std::size_t levels = 16;  // 0-7: share of slots in use; 8-15: share of the prefetch in use
+  // Of a class with a model those that have it loaded come first, as long as a slot of theirs is free; then anybody's
+  // free slot, so that no model waits for ever because it is loaded nowhere; then the prefetch, again loaded first.
+  static constexpr std::size_t buckets_of_class = 2 * levels;
   static constexpr std::size_t looked_at = 8;
   static constexpr std::size_t most_idle_classes = 256;
 
@@ -122,11 +125,11 @@ class Placement {
   struct Class {
     ClassKey key;
     Tree queue;
-    std::array<std::vector<Seat>, levels> buckets;
-    std::uint32_t occupied = 0;  // bit per level
+    std::array<std::vector<Seat>, buckets_of_class> buckets;
+    std::uint32_t occupied = 0;  // bit per bucket
     std::size_t turn = 0;
     std::vector<Seat> closed;  // members without capacity
-    std::size_t open = 0;      // members in the buckets
+    std::size_t open = 0;  // members in the buckets
     std::optional<OrderKey> ready;  // its entry in ready_
     bool used = false;
   };
@@ -136,6 +139,7 @@ class Placement {
     int level = closed_level;
     std::uint32_t position = 0;
     std::uint32_t capability = 0;  // index into info.capabilities
+    bool loaded = true;  // the class's model, if it has one
   };
   struct Executor {
     ExecutorView view;
@@ -152,7 +156,9 @@ class Placement {
   void leave(ExecutorIndex index, std::size_t membership);
   void sit(ExecutorIndex index, std::uint32_t membership, int level);
   void stand_up(ExecutorIndex index, std::uint32_t membership);
-  std::vector<Seat>& bucket(Class& in, int level);
+  static bool has_loaded(const ClassKey& key, const ExecutorView& view);
+  static std::size_t bucket_of(const Membership& membership);
+  std::vector<Seat>& seats_of(Class& in, const Membership& membership);
   void refresh(ExecutorIndex index);
   void make_ready(ClassIndex index);
   void unready(Class& in, ClassIndex index);

@@ -63,6 +63,34 @@ TEST_CASE("conditions filter by label, agent and model") {
   CHECK_FALSE(next(p));
 }
 
+TEST_CASE("who has the model loaded comes first while it has a free slot; nobody waits because it is loaded nowhere") {
+  Placement p;
+  const auto with_models = [](const std::string& name, std::vector<std::string> loaded) {
+    ExecutorView v = view(name, 2);
+    v.info.provider = "ollama";
+    v.info.models = {"big", "small"};
+    v.info.loaded_models = std::move(loaded);
+    return v;
+  };
+  const auto warm = p.add(with_models("warm", {"big"}));
+  const auto cold = p.add(with_models("cold", {}));
+  const auto big = p.class_of({capability("work"), {{"model", "ollama/big"}}});
+  for (int i = 0; i < 3; ++i) p.enqueue(big, key(i));
+  CHECK(next(p)->executor == warm);
+  CHECK(next(p)->executor == warm);  // though the other one is idle
+  CHECK(next(p)->executor == cold);
+  p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), key(4));
+  CHECK(next(p)->executor == cold);
+  p.enqueue(p.class_of({capability("work"), {{"model", "none"}}}), key(5));
+  CHECK_FALSE(next(p));
+  // Loaded meanwhile: an agent that says so is added anew.
+  p.remove(cold);
+  const auto loaded = p.add(with_models("cold", {"small"}));
+  p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), key(6));
+  p.update(warm, [](ExecutorView& v) { v.held = 0; });
+  CHECK(next(p)->executor == loaded);
+}
+
 TEST_CASE("tasks wait at an executor only as far as it is expected to do them soon") {
   Placement p;
   const auto only = p.add(view("only", 1));
