@@ -11,8 +11,9 @@ namespace {
 constexpr const char* tasks_group = "Tasks";
 constexpr const char* fleet_group = "Fleet";
 constexpr const char* files_group = "Files";
+constexpr const char* models_group = "Language models";
 
-constexpr std::array<Command, 14> table = {{
+constexpr std::array<Command, 15> table = {{
     {"submit", tasks_group, "Hand in a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -54,6 +55,11 @@ constexpr std::array<Command, 14> table = {{
      "  edgefleet get sha256-9f86d0... -o picture.jpg\n"
      "  edgefleet get sha256-9f86d0... -o - | less\n",
      declare_get},
+    {"chat", models_group, "Talk with a language model of the fleet",
+     "  edgefleet chat deepseek-r1:1.5b\n"
+     "  edgefleet chat deepseek-r1:1.5b 'Why is the sky blue?'\n"
+     "  git diff | edgefleet chat fast --system 'Write a commit message for this.'\n",
+     declare_chat},
 }};
 
 }  // namespace
