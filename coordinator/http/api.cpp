@@ -331,7 +331,7 @@ class Api {
   // What `view` makes of the state, on the loop's thread.
   template <typename View>
   HttpReply look(View view) {
-    auto seen = coordinator::look<std::string>(loop_, view);
+    auto seen = coordinator::look<std::string>(loop_, std::move(view));
     if (!seen) return problem(seen.error());
     return json_reply(200, *seen);
   }
