@@ -73,6 +73,13 @@ class Door : public std::enable_shared_from_this<Door> {
     std::size_t at = 0;
   };
 
+  // What its client was told of the answer so far.
+  struct Telling {
+    Told told;
+    std::set<std::pair<int, AgentName>> trusted;  // attempts with their agents
+    Envelope envelope;
+  };
+
   // ---- models
 
   Result<std::vector<Offered>> offered_models() {
@@ -202,39 +209,45 @@ class Door : public std::enable_shared_from_this<Door> {
   // ---- an answer as it grows
 
   void stream(Talk& talk, const HttpReply::Send& send, const HttpReply::Gone& gone) {
-    Told told;
-    std::set<std::pair<int, AgentName>> trusted;
-    auto envelope = envelope_of(talk.question, talk.task.id, wall_now());
-    const bool chat = talk.question.endpoint == Endpoint::chat;
-    if (chat && !send(role_event(envelope))) return cancel(talk.task.id);
+    Telling telling{{}, {}, envelope_of(talk.question, talk.task.id, wall_now())};
+    if (talk.question.endpoint == Endpoint::chat && !send(role_event(telling.envelope))) return cancel(talk.task.id);
     Time quiet_since = monotonic_now();
     for (;;) {
       const auto heard = talk.task.listener->wait_until(monotonic_now() + look_at_peer);
       std::string more;
-      for (const Part& part : heard.parts) {
-        if (!trusts(trusted, talk.task.id, part)) continue;
-        const auto text = told.hear(part);
-        if (!text) {
-          cancel(talk.task.id);
-          (void)send(more + failure_event(disagreement(talk.task.id)));
-          return;
-        }
-        if (!text->empty()) more += text_event(envelope, *text, part.reasoning);
+      if (!tell(telling, talk.task.id, heard.parts, more)) {
+        cancel(talk.task.id);
+        (void)send(more + failure_event(disagreement(talk.task.id)));
+        return;
       }
       if (heard.ended) {
         const auto record = outcome(talk.task.id);
-        if (record && record->state != TaskState::succeeded && !told.anything() && try_next(talk, *record)) continue;
-        (void)send(more + ending(talk, envelope, told, record));
+        const bool failed = record && record->state != TaskState::succeeded;
+        if (failed && !telling.told.anything() && try_next(talk, *record)) continue;
+        (void)send(more + ending(talk, telling, record));
         return;
       }
       if (heard.stopped) {
-        (void)send(more + failure_event(failure_of(Error{"the coordinator is being stopped", ErrorKind::unavailable})));
+        const Error stopping{"the coordinator is being stopped", ErrorKind::unavailable};
+        (void)send(more + failure_event(failure_of(stopping)));
         return;
       }
       if (more.empty() && monotonic_now() - quiet_since > keep_alive) more = keep_alive_event;
       if (!more.empty()) quiet_since = monotonic_now();
-      if ((!more.empty() && !send(more)) || (more.empty() && gone())) return cancel(talk.task.id);
+      const bool there = more.empty() ? !gone() : send(more);
+      if (!there) return cancel(talk.task.id);
     }
+  }
+
+  // The events of what is new; false: somebody else says something else.
+  bool tell(Telling& telling, const TaskId& id, const std::vector<Part>& parts, std::string& events) {
+    for (const Part& part : parts) {
+      if (!trusts(telling.trusted, id, part)) continue;
+      const auto text = telling.told.hear(part);
+      if (!text) return false;
+      if (!text->empty()) events += text_event(telling.envelope, *text, part.reasoning);
+    }
+    return true;
   }
 
   // Only the agent that was given an attempt speaks for it.
@@ -259,14 +272,15 @@ class Door : public std::enable_shared_from_this<Door> {
                 id.str() + ")"};
   }
 
-  static std::string ending(const Talk& talk, const Envelope& envelope, Told& told, const Result<TaskRecord>& record) {
+  static std::string ending(const Talk& talk, Telling& telling, const Result<TaskRecord>& record) {
+    const Envelope& envelope = telling.envelope;
     if (!record) return failure_event(failure_of(record.error()));
     if (record->state != TaskState::succeeded) return failure_event(failure_of(*record));
     const Json output = output_of(*record);
     const Json& choice = choice_of(output);
     std::string events;
     for (const bool reasoning : {true, false}) {
-      const auto rest = told.complete(reasoning, text_of(choice, talk.question.endpoint, reasoning));
+      const auto rest = telling.told.complete(reasoning, text_of(choice, talk.question.endpoint, reasoning));
       if (!rest) return failure_event(disagreement(talk.task.id));
       if (!rest->empty()) events += text_event(envelope, *rest, reasoning);
     }

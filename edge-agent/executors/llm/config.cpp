@@ -40,8 +40,8 @@ Status check_numbers(const Settings& s) {
   if (s.requests_per_minute < 0 || s.requests_per_day < 0 || s.tokens_per_day < 0) {
     return invalid("requests_per_minute, requests_per_day and tokens_per_day must not be negative");
   }
-  if (!(s.price_prompt.value_or(0) >= 0 && s.price_completion.value_or(0) >= 0))
-    return invalid("a price must not be negative");
+  const auto price = [](std::optional<double> dollars) { return dollars.value_or(0) >= 0; };  // not a NaN either
+  if (!price(s.price_prompt) || !price(s.price_completion)) return invalid("a price must not be negative");
   return success();
 }
 
