@@ -223,7 +223,10 @@ class Door : public std::enable_shared_from_this<Door> {
       if (heard.ended) {
         const auto record = outcome(talk.task.id);
         const bool failed = record && record->state != TaskState::succeeded;
-        if (failed && !telling.told.anything() && try_next(talk, *record)) continue;
+        if (failed && !telling.told.anything() && try_next(talk, *record)) {
+          telling = {{}, {}, telling.envelope};  // another task, with attempts of its own
+          continue;
+        }
         (void)send(more + ending(talk, telling, record));
         return;
       }

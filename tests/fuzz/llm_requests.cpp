@@ -1,0 +1,51 @@
+// A request at the door and on an agent, for every endpoint and provider. The first byte chooses both.
+#include <array>
+
+#include "common/protocol/json.hpp"
+#include "coordinator/http/openai/wire.hpp"
+#include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/request.hpp"
+#include "tests/fuzz/fuzz.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent;
+using namespace edgefleet::fuzz;
+
+namespace {
+
+llm::Config config_of(const char* provider) {
+  llm::Settings settings;
+  settings.provider = provider;
+  settings.url = "http://127.0.0.1:1";
+  settings.models = {"m"};
+  settings.api_key_env = "KEY";
+  return *llm::Config::check(settings);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const std::array configs = {config_of("ollama"), config_of("openai"), config_of("groq"), config_of("gemini")};
+  if (size == 0) return 0;
+  const auto& config = configs.at(data[0] % configs.size());
+  const auto at = data[0] / configs.size() % 3;
+  const std::string text(text_of(data + 1, size - 1));
+  std::string input = text;
+  if (const auto question = coordinator::openai::read_question(static_cast<coordinator::openai::Endpoint>(at), text)) {
+    require(!question->model.empty(), "a question names its model");
+    input = question->body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    require(json::well_formed(input), "what becomes a task's input is JSON");
+  }
+  if (!json::well_formed(input) || !json::part_is_shallow(input)) return 0;  // no task has such an input
+  const auto kind = static_cast<llm::Kind>(at);
+  const auto request = llm::check_request(kind, config.provider, input);
+  if (!request) {
+    require(!request.error().message.empty(), "it is said what is wrong");
+    return 0;
+  }
+  const auto call = llm::make_provider(config)->encode(kind, *request);
+  if (!call) return 0;
+  require(json::well_formed(call->body), "what goes to a back end is JSON");
+  require(call->path.starts_with('/') && call->path.find_first_of(" \r\n#") == std::string::npos, "the path is a path");
+  return 0;
+}
