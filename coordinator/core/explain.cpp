@@ -88,7 +88,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
   }
   std::sort(offering.begin(), offering.end());
   result.offering = static_cast<std::size_t>(std::unique(offering.begin(), offering.end()) - offering.begin());
-  std::stable_sort(meeting.begin(), meeting.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(meeting.begin(), meeting.end());
   std::map<std::string, std::size_t> obstacles;
   for (auto one = meeting.begin(); one != meeting.end();) {
     const auto& [agent, first] = *one;
