@@ -37,13 +37,7 @@ std::string Conversation::request(bool stream) const {
 }
 
 void AnswerReader::feed(std::string_view bytes) {
-  rest_ += bytes;
-  std::size_t from = 0;
-  for (auto end = rest_.find('\n'); end != std::string::npos; end = rest_.find('\n', from)) {
-    line(std::string_view(rest_).substr(from, end - from));
-    from = end + 1;
-  }
-  rest_.erase(0, from);
+  lines_.feed(bytes, [this](std::string_view text) { line(text); });
 }
 
 void AnswerReader::line(std::string_view text) {

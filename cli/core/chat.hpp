@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cli/core/document.hpp"
+#include "common/core/line_reader.hpp"
 
 namespace edgefleet::cli {
 
@@ -48,7 +49,7 @@ class AnswerReader {
   void piece(const Document& chunk);
 
   OnText on_text_;
-  std::string rest_;
+  LineReader lines_{std::size_t{4} << 20U, LineReader::Overlong::drop};  // longer than any answer
   std::string text_;
   std::string error_;
   std::string finish_reason_;

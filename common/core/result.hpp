@@ -27,6 +27,8 @@ struct Error {
   [[nodiscard]] Error context(const std::string& where) const { return Error{where + ": " + message, kind}; }
 };
 
+inline Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
+
 template <typename T>
 class [[nodiscard]] Result {
  public:

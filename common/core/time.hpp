@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace edgefleet {
 
@@ -26,6 +27,12 @@ struct WallTime {
 };
 
 inline std::int64_t to_ms(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
+
+// "3 s", "1500 ms"
+inline std::string exact_duration(Duration d) {
+  const auto ms = to_ms(d);
+  return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
+}
 
 // For the shells; a core never calls these.
 inline Time monotonic_now() { return Time{std::chrono::steady_clock::now().time_since_epoch()}; }

@@ -112,12 +112,6 @@ int on_progress(void* user, curl_off_t down_total, curl_off_t down, curl_off_t u
              : 1;
 }
 
-std::string seconds(Duration d) {
-  const auto ms = to_ms(d);
-  if (ms % 1000 == 0) return std::to_string(ms / 1000) + " s";
-  return std::to_string(ms) + " ms";
-}
-
 std::string lower_first(std::string text) {
   if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
   return text;
@@ -309,15 +303,15 @@ Error Transfer::explain_timeout(const Call& call, const Peer& peer) {
   curl_.easy_getinfo(easy_, CURLINFO_CONNECT_TIME, &connected);
   if (connected <= 0) {
     return Error{"cannot reach " + peer.name + " at " + call.base_url + ": no connection within " +
-                     seconds(call.options.connect_timeout) + "; " + peer.hint,
+                     exact_duration(call.options.connect_timeout) + "; " + peer.hint,
                  ErrorKind::unavailable};
   }
   double total = 0;
   curl_.easy_getinfo(easy_, CURLINFO_TOTAL_TIME, &total);
   const auto in_all = std::chrono::duration<double>(call.options.timeout).count();
   const bool stalled = call.options.timeout <= Duration{0} || total + 0.01 < in_all;
-  const auto what = stalled ? ": nothing came for " + seconds(call.options.stall_timeout)
-                            : " did not answer in full within " + seconds(call.options.timeout);
+  const auto what = stalled ? ": nothing came for " + exact_duration(call.options.stall_timeout)
+                            : " did not answer in full within " + exact_duration(call.options.timeout);
   return Error{peer.name + " at " + call.base_url + what, ErrorKind::unavailable};
 }
 

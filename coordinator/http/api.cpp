@@ -32,9 +32,7 @@ class Api {
       loop_.submit(submitter, {std::move(submission->spec), submission->idempotency_key}, answer);
     });
     if (!accepted) return problem(accepted.error());
-    return {
-        202, acceptance_view(*accepted), "application/json", {{"Location", "/api/v1/tasks/" + accepted->id.str()}}, {},
-        {}};
+    return located(202, acceptance_view(*accepted), "/api/v1/tasks/" + accepted->id.str());
   }
 
   HttpReply submit_batch(const HttpRequest& request) {
@@ -46,12 +44,7 @@ class Api {
     auto accepted = ask<BatchAcceptance>(
         [&](auto answer) { loop_.submit_batch(submitter, std::move(batch->tasks), key, fingerprint, answer); });
     if (!accepted) return problem(accepted.error());
-    return {202,
-            batch_acceptance_view(*accepted),
-            "application/json",
-            {{"Location", "/api/v1/batches/" + accepted->id.str()}},
-            {},
-            {}};
+    return located(202, batch_acceptance_view(*accepted), "/api/v1/batches/" + accepted->id.str());
   }
 
   HttpReply task(const HttpRequest& request) {
@@ -156,7 +149,7 @@ class Api {
       if (first > 0) body += ',';
       body += part.elements;
     }
-    return {200, body + "]}", "application/json", {}, {}, {}};
+    return json_reply(200, body + "]}");
   }
 
   HttpReply agent(const HttpRequest& request) {
@@ -208,12 +201,7 @@ class Api {
                 object.string("id", stored->id);
                 object.unsigned_integer("bytes", stored->bytes);
               }
-              return HttpReply{stored->is_new ? 201 : 200,
-                               body,
-                               "application/json",
-                               {{"Location", "/api/v1/artifacts/" + stored->id}},
-                               {},
-                               {}};
+              return located(stored->is_new ? 201 : 200, body, "/api/v1/artifacts/" + stored->id);
             }};
   }
 
@@ -225,6 +213,12 @@ class Api {
   }
 
  private:
+  static HttpReply located(int status, std::string body, std::string location) {
+    auto reply = json_reply(status, std::move(body));
+    reply.headers.emplace_back("Location", std::move(location));
+    return reply;
+  }
+
   static std::string retried_view(const Loop::Retried& retried, const std::string& next) {
     std::string body;
     {

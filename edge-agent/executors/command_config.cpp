@@ -7,8 +7,6 @@
 namespace edgefleet::agent {
 namespace {
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 struct Range {
   std::string_view name;
   std::int64_t value;

@@ -16,8 +16,6 @@ constexpr std::array<std::pair<std::string_view, Param::Type>, 5> types{{{"strin
                                                                          {"boolean", Param::Type::boolean},
                                                                          {"artifact", Param::Type::artifact}}};
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 bool numeric(Param::Type type) { return type == Param::Type::integer || type == Param::Type::number; }
 
 // A number without the noise of std::to_string: "0.5", "3".

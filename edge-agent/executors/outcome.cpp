@@ -32,11 +32,6 @@ Meaning meaning_of(ErrorKind kind) {
   return {"internal", true};
 }
 
-std::string seconds_text(Duration duration) {
-  const auto ms = to_ms(duration);
-  return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
-}
-
 }  // namespace
 
 RunOutcome failed(std::string code, const std::string& message, bool retryable, JsonText output) {
@@ -51,7 +46,7 @@ RunOutcome timed_out_outcome(Duration timeout, const TaskError& cause, JsonText 
   const bool transfer =
       cause.code == meaning_of(ErrorKind::unavailable).code || cause.code == meaning_of(ErrorKind::full).code;
   return failed("timed_out",
-                "it did not end within " + seconds_text(timeout) + (transfer ? "; " + cause.message : std::string()),
+                "it did not end within " + exact_duration(timeout) + (transfer ? "; " + cause.message : std::string()),
                 true, std::move(output));
 }
 

@@ -6,8 +6,8 @@
 #include <stop_token>
 #include <string>
 
+#include "common/core/line_reader.hpp"
 #include "edge-agent/executors/executor_log.hpp"
-#include "edge-agent/executors/line_reader.hpp"
 #include "edge-agent/executors/plugin_config.hpp"
 #include "edge-agent/executors/plugin_desk.hpp"
 #include "edge-agent/executors/plugin_messages.hpp"

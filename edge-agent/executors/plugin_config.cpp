@@ -5,8 +5,6 @@
 namespace edgefleet::agent {
 namespace {
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 bool holds_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
 Status check_numbers(const PluginSettings& settings) {

@@ -13,8 +13,6 @@ constexpr std::size_t most_capabilities = 64;
 constexpr std::int64_t most_slots = 256;
 constexpr std::size_t longest_progress = 4096;
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 std::optional<std::string> string_at(const json::Object& object, std::string_view key) {
   const auto value = object.find(key);
   return value ? json::as_string(*value) : std::nullopt;

@@ -7,6 +7,7 @@
 #include "common/core/overloaded.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "edge-agent/sensors/system.hpp"
+#include "edge-agent/shell/events.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -359,11 +360,7 @@ void Loop::receive(const mqtt::Message& message) {
   auto tasks = protocol::decode_tasks(message.payload);
   if (!tasks) return drop(tasks.error().message);
   for (const auto& bad : tasks->tasks.bad) drop("a task: " + bad);
-  TasksSeen event{std::move(tasks->reign), tasks->n, topic->capability, {}};
-  for (auto& task : tasks->tasks.good) {
-    event.tasks.push_back({task.id, task.attempt, std::move(task.input), task.timeout});
-  }
-  step(std::move(event));
+  step(event_of(std::move(*tasks), topic->capability));
 }
 
 void Loop::receive_control(const mqtt::Message& message) {
@@ -375,24 +372,7 @@ void Loop::receive_control(const mqtt::Message& message) {
   for (const auto& bad : control->tasks.bad) {
     complaints_.complain(message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
   }
-  std::vector<AttemptKey> keys;
-  for (const auto& ref : control->tasks.good) keys.push_back({ref.id, ref.attempt});
-  const Reign& reign = control->reign;
-  switch (control->type) {
-    case protocol::ControlType::acknowledge: {
-      AcknowledgeSeen event{reign, {}};
-      for (const auto& ref : control->tasks.good) event.results.push_back({{ref.id, ref.attempt}, ref.unknown});
-      return step(std::move(event));
-    }
-    case protocol::ControlType::cancel:
-      return step(CancelSeen{reign, std::move(keys)});
-    case protocol::ControlType::recall:
-      return step(RecallSeen{reign, std::move(keys)});
-    case protocol::ControlType::drain:
-      return step(DrainSeen{reign, true});
-    case protocol::ControlType::resume:
-      return step(DrainSeen{reign, false});
-  }
+  step(event_of(*control));
 }
 
 void Loop::perform_mqtt(mqtt::Actions actions) {

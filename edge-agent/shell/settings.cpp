@@ -154,6 +154,15 @@ Result<ParamSettings> read_param(const std::string& file, const std::string& wha
   return param;
 }
 
+// What the file has, as the executor wants it; what is wrong with it, with the place.
+template <typename Config, typename Read>
+Result<Config> checked(TableReader& reader, const std::string& file, const toml::table& table, const Read& read) {
+  if (auto good = reader.finish(); !good) return good.error();
+  auto config = Config::check(read);
+  if (!config) return invalid(at(file, table) + config.error().message);
+  return config;
+}
+
 Result<CommandConfig> read_command(const std::string& file, const toml::table& table) {
   CommandSettings command;
   TableReader reader(file, "[[command]]", table);
@@ -182,10 +191,7 @@ Result<CommandConfig> read_command(const std::string& file, const toml::table& t
       command.params.emplace(name, std::move(*param));
     }
   }
-  if (auto good = reader.finish(); !good) return good.error();
-  auto config = CommandConfig::check(command);
-  if (!config) return Error{at(file, table) + config.error().message, ErrorKind::invalid};
-  return config;
+  return checked<CommandConfig>(reader, file, table, command);
 }
 
 Result<PluginConfig> read_plugin(const std::string& file, const toml::table& table) {
@@ -200,10 +206,7 @@ Result<PluginConfig> read_plugin(const std::string& file, const toml::table& tab
   reader.read("restart_most_s", plugin.restart_most_s);
   reader.read("artifact_bytes", plugin.artifact_bytes);
   reader.read("artifact_files", plugin.artifact_files);
-  if (auto good = reader.finish(); !good) return good.error();
-  auto config = PluginConfig::check(plugin);
-  if (!config) return Error{at(file, table) + config.error().message, ErrorKind::invalid};
-  return config;
+  return checked<PluginConfig>(reader, file, table, plugin);
 }
 
 Result<llm::Config> read_llm(const std::string& file, const toml::table& table) {
@@ -229,10 +232,7 @@ Result<llm::Config> read_llm(const std::string& file, const toml::table& table) 
   reader.read("tokens_per_day", llm.tokens_per_day);
   reader.read_number("price_prompt", llm.price_prompt);
   reader.read_number("price_completion", llm.price_completion);
-  if (auto good = reader.finish(); !good) return good.error();
-  auto config = llm::Config::check(llm);
-  if (!config) return Error{at(file, table) + config.error().message, ErrorKind::invalid};
-  return config;
+  return checked<llm::Config>(reader, file, table, llm);
 }
 
 template <typename Config>

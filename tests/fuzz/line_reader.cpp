@@ -1,5 +1,5 @@
 // Lines out of a stream of bytes, in whatever pieces it comes. The first byte is the size of a piece.
-#include "edge-agent/executors/line_reader.hpp"
+#include "common/core/line_reader.hpp"
 
 #include <string>
 #include <vector>
@@ -9,7 +9,6 @@
 
 using namespace edgefleet;
 using namespace edgefleet::fuzz;
-using agent::LineReader;
 
 namespace {
 

@@ -4,6 +4,7 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/protocol/json.hpp"
+#include "edge-agent/shell/events.hpp"
 
 namespace edgefleet::load {
 namespace {
@@ -220,35 +221,14 @@ void SimulatedAgent::receive_tasks(const protocol::Topic& topic, const mqtt::Mes
   auto tasks = protocol::decode_tasks(message.payload);
   counters_.bad += tasks ? tasks->tasks.bad.size() : 1;
   if (!tasks) return;
-  agent::TasksSeen event{std::move(tasks->reign), tasks->n, topic.capability, {}};
-  for (auto& task : tasks->tasks.good) {
-    event.tasks.push_back({task.id, task.attempt, std::move(task.input), task.timeout});
-  }
-  step(event, now);
+  step(agent::event_of(std::move(*tasks), topic.capability), now);
 }
 
 void SimulatedAgent::receive_control(const mqtt::Message& message, Time now) {
   auto control = protocol::decode_control(message.payload);
   counters_.bad += control ? control->tasks.bad.size() : 1;
   if (!control) return;
-  std::vector<AttemptKey> keys;
-  agent::AcknowledgeSeen acknowledge{control->reign, {}};
-  for (const auto& ref : control->tasks.good) {
-    keys.push_back({ref.id, ref.attempt});
-    acknowledge.results.push_back({keys.back(), ref.unknown});
-  }
-  switch (control->type) {
-    case protocol::ControlType::acknowledge:
-      return step(acknowledge, now);
-    case protocol::ControlType::cancel:
-      return step(agent::CancelSeen{control->reign, std::move(keys)}, now);
-    case protocol::ControlType::recall:
-      return step(agent::RecallSeen{control->reign, std::move(keys)}, now);
-    case protocol::ControlType::drain:
-      return step(agent::DrainSeen{control->reign, true}, now);
-    case protocol::ControlType::resume:
-      return step(agent::DrainSeen{control->reign, false}, now);
-  }
+  step(agent::event_of(*control), now);
 }
 
 void SimulatedAgent::perform_mqtt(mqtt::Actions actions, Time now) {

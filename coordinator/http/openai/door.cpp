@@ -19,7 +19,7 @@ constexpr Duration look_at_peer = std::chrono::milliseconds(500);  // whether th
 constexpr Duration attempt_timeout = std::chrono::minutes(30);
 
 HttpReply reply_with(const Failure& failure) {
-  HttpReply reply{failure.status, failure_view(failure), "application/json", {}, {}, {}};
+  auto reply = json_reply(failure.status, failure_view(failure));
   if (failure.status == 429 || failure.status == 503) reply.headers.emplace_back("Retry-After", "1");
   return reply;
 }
@@ -145,7 +145,7 @@ class Door : public std::enable_shared_from_this<Door> {
     spec.capability = capability_of(question.endpoint);
     Json body = question.body;
     body["model"] = model;
-    spec.input = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+    spec.input = dump(body);
     if (spec.input.size() > limits::input_bytes) {
       return Error{"the request has " + std::to_string(spec.input.size()) + " bytes, a task's input at most " +
                        std::to_string(limits::input_bytes),

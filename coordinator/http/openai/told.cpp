@@ -15,11 +15,10 @@ std::optional<std::string> Told::hear(const Part& part) {
   // A gap is filled by the result alone; a repetition says nothing new.
   if (part.at > in.heard || end <= in.heard) return std::string();
   in.heard = end;
-  // Compare what overlaps with what was sent, whoever said it then.
+  // What was heard of any attempt was sent, or is the same: so a part begins within what was sent, or at its end.
   const auto at = static_cast<std::size_t>(part.at);
-  const std::size_t known = at < in.sent.size() ? std::min(in.sent.size() - at, part.text.size()) : 0;
-  if (in.sent.compare(std::min(at, in.sent.size()), known, part.text, 0, known) != 0) return std::nullopt;
-  if (at > in.sent.size()) return std::string();  // a former attempt got further; cannot be, but harms nobody
+  const std::size_t known = std::min(in.sent.size() - at, part.text.size());
+  if (in.sent.compare(at, known, part.text, 0, known) != 0) return std::nullopt;
   std::string more = part.text.substr(known);
   in.sent += more;
   return more;

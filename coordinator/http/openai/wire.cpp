@@ -17,7 +17,6 @@ const Json& member(const Json& object, const char* key) {
   return found == object.end() ? nothing : *found;
 }
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 std::string event(const Json& json) { return "data: " + dump(json) + "\n\n"; }
 
 struct Meaning {
@@ -118,6 +117,8 @@ std::string choice_event(const Envelope& envelope, const Json& delta, const Json
 
 }  // namespace
 
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 // ---- in
 
 Capability capability_of(Endpoint endpoint) {
@@ -126,7 +127,6 @@ Capability capability_of(Endpoint endpoint) {
 }
 
 Result<Question> read_question(Endpoint endpoint, const std::string& body) {
-  const auto invalid = [](const std::string& message) { return Error{message, ErrorKind::invalid}; };
   if (!json::well_formed(body) || !json::part_is_shallow(body))
     return invalid("the body is not valid JSON (UTF-8, at most 64 levels deep)");
   Question question{endpoint, {}, Json::parse(body, nullptr, false), false, false, false};

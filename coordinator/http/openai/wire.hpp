@@ -13,6 +13,9 @@ namespace edgefleet::coordinator::openai {
 
 using Json = nlohmann::json;
 
+// As text; what is not UTF-8 is replaced.
+std::string dump(const Json& json);
+
 enum class Endpoint { chat, completions, embeddings };
 
 // An error as OpenAI's clients read it.

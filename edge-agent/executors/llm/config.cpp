@@ -18,8 +18,6 @@ constexpr std::array<Place, 4> places = {{
     {ProviderKind::gemini, "gemini", "https://generativelanguage.googleapis.com", true},
 }};
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 const Place* place_of(const std::string& provider) {
   for (const Place& place : places) {
     if (place.name == provider) return &place;

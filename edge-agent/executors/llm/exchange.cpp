@@ -1,7 +1,7 @@
 #include "edge-agent/executors/llm/exchange.hpp"
 
+#include "common/core/line_reader.hpp"
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/line_reader.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 
 namespace edgefleet::agent::llm {
@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::size_t longest_line = std::size_t{4} << 20U;  // a chunk with the log probabilities of a whole answer
 constexpr std::size_t most_whole = std::size_t{16} << 20U;   // embeddings, before they are bounded as an output
-
-std::string seconds(Duration d) { return std::to_string(to_ms(d) / 1000) + " s"; }
 
 class Exchange {
  public:
@@ -27,8 +25,11 @@ class Exchange {
   }
 
   void finish() {
-    if (framing_ == Framing::whole) take_piece(whole_);
-    if (framing_ != Framing::whole) lines_.finish([this](std::string_view line) { take_line(line); });
+    if (framing_ == Framing::whole) {
+      take_piece(whole_);
+    } else {
+      lines_.finish([this](std::string_view line) { take_line(line); });
+    }
     if (answer_.error() || answer_.complete) return;
     (void)give_up("backend_unavailable", "the back end's answer broke off", true);
   }
@@ -37,13 +38,15 @@ class Exchange {
   Status watch() {
     const Time now = monotonic_now();
     if (now - began_ > patience_.in_all) {
-      return give_up("timed_out", "not finished within " + seconds(patience_.in_all), true);
+      return give_up("timed_out", "not finished within " + exact_duration(patience_.in_all), true);
     }
     if (!first_ && now - began_ > patience_.first_token) {
-      return give_up("backend_timed_out", "the back end said nothing for " + seconds(patience_.first_token), true);
+      return give_up("backend_timed_out", "the back end said nothing for " + exact_duration(patience_.first_token),
+                     true);
     }
     if (first_ && !answer_.complete && now - last_ > patience_.token) {
-      return give_up("backend_timed_out", "the back end stopped in mid-answer for " + seconds(patience_.token), true);
+      return give_up("backend_timed_out", "the back end stopped in mid-answer for " + exact_duration(patience_.token),
+                     true);
     }
     return success();
   }

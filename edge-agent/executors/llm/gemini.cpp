@@ -8,8 +8,6 @@
 namespace edgefleet::agent::llm {
 namespace {
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 constexpr std::array<std::pair<const char*, const char*>, 9> generation = {{
     {"temperature", "temperature"},
     {"top_p", "topP"},

@@ -83,8 +83,6 @@ const std::vector<FieldRule> embed_rules = {
     {"user", {none, none, none, none}, ""},
 };
 
-Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
-
 const FieldRule* rule_of(Kind kind, const std::string& field) {
   const auto& rules = field_rules(kind);
   const auto found = std::find_if(rules.begin(), rules.end(), [&](const FieldRule& r) { return r.field == field; });

@@ -1,4 +1,4 @@
-#include "edge-agent/executors/line_reader.hpp"
+#include "common/core/line_reader.hpp"
 
 #include <vector>
 

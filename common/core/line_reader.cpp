@@ -1,6 +1,6 @@
-#include "edge-agent/executors/line_reader.hpp"
+#include "common/core/line_reader.hpp"
 
-namespace edgefleet::agent {
+namespace edgefleet {
 
 void LineReader::feed(std::string_view bytes, const OnLine& on_line) {
   while (!bytes.empty()) {
@@ -43,4 +43,4 @@ void LineReader::end_line(const OnLine& on_line) {
   if (buffer_.capacity() > std::size_t{64} * 1024) std::string().swap(buffer_);
 }
 
-}  // namespace edgefleet::agent
+}  // namespace edgefleet

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace edgefleet::agent {
+namespace edgefleet {
 
 class LineReader {
  public:
@@ -37,4 +37,4 @@ class LineReader {
   std::size_t overlong_seen_ = 0;
 };
 
-}  // namespace edgefleet::agent
+}  // namespace edgefleet
