@@ -2,8 +2,10 @@
 // below 12 round trips a second one at a time; about 2,000 with it). The program therefore defines connect() itself,
 // sets the option, and calls the real one; this covers reconnects too.
 //
-// For the same reason it waits a moment for a connection that is being made: Paho looks at such a one only once a
-// second, so every connect took a second longer than the network needs.
+// For the same reason it waits for a connection of Paho's that is being made: Paho looks at such a one only once a
+// second, so every connect took a second longer than the network needs, and at its timeout only every three. Here a
+// connection is given up while TCP would still try, since the pause between the session's tries is shorter than TCP's:
+// so a link that is back is found within some 1.2 s (`./dev times --only cut`).
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,6 +13,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "common/mqtt/nodelay.hpp"
 
@@ -18,11 +21,19 @@ namespace edgefleet::mqtt {
 
 void use_tcp_nodelay() {}  // being linked in is what does it
 
-// As connect() would have answered; still EINPROGRESS after a quarter of a second.
+// Time for TCP's first packet and the two after it, at 1 s and (Linux before 6.5) 3 s, or 1 s and 2 s.
+constexpr int patience_ms = 2200;
+
+static bool is_paho(const void* caller) {
+  Dl_info found{};
+  return dladdr(caller, &found) != 0 && found.dli_fname != nullptr &&
+         std::string_view(found.dli_fname).find("libpaho-mqtt") != std::string_view::npos;
+}
+
+// As connect() would have answered.
 static int await_connection(int fd) {
-  constexpr int patience_ms = 250;
   pollfd made{fd, POLLOUT, 0};
-  int failure = EINPROGRESS;
+  int failure = ETIMEDOUT;
   if (poll(&made, 1, patience_ms) == 1) {
     socklen_t size = sizeof failure;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && failure == 0) return 0;
@@ -36,10 +47,11 @@ static int await_connection(int fd) {
 extern "C" int connect(int fd, const struct sockaddr* address, socklen_t length) {
   using Connect = int (*)(int, const struct sockaddr*, socklen_t);
   static const auto real = reinterpret_cast<Connect>(dlsym(RTLD_NEXT, "connect"));  // NOLINT: dlsym's own shape
-  if (address->sa_family == AF_INET || address->sa_family == AF_INET6) {
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on what is not TCP: no matter
-  }
+  const bool ours = edgefleet::mqtt::is_paho(__builtin_return_address(0)) &&
+                    (address->sa_family == AF_INET || address->sa_family == AF_INET6);
+  if (!ours) return real(fd, address, length);
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   const int result = real(fd, address, length);
   return result == -1 && errno == EINPROGRESS ? edgefleet::mqtt::await_connection(fd) : result;
 }
