@@ -53,7 +53,7 @@ Status run(Settings& settings, Loop::Options options) {
   if (executors.empty())
     log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
-  const Signals signals([&](int) { loop.request_stop(); });
+  const Signals signals([&] { loop.request_stop(); }, [&] { loop.reload(); });
   return loop.run();
 }
 

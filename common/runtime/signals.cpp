@@ -1,5 +1,8 @@
 #include "common/runtime/signals.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <ctime>
 
@@ -11,6 +14,12 @@ namespace {
 bool ignored(int signal) {
   struct sigaction action{};
   return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+bool has_terminal() {
+  const int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);  // the controlling one, whatever its name
+  if (terminal >= 0) close(terminal);
+  return terminal >= 0;
 }
 
 sigset_t awaited() {
@@ -36,13 +45,14 @@ void unblock_signals() {
   std::signal(SIGPIPE, SIG_DFL);
 }
 
-Signals::Signals(std::function<void(int)> on_signal)
-    : thread_([on_signal = std::move(on_signal)](const std::stop_token& stop) {
+Signals::Signals(std::function<void()> on_stop, std::function<void()> on_reload)
+    : thread_([on_stop = std::move(on_stop), on_reload = std::move(on_reload),
+               reloads = !has_terminal()](const std::stop_token& stop) {
         const sigset_t set = awaited();
         const timespec patience{0, 200'000'000};  // how long the destructor waits at most
         while (!stop.stop_requested()) {
           const int signal = sigtimedwait(&set, nullptr, &patience);
-          if (signal > 0) on_signal(signal);
+          if (signal > 0) signal == SIGHUP&& reloads ? on_reload() : on_stop();
         }
       }) {}
 

@@ -59,6 +59,8 @@ class Executor {
   [[nodiscard]] virtual bool instant() const { return false; }
   // True: its runs are processes of the spawner, so they and their timeouts stand still when those are frozen.
   [[nodiscard]] virtual bool freezes() const { return false; }
+  // Asked for by SIGHUP: what is read from elsewhere (keys, models) may have changed. Returns at once; any thread.
+  virtual void reload() {}
   // Blocks until the end; called from one worker thread a slot, so up to `slots` at the same time. Must return soon
   // (within 5 s) after a stop request. Never throws.
   virtual RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) = 0;

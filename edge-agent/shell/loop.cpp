@@ -53,6 +53,11 @@ Loop::~Loop() = default;
 
 void Loop::request_stop() { inbox_.insist(StopAsked{}); }
 
+void Loop::reload() {
+  log::info("SIGHUP: keys and models are looked up again");
+  for (const auto& [name, executor] : executors_) executor->reload();
+}
+
 Status Loop::run() {
   options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-agent-" + options_.name.str();
   options_.broker.will = mqtt::Message{topics_.build({TopicKind::agent_status, options_.name, {}, {}}),

@@ -49,6 +49,7 @@ class Loop {
   // Until request_stop() and its grace, or until another agent has our name for good.
   Status run();
   void request_stop();  // any thread; a second time: at once
+  void reload();        // any thread: keys and models are looked up again
 
  private:
   struct StopAsked {};

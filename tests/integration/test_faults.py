@@ -4,6 +4,7 @@ import collections
 import signal
 import socket
 import subprocess
+import sys
 import time
 import unittest
 
@@ -77,8 +78,8 @@ class AgentKilled(FleetCase):
         wait_until(lambda: not processes_with(marker), 5, "the command is gone")
 
     def test_runaways_die_with_it(self):
-        """Nor does what has left a command's process group, when the agent is killed or its terminal is closed."""
-        for number in (signal.SIGKILL, signal.SIGHUP):
+        """Nor does what has left a command's process group, when the agent is killed or stopped."""
+        for number in (signal.SIGKILL, signal.SIGTERM):
             with self.subTest(number):
                 marker = f"64123.{int(number)}"
                 toml = ('[[command]]\nname = "away"\n'
@@ -87,23 +88,31 @@ class AgentKilled(FleetCase):
                 self.api.submit("command.away", max_attempts=1)
                 wait_until(lambda m=marker: len(processes_with(m)) == 2, what="both run")
                 agent.signal(number)
-                self.assertEqual(agent.wait(), 0 if number == signal.SIGHUP else -signal.SIGKILL)
+                self.assertEqual(agent.wait(), 0 if number == signal.SIGTERM else -signal.SIGKILL)
                 wait_until(lambda m=marker: not processes_with(m), 5, "both are gone")
 
-    def test_hang_up(self):
-        """SIGHUP ends an agent and a coordinator in order, unless they were started under nohup."""
-        agent = self.fleet.start_agent("pi-1", echo=1)
-        stays = self.fleet.start("pi-2", ["nohup", *self.fleet.agent_command("pi-2", echo=1)])
-        self.api.placeable("pi-2")
-        observer = self.fleet.observe("agents/+/status", "coordinator/status")
-        for process, topic in ((agent, "agents/pi-1/status"), (self.fleet.coordinator, "coordinator/status")):
-            stays.signal(signal.SIGHUP)
+    def test_terminal_closed(self):
+        """SIGHUP ends an agent and a coordinator that have a terminal, in order, unless they were started under nohup."""
+        command = self.fleet.agent_command("pi-1", echo=1)
+        agent = self.fleet.start("pi-1", with_terminal(command))
+        stays = self.fleet.start("pi-2", ["nohup", *with_terminal(self.fleet.agent_command("pi-2", echo=1))])
+        for name in ("pi-1", "pi-2"):
+            self.api.placeable(name)
+        observer = self.fleet.observe("agents/+/status")
+        for process in (stays, agent):
             process.signal(signal.SIGHUP)
-            self.assertEqual(process.wait(), 0)
-            observer.wait_for(lambda m, t=topic: m.topic == t and m.payload["state"] == "offline")
+        self.assertEqual(agent.wait(), 0)
+        observer.wait_for(lambda m: m.topic == "agents/pi-1/status" and m.payload["state"] == "offline")
         self.assertTrue(stays.alive())
-        self.fleet.start_coordinator()
-        self.api.placeable("pi-2")
+
+    def test_reload(self):
+        """To a service, which has no terminal, SIGHUP says that it may read its keys again: it goes on."""
+        agent = self.fleet.start("pi-1", ["setsid", *self.fleet.agent_command("pi-1", echo=1)])
+        self.api.placeable("pi-1")
+        agent.signal(signal.SIGHUP)
+        wait_until(lambda: "looked up again" in agent.log(), what="the agent has heard it")
+        self.assertEqual(self.api.outcome(self.api.submit("echo", 7))["output"], 7)
+        self.assertTrue(agent.alive())
 
     def test_short_stop(self):
         """An agent that sleeps for five seconds keeps its task: it is run once and not moved."""
@@ -119,6 +128,17 @@ class AgentKilled(FleetCase):
         done = self.api.outcome(task)
         self.assertEqual((done["state"], len(done["attempts"])), ("succeeded", 1))
         self.assertEqual(self.fleet.note_lines(), ["begin kept", "end kept"])
+
+
+def with_terminal(command):
+    """The command with a controlling terminal of its own, which it holds open itself."""
+    code = ("import fcntl, os, sys, termios\n"
+            "os.setsid()\n"
+            "terminal, end = os.openpty()\n"
+            "os.set_inheritable(terminal, True)\n"
+            "fcntl.ioctl(end, termios.TIOCSCTTY, 0)\n"
+            "os.execv(sys.argv[1], sys.argv[1:])\n")
+    return [sys.executable, "-c", code, *command]
 
 
 class AgentSilent(FleetCase):

@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   const Setting setting{home, host, port, *offered, slots, protocol::Topics(home)};
   try {
     std::atomic<bool> stop = false;
-    const Signals signals([&](int) { stop = true; });
+    const Signals signals([&] { stop = true; });
     Fleet fleet(setting, prefix, agents, seed);
     fleet.run(stop, [&] { report(fleet); });
     report(fleet);

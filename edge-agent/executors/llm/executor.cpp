@@ -174,6 +174,24 @@ void LlmExecutor::offer(ExecutorInfo info) {
   on_offer_(std::move(info));
 }
 
+// A key that was refused may have been changed.
+void LlmExecutor::reload() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (rest_ && rest_->key_refused) rest_.reset();
+  }
+  look_again();
+}
+
+// It speaks, so it is loaded: if that is news, the fleet is told.
+void LlmExecutor::expect_loaded(const std::string& model) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (offered_ && std::count(offered_->loaded_models.begin(), offered_->loaded_models.end(), model) > 0) return;
+  }
+  look_again();
+}
+
 void LlmExecutor::look_again() {
   const std::lock_guard lock(mutex_);
   look_again_ = true;
@@ -218,7 +236,7 @@ std::string LlmExecutor::named_here(const std::string& model) const {
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
   return {monotonic_now() + over.wait,
-          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait)};
+          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait), false};
 }
 
 // The pause is this executor's: a task that it cannot take goes elsewhere without one.
@@ -247,6 +265,7 @@ RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& j
   std::uint64_t at = 0;
   std::uint64_t reasoning_at = 0;
   Answer answer([&](std::string_view text, bool reasoning) {
+    if (at + reasoning_at == 0) expect_loaded(text_at(request, "model"));
     std::uint64_t& offset = reasoning ? reasoning_at : at;
     on_progress({-1, std::string(text), reasoning ? Channel::reasoning : Channel::content, offset});
     offset += text.size();
@@ -274,18 +293,18 @@ void LlmExecutor::heed(const TaskError& error) {
     const Duration wait = error.retry_after.value_or(rest_without_word);
     rest(wait, "the provider asks for a pause of " + seconds_text(wait) + ": " + error.message);
   } else if (error.code == "unauthorized") {
-    rest(rest_after_refused_key, "the key is refused: " + error.message);
+    rest(rest_after_refused_key, "the key is refused: " + error.message, true);
   } else if (error.code == "backend_unavailable" || error.code == "model_not_found") {
     look_again();  // perhaps it has gone
   }
 }
 
-void LlmExecutor::rest(Duration wait, const std::string& why) {
+void LlmExecutor::rest(Duration wait, const std::string& why, bool key_refused) {
   {
     const std::lock_guard lock(mutex_);
     const Time until = monotonic_now() + wait;
     if (rest_ && rest_->until >= until) return;
-    rest_ = Rest{until, why};
+    rest_ = Rest{until, why, key_refused};
   }
   look_again();
 }

@@ -26,6 +26,7 @@ class LlmExecutor final : public Executor {
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
   void start(OnOffer on_offer) override;
+  void reload() override;
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 
  private:
@@ -33,6 +34,7 @@ class LlmExecutor final : public Executor {
   struct Rest {
     Time until{};
     std::string why;
+    bool key_refused = false;
   };
 
   void keep_looking(const std::stop_token& stop);
@@ -40,13 +42,14 @@ class LlmExecutor final : public Executor {
   Status list(Listing& listing, const std::string& key, const std::stop_token& stop);
   void offer(ExecutorInfo info);
   void look_again();
+  void expect_loaded(const std::string& model);
   [[nodiscard]] Result<std::string> key() const;
   [[nodiscard]] std::string named_here(const std::string& model) const;
   RunOutcome ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
                          const OnProgress& on_progress);
   static Rest rest_for(const Exhausted& over);
   std::optional<TaskError> admit();
-  void rest(Duration wait, const std::string& why);
+  void rest(Duration wait, const std::string& why, bool key_refused = false);
   void heed(const TaskError& error);
   std::string settle(const Answer& answer, const Told& told);
   void keep_spent(bool now);
