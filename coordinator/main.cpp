@@ -1,6 +1,8 @@
 #include <sys/stat.h>
 
 #include <future>
+#include <regex>
+#include <sstream>
 #include <thread>
 
 #include "common/mqtt/paho_client.hpp"
@@ -29,6 +31,7 @@ struct Settings {
   std::string data = "edgefleet-data";
   std::string listen = "127.0.0.1:7001";
   bool allow_remote = false;
+  std::string allow_origin;
   std::string log_level = "info";
   std::size_t max_tasks = Policy{}.most_tasks;
   std::uint64_t max_input_mb = Policy{}.most_bytes >> 20U;
@@ -75,6 +78,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("listen", s.listen, "HOST:PORT of the HTTP API; port 0 takes any free one");
   configuration.flag("allow-remote", s.allow_remote,
                      "let --listen name an address that others can reach: there are no credentials yet");
+  configuration.option("allow-origin", s.allow_origin,
+                       "web pages of these sites may use the API from a browser (CORS): origins with commas between");
   configuration.log_level(s.log_level);
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
@@ -131,6 +136,23 @@ Result<Place> read_listen(const Settings& settings) {
   return place;
 }
 
+// "https://chat.example.org,http://192.168.1.7:3000"
+Result<std::vector<std::string>> read_origins(const std::string& text) {
+  std::vector<std::string> origins;
+  std::istringstream list(text);
+  for (std::string origin; std::getline(list, origin, ',');) {
+    static const std::regex form("https?://(\\[[0-9a-fA-F:.]+\\]|[0-9A-Za-z.-]+)(:[0-9]{1,5})?");
+    if (origin.size() > 300 || !std::regex_match(origin, form)) {
+      return Error{"--allow-origin: \"" + origin.substr(0, 100) +
+                       "\" is not an origin; write http://HOST:PORT or https://HOST, without a path (* would let every "
+                       "page that anybody here looks at use the fleet)",
+                   ErrorKind::invalid};
+    }
+    origins.push_back(std::move(origin));
+  }
+  return origins;
+}
+
 Result<Loop::Options> loop_options(const Settings& settings) {
   Loop::Options options;
   const auto fleet = FleetName::parse(settings.fleet);
@@ -164,7 +186,8 @@ void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Stor
   }
 }
 
-Status run(const Settings& settings, const Place& place, const Loop::Options& options) {
+Status run(const Settings& settings, const Place& place, const std::vector<std::string>& origins,
+           const Loop::Options& options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   Artifacts::Bounds bounds;
@@ -179,6 +202,7 @@ Status run(const Settings& settings, const Place& place, const Loop::Options& op
   if (auto recovered = loop.recover(); !recovered) return recovered.error();
 
   HttpServer server;
+  server.allow_origins(origins);
   add_api(server, loop, **store, **artifacts, waiters);
   openai::add_door(server, loop, **store, hub, settings.models);
   const auto port = server.listen(place.host, place.port);
@@ -186,7 +210,7 @@ Status run(const Settings& settings, const Place& place, const Loop::Options& op
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on http://" +
             place.host + ":" + std::to_string(*port));
 
-  const Signals signals([&](int) { loop.request_stop(); });
+  const Signals signals([&] { loop.request_stop(); });
   const std::jthread tidy([&](const std::stop_token& stop) { keep_artifacts_tidy(stop, **artifacts, **store); });
   auto http = std::async(std::launch::async, [&] { server.serve(); });
   const auto ended = loop.run();
@@ -207,8 +231,10 @@ int main(int argc, char** argv) {
   }
   const auto place = read_listen(settings);
   if (!place) return wrong_usage(program, place.error().message);
+  const auto origins = read_origins(settings.allow_origin);
+  if (!origins) return wrong_usage(program, origins.error().message);
   const auto options = loop_options(settings);
   if (!options) return wrong_usage(program, options.error().message);
-  const auto ended = run(settings, *place, *options);
+  const auto ended = run(settings, *place, *origins, *options);
   return ended ? 0 : give_up(program, ended.error().message);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <condition_variable>
 #include <deque>
 #include <fstream>
@@ -254,6 +255,23 @@ std::optional<Error> refusal_of(std::size_t body_bytes, bool room) {
   return Error{"too many large requests at the same time; try again in a second", ErrorKind::unavailable};
 }
 
+// The headers that let a page of another site see the answer; those it wants to send are its own affair.
+void answer_page(const httplib::Request& request, httplib::Response& response) {
+  response.set_header("Access-Control-Allow-Origin", request.get_header_value("Origin"));
+  response.set_header("Vary", "Origin");
+  response.set_header("Access-Control-Expose-Headers", "Location, Retry-After");
+  if (request.method != "OPTIONS") return;
+  response.set_header("Access-Control-Allow-Methods", "GET, POST, PUT");
+  response.set_header("Access-Control-Max-Age", "600");
+  const std::string wanted = request.get_header_value("Access-Control-Request-Headers");
+  const auto token = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == ',' || c == ' ';
+  };
+  if (!wanted.empty() && std::all_of(wanted.begin(), wanted.end(), token)) {
+    response.set_header("Access-Control-Allow-Headers", wanted);
+  }
+}
+
 }  // namespace
 
 struct HttpServer::Library {
@@ -261,14 +279,27 @@ struct HttpServer::Library {
   std::atomic<std::size_t> body_bytes{0};
   httplib::Server server;
   std::vector<std::pair<std::string, std::regex>> takes_body;  // method and path of the routes that read a body
+  std::vector<std::string> origins;  // other sites whose pages may use the API
+
+  [[nodiscard]] bool allowed_page(const httplib::Request& request) const {
+    const std::string origin = request.get_header_value("Origin");
+    return !origin.empty() && std::find(origins.begin(), origins.end(), origin) != origins.end();
+  }
+
+  // What a browser asks before it lets a page of another site send anything but the simplest requests.
+  [[nodiscard]] bool preflight(const httplib::Request& request) const {
+    return request.method == "OPTIONS" && request.has_header("Access-Control-Request-Method") && allowed_page(request);
+  }
 
   // What is refused before its body is read: only our own handlers read bodies, and they bound them.
   [[nodiscard]] std::optional<HttpReply> refusal(const httplib::Request& request) const {
     if (request.path.size() > longest_path) {
       return problem(Error{"there is nothing at such a long path", ErrorKind::not_found});
     }
-    if (foreign_page(request)) {
-      auto reply = problem(Error{"pages of other sites may not use this API", ErrorKind::invalid});
+    if (foreign_page(request) && !allowed_page(request)) {
+      auto reply = problem(Error{
+          "pages of other sites may not use this API; the coordinator's option --allow-origin names those that may",
+          ErrorKind::invalid});
       reply.status = 403;
       return reply;
     }
@@ -299,6 +330,11 @@ HttpServer::HttpServer() : library_(std::make_unique<Library>()) {
   server.set_logger([](const httplib::Request&, const httplib::Response&) { begin_head(); });  // after each answer
   server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
     has_body(request) ? begin_body() : end_reading();
+    if (library_->allowed_page(request)) answer_page(request, response);
+    if (library_->preflight(request)) {
+      response.status = 204;
+      return httplib::Server::HandlerResponse::Handled;
+    }
     auto refusal = library_->refusal(request);
     if (!refusal) return httplib::Server::HandlerResponse::Unhandled;
     to_library_and_close(*refusal, response);
@@ -365,6 +401,8 @@ void HttpServer::put(const std::string& pattern, UploadHandler handler) {
                          to_library_and_close(reply, response);
                        });
 }
+
+void HttpServer::allow_origins(std::vector<std::string> origins) { library_->origins = std::move(origins); }
 
 Result<int> HttpServer::listen(const std::string& host, int port) {
   if (port == 0) {

@@ -63,6 +63,10 @@ class HttpServer {
   void post(const std::string& pattern, Handler handler);
   void put(const std::string& pattern, UploadHandler handler);
 
+  // Pages of these sites ("https://chat.example.org", "http://192.168.1.7:3000") may use the API from a browser (CORS).
+  // Before listen().
+  void allow_origins(std::vector<std::string> origins);
+
   // Port 0: any free one. Returns the port.
   Result<int> listen(const std::string& host, int port);
   void serve();  // until stop()

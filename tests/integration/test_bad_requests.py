@@ -2,10 +2,11 @@
 
 import os
 import socket
+import subprocess
 import unittest
 
 from rubbish import NOT_JSON, WRONG_SHAPE
-from support import UNKNOWN_ID, FleetCase
+from support import BIN, UNKNOWN_ID, FleetCase
 
 # A sanitizer remembers several bytes for each one.
 SANITIZER_SHARE = 6 if "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ else 1
@@ -143,6 +144,32 @@ class Http(FleetCase):
         self.assertEqual(self.api.good("GET", "/api/v1/tasks")["tasks"], [])
         self.assertEqual(self.api.request("POST", "/api/v1/tasks", body, {"Origin": "http://" + own}).status, 202)
         self.assert_works()
+
+    def test_allowed_pages(self):
+        """The sites of --allow-origin may use the API from a browser, and only they."""
+        friend, stranger = "http://chat.example:3000", "http://chat.example"
+        self.fleet.coordinator.terminate()
+        self.fleet.start_coordinator("--allow-origin", f"https://a.example,{friend}")
+        ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-stainless-os"}
+        answer = self.api.request("OPTIONS", "/v1/chat/completions", None, {"Origin": friend, **ask})
+        self.assertEqual(answer.status, 204)
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], friend)
+        self.assertEqual(answer.headers["Access-Control-Allow-Headers"], "authorization,x-stainless-os")
+        self.assertIn("POST", answer.headers["Access-Control-Allow-Methods"])
+        answer = self.api.request("GET", "/v1/models", None, {"Origin": friend})
+        self.assertEqual((answer.status, answer.headers["Access-Control-Allow-Origin"]), (200, friend))
+        self.assertEqual(self.api.request("POST", "/v1/chat/completions", {}, {"Origin": friend}).headers[
+            "Access-Control-Allow-Origin"], friend)  # an error is to be read too
+        for headers in ({"Origin": stranger, **ask}, {"Origin": "null", **ask}, ask):
+            answer = self.api.request("OPTIONS", "/v1/chat/completions", None, headers)
+            self.assertNotEqual(answer.status, 204)
+            self.assertNotIn("Access-Control-Allow-Origin", answer.headers)
+            self.api.close()
+        for wrong in ("*", "chat.example", "http://chat.example/path", "http://a.example, http://b.example"):
+            done = subprocess.run([BIN / "edgefleet-coordinator", "--allow-origin", wrong], capture_output=True, text=True,
+                                  timeout=10, check=False, cwd=self.fleet.dir)
+            self.assertEqual(done.returncode, 2, wrong)
+            self.assertIn("is not an origin", done.stderr)
 
     def test_nothing_is_smuggled(self):
         """The body of a refused request is never taken for the next request."""
