@@ -94,13 +94,14 @@ void on(Context& c, const Place&) {
   State& state = c.state;
   if (!state.connected) return;
   Outbox outbox;
-  const auto avoid = [&](const TaskId& id) -> const AgentName* {
-    const AgentName& agent = state.tasks.at(id).avoid;
-    return agent.empty() ? nullptr : &agent;
+  const auto about = [&](const TaskId& id) {
+    const Task& task = state.tasks.at(id);
+    return Placement::Asked{task.avoid.empty() ? nullptr : &task.avoid, task.patient_until};
   };
   const Placement::Idle idle = [&](AgentIndex agent) { return state.agents[agent].held.empty(); };
+  state.placement.reconsider();
   do {
-    while (const auto choice = state.placement.next(avoid, idle)) {
+    while (const auto choice = state.placement.next(about, idle, c.now.mono)) {
       Task& task = state.tasks.at(choice->task.id);
       give(c, task, choice->executor);
       add(c, outbox, state.placement.executor(choice->executor).agent, task, task.record.attempts.back().n);

@@ -48,6 +48,7 @@ struct SubmitTasks {
   struct One {
     TaskSpec spec;
     std::string idempotency_key;
+    std::vector<std::uint64_t> beginnings{};  // of the conversation it goes on with: see conversations.hpp
   };
   std::vector<One> tasks;  // all or none are accepted
 };

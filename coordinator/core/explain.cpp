@@ -122,6 +122,11 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
       if (suspect(task.record)) {
         return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
       }
+      if (task.queued_in && state.placement.put_off(*task.queued_in)) {
+        return "who is free has other models loaded; it waits up to " +
+               std::to_string(to_ms(Placement::seniority) / 1000) +
+               " s longer than its turn for an agent that has its own";
+      }
       return of_its_class.waiting.empty() ? "its turn comes next" : of_its_class.waiting;
     }
     case TaskState::assigned:

@@ -119,8 +119,10 @@ void replace_executors(Context& c, Agent& agent) {
     if (const auto before = old.find(info.name); before != old.end()) {
       view.slots = before->second.slots;
       view.held = before->second.held;
+      view.most_loaded = before->second.most_loaded;
       if (before->second.info.capabilities == info.capabilities) view.experience = before->second.experience;
     }
+    view.most_loaded = std::max(view.most_loaded, info.loaded_models.size());
     const auto index = state.placement.add(std::move(view));
     now[info.name] = index;
     agent.executors.push_back(index);

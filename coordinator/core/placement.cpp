@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace edgefleet::coordinator {
 
@@ -107,7 +108,7 @@ ExecutorIndex Placement::add(ExecutorView view) {
     free_executors_.pop_back();
   }
   view.experience.resize(view.info.capabilities.size());
-  executors_[index] = Executor{std::move(view), {}, closed_level, true};
+  executors_[index] = Executor{std::move(view), {}, closed_level, false, true};
   for (const auto& capability : executors_[index].view.info.capabilities) offering_[capability].push_back(index);
   for (ClassIndex in = 0; in < classes_.size(); ++in) {
     std::uint32_t at = 0;
@@ -165,15 +166,23 @@ int Placement::level_of(const ExecutorView& view) {
 
 namespace {
 
+bool among(const std::vector<std::string>& models, std::string_view model) {
+  return std::find(models.begin(), models.end(), model) != models.end();
+}
+
 // By its own name, or with the provider's before it: "groq/llama-3.3-70b".
-bool names_model(const std::vector<std::string>& models, const std::string& provider, std::string_view wanted) {
-  const auto among = [&](std::string_view model) {
-    return std::find(models.begin(), models.end(), model) != models.end();
-  };
-  if (among(wanted)) return true;
+std::string_view without_provider(const std::string& provider, std::string_view wanted) {
   const auto slash = provider.size();
-  return slash > 0 && wanted.size() > slash && wanted.starts_with(provider) && wanted[slash] == '/' &&
-         among(wanted.substr(slash + 1));
+  const bool has = slash > 0 && wanted.size() > slash && wanted.starts_with(provider) && wanted[slash] == '/';
+  return has ? wanted.substr(slash + 1) : wanted;
+}
+
+bool names_model(const std::vector<std::string>& models, const std::string& provider, std::string_view wanted) {
+  return among(models, wanted) || among(models, without_provider(provider, wanted));
+}
+
+std::string own_name(const ExecutorInfo& info, const std::string& wanted) {
+  return among(info.models, wanted) ? wanted : std::string(without_provider(info.provider, wanted));
 }
 
 }  // namespace
@@ -189,6 +198,7 @@ bool Placement::matches(const ClassKey& key, const ExecutorView& view, std::uint
   const auto& offered = view.info.capabilities;
   const auto found = std::find(offered.begin(), offered.end(), key.capability);
   if (found == offered.end()) return false;
+  if (!key.near.empty() && key.near != view.agent_name) return false;
   capability = static_cast<std::uint32_t>(found - offered.begin());
   return std::all_of(key.where.begin(), key.where.end(),
                      [&](const auto& condition) { return meets(view, condition.first, condition.second); });
@@ -207,6 +217,10 @@ std::size_t Placement::bucket_of(const Membership& membership) {
 
 std::vector<Placement::Seat>& Placement::seats_of(Class& in, const Membership& membership) {
   return membership.level == closed_level ? in.closed : in.buckets.at(bucket_of(membership));
+}
+
+void Placement::count_holder(const Executor& executor, const Membership& membership, int by) {
+  if (executor.works && membership.loaded) classes_[membership.in].holders += static_cast<std::size_t>(by);
 }
 
 void Placement::sit(ExecutorIndex index, std::uint32_t membership, int level) {
@@ -234,16 +248,34 @@ void Placement::stand_up(ExecutorIndex index, std::uint32_t membership) {
   if (seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(bucket_of(m)));
 }
 
+void Placement::expect_loaded(ExecutorIndex index, const std::string& model) {
+  Executor& executor = executors_[index];
+  auto& loaded = executor.view.info.loaded_models;
+  if (executor.view.most_loaded == 0 || names_model(loaded, executor.view.info.provider, model)) return;
+  loaded.push_back(own_name(executor.view.info, model));
+  if (loaded.size() > executor.view.most_loaded) loaded.erase(loaded.begin());
+  for (std::uint32_t i = 0; i < executor.memberships.size(); ++i) {
+    count_holder(executor, executor.memberships[i], -1);
+    stand_up(index, i);
+    Membership& m = executor.memberships[i];
+    m.loaded = has_loaded(classes_[m.in].key, executor.view);
+    count_holder(executor, m, 1);
+    sit(index, i, executor.level);
+  }
+}
+
 void Placement::join(ClassIndex in, ExecutorIndex index, std::uint32_t capability) {
   auto& memberships = executors_[index].memberships;
   const bool loaded = has_loaded(classes_[in].key, executors_[index].view);
   memberships.push_back(Membership{in, closed_level, 0, capability, loaded});
+  count_holder(executors_[index], memberships.back(), 1);
   sit(index, static_cast<std::uint32_t>(memberships.size() - 1), executors_[index].level);
 }
 
 // The last membership takes the place of the one that goes.
 void Placement::leave(ExecutorIndex index, std::size_t membership) {
   auto& memberships = executors_[index].memberships;
+  count_holder(executors_[index], memberships[membership], -1);
   stand_up(index, static_cast<std::uint32_t>(membership));
   if (membership + 1 < memberships.size()) {
     memberships[membership] = memberships.back();
@@ -256,6 +288,11 @@ void Placement::leave(ExecutorIndex index, std::size_t membership) {
 void Placement::refresh(ExecutorIndex index) {
   Executor& executor = executors_[index];
   const int level = level_of(executor.view);
+  if (const bool works = executor.view.open && executor.view.slots > 0; works != executor.works) {
+    for (const Membership& m : executor.memberships) count_holder(executor, m, -1);
+    executor.works = works;
+    for (const Membership& m : executor.memberships) count_holder(executor, m, 1);
+  }
   if (level != executor.level) {
     executor.level = level;
     for (std::uint32_t i = 0; i < executor.memberships.size(); ++i) {
@@ -286,7 +323,21 @@ bool Placement::better(const Executor& a, const Membership& am, const Executor& 
   return a.view.experience[am.capability].expected_ns < b.view.experience[bm.capability].expected_ns;
 }
 
-std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid, const Idle& idle) {
+// As `load_patience` and `seniority` have it. An executor without a model loads one at nobody's cost.
+bool Placement::kept(const Class& in, const Executor& executor, Time patient_until, Time now) const {
+  if (!in.key.near.empty()) return true;
+  if (executor.view.info.loaded_models.empty()) return false;
+  if (in.holders > 0 && now < patient_until) return true;
+  const std::int64_t latest = in.queue.begin()->order + to_ms(seniority);
+  return std::any_of(executor.memberships.begin(), executor.memberships.end(), [&](const Membership& m) {
+    const Class& other = classes_[m.in];
+    return m.loaded && !other.queue.empty() && other.queue.begin()->order <= latest && other.key.near.empty() &&
+           !other.key.alone && other.key.where.count("model") > 0;
+  });
+}
+
+Placement::Chosen Placement::choose(Class& in, const Asked& asked, const Idle& idle, Time now) {
+  Chosen chosen;
   std::optional<ExecutorIndex> last_resort;
   for (std::uint32_t occupied = in.occupied; occupied != 0; occupied &= occupied - 1) {
     const auto& seats = in.buckets[static_cast<std::size_t>(std::countr_zero(occupied))];
@@ -298,7 +349,11 @@ std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid
       const Membership& membership = candidate.memberships[seat.membership];
       if (in.key.alone ? !idle(candidate.view.agent) : candidate.view.reserved) continue;
       if (!fits(in, candidate, membership)) continue;
-      if (avoid != nullptr && candidate.view.agent_name == *avoid) {
+      if (!membership.loaded && kept(in, candidate, asked.patient_until, now)) {
+        chosen.put_off = true;
+        continue;
+      }
+      if (asked.avoid != nullptr && candidate.view.agent_name == *asked.avoid) {
         last_resort = last_resort.value_or(seat.executor);
         continue;
       }
@@ -308,9 +363,22 @@ std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid
       }
     }
     ++in.turn;
-    if (best != nullptr) return best->executor;
+    if (best != nullptr) {
+      chosen.executor = best->executor;
+      return chosen;
+    }
   }
-  return last_resort;
+  chosen.executor = last_resort;
+  return chosen;
+}
+
+void Placement::reconsider() {
+  wake_.reset();
+  for (const ClassIndex index : std::exchange(put_off_, {})) make_ready(index);
+}
+
+bool Placement::put_off(ClassIndex index) const {
+  return std::find(put_off_.begin(), put_off_.end(), index) != put_off_.end();
 }
 
 // ---- views
@@ -318,7 +386,7 @@ std::optional<ExecutorIndex> Placement::choose(Class& in, const AgentName* avoid
 std::vector<Placement::QueueView> Placement::queues() const {
   std::vector<QueueView> views;
   for (const auto& [key, index] : class_index_) {
-    if (!classes_[index].queue.empty()) views.push_back({key, classes_[index].queue.size()});
+    if (!classes_[index].queue.empty() && key.near.empty()) views.push_back({key, classes_[index].queue.size()});
   }
   return views;
 }

@@ -3,6 +3,7 @@
 // executors, however many there are of either. The same lists answer who is eligible and how many are ahead.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <ext/pb_ds/assoc_container.hpp>
@@ -34,6 +35,7 @@ struct ClassKey {
   Capability capability;
   Where where;
   bool alone = false;  // only on an agent that holds nothing else
+  AgentName near{};    // the next turns of conversations whose beginning this agent holds; empty: everybody else's
   friend auto operator<=>(const ClassKey&, const ClassKey&) = default;
 };
 
@@ -54,6 +56,7 @@ struct ExecutorView {
   int slots = 0;              // as they are now
   int held = 0;               // assigned and not ended
   int headroom = 0;           // degrees to the heat limit in steps of 5; more is better
+  std::size_t most_loaded = 0;  // models at once, as far as was seen; 0: it has never named one
   std::vector<Experience> experience;  // per capability of `info`
 };
 
@@ -61,6 +64,13 @@ class Placement {
  public:
   static constexpr int most_prefetched = 128;
   static constexpr double prefetch_horizon_ns = 250e6;
+  // To load a model takes a Pi ten seconds and more, and mostly drives out another one. So a free slot where other
+  // models are loaded is not given to a task (a) that has waited less than `load_patience`, if its model is loaded at
+  // an agent that works, (b) while another one is queued whose model is loaded there, and which is not younger by more
+  // than `seniority`: what is at hand counts as one step of priority, and nobody waits longer than that for its sake.
+  // The values are where longer ones saved little more: `./dev sim-llm`.
+  static constexpr Duration load_patience = std::chrono::seconds(10);
+  static constexpr Duration seniority = std::chrono::seconds(60);
 
   // ---- queue
   // An index is good for as long as something is queued in its class: look it up again before each enqueue.
@@ -79,6 +89,9 @@ class Placement {
     change(executors_.at(index).view);
     refresh(index);
   }
+  // It was given a task with this model: until it says what it has loaded, suppose that it loads it, and forgets the
+  // one it was given before if that is more than it has ever held.
+  void expect_loaded(ExecutorIndex index, const std::string& model);
   // A run of `capability` took this long.
   void learn(ExecutorIndex index, const Capability& capability, Duration run);
 
@@ -87,12 +100,21 @@ class Placement {
     OrderKey task;
     ExecutorIndex executor = 0;
   };
+  struct Asked {
+    const AgentName* avoid = nullptr;  // an agent that ranks last for it, if any
+    Time patient_until{};              // before it waits for an agent that has its model loaded
+  };
   // The next task and the executor for it, or none: nothing waits, or nobody is free for what waits. The task is
-  // taken from its queue; the caller raises `held`. `avoid(task)`: an agent that ranks last for it, if any; `idle`:
-  // whether an agent holds nothing, asked for tasks that must be alone.
+  // taken from its queue; the caller raises `held`. `about(task)` -> Asked; `idle`: whether an agent holds nothing,
+  // asked for tasks that must be alone.
   using Idle = std::function<bool(AgentIndex)>;
-  template <typename Avoid>
-  std::optional<Choice> next(Avoid avoid, const Idle& idle);
+  template <typename About>
+  std::optional<Choice> next(About about, const Idle& idle, Time now);
+  // What was put off for a model's sake is looked at again: call it before the first `next` of a round.
+  void reconsider();
+  // When the patience of something that was put off ends.
+  [[nodiscard]] std::optional<Time> wake() const { return wake_; }
+  [[nodiscard]] bool put_off(ClassIndex index) const;
 
   struct QueueView {
     ClassKey key;
@@ -130,6 +152,7 @@ class Placement {
     std::size_t turn = 0;
     std::vector<Seat> closed;  // members without capacity
     std::size_t open = 0;  // members in the buckets
+    std::size_t holders = 0;  // members that work and have its model loaded
     std::optional<OrderKey> ready;  // its entry in ready_
     bool used = false;
   };
@@ -145,6 +168,7 @@ class Placement {
     ExecutorView view;
     std::vector<Membership> memberships;
     int level = closed_level;
+    bool works = false;  // open, and has slots
     bool used = false;
   };
 
@@ -158,6 +182,7 @@ class Placement {
   void stand_up(ExecutorIndex index, std::uint32_t membership);
   static bool has_loaded(const ClassKey& key, const ExecutorView& view);
   static std::size_t bucket_of(const Membership& membership);
+  void count_holder(const Executor& executor, const Membership& membership, int by);
   std::vector<Seat>& seats_of(Class& in, const Membership& membership);
   void refresh(ExecutorIndex index);
   void make_ready(ClassIndex index);
@@ -166,7 +191,12 @@ class Placement {
   void forget_class(ClassIndex index);
   [[nodiscard]] static bool fits(const Class& in, const Executor& executor, const Membership& membership);
   static bool better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm);
-  std::optional<ExecutorIndex> choose(Class& in, const AgentName* avoid, const Idle& idle);
+  [[nodiscard]] bool kept(const Class& in, const Executor& executor, Time patient_until, Time now) const;
+  struct Chosen {
+    std::optional<ExecutorIndex> executor;
+    bool put_off = false;  // somebody is free, but has other models loaded
+  };
+  Chosen choose(Class& in, const Asked& asked, const Idle& idle, Time now);
 
   std::vector<Class> classes_;
   std::vector<ClassIndex> free_classes_;
@@ -177,16 +207,22 @@ class Placement {
   std::vector<ExecutorIndex> free_executors_;
   std::map<Capability, std::vector<ExecutorIndex>> offering_;
   std::set<std::pair<OrderKey, ClassIndex>> ready_;  // classes that have tasks and, for all we know, a free executor
+  std::vector<ClassIndex> put_off_;
+  std::optional<Time> wake_;
 };
 
-template <typename Avoid>
-std::optional<Placement::Choice> Placement::next(Avoid avoid, const Idle& idle) {
+template <typename About>
+std::optional<Placement::Choice> Placement::next(About about, const Idle& idle, Time now) {
   while (!ready_.empty()) {
     const auto [head, index] = *ready_.begin();
     Class& in = classes_[index];
-    const auto chosen = choose(in, avoid(head.id), idle);
-    if (!chosen) {
+    const Asked asked = about(head.id);
+    const auto chosen = choose(in, asked, idle, now);
+    if (!chosen.executor) {
       unready(in, index);  // until an executor of it has room again
+      if (!chosen.put_off) continue;
+      put_off_.push_back(index);
+      if (now < asked.patient_until) wake_ = std::min(wake_.value_or(asked.patient_until), asked.patient_until);
       continue;
     }
     in.queue.erase(head);
@@ -194,7 +230,8 @@ std::optional<Placement::Choice> Placement::next(Avoid avoid, const Idle& idle) 
     if (in.key.alone) --queued_alone_;
     unready(in, index);
     make_ready(index);
-    return Choice{head, *chosen};
+    reconsider();  // whom others were put off for may have gone elsewhere
+    return Choice{head, *chosen.executor};
   }
   return std::nullopt;
 }

@@ -11,6 +11,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/backoff.hpp"
+#include "coordinator/core/conversations.hpp"
 #include "coordinator/core/deadlines.hpp"
 #include "coordinator/core/event.hpp"
 #include "coordinator/core/placement.hpp"
@@ -52,6 +53,10 @@ struct Task {
   std::optional<Time> due;
   std::optional<Time> expires;
   AgentName avoid;  // failed it last; ranks last
+  Time patient_until{};  // before it waits for an agent that has its model loaded
+  std::uint64_t conversation = 0;  // hash of all its messages; 0: none
+  AgentName near;                  // holds the beginning of its conversation
+  std::optional<ClassIndex> queued_near;  // beside queued_in: whoever comes first takes it out of both
 };
 
 struct Agent {
@@ -93,6 +98,7 @@ struct State {
   Deadlines<AgentIndex> recalls;  // agents that were given more than their slots
   std::map<ClassIndex, AgentIndex> clearing;  // agents that get nothing new, so that a task can be alone there
   Placement placement;
+  Conversations conversations;
   UlidSource ids;
   std::uint64_t random;
   // Milliseconds that order the queue: begin at the wall clock, or where the store's last task is if that is later,

@@ -93,7 +93,7 @@ void recover_drained(State& state, const AgentName& name) {
 std::optional<Time> next_deadline(const State& state) {
   auto next = state.task_deadlines.next();
   if (!state.connected) return next;
-  for (const auto& other : {state.silence.next(), state.recalls.next()}) {
+  for (const auto& other : {state.silence.next(), state.recalls.next(), state.placement.wake()}) {
     if (other && (!next || *other < *next)) next = other;
   }
   return next;

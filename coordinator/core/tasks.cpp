@@ -57,9 +57,20 @@ void end_attempt(Context& c, Task& task, std::size_t index, AttemptState state, 
   if (state == AttemptState::returned) attempt.spent = false;
 }
 
-void leave_queue(Context& c, Task& task) {
-  if (task.queued_in) c.state.placement.dequeue(*task.queued_in, key_of(task));
+// Near the agent that holds its beginning a task is as good as older by this.
+OrderKey key_near(const Task& task) {
+  return OrderKey{task.record.order - to_ms(Placement::seniority), task.record.id};
+}
+
+void take_out(State& state, Task& task) {
+  if (task.queued_in) state.placement.dequeue(*task.queued_in, key_of(task));
+  if (task.queued_near) state.placement.dequeue(*task.queued_near, key_near(task));
   task.queued_in.reset();
+  task.queued_near.reset();
+}
+
+void leave_queue(Context& c, Task& task) {
+  take_out(c.state, task);
   task.due.reset();
   c.state.task_deadlines.clear(task.record.id);
 }
@@ -67,6 +78,7 @@ void leave_queue(Context& c, Task& task) {
 void enter_queue(Context& c, Task& task) {
   task.record.state = TaskState::queued;
   task.due.reset();
+  task.patient_until = c.now.mono + Placement::load_patience;
   join_queue(c.state, task);
   set_deadline(c.state, task);
   c.emit(SaveTask{task.record.id});
@@ -187,6 +199,9 @@ void join_queue(State& state, Task& task) {
   if (state.held.count(task.record.id) > 0) return;
   task.queued_in = class_for(state, task.record);
   state.placement.enqueue(*task.queued_in, key_of(task));
+  if (task.near.empty() || suspect(task.record)) return;
+  task.queued_near = state.placement.class_of({task.record.spec.capability, task.record.spec.where, false, task.near});
+  state.placement.enqueue(*task.queued_near, key_near(task));
 }
 
 void set_deadline(State& state, const Task& task) {
@@ -238,6 +253,10 @@ void on(Context& c, const SubmitTasks& event) {
     record.accepted_at = c.now.wall;
     record.order = order_of(c, one.spec.priority);
     if (one.spec.expires_after) task.expires = c.now.mono + *one.spec.expires_after;
+    if (!one.beginnings.empty()) {
+      task.near = state.conversations.holder(one.beginnings);
+      task.conversation = one.beginnings.back();
+    }
     state.bytes += weight(one.spec);
     accepted.ids.push_back(id);
     c.emit(SaveTask{id, true});
@@ -354,13 +373,17 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   lease.sent_at = c.now.mono;
   lease.executor = executor;
   task.leases.push_back(lease);
-  task.queued_in.reset();  // placement has taken it out
+  take_out(c.state, task);
   c.state.task_deadlines.clear(record.id);
   record.state = TaskState::assigned;
   hold(c.state, agent, record, record.attempts.back().n, executor);
   const ExecutorView& view = c.state.placement.executor(executor);
   if (view.held > view.slots && !c.state.recalls.has(agent.index)) {
     c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
+  }
+  if (task.conversation != 0) c.state.conversations.given(task.conversation, agent.name);
+  if (const auto model = record.spec.where.find("model"); model != record.spec.where.end()) {
+    c.state.placement.expect_loaded(executor, model->second);
   }
   c.emit(SaveTask{record.id});
 }

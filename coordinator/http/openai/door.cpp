@@ -7,6 +7,7 @@
 
 #include "coordinator/http/ask.hpp"
 #include "coordinator/http/bounded_place.hpp"
+#include "coordinator/http/openai/beginnings.hpp"
 #include "coordinator/http/openai/told.hpp"
 #include "coordinator/http/openai/wire.hpp"
 
@@ -155,7 +156,7 @@ class Door : public std::enable_shared_from_this<Door> {
     spec.timeout = attempt_timeout;
     return ask<Submitted>([&](const Loop::Answer<Submitted>& answer) {
       // The listener is there before the first word can be.
-      loop_.submit(std::string(Loop::present_client), {std::move(spec), {}},
+      loop_.submit(std::string(Loop::present_client), {std::move(spec), {}, beginnings_of(body)},
                    [answer, hub = &hub_](Result<Acceptance> accepted) {
                      if (!accepted) return answer(accepted.error());
                      answer(Submitted{accepted->id, std::make_shared<StreamHub::Listener>(*hub, accepted->id)});

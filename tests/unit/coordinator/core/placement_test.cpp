@@ -28,7 +28,7 @@ const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
 OrderKey key(std::int64_t order) { return {order, TaskId{Ulid{1, static_cast<std::uint64_t>(order)}}}; }
 
 std::optional<Placement::Choice> next(Placement& p) {
-  auto choice = p.next([](const TaskId&) -> const AgentName* { return nullptr; }, nobody_idle);
+  auto choice = p.next([](const TaskId&) { return Placement::Asked{}; }, nobody_idle, Time{});
   if (choice) p.update(choice->executor, [](ExecutorView& v) { ++v.held; });
   return choice;
 }
@@ -125,12 +125,12 @@ TEST_CASE("a task avoids the agent that failed it as long as there is another on
   const auto in = p.class_of({capability("work"), {}});
   const AgentName avoided = agent("bad");
   p.enqueue(in, key(1));
-  auto choice = p.next([&](const TaskId&) { return &avoided; }, nobody_idle);
+  auto choice = p.next([&](const TaskId&) { return Placement::Asked{&avoided, {}}; }, nobody_idle, Time{});
   REQUIRE(choice);
   CHECK(choice->executor == good);
   p.update(good, [](ExecutorView& v) { v.open = false; });
   p.enqueue(in, key(2));
-  choice = p.next([&](const TaskId&) { return &avoided; }, nobody_idle);
+  choice = p.next([&](const TaskId&) { return Placement::Asked{&avoided, {}}; }, nobody_idle, Time{});
   REQUIRE(choice);
   CHECK(choice->executor == bad);
 }

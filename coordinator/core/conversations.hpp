@@ -1,0 +1,45 @@
+// Which agent holds the beginning of which conversation: it has read it, and its model server may still have it in its
+// cache. A conversation is known by the hash of its messages so far. Bounded: the longest untouched is forgotten.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <unordered_map>
+#include <vector>
+
+#include "common/core/ids.hpp"
+
+namespace edgefleet::coordinator {
+
+class Conversations {
+ public:
+  static constexpr std::size_t most = 10'000;
+
+  // `beginnings`: hashes of the first one, two, ... messages. Who was given the longest of them; empty: nobody.
+  [[nodiscard]] AgentName holder(const std::vector<std::uint64_t>& beginnings) const {
+    for (auto hash = beginnings.rbegin(); hash != beginnings.rend(); ++hash) {
+      if (const auto found = held_.find(*hash); found != held_.end()) return found->second.agent;
+    }
+    return {};
+  }
+
+  void given(std::uint64_t whole, const AgentName& agent) {
+    const auto [entry, added] = held_.try_emplace(whole);
+    if (!added) age_.erase(entry->second.at);
+    age_.push_back(whole);
+    entry->second = Held{agent, std::prev(age_.end())};
+    if (held_.size() <= most) return;
+    held_.erase(age_.front());
+    age_.pop_front();
+  }
+
+ private:
+  struct Held {
+    AgentName agent;
+    std::list<std::uint64_t>::iterator at;
+  };
+  std::unordered_map<std::uint64_t, Held> held_;
+  std::list<std::uint64_t> age_;  // oldest first
+};
+
+}  // namespace edgefleet::coordinator
