@@ -2,7 +2,7 @@
 """Measures edgefleet beside the raw ceiling of the same broker, in one run.
 
   ./dev bench                 everything, some two minutes
-  ./dev bench --only echo     one of: raw, echo, latency, core, idle
+  ./dev bench --only echo     one of: raw, echo, latency, llm, core, idle
   ./dev bench --json          figures for programs
 
 Everything runs on this machine's loopback. Machines differ and are noisy: trust the ratios.
@@ -22,6 +22,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+import llm
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("EDGEFLEET_BIN", ROOT / "build/release/bin"))
@@ -197,9 +199,27 @@ def idle(fleet, seconds):
             for n, p in watched.items()}
 
 
+def models(fleet, folder):
+    """Two streams, as many as the server has slots, through the door and beside it; then 200 streams and 200 polls."""
+    unpacked = llm.unpacked(BIN.parent / "llama")
+    if unpacked is None:
+        return {"skipped": "no llama-server"}
+    port = free_port()
+    fleet.start("llama-server", llm.server_command(unpacked, port))
+    wait_until(lambda: llm.healthy(port), 60, "llama-server's start")
+    config = Path(folder) / "llm.toml"
+    config.write_text(f'[[llm]]\nprovider = "openai"\nurl = "http://127.0.0.1:{port}"\nslots = {llm.SLOTS}\n')
+    fleet.start("agent-llm", [BIN / "edgefleet-agent", "--broker", f"mqtt://127.0.0.1:{fleet.broker_port}", "--name",
+                              "bench-llm", "--work", fleet.folder / "work-llm", "--config", config, "--log-level",
+                              "warning"])
+    wait_until(lambda: llm.MODEL in llm.get(fleet.port, "/v1/models")[1].decode(), 15, "the model's offer")
+    private = lambda: memory_mb(fleet.processes["coordinator"])["private_mb"]
+    return {**llm.beside_direct(fleet.port, port, 5), **llm.held(fleet.port, private, 200)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["raw", "echo", "latency", "core", "idle"])
+    parser.add_argument("--only", choices=["raw", "echo", "latency", "llm", "core", "idle"])
     parser.add_argument("--count", type=int, default=100_000, help="tasks end to end")
     parser.add_argument("--batch", type=int, default=5_000, help="tasks a request")
     parser.add_argument("--agents", type=int, default=2)
@@ -232,6 +252,9 @@ def main():
                 aim = 3 * figures["raw"]["round_trip_p50_ms"] + 2 * figures["latency"]["commit_ms"]
                 figures["latency"]["aim_p50_ms"] = round(aim, 3)
                 say("latency:", figures["latency"])
+            if wanted("llm"):
+                figures["llm"] = models(fleet, folder)
+                say("llm:", figures["llm"])
         finally:
             fleet.stop()
     if wanted("core"):

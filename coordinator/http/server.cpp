@@ -405,20 +405,26 @@ void HttpServer::put(const std::string& pattern, UploadHandler handler) {
 void HttpServer::allow_origins(std::vector<std::string> origins) { library_->origins = std::move(origins); }
 
 Result<int> HttpServer::listen(const std::string& host, int port) {
+  // Without SO_REUSEPORT, the library's default: two coordinators on one port would share its requests.
+  socket_t bound = INVALID_SOCKET;
+  library_->server.set_socket_options([&bound](socket_t socket) {
+    const int on = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bound = socket;
+  });
+  // The library lets five connections wait to be accepted; those beyond come again a second later, by TCP's clock.
+  const auto let_more_wait = [&bound] { ::listen(bound, static_cast<int>(most_threads)); };
   if (port == 0) {
     const int any = library_->server.bind_to_any_port(host);
     if (any < 0) return Error{"cannot listen on " + host};
+    let_more_wait();
     return any;
   }
-  // Without SO_REUSEPORT, the library's default: two coordinators on one port would share its requests.
-  library_->server.set_socket_options([](socket_t socket) {
-    const int on = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  });
   if (!library_->server.bind_to_port(host, port)) {
     return Error{"cannot listen on " + host + ":" + std::to_string(port) +
                  ": the port is in use, or the address is not this machine's; choose another with --listen"};
   }
+  let_more_wait();
   return port;
 }
 

@@ -1,6 +1,7 @@
 """Bad requests over HTTP: whatever comes harms only its sender. After each, everything works as before."""
 
 import os
+import signal
 import socket
 import subprocess
 import unittest
@@ -128,6 +129,16 @@ class Http(FleetCase):
                 for _ in headers:
                     pass
                 reader.read(length)
+        self.assert_works()
+
+    def test_a_rush_of_connections(self):
+        """Hundreds of connections at the same moment need not come again a second later."""
+        self.fleet.coordinator.signal(signal.SIGSTOP)  # so that nobody accepts them
+        try:
+            for _ in range(200):
+                self.addCleanup(socket.create_connection(("127.0.0.1", self.fleet.http_port), timeout=0.5).close)
+        finally:
+            self.fleet.coordinator.signal(signal.SIGCONT)
         self.assert_works()
 
     def test_foreign_pages(self):
