@@ -52,6 +52,7 @@ void on(Context& c, const DrainAgent& event);
 void on(Context& c, const CoordinatorSeen& event);
 void on_silence(Context& c, AgentIndex index);
 void restart_deadlines(Context& c);
+void renew_sendings(Context& c);
 void forget_beats(Context& c);
 Agent* agent_by_name(State& state, const AgentName& name);
 Agent& agent_of(Context& c, const AgentName& name);  // made if it is new

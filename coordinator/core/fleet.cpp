@@ -472,6 +472,15 @@ void forget_beats(Context& c) {
 }
 
 // The coordinator was away or asleep itself: nobody is blamed for that time.
+// Beats that waited for us may be older than what was sent last: that they do not list it says nothing.
+void renew_sendings(Context& c) {
+  for (Agent& agent : c.state.agents) {
+    for_each_held(c, agent, [&](Task& task, int) {
+      for (Lease& lease : task.leases) lease.sent_at = c.now.mono;
+    });
+  }
+}
+
 void restart_deadlines(Context& c) {
   for (Agent& agent : c.state.agents) {
     if (gone(agent) && !agent.session.empty()) {

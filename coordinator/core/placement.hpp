@@ -102,7 +102,7 @@ class Placement {
   };
   struct Asked {
     const AgentName* avoid = nullptr;  // an agent that ranks last for it, if any
-    Time patient_until{};              // before it waits for an agent that has its model loaded
+    Time patient_until{};  // before it waits for an agent that has its model loaded
   };
   // The next task and the executor for it, or none: nothing waits, or nobody is free for what waits. The task is
   // taken from its queue; the caller raises `held`. `about(task)` -> Asked; `idle`: whether an agent holds nothing,

@@ -17,7 +17,10 @@ void on(Context& c, const BrokerDown&) {
   forget_beats(c);
 }
 
-void on(Context& c, const Stalled&) { restart_deadlines(c); }
+void on(Context& c, const Stalled&) {
+  restart_deadlines(c);
+  renew_sendings(c);
+}
 
 void on(Context& c, const Tick&) {
   if (c.state.connected) {

@@ -68,12 +68,15 @@ class World {
   [[nodiscard]] std::string describe(const TaskId& id) const;
 
  private:
+  static constexpr int models = 3;  // that every agent offers, one at a time in its memory
+
   struct Agent {
     AgentName name;
     std::unique_ptr<agent::State> core;  // none: crashed
     bool linked = false;
     bool touched = false;  // has heard something since its last flush
     std::uint64_t life = 0;
+    std::string loaded;  // the model that it ran last
     std::map<AttemptKey, Time> ends;  // running tasks
     std::map<AttemptKey, agent::Restored> disk;  // outlasts its lives
     Time back_at;
@@ -116,6 +119,7 @@ class World {
 
   // ---- agents
   void start_agent(Agent& a);
+  void offer(Agent& a);
   void crash_agent(Agent& a, bool will);
   void link(Agent& a);
   void cut(Agent& a);

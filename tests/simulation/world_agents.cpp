@@ -18,13 +18,20 @@ void World::start_agent(Agent& a) {
   const auto session = *SessionId::parse(a.name.str() + "-" + std::to_string(a.life));
   a.core = std::make_unique<agent::State>(a.name, session, agent::HeatLimits{});
   a.crash_at = next(hazards_.agent_crash);
+  a.loaded.clear();
+  offer(a);
+  for (const auto& [key, kept] : a.disk) to_agent(a, kept);
+  link(a);
+}
+
+void World::offer(Agent& a) {
   ExecutorInfo executor;
   executor.name = main_executor;
   executor.capabilities = {*Capability::parse("work")};
   executor.slots = slots;
+  for (int i = 0; i < models; ++i) executor.models.push_back("m" + std::to_string(i));
+  if (!a.loaded.empty()) executor.loaded_models = {a.loaded};
   to_agent(a, agent::OfferChanged{executor, false});
-  for (const auto& [key, kept] : a.disk) to_agent(a, kept);
-  link(a);
 }
 
 void World::link(Agent& a) {
@@ -73,6 +80,13 @@ void World::begin(Agent& a, const agent::StartTask& start) {
   if (seen.cancelled_in_time) violation("began though it was cancelled in time: " + start.key.id.str());
   if (time_ < seen.at + spec.delay) violation("began before its delay was over: " + start.key.id.str());
   if (a.ends.size() > slots) violation(a.name.str() + " runs more than its slots");
+  const auto model = spec.where.find("model");
+  if (model == spec.where.end() || model->second == a.loaded) return;
+  a.loaded = model->second;
+  // Said a little later, as by an agent that looks up what its server has loaded.
+  network_.push({time_ + some(1ms, 2s), ++order_, [this, &a, life = a.life] {
+                   if (a.life == life && a.core) offer(a);
+                 }});
 }
 
 void World::stop(Agent& a, const AttemptKey& key) {

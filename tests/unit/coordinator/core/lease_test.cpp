@@ -109,3 +109,18 @@ TEST_CASE("an agent that stops a task unasked spends an attempt each time") {
   CHECK(c.task(id).state == TaskState::failed);
   CHECK(c.task(id).error->code == "stopped");
 }
+
+TEST_CASE("a beat that waited while the coordinator stood still does not have the last message sent again") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  REQUIRE(c.sent.size() == 1);
+  c.now.mono += 25s;  // a commit that failed so long, or a stopped process
+  c.hear(Stalled{});
+  c.beat("pi-1", "a", 1, {}, 0);  // from before the message
+  CHECK(c.sent.size() == 1);
+  c.now.mono += 2 * heartbeat_interval;
+  c.beat("pi-1", "a", 1, {}, 0);
+  CHECK(c.sent.size() == 2);
+  CHECK(c.task(id).attempts.size() == 1);
+}
