@@ -471,7 +471,6 @@ void forget_beats(Context& c) {
   }
 }
 
-// The coordinator was away or asleep itself: nobody is blamed for that time.
 // Beats that waited for us may be older than what was sent last: that they do not list it says nothing.
 void renew_sendings(Context& c) {
   for (Agent& agent : c.state.agents) {
@@ -481,6 +480,7 @@ void renew_sendings(Context& c) {
   }
 }
 
+// The coordinator was away or asleep itself: nobody is blamed for that time.
 void restart_deadlines(Context& c) {
   for (Agent& agent : c.state.agents) {
     if (gone(agent) && !agent.session.empty()) {
