@@ -153,6 +153,17 @@ void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
   }
 }
 
+// It was given more than it can do now, perhaps as it grew hot: what waits there is for others, if they can take it.
+void recall_surplus(Context& c, const Agent& agent) {
+  const bool surplus = std::any_of(agent.executors.begin(), agent.executors.end(), [&](ExecutorIndex index) {
+    const ExecutorView& view = c.state.placement.executor(index);
+    return view.held > view.slots;
+  });
+  if (surplus && !c.state.recalls.has(agent.index)) {
+    c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
+  }
+}
+
 // ---- the lease
 
 struct Listed {
@@ -403,6 +414,7 @@ void on(Context& c, const HeartbeatSeen& event) {
     for (const HeldTask& task : beat.held) listed[{task.id, task.attempt}] = Listed{&task, false};
     check_held(c, *agent, beat, listed);
     check_strays(c, *agent, listed);
+    recall_surplus(c, *agent);
   }
   refresh_capacity(c.state, *agent);
 }

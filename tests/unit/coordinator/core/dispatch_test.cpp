@@ -126,3 +126,26 @@ TEST_CASE("a recall that was lost is repeated, and nobody is asked without need"
     CHECK(recall(c) == nullptr);
   }
 }
+
+TEST_CASE("a task that reached an agent just as that took less is recalled, and runs elsewhere") {
+  Conversation c;
+  c.join("hot", "h", 4);
+  std::vector<TaskId> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(c.submit());
+  const auto late = c.submit();
+  std::vector<HeldTask> held;
+  for (const auto& id : ids) held.push_back(c.holding(id));
+  c.beat("hot", "h", 0, held);  // half the slots from now on: but that looks as if all were in use
+  c.result("hot", ids[0]);
+  REQUIRE(c.holder(late) == "hot");
+  held.erase(held.begin());
+  held.push_back(c.holding(late, HeldPhase::waiting));
+  c.beat("hot", "h", 0, held);
+  c.join("cool", "c", 1);
+  c.now.mono += 2100ms;
+  c.hear(Tick{});
+  REQUIRE(recall(c) != nullptr);
+  CHECK(recall(c)->tasks == std::vector<AttemptKey>{{late, 1}});
+  c.result("hot", late, ResultStatus::returned, 1, TaskError{"recalled", "wanted back", true, {}});
+  CHECK(c.holder(late) == "cool");
+}
