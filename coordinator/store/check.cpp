@@ -41,10 +41,14 @@ constexpr std::array<Reference, 6> references = {{
 
 class Check {
  public:
-  Check(std::string data, const Tell& tell) : data_(std::move(data)), progress_(tell) {}
+  Check(std::string data, const Tell& tell)
+      : data_(std::move(data)),
+        alone_(fs::is_regular_file(data_)),
+        path_(alone_ ? data_ : database_path(data_)),
+        progress_(tell) {}
 
   Result<CheckReport> run() {
-    const std::string path = database_path(data_);
+    const std::string& path = path_;
     std::error_code failure;
     if (!fs::exists(path, failure)) {
       return Error{"there is no database in " + data_ + "; name a data directory or a backup with --data",
@@ -55,6 +59,7 @@ class Check {
       const auto version = read_schema_version(db, path);
       if (!version) return version.error();
       report_.schema = *version;
+      if (*version == 0) damaged("the database is empty");
       if (*version > 0 && *version < newest_schema()) {
         report_.notes.push_back("the database has schema " + std::to_string(*version) +
                                 "; the coordinator brings it to " + std::to_string(newest_schema()) +
@@ -65,7 +70,8 @@ class Check {
     } catch (const SQLite::Exception& broken) {
       damaged(std::string("the database cannot be read: ") + broken.what());
     }
-    if (auto read = artifacts(); !read) return read.error();
+    auto read = alone_ ? success() : artifacts();
+    if (!read) return read.error();
     advise();
     return std::move(report_);
   }
@@ -101,7 +107,7 @@ class Check {
       damaged("database: the epoch or the clock is missing");
     }
     tasks(db);
-    names(db);
+    if (!alone_) names(db);
   }
 
   // Everything that the coordinator reads of a task must be readable.
@@ -163,10 +169,16 @@ class Check {
     const auto add = [&](bool when, const std::string& what) {
       if (when) report_.advice.push_back(what);
     };
+    if (alone_) {
+      add(damaged_ || unreadable_ || foreign_,
+          "take another backup, or save what can be read: `sqlite3 " + path_ +
+              " .recover | sqlite3 recovered.db`; check that, then restore from it");
+      return;
+    }
     add(damaged_ || unreadable_ || foreign_,
         "go back to a backup: stop the coordinator, then `edgefleet-coordinator restore --from BACKUP --data " + data_ +
             " --force` (what is here now is kept aside)");
-    add(damaged_, "without a backup: `sqlite3 " + database_path(data_) +
+    add(damaged_, "without a backup: `sqlite3 " + path_ +
                       " .recover | sqlite3 recovered.db` saves what can be read; check it, then restore from it");
     add(damaged_ || spoilt_, "look at the medium: the system's log, `smartctl`, another SD card");
     add(spoilt_, "upload a spoilt artifact again after its file was removed, or take it from a backup");
@@ -175,6 +187,8 @@ class Check {
   }
 
   std::string data_;
+  bool alone_;  // a database without artifacts: what `backup --to NAME.db` has made, or what was recovered
+  std::string path_;
   Progress progress_;
   CheckReport report_;
   bool damaged_ = false;

@@ -25,6 +25,24 @@ Status DirectoryLock::take(const std::string& directory) {
                ErrorKind::conflict};
 }
 
+Status refuse_emptied_database(const std::string& directory) {
+  std::error_code failure;
+  const auto bytes_of = [&](const std::string& path) {
+    const auto bytes = std::filesystem::file_size(path, failure);
+    return failure ? std::uintmax_t{0} : bytes;
+  };
+  const std::string path = database_path(directory);
+  if (bytes_of(path) > 0) return success();
+  const bool begun =
+      std::filesystem::exists(path, failure) && std::filesystem::exists(artifacts_path(directory), failure);
+  const bool log_left = bytes_of(path + "-wal") > 0;
+  if (!begun && !log_left) return success();
+  return Error{path +
+               " is empty or gone, though a coordinator has run here: its tasks are lost with it. Nothing was "
+               "changed. `edgefleet-coordinator restore --from BACKUP --data " +
+               directory + " --force` goes back to a backup; to begin anew, move " + directory + " away"};
+}
+
 namespace {
 
 constexpr std::uintmax_t reserve_bytes = 1U << 20U;

@@ -29,6 +29,10 @@ class DirectoryLock {
   int fd_ = -1;
 };
 
+// Refuses a directory in which a coordinator has run and whose database is empty now, as a power cut or a worn card
+// leaves a file: SQLite would take it for a new one, throw its log away and begin anew.
+Status refuse_emptied_database(const std::string& directory);
+
 // DIR/reserve, 1 MiB: room for the first writes of a coordinator that starts on a full disk, so that it is up, refuses
 // what is new and records what comes back once there is space. Given up before the database is opened if it is needed,
 // made when there is plenty. Never a reason to fail.

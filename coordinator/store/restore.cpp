@@ -115,7 +115,9 @@ Result<RestoreReport> prepare_database(const std::string& from, const std::strin
   return guarded("reading the backup " + from, [&]() -> Result<RestoreReport> {
     {
       SQLite::Database source(from, SQLite::OPEN_READONLY, 5000);
-      if (auto version = read_schema_version(source, from); !version) return version.error();
+      const auto version = read_schema_version(source, from);
+      if (!version) return version.error();
+      if (*version == 0) return Error{"the backup " + from + " is empty: there is no database in it; take another one"};
       if (auto copied = copy_database(source, path, tell); !copied) return copied.error();
     }
     SQLite::Database db(path, SQLite::OPEN_READWRITE);

@@ -184,6 +184,7 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, c
     return Error{"data directory " + directory + " is half restored: `edgefleet-coordinator restore` was broken off. " +
                  "Run it again with --force; to begin anew instead, remove " + restoring_path(directory)};
   }
+  if (auto whole = refuse_emptied_database(directory); !whole) return whole.error();
   free_reserve_if_needed(directory);
   return guarded("opening " + path, [&]() -> Result<std::unique_ptr<Store>> {
     auto store = std::make_unique<SqliteStore>(path, std::move(lock));

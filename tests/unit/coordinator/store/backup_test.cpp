@@ -203,6 +203,50 @@ TEST_CASE("a coordinator does not begin anew where a restore was broken off") {
   CHECK(refused.error().message.find("half restored") != std::string::npos);
 }
 
+TEST_CASE("a database that was emptied is not begun anew, and is no backup") {
+  const test::TemporaryFolder folder;
+  const std::string data = folder.path() + "/data";
+  save(*open(data), record(1));
+  put(data, "a file");
+  fs::resize_file(database_path(data), 0);
+  std::ofstream(database_path(data) + "-wal") << "what was committed last";
+  const auto refused = open_sqlite_store(data);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("is empty or gone") != std::string::npos);
+  CHECK(fs::file_size(database_path(data) + "-wal") > 0);
+  fs::remove(database_path(data) + "-wal");
+  CHECK_FALSE(open_sqlite_store(data));
+  REQUIRE(check_data(data, {}));
+  CHECK(message_of(check_data(data, {})).find("empty") != std::string::npos);
+  const auto restored = restore(data, folder.path() + "/other", false, {});
+  REQUIRE_FALSE(restored);
+  CHECK(restored.error().message.find("empty") != std::string::npos);
+
+  // A first start that was killed before there was anything.
+  std::ofstream(folder.path() + "/edgefleet.db").flush();
+  CHECK(open_sqlite_store(folder.path()));
+}
+
+TEST_CASE("a copy of the database alone can be checked") {
+  const test::TemporaryFolder folder;
+  const std::string data = folder.path() + "/data";
+  const std::string copy = folder.path() + "/copy.db";
+  const std::string artifact = put(data, "a file");
+  TaskRecord r = record(1);
+  r.spec.input = R"({"artifact":")" + artifact + R"("})";
+  save(*open(data), r);
+  REQUIRE(back_up(data, copy, {}));
+  const auto good = check_data(copy, {});
+  REQUIRE(good);
+  CHECK(good->tasks == 1);
+  CHECK(good->problem_count == 0);  // it is not to hold artifacts
+  SQLite::Database(copy, SQLite::OPEN_READWRITE).exec("UPDATE tasks SET attempts = 'nonsense'");
+  const auto bad = check_data(copy, {});
+  REQUIRE(bad);
+  CHECK(bad->problem_count == 1);
+  CHECK_FALSE(bad->advice.empty());
+}
+
 TEST_CASE("check finds what is damaged, missing, spoilt or points nowhere, and says what to do") {
   const test::TemporaryFolder folder;
   const std::string& data = folder.path();
