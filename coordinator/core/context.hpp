@@ -50,6 +50,7 @@ void on(Context& c, const HeartbeatSeen& event);
 void on(Context& c, const TemperatureSeen& event);
 void on(Context& c, const DrainAgent& event);
 void on(Context& c, const CoordinatorSeen& event);
+void announce(Context& c);  // who we are
 void on_silence(Context& c, AgentIndex index);
 void restart_deadlines(Context& c);
 void renew_sendings(Context& c);

@@ -268,6 +268,25 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
   if (!stop.tasks.empty()) c.emit(std::move(stop));
 }
 
+// It follows an epoch that ours must exceed. Once is enough for an agent, since then it follows ours; each time all
+// others must present themselves anew, so one that claims ever more is not listened to.
+void outgrow(Context& c, Agent& agent, const Reign& followed) {
+  const Reign& own = c.state.reign;
+  if (followed.epoch < own.epoch || followed == own) return;
+  if (agent.outgrown_at && c.now.mono < *agent.outgrown_at + c.state.policy.outgrow_every) return;
+  if (followed.epoch > own.epoch + most_epochs_ahead) {
+    return c.note(NoteLevel::warning,
+                  "agent " + agent.name.str() + " follows epoch " + std::to_string(followed.epoch) +
+                      ", which nobody can have reached, and so gets no tasks: restart it",
+                  "absurd epoch of " + agent.name.str());
+  }
+  agent.outgrown_at = c.now.mono;
+  c.note(NoteLevel::info,
+         "agent " + agent.name.str() + " follows epoch " + std::to_string(followed.epoch) + ": ours goes beyond it",
+         "epoch of " + agent.name.str());
+  on(c, CoordinatorSeen{false, followed, false});
+}
+
 // None where the bound on agents is reached.
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
@@ -401,10 +420,10 @@ void on(Context& c, const HeartbeatSeen& event) {
   if (agent->status.state == AgentState::lost && agent->status.session == beat.session) {
     set_state(c, *agent, agent->said, "it beats again");
   }
-  if (beat.coordinator.epoch >= c.state.reign.epoch && beat.coordinator != c.state.reign) {
-    on(c, CoordinatorSeen{false, beat.coordinator, false});  // it follows an epoch that ours must exceed
-  }
+  outgrow(c, *agent, beat.coordinator);
   agent->beat_names_us = beat.coordinator == c.state.reign;
+  // What we said may have been lost, and the agent cannot know that it waits for it.
+  if (!agent->beat_names_us && c.now.mono >= c.state.announced_at + c.state.policy.announce_every) announce(c);
   agent->beat = beat;
   agent->beat->held.clear();
   take_capacity(c.state, *agent, beat);
@@ -449,7 +468,7 @@ void on(Context& c, const CoordinatorSeen& event) {
                               std::to_string(own.epoch) + ", stops"});
   }
   if (event.reign.epoch < own.epoch) {
-    if (event.online && event.live) c.emit(AnnounceReign{});  // tell it that it is over
+    if (event.online && event.live) announce(c);  // tell it that it is over
     return;
   }
   if (event.reign.epoch > own.epoch + most_epochs_ahead) {
@@ -459,11 +478,16 @@ void on(Context& c, const CoordinatorSeen& event) {
   }
   own.epoch = event.reign.epoch + 1;
   c.emit(SaveEpoch{own.epoch});
-  c.emit(AnnounceReign{});
+  announce(c);
   for (Agent& agent : c.state.agents) {
     agent.beat_names_us = false;
     refresh_capacity(c.state, agent);
   }
+}
+
+void announce(Context& c) {
+  c.state.announced_at = c.now.mono;
+  c.emit(AnnounceReign{});
 }
 
 void on_silence(Context& c, AgentIndex index) {

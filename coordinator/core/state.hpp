@@ -33,6 +33,8 @@ struct Policy {
   int most_resends = 2;  // of a task to an agent that shows no sign of getting any
   Duration deaf_for = std::chrono::minutes(5);
   Duration recall_after = std::chrono::seconds(2);  // what waits at an agent for longer than was expected
+  Duration announce_every = heartbeat_interval;  // to agents whose beats do not name us
+  Duration outgrow_every = std::chrono::minutes(1);  // what one agent claims
 };
 
 // What only this life of the coordinator knows of an attempt.
@@ -69,6 +71,7 @@ struct Agent {
   std::optional<Heartbeat> beat;  // the last one, without its list
   std::optional<Temperature> temperature;
   bool beat_names_us = false;     // the last beat of this session echoes our reign
+  std::optional<Time> outgrown_at;  // when our epoch last grew because of its beat
   bool drained = false;           // by the operator
   bool silent = false;            // beats are overdue
   std::optional<Time> deaf_until;  // it beats, but none of our messages reach it: nothing more until then
@@ -87,6 +90,7 @@ struct State {
   Policy policy;
   Reign reign;
   bool connected = false;
+  Time announced_at;  // when we last said who we are
   std::unordered_map<TaskId, Task> tasks;
   std::vector<TaskId> ended;  // have their outcome, wait to be durable
   std::unordered_set<TaskId> held;  // since the store was restored: not placed until the operator releases them

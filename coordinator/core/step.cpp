@@ -8,7 +8,7 @@ namespace {
 void on(Context& c, const BrokerUp&) {
   c.state.connected = true;
   restart_deadlines(c);
-  c.emit(AnnounceReign{});
+  announce(c);
 }
 
 // While we hear nobody, silence says nothing about anybody.

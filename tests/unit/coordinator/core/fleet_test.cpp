@@ -317,3 +317,42 @@ TEST_CASE("a coordinator that sees a live newer one stops, and outgrows a rememb
     CHECK(c.state.reign.epoch == 7);
   }
 }
+
+TEST_CASE("an agent that claims ever higher epochs does not keep the fleet presenting itself") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto claim = [&](std::uint64_t epoch) {
+    auto beat = c.heartbeat("a", 1, {}, 0);
+    beat.coordinator = Reign{epoch, session("other")};
+    c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  };
+  claim(20);
+  CHECK(c.state.reign.epoch == 21);
+  for (std::uint64_t epoch = 30; epoch < 50; ++epoch) claim(epoch);
+  CHECK(c.state.reign.epoch == 21);
+  c.pass(61s);
+  claim(60);  // it may be in earnest
+  CHECK(c.state.reign.epoch == 61);
+  c.pass(61s);
+  claim(61'000'000);
+  CHECK(c.state.reign.epoch == 61);
+  CHECK(std::any_of(c.said.begin(), c.said.end(), [](const Effect& effect) {
+    const auto* note = std::get_if<Note>(&effect);
+    return note != nullptr && note->text.find("restart it") != std::string::npos;
+  }));
+}
+
+TEST_CASE("an agent that has not heard who we are is told again") {
+  Conversation c;
+  c.join("pi-1", "a");
+  auto beat = c.heartbeat("a", 1, {}, 0);
+  beat.coordinator = Reign{3, session("earlier")};
+  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<AnnounceReign>() == nullptr);  // it is on its way
+  c.pass(10s);
+  beat.sequence += 100;
+  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<AnnounceReign>() != nullptr);
+  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<AnnounceReign>() == nullptr);  // not at each beat
+}
