@@ -1,8 +1,6 @@
 #include "edge-agent/shell/loop.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "common/core/overloaded.hpp"
 #include "common/mqtt/paho_client.hpp"
@@ -20,7 +18,6 @@ constexpr Duration progress_interval = std::chrono::milliseconds(500);
 constexpr Duration name_contest = std::chrono::minutes(2);  // another agent of our name, seen so often in this time:
 constexpr std::size_t name_sightings = 3;  // it is there to stay
 constexpr std::size_t most_part_bytes = 16 * 1024;  // of partial output in a message
-constexpr std::size_t most_unknown_results = 1000;  // files kept for a person
 
 }  // namespace
 
@@ -290,18 +287,9 @@ Heartbeat Loop::heartbeat() const {
 
 void Loop::keep_for_person(const TaskResult& result) {
   const std::string text = "the coordinator does not know task " + result.id.str();
-  std::error_code failure;
-  std::filesystem::create_directories(options_.unknown_results, failure);
-  const auto kept = std::distance(std::filesystem::directory_iterator(options_.unknown_results, failure), {});
-  if (failure || static_cast<std::size_t>(kept) >= most_unknown_results) {
-    return complaints_.complain("unknown",
-                                text + " and there is no room for its result in " + options_.unknown_results);
-  }
-  const std::string path =
-      options_.unknown_results + "/" + result.id.str() + "-" + std::to_string(result.attempt) + ".json";
-  std::size_t first = 0;
-  std::ofstream(path) << protocol::encode_results(state_.session, {result}, first) << '\n';
-  complaints_.complain("unknown", text + "; its result is kept in " + path);
+  const auto kept = agent::keep_for_person(options_.unknown_results, state_.session, result);
+  complaints_.complain("unknown", kept ? text + "; its result is kept in " + *kept
+                                       : text + "; its result is lost: " + kept.error().message);
 }
 
 void Loop::say_goodbye() {

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr const char* fresh = ".new";  // not yet complete
 constexpr std::uintmax_t largest_result = 2 * limits::payload_bytes;
+constexpr std::size_t most_unknown_results = 1000;
 constexpr std::size_t most_results = 2048;  // read at a start; the core's bound is below
 
 // What was written appears under its name only when all of it is on the disk.
@@ -127,6 +128,27 @@ Status ResultSpool::keep(const std::vector<Kept>& results) const {
 }
 
 void ResultSpool::forget(const AttemptKey& key) const { ::unlink(path_of(key).c_str()); }
+
+Result<std::string> keep_for_person(const std::string& folder, const SessionId& session, const TaskResult& result) {
+  std::error_code failure;
+  fs::create_directories(folder, failure);
+  if (files_in(folder).size() >= most_unknown_results) {
+    return Error{folder + " holds " + std::to_string(most_unknown_results) + " of them already; empty it",
+                 ErrorKind::full};
+  }
+  const std::string path = folder + "/" + result.id.str() + "-" + std::to_string(result.attempt) + ".json";
+  const std::string temporary = path + fresh;
+  std::size_t first = 0;
+  const std::string text = protocol::encode_results(session, {result}, first) + '\n';
+  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file || !write_all(file.get(), text.data(), text.size())) {
+    const Error error = disk_error("cannot write " + temporary);
+    ::unlink(temporary.c_str());
+    return error;
+  }
+  if (auto published = publish(temporary, path); !published) return published.error();
+  return path;
+}
 
 // ---- artifacts
 

@@ -40,6 +40,10 @@ class ResultSpool {
   std::string folder_;
 };
 
+// A result whose task the coordinator does not know, for a person to find: a file of `folder`, which holds a thousand.
+// On the disk when it returns. Returns its path.
+Result<std::string> keep_for_person(const std::string& folder, const SessionId& session, const TaskResult& result);
+
 // Stores artifacts at the coordinator, and while that cannot be reached on the disk, from where they are uploaded later
 // by a thread of its own. The id is the content's either way.
 class ArtifactSpool final : public ArtifactStore {

@@ -49,3 +49,18 @@ TEST_CASE("of results that cannot all be spooled none stays on the disk") {
   REQUIRE_FALSE(spool.keep({result_of(1, "1"), result_of(2, "2"), result_of(3, "3")}));
   CHECK(files_in(folder.path()) == 1);
 }
+
+TEST_CASE("a result that is kept for a person is whole, or said to be lost") {
+  const TemporaryFolder folder;
+  const std::string unknown = folder.path() + "/unknown";
+  const auto keep = [&](std::uint64_t number) {
+    return keep_for_person(unknown, *SessionId::parse("life"), result_of(number, "42").result);
+  };
+  const auto kept = keep(1);
+  REQUIRE(kept);
+  CHECK(fs::file_size(*kept) > 0);
+  // A disk that is full: the file can be made, but nothing written to it.
+  fs::create_symlink("/dev/full", unknown + "/" + id(2).str() + "-1.json.new");
+  CHECK_FALSE(keep(2));
+  CHECK(files_in(unknown) == 1);
+}
