@@ -9,7 +9,8 @@
 
 namespace edgefleet::coordinator {
 
-constexpr auto loop_patience = std::chrono::seconds(30);
+// Less than our clients wait for an answer, or nobody would ever read what we say then.
+constexpr auto loop_patience = std::chrono::seconds(25);
 
 // Starts a request to the loop and waits for its answer.
 template <typename T, typename Start>
