@@ -78,7 +78,7 @@ Exit retry_all(Filter filter, Session& session) {
       if (++refused <= 10) session.note(printable(text_of(one, "id") + ": " + text_of(one, "detail")));
     }
     filter.after = text_of(*answer, "next");
-    session.show_live(std::to_string(retried) + " tasks run again");
+    if (session.live()) session.show_live(std::to_string(retried) + " tasks run again");
   } while (!filter.after.empty());
   session.end_live();
   if (session.json()) {

@@ -314,6 +314,7 @@ class Options(FleetCase):
         self.assertEqual(self.fleet.cli("retry", "--state", "failed", failed[0]).returncode, 2)
         answer = self.fleet.cli("retry", "--state", "failed")
         self.assertEqual((answer.returncode, answer.stdout), (0, "5 tasks run again\n"), answer.stderr)
+        self.assertNotIn("\x1b", answer.stderr)  # it is no terminal
         answer = self.fleet.cli("--json", "retry", "--state", "expired", "--capability", "nobody.offers")
         self.assertEqual(json.loads(answer.stdout), {"retried": 1, "refused": 0})
 
