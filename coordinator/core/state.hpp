@@ -28,6 +28,7 @@ struct Policy {
   Duration longest_grace = std::chrono::seconds(60);
   double grace_share = 0.1;     // of the run so far
   Backoff retry;                // after a retryable failure
+  int most_returns = 20;  // of a task that is placed again at once; after more it pauses as after a failure
   int most_unspent_losses = 10;  // a loss that costs no attempt is not free for ever
   Duration result_patience = std::chrono::seconds(60);  // at least, for a result that is said to be there
   int most_resends = 2;  // of a task to an agent that shows no sign of getting any

@@ -134,15 +134,25 @@ void succeed(Context& c, Task& task, std::size_t index, const TaskResult& result
   finish(c, task, TaskState::succeeded);
 }
 
+Duration pause_after(Context& c, int failures) {
+  c.state.random = c.state.random * 6364136223846793005ULL + 1442695040888963407ULL;
+  return c.state.policy.retry.pause(failures, c.state.random);
+}
+
+// At once, but for one that agents give back again and again: each time costs a commit, and its attempts have numbers.
+void place_again(Context& c, Task& task) {
+  const int returns = task.record.attempts.back().n - spent(task) - c.state.policy.most_returns;
+  if (returns <= 0) return enter_queue(c, task);
+  schedule(c, task, pause_after(c, returns));
+}
+
 void fail_or_retry(Context& c, Task& task, const AgentName& agent, const TaskError& error) {
   if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
   if (!error.retryable || spent(task) >= task.record.allowed_attempts) {
     return finish(c, task, TaskState::failed, error);
   }
   task.avoid = agent;
-  c.state.random = c.state.random * 6364136223846793005ULL + 1442695040888963407ULL;
-  const Duration pause = c.state.policy.retry.pause(spent(task), c.state.random);
-  schedule(c, task, std::max(pause, error.retry_after.value_or(Duration{0})));
+  schedule(c, task, std::max(pause_after(c, spent(task)), error.retry_after.value_or(Duration{0})));
 }
 
 void fail_attempt(Context& c, Task& task, std::size_t index, const TaskError& error) {
@@ -180,14 +190,14 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
       break;
     case ResultStatus::returned:
       end_attempt(c, task, index, AttemptState::returned, result.error);
-      if (result.error && result.error->code == "recalled") {
-        task.avoid = agent;
-      } else if (executor) {  // full, hot or draining: no more for it until its next beat says how it is
+      task.avoid = agent;
+      if (executor && !(result.error && result.error->code == "recalled")) {
+        // Full, hot or draining: no more for it until its next beat says how it is.
         c.state.placement.update(*executor, [](ExecutorView& view) { view.slots = 0; });
       }
       if (!counts) break;
       if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
-      enter_queue(c, task);
+      place_again(c, task);
       break;
   }
   if (!ended(task.record.state)) c.emit(SaveTask{task.record.id});

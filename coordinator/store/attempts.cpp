@@ -39,7 +39,7 @@ Result<std::vector<Attempt>> decode_attempts(std::string_view text) {
       return ms ? std::optional(WallTime{*ms}) : std::nullopt;
     };
     Attempt attempt;
-    attempt.n = static_cast<int>(fields.integer("n", 1, 1'000'000).value_or(1));
+    attempt.n = static_cast<int>(fields.integer("n", 1, std::numeric_limits<int>::max()).value_or(1));
     attempt.agent = fields.name<AgentName>("agent", name_rule).value_or(AgentName{});
     attempt.session = SessionId::parse(fields.string("session").value_or("")).value_or(SessionId{});
     attempt.state = parse_attempt_state(fields.string("state").value_or("")).value_or(AttemptState::lost);

@@ -285,3 +285,26 @@ TEST_CASE("a message of tasks keeps the bounds on elements and bytes") {
   }
   CHECK(all == 305);
 }
+
+TEST_CASE("an agent that gives everything back at once does not keep the coordinator at it") {
+  Conversation c;
+  c.join("mean", "m");
+  const auto id = c.submit();
+  const auto second = [&] {
+    if (c.holder(id) == "mean") {
+      c.result("mean", id, ResultStatus::returned, c.task(id).attempts.back().n,
+               TaskError{"full", "no room", true, {}});
+    }
+    c.pass(1s);
+    c.beat("mean", "m", 1, {});
+  };
+  for (int i = 0; i < 3600; ++i) second();
+  CHECK(c.task(id).attempts.back().n > 60);  // it is tried again and again,
+  CHECK(c.task(id).attempts.back().n < 300);  // but not at each beat
+  c.join("kind", "k");
+  for (int i = 0; i < 61 && c.holder(id) != "kind"; ++i) {
+    second();
+    c.beat("kind", "k", 1, {});
+  }
+  CHECK(c.holder(id) == "kind");
+}
