@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Shows edgefleet at work on this machine: a broker, a coordinator and three agents, pi-1 to pi-3, find the edges in a
-batch of pictures. Half-way one agent is killed with -9, and its tasks go on elsewhere."""
+batch of pictures. Half-way one agent is killed with -9, and its tasks go on elsewhere. With --llm two agents answer
+questions instead, and one is killed in the middle of its answer."""
 import argparse
 import contextlib
 import dataclasses
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import llm
 import processes
 import screen
 from fleet import CAPABILITY, ROOT, Fleet, need_programs
@@ -31,9 +33,11 @@ EXAMPLES = """examples:
   demo/demo.py --images ~/Photos --count 50  the first 50 photos of a folder, by name
   demo/demo.py --out /tmp/edges              results in a folder of your own
   demo/demo.py --keep                        leaves it running, and says how to look at it and how to stop it
+  demo/demo.py --llm                         language models: two llama-servers, and a tiny model that is in the sources
 `./dev demo` builds first and takes the same options.
 
-exit codes: 0 every picture is done and downloaded; 1 not so; 2 wrong usage; 130, 143 ended by Ctrl-C, SIGTERM"""
+exit codes: 0 every picture is done and downloaded, every answer was told as it was recorded; 1 not so;
+2 wrong usage; 77 there is no llama-server to be had; 130, 143 ended by Ctrl-C, SIGTERM"""
 
 
 @dataclasses.dataclass
@@ -232,6 +236,11 @@ class Demo:
     def report(self):
         return Report(self.pictures, self.kill, self.took)
 
+    @staticmethod
+    def looks():
+        """Commands of `edgefleet` to look at it."""
+        return ["agents"]
+
 
 def task_of(picture):
     return {"capability": CAPABILITY, "name": picture.name,
@@ -323,6 +332,7 @@ def parse_options():
     parser.add_argument("--images", metavar="DIR", type=pathlib.Path, help="photos of your own: " + ", ".join(KINDS))
     parser.add_argument("--count", metavar="N", type=positive,
                         help=f"how many pictures: made ({COUNT} if left out), or taken from DIR (all if left out)")
+    parser.add_argument("--llm", action="store_true", help="questions and answers instead of pictures")
     parser.add_argument("--out", metavar="DIR", type=pathlib.Path,
                         help="empty or new folder for the results; if left out, a new one in demo/out")
     parser.add_argument("--bin", metavar="DIR", type=pathlib.Path,
@@ -331,18 +341,20 @@ def parse_options():
     parser.add_argument("--keep", action="store_true", help="leave it all running, and say how to look at it")
     parser.add_argument("--stop", metavar="DIR", type=pathlib.Path, help="end a demo that was kept running")
     options = parser.parse_args()
+    if options.llm and (options.images or options.count or options.out):
+        parser.error("--images, --count and --out are about pictures; --llm has none")
     run = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     options.out = options.out or ROOT / "demo" / "out" / f"{run}-{os.getpid()}"
     options.bin = pathlib.Path(options.bin).absolute()
     return options
 
 
-def how_to_look(fleet, folder):
+def how_to_look(fleet, looks, folder):
     quoted = lambda path: shlex.quote(str(path))
     return [
         "", f"It is still running, with its logs in {folder}. To look at it:",
         f"  mosquitto_sub -h 127.0.0.1 -p {fleet.broker_port} -v -t 'edgefleet/v1/#'",
-        f"  EDGEFLEET_URL={fleet.url} {quoted(fleet.programs / 'edgefleet')} agents",
+        *(f"  EDGEFLEET_URL={fleet.url} {quoted(fleet.programs / 'edgefleet')} {look}" for look in looks),
         "To end it, and to remove that folder:",
         f"  python3 {quoted(ROOT / 'demo' / 'demo.py')} --stop {quoted(folder)}",
     ]
@@ -350,22 +362,22 @@ def how_to_look(fleet, folder):
 
 def show(options, started, progress):
     """The whole demo, with everything started: the exit code."""
-    demo = Demo(options, started, progress)
+    demo = (llm.LlmDemo if options.llm else Demo)(options, started, progress)
     demo.run()
     report = demo.report()
     for line in ("", *report.lines(options.out)):
         progress.note(line)
     if options.keep:
         processes.keep(started)
-        for line in how_to_look(demo.fleet, started.folder):
+        for line in how_to_look(demo.fleet, demo.looks(), started.folder):
             progress.note(line)
     return 1 if report.bad else 0
 
 
 def run(options, signals, progress):
     """The demo, and the cleaning up behind it."""
-    need_programs(options.bin, ["mosquitto", *([] if options.images else ["vips"])])
-    made = make_output(options.out)
+    need_programs(options.bin, ["mosquitto", *([] if options.images or options.llm else ["vips"])])
+    made = [] if options.llm else make_output(options.out)
     started, kept = None, False
     try:
         with signals.held():
@@ -398,7 +410,7 @@ def main():
     except DemoError as problem:
         progress.finish()
         print(f"demo: {problem}", file=sys.stderr)
-        return 1
+        return problem.code
     except Stopped as stopped:
         progress.finish()
         print("demo: interrupted; nothing of it is left running", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A whole fleet on this machine: a broker, a coordinator and agents with the image plug-in."""
+"""A whole fleet on this machine: a broker, a coordinator and agents, with the image plug-in unless told otherwise."""
 import http.client
 import json
 import os
@@ -34,6 +34,8 @@ def free_ports(number):
 
 
 class Fleet:
+    capability = CAPABILITY  # that all agents offer once they are ready
+
     def __init__(self, programs, processes, names):
         self.programs = programs
         self.processes = processes
@@ -66,11 +68,15 @@ class Fleet:
     def agent(self, name):
         folder = self.processes.folder / name
         folder.mkdir()
-        plugin = json.dumps(str(self.programs / "edgefleet-plugin-image"), ensure_ascii=False)
         configuration = folder / "agent.toml"
-        configuration.write_text(f'[[plugin]]\nname = "image"\nargv = [{plugin}, "--slots", "1"]\n', encoding="utf-8")
+        configuration.write_text(self.configuration(name), encoding="utf-8")
         return [str(self.programs / "edgefleet-agent"), "--name", name, "--broker", self.broker, "--coordinator",
                 self.url, "--config", str(configuration), "--work", str(folder / "work"), "--stop-grace-s", "0"]
+
+    def configuration(self, _name):
+        """What an agent's file says."""
+        plugin = json.dumps(str(self.programs / "edgefleet-plugin-image"), ensure_ascii=False)
+        return f'[[plugin]]\nname = "image"\nargv = [{plugin}, "--slots", "1"]\n'
 
     def wait(self, name, ready):
         """Until this part is ready, or any has ended, or it takes too long."""
@@ -89,7 +95,7 @@ class Fleet:
     def ready_agents(self):
         agents = (self.ask("/api/v1/agents") or {}).get("agents", [])
         return sorted(agent["name"] for agent in agents if agent["placeable"] and any(
-            CAPABILITY in executor["capabilities"] for executor in agent["executors"]))
+            self.capability in executor["capabilities"] for executor in agent["executors"]))
 
     def ask(self, path):
         """What the coordinator answers to a GET; None if it does not, or not with success."""

@@ -15,6 +15,14 @@ GRACE = 10  # seconds from SIGTERM to SIGKILL
 class DemoError(Exception):
     """What the user is told instead of a traceback."""
 
+    code = 1  # that the demo ends with
+
+
+class Unavailable(DemoError):
+    """Something that the demo needs cannot be had here: it is skipped, says the code, rather than failed."""
+
+    code = 77
+
 
 class Stopped(BaseException):
     """Somebody wants the demo to end: SIGINT, SIGTERM or SIGHUP."""
@@ -124,13 +132,14 @@ class Processes:
                     argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=self.environment,
                     start_new_session=True)
 
-    def run(self, argv, watch=lambda: None):
+    def run(self, argv, watch=lambda: None, environ=None):
         """Runs a helper to its end, calling `watch` now and then: its output, or a DemoError with its last words."""
         helper = None
         try:
             with self.signals.held():
                 helper = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                          stderr=subprocess.PIPE, env=self.environment, start_new_session=True)
+                                          stderr=subprocess.PIPE, env=environ or self.environment,
+                                          start_new_session=True)
             out, err = self.collect(helper, watch)
         finally:
             with self.signals.held():

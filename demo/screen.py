@@ -46,6 +46,7 @@ class Progress:
     def __init__(self):
         self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.open = False  # a line stands there that will be written over
+        self.midline = False  # text stands there that goes on
         self.last = (None, None, 0)  # the label, text and time of the last plain line
 
     def show(self, label, done, total, more=""):
@@ -70,14 +71,39 @@ class Progress:
         sys.stdout.flush()
         self.open = True
 
+    def status(self, text):
+        """A line that is written over; only a terminal has it."""
+        if not self.live:
+            return
+        if self.midline:
+            print()
+        self.midline = False
+        sys.stdout.write("\r\x1b[K" + text[:shutil.get_terminal_size().columns - 1])
+        sys.stdout.flush()
+        self.open = True
+
+    def stream(self, text):
+        """Text that goes on where the last one ended."""
+        self.wipe()
+        text = "\n".join(printable(line) for line in text.split("\n"))
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        self.midline = not text.endswith("\n") if text else self.midline
+
     def finish(self):
         """What stands there stays."""
-        if self.open:
+        if self.open or self.midline:
             print(flush=True)
-        self.open = False
+        self.open = self.midline = False
 
     def note(self, text=""):
+        self.wipe()
+        if self.midline:
+            print()
+        self.midline = False
+        print(text, flush=True)
+
+    def wipe(self):
         if self.open:
             sys.stdout.write("\r\x1b[K")
         self.open = False
-        print(text, flush=True)

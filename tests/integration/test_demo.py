@@ -1,4 +1,5 @@
-"""The demo, as a user runs it: every picture is done although an agent is killed, and nothing stays behind."""
+"""The demo, as a user runs it: every picture is done and every answer is whole although an agent is killed, and nothing
+stays behind."""
 
 import os
 import pathlib
@@ -7,7 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+
+import llama
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo" / "demo.py"
@@ -28,7 +32,7 @@ def processes_of(folder):
     return found
 
 
-class Demo(unittest.TestCase):
+class DemoCase(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="edgefleet-test-demo-")
         self.addCleanup(folder.cleanup)
@@ -36,12 +40,13 @@ class Demo(unittest.TestCase):
         self.scratch = self.folder / "temporary files"
         self.scratch.mkdir()
         self.out = self.folder / "ergebnis für mich"
+        self.always = ["--out", str(self.out)]
 
-    def start(self, *arguments):
+    def start(self, *arguments, **environment):
         process = subprocess.Popen(
-            [sys.executable, str(DEMO), "--out", str(self.out), *map(str, arguments)], text=True, encoding="utf-8",
+            [sys.executable, str(DEMO), *self.always, *map(str, arguments)], text=True, encoding="utf-8",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(self.scratch), "PYTHONUTF8": "1"})
+            env={**os.environ, "TMPDIR": str(self.scratch), "PYTHONUTF8": "1", **environment})
         self.addCleanup(self.finish, process)
         return process
 
@@ -51,8 +56,8 @@ class Demo(unittest.TestCase):
             process.terminate()
         process.communicate()
 
-    def run_demo(self, *arguments):
-        process = self.start(*arguments)
+    def run_demo(self, *arguments, **environment):
+        process = self.start(*arguments, **environment)
         said, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, said
 
@@ -60,6 +65,8 @@ class Demo(unittest.TestCase):
         self.assertEqual(processes_of(self.scratch), [])
         self.assertEqual(list(self.scratch.iterdir()), [])
 
+
+class Demo(DemoCase):
     def make_pictures(self, count):
         folder = self.folder / "my photos"
         subprocess.run([sys.executable, str(ROOT / "demo" / "samples.py"), str(folder), str(count)], check=True)
@@ -135,6 +142,62 @@ class Demo(unittest.TestCase):
                 self.assertTrue(said.startswith(sentence), said)
                 self.assertEqual(said.count("\n"), 1, said)
                 self.assertFalse(self.out.exists())
+        self.assert_nothing_left()
+
+
+class LlmDemo(DemoCase):
+    def setUp(self):
+        try:
+            llama.unpacked()
+        except RuntimeError as why:
+            self.skipTest(str(why))
+        super().setUp()
+        self.always = ["--llm"]
+
+    def test_an_answer_is_told_to_its_end_though_its_agent_is_killed(self):
+        process, said, came = self.start(), "", []
+        while part := os.read(process.stdout.fileno(), 65536).decode():
+            said += part
+            came.append((time.monotonic(), len(said)))
+        self.assertEqual(process.wait(PATIENCE), 0, said)
+        self.assertRegex(said, r"(?m)^  edge-tiny-1m \(openai\), on pi-1 and pi-2$")
+        self.assertRegex(said, r"(?m)^    -- \d+ tokens, \d+ a second, the first after [\d.]+ s$")
+        kill = re.search(r"(?m)^    -- (pi-\d), whose words these are, was killed with -9$", said)
+        self.assertTrue(kill, said)
+        silence = re.search(r"(?m)^    -- ([\d.]+) s of silence; (pi-\d) goes on where (pi-\d) was$", said)
+        self.assertEqual({kill[1], silence[2]}, {"pi-1", "pi-2"}, said)
+        self.assertEqual(silence[3], kill[1], said)
+        self.assertGreater(float(silence[1]), 1)
+        # Word by word: many pieces before the kill, and nothing of it kept back to its end.
+        question = said.index("> Tell me a long story")
+        pieces = [at for at, length in came if question < length < kill.start()]
+        self.assertGreater(len(pieces), 20, said)
+        self.assertGreater(pieces[-1] - pieces[0], 0.5)
+        self.assertGreater(came[-1][0] - next(at for at, length in came if length > silence.end()), 0.5)
+        self.assertRegex(said, rf"(?m)^      1  {kill[1]}   lost       killed with -9$")
+        self.assertRegex(said, rf"(?m)^      2  {silence[2]}   succeeded  started [\d.]+ s after the kill$")
+        whole = re.findall(r"(?m)^what was streamed is the result of task \w+, letter by letter: ([\d,]+) char", said)
+        told = said[question:].split("\n", 1)[1]
+        told = "".join(line for line in told[:told.index("    -- 400 tokens")].splitlines() if "    -- " not in line)
+        self.assertEqual(int(whole[1].replace(",", "")), len(told), said)
+        self.assert_nothing_left()
+
+    def test_an_interrupted_answer_leaves_nothing_behind(self):
+        process = self.start()
+        for line in process.stdout:
+            if line.startswith("> Tell me a long story"):
+                break
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 130, said)
+        self.assert_nothing_left()
+
+    def test_without_a_llama_server_it_is_skipped_with_one_clear_sentence(self):
+        code, said = self.run_demo(EDGEFLEET_LLAMA="/proc/none")
+        self.assertEqual(code, 77, said)
+        self.assertRegex(said, r"^demo: llama-server cannot be had here \(get-llama-server\.sh: .*/proc/none.*\)\n$")
+        code, said = self.run_demo("--count", 3)
+        self.assertEqual(code, 2, said)
         self.assert_nothing_left()
 
 
