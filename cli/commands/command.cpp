@@ -13,7 +13,7 @@ constexpr const char* fleet_group = "Fleet";
 constexpr const char* files_group = "Files";
 constexpr const char* models_group = "Language models";
 
-constexpr std::array<Command, 15> table = {{
+constexpr std::array<Command, 16> table = {{
     {"submit", tasks_group, "Hand in a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -60,6 +60,11 @@ constexpr std::array<Command, 15> table = {{
      "  edgefleet chat deepseek-r1:1.5b 'Why is the sky blue?'\n"
      "  git diff | edgefleet chat fast --system 'Write a commit message for this.'\n",
      declare_chat},
+    {"bench", models_group, "Measure how fast the fleet's models answer: edgefleet bench llm",
+     "  edgefleet bench llm\n"
+     "  edgefleet bench llm deepseek-r1:1.5b --tokens 256 --repeat 5\n"
+     "  edgefleet bench llm --json | jq '.results[] | {agent, model, tokens_per_second}'\n",
+     declare_bench},
 }};
 
 }  // namespace

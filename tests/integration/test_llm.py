@@ -3,13 +3,17 @@
 import contextlib
 import http.client
 import json
+import os
+import pty
+import re
 import signal
 import socket
+import subprocess
 import time
 import unittest
 
 import llama
-from support import FleetCase, wait_until
+from support import BIN, FleetCase, wait_until
 
 QUESTION = {"model": llama.MODEL, "messages": [{"role": "user", "content": "Is the attic warm?"}], "temperature": 0}
 # The model never stops by itself then: a way to an answer as long as one wants.
@@ -290,6 +294,76 @@ class Aliases(LlmCase):
         self.assertIn("fast", [model["id"] for model in self.api.good("GET", "/v1/models")["data"]])
         answer = self.ask({**QUESTION, "model": "fast"})
         self.assertEqual((answer.status, answer.body["model"]), (200, "fast"), answer.body)
+
+
+class Bench(LlmCase):
+    SERVERS = 2
+
+    def setUp(self):
+        super().setUp()
+        self.agent("pi-1", self.servers[0])
+        self.agent("pi-2", self.servers[1])
+
+    def tasks_of(self, agent):
+        listed = self.api.good("GET", "/api/v1/tasks?limit=100")["tasks"]
+        return [task for task in reversed(listed) if task["where"]["agent"] == agent]
+
+    def test_every_agent_is_asked(self):
+        """A row for each agent, from as many tasks as were asked for, one after another there, and with their figures."""
+        done = self.fleet.cli("bench", "llm", "--tokens", 4, "--repeat", 3)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        rows = re.findall(rf"(?m)^(pi-\d)   {llama.MODEL} +- +(\d+) +([\d.]+) +4$", done.stdout)
+        self.assertEqual([row[0] for row in rows], ["pi-1", "pi-2"], done.stdout)
+        for agent, first, speed in rows:
+            tasks = self.tasks_of(agent)
+            self.assertEqual(len(tasks), 3)
+            usages = [task["usage"] for task in tasks]
+            self.assertEqual({usage["completion_tokens"] for usage in usages}, {4})
+            self.assertEqual(int(first), sorted(usage["first_token_ms"] for usage in usages)[1])
+            self.assertAlmostEqual(float(speed), sorted(usage["tokens_per_second"] for usage in usages)[1], delta=0.06)
+            for before, after in zip(tasks, tasks[1:]):
+                self.assertLessEqual(before["ended_at"], after["accepted_at"])
+        done = self.fleet.cli("bench", "llm", f"openai/{llama.MODEL}", "--tokens", 4, "--repeat", 1, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        results = json.loads(done.stdout)["results"]
+        self.assertEqual([(one["agent"], one["completion_tokens"], len(one["runs"])) for one in results],
+                         [("pi-1", 4, 1), ("pi-2", 4, 1)])
+
+    def test_a_failure(self):
+        """It is a line with its reason, the rest of that model is left out, and the exit code tells."""
+        done = self.fleet.cli("bench", "llm", llama.MODEL, "--prompt", "word " * 3000)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        for agent in ("pi-1", "pi-2"):
+            self.assertRegex(done.stdout, rf"(?m)^{agent}   {llama.MODEL} +- +- +- +-$")
+            self.assertRegex(done.stdout, rf"(?m)^{agent}, {llama.MODEL}: failed: context_too_long: ")
+            self.assertEqual(len(self.tasks_of(agent)), 1)
+        unknown = self.fleet.cli("bench", "llm", "gpt-9")
+        self.assertEqual((unknown.returncode, unknown.stdout), (3, ""))
+        self.assertIn(f'offers the model "gpt-9"; there are {llama.MODEL}', unknown.stderr)
+
+    def test_an_interruption(self):
+        """On a terminal it says how far it is; Ctrl-C cancels what it has asked, and only that."""
+        for server in self.servers:
+            server.process.signal(signal.SIGSTOP)
+        other = self.api.submit("llm.chat", QUESTION, where={"agent": "pi-1"})
+        terminal, end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        bench = subprocess.Popen([BIN / "edgefleet", "--url", f"http://127.0.0.1:{self.api.port}", "bench", "llm"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=end, text=True)
+        self.addCleanup(bench.kill)
+        os.close(end)
+        said = ""
+        while "0 of 6 asks; pi-1: " not in said:
+            said += os.read(terminal, 4096).decode()
+        bench.send_signal(signal.SIGINT)
+        while "2 tasks were cancelled" not in said:
+            said += os.read(terminal, 4096).decode()
+        self.assertEqual((bench.communicate(timeout=20)[0], bench.returncode), ("", -signal.SIGINT))
+        for server in self.servers:
+            server.process.signal(signal.SIGCONT)
+        asked = [task for agent in ("pi-1", "pi-2") for task in self.tasks_of(agent) if task["id"] != other]
+        self.assertEqual([self.api.outcome(task["id"])["state"] for task in asked], ["cancelled", "cancelled"])
+        self.assertEqual(self.api.outcome(other)["state"], "succeeded")
 
 
 if __name__ == "__main__":

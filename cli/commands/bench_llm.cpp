@@ -1,0 +1,171 @@
+// bench llm: how fast the models of the fleet answer.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/commands/command.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/commands/patience.hpp"
+#include "cli/core/llm_bench.hpp"
+#include "cli/core/task_view.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration quiet = seconds(2);  // what is over by then needs no progress
+constexpr Duration least_pause = milliseconds(50);
+constexpr Duration longest_pause = seconds(2);
+
+class Measurement {
+ public:
+  Measurement(Session& session, LlmBench bench)
+      : session_(session),
+        bench_(std::move(bench)),
+        tasks_(bench_.lanes()),
+        status_(bench_.lanes()),
+        patience_(session, interrupt_.token(), std::nullopt) {}
+
+  Exit go() {
+    for (;;) {
+      const auto began = monotonic_now();
+      const auto looked = round();
+      if (interrupt_.happened()) return interrupted();
+      if (!looked) return given_up(looked.error());
+      if (over()) break;
+      show();
+      // With many agents a round takes a while: the coordinator has other work too.
+      pause(interrupt_.token(), std::clamp(4 * (monotonic_now() - began), least_pause, longest_pause));
+    }
+    session_.end_live();
+    session_.print(session_.json() ? bench_.document().dump(-1, ' ', false, Document::error_handler_t::replace)
+                                   : bench_.show(session_.look()));
+    return bench_.any_failed() ? Exit::task_failed : Exit::ok;
+  }
+
+ private:
+  // Every lane has a task, and those that have ended are told; an error: the coordinator is away.
+  Status round() {
+    for (std::size_t lane = 0; lane < bench_.lanes() && !interrupt_.happened(); ++lane) {
+      const auto done = tasks_[lane].empty() ? submit(lane) : look(lane);
+      if (!done) return done;
+    }
+    return success();
+  }
+
+  // It cannot be interrupted: else there might be a task whose id nobody knows.
+  Status submit(std::size_t lane) {
+    const auto body = bench_.next(lane);
+    if (!body) return success();
+    const auto answer = session_.post("/api/v1/tasks", *body);
+    if (!answer && answer.error().kind == ErrorKind::unavailable) return answer.error();
+    if (!answer) {
+      bench_.failed(lane, answer.error().message);
+      return success();
+    }
+    const auto accepted = read_answer(*answer);
+    if (!accepted) return accepted.error();
+    tasks_[lane] = printable(text_of(*accepted, "id"));
+    return success();
+  }
+
+  Status look(std::size_t lane) {
+    const auto body = patience_.get("/api/v1/tasks/" + tasks_[lane], seconds(0));
+    if (!body) return body.error();
+    const auto task = read_answer(*body);
+    if (!task) return task.error();
+    if (!ended_state(text_of(*task, "state"))) {
+      status_[lane] = task_status(*task);
+      return success();
+    }
+    bench_.ended(lane, *task);
+    tasks_[lane].clear();
+    status_[lane].clear();
+    return submit(lane);
+  }
+
+  [[nodiscard]] bool over() const {
+    for (std::size_t lane = 0; lane < bench_.lanes(); ++lane) {
+      if (bench_.next(lane)) return false;
+    }
+    return true;
+  }
+
+  void show() {
+    if (!session_.live() || monotonic_now() - began_ < quiet) return;
+    session_.show_live(fit(bench_.progress(status_), static_cast<std::size_t>(session_.live_width())));
+  }
+
+  // How many tasks of ours are stopped.
+  std::size_t cancel_all() {
+    std::size_t cancelled = 0;
+    for (const auto& task : tasks_) {
+      if (!task.empty() && session_.post("/api/v1/tasks/" + task + "/cancel").ok()) ++cancelled;
+    }
+    return cancelled;
+  }
+
+  Exit interrupted() {
+    session_.end_live();
+    session_.note(counted(cancel_all(), "task was", "tasks were") + " cancelled");
+    return interrupt_.exit();
+  }
+
+  Exit given_up(const Error& error) {
+    const auto exit = session_.fail(error);
+    cancel_all();
+    for (const auto& task : tasks_) {
+      if (!task.empty()) session_.note("  " + session_.hint("task " + task));
+    }
+    return exit;
+  }
+
+  Session& session_;
+  LlmBench bench_;
+  std::vector<std::string> tasks_;   // of each lane; empty: none
+  std::vector<std::string> status_;  // in words
+  const Interrupt interrupt_;
+  Patience patience_;
+  const Time began_ = monotonic_now();
+};
+
+Exit bench(const LlmBenchOptions& options, Session& session) {
+  const auto body = session.get("/api/v1/agents");
+  if (!body) return session.fail(body.error());
+  const auto agents = read_answer(*body);
+  if (!agents) return session.fail(agents.error());
+  const auto plan = plan_llm_bench(*agents, options.model);
+  if (plan.pairs.empty()) return session.fail(nothing_to_ask(plan, options.model), Exit::coordinator);
+  for (const auto& reason : plan.left_out) session.note(printable(reason));
+  return Measurement(session, LlmBench(plan.pairs, options)).go();
+}
+
+}  // namespace
+
+Run declare_bench(CLI::App& app) {
+  auto options = std::make_shared<LlmBenchOptions>();
+  auto* llm = app.add_subcommand("llm", "language models: tokens a second, time to the first token, time to load");
+  llm->fallthrough();
+  llm->group("Commands");
+  llm->footer(app.get_footer());
+  llm->add_option("MODEL", options->model, "its name, or PROVIDER/MODEL; every model of every agent if left out")
+      ->type_name("");
+  llm->add_option("--tokens", options->tokens, "an answer's length, if the model has so much to say; 128 if left out")
+      ->check(CLI::Range(1, 100'000))
+      ->type_name("N");
+  llm->add_option("--repeat", options->repeat, "how often each is asked; 3 if left out")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N");
+  llm->add_option("--prompt", options->prompt, "what they are asked, with the number of the run before it")
+      ->type_name("TEXT");
+  app.require_subcommand(0, 1);
+  return [&app, options](Session& session) {
+    if (app.get_subcommands().empty()) return session.fail("name what to measure: edgefleet bench llm", Exit::usage);
+    return bench(*options, session);
+  };
+}
+
+}  // namespace edgefleet::cli
