@@ -1,0 +1,1 @@
+"""Stand-ins for Ollama, Groq and Gemini; ../standin.py starts them."""

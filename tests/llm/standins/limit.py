@@ -1,0 +1,30 @@
+"""A limit of requests in a window of time, as providers in the cloud have one."""
+
+import threading
+import time
+
+
+class Limit:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.began = None
+        self.used = 0
+
+    def window(self, settings):
+        if self.began is None or time.monotonic() - self.began >= settings["window_s"]:
+            self.began, self.used = time.monotonic(), 0
+
+    def take(self, settings):
+        """Seconds to wait, or None: it may pass, and counts."""
+        with self.lock:
+            self.window(settings)
+            if self.used >= settings["requests"]:
+                return max(0.01, self.began + settings["window_s"] - time.monotonic())
+            self.used += 1
+            return None
+
+    def left(self, settings):
+        """(requests left, seconds until it begins anew)"""
+        with self.lock:
+            self.window(settings)
+            return max(0, settings["requests"] - self.used), max(0.01, self.began + settings["window_s"] - time.monotonic())
