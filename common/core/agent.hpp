@@ -34,6 +34,7 @@ struct ExecutorInfo {
   std::vector<std::string> models;
   std::vector<std::string> loaded_models;
   std::string problem;  // why it is out of service; empty when it is well
+  bool rests = false;   // with a problem: it passes by itself, and within a minute or so
   friend bool operator==(const ExecutorInfo&, const ExecutorInfo&) = default;
 };
 

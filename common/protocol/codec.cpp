@@ -175,6 +175,7 @@ void write_executor(std::string& out, const ExecutorInfo& executor) {
   write_list("models", executor.models);
   write_list("loaded_models", executor.loaded_models);
   if (!executor.problem.empty()) object.string("problem", executor.problem);
+  if (executor.rests) object.boolean("rests", true);
 }
 
 ExecutorInfo read_executor(Fields& fields) {
@@ -193,6 +194,7 @@ ExecutorInfo read_executor(Fields& fields) {
   executor.models = fields.strings("models");
   executor.loaded_models = fields.strings("loaded_models");
   executor.problem = fields.string("problem").value_or("");
+  executor.rests = fields.boolean("rests").value_or(false);
   return executor;
 }
 
@@ -367,6 +369,7 @@ std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<
       element.integer("attempt", task.attempt);
       element.raw("input", task.input);
       element.integer("timeout_ms", to_ms(task.timeout));
+      if (!task.executor.empty()) element.string("executor", task.executor.str());
     });
   }
   return out;
@@ -385,6 +388,7 @@ Result<TasksMessage> decode_tasks(std::string_view payload) {
     if (element.ok()) task.input = required_json(element, "input");
     element.require("timeout_ms");
     task.timeout = element.milliseconds("timeout_ms", std::chrono::milliseconds(1)).value_or(Duration{0});
+    task.executor = element.name<ExecutorName>("executor", name_rule).value_or(ExecutorName{});
     return task;
   });
   return finish(fields, std::move(message));

@@ -25,6 +25,7 @@ struct TaskElement {
   int attempt = 1;
   JsonText input;
   Duration timeout{};
+  ExecutorName executor{};  // of the agent's, the one that is meant; empty: any that offers the capability
   friend bool operator==(const TaskElement&, const TaskElement&) = default;
 };
 

@@ -35,7 +35,7 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
     if (agent.deaf_until) return "online, but not getting its tasks (may it read its topics below tasks/?)";
     return full ? "busy" : "not yet reporting to this coordinator";
   }
-  if (!view.info.problem.empty()) return "out of service (" + view.info.problem + ")";
+  if (!view.info.problem.empty()) return (view.info.rests ? "resting (" : "out of service (") + view.info.problem + ")";
   if (view.slots == 0) {
     const bool hot = agent.temperature && agent.temperature->policy != HeatPolicy::normal;
     return hot ? "paused for heat" : "full";
@@ -45,7 +45,8 @@ std::string obstacle(const State& state, const Agent& agent, const ExecutorView&
 }
 
 bool can_serve(const std::string& obstacle) {
-  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.starts_with("kept");
+  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.starts_with("kept") ||
+         obstacle.starts_with("resting");
 }
 
 std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }
@@ -97,6 +98,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
       if (can_serve(one->second) && !best->empty()) best = &one->second;
     }
     if (can_serve(*best)) ++result.eligible;
+    if (*best != "lost" && *best != "offline") ++result.meeting;
     ++obstacles[*best];
   }
   if (obstacles.count("") == 0) result.waiting = sentence(result.offering, capability, where, obstacles);

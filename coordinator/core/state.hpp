@@ -115,6 +115,9 @@ struct State {
 // An agent was lost while it ran: perhaps by its fault, so it is placed alone and spares the innocent.
 bool suspect(const TaskRecord& record);
 
+// To which of its agent's executors an attempt was given; empty if it is not known (any more).
+ExecutorName executor_of(const State& state, const AttemptKey& key);
+
 // When the core wants its next Tick.
 std::optional<Time> next_deadline(const State& state);
 

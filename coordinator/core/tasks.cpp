@@ -367,6 +367,17 @@ void on(Context& c, const ResultsSeen& event) {
   if (!ask.tasks.empty()) c.emit(std::move(ask));
 }
 
+ExecutorName executor_of(const State& state, const AttemptKey& key) {
+  const auto task = state.tasks.find(key.id);
+  if (task == state.tasks.end()) return {};
+  const auto& attempts = task->second.record.attempts;
+  for (std::size_t i = 0; i < attempts.size(); ++i) {
+    const auto executor = task->second.leases[i].executor;
+    if (attempts[i].n == key.attempt && executor) return state.placement.executor(*executor).info.name;
+  }
+  return {};
+}
+
 // ---- attempts
 
 void give(Context& c, Task& task, ExecutorIndex executor) {

@@ -25,6 +25,7 @@ struct GivenTask {
   int attempt = 1;
   JsonText input;
   Duration timeout{};
+  ExecutorName executor{};  // the one that is meant; empty: any
 };
 struct TasksSeen {
   Reign reign;

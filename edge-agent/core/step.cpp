@@ -37,7 +37,12 @@ bool serves(const ExecutorSlots& executor, const Capability& capability) {
   return executor.info.problem.empty() && std::find(offered.begin(), offered.end(), capability) != offered.end();
 }
 
-ExecutorSlots* executor_for(State& state, const Capability& capability) {
+// `wanted`: the coordinator's choice. Two executors may offer the same with different models: no other one will do.
+ExecutorSlots* executor_for(State& state, const Capability& capability, const ExecutorName& wanted) {
+  if (!wanted.empty()) {
+    const auto found = state.executors.find(wanted);
+    return found != state.executors.end() && serves(found->second, capability) ? &found->second : nullptr;
+  }
   ExecutorSlots* best = nullptr;
   for (auto& [name, executor] : state.executors) {
     if (!serves(executor, capability)) continue;
@@ -275,7 +280,7 @@ void on(Context& c, const TasksSeen& event) {
       if (known->second.phase == HeldPhase::done) state.unsent.insert(key);
       continue;  // it was sent again because a message was lost, not because it is wanted twice
     }
-    ExecutorSlots* const executor = executor_for(state, event.capability);
+    ExecutorSlots* const executor = executor_for(state, event.capability, task.executor);
     Held& held = state.held[key];
     held.capability = event.capability;
     held.timeout = task.timeout;

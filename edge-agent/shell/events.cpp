@@ -5,7 +5,7 @@ namespace edgefleet::agent {
 Event event_of(protocol::TasksMessage message, const Capability& capability) {
   TasksSeen event{std::move(message.reign), message.n, capability, {}};
   for (auto& task : message.tasks.good) {
-    event.tasks.push_back({task.id, task.attempt, std::move(task.input), task.timeout});
+    event.tasks.push_back({task.id, task.attempt, std::move(task.input), task.timeout, task.executor});
   }
   return event;
 }

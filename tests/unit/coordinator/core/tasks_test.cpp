@@ -248,6 +248,32 @@ TEST_CASE("an agent counts once, however many of its executors offer the capabil
   CHECK(why.waiting == "2 agents offer work: 1 full, 1 paused for heat");
 }
 
+TEST_CASE("an executor that rests for a moment is worth waiting for") {
+  Conversation c;
+  c.join("pi-1", "a");
+  AgentInfo rests = c.info("a", 1, "work");
+  rests.executors.at(0).problem = "again in 7 s";
+  for (const bool soon : {true, false}) {
+    rests.executors.at(0).rests = soon;
+    c.hear(AgentInfoSeen{agent("pi-1"), rests});
+    c.beat("pi-1", "a", 0, {});
+    const auto why = explain(c.state, capability("work"), {});
+    CHECK(why.eligible == (soon ? 1 : 0));
+    CHECK(why.meeting == 1);
+    CHECK(why.waiting.find("again in 7 s") != std::string::npos);
+  }
+}
+
+TEST_CASE("the executor of an attempt is the one that was chosen for it") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  CHECK(executor_of(c.state, {id, 1}) == c.info("a", 1).executors.at(0).name);
+  CHECK(executor_of(c.state, {id, 2}).empty());
+  c.result("pi-1", id, ResultStatus::succeeded, 1);
+  CHECK(executor_of(c.state, {id, 1}).empty());
+}
+
 TEST_CASE("a task waits for an executor that is out of service, and is told so and why") {
   Conversation c;
   c.join("pi-1", "a");

@@ -27,6 +27,26 @@ TEST_CASE("an executor that is out of service is still named, and takes nothing"
   CHECK(free_slots(c.state).begin()->second == 2);
 }
 
+TEST_CASE("a task goes to the executor that the coordinator has chosen, and to no other") {
+  Conversation c(2);
+  ExecutorInfo other = c.state.executors.begin()->second.info;
+  other.name = *ExecutorName::parse("other");
+  other.slots = 9;
+  c.hear(OfferChanged{other});
+  const auto give = [&](std::uint64_t number, const char* executor) {
+    c.hear(TasksSeen{reign, number, work, {{id(number), 1, "{}", 1min, *ExecutorName::parse(executor)}}});
+    return c.all<StartTask>();
+  };
+  REQUIRE(give(1, "main").size() == 1);  // though the other one has more room
+  CHECK(give(2, "main").at(0).executor.str() == "main");
+  CHECK(give(3, "main").empty());
+  CHECK(give(4, "other").at(0).executor.str() == "other");
+  CHECK(give(5, "gone").empty());
+  const auto results = c.results();
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].error->code == "not_offered");
+}
+
 TEST_CASE("an agent without a broker sleeps until there is something to do") {
   Conversation c;
   c.give({1});
