@@ -43,6 +43,25 @@ class Door : public std::enable_shared_from_this<Door> {
     return json_reply(200, models_view(*offered, wall_now().unix_ms / 1000));
   }
 
+  HttpReply model(const std::string& name) {
+    auto offered = offered_models();
+    if (!offered) return reply_with(offered.error());
+    const std::int64_t now = wall_now().unix_ms / 1000;
+    if (aliases_.count(name) > 0) return json_reply(200, model_view({name, "alias"}, now));
+    for (const Offered& one : *offered) {
+      if (one.model == name) return json_reply(200, model_view(one, now));
+    }
+    return reply_with(Error{"no agent offers the model \"" + name.substr(0, 200) + "\"", ErrorKind::not_found});
+  }
+
+  // Clients read errors of this API only in its own shape.
+  static HttpReply nothing_here(const std::string& path) {
+    return json_reply(404, failure_view({404, "invalid_request_error", "unknown_url",
+                                         "there is nothing at " + path.substr(0, 200) +
+                                             "; there are /v1/models, /v1/chat/completions, /v1/completions and "
+                                             "/v1/embeddings"}));
+  }
+
   HttpReply answer(Endpoint endpoint, const HttpRequest& request) {
     auto place = std::make_shared<BoundedPlace>(open_, most_open);
     if (!place->granted()) {
@@ -106,13 +125,15 @@ class Door : public std::enable_shared_from_this<Door> {
     struct Standing {
       bool offered = false;
       bool free = false;
+      std::string problem;  // those that have it cannot serve it
     };
     auto standings = look<std::vector<Standing>>(
         loop_, [wanted, capability = capability_of(question.endpoint)](const State& state, Now) {
           std::vector<Standing> all;
           for (const auto& model : wanted) {
             const auto why = explain(state, capability, {{"model", model}});
-            all.push_back({why.eligible > 0, why.eligible > 0 && why.waiting.empty()});
+            const bool offered = why.eligible > 0;
+            all.push_back({offered, offered && why.waiting.empty(), offered || why.meeting == 0 ? "" : why.waiting});
           }
           return all;
         });
@@ -124,6 +145,11 @@ class Door : public std::enable_shared_from_this<Door> {
       }
     }
     if (!chain.empty()) return chain;
+    for (const Standing& one : *standings) {
+      if (one.problem.empty()) continue;
+      return Error{"the model \"" + question.model.substr(0, 200) + "\" cannot be used now: " + one.problem,
+                   ErrorKind::unavailable};
+    }
     return not_offered(question);
   }
 
@@ -309,12 +335,19 @@ void add_door(HttpServer& server, Loop& loop, Store& store, StreamHub& hub, Alia
   const auto door = std::make_shared<Door>(loop, store, hub, std::move(aliases));
   for (const std::string root : {"/v1", "/openai/v1"}) {
     server.get(root + "/models", [door](const HttpRequest&) { return door->models(); });
+    server.get(root + "/models/(.+)",
+               [door](const HttpRequest& request) { return door->model(request.captures.at(0)); });
     server.post(root + "/chat/completions",
                 [door](const HttpRequest& request) { return door->answer(Endpoint::chat, request); });
     server.post(root + "/completions",
                 [door](const HttpRequest& request) { return door->answer(Endpoint::completions, request); });
     server.post(root + "/embeddings",
                 [door](const HttpRequest& request) { return door->answer(Endpoint::embeddings, request); });
+    const auto nothing = [root](const HttpRequest& request) {
+      return Door::nothing_here(root + "/" + request.captures.at(0));
+    };
+    server.get(root + "/(.*)", nothing);
+    server.post(root + "/(.*)", nothing);
   }
 }
 

@@ -206,6 +206,7 @@ std::string answer_view(const Envelope& envelope, const TaskRecord& record, bool
                                 {"index", member(one, "index")},
                                 {"embedding", base64 ? Json(base64_floats(numbers)) : numbers}});
     }
+    answer["usage"] = {{"prompt_tokens", 0}, {"total_tokens", 0}};  // clients rely on it; Gemini tells no counts
   } else {
     answer["choices"] = member(output, "choices");
   }
@@ -238,11 +239,13 @@ std::string usage_event(const Envelope& envelope, const TaskRecord& record) {
   return event(chunk);
 }
 
+static Json model_entry(const Offered& one, std::int64_t created) {
+  return {{"id", one.model}, {"object", "model"}, {"created", created}, {"owned_by", one.owner}};
+}
+std::string model_view(const Offered& model, std::int64_t created) { return dump(model_entry(model, created)); }
 std::string models_view(const std::vector<Offered>& models, std::int64_t created) {
   Json data = Json::array();
-  for (const Offered& one : models) {
-    data.push_back({{"id", one.model}, {"object", "model"}, {"created", created}, {"owned_by", one.owner}});
-  }
+  for (const Offered& one : models) data.push_back(model_entry(one, created));
   return dump({{"object", "list"}, {"data", data}});
 }
 

@@ -71,6 +71,7 @@ struct Offered {
   std::string model;
   std::string owner;  // the provider, or the fleet of an alias
 };
+std::string model_view(const Offered& model, std::int64_t created);
 std::string models_view(const std::vector<Offered>& models, std::int64_t created);
 
 }  // namespace edgefleet::coordinator::openai

@@ -20,6 +20,7 @@ constexpr Duration listing_timeout = std::chrono::seconds(10);
 constexpr Duration spent_kept_every = std::chrono::seconds(30);
 constexpr Duration rest_without_word = std::chrono::seconds(10);  // rate limited, and not told for how long
 constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
+constexpr Duration soon = std::chrono::minutes(1);  // worth waiting for at the door
 
 const Capability& capability_of(Kind kind) {
   static const std::array all = {*Capability::parse("llm.chat"), *Capability::parse("llm.generate"),
@@ -107,7 +108,9 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop) {
     if (rest_ && rest_->until <= monotonic_now()) rest_.reset();
     if (const auto over = exhausted(config_.budget, spent_, wall_now()); over && !rest_) rest_ = rest_for(*over);
     if (rest_) {
+      if (info.models.empty() && offered_) info.models = offered_->models;
       info.problem = cut_problem(rest_->why);
+      info.rests = rest_->passes;
       return info;
     }
   }
@@ -236,7 +239,8 @@ std::string LlmExecutor::named_here(const std::string& model) const {
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
   return {monotonic_now() + over.wait,
-          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait), false};
+          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait), false,
+          over.wait <= soon};
 }
 
 // The pause is this executor's: a task that it cannot take goes elsewhere without one.
@@ -304,7 +308,7 @@ void LlmExecutor::rest(Duration wait, const std::string& why, bool key_refused) 
     const std::lock_guard lock(mutex_);
     const Time until = monotonic_now() + wait;
     if (rest_ && rest_->until >= until) return;
-    rest_ = Rest{until, why, key_refused};
+    rest_ = Rest{until, why, key_refused, !key_refused && wait <= soon};
   }
   look_again();
 }

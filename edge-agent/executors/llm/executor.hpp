@@ -35,6 +35,7 @@ class LlmExecutor final : public Executor {
     Time until{};
     std::string why;
     bool key_refused = false;
+    bool passes = false;  // soon, and by itself
   };
 
   void keep_looking(const std::stop_token& stop);
