@@ -58,6 +58,7 @@ class Conversation {
       return success();
     }
     if (role == "tool") return add_result(message);
+    answering_ = false;
     if (auto added = add_calls(at(message, "tool_calls"), *parts); !added) return added;
     contents_.push_back({{"role", role == "assistant" ? "model" : "user"}, {"parts", *parts}});
     return success();
@@ -92,12 +93,16 @@ class Conversation {
       result = parsed.is_object() ? parsed : Json{{"result", result}};
     }
     const Json part = {{"functionResponse", {{"name", name->second}, {"response", result}}}};
-    contents_.push_back({{"role", "user"}, {"parts", Json::array({part})}});
+    // All results of a turn's calls stand in one turn: Gemini counts them.
+    if (!answering_) contents_.push_back({{"role", "user"}, {"parts", Json::array()}});
+    answering_ = true;
+    contents_.back()["parts"].push_back(part);
     return success();
   }
 
   Json contents_ = Json::array();
   Json system_ = Json::array();
+  bool answering_ = false;  // the last turn has results of calls
   std::map<std::string, std::string> names_;
 };
 

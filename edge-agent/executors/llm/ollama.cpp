@@ -121,11 +121,15 @@ class Ollama final : public Provider {
   [[nodiscard]] Result<Call> encode(Kind kind, const Json& request) const override {
     Json body = {{"model", request["model"]}};
     if (!keep_alive_.empty()) body["keep_alive"] = keep_alive_;
+    // Unless told so, it leaves out the beginning of what does not fit (whole messages first) and says nothing; since
+    // 0.12.6 it can be told.
+    body["truncate"] = false;
     if (kind == Kind::embed) {
       body["input"] = request["input"];
       if (request.contains("dimensions")) body["dimensions"] = request["dimensions"];
       return Call{"/api/embed", body.dump(), Framing::whole};
     }
+    body["shift"] = false;  // a full context ends the answer; it does not push out the question
     body["stream"] = true;
     body["options"] = options_of(request);
     if (kind == Kind::generate) {
@@ -211,7 +215,7 @@ class Ollama final : public Provider {
     usage.prompt_ms = ms(piece, "prompt_eval_duration");
     usage.completion_ms = ms(piece, "eval_duration");
     answer.usage = usage;
-    // Ollama cuts the beginning of what does not fit, and says nothing.
+    // Older than 0.12.6: a message that is too long was cut to what fits.
     if (num_ctx_ > 0 && usage.prompt_tokens >= num_ctx_) {
       answer.fail(TaskError{"context_too_long",
                             "the prompt has at least " + std::to_string(usage.prompt_tokens) + " tokens, the context " +

@@ -133,6 +133,29 @@ TEST_CASE("a prompt that Ollama has cut to its context is an error, not an answe
   CHECK_FALSE(answer.error()->retryable);
 }
 
+TEST_CASE("Ollama is told not to cut what does not fit, nor to push out the question") {
+  const std::string prompt = R"({"model":"m","prompt":"x"})";
+  for (const auto& asked : {ask("ollama", tools), ask("ollama", prompt, Kind::generate)}) {
+    CHECK(asked.body["truncate"] == false);
+    CHECK(asked.body["shift"] == false);
+  }
+  CHECK(ask("ollama", R"({"model":"m","input":"x"})", Kind::embed).body["truncate"] == false);
+}
+
+TEST_CASE("Gemini gets the results of a turn's calls in one turn") {
+  const auto contents =
+      ask("gemini", R"({"model":"m","messages":[{"role":"user","content":"?"},{"role":"assistant","content":null,)"
+                    R"("tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"b","function":)"
+                    R"({"name":"g","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"1"},)"
+                    R"({"role":"tool","tool_call_id":"b","content":"2"},{"role":"user","content":"!"}]})")
+          .body["contents"];
+  REQUIRE(contents.size() == 4);
+  CHECK(contents[1]["parts"].size() == 2);
+  CHECK(contents[2]["parts"][0]["functionResponse"]["name"] == "f");
+  CHECK(contents[2]["parts"][1]["functionResponse"]["name"] == "g");
+  CHECK(contents[3]["parts"][0]["text"] == "!");
+}
+
 TEST_CASE("Gemini is asked in its own words") {
   const auto asked = ask("gemini", tools);
   CHECK(asked.call.path == "/v1beta/models/m:streamGenerateContent?alt=sse");

@@ -23,6 +23,8 @@ std::string refusal(ProviderKind provider, const std::string& field) {
 TEST_CASE("a field that a provider does not know is refused by name, nothing is dropped in silence") {
   CHECK(refusal(ProviderKind::ollama, R"("logit_bias":{"5":1})").find("logit_bias") != std::string::npos);
   CHECK(refusal(ProviderKind::gemini, R"("logprobs":true)").find("logprobs") != std::string::npos);
+  CHECK(refusal(ProviderKind::groq, R"("logprobs":true)").find("logprobs") !=
+        std::string::npos);  // it would refuse too
   CHECK(refusal(ProviderKind::groq, R"("grammar":"x")").find("grammar") != std::string::npos);
   CHECK(refusal(ProviderKind::openai, R"("grammar":"x")").empty());  // servers of its kind have their own
   CHECK_FALSE(refusal(ProviderKind::openai, R"("n":2)").empty());
