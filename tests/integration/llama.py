@@ -24,13 +24,15 @@ def unpacked():
 
 
 class LlamaServer:
-    def __init__(self, fleet, label, port=0, slots=2, key=None):
+    def __init__(self, fleet, label, port=0, slots=2, key=None, embeddings=False):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         options = ["--api-key", key] if key else []
+        if embeddings:
+            options += ["--embeddings", "--pooling", "mean"]
         self.process = fleet.start(label, [
             HERE / "run-llama-server.sh", unpacked(), "-m", HERE / "edge-tiny-1m.gguf", "--alias", MODEL, "--host",
-            "127.0.0.1", "--port", self.port, "-c", 2048, "-np", slots, "-t", 1, "--metrics", "--slots", "--no-webui",
+            "127.0.0.1", "--port", self.port, "-c", 1024 * slots, "-np", slots, "-t", 1, "--metrics", "--slots", "--no-webui",
             *options])
         self.key = key
 

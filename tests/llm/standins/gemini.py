@@ -183,7 +183,9 @@ class Gemini(Provider):
     def text_of(part):
         if "inlineData" in part:
             return " (a picture) "
-        return part.get("text") or json.dumps(part.get("functionCall") or part.get("functionResponse") or "")
+        if "functionResponse" in part:
+            return json.dumps(part["functionResponse"].get("response"))
+        return part.get("text") or json.dumps(part.get("functionCall") or "")
 
     def tools(self, body):
         made = {}

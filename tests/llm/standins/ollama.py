@@ -88,8 +88,10 @@ class Ollama(Provider):
             if empty:
                 return call.json(200, self.said(body, shape, "", done=True, done_reason="load"))
             tokens = self.fit(wanted, loaded.num_ctx, body)
-            if wanted.params.get("n_predict", -1) < 0 and body.get("shift") is False:
-                wanted.params["n_predict"] = max(1, loaded.num_ctx - len(tokens))
+            if body.get("shift") is False:  # else what is oldest is pushed out, and it goes on
+                room = max(1, loaded.num_ctx - len(tokens))
+                asked = wanted.params.get("n_predict", -1)
+                wanted.params["n_predict"] = room if asked < 0 else min(asked, room)
             return self.tell(call, wanted, shape, tokens, loaded)
 
     def tell(self, call, wanted, shape, tokens, loaded):

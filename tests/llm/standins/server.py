@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import urllib.parse
 
 # What a fault may be, and what else its request may say. `times` (1; -1: for ever), `after` pieces of a stream (2),
 # `on`: "infer" (the default), "list", "pull" or "any" (the default for 401 and 403), `model`: only its requests.
@@ -145,7 +146,7 @@ class Call:
         elif kind == "garbage_line":
             self.chunk(provider.frame('{"this is": not JSON'))
         elif kind == "endless_line":
-            self.chunk(provider.frame("{")[:6])
+            self.chunk(provider.frame("{").rstrip())
             for _ in range(LONGEST_ENDLESS >> 16):
                 self.chunk(b"x" * (1 << 16))
         elif kind == "error_mid":
@@ -244,6 +245,7 @@ class Standin:
 
     def answer(self, handler, method):
         path, _, query = handler.path.partition("?")
+        path = urllib.parse.unquote(path)
         data = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         try:
             body = json.loads(data) if data else {}

@@ -16,7 +16,6 @@ from standins.server import Gone, Refused
 
 LONGEST_STRING = 16
 MOST_ITEMS = 3
-THOUGHTS = 12  # tokens
 
 
 @dataclasses.dataclass
@@ -101,10 +100,17 @@ class Backend:
     def words(self, call, wanted, tokens, totals):
         """Yields ("thinking", text), ("text", text) and ("tool", name, arguments); the counts are in `totals` then."""
         params = dict(wanted.params)
+        most = params.get("n_predict", -1)
         if wanted.thoughts:
-            for text in self.generate(call, tokens, {**params, "n_predict": wanted.thoughts, "stop": []}, totals):
+            thoughts = wanted.thoughts if most < 0 else min(wanted.thoughts, most)
+            for text in self.generate(call, tokens, {**params, "n_predict": thoughts, "stop": []}, totals):
                 yield ("thinking", text)
             totals.thought_tokens = totals.tokens
+            if most >= 0:  # thoughts count
+                params["n_predict"] = most - totals.tokens
+                if params["n_predict"] <= 0:
+                    totals.reason = "length"
+                    return
         if wanted.tool:
             made = "".join(self.generate(call, tokens, {**params, "json_schema": bounded(wanted.tools[wanted.tool])},
                                          totals))
