@@ -239,8 +239,7 @@ std::string LlmExecutor::named_here(const std::string& model) const {
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
   return {monotonic_now() + over.wait,
-          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait), false,
-          over.wait <= soon};
+          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait), false, over.wait <= soon};
 }
 
 // The pause is this executor's: a task that it cannot take goes elsewhere without one.

@@ -233,4 +233,3 @@ class Ollama(Provider):
         vector = vector[:size]
         length = sum(x * x for x in vector) ** 0.5 or 1
         return [x / length for x in vector]
-
