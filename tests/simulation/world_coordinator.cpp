@@ -145,47 +145,48 @@ void World::perform(const coordinator::Effect& effect) {
     for (const auto& key : keys) seen.results.push_back({key, unknown});
     reach(to, seen);
   };
-  std::visit(
-      overloaded{
-          [&](const SendTasks& send) {
-            check_sending(send);
-            agent::TasksSeen seen{reign, send.n, send.capability, {}};
-            for (const auto& key : send.tasks) {
-              const auto& spec = coordinator_->tasks.at(key.id).record.spec;
-              seen.tasks.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(*coordinator_, key)});
-            }
-            reach(send.agent, seen);
-          },
-          [&](const SendAcknowledge& send) { acknowledge(send.agent, send.tasks, send.unknown); },
-          [&](const SendCancel& send) { reach(send.agent, agent::CancelSeen{reign, send.tasks}); },
-          [&](const SendRecall& send) { reach(send.agent, agent::RecallSeen{reign, send.tasks}); },
-          [&](const SendDrain& send) { reach(send.agent, agent::DrainSeen{reign, send.drain}); },
-          [&](const AskStore& ask) {
-            for (const auto& key : ask.tasks) {
-              if (store_.count(key.id) == 0) violation("unknown result of " + key.id.str());
-            }
-            acknowledge(ask.agent, ask.tasks, false);
-          },
-          [&](const AnnounceReign&) {
-            for (auto& a : agents_) announce(a);
-          },
-          [&](const coordinator::Accepted& accepted) {
-            for (const auto& id : accepted.ids) {
-              auto& known = accepted_[id];
-              known.as_accepted = coordinator_->tasks.at(id).record;
-              known.poison = known.as_accepted.spec.name == "poison";
-              known.at = submitted_.at(id);
-              submitted_.erase(id);
-              recent_.push_back(id);
-            }
-          },
-          [&](const TaskEnded& end) {
-            if (++accepted_[end.id].outcomes > 1) violation("two outcomes of " + end.id.str());
-          },
-          [&](const StopProgram& stop) { violation("stopped: " + stop.reason); },
-          [](const auto&) {},
-      },
-      effect);
+  std::visit(overloaded{
+                 [&](const SendTasks& send) {
+                   check_sending(send);
+                   agent::TasksSeen seen{reign, send.n, send.capability, {}};
+                   for (const auto& key : send.tasks) {
+                     const auto& spec = coordinator_->tasks.at(key.id).record.spec;
+                     agent::GivenTask given{key.id, key.attempt, spec.input, spec.timeout};
+                     given.executor = executor_of(*coordinator_, key);
+                     seen.tasks.push_back(std::move(given));
+                   }
+                   reach(send.agent, seen);
+                 },
+                 [&](const SendAcknowledge& send) { acknowledge(send.agent, send.tasks, send.unknown); },
+                 [&](const SendCancel& send) { reach(send.agent, agent::CancelSeen{reign, send.tasks}); },
+                 [&](const SendRecall& send) { reach(send.agent, agent::RecallSeen{reign, send.tasks}); },
+                 [&](const SendDrain& send) { reach(send.agent, agent::DrainSeen{reign, send.drain}); },
+                 [&](const AskStore& ask) {
+                   for (const auto& key : ask.tasks) {
+                     if (store_.count(key.id) == 0) violation("unknown result of " + key.id.str());
+                   }
+                   acknowledge(ask.agent, ask.tasks, false);
+                 },
+                 [&](const AnnounceReign&) {
+                   for (auto& a : agents_) announce(a);
+                 },
+                 [&](const coordinator::Accepted& accepted) {
+                   for (const auto& id : accepted.ids) {
+                     auto& known = accepted_[id];
+                     known.as_accepted = coordinator_->tasks.at(id).record;
+                     known.poison = known.as_accepted.spec.name == "poison";
+                     known.at = submitted_.at(id);
+                     submitted_.erase(id);
+                     recent_.push_back(id);
+                   }
+                 },
+                 [&](const TaskEnded& end) {
+                   if (++accepted_[end.id].outcomes > 1) violation("two outcomes of " + end.id.str());
+                 },
+                 [&](const StopProgram& stop) { violation("stopped: " + stop.reason); },
+                 [](const auto&) {},
+             },
+             effect);
 }
 
 }  // namespace edgefleet::simulation

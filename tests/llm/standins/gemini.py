@@ -1,4 +1,7 @@
-"""Gemini's API. Facts: ai.google.dev/api (generate-content, embeddings, models), google.rpc.Status, the types of @google/genai."""
+"""Gemini's API.
+
+Facts: ai.google.dev/api (generate-content, embeddings, models), google.rpc.Status, the types of @google/genai.
+"""
 
 import json
 import urllib.parse
