@@ -203,7 +203,7 @@ Status run(const Settings& settings, const Place& place, const std::vector<std::
 
   HttpServer server;
   server.allow_origins(origins);
-  add_api(server, loop, **store, **artifacts, waiters);
+  add_api(server, loop, **store, **artifacts, waiters, hub);
   openai::add_door(server, loop, **store, hub, settings.models);
   const auto port = server.listen(place.host, place.port);
   if (!port) return port.error();

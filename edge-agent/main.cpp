@@ -7,7 +7,9 @@
 #include "edge-agent/executors/command.hpp"
 #include "edge-agent/executors/echo.hpp"
 #include "edge-agent/executors/llm/executor.hpp"
+#include "edge-agent/executors/llm/model_keeper.hpp"
 #include "edge-agent/executors/plugin.hpp"
+#include "edge-agent/sensors/system.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
 #include "edge-agent/shell/settings.hpp"
@@ -18,16 +20,26 @@ namespace {
 using namespace edgefleet;
 using namespace edgefleet::agent;
 
+// Ollama has a second one beside that of the chats: it looks after the models.
+void add_llm(std::vector<std::unique_ptr<Executor>>& all, llm::Config config, const std::string& work,
+             const ProcessServices& services) {
+  const std::string spent = work + "/llm/" + config.executor.str() + ".json";
+  auto lookout = std::make_shared<llm::Lookout>();
+  if (config.keeper) {
+    AgentInfo machine;
+    describe_machine(machine);
+    all.push_back(std::make_unique<llm::ModelKeeper>(config, machine.memory_bytes, lookout, services.log));
+  }
+  all.push_back(std::make_unique<llm::LlmExecutor>(std::move(config), spent, services.log, std::move(lookout)));
+}
+
 std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const ProcessServices& services) {
   std::vector<std::unique_ptr<Executor>> all;
   if (settings.echo > 0) all.push_back(std::make_unique<EchoExecutor>(settings.echo));
   for (auto& command : settings.commands) {
     all.push_back(std::make_unique<CommandExecutor>(std::move(command), services));
   }
-  for (auto& config : settings.llms) {
-    const std::string spent = settings.work + "/llm/" + config.executor.str() + ".json";
-    all.push_back(std::make_unique<llm::LlmExecutor>(std::move(config), spent, services.log));
-  }
+  for (auto& config : settings.llms) add_llm(all, std::move(config), settings.work, services);
   for (auto& plugin : settings.plugins) all.push_back(std::make_unique<PluginExecutor>(std::move(plugin), services));
   return all;
 }

@@ -35,6 +35,7 @@ struct ExecutorInfo {
   std::vector<std::string> loaded_models;
   std::string problem;  // why it is out of service; empty when it is well
   bool rests = false;   // with a problem: it passes by itself, and within a minute or so
+  std::string notice;   // what else people should know of it, in service or not
   friend bool operator==(const ExecutorInfo&, const ExecutorInfo&) = default;
 };
 

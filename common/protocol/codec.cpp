@@ -176,6 +176,7 @@ void write_executor(std::string& out, const ExecutorInfo& executor) {
   write_list("loaded_models", executor.loaded_models);
   if (!executor.problem.empty()) object.string("problem", executor.problem);
   if (executor.rests) object.boolean("rests", true);
+  if (!executor.notice.empty()) object.string("notice", executor.notice);
 }
 
 ExecutorInfo read_executor(Fields& fields) {
@@ -195,6 +196,7 @@ ExecutorInfo read_executor(Fields& fields) {
   executor.loaded_models = fields.strings("loaded_models");
   executor.problem = fields.string("problem").value_or("");
   executor.rests = fields.boolean("rests").value_or(false);
+  executor.notice = fields.string("notice").value_or("");
   return executor;
 }
 
@@ -498,6 +500,8 @@ std::string encode(const StreamMessage& message) {
     object.string("delta", message.delta);
     if (!message.channel.empty()) object.string("channel", message.channel);
     if (message.percent) object.integer("percent", *message.percent);
+    if (message.completed_bytes) object.unsigned_integer("completed_bytes", *message.completed_bytes);
+    if (message.total_bytes) object.unsigned_integer("total_bytes", *message.total_bytes);
   }
   return out;
 }
@@ -512,6 +516,8 @@ Result<StreamMessage> decode_stream(std::string_view payload) {
   message.delta = fields.string("delta", limits::payload_bytes).value_or("");
   message.channel = fields.string("channel", 32).value_or("");
   if (const auto percent = fields.integer("percent", 0, 100)) message.percent = static_cast<int>(*percent);
+  message.completed_bytes = fields.unsigned_integer("completed_bytes");
+  message.total_bytes = fields.unsigned_integer("total_bytes");
   return finish(fields, std::move(message));
 }
 

@@ -48,6 +48,8 @@ struct StreamMessage {
   std::string delta;
   std::string channel;  // content or reasoning, of partial output; empty: a note for people
   std::optional<int> percent;
+  std::optional<std::uint64_t> completed_bytes{};  // of a transfer
+  std::optional<std::uint64_t> total_bytes{};      // as far as it is known
 };
 
 enum class ControlType { acknowledge, cancel, recall, drain, resume };

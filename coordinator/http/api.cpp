@@ -21,8 +21,8 @@ const std::string submitter = "http";
 
 class Api {
  public:
-  Api(Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters)
-      : loop_(loop), store_(store), artifacts_(artifacts), waiters_(waiters) {}
+  Api(Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub)
+      : loop_(loop), store_(store), artifacts_(artifacts), waiters_(waiters), hub_(hub) {}
 
   HttpReply submit(const HttpRequest& request) {
     auto submission = protocol::decode_submission(request.body);
@@ -69,7 +69,7 @@ class Api {
     if (!query) return problem(query.error());
     auto records = store_.reader()->tasks(*query);
     if (!records) return problem(records.error());
-    return json_reply(200, tasks_view(*records, query->limit));
+    return json_reply(200, tasks_view(*records, query->limit, [this](const auto& record) { return progress(record); }));
   }
 
   // A page of ended tasks at a time, like the list of them.
@@ -307,12 +307,12 @@ class Api {
 
   // From the loop, which knows why it waits; from the store, if it has ended just now.
   HttpReply unfinished_task(const TaskId& id) {
-    auto reply = look([id](const State& state, Now now) {
+    auto reply = look([this, id](const State& state, Now now) {
       const auto found = state.tasks.find(id);
       // An outcome is told by the store alone: here it may not be durable yet.
       if (found == state.tasks.end() || ended(found->second.record.state)) return std::string();
       const Task& task = found->second;
-      return task_view(task.record, explain_task(state, task, now.mono), ahead(state, task));
+      return task_view(task.record, {explain_task(state, task, now.mono), ahead(state, task), progress(task.record)});
     });
     if (reply.status != 200 || !reply.body.empty()) return reply;
     auto record = store_.reader()->task(id);
@@ -320,6 +320,11 @@ class Api {
     if (!*record) return problem(Error{"task " + id.str() + " is not known", ErrorKind::not_found});
     reply.body = task_view(**record);
     return reply;
+  }
+
+  std::optional<TaskProgress> progress(const TaskRecord& record) {
+    if (ended(record.state) || record.attempts.empty() || ended(record.attempts.back().state)) return std::nullopt;
+    return hub_.progress(record.id, record.attempts.back().agent, record.attempts.back().n);
   }
 
   // What `view` makes of the state, on the loop's thread.
@@ -334,13 +339,14 @@ class Api {
   Store& store_;
   Artifacts& artifacts_;
   Waiters& waiters_;
+  StreamHub& hub_;
   std::atomic<std::size_t> long_polls_{0};
 };
 
 }  // namespace
 
-void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters) {
-  const auto api = std::make_shared<Api>(loop, store, artifacts, waiters);
+void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub) {
+  const auto api = std::make_shared<Api>(loop, store, artifacts, waiters, hub);
   const auto with = [&](HttpReply (Api::*method)(const HttpRequest&)) {
     return [api, method](const HttpRequest& request) { return (api.get()->*method)(request); };
   };

@@ -7,6 +7,6 @@
 namespace edgefleet::coordinator {
 
 // All of them outlive the server.
-void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters);
+void add_api(HttpServer& server, Loop& loop, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub);
 
 }  // namespace edgefleet::coordinator

@@ -80,6 +80,16 @@ void write_brief(ObjectWriter& object, const TaskRecord& record) {
   }
 }
 
+void write_progress(ObjectWriter& object, const std::optional<TaskProgress>& progress) {
+  if (!progress) return;
+  ObjectWriter inner(object.key("progress"));
+  if (!progress->text.empty()) inner.string("text", progress->text);
+  if (progress->percent) inner.integer("percent", *progress->percent);
+  if (progress->completed_bytes) inner.unsigned_integer("completed_bytes", *progress->completed_bytes);
+  if (progress->total_bytes) inner.unsigned_integer("total_bytes", *progress->total_bytes);
+  inner.integer("age_ms", to_ms(monotonic_now() - progress->said));
+}
+
 void write_executors(ObjectWriter& object, const State& state, const Agent& agent) {
   ArrayWriter executors(object.key("executors"));
   for (const ExecutorIndex index : agent.executors) {
@@ -92,11 +102,16 @@ void write_executors(ObjectWriter& object, const State& state, const Agent& agen
     }
     element.integer("slots", view.info.slots);
     element.integer("free", view.open ? std::max(0, view.slots - view.held) : 0);
-    if (!view.info.models.empty()) {
-      ArrayWriter models(element.key("models"));
-      for (const auto& model : view.info.models) models.string(model);
-    }
+    if (!view.info.provider.empty()) element.string("provider", view.info.provider);
+    const auto write_list = [&](std::string_view name, const std::vector<std::string>& list) {
+      if (list.empty()) return;
+      ArrayWriter array(element.key(name));
+      for (const auto& text : list) array.string(text);
+    };
+    write_list("models", view.info.models);
+    write_list("loaded_models", view.info.loaded_models);
     if (!view.info.problem.empty()) element.string("problem", view.info.problem);
+    if (!view.info.notice.empty()) element.string("notice", view.info.notice);
   }
 }
 
@@ -188,17 +203,18 @@ std::string batch_acceptance_view(const BatchAcceptance& accepted) {
   return out;
 }
 
-std::string task_view(const TaskRecord& record, const std::string& waiting, std::size_t ahead) {
+std::string task_view(const TaskRecord& record, const Standing& standing) {
   std::string out;
   {
     ObjectWriter object(out);
     write_brief(object, record);
     object.raw("input", record.spec.input);
     if (!record.output.empty()) object.raw("output", record.output);
-    if (!waiting.empty()) {
-      object.unsigned_integer("ahead", ahead);
-      object.string("waiting", waiting);
+    if (!standing.waiting.empty()) {
+      object.unsigned_integer("ahead", standing.ahead);
+      object.string("waiting", standing.waiting);
     }
+    write_progress(object, standing.progress);
   }
   return out;
 }
@@ -217,7 +233,7 @@ std::string outcome_view(const TaskRecord& record) {
       ErrorKind::too_large});
 }
 
-std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit) {
+std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit, const ProgressOf& progress_of) {
   std::string out;
   {
     ObjectWriter object(out);
@@ -226,6 +242,7 @@ std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit
       for (const auto& record : records) {
         ObjectWriter element(tasks.next());
         write_brief(element, record);
+        write_progress(element, progress_of(record));
       }
     }
     if (records.size() == limit) object.string("next", records.back().id.str());

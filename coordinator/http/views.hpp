@@ -1,10 +1,12 @@
 // What the API shows, as JSON text.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "common/core/result.hpp"
 #include "coordinator/core/state.hpp"
+#include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator {
@@ -20,11 +22,18 @@ std::string problem_view(const Error& error);
 
 std::string acceptance_view(const Acceptance& accepted);
 std::string batch_acceptance_view(const BatchAcceptance& accepted);
-// A task with everything; `waiting` and `ahead` only where they are known.
-std::string task_view(const TaskRecord& record, const std::string& waiting = {}, std::size_t ahead = 0);
+// What is known of an unfinished task beside its record.
+struct Standing {
+  std::string waiting;
+  std::size_t ahead = 0;
+  std::optional<TaskProgress> progress;
+};
+// A task with everything.
+std::string task_view(const TaskRecord& record, const Standing& standing = {});
 // What a submitter over MQTT is answered: without its input, and in any case no larger than a message may be.
 std::string outcome_view(const TaskRecord& record);
-std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit);
+using ProgressOf = std::function<std::optional<TaskProgress>(const TaskRecord&)>;
+std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit, const ProgressOf& progress_of);
 std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);
 // Up to `most` of the agents from number `first` on: elements with commas between them.

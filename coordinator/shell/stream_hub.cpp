@@ -25,8 +25,8 @@ StreamHub::Listener::Heard StreamHub::Listener::wait_until(Time until) {
 }
 
 void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& message) {
-  if (message.channel.empty()) return;  // a note for people
   const std::lock_guard lock(mutex_);
+  if (message.channel.empty()) return keep_progress(agent, message);
   const auto [begin, end] = desks_.equal_range(message.id);
   for (auto at = begin; at != end; ++at) {
     Listener::Desk& desk = *at->second;
@@ -38,8 +38,39 @@ void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& m
   }
 }
 
+void StreamHub::keep_progress(const AgentName& agent, const protocol::StreamMessage& message) {
+  const auto found = watched_.find(message.id);
+  if (found == watched_.end() || found->second.agent != agent || found->second.attempt != message.attempt) return;
+  found->second.last = TaskProgress{message.delta, message.percent, message.completed_bytes, message.total_bytes,
+                                    monotonic_now()};
+}
+
+// None: too many are watched already.
+StreamHub::Watched* StreamHub::watch(const TaskId& task, Time now) {
+  const auto found = watched_.find(task);
+  if (found != watched_.end()) return &found->second;
+  if (watched_.size() >= most_watched) {
+    std::erase_if(watched_, [&](const auto& one) { return now - one.second.asked > progress_kept; });
+    if (watched_.size() >= most_watched) return nullptr;
+  }
+  return &watched_[task];
+}
+
+std::optional<TaskProgress> StreamHub::progress(const TaskId& task, const AgentName& agent, int attempt) {
+  const Time now = monotonic_now();
+  const std::lock_guard lock(mutex_);
+  if (now - last_asked_ > progress_kept) watched_.clear();
+  last_asked_ = now;
+  Watched* watched = watch(task, now);
+  if (watched == nullptr) return std::nullopt;
+  const bool same = watched->agent == agent && watched->attempt == attempt;
+  *watched = {agent, attempt, now, same ? std::move(watched->last) : std::nullopt};
+  return watched->last;
+}
+
 void StreamHub::ended(const TaskId& task) {
   const std::lock_guard lock(mutex_);
+  watched_.erase(task);
   const auto [begin, end] = desks_.equal_range(task);
   for (auto at = begin; at != end; ++at) {
     at->second->ended = true;
@@ -55,7 +86,7 @@ void StreamHub::stop() {
 
 bool StreamHub::anybody() const {
   const std::lock_guard lock(mutex_);
-  return !desks_.empty();
+  return !desks_.empty() || (!watched_.empty() && monotonic_now() - last_asked_ <= progress_kept);
 }
 
 }  // namespace edgefleet::coordinator

@@ -1,10 +1,12 @@
-// Hands partial output to whoever listens to a task. It passes by the core: what is lost here is in the result.
+// Hands partial output to whoever listens to a task, and keeps the progress of those that are looked at. It passes by
+// the core: what is lost here is in the result.
 #pragma once
 
 #include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,15 @@ struct Part {
   bool reasoning = false;
   std::uint64_t at = 0;  // byte offset in its channel
   std::string text;
+};
+
+// How far a running task is, as its agent has last said.
+struct TaskProgress {
+  std::string text;
+  std::optional<int> percent;
+  std::optional<std::uint64_t> completed_bytes;  // of a transfer
+  std::optional<std::uint64_t> total_bytes;
+  Time said;
 };
 
 class StreamHub {
@@ -57,6 +68,13 @@ class StreamHub {
     Desk desk_;
   };
 
+  // Progress is kept of those tasks only that somebody has asked for of late: what nobody looks at costs nothing, and
+  // no stranger's message takes any room. So the first answer for a task is always none.
+  static constexpr Duration progress_kept = std::chrono::minutes(1);  // since it was last asked for
+  static constexpr std::size_t most_watched = 10'000;
+  // Any thread. Only the agent that was given the attempt speaks for it.
+  std::optional<TaskProgress> progress(const TaskId& task, const AgentName& agent, int attempt);
+
   // Any thread.
   void publish(const AgentName& agent, const protocol::StreamMessage& message);
   void ended(const TaskId& task);
@@ -64,8 +82,19 @@ class StreamHub {
   [[nodiscard]] bool anybody() const;  // listens, to whatever
 
  private:
+  struct Watched {
+    AgentName agent;
+    int attempt = 0;
+    Time asked;
+    std::optional<TaskProgress> last;
+  };
+  Watched* watch(const TaskId& task, Time now);
+  void keep_progress(const AgentName& agent, const protocol::StreamMessage& message);
+
   mutable std::mutex mutex_;
   std::multimap<TaskId, Listener::Desk*> desks_;
+  std::map<TaskId, Watched> watched_;
+  Time last_asked_{};
   bool stopping_ = false;
 };
 

@@ -35,6 +35,8 @@ struct Progress {
   std::string text;  // a note for people; or a piece of the output
   Channel channel = Channel::note;
   std::uint64_t at = 0;  // byte offset of a piece of output in its channel
+  std::uint64_t completed_bytes = 0;  // of a transfer that the note is about
+  std::uint64_t total_bytes = 0;      // 0: it is about none, or not known
 };
 
 inline constexpr std::size_t most_problem_bytes = 500;  // a message of the agent holds 128 of them
@@ -43,6 +45,7 @@ class Executor {
  public:
   // Called from any thread whenever what the executor offers changes, and once soon after start(). A `problem` (at most
   // most_problem_bytes) means out of service; the capabilities are then those that it has otherwise, as far as known.
+  // A `notice` (the same bound) is only for people.
   using OnOffer = std::function<void(ExecutorInfo)>;
   using OnProgress = std::function<void(const Progress&)>;
 

@@ -213,6 +213,10 @@ void Loop::handle(const Progressed& progressed) {
   protocol::StreamMessage message{
       state_.session, progressed.key.id, progressed.key.attempt, 0, progressed.progress.text, {}, {}};
   if (progressed.progress.percent >= 0) message.percent = std::min(100, progressed.progress.percent);
+  if (progressed.progress.total_bytes > 0) {
+    message.completed_bytes = progressed.progress.completed_bytes;
+    message.total_bytes = progressed.progress.total_bytes;
+  }
   publish(TopicKind::stream, protocol::encode(message));
 }
 

@@ -227,6 +227,9 @@ Result<llm::Config> read_llm(const std::string& file, const toml::table& table) 
   reader.read("num_ctx", llm.num_ctx);
   reader.read("num_thread", llm.num_thread);
   reader.read("keep_alive", llm.keep_alive);
+  reader.read("registry", llm.registry);
+  reader.read("models_dir", llm.models_dir);
+  reader.read_list("pull", llm.pull);
   reader.read("requests_per_minute", llm.requests_per_minute);
   reader.read("requests_per_day", llm.requests_per_day);
   reader.read("tokens_per_day", llm.tokens_per_day);
@@ -256,6 +259,20 @@ Status read_all(const Configuration& configuration, const char* name, std::vecto
       }
     }
     into.push_back(std::move(*config));
+  }
+  return success();
+}
+
+// The executors of Ollama's models have names of their own.
+Status check_keepers(const Configuration& configuration, const std::vector<llm::Config>& llms) {
+  for (const auto& one : llms) {
+    const bool taken = std::any_of(llms.begin(), llms.end(), [&](const auto& other) {
+      return one.keeper == std::optional(other.executor);
+    });
+    if (taken) {
+      return invalid(configuration.file_path() + ": the name of an [[llm]] must not be that of an Ollama with -models "
+                     "behind it: " + one.keeper->str());
+    }
   }
   return success();
 }
@@ -349,7 +366,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   if (const auto code = configuration.parse(argc, argv)) return code;
   for (auto& good :
        {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
-        read_all(configuration, "plugin", s.plugins, read_plugin), read_all(configuration, "llm", s.llms, read_llm)}) {
+        read_all(configuration, "plugin", s.plugins, read_plugin), read_all(configuration, "llm", s.llms, read_llm),
+        check_keepers(configuration, s.llms)}) {
     if (!good) return wrong_usage(program, good.error().message);
   }
   return std::nullopt;
@@ -365,9 +383,12 @@ Result<Loop::Options> loop_options(const Settings& s) {
   if (!s.coordinator.empty() && !http::is_http_url(http::normal_base(s.coordinator))) {
     return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
   }
-  if (s.commands.size() + s.plugins.size() + s.llms.size() + (s.echo > 0 ? 1 : 0) > limits::message_elements) {
+  const auto keepers = static_cast<std::size_t>(
+      std::count_if(s.llms.begin(), s.llms.end(), [](const auto& llm) { return llm.keeper.has_value(); }));
+  const auto executors = s.commands.size() + s.plugins.size() + s.llms.size() + keepers + (s.echo > 0 ? 1 : 0);
+  if (executors > limits::message_elements) {
     return Error{
-        "an agent has at most " + std::to_string(limits::message_elements) + " commands, plug-ins and LLM back ends",
+        "an agent has at most " + std::to_string(limits::message_elements) + " commands, plug-ins and LLM back ends (an Ollama counts twice)",
         ErrorKind::invalid};
   }
   options.name = *name;

@@ -2,6 +2,9 @@
 
 #include <array>
 
+#include "common/http/url.hpp"
+#include "edge-agent/executors/llm/model_name.hpp"
+
 namespace edgefleet::agent::llm {
 namespace {
 
@@ -17,6 +20,8 @@ constexpr std::array<Place, 4> places = {{
     {ProviderKind::groq, "groq", "https://api.groq.com/openai", true},
     {ProviderKind::gemini, "gemini", "https://generativelanguage.googleapis.com", true},
 }};
+
+constexpr std::string_view own_registry = "https://registry.ollama.ai";
 
 const Place* place_of(const std::string& provider) {
   for (const Place& place : places) {
@@ -40,6 +45,24 @@ Status check_numbers(const Settings& s) {
   }
   const auto price = [](std::optional<double> dollars) { return dollars.value_or(0) >= 0; };  // not a NaN either
   if (!price(s.price_prompt) || !price(s.price_completion)) return invalid("a price must not be negative");
+  return success();
+}
+
+// What only Ollama has.
+Status check_models(const Settings& s, ProviderKind kind) {
+  if (kind != ProviderKind::ollama) {
+    if (s.registry.empty() && s.models_dir.empty() && s.pull.empty()) return success();
+    return invalid("registry, models_dir and pull are for provider ollama only: the others are given their models");
+  }
+  if (!s.registry.empty() && !http::is_http_url(http::normal_base(s.registry))) {
+    return invalid("registry \"" + s.registry + "\" is not of the form https://HOST");
+  }
+  if (!s.models_dir.empty() && s.models_dir.front() != '/') return invalid("models_dir must be a whole path");
+  if (s.pull.size() > 64) return invalid("pull names at most 64 models");
+  for (const auto& model : s.pull) {
+    if (model == by_memory) continue;
+    if (const auto name = ModelName::parse(model); !name) return invalid("pull: " + name.error().message);
+  }
   return success();
 }
 
@@ -73,6 +96,11 @@ Result<Config> Config::check(const Settings& s) {
   }
   if (s.models.size() > 256) return invalid(where + ": at most 256 models");
   if (auto numbers = check_numbers(s); !numbers) return numbers.error().context(where);
+  if (auto models = check_models(s, place->kind); !models) return models.error().context(where);
+  const auto keeper = ExecutorName::parse(executor->str() + "-models");
+  if (place->kind == ProviderKind::ollama && !keeper) {
+    return invalid(where + ": the name must be at most 52 characters long");
+  }
   Config config;
   config.executor = *executor;
   config.provider = place->kind;
@@ -88,6 +116,10 @@ Result<Config> Config::check(const Settings& s) {
   config.num_ctx = s.num_ctx;
   config.num_thread = s.num_thread;
   config.keep_alive = s.keep_alive;
+  if (place->kind == ProviderKind::ollama) config.keeper = keeper;
+  config.registry = s.registry.empty() ? std::string(own_registry) : s.registry;
+  config.models_dir = s.models_dir;
+  config.pull = s.pull;
   config.budget = {natural(s.requests_per_minute), natural(s.requests_per_day), natural(s.tokens_per_day)};
   config.price_prompt = s.price_prompt.value_or(0);
   config.price_completion = s.price_completion.value_or(0);

@@ -33,6 +33,9 @@ struct Settings {
   std::int64_t num_ctx = 8192;
   std::int64_t num_thread = 0;
   std::string keep_alive;
+  std::string registry;           // where the sizes of models are asked for; default: Ollama's own
+  std::string models_dir;         // where it keeps its models, if it is on this machine; default: found
+  std::vector<std::string> pull;  // models that are fetched at the start if they are not there
   // Own budgets
   std::int64_t requests_per_minute = 0;
   std::int64_t requests_per_day = 0;
@@ -66,6 +69,10 @@ struct Config {
   std::int64_t num_ctx = 0;
   std::int64_t num_thread = 0;
   std::string keep_alive;
+  std::optional<ExecutorName> keeper;  // <executor>-models: fetches and removes models; only for Ollama
+  std::string registry;
+  std::string models_dir;
+  std::vector<std::string> pull;
   Budget budget;
   double price_prompt = 0;
   double price_completion = 0;

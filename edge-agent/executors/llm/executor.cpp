@@ -1,13 +1,12 @@
 #include "edge-agent/executors/llm/executor.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "common/protocol/json.hpp"
-#include "common/runtime/secret.hpp"
+#include "edge-agent/executors/llm/api_key.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 #include "edge-agent/executors/llm/request.hpp"
 #include "edge-agent/executors/outcome.hpp"
@@ -56,10 +55,11 @@ std::string read_file(const std::string& path) {
 
 }  // namespace
 
-LlmExecutor::LlmExecutor(Config config, std::string spent_path, Log log)
+LlmExecutor::LlmExecutor(Config config, std::string spent_path, Log log, std::shared_ptr<Lookout> lookout)
     : config_(std::move(config)),
       spent_path_(std::move(spent_path)),
       log_(std::move(log)),
+      lookout_(std::move(lookout)),
       provider_(make_provider(config_)),
       client_(config_.url, peer_of(config_)),
       spent_(read_spent(read_file(spent_path_))) {}
@@ -81,22 +81,27 @@ void LlmExecutor::start(OnOffer on_offer) {
 
 void LlmExecutor::keep_looking(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    auto info = look(stop);
+    std::string trouble;
+    auto info = look(stop, trouble);
     if (stop.stop_requested()) return;
     const bool well = info.problem.empty();
     offer(std::move(info));
+    lookout_->looked(trouble);
     keep_spent(false);
-    std::unique_lock lock(mutex_);
-    // A back end that is away is looked for more often: it is usually being started.
-    Duration pause = well ? config_.refresh : std::min<Duration>(config_.refresh, std::chrono::seconds(3));
-    if (rest_)
-      pause = std::clamp<Duration>(rest_->until - monotonic_now(), std::chrono::milliseconds(10), config_.refresh);
-    wakes_.wait_for(lock, stop, pause, [this] { return look_again_; });
-    look_again_ = false;
+    lookout_->pause(stop, pause_after(well));
   }
 }
 
-ExecutorInfo LlmExecutor::look(const std::stop_token& stop) {
+Duration LlmExecutor::pause_after(bool well) const {
+  const std::lock_guard lock(mutex_);
+  if (rest_) {
+    return std::clamp<Duration>(rest_->until - monotonic_now(), std::chrono::milliseconds(10), config_.refresh);
+  }
+  // A back end that is away is looked for more often: it is usually being started.
+  return well ? config_.refresh : std::min<Duration>(config_.refresh, std::chrono::seconds(3));
+}
+
+ExecutorInfo LlmExecutor::look(const std::stop_token& stop, std::string& trouble) {
   ExecutorInfo info;
   info.name = config_.executor;
   info.provider = to_string(config_.provider);
@@ -109,19 +114,19 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop) {
     if (const auto over = exhausted(config_.budget, spent_, wall_now()); over && !rest_) rest_ = rest_for(*over);
     if (rest_) {
       if (info.models.empty() && offered_) info.models = offered_->models;
-      info.problem = cut_problem(rest_->why);
+      info.problem = trouble = cut_problem(rest_->why);
       info.rests = rest_->passes;
       return info;
     }
   }
-  const auto key = this->key();
+  const auto key = read_key(config_);
   if (!key) {
-    info.problem = cut_problem(key.error().message);
+    info.problem = trouble = cut_problem(key.error().message);
     return info;
   }
   Listing listing;
   if (auto listed = list(listing, *key, stop); !listed) {
-    info.problem = cut_problem(listed.error().message);
+    info.problem = trouble = cut_problem(listed.error().message);
     return info;
   }
   const auto wanted = [&](const std::string& model) {
@@ -183,7 +188,7 @@ void LlmExecutor::reload() {
     const std::lock_guard lock(mutex_);
     if (rest_ && rest_->key_refused) rest_.reset();
   }
-  look_again();
+  lookout_->look_again();
 }
 
 // It speaks, so it is loaded: if that is news, the fleet is told.
@@ -192,24 +197,7 @@ void LlmExecutor::expect_loaded(const std::string& model) {
     const std::lock_guard lock(mutex_);
     if (offered_ && std::count(offered_->loaded_models.begin(), offered_->loaded_models.end(), model) > 0) return;
   }
-  look_again();
-}
-
-void LlmExecutor::look_again() {
-  const std::lock_guard lock(mutex_);
-  look_again_ = true;
-  wakes_.notify_one();
-}
-
-// Read at each use: a key that is changed needs no restart.
-Result<std::string> LlmExecutor::key() const {
-  if (!config_.api_key_file.empty()) return read_secret(config_.api_key_file);
-  if (config_.api_key_env.empty()) return std::string();
-  const char* value = std::getenv(config_.api_key_env.c_str());
-  if (value == nullptr || *value == '\0') {
-    return Error{"the environment has no " + config_.api_key_env + ", which is to hold the key", ErrorKind::invalid};
-  }
-  return std::string(value);
+  lookout_->look_again();
 }
 
 // ---- a task
@@ -253,8 +241,7 @@ std::optional<TaskError> LlmExecutor::admit() {
       return std::nullopt;
     }
     rest_ = rest_for(*over);
-    look_again_ = true;
-    wakes_.notify_one();
+    lookout_->look_again();
   }
   return TaskError{"rate_limited", rest_->why, true, {}};
 }
@@ -263,7 +250,7 @@ RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& j
                                     const OnProgress& on_progress) {
   const auto call = provider_->encode(kind, request);
   if (!call) return failed("bad_input", call.error().message, false);
-  const auto key = this->key();
+  const auto key = read_key(config_);
   if (!key) return failed("unauthorized", key.error().message, true);
   std::uint64_t at = 0;
   std::uint64_t reasoning_at = 0;
@@ -298,7 +285,7 @@ void LlmExecutor::heed(const TaskError& error) {
   } else if (error.code == "unauthorized") {
     rest(rest_after_refused_key, "the key is refused: " + error.message, true);
   } else if (error.code == "backend_unavailable" || error.code == "model_not_found") {
-    look_again();  // perhaps it has gone
+    lookout_->look_again();  // perhaps it has gone
   }
 }
 
@@ -309,7 +296,7 @@ void LlmExecutor::rest(Duration wait, const std::string& why, bool key_refused) 
     if (rest_ && rest_->until >= until) return;
     rest_ = Rest{until, why, key_refused, !key_refused && wait <= soon};
   }
-  look_again();
+  lookout_->look_again();
 }
 
 // Usage as a result has it: OpenAI's counts, and what it cost in time and money.

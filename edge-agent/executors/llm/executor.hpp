@@ -1,14 +1,15 @@
 // Language models of one back end as an executor: capabilities llm.chat, llm.generate, llm.embed.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
 #include "common/runtime/log.hpp"
 #include "edge-agent/executors/llm/budget.hpp"
 #include "edge-agent/executors/llm/exchange.hpp"
+#include "edge-agent/executors/llm/lookout.hpp"
 #include "edge-agent/executors/port.hpp"
 
 namespace edgefleet::agent::llm {
@@ -17,7 +18,8 @@ class LlmExecutor final : public Executor {
  public:
   using Log = std::function<void(log::Level, const std::string&)>;
   // `spent_path`: where the budget's use is kept over restarts.
-  LlmExecutor(Config config, std::string spent_path, Log log);
+  LlmExecutor(Config config, std::string spent_path, Log log,
+              std::shared_ptr<Lookout> lookout = std::make_shared<Lookout>());
   LlmExecutor(const LlmExecutor&) = delete;
   LlmExecutor& operator=(const LlmExecutor&) = delete;
   LlmExecutor(LlmExecutor&&) = delete;
@@ -39,12 +41,12 @@ class LlmExecutor final : public Executor {
   };
 
   void keep_looking(const std::stop_token& stop);
-  ExecutorInfo look(const std::stop_token& stop);
+  // `trouble`: why the back end could not be asked.
+  ExecutorInfo look(const std::stop_token& stop, std::string& trouble);
   Status list(Listing& listing, const std::string& key, const std::stop_token& stop);
   void offer(ExecutorInfo info);
-  void look_again();
   void expect_loaded(const std::string& model);
-  [[nodiscard]] Result<std::string> key() const;
+  [[nodiscard]] Duration pause_after(bool well) const;
   [[nodiscard]] std::string named_here(const std::string& model) const;
   RunOutcome ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
                          const OnProgress& on_progress);
@@ -58,13 +60,12 @@ class LlmExecutor final : public Executor {
   const Config config_;
   const std::string spent_path_;
   const Log log_;
+  const std::shared_ptr<Lookout> lookout_;
   const std::unique_ptr<Provider> provider_;
   http::Client client_;
   OnOffer on_offer_;
 
   mutable std::mutex mutex_;
-  std::condition_variable_any wakes_;
-  bool look_again_ = false;
   std::optional<ExecutorInfo> offered_;
   std::optional<Rest> rest_;
   Spent spent_;

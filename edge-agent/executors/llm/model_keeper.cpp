@@ -1,0 +1,282 @@
+#include "edge-agent/executors/llm/model_keeper.hpp"
+
+#include <algorithm>
+
+#include "common/core/backoff.hpp"
+#include "common/http/url.hpp"
+#include "common/protocol/json.hpp"
+#include "edge-agent/executors/outcome.hpp"
+#include "edge-agent/executors/text.hpp"
+
+namespace edgefleet::agent::llm {
+namespace {
+
+constexpr Duration progress_interval = std::chrono::seconds(1);
+constexpr Duration notice_interval = std::chrono::seconds(10);   // each is a message with all that the agent has
+constexpr Duration look_patience = std::chrono::seconds(10);     // for the chats' executor to see a change
+constexpr Duration list_timeout = std::chrono::seconds(10);
+constexpr Duration start_timeout = std::chrono::hours(24);       // of one download at the start
+constexpr Backoff start_backoff{std::chrono::seconds(5), std::chrono::minutes(10)};
+
+RunOutcome failed(TaskError error) { return agent::failed(error.code, error.message, error.retryable); }
+
+RunOutcome done(const Json& output) { return {output.dump(), std::nullopt, {}}; }
+
+Result<Json> read_keep_alive(const Json& value) {
+  if (value.is_null() || value.is_number() || value.is_string()) return value;
+  return invalid("`keep_alive` is a duration such as \"10m\", or seconds");
+}
+
+// At most one in so long, the first at once.
+class Seldom {
+ public:
+  explicit Seldom(Duration interval) : interval_(interval) {}
+  bool due() {
+    const Time now = monotonic_now();
+    if (last_ && now - *last_ < interval_) return false;
+    last_ = now;
+    return true;
+  }
+
+ private:
+  Duration interval_;
+  std::optional<Time> last_;
+};
+
+}  // namespace
+
+ModelKeeper::ModelKeeper(Config config, std::uint64_t memory_bytes, std::shared_ptr<Lookout> lookout, Log log)
+    : config_(std::move(config)),
+      memory_bytes_(memory_bytes),
+      local_(http::is_loopback(http::normal_base(config_.url))),
+      folder_(local_ ? ModelsFolder::find(config_.models_dir) : std::string()),
+      lookout_(std::move(lookout)),
+      log_(std::move(log)),
+      ollama_(config_) {}
+
+ModelKeeper::~ModelKeeper() {
+  lookout_->on_trouble({});
+  pulling_.request_stop();
+  if (pulling_.joinable()) pulling_.join();
+}
+
+void ModelKeeper::start(OnOffer on_offer) {
+  on_offer_ = std::move(on_offer);
+  lookout_->on_trouble([this](const std::string& trouble) {
+    {
+      const std::lock_guard lock(mutex_);
+      trouble_ = trouble;
+    }
+    offer();
+  });
+  if (!config_.pull.empty()) pulling_ = std::jthread([this](const std::stop_token& stop) { keep_pulled(stop); });
+}
+
+void ModelKeeper::offer() {
+  ExecutorInfo info;
+  info.name = *config_.keeper;
+  info.provider = to_string(config_.provider);
+  for (const Kind& kind : kinds()) info.capabilities.push_back(*Capability::parse(kind.capability));
+  info.slots = 1;
+  const std::lock_guard lock(mutex_);
+  info.problem = trouble_;
+  info.notice = notice_;
+  on_offer_(std::move(info));
+}
+
+// ---- tasks
+
+const std::vector<ModelKeeper::Kind>& ModelKeeper::kinds() {
+  static const std::vector<Kind> all = {{"llm.load", &ModelKeeper::load, {"keep_alive"}},
+                                        {"llm.pull", &ModelKeeper::pull, {"force"}},
+                                        {"llm.remove", &ModelKeeper::remove, {}}};
+  return all;
+}
+
+Result<ModelKeeper::Order> ModelKeeper::read_order(const Kind& kind, const Job& job) {
+  const Json input = Json::parse(job.input, nullptr, false);
+  if (!input.is_object()) return invalid(R"(the input is an object such as {"model":"deepseek-coder:1.3b"})");
+  for (const auto& [key, value] : input.items()) {
+    const bool known = key == "model" || std::count(kind.fields.begin(), kind.fields.end(), key) > 0;
+    if (!known) return invalid("`" + key + "` is not a field of " + kind.capability);
+  }
+  auto model = ModelName::parse(text_at(input, "model"));
+  if (!model) return invalid("`model`: " + model.error().message);
+  const Json& force = at(input, "force");
+  if (!force.is_null() && !force.is_boolean()) return invalid("`force` is true or false");
+  auto keep_alive = read_keep_alive(at(input, "keep_alive"));
+  if (!keep_alive) return keep_alive.error();
+  return Order{std::move(*model), force == true, std::move(*keep_alive), job.attempt > 1};
+}
+
+RunOutcome ModelKeeper::run(const Job& job, std::stop_token stop, const OnProgress& on_progress) {
+  return without_exceptions([&]() -> RunOutcome {
+    const auto& all = kinds();
+    const auto kind =
+        std::find_if(all.begin(), all.end(), [&](const Kind& k) { return job.capability.str() == k.capability; });
+    if (kind == all.end()) return agent::failed("bad_input", job.capability.str() + " is not offered here", false);
+    const auto order = read_order(*kind, job);
+    if (!order) return agent::failed("bad_input", order.error().message, false);
+    auto outcome = (this->*kind->work)(*order, {job.timeout, stop}, on_progress);
+    if (stop.stop_requested() && outcome.error) return cancelled_outcome();
+    // Whoever hears of the outcome finds the models as they are now.
+    lookout_->look_again_and_wait(stop, look_patience);
+    return outcome;
+  });
+}
+
+RunOutcome ModelKeeper::remove(const Order& order, const Limits& limits, const OnProgress& /*on_progress*/) {
+  const auto failure = ollama_.remove(order.model, limits);
+  const bool gone_before = failure && failure->code == "model_not_found" && order.repeated;
+  if (failure && !gone_before) return failed(*failure);
+  return done({{"model", order.model.listed()}, {"removed", true}});
+}
+
+RunOutcome ModelKeeper::load(const Order& order, const Limits& limits, const OnProgress& /*on_progress*/) {
+  std::int64_t load_ms = 0;
+  if (auto failure = ollama_.load(order.model, order.keep_alive, limits, load_ms)) return failed(*failure);
+  return done({{"model", order.model.listed()}, {"load_ms", load_ms}});
+}
+
+// ---- a download
+
+class ModelKeeper::Room {
+ public:
+  Room(const ModelKeeper& keeper, const Order& order) : keeper_(keeper), order_(order) {}
+
+  Failure before(const Manifest& manifest) {
+    if (!keeper_.local_) return std::nullopt;
+    if (auto no = memory(bytes_of(manifest))) return no;
+    memory_checked_ = true;
+    const auto missing = keeper_.folder_.missing_bytes(manifest);
+    storage_checked_ = missing.has_value();
+    return missing ? storage(*missing) : std::nullopt;
+  }
+
+  // What could not be known before is seen when Ollama tells of a layer.
+  Failure meanwhile(const PullProgress& progress) {
+    if (!keeper_.local_ || progress.layers() == layers_) return std::nullopt;
+    layers_ = progress.layers();
+    if (!memory_checked_) {
+      if (auto no = memory(progress.total())) return no;
+    }
+    return storage_checked_ ? std::nullopt : storage(progress.to_come());
+  }
+
+ private:
+  [[nodiscard]] Failure memory(std::uint64_t bytes) const {
+    if (order_.force) return std::nullopt;
+    return check_memory(order_.model.listed(), bytes, keeper_.memory_bytes_);
+  }
+  [[nodiscard]] Failure storage(std::uint64_t bytes) const {
+    const auto free = keeper_.folder_.free_bytes();
+    if (!free) return std::nullopt;
+    return check_storage(order_.model.listed(), bytes, *free, keeper_.folder_.path());
+  }
+
+  const ModelKeeper& keeper_;
+  const Order& order_;
+  std::size_t layers_ = 0;
+  bool memory_checked_ = false;
+  bool storage_checked_ = false;
+};
+
+RunOutcome ModelKeeper::pull(const Order& order, const Limits& limits, const OnProgress& on_progress) {
+  const std::string model = order.model.listed();
+  Room room(*this, order);
+  const auto manifest = ollama_.manifest(order.model, limits.stop);
+  if (manifest) {
+    if (auto no = room.before(*manifest)) return failed(*no);
+  } else {
+    log_(log::Level::info, name().str() + ": the size of " + model +
+                               " is not known before its download: " + manifest.error().message);
+  }
+  PullProgress progress(manifest ? bytes_of(*manifest) : 0);
+  Seldom seldom(progress_interval);
+  auto failure = ollama_.pull(order.model, progress, limits, [&](const PullProgress& now) -> Failure {
+    if (auto no = room.meanwhile(now)) return no;
+    if (seldom.due()) {
+      on_progress({now.percent(), valid_utf8(now.status()), Channel::note, 0, now.completed(), now.total()});
+    }
+    return std::nullopt;
+  });
+  if (failure) return failed(*failure);
+  Json output = {{"model", model}, {"bytes", progress.total()}, {"offered", true}};
+  if (!config_.models.empty() && std::count(config_.models.begin(), config_.models.end(), model) == 0) {
+    output["offered"] = false;
+    output["why"] = "`models` of this agent's [[llm]] does not name it";
+  }
+  return done(output);
+}
+
+// ---- at the start
+
+std::vector<ModelName> ModelKeeper::wanted_models() {
+  std::vector<ModelName> wanted;
+  for (const std::string& text : config_.pull) {
+    const auto chosen = text == by_memory ? model_for_memory(memory_bytes_) : std::optional<std::string_view>(text);
+    if (chosen) {
+      wanted.push_back(*ModelName::parse(*chosen));
+    } else {
+      const std::string why =
+          "no model is fetched by itself: none is worth running in " + show_size(memory_bytes_) + " of memory";
+      log_(log::Level::warning, name().str() + ": " + why);
+      notice(why);
+    }
+  }
+  return wanted;
+}
+
+RunOutcome ModelKeeper::pull_at_start(const ModelName& model, const std::stop_token& stop) {
+  Listing listing;
+  if (auto failure = ollama_.list(listing, {list_timeout, stop})) return failed(*failure);
+  if (std::count(listing.models.begin(), listing.models.end(), model.listed()) > 0) return done({});
+  log_(log::Level::info, name().str() + ": fetching " + model.listed() + ", which is to be here");
+  Seldom seldom(notice_interval);
+  auto outcome = pull({model, false, {}, false}, {start_timeout, stop}, [&](const Progress& now) {
+    if (!seldom.due()) return;
+    const auto far = now.percent < 0 ? now.text
+                                     : std::to_string(now.percent) + " % of " + show_size(now.total_bytes);
+    notice("fetching " + model.listed() + ": " + far);
+  });
+  if (!outcome.error) {
+    log_(log::Level::info, name().str() + ": " + model.listed() + " is here");
+    lookout_->look_again();
+  }
+  return outcome;
+}
+
+// Each is tried again until it is there: the network may come up later, somebody may make room.
+void ModelKeeper::keep_pulled(const std::stop_token& stop) {
+  auto wanted = wanted_models();
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  for (int failures = 1; !wanted.empty() && !stop.stop_requested(); ++failures) {
+    std::string why;
+    std::erase_if(wanted, [&](const ModelName& model) {
+      if (stop.stop_requested()) return false;
+      const auto outcome = pull_at_start(model, stop);
+      if (outcome.error) why = model.listed() + " is not here yet: " + outcome.error->message;
+      return !outcome.error;
+    });
+    if (stop.stop_requested()) return;
+    if (wanted.empty()) return notice("");
+    const Duration most = start_backoff.ceiling(failures);
+    const Duration pause = most / 2 + start_backoff.pause(failures, random_seed()) / 2;  // a fleet starts together
+    why += "; again in " + exact_duration(std::chrono::ceil<std::chrono::seconds>(pause));
+    log_(log::Level::warning, name().str() + ": " + why);
+    notice(why);
+    std::unique_lock lock(mutex);
+    stopped.wait_for(lock, stop, pause, [] { return false; });
+  }
+}
+
+void ModelKeeper::notice(const std::string& text) {
+  {
+    const std::lock_guard lock(mutex_);
+    notice_ = std::string(cut_front(valid_utf8(text), most_problem_bytes));
+  }
+  offer();
+}
+
+}  // namespace edgefleet::agent::llm

@@ -1,0 +1,48 @@
+// The part of Ollama's API that is about its models, and the registry that they come from, over HTTP.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+
+#include "common/http/client.hpp"
+#include "edge-agent/executors/llm/model_name.hpp"
+#include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/pull.hpp"
+
+namespace edgefleet::agent::llm {
+
+class OllamaModels {
+ public:
+  explicit OllamaModels(const Config& config);
+
+  struct Limits {
+    Duration timeout{};
+    std::stop_token stop;
+  };
+  using Failure = std::optional<TaskError>;  // none: it went well
+
+  // Blocks until the model is there. `on_progress` is called with each line; an error of its own ends the download.
+  Failure pull(const ModelName& model, PullProgress& progress, const Limits& limits,
+               const std::function<Failure(const PullProgress&)>& on_progress);
+  Failure remove(const ModelName& model, const Limits& limits);
+  // `keep_alive`: null for the configured one, or Ollama's. `load_ms`: how long it took, by Ollama's own clock.
+  Failure load(const ModelName& model, const Json& keep_alive, const Limits& limits, std::int64_t& load_ms);
+  Failure list(Listing& listing, const Limits& limits);
+
+  // What the model consists of, says the registry; an error says why that is not known.
+  Result<Manifest> manifest(const ModelName& model, const std::stop_token& stop);
+
+ private:
+  class Clock;
+  Failure call(const http::Request& request, const Limits& limits, Json& answer);
+  Result<http::Headers> headers() const;
+
+  const Config config_;
+  const std::unique_ptr<Provider> provider_;
+  http::Client ollama_;
+  http::Client registry_;
+};
+
+}  // namespace edgefleet::agent::llm
