@@ -55,7 +55,9 @@ void declare(Program& program) {
 
 Exit wrong_usage(const Program& program, const std::string& message) {
   std::string help = "edgefleet";
-  for (const auto* sub : program.app.get_subcommands()) help += " " + sub->get_name();
+  for (auto named = program.app.get_subcommands(); !named.empty(); named = named.front()->get_subcommands()) {
+    help += " " + named.front()->get_name();
+  }
   std::fprintf(stderr, "edgefleet: %s; see %s --help\n", printable(message).c_str(), help.c_str());
   return Exit::usage;
 }

@@ -13,7 +13,7 @@ constexpr const char* fleet_group = "Fleet";
 constexpr const char* files_group = "Files";
 constexpr const char* models_group = "Language models";
 
-constexpr std::array<Command, 16> table = {{
+constexpr std::array<Command, 17> table = {{
     {"submit", tasks_group, "Hand in a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -60,6 +60,11 @@ constexpr std::array<Command, 16> table = {{
      "  edgefleet chat deepseek-r1:1.5b 'Why is the sky blue?'\n"
      "  git diff | edgefleet chat fast --system 'Write a commit message for this.'\n",
      declare_chat},
+    {"models", models_group, "List the fleet's language models; pull, remove, load them",
+     "  edgefleet models\n"
+     "  edgefleet models pull deepseek-coder:1.3b --where board=pi4\n"
+     "  edgefleet models remove deepseek-coder:6.7b --agent pi-4\n",
+     declare_models},
     {"bench", models_group, "Measure how fast the fleet's models answer: edgefleet bench llm",
      "  edgefleet bench llm\n"
      "  edgefleet bench llm deepseek-r1:1.5b --tokens 256 --repeat 5\n"

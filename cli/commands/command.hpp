@@ -42,6 +42,7 @@ Run declare_put(CLI::App& app);
 Run declare_get(CLI::App& app);
 Run declare_chat(CLI::App& app);
 Run declare_bench(CLI::App& app);
+Run declare_models(CLI::App& app);
 
 // `--wait [SECONDS]`: whether to wait, and at most how long.
 struct Wait {

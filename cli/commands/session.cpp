@@ -30,6 +30,12 @@ int columns_of(int descriptor) {
   return 80;
 }
 
+int rows_of(int descriptor) {
+  winsize size{};
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+  return 24;
+}
+
 void write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
 
 }  // namespace
@@ -46,6 +52,8 @@ Look Session::look() const {
 }
 
 int Session::live_width() const { return std::max(columns_of(STDERR_FILENO) - 1, 20); }
+
+int Session::live_height() const { return std::max(rows_of(STDERR_FILENO) - 1, 2); }
 
 Result<std::string> Session::get(const std::string& path, const http::Options& options) {
   auto answer = http::expect_success(client_.get(path, options));
@@ -66,22 +74,27 @@ void Session::print(std::string_view text) const {
 }
 
 void Session::note(std::string_view text) {
-  if (live_shown_) write(stderr, "\r\x1b[K");
-  live_shown_ = false;
+  if (live_lines_ > 0) rewind_live();
   write(stderr, text);
   write(stderr, "\n");
 }
 
+// To the beginning of the first moving line, and everything from there on away.
+void Session::rewind_live() {
+  if (live_lines_ > 1) write(stderr, "\x1b[" + std::to_string(live_lines_ - 1) + "A");
+  write(stderr, "\r\x1b[J");
+  live_lines_ = 0;
+}
+
 void Session::show_live(std::string_view text) {
-  write(stderr, "\r");
+  rewind_live();
   write(stderr, text);
-  write(stderr, "\x1b[K");
-  live_shown_ = true;
+  live_lines_ = 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
 void Session::end_live() {
-  if (live_shown_) write(stderr, "\n");
-  live_shown_ = false;
+  if (live_lines_ > 0) write(stderr, "\n");
+  live_lines_ = 0;
 }
 
 Exit Session::fail(const std::string& message, Exit code) {

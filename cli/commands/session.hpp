@@ -32,6 +32,7 @@ class Session {
   [[nodiscard]] Look look() const;           // of standard output, as of now
   [[nodiscard]] bool live() const { return error_terminal_; }  // whether standard error can show a moving line
   [[nodiscard]] int live_width() const;
+  [[nodiscard]] int live_height() const;
   [[nodiscard]] http::Client& client() { return client_; }
 
   // An answer of the API: its body, or why there is none.
@@ -40,8 +41,8 @@ class Session {
 
   void print(std::string_view text) const;       // on standard output; a missing '\n' is added
   void note(std::string_view text);              // a line on standard error
-  void show_live(std::string_view text);         // the moving line; only where live()
-  void end_live();
+  void show_live(std::string_view text);         // the moving lines, each within live_width(); only where live()
+  void end_live();                                   // they stay where they are
   Exit fail(const std::string& message, Exit code);  // "edgefleet: message" on standard error
   Exit fail(const Error& error) { return fail(error.message, Exit::coordinator); }
 
@@ -49,11 +50,12 @@ class Session {
   [[nodiscard]] std::string hint(const std::string& arguments) const;
 
  private:
+  void rewind_live();
   http::Client client_;
   bool json_;
   bool error_terminal_;
   bool error_colour_;
-  bool live_shown_ = false;
+  std::size_t live_lines_ = 0;
 };
 
 // The answer as a document, or an error that says what came instead.

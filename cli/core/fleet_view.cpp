@@ -105,6 +105,8 @@ std::vector<std::string> problems_of(const Document& agent) {
   for (const auto& executor : member_of(agent, "executors")) {
     const auto problem = text_of(executor, "problem");
     add(problem.empty() ? "" : text_of(executor, "name") + ": " + problem);
+    const auto notice = text_of(executor, "notice");
+    add(notice.empty() ? "" : text_of(executor, "name") + ": " + notice);
   }
   return problems;
 }
@@ -166,13 +168,14 @@ Facts facts_of(const Document& agent, const Look& look) {
 }
 
 std::string executors_part(const Document& agent, const Look& look) {
-  Table table{{{"EXECUTOR"}, {"SLOTS", true}, {"FREE", true}, {"CAPABILITIES"}, {"PROBLEM"}}, {}};
+  Table table{{{"EXECUTOR"}, {"SLOTS", true}, {"FREE", true}, {"CAPABILITIES"}, {"PROBLEM"}, {"NOTICE"}}, {}};
   for (const auto& executor : member_of(agent, "executors")) {
     table.rows.push_back({text_of(executor, "name"),
                           std::to_string(count_of(executor, "slots")),
                           std::to_string(count_of(executor, "free")),
                           joined(member_of(executor, "capabilities"), ", "),
-                          {text_of(executor, "problem"), Style::bad}});
+                          {text_of(executor, "problem"), Style::bad},
+                          text_of(executor, "notice")});
   }
   return table.rows.empty() ? std::string() : "\n" + render(table, {0, look.colour, look.now});
 }

@@ -41,8 +41,8 @@ void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& m
 void StreamHub::keep_progress(const AgentName& agent, const protocol::StreamMessage& message) {
   const auto found = watched_.find(message.id);
   if (found == watched_.end() || found->second.agent != agent || found->second.attempt != message.attempt) return;
-  found->second.last = TaskProgress{message.delta, message.percent, message.completed_bytes, message.total_bytes,
-                                    monotonic_now()};
+  found->second.last =
+      TaskProgress{message.delta, message.percent, message.completed_bytes, message.total_bytes, monotonic_now()};
 }
 
 // None: too many are watched already.

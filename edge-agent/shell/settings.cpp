@@ -266,12 +266,13 @@ Status read_all(const Configuration& configuration, const char* name, std::vecto
 // The executors of Ollama's models have names of their own.
 Status check_keepers(const Configuration& configuration, const std::vector<llm::Config>& llms) {
   for (const auto& one : llms) {
-    const bool taken = std::any_of(llms.begin(), llms.end(), [&](const auto& other) {
-      return one.keeper == std::optional(other.executor);
-    });
+    const bool taken = std::any_of(llms.begin(), llms.end(),
+                                   [&](const auto& other) { return one.keeper == std::optional(other.executor); });
     if (taken) {
-      return invalid(configuration.file_path() + ": the name of an [[llm]] must not be that of an Ollama with -models "
-                     "behind it: " + one.keeper->str());
+      return invalid(configuration.file_path() +
+                     ": the name of an [[llm]] must not be that of an Ollama with -models "
+                     "behind it: " +
+                     one.keeper->str());
     }
   }
   return success();
@@ -364,10 +365,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"
       "                  --config /etc/edgefleet/agent.toml\n");
   if (const auto code = configuration.parse(argc, argv)) return code;
-  for (auto& good :
-       {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
-        read_all(configuration, "plugin", s.plugins, read_plugin), read_all(configuration, "llm", s.llms, read_llm),
-        check_keepers(configuration, s.llms)}) {
+  for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
+                     read_all(configuration, "plugin", s.plugins, read_plugin),
+                     read_all(configuration, "llm", s.llms, read_llm), check_keepers(configuration, s.llms)}) {
     if (!good) return wrong_usage(program, good.error().message);
   }
   return std::nullopt;
@@ -387,9 +387,9 @@ Result<Loop::Options> loop_options(const Settings& s) {
       std::count_if(s.llms.begin(), s.llms.end(), [](const auto& llm) { return llm.keeper.has_value(); }));
   const auto executors = s.commands.size() + s.plugins.size() + s.llms.size() + keepers + (s.echo > 0 ? 1 : 0);
   if (executors > limits::message_elements) {
-    return Error{
-        "an agent has at most " + std::to_string(limits::message_elements) + " commands, plug-ins and LLM back ends (an Ollama counts twice)",
-        ErrorKind::invalid};
+    return Error{"an agent has at most " + std::to_string(limits::message_elements) +
+                     " commands, plug-ins and LLM back ends (an Ollama counts twice)",
+                 ErrorKind::invalid};
   }
   options.name = *name;
   options.fleet = *fleet;

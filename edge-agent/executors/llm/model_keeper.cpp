@@ -12,6 +12,7 @@ namespace edgefleet::agent::llm {
 namespace {
 
 constexpr Duration progress_interval = std::chrono::seconds(1);
+constexpr Duration repeat_interval = std::chrono::seconds(10);
 constexpr Duration notice_interval = std::chrono::seconds(10);   // each is a message with all that the agent has
 constexpr Duration look_patience = std::chrono::seconds(10);     // for the chats' executor to see a change
 constexpr Duration list_timeout = std::chrono::seconds(10);
@@ -27,20 +28,23 @@ Result<Json> read_keep_alive(const Json& value) {
   return invalid("`keep_alive` is a duration such as \"10m\", or seconds");
 }
 
-// At most one in so long, the first at once.
+// What is new of a download, at most once in `interval`; what is not, once in a while for those who have just come.
 class Seldom {
  public:
   explicit Seldom(Duration interval) : interval_(interval) {}
-  bool due() {
+  bool due(std::string status, std::uint64_t completed) {
     const Time now = monotonic_now();
-    if (last_ && now - *last_ < interval_) return false;
+    auto what = std::pair(std::move(status), completed);
+    if (last_ && now - *last_ < (what == said_ ? repeat_interval : interval_)) return false;
     last_ = now;
+    said_ = std::move(what);
     return true;
   }
 
  private:
   Duration interval_;
   std::optional<Time> last_;
+  std::pair<std::string, std::uint64_t> said_;
 };
 
 }  // namespace
@@ -133,9 +137,9 @@ RunOutcome ModelKeeper::remove(const Order& order, const Limits& limits, const O
 }
 
 RunOutcome ModelKeeper::load(const Order& order, const Limits& limits, const OnProgress& /*on_progress*/) {
-  std::int64_t load_ms = 0;
-  if (auto failure = ollama_.load(order.model, order.keep_alive, limits, load_ms)) return failed(*failure);
-  return done({{"model", order.model.listed()}, {"load_ms", load_ms}});
+  const Time began = monotonic_now();
+  if (auto failure = ollama_.load(order.model, order.keep_alive, limits)) return failed(*failure);
+  return done({{"model", order.model.listed()}, {"load_ms", to_ms(monotonic_now() - began)}});  // Ollama tells none
 }
 
 // ---- a download
@@ -188,14 +192,14 @@ RunOutcome ModelKeeper::pull(const Order& order, const Limits& limits, const OnP
   if (manifest) {
     if (auto no = room.before(*manifest)) return failed(*no);
   } else {
-    log_(log::Level::info, name().str() + ": the size of " + model +
-                               " is not known before its download: " + manifest.error().message);
+    log_(log::Level::info,
+         name().str() + ": the size of " + model + " is not known before its download: " + manifest.error().message);
   }
   PullProgress progress(manifest ? bytes_of(*manifest) : 0);
   Seldom seldom(progress_interval);
   auto failure = ollama_.pull(order.model, progress, limits, [&](const PullProgress& now) -> Failure {
     if (auto no = room.meanwhile(now)) return no;
-    if (seldom.due()) {
+    if (!now.status().empty() && seldom.due(now.status(), now.completed())) {
       on_progress({now.percent(), valid_utf8(now.status()), Channel::note, 0, now.completed(), now.total()});
     }
     return std::nullopt;
@@ -234,9 +238,8 @@ RunOutcome ModelKeeper::pull_at_start(const ModelName& model, const std::stop_to
   log_(log::Level::info, name().str() + ": fetching " + model.listed() + ", which is to be here");
   Seldom seldom(notice_interval);
   auto outcome = pull({model, false, {}, false}, {start_timeout, stop}, [&](const Progress& now) {
-    if (!seldom.due()) return;
-    const auto far = now.percent < 0 ? now.text
-                                     : std::to_string(now.percent) + " % of " + show_size(now.total_bytes);
+    if (!seldom.due(now.text, now.completed_bytes)) return;
+    const auto far = now.percent < 0 ? now.text : std::to_string(now.percent) + " % of " + show_size(now.total_bytes);
     notice("fetching " + model.listed() + ": " + far);
   });
   if (!outcome.error) {

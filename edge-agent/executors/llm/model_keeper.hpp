@@ -1,5 +1,5 @@
-// Fetches, removes and loads the models of one Ollama: capabilities llm.pull, llm.remove, llm.load. It has a slot of its
-// own, so that an hour's download does not hold up chats; and it fetches what its configuration wants at the start.
+// Fetches, removes and loads the models of one Ollama: capabilities llm.pull, llm.remove, llm.load. It has a slot of
+// its own, so that an hour's download does not hold up chats; and it fetches what its configuration wants at the start.
 #pragma once
 
 #include <memory>

@@ -18,7 +18,7 @@ struct ModelName {
   std::string name;
   std::string tag;
 
-  [[nodiscard]] std::string listed() const;         // as Ollama's list has it: "tinyllama:latest", "hf.co/user/name:Q4"
+  [[nodiscard]] std::string listed() const;  // as Ollama's list has it: "tinyllama:latest", "hf.co/user/name:Q4"
   [[nodiscard]] std::string manifest_path() const;  // at a registry: "/v2/library/tinyllama/manifests/latest"
 };
 

@@ -13,7 +13,7 @@ namespace edgefleet::agent::llm {
 namespace {
 
 bool is_there(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return stat(path.c_str(), &found) == 0;
 }
 
@@ -24,7 +24,7 @@ std::string environment(const char* name) {
 
 // Bytes on the disk; a partial file is sparse, its size is that of the whole.
 std::uint64_t allocated(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return stat(path.c_str(), &found) == 0 ? static_cast<std::uint64_t>(found.st_blocks) * 512 : 0;
 }
 
@@ -44,7 +44,7 @@ std::optional<std::uint64_t> ModelsFolder::free_bytes() const {
   if (path_.empty()) return std::nullopt;
   // It is made with the first model: until then, what is above it.
   for (std::filesystem::path at(path_);; at = at.parent_path()) {
-    struct statvfs room {};
+    struct statvfs room{};
     if (statvfs(at.c_str(), &room) == 0) return std::uint64_t{room.f_bavail} * room.f_frsize;
     if (errno != ENOENT || !at.has_relative_path()) return std::nullopt;
   }

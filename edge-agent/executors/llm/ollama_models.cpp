@@ -30,8 +30,8 @@ class OllamaModels::Clock {
     if (now - began_ > timeout_) {
       failure_ = TaskError{"timed_out", "not finished within " + exact_duration(timeout_), true, {}};
     } else if (now - moved_ > longest_standstill) {
-      failure_ = TaskError{"backend_timed_out",
-                           "Ollama has not come any further for " + exact_duration(longest_standstill), true, {}};
+      failure_ = TaskError{
+          "backend_timed_out", "Ollama has not come any further for " + exact_duration(longest_standstill), true, {}};
     }
     return failure_ ? Status(Error{failure_->message, ErrorKind::unavailable}) : success();
   }
@@ -56,18 +56,22 @@ Result<http::Headers> OllamaModels::headers() const {
   return provider_->headers(*key);
 }
 
+http::Options OllamaModels::options_for(const Limits& limits, Clock& clock) const {
+  http::Options options;
+  options.connect_timeout = config_.connect_timeout;
+  options.timeout = Duration{0};  // the clock's
+  options.most_bytes = most_answer_bytes;
+  options.stop = limits.stop;
+  options.watch = [&clock] { return clock.watch(); };
+  return options;
+}
+
 OllamaModels::Failure OllamaModels::call(const http::Request& request, const Limits& limits, Json& answer) {
   auto with_key = headers();
   if (!with_key) return TaskError{"unauthorized", with_key.error().message, true, {}};
   Clock clock(limits.timeout);
-  http::Options options;
-  options.connect_timeout = config_.connect_timeout;
-  options.timeout = Duration{0};
-  options.most_bytes = most_answer_bytes;
-  options.stop = limits.stop;
-  options.watch = [&] { return clock.watch(); };
   const auto response =
-      ollama_.send({request.method, request.path, std::move(*with_key), request.body}, options);
+      ollama_.send({request.method, request.path, std::move(*with_key), request.body}, options_for(limits, clock));
   if (clock.failure()) return clock.failure();
   if (!response) return unavailable(response.error().message);
   if (!response->ok()) return model_error(response->status, response->body, response->retry_after);
@@ -76,40 +80,64 @@ OllamaModels::Failure OllamaModels::call(const http::Request& request, const Lim
   return std::nullopt;
 }
 
+// The lines of a download: each moves the progress on, or ends it.
+class OllamaModels::Download {
+ public:
+  using OnProgress = std::function<Failure(const PullProgress&)>;
+  Download(PullProgress& progress, Clock& clock, const OnProgress& on_progress)
+      : progress_(progress), clock_(clock), on_progress_(on_progress) {}
+
+  Status take(std::string_view bytes) {
+    lines_.feed(bytes, [this](std::string_view line) { take_line(line); });
+    if (lines_.take_overlong() > 0) fail_with("Ollama sent a line without an end");
+    return failure_ ? Status(Error{failure_->message, ErrorKind::unavailable}) : success();
+  }
+  Status watch() {
+    if (auto in_time = clock_.watch(); !in_time) return in_time;
+    failure_ = on_progress_(progress_);
+    return failure_ ? Status(Error{failure_->message, ErrorKind::unavailable}) : success();
+  }
+  void finish() {
+    lines_.finish([this](std::string_view line) { take_line(line); });
+  }
+  [[nodiscard]] const Failure& failure() const { return failure_; }
+
+ private:
+  void fail_with(const std::string& message) { failure_ = TaskError{"bad_answer", message, true, {}}; }
+
+  void take_line(std::string_view line) {
+    if (line.empty() || failure_) return;
+    if (!json::well_formed(line)) return fail_with("Ollama sent what is not JSON");
+    const auto before = std::pair(progress_.status(), progress_.completed());
+    progress_.take(Json::parse(line, nullptr, false));
+    if (before != std::pair(progress_.status(), progress_.completed())) clock_.moved();
+    failure_ = progress_.error() ? progress_.error() : on_progress_(progress_);
+  }
+
+  PullProgress& progress_;
+  Clock& clock_;
+  const OnProgress& on_progress_;
+  LineReader lines_{longest_line, LineReader::Overlong::drop};
+  Failure failure_;
+};
+
 OllamaModels::Failure OllamaModels::pull(const ModelName& model, PullProgress& progress, const Limits& limits,
                                          const std::function<Failure(const PullProgress&)>& on_progress) {
   auto with_key = headers();
   if (!with_key) return TaskError{"unauthorized", with_key.error().message, true, {}};
   const std::string body = Json{{"model", model.listed()}, {"stream", true}}.dump();
   Clock clock(limits.timeout);
-  Failure refused;
-  LineReader lines(longest_line, LineReader::Overlong::drop);
-  const auto take_line = [&](std::string_view line) {
-    if (line.empty() || refused || progress.error() || !json::well_formed(line)) return;
-    const auto before = std::pair(progress.status(), progress.completed());
-    progress.take(Json::parse(line, nullptr, false));
-    if (before != std::pair(progress.status(), progress.completed())) clock.moved();
-    if (!progress.error()) refused = on_progress(progress);
-  };
-  http::Options options;
-  options.connect_timeout = config_.connect_timeout;
-  options.timeout = Duration{0};
-  options.stop = limits.stop;
-  options.watch = [&] { return clock.watch(); };
+  Download download(progress, clock, on_progress);
+  auto options = options_for(limits, clock);
+  options.watch = [&download] { return download.watch(); };
   const auto response = ollama_.send({http::Method::post, "/api/pull", std::move(*with_key), body}, options,
-                                     [&](std::string_view bytes) {
-                                       lines.feed(bytes, take_line);
-                                       return refused || progress.error() ? Status(Error{"enough"}) : success();
-                                     });
-  if (refused) return refused;
-  if (clock.failure()) return clock.failure();
-  if (progress.complete()) return std::nullopt;
-  if (!response && !progress.error()) return unavailable(response.error().message);
+                                     [&](std::string_view bytes) { return download.take(bytes); });
   if (response && !response->ok()) return model_error(response->status, response->body, response->retry_after);
-  lines.finish(take_line);
-  if (progress.error()) return progress.error();
-  if (progress.complete()) return std::nullopt;
-  return unavailable("Ollama's answer broke off");
+  if (response) download.finish();
+  if (download.failure()) return download.failure();
+  if (progress.complete()) return std::nullopt;  // a connection that breaks behind that changes nothing
+  if (clock.failure()) return clock.failure();
+  return unavailable(response ? "Ollama's answer broke off" : response.error().message);
 }
 
 OllamaModels::Failure OllamaModels::remove(const ModelName& model, const Limits& limits) {
@@ -118,8 +146,7 @@ OllamaModels::Failure OllamaModels::remove(const ModelName& model, const Limits&
   return call({http::Method::remove, "/api/delete", {}, body}, limits, answer);
 }
 
-OllamaModels::Failure OllamaModels::load(const ModelName& model, const Json& keep_alive, const Limits& limits,
-                                         std::int64_t& load_ms) {
+OllamaModels::Failure OllamaModels::load(const ModelName& model, const Json& keep_alive, const Limits& limits) {
   Json body = {{"model", model.listed()}, {"stream", false}};
   if (!keep_alive.is_null()) {
     body["keep_alive"] = keep_alive;
@@ -131,9 +158,7 @@ OllamaModels::Failure OllamaModels::load(const ModelName& model, const Json& kee
   if (config_.num_thread > 0) body["options"]["num_thread"] = config_.num_thread;
   Json answer;
   const std::string text = body.dump();
-  auto failure = call({http::Method::post, "/api/generate", {}, text}, limits, answer);
-  load_ms = count_at(answer, "load_duration").value_or(0) / 1'000'000;
-  return failure;
+  return call({http::Method::post, "/api/generate", {}, text}, limits, answer);
 }
 
 OllamaModels::Failure OllamaModels::list(Listing& listing, const Limits& limits) {

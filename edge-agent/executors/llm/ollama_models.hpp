@@ -23,12 +23,13 @@ class OllamaModels {
   };
   using Failure = std::optional<TaskError>;  // none: it went well
 
-  // Blocks until the model is there. `on_progress` is called with each line; an error of its own ends the download.
+  // Blocks until the model is there. `on_progress` is called with each line, and ten times a second while there is
+  // none; an error of its own ends the download.
   Failure pull(const ModelName& model, PullProgress& progress, const Limits& limits,
                const std::function<Failure(const PullProgress&)>& on_progress);
   Failure remove(const ModelName& model, const Limits& limits);
-  // `keep_alive`: null for the configured one, or Ollama's. `load_ms`: how long it took, by Ollama's own clock.
-  Failure load(const ModelName& model, const Json& keep_alive, const Limits& limits, std::int64_t& load_ms);
+  // `keep_alive`: null for the configured one, or Ollama's.
+  Failure load(const ModelName& model, const Json& keep_alive, const Limits& limits);
   Failure list(Listing& listing, const Limits& limits);
 
   // What the model consists of, says the registry; an error says why that is not known.
@@ -36,8 +37,10 @@ class OllamaModels {
 
  private:
   class Clock;
+  class Download;
+  [[nodiscard]] http::Options options_for(const Limits& limits, Clock& clock) const;
   Failure call(const http::Request& request, const Limits& limits, Json& answer);
-  Result<http::Headers> headers() const;
+  [[nodiscard]] Result<http::Headers> headers() const;
 
   const Config config_;
   const std::unique_ptr<Provider> provider_;
