@@ -105,7 +105,7 @@ std::string why_not(const Document& agent, const ModelOrder& order) {
   return {};
 }
 
-std::string input_of(const ModelOrder& order) {
+Document input_of(const ModelOrder& order) {
   Document input = {{"model", order.model}};
   if (order.force) input["force"] = true;
   if (!order.keep_alive.empty()) {
@@ -113,7 +113,7 @@ std::string input_of(const ModelOrder& order) {
     const auto parsed = number ? Document::parse(order.keep_alive, nullptr, false) : Document(order.keep_alive);
     input["keep_alive"] = parsed.is_discarded() ? Document(order.keep_alive) : parsed;
   }
-  return input.dump();
+  return input;
 }
 
 // Of one attempt: a model comes over a line that may be slow for a day; what is not there in half an hour is no load.
@@ -189,7 +189,7 @@ std::string to_body(const ModelOrder& order, const std::vector<std::string>& age
   Document tasks = Document::array();
   for (const auto& agent : agents) {
     tasks.push_back({{"capability", "llm." + order.verb},
-                     {"input", Document::parse(input_of(order))},
+                     {"input", input_of(order)},
                      {"name", (order.verb + " " + order.model).substr(0, limits::name_bytes)},
                      {"where", {{"agent", agent}}},
                      {"timeout_ms", timeout_ms(order.verb)},

@@ -70,3 +70,50 @@ TEST_CASE("a listener that is far behind gets nothing more") {
   CHECK(rest.parts.empty());
   CHECK(rest.ended);
 }
+
+TEST_CASE("progress is kept of tasks that somebody looks at, from the agent that was given the attempt") {
+  StreamHub hub;
+  const auto pi_1 = *AgentName::parse("pi-1");
+  const auto pi_2 = *AgentName::parse("pi-2");
+  const auto note = [](const char* text, int attempt = 1) {
+    auto made = message(task, 0, text, "");
+    made.attempt = attempt;
+    made.percent = 40;
+    made.total_bytes = 1000;
+    return made;
+  };
+  hub.publish(pi_1, note("nobody looks"));
+  CHECK_FALSE(hub.progress(task, pi_1, 1));
+  CHECK(hub.anybody());
+  hub.publish(pi_2, note("a stranger's"));
+  hub.publish(pi_1, note("of another attempt", 2));
+  hub.publish(pi_1, message(other, 0, "of another task", ""));
+  hub.publish(pi_1, message(task, 0, "part of the output"));
+  CHECK_FALSE(hub.progress(task, pi_1, 1));
+  hub.publish(pi_1, note("pulling"));
+  const auto progress = hub.progress(task, pi_1, 1);
+  REQUIRE(progress);
+  CHECK(progress->text == "pulling");
+  CHECK(progress->percent == 40);
+  CHECK(progress->total_bytes == 1000);
+  CHECK_FALSE(progress->completed_bytes);
+  // The next attempt begins without the progress of the one before.
+  CHECK_FALSE(hub.progress(task, pi_2, 2));
+  hub.publish(pi_2, note("again", 2));
+  CHECK(hub.progress(task, pi_2, 2)->text == "again");
+  hub.ended(task);
+  CHECK_FALSE(hub.anybody());
+  CHECK_FALSE(hub.progress(task, pi_2, 2));
+}
+
+TEST_CASE("as many tasks as may be watched are watched, no more") {
+  StreamHub hub;
+  const auto agent = *AgentName::parse("pi-1");
+  const auto id = [](std::uint64_t n) { return TaskId{Ulid{2, n}}; };
+  for (std::uint64_t n = 0; n < StreamHub::most_watched; ++n) CHECK_FALSE(hub.progress(id(n), agent, 1));
+  CHECK_FALSE(hub.progress(task, agent, 1));
+  hub.publish(agent, message(task, 0, "one too many", ""));
+  hub.publish(agent, message(id(7), 0, "in time", ""));
+  CHECK_FALSE(hub.progress(task, agent, 1));
+  CHECK(hub.progress(id(7), agent, 1)->text == "in time");
+}

@@ -1,0 +1,54 @@
+#include "edge-agent/executors/llm/config.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent::llm;
+
+namespace {
+
+Settings ollama() {
+  Settings settings;
+  settings.provider = "ollama";
+  return settings;
+}
+
+std::string refused(const Settings& settings) {
+  const auto config = Config::check(settings);
+  return config ? "" : config.error().message;
+}
+
+bool says(const Settings& settings, const char* words) { return refused(settings).find(words) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("an Ollama has a second executor, for its models; others have none") {
+  auto settings = ollama();
+  CHECK(Config::check(settings)->executor.str() == "llm-ollama");
+  CHECK(Config::check(settings)->keeper->str() == "llm-ollama-models");
+  CHECK(Config::check(settings)->registry == "https://registry.ollama.ai");
+  settings.name = std::string(52, 'a');
+  CHECK(refused(settings).empty());
+  settings.name += 'a';
+  CHECK(says(settings, "at most 52 characters"));
+  Settings other;
+  other.provider = "openai";
+  other.url = "http://127.0.0.1:8080";
+  CHECK_FALSE(Config::check(other)->keeper);
+  other.pull = {"tinyllama"};
+  CHECK(says(other, "for provider ollama only"));
+}
+
+TEST_CASE("what is to be pulled, from where and to where is checked at the start") {
+  auto settings = ollama();
+  settings.pull = {"by-memory", "deepseek-coder:1.3b", "hf.co/someone/thing:Q4"};
+  CHECK(refused(settings).empty());
+  settings.pull = {"no such name"};
+  CHECK(says(settings, "pull: \"no such name\" is not the name of a model"));
+  settings = ollama();
+  settings.registry = "ftp://x";
+  CHECK(says(settings, "registry \"ftp://x\""));
+  settings = ollama();
+  settings.models_dir = "models";
+  CHECK(says(settings, "models_dir must be a whole path"));
+}

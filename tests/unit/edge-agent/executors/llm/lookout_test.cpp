@@ -1,0 +1,54 @@
+#include "edge-agent/executors/llm/lookout.hpp"
+
+#include <thread>
+#include <vector>
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent::llm;
+
+TEST_CASE("who has changed something waits for a look that began after that") {
+  Lookout lookout;
+  std::stop_source stop;
+  int looks = 0;
+  // A look that was under way when the change came is not enough.
+  lookout.look_again();
+  lookout.looked("");
+  std::jthread looking([&] {
+    while (!stop.stop_requested()) {
+      lookout.pause(stop.get_token(), std::chrono::hours(1));
+      if (stop.stop_requested()) return;
+      ++looks;
+      lookout.looked("");
+    }
+  });
+  lookout.look_again_and_wait(stop.get_token(), std::chrono::seconds(30));
+  CHECK(looks >= 1);
+  stop.request_stop();
+}
+
+TEST_CASE("a look that never comes is not waited for without end") {
+  Lookout lookout;
+  lookout.look_again_and_wait({}, std::chrono::milliseconds(1));
+  std::stop_source stop;
+  stop.request_stop();
+  lookout.look_again_and_wait(stop.get_token(), std::chrono::hours(1));
+  SUCCEED();
+}
+
+TEST_CASE("what keeps the back end from being asked is told once it is known, and when it changes") {
+  Lookout lookout;
+  std::vector<std::string> told;
+  lookout.on_trouble([&](const std::string& trouble) { told.push_back(trouble); });
+  CHECK(told.empty());
+  lookout.looked("away");
+  lookout.looked("away");
+  lookout.looked("");
+  CHECK(told == std::vector<std::string>{"away", ""});
+  lookout.on_trouble({});
+  lookout.looked("away");
+  CHECK(told.size() == 2);
+  lookout.on_trouble([&](const std::string& trouble) { told.push_back(trouble); });
+  CHECK(told.back() == "away");
+}
