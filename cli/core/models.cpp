@@ -134,7 +134,7 @@ std::string rate_and_rest(const std::optional<double>& rate, std::uint64_t rest)
 
 std::string transfer_of(const Document& progress, const std::optional<double>& rate) {
   const auto done = count_of(progress, "completed_bytes"), all = count_of(progress, "total_bytes");
-  const auto text = printable(text_of(progress, "text"));
+  auto text = printable(text_of(progress, "text"));
   if (all == 0) return text;
   const auto share = static_cast<double>(done) / static_cast<double>(all);
   const auto shown = bar(share, 16) + "  " + show_bytes(done) + " of " + show_bytes(all);

@@ -171,6 +171,9 @@ std::string task_status(const Document& task) {
       text += " (attempt " + std::to_string(count_of(*attempt, "n")) + ")";
     }
   }
+  if (const auto percent = number_of(member_of(task, "progress"), "percent")) {
+    text += ", " + std::to_string(static_cast<int>(*percent)) + " %";
+  }
   if (const auto ahead = count_of(task, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " before it";
   if (const auto waiting = text_of(task, "waiting"); !waiting.empty()) text += ": " + printable(waiting);
   return text;

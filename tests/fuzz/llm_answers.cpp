@@ -2,7 +2,9 @@
 #include <array>
 
 #include "common/protocol/json.hpp"
+#include "edge-agent/executors/llm/model_name.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/pull.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
@@ -20,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!reasoning) streamed += text;
   });
   llm::Listing listing;
+  llm::PullProgress pull(data[0]);
   std::string_view rest = text_of(data + 1, size - 1);
   std::string_view line;
   while (!rest.empty()) {
@@ -32,6 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     provider->decode(kind, piece, answer);
     provider->read_listing(0, piece, listing);
+    pull.take(piece);
+    require(pull.percent() <= 100 && pull.completed() <= pull.total() && pull.to_come() <= pull.total(), "sums hold");
   }
   const auto output = answer.output(kind);
   require(json::well_formed(output), "an output is JSON");
@@ -41,5 +46,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto refusal = llm::refusal_of(400 + data[0], line, {});
   require(!refusal.code.empty() && refusal.message.size() <= limits::error_bytes, "a refusal is bounded");
+  if (const auto manifest = llm::read_manifest(line)) require(llm::bytes_of(*manifest) >> 60U == 0, "no size wraps");
+  if (const auto name = llm::ModelName::parse(line)) {
+    const auto again = llm::ModelName::parse(name->listed());
+    require(again && again->listed() == name->listed(), "a name that is listed is a name");
+  }
   return 0;
 }

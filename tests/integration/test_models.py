@@ -196,7 +196,7 @@ class Pull(ModelsCase):
         self.assertIn("pi-1  failed: model_not_found", done.stdout)
 
     def test_what_cannot_be_pulled(self):
-        self.agent("pi-1", models=["edge-tiny:latest"])
+        self.agent("pi-1", models=["edge-tiny"])
         self.assertIn("file does not exist", self.failed(self.pull("gpt-9"), "model_not_found"))
         for wrong in ({}, {"model": 1}, {"model": "../x"}, {"model": "a b"}, {"model": CODER, "size": 1},
                       {"model": CODER, "force": "yes"}):

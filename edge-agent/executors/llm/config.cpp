@@ -66,6 +66,14 @@ Status check_models(const Settings& s, ProviderKind kind) {
   return success();
 }
 
+// As its list has them: one without a tag would never be found there.
+std::vector<std::string> listed_names(std::vector<std::string> models) {
+  for (auto& model : models) {
+    if (const auto name = ModelName::parse(model)) model = name->listed();
+  }
+  return models;
+}
+
 std::uint64_t natural(std::int64_t number) { return static_cast<std::uint64_t>(number); }
 
 }  // namespace
@@ -105,7 +113,7 @@ Result<Config> Config::check(const Settings& s) {
   config.executor = *executor;
   config.provider = place->kind;
   config.url = s.url.empty() ? std::string(place->url) : s.url;
-  config.models = s.models;
+  config.models = place->kind == ProviderKind::ollama ? listed_names(s.models) : s.models;
   config.slots = static_cast<int>(s.slots);
   config.api_key_file = s.api_key_file;
   config.api_key_env = s.api_key_env;

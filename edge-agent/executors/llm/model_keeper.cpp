@@ -19,7 +19,7 @@ constexpr Duration list_timeout = std::chrono::seconds(10);
 constexpr Duration start_timeout = std::chrono::hours(24);       // of one download at the start
 constexpr Backoff start_backoff{std::chrono::seconds(5), std::chrono::minutes(10)};
 
-RunOutcome failed(TaskError error) { return agent::failed(error.code, error.message, error.retryable); }
+RunOutcome failed(const TaskError& error) { return agent::failed(error.code, error.message, error.retryable); }
 
 RunOutcome done(const Json& output) { return {output.dump(), std::nullopt, {}}; }
 
@@ -205,12 +205,16 @@ RunOutcome ModelKeeper::pull(const Order& order, const Limits& limits, const OnP
     return std::nullopt;
   });
   if (failure) return failed(*failure);
-  Json output = {{"model", model}, {"bytes", progress.total()}, {"offered", true}};
-  if (!config_.models.empty() && std::count(config_.models.begin(), config_.models.end(), model) == 0) {
-    output["offered"] = false;
-    output["why"] = "`models` of this agent's [[llm]] does not name it";
-  }
+  const auto why = why_not_offered(order.model);
+  Json output = {{"model", model}, {"bytes", progress.total()}, {"offered", why.empty()}};
+  if (!why.empty()) output["why"] = why;
   return done(output);
+}
+
+std::string ModelKeeper::why_not_offered(const ModelName& model) const {
+  const auto& offered = config_.models;
+  if (offered.empty() || std::count(offered.begin(), offered.end(), model.listed()) > 0) return {};
+  return "`models` of this agent's [[llm]] does not name it";
 }
 
 // ---- at the start
@@ -243,7 +247,9 @@ RunOutcome ModelKeeper::pull_at_start(const ModelName& model, const std::stop_to
     notice("fetching " + model.listed() + ": " + far);
   });
   if (!outcome.error) {
-    log_(log::Level::info, name().str() + ": " + model.listed() + " is here");
+    const auto why = why_not_offered(model);
+    log_(why.empty() ? log::Level::info : log::Level::warning,
+         name().str() + ": " + model.listed() + " is here" + (why.empty() ? "" : ", but not offered: " + why));
     lookout_->look_again();
   }
   return outcome;

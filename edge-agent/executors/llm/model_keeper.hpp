@@ -54,6 +54,7 @@ class ModelKeeper final : public Executor {
   // Before a download, and while it goes on for what could not be known before.
   class Room;
 
+  [[nodiscard]] std::string why_not_offered(const ModelName& model) const;  // empty: it is
   void keep_pulled(const std::stop_token& stop);
   std::vector<ModelName> wanted_models();
   RunOutcome pull_at_start(const ModelName& model, const std::stop_token& stop);

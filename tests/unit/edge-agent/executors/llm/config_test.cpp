@@ -39,6 +39,15 @@ TEST_CASE("an Ollama has a second executor, for its models; others have none") {
   CHECK(says(other, "for provider ollama only"));
 }
 
+TEST_CASE("Ollama's models are called as its list has them, others' as they are written") {
+  auto settings = ollama();
+  settings.models = {"tinyllama", "library/m:7b"};
+  CHECK(Config::check(settings)->models == std::vector<std::string>{"tinyllama:latest", "m:7b"});
+  settings.provider = "openai";
+  settings.url = "http://127.0.0.1:8080";
+  CHECK(Config::check(settings)->models == settings.models);
+}
+
 TEST_CASE("what is to be pulled, from where and to where is checked at the start") {
   auto settings = ollama();
   settings.pull = {"by-memory", "deepseek-coder:1.3b", "hf.co/someone/thing:Q4"};
