@@ -92,7 +92,7 @@ bool keep_clear(Context& c) {
 
 void on(Context& c, const Place&) {
   State& state = c.state;
-  if (!state.connected) return;
+  if (!state.connected || state.over) return;
   Outbox outbox;
   const auto about = [&](const TaskId& id) {
     const Task& task = state.tasks.at(id);

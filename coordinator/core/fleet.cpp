@@ -462,7 +462,9 @@ void on(Context& c, const DrainAgent& event) {
 void on(Context& c, const CoordinatorSeen& event) {
   Reign& own = c.state.reign;
   if (event.reign == own || event.reign.session == own.session) return;
+  if (c.state.over) return;
   if (event.online && event.live && event.reign.epoch >= own.epoch) {
+    c.state.over = true;
     return c.emit(StopProgram{"another coordinator (session " + event.reign.session.str() + ", epoch " +
                               std::to_string(event.reign.epoch) + ") has taken over this fleet; this one, of epoch " +
                               std::to_string(own.epoch) + ", stops"});
@@ -486,6 +488,7 @@ void on(Context& c, const CoordinatorSeen& event) {
 }
 
 void announce(Context& c) {
+  if (c.state.over) return;  // or the one that has taken over would stop as well
   c.state.announced_at = c.now.mono;
   c.emit(AnnounceReign{});
 }

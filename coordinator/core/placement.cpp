@@ -166,8 +166,14 @@ int Placement::level_of(const ExecutorView& view) {
 
 namespace {
 
-bool among(const std::vector<std::string>& models, std::string_view model) {
+bool listed(const std::vector<std::string>& models, std::string_view model) {
   return std::find(models.begin(), models.end(), model) != models.end();
+}
+
+// Ollama's names have a tag, and ":latest" may be left out.
+bool among(const std::vector<std::string>& models, std::string_view model) {
+  if (listed(models, model)) return true;
+  return model.find(':') == std::string_view::npos && listed(models, std::string(model) + ":latest");
 }
 
 // By its own name, or with the provider's before it: "groq/llama-3.3-70b".
@@ -182,7 +188,8 @@ bool names_model(const std::vector<std::string>& models, const std::string& prov
 }
 
 std::string own_name(const ExecutorInfo& info, const std::string& wanted) {
-  return among(info.models, wanted) ? wanted : std::string(without_provider(info.provider, wanted));
+  const std::string name = among(info.models, wanted) ? wanted : std::string(without_provider(info.provider, wanted));
+  return listed(info.models, name) ? name : name + ":latest";
 }
 
 }  // namespace

@@ -91,6 +91,7 @@ struct State {
   Policy policy;
   Reign reign;
   bool connected = false;
+  bool over = false;  // another coordinator has taken over: what comes until the program has stopped is its affair
   Time announced_at;  // when we last said who we are
   std::unordered_map<TaskId, Task> tasks;
   std::vector<TaskId> ended;  // have their outcome, wait to be durable

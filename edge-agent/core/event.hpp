@@ -78,6 +78,7 @@ struct ArtifactUploaded {
 struct ArtifactRefused {
   std::string artifact;
   std::string why;
+  bool retryable = true;  // false: whoever does the task again makes a file that is refused as well
 };
 struct OfferChanged {
   ExecutorInfo executor;

@@ -412,7 +412,7 @@ void on(Context& c, const ArtifactRefused& event) {
   for (auto& [key, held] : c.state.held) {
     if (held.uploads.erase(event.artifact) == 0) continue;
     held.result.status = ResultStatus::failed;
-    held.result.error = TaskError{"artifact_refused", event.artifact + ": " + event.why, true, {}};
+    held.result.error = TaskError{"artifact_refused", event.artifact + ": " + event.why, event.retryable, {}};
     if (held.spooled) c.emit(SpoolResult{key});
   }
 }

@@ -121,8 +121,9 @@ void Loop::restore() {
   }
   if (!options_.artifacts) return;
   options_.artifacts->start([this](std::string artifact) { inbox_.insist(ArtifactUploaded{std::move(artifact)}); },
-                            [this](std::string artifact, std::string why) {
-                              inbox_.insist(ArtifactRefused{std::move(artifact), std::move(why)});
+                            [this](std::string artifact, const Error& why) {
+                              const bool too_large = why.kind == ErrorKind::too_large;
+                              inbox_.insist(ArtifactRefused{std::move(artifact), why.message, !too_large});
                             });
 }
 

@@ -277,7 +277,7 @@ void ArtifactSpool::upload_all(const std::stop_token& stop) {
     if (stored && *stored == artifact) {
       on_uploaded_(artifact);
     } else {
-      on_refused_(artifact, stored ? "the file has changed on the disk" : stored.error().message);
+      on_refused_(artifact, stored ? Error{"the file has changed on the disk"} : stored.error());
     }
   }
 }

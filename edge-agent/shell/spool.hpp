@@ -53,7 +53,7 @@ class ArtifactSpool final : public ArtifactStore {
     std::uint64_t free_bytes = std::uint64_t{256} << 20U;  // stay free on the disk
   };
   using OnUploaded = std::function<void(std::string artifact)>;
-  using OnRefused = std::function<void(std::string artifact, std::string why)>;
+  using OnRefused = std::function<void(std::string artifact, const Error& why)>;
 
   ArtifactSpool(std::string folder, std::unique_ptr<HttpArtifacts> remote, Bounds bounds);
   ArtifactSpool(const ArtifactSpool&) = delete;

@@ -126,6 +126,7 @@ class Ollama final : public Provider {
     body["truncate"] = false;
     if (kind == Kind::embed) {
       body["input"] = request["input"];
+      body["options"] = options_of(request);  // with others than a chat's it would load the model anew
       if (request.contains("dimensions")) body["dimensions"] = request["dimensions"];
       return Call{"/api/embed", body.dump(), Framing::whole};
     }

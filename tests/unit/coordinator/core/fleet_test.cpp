@@ -356,3 +356,18 @@ TEST_CASE("an agent that has not heard who we are is told again") {
   c.hear(HeartbeatSeen{agent("pi-1"), beat});
   CHECK(c.find<AnnounceReign>() == nullptr);  // not at each beat
 }
+
+TEST_CASE("a coordinator that was taken over from says and hands out nothing more") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const Reign other{c.state.reign.epoch + 1, session("other")};
+  c.hear(CoordinatorSeen{true, other, true});
+  REQUIRE(c.find<StopProgram>() != nullptr);
+  auto beat = c.heartbeat("a", 1, {}, 0);
+  beat.coordinator = other;  // in the same drain: the agent has heard of it too
+  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<AnnounceReign>() == nullptr);
+  CHECK(c.state.reign.epoch < other.epoch);
+  c.submit();
+  CHECK(c.sent.empty());
+}

@@ -179,3 +179,20 @@ TEST_CASE("conversations are bounded, and the longest untouched is forgotten") {
   CHECK(known.holder({2}).empty());
   CHECK(known.holder({3, 999'999}) == agent("one"));
 }
+
+TEST_CASE("a model is meant by its name without :latest too") {
+  Fleet c;
+  AgentInfo birth = c.info("one", 1, "llm.chat");
+  birth.executors[0].provider = "ollama";
+  birth.executors[0].models = {"mistral:latest", "coder:1.3b"};
+  c.hear(AgentInfoSeen{agent("one"), birth});
+  c.beat("one", "one", 1, {});
+  c.hear(AgentStatusSeen{agent("one"), {AgentState::online, session("one")}});
+  c.place();
+  for (const std::string name : {"mistral", "mistral:latest", "ollama/mistral"}) {
+    const auto id = c.ask(name);
+    CHECK(c.holder(id) == "one");
+    c.answered("one", id);
+  }
+  CHECK(c.holder(c.ask("coder")).empty());
+}

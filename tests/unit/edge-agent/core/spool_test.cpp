@@ -101,9 +101,11 @@ TEST_CASE("a result waits for the upload of the files that it names") {
     CHECK(c.state.held.at(key).result.status == ResultStatus::succeeded);
   }
   SECTION("one is refused") {
-    c.hear(ArtifactRefused{"sha256-b", "over the quota"});
+    const bool again = GENERATE(true, false);
+    c.hear(ArtifactRefused{"sha256-b", "over the bound", again});
     CHECK(c.count_after<SendResults>(0s) == 1);
     CHECK(c.state.held.at(key).result.error->code == "artifact_refused");
+    CHECK(c.state.held.at(key).result.error->retryable == again);
   }
 }
 
