@@ -1,6 +1,7 @@
 """Ollama, Groq and Gemini behind an agent: stand-ins with a real llama-server behind them (tests/llm/standin.py)."""
 
 import json
+import signal
 import unittest
 
 import llama
@@ -161,7 +162,7 @@ class Common:
         self.assertEqual(self.backend.seen("client_aborts"), 2)
 
     def test_a_refused_key(self):
-        """Out of service with the reason, not a loop of requests; a right one needs no restart of anything else."""
+        """Out of service with the reason, not a loop of requests; a right one needs no restart."""
         self.agent()
         self.backend.fault("status", status=403, times=-1, on="infer")
         task = self.api.outcome(self.task(max_attempts=1))
@@ -174,9 +175,15 @@ class Common:
         self.backend.fault("none")
         self.refuse_key()
         self.assertEqual(self.fleet.agents["pi-1"].terminate(), 0)
-        self.fleet.restart_agent("pi-1")
+        service = self.fleet.start("pi-1", ["setsid", *self.fleet.agents["pi-1"].command])  # has no terminal
+        self.api.placeable("pi-1")
         self.problem("key is refused")
-        self.assertNotIn(standin.KEY, self.fleet.agents["pi-1"].log() + self.fleet.coordinator.log())
+        self.backend.fault("none")
+        self.key_file.write_text(standin.KEY + "\n")
+        service.signal(signal.SIGHUP)
+        wait_until(self.in_service, what="the right key works")
+        self.ask()
+        self.assertNotIn(standin.KEY, service.log() + self.fleet.coordinator.log())
 
     def refuse_key(self):
         self.key_file.write_text("another\n")
