@@ -281,6 +281,19 @@ class Groq(Common, Limits, ProviderCase):
     AGENT = {"models": [MODEL, THINKER]}
     BUDGET = "requests_per_minute"
 
+    def test_tokens_of_an_answer_that_took_long(self):
+        """They are kept over a restart too: the request was written down while the answer was still coming."""
+        self.backend.set(token_ms=300)
+        self.agent(tokens_per_day=30)
+        stream = self.stream(max_tokens=12)
+        kept = self.fleet.dir / "work-pi-1/llm/llm-groq.json"
+        wait_until(lambda: kept.exists(), what="the request is written down")
+        self.assertEqual(json.loads(kept.read_text())["tokens"], 0, "the answer was over too soon")
+        self.assertTrue(stream.rest().done)
+        self.assertEqual(self.fleet.agents["pi-1"].terminate(), 0)
+        usage = self.api.good("GET", "/api/v1/tasks?limit=1")["tasks"][0]["id"]
+        self.assertEqual(json.loads(kept.read_text())["tokens"], self.api.task(usage)["usage"]["total_tokens"])
+
     def test_the_last_request_of_a_window(self):
         """The headers say that nothing is left: no request is wasted on hearing it."""
         self.backend.set(requests=1, window_s=3600)

@@ -306,6 +306,7 @@ std::string LlmExecutor::settle(const Answer& answer, const Told& told) {
   {
     const std::lock_guard lock(mutex_);
     count_tokens(spent_, static_cast<std::uint64_t>(total));
+    spent_changed_ = config_.budget.any();
   }
   keep_spent(false);
   if (!answer.usage) return {};
@@ -343,7 +344,8 @@ void LlmExecutor::keep_spent(bool now) {
   const std::string partial = spent_path_ + ".partial";
   {
     std::ofstream file(partial);
-    if (!(file << text << std::flush)) log_(log::Level::warning, "the budget cannot be kept in " + spent_path_);
+    // What was kept before is better than half a file.
+    if (!(file << text << std::flush)) return log_(log::Level::warning, "the budget cannot be kept in " + spent_path_);
   }
   std::filesystem::rename(partial, spent_path_, failure);
 }
