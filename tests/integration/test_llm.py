@@ -9,10 +9,12 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
 import llama
+import standin
 from support import BIN, FleetCase, wait_until
 
 QUESTION = {"model": llama.MODEL, "messages": [{"role": "user", "content": "Is the attic warm?"}], "temperature": 0}
@@ -251,6 +253,16 @@ class BackEnds(LlmCase):
         wait_until(lambda: self.executor("pi-1").get("models"), what="it is in service again")
         again.process.kill()
 
+    def test_a_back_end_that_does_not_end_its_answer(self):
+        """What it has said is the answer: neither is it lost, nor is the slot held until the task's time is over."""
+        relay = NeverCloses(self.servers[0].port)
+        self.addCleanup(relay.close)
+        self.agent("pi-1", relay, token_timeout_s=1)
+        whole = self.ask(QUESTION)
+        self.assertEqual(whole.status, 200, whole.body)
+        self.assertGreater(whole.body["usage"]["completion_tokens"], 0)
+        self.assertEqual(len(self.last_task()["attempts"]), 1)
+
     def test_keys(self):
         """A refused key puts the executor out of service and says so, a right one needs no restart; it is told nobody."""
         guarded = llama.LlamaServer(self.fleet, "guarded", key="open-sesame").wait()
@@ -294,6 +306,41 @@ class Aliases(LlmCase):
         self.assertIn("fast", [model["id"] for model in self.api.good("GET", "/v1/models")["data"]])
         answer = self.ask({**QUESTION, "model": "fast"})
         self.assertEqual((answer.status, answer.body["model"]), (200, "fast"), answer.body)
+
+
+class AliasOfTwo(LlmCase):
+    COORDINATOR = None
+    SERVERS = 2
+
+    def test_a_model_that_is_lost_while_it_is_waited_for(self):
+        """Nothing was said yet: the next one of the chain answers, and the first task is cancelled."""
+        config = self.fleet.dir / "coordinator.toml"
+        config.write_text(f'[models]\nfast = ["{llama.MODEL}", "groq/llama-3.3-70b-versatile"]\n')
+        self.fleet.start_coordinator("--config", config)
+        first = self.agent("pi-1", self.servers[0])
+        behind = standin.StandIn(self.fleet, "groq", self.servers[1])
+        key = self.fleet.dir / "key"
+        key.write_text(standin.KEY)
+        self.fleet.start_agent("pi-2", toml=f'[[llm]]\nprovider = "groq"\nurl = "{behind.url}/openai"\n'
+                               f'api_key_file = "{key}"\nmodels = ["llama-3.3-70b-versatile"]\nslots = 2\n')
+        wait_until(lambda: self.executor("pi-2").get("models") and not self.executor("pi-2").get("problem"), what="pi-2")
+        self.servers[0].process.signal(signal.SIGSTOP)
+        stream = self.stream({**QUESTION, "model": "fast"})
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            whole = pool.submit(self.api_of_its_own().post, "/v1/chat/completions", {**QUESTION, "model": "fast"})
+            wait_until(lambda: [task["state"] for task in self.tasks()] == ["running"] * 2, what="pi-1 has both")
+            first.kill()
+            self.assertTrue(stream.rest().done, stream.chunks)
+            self.assertTrue(stream.text)
+            self.assertEqual(whole.result(20).status, 200)
+        ends = sorted((task["where"]["model"], task["state"]) for task in self.tasks())
+        self.assertEqual(ends, [(llama.MODEL, "cancelled")] * 2 + [("groq/llama-3.3-70b-versatile", "succeeded")] * 2)
+
+    def tasks(self):
+        return self.api.good("GET", "/api/v1/tasks?limit=10")["tasks"]
+
+    def api_of_its_own(self):
+        return self.fleet.new_api()
 
 
 class Bench(LlmCase):

@@ -1,5 +1,7 @@
 #include "edge-agent/executors/llm/exchange.hpp"
 
+#include <algorithm>
+
 #include "common/core/line_reader.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
@@ -9,6 +11,7 @@ namespace {
 
 constexpr std::size_t longest_line = std::size_t{4} << 20U;  // a chunk with the log probabilities of a whole answer
 constexpr std::size_t most_whole = std::size_t{16} << 20U;   // embeddings, before they are bounded as an output
+constexpr Duration behind_the_end = std::chrono::seconds(5);  // for the counts, and for the connection to end
 
 class Exchange {
  public:
@@ -37,6 +40,11 @@ class Exchange {
   // Asked by the client at least ten times a second.
   Status watch() {
     const Time now = monotonic_now();
+    // All was said: a back end that does not close behind it spoils nothing, but it holds the slot no longer.
+    if (answer_.complete) {
+      const bool over = now - completed_.value_or(now) > std::min(patience_.token, behind_the_end);
+      return over ? Status(Error{"the back end does not end its answer", ErrorKind::unavailable}) : success();
+    }
     if (now - began_ > patience_.in_all) {
       return give_up("timed_out", "not finished within " + exact_duration(patience_.in_all), true);
     }
@@ -44,7 +52,7 @@ class Exchange {
       return give_up("backend_timed_out", "the back end said nothing for " + exact_duration(patience_.first_token),
                      true);
     }
-    if (first_ && !answer_.complete && now - last_ > patience_.token) {
+    if (first_ && now - last_ > patience_.token) {
       return give_up("backend_timed_out", "the back end stopped in mid-answer for " + exact_duration(patience_.token),
                      true);
     }
@@ -103,6 +111,7 @@ class Exchange {
     if (!answer_.begun() && !answer_.complete) return;
     last_ = monotonic_now();
     if (!first_) first_ = last_;
+    if (answer_.complete && !completed_) completed_ = last_;
   }
 
   const Provider& provider_;
@@ -116,6 +125,7 @@ class Exchange {
   const Time began_ = monotonic_now();
   Time last_ = began_;
   std::optional<Time> first_;
+  std::optional<Time> completed_;
 };
 
 }  // namespace
