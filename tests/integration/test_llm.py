@@ -1,5 +1,6 @@
 """Language models: a real llama-server behind agents, and OpenAI's API in front of them."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -206,6 +207,40 @@ class Door(LlmCase):
         by_provider = self.api.outcome(self.api.submit("llm.chat", {**QUESTION, "model": f"openai/{llama.MODEL}"},
                                                        where={"model": f"openai/{llama.MODEL}"}))
         self.assertEqual(by_provider["state"], "succeeded", by_provider)
+
+
+class NeverCloses:
+    """In front of a server: passes everything on but what follows the last event, and keeps the connection."""
+
+    END = b"data: [DONE]\n\n"
+
+    def __init__(self, port):
+        self.port = port
+        self.sockets = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.port))
+                self.sockets += [client, server]
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    def pump(self, source, sink):
+        with contextlib.suppress(OSError):
+            while more := source.recv(65536):
+                said, end, _ = more.partition(self.END)
+                sink.sendall(said + end)
+                if end:
+                    return
+
+    def close(self):
+        for one in [self.listener, *self.sockets]:
+            one.close()
 
 
 class BackEnds(LlmCase):

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t most_open = 256;  // requests at the same time: each holds a thread
 constexpr Duration keep_alive = std::chrono::seconds(10);
 constexpr Duration look_at_peer = std::chrono::milliseconds(500);  // whether the client is still there
+constexpr Duration look_at_fleet = std::chrono::seconds(2);  // whether a model of a chain is still there
 constexpr Duration attempt_timeout = std::chrono::minutes(30);
 
 HttpReply reply_with(const Failure& failure) {
@@ -49,7 +50,7 @@ class Door : public std::enable_shared_from_this<Door> {
     const std::int64_t now = wall_now().unix_ms / 1000;
     if (aliases_.count(name) > 0) return json_reply(200, model_view({name, "alias"}, now));
     for (const Offered& one : *offered) {
-      if (one.model == name) return json_reply(200, model_view(one, now));
+      if (one.model == name || one.owner + "/" + one.model == name) return json_reply(200, model_view(one, now));
     }
     return reply_with(Error{"no agent offers the model \"" + name.substr(0, 200) + "\"", ErrorKind::not_found});
   }
@@ -91,6 +92,7 @@ class Door : public std::enable_shared_from_this<Door> {
     std::vector<std::string> chain;
     Submitted task;
     std::size_t at = 0;
+    Time look_again{};
   };
 
   // What its client was told of the answer so far.
@@ -198,10 +200,37 @@ class Door : public std::enable_shared_from_this<Door> {
   bool try_next(Talk& talk, const TaskRecord& record) {
     const bool hopeless = record.error && !record.error->retryable;
     if (record.state == TaskState::cancelled || hopeless || talk.at + 1 >= talk.chain.size()) return false;
-    auto next = submit(talk.question, talk.chain[talk.at + 1]);
+    return try_model(talk, talk.at + 1);
+  }
+
+  bool try_model(Talk& talk, std::size_t at) {
+    auto next = submit(talk.question, talk.chain[at]);
     if (!next) return false;
-    ++talk.at;
+    talk.at = at;
     talk.task = std::move(*next);
+    return true;
+  }
+
+  // Nothing was told yet, and the task waits for a model that nobody can serve any more: the next one of the chain that
+  // somebody can. A task by itself would wait until its agent comes back.
+  bool leave_lost(Talk& talk) {
+    if (talk.at + 1 >= talk.chain.size() || monotonic_now() < talk.look_again) return false;
+    talk.look_again = monotonic_now() + look_at_fleet;
+    const auto next = look<std::size_t>(
+        loop_, [id = talk.task.id, chain = talk.chain, at = talk.at](const State& state, Now) -> std::size_t {
+          const auto task = state.tasks.find(id);
+          if (task == state.tasks.end() || task->second.record.state != TaskState::queued) return chain.size();
+          const TaskSpec& spec = task->second.record.spec;
+          if (explain(state, spec.capability, spec.where).eligible > 0) return chain.size();
+          for (std::size_t other = at + 1; other < chain.size(); ++other) {
+            if (explain(state, spec.capability, {{"model", chain[other]}}).eligible > 0) return other;
+          }
+          return chain.size();
+        });
+    if (!next || *next >= talk.chain.size()) return false;
+    const TaskId left = talk.task.id;
+    if (!try_model(talk, *next)) return false;
+    cancel(left);
     return true;
   }
 
@@ -219,7 +248,10 @@ class Door : public std::enable_shared_from_this<Door> {
       const auto heard = talk.task.listener->wait_until(monotonic_now() + look_at_peer);
       if (heard.stopped) return reply_with(Error{"the coordinator is being stopped", ErrorKind::unavailable});
       if (!heard.ended) {
-        if (!request.gone()) continue;
+        if (!request.gone()) {
+          (void)leave_lost(talk);
+          continue;
+        }
         cancel(talk.task.id);
         return reply_with(Error{"the client has gone", ErrorKind::unavailable});
       }
@@ -262,6 +294,7 @@ class Door : public std::enable_shared_from_this<Door> {
         (void)send(more + failure_event(failure_of(stopping)));
         return;
       }
+      if (!telling.told.anything() && leave_lost(talk)) telling = {{}, {}, telling.envelope};
       if (more.empty() && monotonic_now() - quiet_since > keep_alive) more = keep_alive_event;
       if (!more.empty()) quiet_since = monotonic_now();
       const bool there = more.empty() ? !gone() : send(more);
