@@ -121,7 +121,7 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
     case TaskState::queued: {
       if (state.held.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
-      if (suspect(task.record)) {
+      if (suspect(task.record) && of_its_class.eligible > 0) {
         return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
       }
       if (task.queued_in && state.placement.put_off(*task.queued_in)) {

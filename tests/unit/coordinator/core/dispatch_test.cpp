@@ -43,6 +43,13 @@ TEST_CASE("a task that lost its agent is placed alone, and nothing is placed bes
   CHECK(c.holder(innocent) == "pi-1");
 }
 
+TEST_CASE("a task that lost its agent waits first of all for anybody who could take it, and says so") {
+  Conversation c;
+  const auto suspicious = lose_one(c);
+  c.pass(3s);
+  CHECK(explain_task(c.state, c.state.tasks.at(suspicious), c.now.mono) == "1 agent offers work, it is lost");
+}
+
 TEST_CASE("in a busy fleet an agent is emptied for a task that must be alone") {
   Conversation c;
   const auto suspicious = lose_one(c);
@@ -51,6 +58,7 @@ TEST_CASE("in a busy fleet an agent is emptied for a task that must be alone") {
   c.beat("pi-1", "a", 0, {c.holding(busy[0]), c.holding(busy[1])});
   c.pass(3s);
   CHECK(c.task(suspicious).state == TaskState::queued);
+  CHECK(explain_task(c.state, c.state.tasks.at(suspicious), c.now.mono).starts_with("an agent was lost while it ran"));
   const auto later = c.submit();
   c.result("pi-1", busy[0]);
   CHECK(c.task(later).state == TaskState::queued);  // its slot is free, but kept
