@@ -9,11 +9,12 @@
 
 namespace edgefleet {
 
-// The first line of the file.
+// The first line of the file, whichever system wrote it: a carriage return would break the header it is put into.
 inline Result<std::string> read_secret(const std::string& path) {
   std::ifstream file(path);
   std::string line;
-  if (!file || !std::getline(file, line) || line.empty()) {
+  if (file && std::getline(file, line) && line.ends_with('\r')) line.pop_back();
+  if (!file || line.empty()) {
     return Error{"no secret can be read from " + path, ErrorKind::invalid};
   }
   return line;

@@ -16,4 +16,13 @@ Result<std::string> read_key(const Config& config) {
   return std::string(value);
 }
 
+std::string without_key(std::string text, const std::string& key) {
+  constexpr std::string_view instead = "[key]";
+  if (key.empty()) return text;
+  for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at + instead.size())) {
+    text.replace(at, key.size(), instead);
+  }
+  return text;
+}
+
 }  // namespace edgefleet::agent::llm

@@ -7,5 +7,7 @@
 namespace edgefleet::agent::llm {
 
 Result<std::string> read_key(const Config& config);  // empty: there is to be none
+// A back end that repeats the key in its refusal does not get it into a log or onto MQTT.
+std::string without_key(std::string text, const std::string& key);
 
 }  // namespace edgefleet::agent::llm

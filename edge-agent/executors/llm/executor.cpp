@@ -159,7 +159,8 @@ Status LlmExecutor::list(Listing& listing, const std::string& key, const std::st
     const auto response = client_.send({http::Method::get, paths[i], provider_->headers(key)}, options);
     if (!response) return response.error();
     if (!response->ok()) {
-      const TaskError refusal = refusal_of(response->status, response->body, response->retry_after);
+      TaskError refusal = refusal_of(response->status, response->body, response->retry_after);
+      refusal.message = without_key(std::move(refusal.message), key);
       heed(refusal);
       return Error{refusal.message, ErrorKind::unavailable};
     }
@@ -268,8 +269,9 @@ RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& j
   RunOutcome outcome;
   outcome.usage = settle(answer, told);
   if (answer.error()) {
-    heed(*answer.error());
     outcome.error = answer.error();
+    outcome.error->message = without_key(std::move(outcome.error->message), *key);
+    heed(*outcome.error);
     if (outcome.error->code == "rate_limited") outcome.error->retry_after.reset();  // as in admit()
     return outcome;
   }
