@@ -103,7 +103,8 @@ Meaning meaning_of(int status, const Refusal& refusal) {
   if ((status == 400 || status == 413 || status == 500) && about_context(refusal)) {
     return {status, "context_too_long", false};
   }
-  if (status == 400 && has(lower(refusal.message), "api key")) return {status, "unauthorized", true};  // Gemini's way
+  // Gemini's way. Others repeat what they were sent: a question about keys must not put the executor out of service.
+  if (status == 400 && lower(refusal.message).starts_with("api key")) return {status, "unauthorized", true};
   const auto known =
       std::find_if(meanings.begin(), meanings.end(), [&](const Meaning& m) { return m.status == status; });
   if (known != meanings.end()) return *known;

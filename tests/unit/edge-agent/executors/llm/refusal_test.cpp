@@ -20,6 +20,7 @@ TEST_CASE("a refusal is read in every shape in which one comes") {
        false},
       {400, R"({"error":{"message":"This model's maximum context length is 4096 tokens"}})", "context_too_long", false},
       {400, R"({"error":{"status":"INVALID_ARGUMENT","message":"API key not valid."}})", "unauthorized", true},
+      {400, R"({"error":{"message":"1 validation error: 'what is an API key?' is no list"}})", "invalid_input", false},
       {401, R"({"error":{"message":"Invalid API Key","code":"invalid_api_key"}})", "unauthorized", true},
       {404, R"({"error":"model 'x' not found, try pulling it first"})", "model_not_found", true},
       {429, R"({"error":{"code":"rate_limit_exceeded","message":"Please try again in 5.289s."}})", "rate_limited",
