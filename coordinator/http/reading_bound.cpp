@@ -3,6 +3,7 @@
 #include "coordinator/http/reading_bound.hpp"
 
 #include <dlfcn.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -65,8 +66,9 @@ void begin_head() { reading = Reading{Part::head, 0, false, reading.fd, {}}; }
 void begin_body() { reading = Reading{Part::body, 0, false, reading.fd, {}}; }
 void end_reading() { reading.part = Part::none; }
 bool peer_gone() {
-  char byte = 0;
-  return reading.fd < 0 || recv(reading.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  // Asked of the connection, not of what can be read: a client may have sent more than we wanted before it left.
+  pollfd connection{reading.fd, POLLRDHUP, 0};
+  return reading.fd < 0 || (poll(&connection, 1, 0) > 0 && connection.revents != 0);
 }
 void stop_reading() { stopping = true; }
 

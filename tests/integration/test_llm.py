@@ -181,6 +181,7 @@ class Door(LlmCase):
             self.servers[0].process.signal(signal.SIGSTOP)  # it would be over too soon
             wait_until(lambda: self.last_task()["state"] in ("assigned", "running"), what="it is under way")
             task = self.last_task()["id"]
+            client.sendall(b"more than was announced")
         wait_until(lambda: self.api.task(task)["state"] in ("cancelled", "cancelling"), what="it is cancelled")
         self.servers[0].process.signal(signal.SIGCONT)
         self.assertEqual(self.api.outcome(task)["state"], "cancelled")
