@@ -29,13 +29,27 @@ void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& m
   if (message.channel.empty()) return keep_progress(agent, message);
   const auto [begin, end] = desks_.equal_range(message.id);
   for (auto at = begin; at != end; ++at) {
-    Listener::Desk& desk = *at->second;
-    desk.behind = desk.behind || desk.bytes + message.delta.size() > most_behind;
-    if (desk.behind) continue;
-    desk.bytes += message.delta.size();
-    desk.parts.push_back({agent, message.attempt, message.channel == "reasoning", message.at, message.delta});
-    desk.filled.notify_one();
+    put(*at->second, {agent, message.attempt, message.channel == "reasoning", message.at, message.delta});
   }
+}
+
+// What goes on where the last part ended lengthens it, and every other one counts with all that it occupies: else parts
+// of a byte, or of none, would take many times the room that the bound grants.
+void StreamHub::put(Listener::Desk& desk, Part part) {
+  if (part.text.empty()) return;
+  Part* last = desk.parts.empty() ? nullptr : &desk.parts.back();
+  const bool goes_on = last != nullptr && last->agent == part.agent && last->attempt == part.attempt &&
+                       last->reasoning == part.reasoning && last->at + last->text.size() == part.at;
+  const std::size_t bytes = part.text.size() + (goes_on || last == nullptr ? 0 : sizeof(Part));
+  desk.behind = desk.behind || desk.bytes + bytes > most_behind;
+  if (desk.behind) return;
+  desk.bytes += bytes;
+  if (goes_on) {
+    last->text += part.text;
+  } else {
+    desk.parts.push_back(std::move(part));
+  }
+  desk.filled.notify_one();
 }
 
 void StreamHub::keep_progress(const AgentName& agent, const protocol::StreamMessage& message) {

@@ -88,6 +88,7 @@ class StreamHub {
     Time asked;
     std::optional<TaskProgress> last;
   };
+  static void put(Listener::Desk& desk, Part part);
   Watched* watch(const TaskId& task, Time now);
   void keep_progress(const AgentName& agent, const protocol::StreamMessage& message);
 

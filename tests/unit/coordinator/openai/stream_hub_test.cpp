@@ -63,12 +63,24 @@ TEST_CASE("a listener that is far behind gets nothing more") {
   const std::string piece(64 * 1024, 'x');
   for (std::uint64_t i = 0; i < 8; ++i) hub.publish({}, message(task, i * piece.size(), piece));
   const auto heard = slow.wait_until(monotonic_now());
-  CHECK(heard.parts.size() == StreamHub::most_behind / piece.size());
+  REQUIRE(heard.parts.size() == 1);
+  CHECK(heard.parts[0].text.size() == StreamHub::most_behind);
   hub.publish({}, message(task, 0, "more"));
   hub.ended(task);
   const auto rest = slow.wait_until(monotonic_now());
   CHECK(rest.parts.empty());
   CHECK(rest.ended);
+}
+
+TEST_CASE("parts of a byte, or of none, take no more room than the bound grants") {
+  StreamHub hub;
+  StreamHub::Listener slow(hub, task);
+  for (int i = 0; i < 100'000; ++i) {
+    hub.publish({}, message(task, 7, ""));
+    hub.publish({}, message(task, 7, "x"));
+  }
+  const auto heard = slow.wait_until(monotonic_now());
+  CHECK(heard.parts.size() <= 1 + StreamHub::most_behind / sizeof(Part));
 }
 
 TEST_CASE("progress is kept of tasks that somebody looks at, from the agent that was given the attempt") {
