@@ -34,7 +34,8 @@ class Stream:
         self.text = ""
         self.chunks = []
         self.done = False
-        self.comments = 0
+        self.comments = []
+        self.until_comment = False
 
     def next(self):
         """The next chunk, or none at the end."""
@@ -43,7 +44,10 @@ class Stream:
             if not line or line.startswith("data: [DONE]"):
                 self.done = bool(line)
                 return None
-            self.comments += line.startswith(":")
+            if line.startswith(":"):
+                self.comments.append(line)
+                if self.until_comment:
+                    return line
             if line.startswith("data: "):
                 chunk = json.loads(line[6:])
                 self.chunks.append(chunk)
@@ -137,6 +141,20 @@ class Door(LlmCase):
         self.assertGreater(len(stream.chunks), 10)
         self.assertEqual(stream.text, self.last_task()["output"]["choices"][0]["message"]["content"])
         self.assertEqual(stream.chunks[-1]["choices"][0]["finish_reason"], "length")
+
+    def test_why_it_waits(self):
+        """While nothing is said, a comment keeps the connection open, and tells why."""
+        self.servers[0].process.signal(signal.SIGSTOP)
+        streams = [self.stream(LONG) for _ in range(3)]  # on two slots
+        waiting = streams[-1]
+        waiting.until_comment = True
+        while not waiting.comments:
+            self.assertIsNotNone(waiting.next())
+        self.assertIn("busy", waiting.comments[0])
+        self.servers[0].process.signal(signal.SIGCONT)
+        waiting.until_comment = False
+        for stream in streams:
+            self.assertTrue(stream.rest().done)
 
     def test_completions_embeddings_models(self):
         """The other endpoints, also below /openai."""

@@ -295,11 +295,19 @@ class Door : public std::enable_shared_from_this<Door> {
         return;
       }
       if (!telling.told.anything() && leave_lost(talk)) telling = {{}, {}, telling.envelope};
-      if (more.empty() && monotonic_now() - quiet_since > keep_alive) more = keep_alive_event;
+      if (more.empty() && monotonic_now() - quiet_since > keep_alive) more = comment_event(why_silent(talk.task.id));
       if (!more.empty()) quiet_since = monotonic_now();
       const bool there = more.empty() ? !gone() : send(more);
       if (!there) return cancel(talk.task.id);
     }
+  }
+
+  std::string why_silent(const TaskId& id) {
+    const auto why = look<std::string>(loop_, [id](const State& state, Now now) {
+      const auto task = state.tasks.find(id);
+      return task == state.tasks.end() ? std::string() : explain_task(state, task->second, now.mono);
+    });
+    return why && !why->empty() ? *why : "the model reads, or is being loaded";
   }
 
   // The events of what is new; false: somebody else says something else.

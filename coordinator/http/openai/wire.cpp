@@ -231,6 +231,12 @@ std::string tool_calls_event(const Envelope& envelope, const Json& calls) {
 std::string finish_event(const Envelope& envelope, const Json& choice) {
   return choice_event(envelope, Json::object(), member(choice, "finish_reason"));
 }
+std::string comment_event(const std::string& text) {
+  std::string line = text;
+  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return ": " + line + "\n\n";
+}
+
 std::string usage_event(const Envelope& envelope, const TaskRecord& record) {
   Json chunk = enveloped(envelope, true);
   chunk["choices"] = Json::array();

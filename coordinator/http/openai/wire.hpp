@@ -60,7 +60,7 @@ std::string finish_event(const Envelope& envelope, const Json& choice);
 std::string usage_event(const Envelope& envelope, const TaskRecord& record);
 std::string failure_event(const Failure& failure);
 inline const std::string done_event = "data: [DONE]\n\n";
-inline const std::string keep_alive_event = ": the task waits or the model reads\n\n";
+std::string comment_event(const std::string& text);  // clients skip it; it keeps a connection open
 
 // Members of a result's output.
 Json output_of(const TaskRecord& record);

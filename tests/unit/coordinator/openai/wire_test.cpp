@@ -20,3 +20,7 @@ TEST_CASE("embeddings have counts, though the back end may tell none") {
   record.usage = R"({"prompt_tokens":3,"total_tokens":3})";
   CHECK(Json::parse(answer_view(envelope, record, false))["usage"]["prompt_tokens"] == 3);
 }
+
+TEST_CASE("a comment is one line") {
+  CHECK(comment_event("1 agent offers llm.chat\r\ndata: x") == ": 1 agent offers llm.chat  data: x\n\n");
+}
