@@ -1,6 +1,7 @@
 """Faults: processes are killed, stopped, started twice or badly, and accepted work is kept all the same."""
 
 import collections
+import os
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import time
 import unittest
 
-from support import BIN, FleetCase, clean_environment, processes_with, wait_until
+from support import BIN, FleetCase, clean_environment, open_terminal, processes_with, wait_until
 
 
 class AgentKilled(FleetCase):
@@ -93,8 +94,9 @@ class AgentKilled(FleetCase):
 
     def test_terminal_closed(self):
         """SIGHUP ends an agent and a coordinator that have a terminal, in order, unless they were started under nohup."""
-        command = self.fleet.agent_command("pi-1", echo=1)
-        agent = self.fleet.start("pi-1", with_terminal(command))
+        for end in open_terminal():
+            os.close(end)
+        agent = self.fleet.start("pi-1", with_terminal(self.fleet.agent_command("pi-1", echo=1)))
         stays = self.fleet.start("pi-2", ["nohup", *with_terminal(self.fleet.agent_command("pi-2", echo=1))])
         for name in ("pi-1", "pi-2"):
             self.api.placeable(name)

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import pty
 import re
 import signal
 import socket
@@ -16,7 +15,7 @@ import unittest
 
 import llama
 import standin
-from support import BIN, FleetCase, wait_until
+from support import BIN, FleetCase, open_terminal, wait_until
 
 QUESTION = {"model": llama.MODEL, "messages": [{"role": "user", "content": "Is the attic warm?"}], "temperature": 0}
 # The model never stops by itself then: a way to an answer as long as one wants.
@@ -447,7 +446,7 @@ class Bench(LlmCase):
         for server in self.servers:
             server.process.signal(signal.SIGSTOP)
         other = self.api.submit("llm.chat", QUESTION, where={"agent": "pi-1"})
-        terminal, end = pty.openpty()
+        terminal, end = open_terminal()
         self.addCleanup(os.close, terminal)
         bench = subprocess.Popen([BIN / "edgefleet", "--url", f"http://127.0.0.1:{self.api.port}", "bench", "llm"],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=end, text=True)

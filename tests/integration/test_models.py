@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import unittest
 
 import llama
 from standin import StandIn
-from support import BIN, FleetCase, clean_environment, wait_until
+from support import BIN, FleetCase, clean_environment, open_terminal, wait_until
 
 CODER = "deepseek-coder:1.3b"
 LIBRARY = f"{CODER}=776M,tinyllama=638M,small=60M,large=400M,huge:900b=900G"
@@ -24,7 +23,7 @@ class Terminal:
     """The command line on a terminal."""
 
     def __init__(self, fleet, *args):
-        self.master, slave = pty.openpty()
+        self.master, slave = open_terminal()
         self.popen = subprocess.Popen(
             [BIN / "edgefleet", "--url", f"http://127.0.0.1:{fleet.http_port}", *args], stdin=subprocess.DEVNULL,
             stdout=slave, stderr=slave, start_new_session=True,
