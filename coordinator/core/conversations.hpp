@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <list>
+#include <ranges>
 #include <unordered_map>
 #include <vector>
 
@@ -17,8 +18,8 @@ class Conversations {
 
   // `beginnings`: hashes of the first one, two, ... messages. Who was given the longest of them; empty: nobody.
   [[nodiscard]] AgentName holder(const std::vector<std::uint64_t>& beginnings) const {
-    for (auto hash = beginnings.rbegin(); hash != beginnings.rend(); ++hash) {
-      if (const auto found = held_.find(*hash); found != held_.end()) return found->second.agent;
+    for (const std::uint64_t hash : std::views::reverse(beginnings)) {
+      if (const auto found = held_.find(hash); found != held_.end()) return found->second.agent;
     }
     return {};
   }
