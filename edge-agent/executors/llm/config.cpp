@@ -74,6 +74,18 @@ std::vector<std::string> listed_names(std::vector<std::string> models) {
   return models;
 }
 
+// A name and a password in it would be told with every error.
+Status check_url(const std::string& url) {
+  if (url.empty()) return success();
+  const std::string base = http::normal_base(url);
+  const auto host = base.find("://") == std::string::npos ? 0 : base.find("://") + 3;
+  if (base.substr(host, base.find('/', host) - host).find('@') != std::string::npos) {
+    return invalid("url must not hold a name or a password: give the key by api_key_file");
+  }
+  if (!http::is_http_url(base)) return invalid("url \"" + url.substr(0, 100) + "\" is not of the form http://HOST:PORT");
+  return success();
+}
+
 std::uint64_t natural(std::int64_t number) { return static_cast<std::uint64_t>(number); }
 
 }  // namespace
@@ -102,6 +114,7 @@ Result<Config> Config::check(const Settings& s) {
   if (place->cloud && s.models.empty()) {
     return invalid(where + ": models is missing: which of " + s.provider + "'s models may be used");
   }
+  if (auto url = check_url(s.url); !url) return url.error().context(where);
   if (s.models.size() > 256) return invalid(where + ": at most 256 models");
   if (auto numbers = check_numbers(s); !numbers) return numbers.error().context(where);
   if (auto models = check_models(s, place->kind); !models) return models.error().context(where);

@@ -39,6 +39,21 @@ TEST_CASE("an Ollama has a second executor, for its models; others have none") {
   CHECK(says(other, "for provider ollama only"));
 }
 
+TEST_CASE("where a back end is: an address, and no secret in it") {
+  auto settings = ollama();
+  for (const std::string good : {"http://pi-4:11434", "https://models.lan/ollama/", "pi-4:11434", "http://[::1]:1/a@b"}) {
+    settings.url = good;
+    CHECK(refused(settings).empty());
+  }
+  settings.url = "https://me:geheim@models.lan/";
+  CHECK(says(settings, "must not hold"));
+  CHECK_FALSE(says(settings, "geheim"));
+  for (const std::string bad : {"http://", "ftp://x", "http:///x"}) {
+    settings.url = bad;
+    CHECK(says(settings, "is not of the form"));
+  }
+}
+
 TEST_CASE("Ollama's models are called as its list has them, others' as they are written") {
   auto settings = ollama();
   settings.models = {"tinyllama", "library/m:7b"};
