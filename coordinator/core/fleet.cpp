@@ -147,8 +147,9 @@ void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
   for (const ExecutorIndex index : agent.executors) {
     state.placement.update(index, [&](ExecutorView& view) {
       const auto free = beat.free_slots.find(view.info.name);
-      view.slots =
-          free == beat.free_slots.end() ? 0 : std::min(view.info.slots, free->second + running[view.info.name]);
+      // Out of service it has none, though its beat may be older than that.
+      const bool serves = free != beat.free_slots.end() && view.info.problem.empty();
+      view.slots = !serves ? 0 : std::min(view.info.slots, free->second + running[view.info.name]);
     });
   }
 }

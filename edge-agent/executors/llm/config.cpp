@@ -82,7 +82,8 @@ Status check_url(const std::string& url) {
   if (base.substr(host, base.find('/', host) - host).find('@') != std::string::npos) {
     return invalid("url must not hold a name or a password: give the key by api_key_file");
   }
-  if (!http::is_http_url(base)) return invalid("url \"" + url.substr(0, 100) + "\" is not of the form http://HOST:PORT");
+  if (!http::is_http_url(base))
+    return invalid("url \"" + url.substr(0, 100) + "\" is not of the form http://HOST:PORT");
   return success();
 }
 

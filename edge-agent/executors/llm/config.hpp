@@ -30,7 +30,7 @@ struct Settings {
   std::int64_t token_timeout_s = 60;         // between two tokens
   std::int64_t refresh_s = 30;               // how often the models are looked up
   // Ollama
-  std::int64_t num_ctx = 8192;
+  std::int64_t num_ctx = 4096;  // of a model of 7 thousand million parameters as much as 8 GB have room for
   std::int64_t num_thread = 0;
   std::string keep_alive;
   std::string registry;           // where the sizes of models are asked for; default: Ollama's own

@@ -371,3 +371,16 @@ TEST_CASE("a coordinator that was taken over from says and hands out nothing mor
   c.submit();
   CHECK(c.sent.empty());
 }
+
+TEST_CASE("an executor that says it is out of service gets nothing, even before the next beat") {
+  Conversation c;
+  c.join("pi-1", "a", 2);
+  AgentInfo birth = c.info("a", 2);
+  birth.executors[0].problem = "the key is refused";
+  c.hear(AgentInfoSeen{agent("pi-1"), birth});
+  const auto id = c.submit();
+  CHECK(c.holder(id).empty());
+  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 2)});
+  c.beat("pi-1", "a", 2, {});
+  CHECK(c.holder(id) == "pi-1");
+}

@@ -41,7 +41,8 @@ TEST_CASE("an Ollama has a second executor, for its models; others have none") {
 
 TEST_CASE("where a back end is: an address, and no secret in it") {
   auto settings = ollama();
-  for (const std::string good : {"http://pi-4:11434", "https://models.lan/ollama/", "pi-4:11434", "http://[::1]:1/a@b"}) {
+  for (const std::string good :
+       {"http://pi-4:11434", "https://models.lan/ollama/", "pi-4:11434", "http://[::1]:1/a@b"}) {
     settings.url = good;
     CHECK(refused(settings).empty());
   }
