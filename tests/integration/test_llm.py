@@ -278,6 +278,7 @@ class BackEnds(LlmCase):
 
         self.fleet.restart_agent("pi-1")
         wait_until(lambda: self.executor("pi-1").get("models"), what="pi-1 is back")
+        self.api.placeable("pi-1")
         self.api.good("POST", "/api/v1/agents/pi-2/drain")
         stream = self.stream(LONG).until_text()
         self.servers[0].process.signal(signal.SIGSTOP)
@@ -329,6 +330,7 @@ class BackEnds(LlmCase):
         key_file.write_text("open-sesame\n")
         self.fleet.restart_agent("pi-1")
         wait_until(lambda: self.executor("pi-1").get("models"), what="the right key works")
+        self.api.placeable("pi-1")
         self.assertEqual(self.ask(QUESTION).status, 200)
 
     def test_a_budget(self):

@@ -88,7 +88,7 @@ class ProviderCase(FleetCase):
 
     def problem(self, words, name="pi-1"):
         wait_until(lambda: words in self.executor(name).get("problem", ""), what=lambda: f"{words!r} in {self.executor(name)}")
-        self.assertEqual(self.executor(name)["free"], 0)
+        wait_until(lambda: self.executor(name)["free"] == 0, what="it has no free slot")
 
 
 class Common:
