@@ -287,7 +287,7 @@ class Agent(FleetCase):
         self.fleet.publish("control/pi-1", {**self.REIGN, "type": "acknowledge", "tasks": [
             {"id": task["id"], "attempt": 1, "unknown": True}]})
         folder = self.fleet.dir / "work-pi-1/unknown-results"
-        files = wait_until(lambda: folder.exists() and list(folder.iterdir()), what="the result is kept")
+        files = wait_until(lambda: folder.exists() and list(folder.glob("*.json")), what="the result is kept")
         self.assertIn(task["id"], files[0].read_text())
 
     def test_result_is_repeated(self):
