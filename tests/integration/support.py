@@ -265,7 +265,7 @@ class Observer:
         self.messages = []
         self.fleet = fleet
         self.changed = threading.Condition()
-        probe = f"probe/{random.getrandbits(64):x}"
+        self.probe = probe = f"probe/{random.getrandbits(64):x}"
         command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(fleet.broker_port), "-F", "%U\t%r\t%q\t%t\t%p", "-q", "1"]
         if not retained:
             command.append("-R")
@@ -283,7 +283,6 @@ class Observer:
         wait_until(subscribed, what="mosquitto_sub is subscribed", pause=0.05)
         with self.changed:
             self.messages = [message for message in self.messages if message.topic != probe]
-        self.probe = probe
 
     def read(self):
         for line in self.popen.stdout:
@@ -303,8 +302,7 @@ class Observer:
 
     def all(self, topic=None):
         with self.changed:
-            probe = getattr(self, "probe", None)
-            return [m for m in self.messages if m.topic != probe and (topic is None or m.topic == topic)]
+            return [m for m in self.messages if m.topic != self.probe and (topic is None or m.topic == topic)]
 
     def wait_for(self, condition, timeout=None, what=None):
         """The first message, past or to come, for which condition(message) is true."""
