@@ -33,6 +33,20 @@ def free_ports(number):
     return ports
 
 
+def answer_of(port, method, path, body=None, patience=30):
+    """What this port answers; None if it does not, or not with success."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=patience)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return json.loads(text) if answer.status == 200 else None
+
+
 class Fleet:
     capability = CAPABILITY  # that all agents offer once they are ready
 
@@ -99,16 +113,7 @@ class Fleet:
 
     def ask(self, path):
         """What the coordinator answers to a GET; None if it does not, or not with success."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException):
-            return None
-        finally:
-            connection.close()
-        return json.loads(body) if answer.status == 200 else None
+        return answer_of(self.port, "GET", path)
 
     def get(self, path):
         """As ask, where no answer is an error."""

@@ -11,7 +11,7 @@ import time
 
 import processes
 import screen
-from fleet import HOST, ROOT, Fleet, free_ports
+from fleet import HOST, ROOT, Fleet, answer_of, free_ports
 from processes import DemoError, Unavailable
 
 AGENTS = ["pi-1", "pi-2"]
@@ -76,7 +76,7 @@ class LlmFleet(Fleet):
     def practise(self, name):
         """Whether the server has said something, and how fast. Both say the same: so they have the same past."""
         body = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, **LONG, "max_tokens": 100}
-        answer = post(self.servers[name], "/v1/chat/completions", body)
+        answer = answer_of(self.servers[name], "POST", "/v1/chat/completions", json.dumps(body), PATIENCE)
         if not answer:
             return False
         self.speed = answer["timings"]["predicted_per_second"]
@@ -89,20 +89,6 @@ class LlmFleet(Fleet):
         agents = (self.ask("/api/v1/agents") or {}).get("agents", [])
         return sorted(agent["name"] for agent in agents if agent["placeable"] and any(
             self.model in executor.get("models", []) for executor in agent["executors"]))
-
-
-def post(port, path, body):
-    """The answer; None if there is none yet."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
-    try:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return json.loads(text) if answer.status == 200 else None
 
 
 class Answer(threading.Thread):

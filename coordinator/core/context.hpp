@@ -69,6 +69,7 @@ void release(State& state, const AgentName& agent, const TaskId& id, int attempt
 // ---- dispatch.cpp: placement
 void on(Context& c, const Place& event);
 void resend(Context& c, Agent& agent, const std::vector<AttemptKey>& lost);
+void recall_later(Context& c, const Agent& agent);
 void on_recall(Context& c, AgentIndex index);  // what waits there for longer than was expected
 ClassIndex class_for(State& state, const TaskRecord& record);
 

@@ -110,6 +110,10 @@ void on(Context& c, const Place&) {
   send_all(c, outbox);
 }
 
+void recall_later(Context& c, const Agent& agent) {
+  if (!c.state.recalls.has(agent.index)) c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
+}
+
 void on_recall(Context& c, AgentIndex index) {
   const Agent& agent = c.state.agents[index];
   if (gone(agent)) return;

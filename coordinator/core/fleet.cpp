@@ -160,9 +160,7 @@ void recall_surplus(Context& c, const Agent& agent) {
     const ExecutorView& view = c.state.placement.executor(index);
     return view.held > view.slots;
   });
-  if (surplus && !c.state.recalls.has(agent.index)) {
-    c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
-  }
+  if (surplus) recall_later(c, agent);
 }
 
 // ---- the lease

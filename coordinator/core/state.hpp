@@ -117,7 +117,7 @@ struct State {
 bool suspect(const TaskRecord& record);
 
 // To which of its agent's executors an attempt was given; empty if it is not known (any more).
-ExecutorName executor_of(const State& state, const AttemptKey& key);
+ExecutorName executor_of(const State& state, const Task& task, int attempt);
 
 // When the core wants its next Tick.
 std::optional<Time> next_deadline(const State& state);

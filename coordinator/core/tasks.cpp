@@ -367,15 +367,10 @@ void on(Context& c, const ResultsSeen& event) {
   if (!ask.tasks.empty()) c.emit(std::move(ask));
 }
 
-ExecutorName executor_of(const State& state, const AttemptKey& key) {
-  const auto task = state.tasks.find(key.id);
-  if (task == state.tasks.end()) return {};
-  const auto& attempts = task->second.record.attempts;
-  for (std::size_t i = 0; i < attempts.size(); ++i) {
-    const auto executor = task->second.leases[i].executor;
-    if (attempts[i].n == key.attempt && executor) return state.placement.executor(*executor).info.name;
-  }
-  return {};
+ExecutorName executor_of(const State& state, const Task& task, int attempt) {
+  const std::size_t index = index_of(task, attempt);
+  if (index == task.leases.size() || !task.leases[index].executor) return {};
+  return state.placement.executor(*task.leases[index].executor).info.name;
 }
 
 // ---- attempts
@@ -394,14 +389,13 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   lease.sent_at = c.now.mono;
   lease.executor = executor;
   task.leases.push_back(lease);
-  take_out(c.state, task);
+  if (task.queued_near) take_out(c.state, task);  // placement has taken it out of one of two queues
+  task.queued_in.reset();
   c.state.task_deadlines.clear(record.id);
   record.state = TaskState::assigned;
   hold(c.state, agent, record, record.attempts.back().n, executor);
   const ExecutorView& view = c.state.placement.executor(executor);
-  if (view.held > view.slots && !c.state.recalls.has(agent.index)) {
-    c.state.recalls.set(agent.index, c.now.mono + c.state.policy.recall_after);
-  }
+  if (view.held > view.slots) recall_later(c, agent);
   if (task.conversation != 0) c.state.conversations.given(task.conversation, agent.name);
   if (const auto model = record.spec.where.find("model"); model != record.spec.where.end()) {
     c.state.placement.expect_loaded(executor, model->second);

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import unittest
 
 from support import BIN, free_port, wait_until
 
@@ -21,6 +22,14 @@ def unpacked():
         if done.returncode != 0:
             raise RuntimeError("llama-server cannot be had here: " + (done.stderr or done.stdout).strip()[-300:])
     return folder
+
+
+def need():
+    """Skips the tests where it cannot be had."""
+    try:
+        unpacked()
+    except RuntimeError as why:
+        raise unittest.SkipTest(str(why)) from why
 
 
 class LlamaServer:

@@ -147,10 +147,7 @@ class Demo(DemoCase):
 
 class LlmDemo(DemoCase):
     def setUp(self):
-        try:
-            llama.unpacked()
-        except RuntimeError as why:
-            self.skipTest(str(why))
+        llama.need()
         super().setUp()
         self.always = ["--llm"]
 

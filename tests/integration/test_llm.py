@@ -75,10 +75,7 @@ class LlmCase(FleetCase):
 
     @classmethod
     def setUpClass(cls):
-        try:
-            llama.unpacked()
-        except RuntimeError as why:
-            raise unittest.SkipTest(str(why)) from why
+        llama.need()
 
     def setUp(self):
         super().setUp()

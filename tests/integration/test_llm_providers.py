@@ -29,10 +29,7 @@ class ProviderCase(FleetCase):
     def setUpClass(cls):
         if not cls.PROVIDER:
             raise unittest.SkipTest("what the providers have in common")
-        try:
-            llama.unpacked()
-        except RuntimeError as why:
-            raise unittest.SkipTest(str(why)) from why
+        llama.need()
 
     def setUp(self):
         super().setUp()

@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 import types
-import unittest
 
 import llama
 from standin import StandIn
@@ -343,10 +342,7 @@ class AtTheStart(ModelsCase):
 class Loaded(ModelsCase):
     @classmethod
     def setUpClass(cls):
-        try:
-            llama.unpacked()
-        except RuntimeError as why:
-            raise unittest.SkipTest(str(why)) from why
+        llama.need()
 
     def backend(self):
         return llama.LlamaServer(self.fleet, "llama").wait()

@@ -150,9 +150,10 @@ void World::perform(const coordinator::Effect& effect) {
                    check_sending(send);
                    agent::TasksSeen seen{reign, send.n, send.capability, {}};
                    for (const auto& key : send.tasks) {
-                     const auto& spec = coordinator_->tasks.at(key.id).record.spec;
+                     const auto& task = coordinator_->tasks.at(key.id);
+                     const auto& spec = task.record.spec;
                      agent::GivenTask given{key.id, key.attempt, spec.input, spec.timeout};
-                     given.executor = executor_of(*coordinator_, key);
+                     given.executor = executor_of(*coordinator_, task, key.attempt);
                      seen.tasks.push_back(std::move(given));
                    }
                    reach(send.agent, seen);

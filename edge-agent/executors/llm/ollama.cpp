@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "edge-agent/executors/llm/load_options.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
 
@@ -109,7 +110,7 @@ Status add_tools(const Json& request, Json& body) {
 class Ollama final : public Provider {
  public:
   explicit Ollama(const Config& config)
-      : num_ctx_(config.num_ctx), num_thread_(config.num_thread), keep_alive_(config.keep_alive) {}
+      : load_options_(load_options(config)), num_ctx_(config.num_ctx), keep_alive_(config.keep_alive) {}
 
   [[nodiscard]] std::vector<Kind> kinds() const override { return {Kind::chat, Kind::generate, Kind::embed}; }
   // Ollama itself knows no keys; what stands before it may.
@@ -126,7 +127,7 @@ class Ollama final : public Provider {
     body["truncate"] = false;
     if (kind == Kind::embed) {
       body["input"] = request["input"];
-      body["options"] = options_of(request);  // with others than a chat's it would load the model anew
+      body["options"] = options_of(request);
       if (request.contains("dimensions")) body["dimensions"] = request["dimensions"];
       return Call{"/api/embed", body.dump(), Framing::whole};
     }
@@ -180,15 +181,13 @@ class Ollama final : public Provider {
 
  private:
   [[nodiscard]] Json options_of(const Json& request) const {
-    Json made = Json::object();
+    Json made = load_options_;
     for (const auto& [ours, theirs] : options) {
       if (request.contains(ours)) made[theirs] = request[ours];
     }
     if (request.contains("stop")) {
       made["stop"] = request["stop"].is_string() ? Json::array({request["stop"]}) : request["stop"];
     }
-    if (num_ctx_ > 0) made["num_ctx"] = num_ctx_;
-    if (num_thread_ > 0) made["num_thread"] = num_thread_;
     return made;
   }
 
@@ -240,8 +239,8 @@ class Ollama final : public Provider {
     answer.complete = true;
   }
 
+  Json load_options_;
   std::int64_t num_ctx_;
-  std::int64_t num_thread_;
   std::string keep_alive_;
 };
 

@@ -3,6 +3,7 @@
 #include "common/core/line_reader.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/llm/api_key.hpp"
+#include "edge-agent/executors/llm/load_options.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -153,9 +154,7 @@ OllamaModels::Failure OllamaModels::load(const ModelName& model, const Json& kee
   } else if (!config_.keep_alive.empty()) {
     body["keep_alive"] = config_.keep_alive;
   }
-  // Those of the chats: with others Ollama would load it once more at the first of them.
-  if (config_.num_ctx > 0) body["options"]["num_ctx"] = config_.num_ctx;
-  if (config_.num_thread > 0) body["options"]["num_thread"] = config_.num_thread;
+  if (auto options = load_options(config_); !options.empty()) body["options"] = std::move(options);
   Json answer;
   const std::string text = body.dump();
   return call({http::Method::post, "/api/generate", {}, text}, limits, answer);

@@ -7,8 +7,8 @@ import json
 import urllib.parse
 import uuid
 
-from standins.limit import Limit
-from standins.server import Provider, Refused, take
+from standins.cloud import Cloud
+from standins.server import Refused, take
 from standins.words import Totals, Wanted, chosen_tool
 
 STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
@@ -22,14 +22,8 @@ OTHER_CONFIG = {"candidateCount", "responseMimeType", "responseSchema", "respons
 DETAIL = "type.googleapis.com/google.rpc."
 
 
-class Gemini(Provider):
+class Gemini(Cloud):
     name = "gemini"
-
-    def __init__(self, backend, options):
-        self.backend = backend
-        self.models = list(options["models"])
-        self.key = options["key"]
-        self.limit = Limit()
 
     def routes(self):
         return [("GET", "/v1beta/models", "list", self.list),

@@ -7,8 +7,8 @@ import json
 import time
 import uuid
 
-from standins.limit import Limit
-from standins.server import Provider, Refused
+from standins.cloud import Cloud
+from standins.server import Refused
 from standins.words import Totals, Wanted, chosen_tool
 
 FIELDS = {"model", "messages", "temperature", "top_p", "stop", "seed", "max_tokens", "max_completion_tokens", "stream",
@@ -20,14 +20,8 @@ UNSUPPORTED = ("logprobs", "logit_bias", "top_logprobs")
 TOKENS_A_MINUTE = 131_072
 
 
-class Groq(Provider):
+class Groq(Cloud):
     name = "groq"
-
-    def __init__(self, backend, options):
-        self.backend = backend
-        self.models = list(options["models"])
-        self.key = options["key"]
-        self.limit = Limit()
 
     def routes(self):
         return [("GET", "/openai/v1/models", "list", self.list),

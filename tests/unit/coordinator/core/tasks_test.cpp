@@ -268,10 +268,10 @@ TEST_CASE("the executor of an attempt is the one that was chosen for it") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
-  CHECK(executor_of(c.state, {id, 1}) == c.info("a", 1).executors.at(0).name);
-  CHECK(executor_of(c.state, {id, 2}).empty());
+  CHECK(executor_of(c.state, c.state.tasks.at(id), 1) == c.info("a", 1).executors.at(0).name);
+  CHECK(executor_of(c.state, c.state.tasks.at(id), 2).empty());
   c.result("pi-1", id, ResultStatus::succeeded, 1);
-  CHECK(executor_of(c.state, {id, 1}).empty());
+  CHECK(executor_of(c.state, c.state.tasks.at(id), 1).empty());
 }
 
 TEST_CASE("a task waits for an executor that is out of service, and is told so and why") {

@@ -1,7 +1,9 @@
-"""A limit of requests in a window of time, as providers in the cloud have one."""
+"""What providers in the cloud have in common: a key, and a limit of requests in a window of time."""
 
 import threading
 import time
+
+from standins.server import Provider
 
 
 class Limit:
@@ -28,3 +30,11 @@ class Limit:
         with self.lock:
             self.window(settings)
             return max(0, settings["requests"] - self.used), max(0.01, self.began + settings["window_s"] - time.monotonic())
+
+
+class Cloud(Provider):
+    def __init__(self, backend, options):
+        self.backend = backend
+        self.models = list(options["models"])
+        self.key = options["key"]
+        self.limit = Limit()

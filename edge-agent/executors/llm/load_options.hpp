@@ -1,0 +1,17 @@
+// With what Ollama loads a model. A request with others has it loaded anew, so chats, embeddings and loads all say
+// these.
+#pragma once
+
+#include "edge-agent/executors/llm/answer.hpp"
+#include "edge-agent/executors/llm/config.hpp"
+
+namespace edgefleet::agent::llm {
+
+inline Json load_options(const Config& config) {
+  Json options = Json::object();
+  if (config.num_ctx > 0) options["num_ctx"] = config.num_ctx;
+  if (config.num_thread > 0) options["num_thread"] = config.num_thread;
+  return options;
+}
+
+}  // namespace edgefleet::agent::llm
