@@ -1,0 +1,75 @@
+// The figures of docs/architecture.md are those of the code.
+#include <chrono>
+#include <fstream>
+#include <regex>
+#include <string>
+
+#include "common/core/agent.hpp"
+#include "common/core/task.hpp"
+#include "common/mqtt/session.hpp"
+#include "coordinator/core/state.hpp"
+#include "edge-agent/core/state.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+
+namespace {
+
+// In one line, so that it does not matter where a sentence is wrapped.
+std::string page() {
+  std::ifstream file(EDGEFLEET_SOURCE_DIR "/docs/architecture.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return std::regex_replace(text, std::regex("\\s+"), " ");
+}
+
+// 1000000: "1,000,000"
+std::string number(std::uint64_t value) {
+  std::string text = std::to_string(value);
+  for (std::size_t end = text.size(); end > 3; end -= 3) text.insert(end - 3, ",");
+  return text;
+}
+std::string kib(std::size_t bytes) { return number(bytes >> 10U) + " KiB"; }
+std::string mib(std::size_t bytes) { return number(bytes >> 20U) + " MiB"; }
+std::string seconds(Duration duration) {
+  return number(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count())) + " s";
+}
+
+void says(const std::string& sentence) {
+  static const std::string text = page();
+  INFO(sentence);
+  CHECK(text.find(sentence) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("the bounds in docs/architecture.md are those of the code") {
+  const coordinator::Policy policy;
+  const agent::Policy agents;
+  says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
+  says("| input, output of a task | " + kib(limits::input_bytes) + " |");
+  says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
+  says("| messages in flight; waiting | " + number(mqtt::Session::window) + "; " + number(mqtt::Session::most_waiting) +
+       " |");
+  says("| agents | " + number(policy.most_agents) + " |");
+  says("| held by an agent | " + number(static_cast<std::uint64_t>(agents.max_tasks)) + " tasks, " +
+       number(agents.most_waiting) + " waiting for one executor, " + number(agents.most_results) + " results |");
+}
+
+TEST_CASE("the times in docs/architecture.md are those of the code") {
+  using coordinator::Placement;
+  const coordinator::Policy policy;
+  says("The limit is " + seconds(policy.retry.first) +
+       " after the first failure and doubles with each further one, up "
+       "to " +
+       seconds(policy.retry.most) + ".");
+  says("silent for three heartbeats (" + seconds(policy.silence) + ")");
+  CHECK(heartbeats_missed_until_lost == 3);
+  says("moves away from a lost agent after " + seconds(policy.shortest_grace) +
+       "; one that has run longer, after a tenth of its run time, at most " + seconds(policy.longest_grace) + ".");
+  CHECK(policy.grace_share == Approx(0.1));
+  says("waits there for more than " + seconds(policy.recall_after) + " is recalled");
+  says("to finish within " + number(static_cast<std::uint64_t>(Placement::prefetch_horizon_ns / 1e6)) +
+       " ms: at most " + std::to_string(Placement::most_prefetched) + ",");
+  says("is given none for five minutes");
+  CHECK(policy.deaf_for == std::chrono::minutes(5));
+}
