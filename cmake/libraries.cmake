@@ -1,5 +1,5 @@
 # How Debian 12 and 13 package what we use. Every difference between the two stands here, and in
-# common/runtime/log.hpp, coordinator/http/server.cpp and tests/support/catch.hpp where it is one of source code.
+# common/runtime/log.hpp and tests/support/catch.hpp where it is one of source code.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)
@@ -7,7 +7,8 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(CURL REQUIRED)
 find_package(SQLite3 REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
+find_package(ZLIB REQUIRED)
 pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
 
 # Third-party headers come in as system headers, so that our warnings are about our code.
@@ -23,6 +24,13 @@ function(edgefleet_imported name)
 endfunction()
 
 edgefleet_imported(lib_paho HEADER mqtt/async_client.h LIBRARIES paho-mqttpp3 paho-mqtt3as)
+# Headers only. Beast's parser and Asio's sockets need no Boost.System library, nor its CMake files.
+find_path(BOOST_BEAST_INCLUDE boost/beast/version.hpp REQUIRED)
+add_library(lib_boost INTERFACE)
+if(NOT BOOST_BEAST_INCLUDE STREQUAL "/usr/include")  # as -isystem it would hide the compiler's own headers
+  target_include_directories(lib_boost SYSTEM INTERFACE ${BOOST_BEAST_INCLUDE})
+endif()
+target_compile_definitions(lib_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
 edgefleet_imported(lib_sqlitecpp HEADER SQLiteCpp/SQLiteCpp.h LIBRARIES SQLiteCpp)
 # Debian builds its cpp-httplib with feature macros that change the layout of types: they come from its pkg-config file.
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)

@@ -1,17 +1,19 @@
 #include <sys/stat.h>
 
-#include <future>
 #include <regex>
 #include <sstream>
 #include <thread>
 
+#include "common/http_server/server.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/configuration.hpp"
 #include "common/runtime/log.hpp"
 #include "common/runtime/secret.hpp"
 #include "common/runtime/signals.hpp"
-#include "coordinator/http/api.hpp"
-#include "coordinator/http/openai/door.hpp"
+#include "coordinator/http/api/api.hpp"
+#include "coordinator/http/gate.hpp"
+#include "coordinator/http/llm/routes.hpp"
+#include "coordinator/http/reply.hpp"
 #include "coordinator/maintenance.hpp"
 #include "coordinator/shell/loop.hpp"
 #include "coordinator/store/sqlite.hpp"
@@ -39,11 +41,12 @@ struct Settings {
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
   double keep_ended = 7;  // days
   std::size_t keep_ended_tasks = Retention{}.most;
-  openai::Aliases models;
+  std::size_t max_connections = http_server::Bounds{}.connections;
+  llm::Aliases models;
 };
 
 // [models]: a name of one's own for models that are tried one after another.
-Status read_models(const Configuration& configuration, openai::Aliases& models) {
+Status read_models(const Configuration& configuration, llm::Aliases& models) {
   const auto* node = configuration.file().get("models");
   if (node == nullptr) return success();
   const auto wrong = [&](const std::string& what) {
@@ -88,6 +91,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       .option("max-input-mb", s.max_input_mb,
               "bound on inputs, names and conditions of unfinished tasks together, in MiB")
       ->check(mebibytes);
+  configuration
+      .option("max-connections", s.max_connections, "bound on HTTP connections; 7 of 8 may wait for an answer")
+      ->check(CLI::Range(16, 100'000));
   configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB")->check(mebibytes);
   configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB")
       ->check(mebibytes);
@@ -111,29 +117,17 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   return maintenance.run();
 }
 
-struct Place {
-  std::string host;
-  int port = 0;
-};
-
-Result<Place> read_listen(const Settings& settings) {
-  const auto colon = settings.listen.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : settings.listen.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-      std::stoi(port) > 65535) {
-    return Error{"--listen \"" + settings.listen + "\" is not of the form HOST:PORT", ErrorKind::invalid};
-  }
-  Place place{settings.listen.substr(0, colon), std::stoi(port)};
-  if (place.host.size() > 2 && place.host.front() == '[') place.host = place.host.substr(1, place.host.size() - 2);
-  const bool loopback = place.host.starts_with("127.") || place.host == "::1" || place.host == "localhost";
-  if (!loopback && !settings.allow_remote) {
+Result<http_server::ListenAddress> read_listen(const Settings& settings) {
+  auto address = http_server::parse_listen(settings.listen);
+  if (!address) return address.error().context("--listen");
+  if (!address->loopback() && !settings.allow_remote) {
     return Error{"--listen " + settings.listen +
-                     " can be reached by others and the API has no credentials yet; if the network is yours, say "
+                     " can be reached by others and the API has no credentials yet; if the network is yours, pass "
                      "--allow-remote",
                  ErrorKind::invalid};
   }
-  if (!loopback) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
-  return place;
+  if (!address->loopback()) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
+  return address;
 }
 
 // "https://chat.example.org,http://192.168.1.7:3000"
@@ -186,7 +180,18 @@ void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Stor
   }
 }
 
-Status run(const Settings& settings, const Place& place, const std::vector<std::string>& origins,
+http_server::Site site_of(const Parts& parts, const Settings& settings, const std::vector<std::string>& origins) {
+  Routes routes;
+  add_api(routes, parts);
+  llm::add_llm_routes(routes, parts, settings.models);
+  return {std::make_shared<const http_server::Router>(std::move(routes)),
+          [origins](const http_server::Request& head, const http_server::Route* route) {
+            return judge(head, route, origins);
+          },
+          refuse};
+}
+
+Status run(const Settings& settings, const http_server::ListenAddress& address, const std::vector<std::string>& origins,
            const Loop::Options& options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
@@ -201,21 +206,22 @@ Status run(const Settings& settings, const Place& place, const std::vector<std::
   Loop loop(options, **store, **artifacts, waiters, hub);
   if (auto recovered = loop.recover(); !recovered) return recovered.error();
 
-  HttpServer server;
-  server.allow_origins(origins);
-  add_api(server, loop, **store, **artifacts, waiters, hub);
-  openai::add_door(server, loop, **store, hub, settings.models);
-  const auto port = server.listen(place.host, place.port);
-  if (!port) return port.error();
-  log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on http://" +
-            place.host + ":" + std::to_string(*port));
+  http_server::Bounds http_bounds;
+  http_bounds.connections = settings.max_connections;
+  WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
+  http_server::Server server(http_bounds);
+  const auto listening =
+      server.listen(address, site_of({loop, **store, **artifacts, waiters, hub, waiting}, settings, origins));
+  if (!listening) return listening.error().context("--listen");
+  server.start();
+  log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on " +
+            http_server::url_of(*listening, false));
 
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread tidy([&](const std::stop_token& stop) { keep_artifacts_tidy(stop, **artifacts, **store); });
-  auto http = std::async(std::launch::async, [&] { server.serve(); });
   const auto ended = loop.run();
   server.stop();
-  while (http.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) loop.refuse_rest();
+  while (!server.stopped_within(std::chrono::milliseconds(20))) loop.refuse_rest();
   return ended;
 }
 
@@ -229,12 +235,12 @@ int main(int argc, char** argv) {
   if (auto logging = log::start(program, settings.log_level); !logging) {
     return wrong_usage(program, logging.error().message);
   }
-  const auto place = read_listen(settings);
-  if (!place) return wrong_usage(program, place.error().message);
+  const auto address = read_listen(settings);
+  if (!address) return wrong_usage(program, address.error().message);
   const auto origins = read_origins(settings.allow_origin);
   if (!origins) return wrong_usage(program, origins.error().message);
   const auto options = loop_options(settings);
   if (!options) return wrong_usage(program, options.error().message);
-  const auto ended = run(settings, *place, *origins, *options);
+  const auto ended = run(settings, *address, *origins, *options);
   return ended ? 0 : give_up(program, ended.error().message);
 }

@@ -168,13 +168,17 @@ int http_status(ErrorKind kind) { return problem_of(kind).status; }
 
 std::string problem_view(const Error& error) {
   const auto [status, title] = problem_of(error.kind);
+  return problem_view(status, title, error.message);
+}
+
+std::string problem_view(int status, const std::string& title, const std::string& detail) {
   std::string out;
   {
     ObjectWriter object(out);
     object.string("type", "about:blank");
     object.string("title", title);
     object.integer("status", status);
-    object.string("detail", error.message);
+    object.string("detail", detail);
   }
   return out;
 }

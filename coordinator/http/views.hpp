@@ -19,6 +19,7 @@ std::string rfc3339(WallTime time);  // 2026-01-31T12:00:00.000Z
 // RFC 9457: {"type","title","status","detail"}.
 int http_status(ErrorKind kind);
 std::string problem_view(const Error& error);
+std::string problem_view(int status, const std::string& title, const std::string& detail);
 
 std::string acceptance_view(const Acceptance& accepted);
 std::string batch_acceptance_view(const BatchAcceptance& accepted);

@@ -53,8 +53,9 @@ void Loop::request_stop() {
   inbox_.insist(Wake{});
 }
 
-void Loop::submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer) {
-  offer_or_refuse(Submit{std::move(submitter), std::move(task), answer}, answer);
+void Loop::submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer,
+                  std::function<void(const TaskId&)> made) {
+  offer_or_refuse(Submit{std::move(submitter), std::move(task), answer, std::move(made)}, answer);
 }
 
 void Loop::submit_batch(std::string submitter, std::vector<SubmitTasks::One> tasks, std::string idempotency_key,

@@ -77,7 +77,9 @@ class Loop {
 
   // ---- any thread
   void request_stop();
-  void submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer);
+  // `made` gets the id on the loop's thread, before the task is durable or sent: whoever listens to it begins there.
+  void submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer,
+              std::function<void(const TaskId&)> made = {});
   void submit_batch(std::string submitter, std::vector<SubmitTasks::One> tasks, std::string idempotency_key,
                     std::string fingerprint, Answer<BatchAcceptance> answer);
   void cancel(TaskId id, Answer<TaskState> answer);
@@ -101,6 +103,7 @@ class Loop {
     std::string submitter;
     SubmitTasks::One task;
     Answer<Acceptance> answer;
+    std::function<void(const TaskId&)> made{};
   };
   struct SubmitBatch {
     std::string submitter;

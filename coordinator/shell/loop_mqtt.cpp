@@ -214,6 +214,7 @@ void Loop::send(const SendTasks& effect) {
     const auto task = state_.tasks.find(key.id);
     if (task == state_.tasks.end()) continue;  // it has ended in this very drain
     const TaskSpec& spec = task->second.record.spec;
+    hub_.given(key.id, key.attempt, effect.agent);
     elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state_, task->second, key.attempt)});
   }
   for (std::size_t first = 0; first < elements.size();) {

@@ -60,7 +60,11 @@ void Loop::handle(Submit& submit) {
     if (!ids) return answer(ids.error());
     answer(acceptance_of(ids->front(), TaskState::queued));
   });
+  const std::size_t before = after_commit_.size();
   step(std::move(event));
+  for (std::size_t i = before; submit.made && i < after_commit_.size(); ++i) {
+    if (const auto* accepted = std::get_if<Accepted>(&after_commit_[i])) submit.made(accepted->ids.front());
+  }
 }
 
 void Loop::handle(SubmitBatch& submit) {

@@ -1,10 +1,14 @@
 #include "coordinator/shell/stream_hub.hpp"
 
+#include <utility>
+
 namespace edgefleet::coordinator {
 
-StreamHub::Listener::Listener(StreamHub& hub, const TaskId& task) : hub_(hub), task_(task) {
+StreamHub::Listener::Listener(StreamHub& hub, const TaskId& task, Callback callback) : hub_(hub), task_(task) {
+  desk_.callback = std::move(callback);
   const std::lock_guard lock(hub_.mutex_);
   hub_.desks_.emplace(task_, &desk_);
+  if (hub_.stopping_) call(desk_);
 }
 
 StreamHub::Listener::~Listener() {
@@ -14,14 +18,23 @@ StreamHub::Listener::~Listener() {
   if (at != end) hub_.desks_.erase(at);
 }
 
-StreamHub::Listener::Heard StreamHub::Listener::wait_until(Time until) {
-  std::unique_lock lock(hub_.mutex_);
-  desk_.filled.wait_until(lock, std::chrono::steady_clock::time_point(until.time_since_epoch()),
-                          [&] { return !desk_.parts.empty() || desk_.ended || hub_.stopping_; });
+StreamHub::Listener::Heard StreamHub::Listener::take() {
+  const std::lock_guard lock(hub_.mutex_);
   Heard heard{std::move(desk_.parts), desk_.ended, hub_.stopping_};
   desk_.parts.clear();
   desk_.bytes = 0;
+  desk_.called = false;
   return heard;
+}
+
+void StreamHub::call(Listener::Desk& desk) {
+  if (!std::exchange(desk.called, true)) desk.callback();
+}
+
+void StreamHub::given(const TaskId& task, int attempt, const AgentName& agent) {
+  const std::lock_guard lock(mutex_);
+  const auto [begin, end] = desks_.equal_range(task);
+  for (auto at = begin; at != end; ++at) at->second->given[attempt] = agent;
 }
 
 void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& message) {
@@ -29,27 +42,30 @@ void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& m
   if (message.channel.empty()) return keep_progress(agent, message);
   const auto [begin, end] = desks_.equal_range(message.id);
   for (auto at = begin; at != end; ++at) {
-    put(*at->second, {agent, message.attempt, message.channel == "reasoning", message.at, message.delta});
+    Listener::Desk& desk = *at->second;
+    const auto given = desk.given.find(message.attempt);
+    if (given == desk.given.end() || given->second != agent) continue;
+    if (put(desk, {agent, message.attempt, message.channel == "reasoning", message.at, message.delta})) call(desk);
   }
 }
 
 // What goes on where the last part ended lengthens it, and every other one counts with all that it occupies: else parts
-// of a byte, or of none, would take many times the room that the bound grants.
-void StreamHub::put(Listener::Desk& desk, Part part) {
-  if (part.text.empty()) return;
+// of a byte, or of none, would take many times the room that the bound grants. True: there is something new.
+bool StreamHub::put(Listener::Desk& desk, Part part) {
+  if (part.text.empty()) return false;
   Part* last = desk.parts.empty() ? nullptr : &desk.parts.back();
   const bool goes_on = last != nullptr && last->agent == part.agent && last->attempt == part.attempt &&
                        last->reasoning == part.reasoning && last->at + last->text.size() == part.at;
   const std::size_t bytes = part.text.size() + (goes_on || last == nullptr ? 0 : sizeof(Part));
   desk.behind = desk.behind || desk.bytes + bytes > most_behind;
-  if (desk.behind) return;
+  if (desk.behind) return false;
   desk.bytes += bytes;
   if (goes_on) {
     last->text += part.text;
   } else {
     desk.parts.push_back(std::move(part));
   }
-  desk.filled.notify_one();
+  return true;
 }
 
 void StreamHub::keep_progress(const AgentName& agent, const protocol::StreamMessage& message) {
@@ -88,14 +104,14 @@ void StreamHub::ended(const TaskId& task) {
   const auto [begin, end] = desks_.equal_range(task);
   for (auto at = begin; at != end; ++at) {
     at->second->ended = true;
-    at->second->filled.notify_one();
+    call(*at->second);
   }
 }
 
 void StreamHub::stop() {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
-  for (const auto& [task, desk] : desks_) desk->filled.notify_one();
+  for (const auto& [task, desk] : desks_) call(*desk);
 }
 
 bool StreamHub::anybody() const {

@@ -2,9 +2,8 @@
 // the core: what is lost here is in the result.
 #pragma once
 
-#include <condition_variable>
+#include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -38,9 +37,13 @@ class StreamHub {
   // A listener that is further behind gets nothing more: it takes the rest from the result.
   static constexpr std::size_t most_behind = 256 * 1024;
 
+  // Hears the parts of one task from the agents that were given its attempts. It must be there before the first attempt
+  // is sent (given()).
   class Listener {
    public:
-    Listener(StreamHub& hub, const TaskId& task);
+    // There is something new to take. Once for each take(), from any thread: it must not wait, nor end the listener.
+    using Callback = std::function<void()>;
+    Listener(StreamHub& hub, const TaskId& task, Callback callback);
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     Listener(Listener&&) = delete;
@@ -49,19 +52,21 @@ class StreamHub {
 
     struct Heard {
       std::vector<Part> parts;
-      bool ended = false;    // the task has its outcome, in the store
+      bool ended = false;  // the task has its outcome, in the store
       bool stopped = false;  // the program stops
     };
-    Heard wait_until(Time until);
+    Heard take();
 
    private:
     friend class StreamHub;
     struct Desk {
-      std::condition_variable filled;
+      Callback callback;
       std::vector<Part> parts;
       std::size_t bytes = 0;
       bool behind = false;
       bool ended = false;
+      bool called = false;  // since the last take()
+      std::map<int, AgentName> given;  // attempt -> who may speak for it
     };
     StreamHub& hub_;
     TaskId task_;
@@ -76,6 +81,7 @@ class StreamHub {
   std::optional<TaskProgress> progress(const TaskId& task, const AgentName& agent, int attempt);
 
   // Any thread.
+  void given(const TaskId& task, int attempt, const AgentName& agent);  // before the attempt is sent
   void publish(const AgentName& agent, const protocol::StreamMessage& message);
   void ended(const TaskId& task);
   void stop();
@@ -88,7 +94,8 @@ class StreamHub {
     Time asked;
     std::optional<TaskProgress> last;
   };
-  static void put(Listener::Desk& desk, Part part);
+  static bool put(Listener::Desk& desk, Part part);
+  static void call(Listener::Desk& desk);
   Watched* watch(const TaskId& task, Time now);
   void keep_progress(const AgentName& agent, const protocol::StreamMessage& message);
 

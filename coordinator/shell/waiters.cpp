@@ -1,50 +1,51 @@
 #include "coordinator/shell/waiters.hpp"
 
+#include <vector>
+
 namespace edgefleet::coordinator {
 
-struct Waiters::Ticket::Bell {
-  std::condition_variable rings;
-  bool ended = false;
-};
-
-Waiters::Ticket::Ticket(Waiters& waiters, const Ulid& id) : waiters_(waiters), id_(id) {
-  const std::lock_guard lock(waiters_.mutex_);
-  auto& entry = waiters_.bells_[id];
-  bell_ = entry.lock();
-  if (!bell_) entry = bell_ = std::make_shared<Bell>();
+Waiters::Ticket::Ticket(Waiters& waiters, const Ulid& id, Callback callback) : waiters_(waiters), id_(id) {
+  {
+    const std::lock_guard lock(waiters_.mutex_);
+    number_ = ++waiters_.last_;
+    if (!waiters_.stopping_) {
+      waiters_.waiting_.emplace(std::pair(id_, number_), std::move(callback));
+      return;
+    }
+  }
+  callback();
 }
 
 Waiters::Ticket::~Ticket() {
+  Callback forgotten;  // its end may need the lock
   const std::lock_guard lock(waiters_.mutex_);
-  bell_.reset();
-  const auto entry = waiters_.bells_.find(id_);
-  if (entry != waiters_.bells_.end() && entry->second.expired()) waiters_.bells_.erase(entry);
-}
-
-bool Waiters::Ticket::wait_until(Time until) {
-  std::unique_lock lock(waiters_.mutex_);
-  bell_->rings.wait_until(lock, std::chrono::steady_clock::time_point(until.time_since_epoch()),
-                          [&] { return bell_->ended || waiters_.stopping_; });
-  return bell_->ended;
+  if (const auto found = waiters_.waiting_.find({id_, number_}); found != waiters_.waiting_.end()) {
+    forgotten = std::move(found->second);
+    waiters_.waiting_.erase(found);
+  }
 }
 
 void Waiters::notify(const Ulid& id) {
-  const std::lock_guard lock(mutex_);
-  const auto entry = bells_.find(id);
-  if (entry == bells_.end()) return;
-  if (const auto bell = entry->second.lock()) {
-    bell->ended = true;
-    bell->rings.notify_all();
+  std::vector<Callback> callbacks;
+  {
+    const std::lock_guard lock(mutex_);
+    auto at = waiting_.lower_bound({id, 0});
+    while (at != waiting_.end() && at->first.first == id) {
+      callbacks.push_back(std::move(at->second));
+      at = waiting_.erase(at);
+    }
   }
-  bells_.erase(entry);
+  for (const auto& callback : callbacks) callback();
 }
 
 void Waiters::stop() {
-  const std::lock_guard lock(mutex_);
-  stopping_ = true;
-  for (const auto& [id, weak] : bells_) {
-    if (const auto bell = weak.lock()) bell->rings.notify_all();
+  std::map<std::pair<Ulid, std::uint64_t>, Callback> all;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    all.swap(waiting_);
   }
+  for (const auto& [key, callback] : all) callback();
 }
 
 }  // namespace edgefleet::coordinator

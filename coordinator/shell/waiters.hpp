@@ -1,44 +1,45 @@
-// Lets threads wait for the outcome of a task or a batch: the loop tells when it is durable.
+// Tells whoever waits for it that a task or a batch has its outcome, once that is durable. Nobody who waits holds a
+// thread.
 #pragma once
 
-#include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 
 #include "common/core/ids.hpp"
-#include "common/core/time.hpp"
 
 namespace edgefleet::coordinator {
 
 class Waiters {
  public:
-  // Register first, then look at the store, then wait: so nothing is missed in between.
+  // Called once: the outcome is in the store, or the program stops. On the loop's thread: it must not wait.
+  using Callback = std::function<void()>;
+
+  // Register first, then look at the store: so no outcome is missed in between. The end of the ticket ends the wait.
   class Ticket {
    public:
-    Ticket(Waiters& waiters, const Ulid& id);
+    Ticket(Waiters& waiters, const Ulid& id, Callback callback);
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     Ticket(Ticket&&) = delete;
     Ticket& operator=(Ticket&&) = delete;
     ~Ticket();
-    // True: it has ended. False: the time is over, or the program stops.
-    bool wait_until(Time until);
 
    private:
     Waiters& waiters_;
     Ulid id_;
-    struct Bell;
-    friend class Waiters;
-    std::shared_ptr<Bell> bell_;
+    std::uint64_t number_ = 0;
   };
 
   void notify(const Ulid& id);
   void stop();  // all waits end, now and from now on
 
  private:
+  friend class Ticket;
   std::mutex mutex_;
-  std::map<Ulid, std::weak_ptr<Ticket::Bell>> bells_;
+  std::map<std::pair<Ulid, std::uint64_t>, Callback> waiting_;
+  std::uint64_t last_ = 0;
   bool stopping_ = false;
 };
 

@@ -1,8 +1,9 @@
-// A request at the door and on an agent, for every endpoint and provider. The first byte chooses both.
+// A request at the coordinator's endpoints and on an agent, for every endpoint and provider. The first byte chooses
+// both.
 #include <array>
 
 #include "common/protocol/json.hpp"
-#include "coordinator/http/openai/wire.hpp"
+#include "coordinator/http/llm/dialects/openai.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
 #include "edge-agent/executors/llm/request.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -31,9 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto at = data[0] / configs.size() % 3;
   const std::string text(text_of(data + 1, size - 1));
   std::string input = text;
-  if (const auto question = coordinator::openai::read_question(static_cast<coordinator::openai::Endpoint>(at), text)) {
-    require(!question->model.empty(), "a question names its model");
-    input = question->body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  static const std::array dialects = {&coordinator::llm::chat_completions, &coordinator::llm::completions,
+                                      &coordinator::llm::embeddings};
+  if (const auto asked = dialects.at(at)->read(text)) {
+    require(!asked->question.model.empty(), "a question names its model");
+    input = coordinator::llm::dump(asked->question.input);
     require(json::well_formed(input), "what becomes a task's input is JSON");
   }
   if (!json::well_formed(input) || !json::part_is_shallow(input)) return 0;  // no task has such an input

@@ -1,0 +1,108 @@
+#include "common/http_server/body_reader.hpp"
+
+#include <boost/asio/post.hpp>
+
+namespace edgefleet::http_server {
+namespace {
+
+Problem too_large(std::size_t limit) {
+  return {413, "the body is larger than " + std::to_string(limit) + " bytes", {}};
+}
+Problem no_room() { return {503, "too many large requests at the same time; try again in a second", {}}; }
+Problem not_gzip() { return {400, "the body is not valid gzip, or ends early", {}}; }
+
+}  // namespace
+
+BodyReader::BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, const Route& route, Request head,
+                       std::function<Reply(const Problem&, const Request&)> refuse)
+    : began(monotonic_now()),
+      core_(std::move(core)),
+      exchange_(std::move(exchange)),
+      route_(route),
+      refuse_(std::move(refuse)),
+      request_(std::move(head)) {
+  request_.share = std::make_shared<BodyShare>(core_);
+  gzip_ = !request_.header("Content-Encoding").empty() &&
+          !equal_without_case(request_.header("Content-Encoding"), "identity");
+  if (gzip_) inflater_.emplace();
+}
+
+void BodyReader::begin() {
+  if (!std::holds_alternative<UploadHandler>(route_.handler)) return;
+  exchange_->run(
+      [self = shared_from_this()] { self->upload_ = std::get<UploadHandler>(self->route_.handler)(self->request_); });
+}
+
+std::optional<Problem> BodyReader::put(std::string_view piece) {
+  received_ += piece.size();
+  if (std::holds_alternative<UploadHandler>(route_.handler)) {
+    unwritten_ += piece.size();
+    exchange_->run([self = shared_from_this(), bytes = std::string(piece)] { self->write(bytes); });
+    return std::nullopt;
+  }
+  if (request_.body.size() + piece.size() > route_.body_limit) return too_large(route_.body_limit);
+  if (!request_.share->grow(piece.size())) return no_room();
+  request_.body.append(piece);
+  return std::nullopt;
+}
+
+void BodyReader::write(const std::string& piece) {
+  if (!answered_) take(piece);
+  const bool was_behind = behind();
+  unwritten_ -= piece.size();
+  if (!was_behind || behind()) return;
+  boost::asio::post(core_->io, [self = shared_from_this()] {
+    if (self->caught_up) self->caught_up();
+  });
+}
+
+// What is not wanted any more is answered at once: the client may have much left to send.
+void BodyReader::take(std::string_view piece) {
+  using Outcome = Inflater::Outcome;
+  auto outcome = Outcome::more;
+  if (inflater_) {
+    outcome = inflater_->put(piece, upload_->piece);
+  } else if (!upload_->piece(piece)) {
+    outcome = Outcome::refused;
+  }
+  answered_ = outcome != Outcome::more;
+  if (outcome == Outcome::corrupt) answer(not_gzip());
+  if (outcome == Outcome::refused) upload_->end(Responder(exchange_));
+}
+
+void BodyReader::end() {
+  const bool upload = std::holds_alternative<UploadHandler>(route_.handler);
+  exchange_->run([self = shared_from_this(), upload] { upload ? self->finish_upload() : self->handle_whole(); });
+}
+
+void BodyReader::finish_upload() {
+  if (answered_) return;
+  if (inflater_ && !inflater_->complete()) return answer(not_gzip());
+  upload_->end(Responder(exchange_));
+}
+
+void BodyReader::handle_whole() {
+  if (auto problem = inflate_whole()) return answer(*problem);
+  std::get<Handler>(route_.handler)(std::move(request_), Responder(exchange_));
+}
+
+std::optional<Problem> BodyReader::inflate_whole() {
+  if (!inflater_ || received_ == 0) return std::nullopt;
+  std::string whole;
+  bool room = true;
+  const auto outcome = inflater_->put(request_.body, [&](std::string_view piece) {
+    room = request_.share->grow(piece.size());
+    if (!room || whole.size() + piece.size() > route_.body_limit) return false;
+    whole.append(piece);
+    return true;
+  });
+  if (!room) return no_room();
+  if (outcome == Inflater::Outcome::refused) return too_large(route_.body_limit);
+  if (outcome == Inflater::Outcome::corrupt || !inflater_->complete()) return not_gzip();
+  request_.body = std::move(whole);
+  return std::nullopt;
+}
+
+void BodyReader::answer(const Problem& problem) { exchange_->answer(refuse_(problem, request_)); }
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,59 @@
+// The body of one request on its way to its handler: kept whole within its bound, or handed on piece by piece. What it
+// becomes when it is inflated counts, not what arrives.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/http_server/core.hpp"
+#include "common/http_server/exchange.hpp"
+#include "common/http_server/inflate.hpp"
+#include "common/http_server/route.hpp"
+
+namespace edgefleet::http_server {
+
+class BodyReader : public std::enable_shared_from_this<BodyReader> {
+ public:
+  static constexpr std::size_t most_ahead = 256 * 1024;  // of pieces that their handler has not taken yet
+
+  // `head` without its body; `problem` shapes what goes wrong with the body after the head was accepted.
+  BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, const Route& route, Request head,
+             std::function<Reply(const Problem&, const Request&)> refuse);
+
+  // ---- the server's thread
+  void begin();
+  // None: go on. Else the body is refused, and nothing more is taken.
+  [[nodiscard]] std::optional<Problem> put(std::string_view piece);
+  [[nodiscard]] bool behind() const { return unwritten_ > most_ahead; }
+  [[nodiscard]] std::uint64_t received() const { return received_; }
+  void end();  // it is whole: now the handler
+
+  Time began;
+  std::function<void()> caught_up;  // behind() is false again; on the server's thread
+
+ private:
+  void write(const std::string& piece);
+  void take(std::string_view piece);
+  void finish_upload();
+  void handle_whole();
+  [[nodiscard]] std::optional<Problem> inflate_whole();
+  void answer(const Problem& problem);
+
+  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<Exchange> exchange_;
+  const Route& route_;
+  std::function<Reply(const Problem&, const Request&)> refuse_;
+  Request request_;
+  std::uint64_t received_ = 0;
+  std::atomic<std::size_t> unwritten_{0};
+
+  // ---- the pool
+  bool gzip_ = false;
+  std::optional<Inflater> inflater_;
+  std::optional<Upload> upload_;
+  bool answered_ = false;  // before the body's end: it was refused
+};
+
+}  // namespace edgefleet::http_server

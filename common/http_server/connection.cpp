@@ -1,0 +1,571 @@
+#include "common/http_server/connection.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "common/http_server/body_reader.hpp"
+#include "common/http_server/file_reader.hpp"
+
+namespace edgefleet::http_server {
+namespace {
+
+constexpr std::size_t most_input = 64 * 1024;  // read ahead of what is being handled
+constexpr int reads_at_once = 16;              // before others get their turn
+constexpr std::size_t joined_body = 16 * 1024;  // up to here head and body are one write
+constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+
+bool well_formed_id(std::string_view id) {
+  return !id.empty() && id.size() <= 128 &&
+         id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+             std::string_view::npos;
+}
+
+std::string hexadecimal(std::uint64_t value) {
+  static constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) text += digits[(value >> static_cast<unsigned>(shift)) & 15U];
+  return text;
+}
+
+bool bodyless(int status) { return status == 204 || status == 304 || status < 200; }
+
+std::string chunk_of(const std::string& piece) {
+  std::string size = hexadecimal(piece.size());
+  size.erase(0, std::min(size.find_first_not_of('0'), size.size() - 1));
+  return size + "\r\n" + piece + "\r\n";
+}
+
+bool matches_etag(std::string_view header, std::string_view etag) {
+  if (header == "*") return true;
+  return !header.empty() && header.find("\"" + std::string(etag) + "\"") != std::string_view::npos;
+}
+
+}  // namespace
+
+Connection::Connection(std::shared_ptr<Core> core, std::shared_ptr<const Site> site,
+                       boost::asio::ip::tcp::socket socket, std::unique_ptr<Link> link, bool tls, std::string address)
+    : core_(std::move(core)),
+      site_(std::move(site)),
+      socket_(std::move(socket)),
+      link_(std::move(link)),
+      peer_{std::move(address), {}},
+      phase_(tls ? Phase::handshake : Phase::head) {}
+
+Connection::~Connection() = default;
+
+void Connection::start() {
+  deadline_ = monotonic_now() + (phase_ == Phase::handshake ? core_->bounds.handshake : core_->bounds.idle);
+  wait_readable();
+}
+
+void Connection::close() {
+  if (phase_ == Phase::closed) return;
+  if (phase_ == Phase::body) --core_->body_readers;
+  phase_ = Phase::closed;
+  if (exchange_) exchange_->over();
+  exchange_.reset();
+  body_.reset();
+  file_.reset();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  core_->connections.erase(shared_from_this());
+  const auto peer = core_->peers.find(peer_.address);
+  if (peer != core_->peers.end() && --peer->second == 0) core_->peers.erase(peer);
+}
+
+void Connection::stop() {
+  keep_alive_ = false;
+  if (phase_ == Phase::handshake || phase_ == Phase::head || phase_ == Phase::lingering) close();
+}
+
+void Connection::tick(Time now) {
+  Time deadline = deadline_;
+  if (phase_ == Phase::body) {
+    deadline = body_->began + core_->bounds.body +
+               std::chrono::milliseconds(body_->received() * 1000 / core_->bounds.slowest_body);
+  }
+  if (now >= deadline) {
+    const bool begun = phase_ == Phase::body || (phase_ == Phase::head && !input_.empty());
+    return begun ? refuse({408, "the request came too slowly", {}}) : close();
+  }
+  // Enough was read ahead, so that the end of the connection is not seen by reading.
+  const bool works = phase_ == Phase::handling || phase_ == Phase::streaming;
+  if (works && !ended_ && !waits_to_read_ && peer_hung_up()) client_ended();
+}
+
+bool Connection::peer_hung_up() const {
+  pollfd connection{const_cast<boost::asio::ip::tcp::socket&>(socket_).native_handle(), POLLRDHUP, 0};  // NOLINT
+  return poll(&connection, 1, 0) > 0 && connection.revents != 0;
+}
+
+// ---- reading
+
+bool Connection::wants_input() const {
+  switch (phase_) {
+    case Phase::closed:
+      return false;
+    case Phase::handshake:
+    case Phase::lingering:
+      return true;
+    case Phase::head:
+      return !ended_;
+    case Phase::body:
+      return !ended_ && !body_->behind();
+    case Phase::handling:
+    case Phase::replying:
+    case Phase::streaming:
+      return !ended_ && input_.size() < most_input;
+  }
+  return false;
+}
+
+void Connection::wait_readable() {
+  if (waits_to_read_ || !wants_input()) return;
+  waits_to_read_ = true;
+  const auto ready = [self = shared_from_this()](const boost::system::error_code& error) {
+    self->waits_to_read_ = false;
+    if (self->phase_ == Phase::closed) return;
+    error ? self->close() : self->on_readable();
+  };
+  if (std::exchange(more_to_read_, false)) {
+    boost::asio::post(core_->io, [ready] { ready({}); });
+  } else {
+    socket_.async_wait(boost::asio::ip::tcp::socket::wait_read, ready);
+  }
+}
+
+void Connection::on_readable() {
+  if (phase_ == Phase::handshake) return step_handshake();
+  if (!output_.empty()) flush();  // TLS may have waited for bytes before it could write
+  more_to_read_ = true;
+  for (int i = 0; more_to_read_ && i < reads_at_once && wants_input(); ++i) more_to_read_ = read_once();
+  if (phase_ == Phase::closed) return;
+  advance();
+  wait_readable();
+}
+
+bool Connection::read_once() {
+  const Io io = link_->read(core_->scratch.data(), core_->scratch.size());
+  if (io.state == IoState::want_read || io.state == IoState::want_write) return false;
+  if (io.state == IoState::failed) {
+    close();
+    return false;
+  }
+  if (io.state == IoState::closed) {
+    client_ended();
+    return false;
+  }
+  if (phase_ == Phase::lingering) {
+    lingered_ += io.bytes;
+    if (lingered_ > core_->bounds.lingering_bytes) close();
+    return phase_ != Phase::closed;
+  }
+  if (phase_ == Phase::head && input_.empty()) deadline_ = monotonic_now() + core_->bounds.head;
+  input_.append(core_->scratch.data(), io.bytes);
+  if (phase_ == Phase::body) advance();  // a large body is not kept a second time
+  return phase_ != Phase::closed;
+}
+
+// Half closed counts as gone: nobody who still wants a long answer does that. A short one is sent all the same.
+void Connection::client_ended() {
+  ended_ = true;
+  if (phase_ == Phase::head || phase_ == Phase::body) advance();  // what came before the end may be a whole request
+  switch (phase_) {
+    case Phase::handshake:
+    case Phase::head:
+    case Phase::streaming:
+    case Phase::lingering:
+    case Phase::closed:
+      return close();
+    case Phase::body:
+      return refuse({400, "the body ended early", {}});
+    case Phase::handling:
+      return exchange_->client_gone();
+    case Phase::replying:
+      return;
+  }
+}
+
+void Connection::step_handshake() {
+  const Io io = link_->handshake();
+  if (io.state == IoState::want_read) return wait_readable();
+  if (io.state == IoState::want_write) {
+    return socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
+                              [self = shared_from_this()](const boost::system::error_code& error) {
+                                if (self->phase_ != Phase::handshake) return;
+                                error ? self->close() : self->step_handshake();
+                              });
+  }
+  if (io.state != IoState::done) return close();
+  peer_.certificate = link_->certificate();
+  phase_ = Phase::head;
+  deadline_ = monotonic_now() + core_->bounds.idle;
+  more_to_read_ = true;  // the first request may have come with the end of the handshake
+  wait_readable();
+}
+
+void Connection::advance() {
+  bool moved = true;
+  while (moved) {
+    moved = false;
+    if (phase_ == Phase::head && !input_.empty()) moved = take_head();
+    if (phase_ == Phase::body) moved = take_body() || moved;
+  }
+}
+
+// True: there is something to go on with.
+bool Connection::take_head() {
+  if (!parser_) parser_ = std::make_unique<Parser>();
+  input_.erase(0, parser_->put(input_, [](std::string_view) {}));
+  if (parser_->state() == Parser::State::failed) {
+    refuse(parser_->problem());
+    return false;
+  }
+  if (parser_->state() == Parser::State::head) return false;
+  on_head();
+  return true;
+}
+
+bool Connection::take_body() {
+  std::optional<Problem> problem;
+  const std::size_t taken = parser_->put(input_, [&](std::string_view piece) {
+    if (!problem) problem = body_->put(piece);
+  });
+  input_.erase(0, taken);
+  if (!problem && parser_->state() == Parser::State::failed) problem = parser_->problem();
+  if (!problem && input_.size() > most_input && taken == 0) problem = Problem{400, "a chunk's header is too long", {}};
+  if (problem) {
+    refuse(*problem);
+    return false;
+  }
+  if (parser_->state() != Parser::State::done) return false;
+  body_over();
+  return true;
+}
+
+void Connection::on_head() {
+  request_ = std::move(parser_->request());
+  request_.peer = peer_;
+  const auto given = request_.header("X-Request-Id");
+  request_.id = well_formed_id(given) ? std::string(given) : hexadecimal(++core_->next_id * 0x9e3779b97f4a7c15ULL);
+  head_only_ = request_.method == "HEAD";
+  keep_alive_ = parser_->keep_alive() && !core_->stopping;
+  auto match = site_->router->find(request_.method, request_.path);
+  route_ = match.route;
+  request_.captures = std::move(match.captures);
+  Verdict verdict = site_->gate(request_, route_);
+  extra_ = std::move(verdict.headers);
+  request_.principal = std::move(verdict.principal);
+  if (verdict.refusal) {
+    if (parser_->has_body()) keep_alive_ = false;
+    return answer(std::move(*verdict.refusal));
+  }
+  if (route_ == nullptr && request_.method == "OPTIONS" && (!match.allow.empty() || request_.path == "*")) {
+    Reply reply{204, {}, {}, {}, {}};
+    reply.headers.add("Allow", match.allow.empty() ? "GET, HEAD, POST, PUT, OPTIONS" : match.allow);
+    if (parser_->has_body()) keep_alive_ = false;
+    return answer(std::move(reply));
+  }
+  if (auto problem = problem_of_head(match)) return refuse(*problem);
+  exchange_ = std::make_shared<Exchange>(core_, weak_from_this());
+  accept_body(*route_);
+}
+
+std::optional<Problem> Connection::problem_of_head(const Router::Match& match) const {
+  if (core_->stopping) return Problem{503, "the server is being stopped", {}};
+  if (route_ == nullptr && match.allow.empty()) return Problem{404, {}, {}};
+  if (route_ == nullptr) {
+    return Problem{405,
+                   request_.method.substr(0, 32) + " is not possible here; possible: " + match.allow,
+                   {{"Allow", match.allow}}};
+  }
+  if (match.broken) return Problem{400, "the path has a broken percent escape", {}};
+  if (route_->needs_certificate && peer_.certificate.empty()) {
+    return Problem{403, "this needs a client certificate of this fleet", {}};
+  }
+  if (!parser_->has_body()) return std::nullopt;
+  if (!route_->takes_body()) return Problem{400, "a " + request_.method + " request has no body", {}};
+  const auto coding = request_.header("Content-Encoding");
+  if (!coding.empty() && !equal_without_case(coding, "gzip") && !equal_without_case(coding, "x-gzip") &&
+      !equal_without_case(coding, "identity")) {
+    return Problem{415,
+                   "the content coding is not understood; send the body as it is, or as gzip",
+                   {{"Accept-Encoding", "gzip, identity"}}};
+  }
+  const bool whole = std::holds_alternative<Handler>(route_->handler);
+  if (whole && parser_->content_length().value_or(0) > route_->body_limit) {
+    return Problem{413, "the body is larger than " + std::to_string(route_->body_limit) + " bytes", {}};
+  }
+  if (core_->body_readers >= core_->bounds.body_readers) {
+    return Problem{503, "too many requests are being read; try again in a second", {}};
+  }
+  return std::nullopt;
+}
+
+void Connection::accept_body(const Route& route) {
+  const bool upload = std::holds_alternative<UploadHandler>(route.handler);
+  if (!parser_->has_body() && !upload) return dispatch();
+  Request head = request_;  // this one stays for the reply
+  body_ = std::make_shared<BodyReader>(core_, exchange_, route, std::move(head), site_->refuse);
+  body_->begin();
+  if (!parser_->has_body()) {
+    phase_ = Phase::handling;
+    body_->end();
+    body_.reset();
+    return;
+  }
+  body_->caught_up = [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->phase_ != Phase::body) return;
+    self->advance();
+    self->wait_readable();
+  };
+  ++core_->body_readers;
+  phase_ = Phase::body;
+  const bool awaits = !parser_->http_1_0() && equal_without_case(request_.header("Expect"), "100-continue");
+  if (awaits && input_.empty()) put(std::string(go_on));
+}
+
+void Connection::body_over() {
+  --core_->body_readers;
+  phase_ = Phase::handling;
+  deadline_ = Time::max();
+  body_->end();
+  body_.reset();
+}
+
+void Connection::dispatch() {
+  phase_ = Phase::handling;
+  deadline_ = Time::max();
+  const auto& handler = std::get<Handler>(route_->handler);
+  Request request = request_;
+  if (route_->quick) return handler(std::move(request), Responder(exchange_));
+  exchange_->run([&handler, exchange = exchange_, request = std::move(request)]() mutable {
+    handler(std::move(request), Responder(exchange));
+  });
+}
+
+// ---- writing
+
+// What was not read of a body would be taken for the next request, so the connection ends behind the answer.
+void Connection::refuse(const Problem& problem) {
+  const bool read = parser_ && parser_->state() == Parser::State::done;
+  if (!read) keep_alive_ = false;
+  if (exchange_) exchange_->over();
+  exchange_.reset();
+  Reply reply = site_->refuse(problem, request_);
+  for (const auto& [name, value] : problem.headers) reply.headers.add(name, value);
+  answer(std::move(reply));
+}
+
+void Connection::reply(Exchange& exchange, Reply reply) {
+  if (!is_present(exchange) || phase_ == Phase::closed) return;
+  if (phase_ == Phase::body) keep_alive_ = false;  // answered before its end
+  const bool dropped = reply.status == 500 && reply.body.empty() && reply.content_type.empty();
+  if (dropped) reply = site_->refuse({500, "the server failed at this request", {}}, request_);
+  answer(std::move(reply));
+}
+
+void Connection::answer(Reply reply) {
+  if (phase_ == Phase::body) --core_->body_readers;
+  body_.reset();
+  phase_ = Phase::replying;
+  deadline_ = monotonic_now() + core_->bounds.write;
+  if (ended_ || core_->stopping) keep_alive_ = false;
+  if (reply.file) return answer_file(reply);
+  end_after_output_ = true;
+  const bool with_body = !head_only_ && !bodyless(reply.status);
+  const auto length = bodyless(reply.status) ? std::nullopt : std::optional<std::uint64_t>(reply.body.size());
+  std::string head = head_of(reply, length, false);
+  if (with_body && reply.body.size() <= joined_body) {
+    put(head + reply.body);
+  } else {
+    put(std::move(head));
+    if (with_body) put(std::move(reply.body));
+  }
+}
+
+std::string Connection::head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const {
+  std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " ";
+  head.append(reason_phrase(reply.status)).append("\r\n");
+  const auto add = [&head](std::string_view name, std::string_view value) {
+    head.append(name).append(": ").append(value).append("\r\n");
+  };
+  add("Date", core_->date);
+  if (!request_.id.empty()) add("X-Request-Id", request_.id);
+  if (!reply.content_type.empty() && !bodyless(reply.status)) add("Content-Type", reply.content_type);
+  if (length) add("Content-Length", std::to_string(*length));
+  if (chunked) add("Transfer-Encoding", "chunked");
+  for (const auto* headers : {&reply.headers, &extra_}) {
+    for (const auto& [name, value] : *headers) add(name, value);
+  }
+  if (!keep_alive_) {
+    add("Connection", "close");
+  } else if (parser_ && parser_->http_1_0()) {
+    add("Connection", "keep-alive");
+  }
+  return head + "\r\n";
+}
+
+void Connection::answer_file(const Reply& reply) {
+  core_->pool.run([self = shared_from_this(), reply] {
+    auto file = FileReader::open(reply.file->path);
+    boost::asio::post(self->core_->io, [self, reply, file = std::move(file)]() mutable {
+      if (self->phase_ != Phase::replying) return;
+      if (!file) return self->answer(self->site_->refuse({404, "the file is gone", {}}, self->request_));
+      Reply head = reply;
+      const std::string etag = "\"" + reply.file->etag + "\"";
+      head.headers.add("ETag", etag);
+      head.headers.add("Accept-Ranges", "bytes");
+      self->end_after_output_ = true;
+      if (matches_etag(self->request_.header("If-None-Match"), reply.file->etag)) {
+        head.status = 304;
+        return self->put(self->head_of(head, std::nullopt, false));
+      }
+      ByteRange range{0, file->size()};
+      const auto condition = self->request_.header("If-Range");
+      const auto wanted = condition.empty() || condition == etag ? self->request_.header("Range") : std::string_view{};
+      const auto kind = read_range(wanted, file->size(), range);
+      if (kind == RangeKind::unsatisfiable) {
+        Reply refusal = self->site_->refuse({416, "the file has no such bytes", {}}, self->request_);
+        refusal.headers.add("Content-Range", "bytes */" + std::to_string(file->size()));
+        return self->answer(std::move(refusal));
+      }
+      if (kind == RangeKind::part) {
+        head.status = 206;
+        head.headers.add("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                              std::to_string(range.first + range.count - 1) + "/" +
+                                              std::to_string(file->size()));
+      }
+      file->select(range);
+      if (!self->head_only_ && range.count > 0) {
+        self->file_ = std::move(file);
+        self->end_after_output_ = false;
+      }
+      self->put(self->head_of(head, range.count, false));
+    });
+  });
+}
+
+void Connection::read_file() {
+  core_->pool.run([self = shared_from_this(), file = file_] {
+    auto piece = file->next();
+    boost::asio::post(self->core_->io, [self, file, piece = std::move(piece)]() mutable {
+      if (self->phase_ != Phase::replying || self->file_ != file) return;
+      if (piece.empty()) return self->close();  // shorter than it was: the client must not take it for the whole
+      if (file->left() == 0) {
+        self->file_.reset();
+        self->end_after_output_ = true;
+      }
+      self->put(std::move(piece));
+    });
+  });
+}
+
+void Connection::begin_stream(Exchange& exchange, const Reply& head) {
+  if (!is_present(exchange) || phase_ == Phase::closed) return;
+  if (phase_ == Phase::body) {
+    --core_->body_readers;
+    keep_alive_ = false;
+  }
+  body_.reset();
+  if (ended_) return close();
+  chunked_ = !parser_->http_1_0();
+  if (!chunked_ || core_->stopping) keep_alive_ = false;
+  phase_ = Phase::streaming;
+  deadline_ = Time::max();
+  put(head_of(head, std::nullopt, chunked_));
+}
+
+void Connection::send_piece(Exchange& exchange, std::string piece) {
+  const std::size_t bytes = piece.size();
+  if (!is_present(exchange) || phase_ != Phase::streaming || head_only_) return exchange.sent(bytes);
+  put(chunked_ ? chunk_of(piece) : std::move(piece), bytes);
+}
+
+void Connection::end_stream(Exchange& exchange) {
+  if (!is_present(exchange) || phase_ != Phase::streaming) return;
+  phase_ = Phase::replying;
+  end_after_output_ = true;
+  deadline_ = monotonic_now() + core_->bounds.write;
+  if (chunked_ && !head_only_) return put("0\r\n\r\n");
+  flush();
+}
+
+void Connection::cut(Exchange& exchange) {
+  if (is_present(exchange)) close();
+}
+
+void Connection::put(std::string bytes, std::size_t of_piece) {
+  const bool idle = output_.empty();
+  output_.push_back({std::move(bytes), of_piece});
+  if (!idle) return;
+  if (phase_ == Phase::streaming) deadline_ = monotonic_now() + core_->bounds.write;
+  flush();
+}
+
+void Connection::flush() {
+  while (!output_.empty() && phase_ != Phase::closed) {
+    Piece& piece = output_.front();
+    const Io io = link_->write(std::string_view(piece.bytes).substr(written_));
+    if (io.state == IoState::failed || io.state == IoState::closed) return close();
+    if (io.state == IoState::want_read) return;  // on_readable() goes on
+    if (io.state == IoState::want_write) {
+      if (std::exchange(waits_to_write_, true)) return;
+      return socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
+                                [self = shared_from_this()](const boost::system::error_code& error) {
+                                  self->waits_to_write_ = false;
+                                  if (self->phase_ == Phase::closed) return;
+                                  error ? self->close() : self->flush();
+                                });
+    }
+    written_ += io.bytes;
+    deadline_ = monotonic_now() + core_->bounds.write;
+    if (written_ < piece.bytes.size()) continue;
+    if (piece.of_piece > 0 && exchange_) exchange_->sent(piece.of_piece);
+    output_.pop_front();
+    written_ = 0;
+  }
+  if (phase_ != Phase::closed) drained();
+}
+
+void Connection::drained() {
+  if (phase_ == Phase::streaming || phase_ == Phase::handling || phase_ == Phase::body) deadline_ = Time::max();
+  if (phase_ != Phase::replying) return;
+  if (file_) return read_file();
+  if (end_after_output_) request_over();
+}
+
+void Connection::request_over() {
+  end_after_output_ = false;
+  if (exchange_) exchange_->over();
+  exchange_.reset();
+  extra_ = {};
+  request_ = {};
+  route_ = nullptr;
+  if (!keep_alive_) return linger();
+  parser_.reset();
+  phase_ = Phase::head;
+  deadline_ = monotonic_now() + (input_.empty() ? core_->bounds.idle : core_->bounds.head);
+  if (input_.empty()) input_.shrink_to_fit();
+  // Not from here: a long row of small requests would go ever deeper.
+  boost::asio::post(core_->io, [self = shared_from_this()] {
+    if (self->phase_ != Phase::head) return;
+    self->advance();
+    self->wait_readable();
+  });
+}
+
+// Closing with bytes unread would take the answer back that the client has not seen yet.
+void Connection::linger() {
+  if (ended_) return close();
+  input_ = {};
+  link_->end_writing();
+  phase_ = Phase::lingering;
+  deadline_ = monotonic_now() + core_->bounds.linger;
+  wait_readable();
+}
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,118 @@
+// One client: reads requests, hands them to handlers and writes their answers, one after the other. All of it on the
+// server's thread, and never waiting.
+//
+//   handshake -> head -> body -> handling -> replying -> head ...
+//                                        \-> streaming -/   \-> lingering -> closed
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/http_server/core.hpp"
+#include "common/http_server/exchange.hpp"
+#include "common/http_server/link.hpp"
+#include "common/http_server/parser.hpp"
+#include "common/http_server/site.hpp"
+
+namespace edgefleet::http_server {
+
+class FileReader;
+class BodyReader;
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(std::shared_ptr<Core> core, std::shared_ptr<const Site> site, boost::asio::ip::tcp::socket socket,
+             std::unique_ptr<Link> link, bool tls, std::string address);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  Connection(Connection&&) = delete;
+  Connection& operator=(Connection&&) = delete;
+  ~Connection();
+
+  void start();
+  void tick(Time now);  // deadlines, and clients that went without being read
+  void stop();          // at once if it waits for a request, else behind the answer
+  void close();
+  [[nodiscard]] const std::string& address() const { return peer_.address; }
+
+  // ---- from the exchange, which may be over by now
+  void reply(Exchange& exchange, Reply reply);
+  void begin_stream(Exchange& exchange, const Reply& head);
+  void send_piece(Exchange& exchange, std::string piece);
+  void end_stream(Exchange& exchange);
+  void cut(Exchange& exchange);
+
+ private:
+  enum class Phase { handshake, head, body, handling, replying, streaming, lingering, closed };
+
+  // ---- reading
+  [[nodiscard]] bool wants_input() const;
+  void wait_readable();
+  void on_readable();
+  bool read_once();  // true: there may be more
+  void client_ended();
+  void step_handshake();
+  void advance();
+  bool take_head();
+  bool take_body();
+  void on_head();
+  [[nodiscard]] std::optional<Problem> problem_of_head(const Router::Match& match) const;
+  void accept_body(const Route& route);
+  void body_over();
+  void dispatch();
+
+  // ---- writing
+  void refuse(const Problem& problem);
+  void answer(Reply reply);
+  [[nodiscard]] std::string head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const;
+  void answer_file(const Reply& reply);
+  void read_file();
+  void put(std::string bytes, std::size_t of_piece = 0);
+  void flush();
+  void drained();
+  void request_over();
+  void linger();
+
+  [[nodiscard]] bool is_present(const Exchange& exchange) const { return exchange_.get() == &exchange; }
+  [[nodiscard]] bool peer_hung_up() const;
+
+  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<const Site> site_;
+  boost::asio::ip::tcp::socket socket_;
+  std::unique_ptr<Link> link_;
+  Peer peer_;
+  Phase phase_;
+  Time deadline_ = Time::max();
+
+  std::string input_;  // read, not yet taken: pipelined requests wait here
+  bool waits_to_read_ = false;
+  bool more_to_read_ = false;  // the link may hold what the socket will not tell of again
+  bool ended_ = false;         // the client has closed its side
+
+  // of the present request
+  std::unique_ptr<Parser> parser_;
+  Request request_;
+  const Route* route_ = nullptr;
+  Headers extra_;  // for the reply, by the gate
+  std::shared_ptr<Exchange> exchange_;
+  std::shared_ptr<BodyReader> body_;
+  bool head_only_ = false;
+  bool keep_alive_ = false;
+  bool chunked_ = false;
+  std::shared_ptr<FileReader> file_;
+
+  struct Piece {
+    std::string bytes;
+    std::size_t of_piece = 0;  // counts against Stream::most_behind
+  };
+  std::deque<Piece> output_;
+  std::size_t written_ = 0;  // of the first of them
+  bool waits_to_write_ = false;
+  bool end_after_output_ = false;
+  std::size_t lingered_ = 0;  // bytes
+};
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,152 @@
+#include "common/http_server/exchange.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "common/http_server/connection.hpp"
+
+namespace edgefleet::http_server {
+
+Exchange::Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection)
+    : core_(std::move(core)), connection_(std::move(connection)), strand_(std::make_shared<Strand>(core_->pool)) {}
+
+void Exchange::post(std::function<void(Connection&)> work) {
+  boost::asio::post(core_->io, [connection = connection_, work = std::move(work)] {
+    if (const auto there = connection.lock()) work(*there);
+  });
+}
+
+bool Exchange::answer(Reply reply) {
+  if (answered_.exchange(true)) return false;
+  forget_callbacks();
+  post([self = shared_from_this(), reply = std::move(reply)](Connection& connection) mutable {
+    self->stop_timer();
+    connection.reply(*self, std::move(reply));
+  });
+  return true;
+}
+
+bool Exchange::begin_stream(Reply head) {
+  if (answered_.exchange(true)) return false;
+  post([self = shared_from_this(), head = std::move(head)](Connection& connection) {
+    connection.begin_stream(*self, head);
+  });
+  return true;
+}
+
+bool Exchange::send(std::string piece) {
+  if (gone_) return false;
+  if (piece.empty()) return true;
+  if (pending_ > Stream::most_behind) {
+    gone_ = true;
+    post([self = shared_from_this()](Connection& connection) { connection.cut(*self); });
+    return false;
+  }
+  pending_ += piece.size();
+  post([self = shared_from_this(), piece = std::move(piece)](Connection& connection) mutable {
+    connection.send_piece(*self, std::move(piece));
+  });
+  return true;
+}
+
+void Exchange::end_stream(bool whole) {
+  forget_callbacks();
+  post([self = shared_from_this(), whole](Connection& connection) {
+    self->stop_timer();
+    whole ? connection.end_stream(*self) : connection.cut(*self);
+  });
+}
+
+void Exchange::on_gone(std::function<void()> callback) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!gone_) {
+      gone_callbacks_.push_back(std::move(callback));
+      return;
+    }
+  }
+  run(std::move(callback));
+}
+
+void Exchange::after(Duration delay, std::function<void()> work) {
+  boost::asio::post(core_->io, [self = shared_from_this(), delay, work = std::move(work)]() mutable {
+    if (self->over_ || self->connection_.expired()) return;
+    self->timer_.emplace(self->core_->io);
+    self->timer_->expires_after(delay);
+    self->timer_->async_wait([self, work = std::move(work)](const boost::system::error_code& error) {
+      if (!error && !self->over_) self->run(work);
+    });
+  });
+}
+
+void Exchange::client_gone() {
+  std::vector<std::function<void()>> callbacks;
+  {
+    const std::lock_guard lock(mutex_);
+    gone_ = true;
+    callbacks.swap(gone_callbacks_);
+  }
+  for (auto& callback : callbacks) run(std::move(callback));
+}
+
+void Exchange::over() {
+  client_gone();
+  stop_timer();
+}
+
+void Exchange::stop_timer() {
+  over_ = true;
+  timer_.reset();
+}
+
+// They may hold what holds this.
+void Exchange::forget_callbacks() {
+  std::vector<std::function<void()>> callbacks;
+  const std::lock_guard lock(mutex_);
+  callbacks.swap(gone_callbacks_);
+}
+
+// ---- what handlers hold
+
+struct Responder::Handle {
+  explicit Handle(std::shared_ptr<Exchange> e) : exchange(std::move(e)) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  Handle(Handle&&) = delete;
+  Handle& operator=(Handle&&) = delete;
+  ~Handle() { exchange->answer({500, "", "", {}, {}}); }  // the connection says what that means
+  std::shared_ptr<Exchange> exchange;
+};
+
+struct Stream::Handle {
+  explicit Handle(std::shared_ptr<Exchange> e) : exchange(std::move(e)) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  Handle(Handle&&) = delete;
+  Handle& operator=(Handle&&) = delete;
+  ~Handle() {
+    if (!ended.exchange(true)) exchange->end_stream(false);
+  }
+  std::shared_ptr<Exchange> exchange;
+  std::atomic<bool> ended{false};
+};
+
+Responder::Responder(std::shared_ptr<Exchange> exchange) : handle_(std::make_shared<Handle>(std::move(exchange))) {}
+
+void Responder::answer(Reply reply) const { handle_->exchange->answer(std::move(reply)); }
+Stream Responder::stream(Reply head) const {
+  handle_->exchange->begin_stream(std::move(head));
+  return Stream(std::make_shared<Stream::Handle>(handle_->exchange));
+}
+bool Responder::gone() const { return handle_->exchange->gone(); }
+void Responder::on_gone(std::function<void()> callback) const { handle_->exchange->on_gone(std::move(callback)); }
+void Responder::run(std::function<void()> work) const { handle_->exchange->run(std::move(work)); }
+void Responder::after(Duration delay, std::function<void()> work) const {
+  handle_->exchange->after(delay, std::move(work));
+}
+
+bool Stream::send(std::string piece) const { return handle_->exchange->send(std::move(piece)); }
+void Stream::end() const {
+  if (!handle_->ended.exchange(true)) handle_->exchange->end_stream(true);
+}
+
+}  // namespace edgefleet::http_server

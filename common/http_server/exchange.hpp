@@ -1,0 +1,54 @@
+// One request on its way to its answer: joins the threads of handlers with the server's own.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "common/http_server/core.hpp"
+#include "common/http_server/responder.hpp"
+
+namespace edgefleet::http_server {
+
+class Exchange : public std::enable_shared_from_this<Exchange> {
+ public:
+  Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection);
+
+  // ---- any thread
+  bool answer(Reply reply);        // false: it was answered already
+  bool begin_stream(Reply head);
+  bool send(std::string piece);
+  void end_stream(bool whole);
+  [[nodiscard]] bool gone() const { return gone_; }
+  void on_gone(std::function<void()> callback);
+  void run(std::function<void()> work) { strand_->run(std::move(work)); }
+  void after(Duration delay, std::function<void()> work);
+
+  // ---- the server's thread
+  void client_gone();
+  void over();                                                // nothing more goes out
+  void sent(std::size_t bytes) { pending_ -= bytes; }  // of pieces
+
+ private:
+  void post(std::function<void(Connection&)> work);
+  void forget_callbacks();
+  void stop_timer();
+
+  const std::shared_ptr<Core> core_;
+  const std::weak_ptr<Connection> connection_;
+  const std::shared_ptr<Strand> strand_;
+  std::atomic<bool> answered_{false};
+  std::atomic<bool> gone_{false};
+  std::atomic<std::size_t> pending_{0};  // bytes of pieces that the socket has not taken
+  std::mutex mutex_;
+  std::vector<std::function<void()>> gone_callbacks_;
+  // ---- the server's thread
+  std::optional<boost::asio::steady_timer> timer_;
+  bool over_ = false;  // no timer is started any more
+};
+
+}  // namespace edgefleet::http_server

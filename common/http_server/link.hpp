@@ -1,0 +1,37 @@
+// What carries the bytes of one connection: TCP, or TLS on top of it. No call ever waits; the connection waits for the
+// socket and tries again. For one thread.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace edgefleet::http_server {
+
+enum class IoState { done, want_read, want_write, closed, failed };
+struct Io {
+  IoState state = IoState::done;
+  std::size_t bytes = 0;
+};
+
+class Link {
+ public:
+  Link() = default;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  Link(Link&&) = delete;
+  Link& operator=(Link&&) = delete;
+  virtual ~Link() = default;
+
+  virtual Io handshake() = 0;
+  virtual Io read(char* into, std::size_t bytes) = 0;  // closed: the peer has said its last
+  virtual Io write(std::string_view bytes) = 0;
+  virtual void end_writing() = 0;  // the peer reads an end after what was written
+  // DER of the client certificate that was verified in the handshake; empty: none.
+  [[nodiscard]] virtual std::string certificate() const { return {}; }
+};
+
+std::unique_ptr<Link> tcp_link(int socket);
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,96 @@
+// An HTTP request and its reply as values, without a type of the library that parses them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet::http_server {
+
+// In the order of the wire. Names compare without regard to case.
+class Headers {
+ public:
+  Headers() = default;
+  Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+  void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  [[nodiscard]] std::string_view get(std::string_view name) const;  // of the first; empty if there is none
+  [[nodiscard]] bool has(std::string_view name) const;
+  [[nodiscard]] std::size_t count(std::string_view name) const;
+  // Whether a list such as `Connection: keep-alive, Upgrade` has this element.
+  [[nodiscard]] bool lists(std::string_view name, std::string_view element) const;
+  [[nodiscard]] auto begin() const { return fields_.begin(); }
+  [[nodiscard]] auto end() const { return fields_.end(); }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+bool equal_without_case(std::string_view a, std::string_view b);
+
+// The other end of a connection.
+struct Peer {
+  std::string address;      // 192.168.1.20 or fe80::1, without a port
+  std::string certificate;  // DER of the client certificate that this listener has verified; empty: none
+};
+
+// Who asks. A listener's gate sets it before the body is read.
+struct Principal {
+  std::string name = "local";
+};
+
+// The part of a bound on memory that one body has taken; given back at its end. Any thread.
+class BodyShare;
+
+struct Request {
+  std::string method;
+  std::string path;   // as it came, without the query string: "/v1/models/a%2Fb"
+  std::string query;  // as it came, without the question mark
+  Headers headers;
+  std::map<std::string, std::string, std::less<>> captures;  // decoded: of "/tasks/{id}" the "id"
+  std::string body;                                          // inflated; within Route::most_body
+  std::string id;                                            // X-Request-Id: the client's if it is well-formed
+  Peer peer;
+  Principal principal;
+  std::shared_ptr<BodyShare> share;
+
+  [[nodiscard]] std::string_view header(std::string_view name) const { return headers.get(name); }
+  [[nodiscard]] const std::string& capture(std::string_view name) const;
+  // The decoded value of a parameter of the query string; none: it is not there.
+  [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+};
+
+// %41 is A; in a query string + is a space. None: a broken escape, or a NUL.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
+
+// A file of the disk, served with Range and If-None-Match. Its content never changes.
+struct File {
+  std::string path;
+  std::string etag;  // without quotes
+};
+
+struct Reply {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  Headers headers;
+  std::optional<File> file;  // instead of the body
+};
+
+// What the server refuses by itself.
+struct Problem {
+  int status = 400;
+  std::string detail;
+  Headers headers;
+};
+
+std::string_view reason_phrase(int status);  // "Not Found"
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,155 @@
+#include "common/http_server/parser.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+
+namespace edgefleet::http_server {
+namespace {
+
+namespace beast = boost::beast;
+
+// HTTP/2.0, as opposed to what is no version at all.
+bool other_version(std::string_view first_line) {
+  const auto version = first_line.substr(0, first_line.find('\n')).rfind(" HTTP/");
+  if (version == std::string_view::npos || version + 6 >= first_line.size()) return false;
+  const char major = first_line[version + 6];
+  return major >= '0' && major <= '9' && major != '1';
+}
+
+Problem problem_of(const beast::error_code& error, std::string_view input) {
+  using Kind = beast::http::error;
+  if (error == Kind::header_limit) {
+    return {431, "the first line and the headers exceed " + std::to_string(most_head) + " bytes", {}};
+  }
+  if (error == Kind::bad_version && other_version(input)) return {505, "this server speaks HTTP/1.1 and HTTP/1.0", {}};
+  if (error == Kind::bad_transfer_encoding) {
+    return {400, "Transfer-Encoding and Content-Length contradict each other", {}};
+  }
+  return {400, "the request is not valid HTTP: " + error.message(), {}};
+}
+
+bool valid_host(std::string_view host) {
+  return host.find_first_of(" \t/\\@?#,") == std::string_view::npos && host.size() <= 300;
+}
+
+}  // namespace
+
+struct Parser::Beast final : public beast::http::basic_parser<true> {
+  Beast() {
+    header_limit(static_cast<std::uint32_t>(most_head));
+    body_limit(boost::none);  // the connection has its own
+    eager(false);
+  }
+
+  Request request;
+  Headers trailers;
+  Problem problem;
+  int version = 0;  // 10 or 11
+  bool head_done = false;
+  bool failed = false;
+  std::size_t head_taken = 0;
+  const Piece* piece = nullptr;
+
+  // What Beast lets pass. The target becomes path and query.
+  [[nodiscard]] std::optional<Problem> check_head() {
+    if (const auto absolute = request.path.find("://"); request.path.starts_with("http") && absolute < 6) {
+      const auto slash = std::min(request.path.find_first_of("/?", absolute + 3), request.path.size());
+      request.path.erase(0, slash);
+      if (!request.path.starts_with('/')) request.path.insert(0, "/");
+    }
+    if (const auto mark = request.path.find('?'); mark != std::string::npos) {
+      request.query = request.path.substr(mark + 1);
+      request.path.resize(mark);
+    }
+    if (!request.path.starts_with('/') && request.path != "*") return Problem{400, "the target is not a path", {}};
+    const auto& headers = request.headers;
+    const auto hosts = headers.count("Host");
+    if (hosts > 1 || (hosts == 0 && version == 11) || !valid_host(headers.get("Host"))) {
+      return Problem{400, "a request has one Host header: HOST or HOST:PORT", {}};
+    }
+    if (headers.has("Transfer-Encoding") && (version != 11 || headers.count("Transfer-Encoding") > 1 ||
+                                             !equal_without_case(headers.get("Transfer-Encoding"), "chunked"))) {
+      return Problem{version == 11 ? 501 : 400, "the only transfer coding here is chunked, in HTTP/1.1", {}};
+    }
+    // Two that agree are refused too: an intermediary may read them otherwise.
+    if (headers.count("Content-Length") > 1 || headers.get("Content-Length").find(',') != std::string_view::npos) {
+      return Problem{400, "there is more than one Content-Length", {}};
+    }
+    return std::nullopt;
+  }
+
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int number,
+                       beast::error_code&) override {
+    version = number;
+    request.method.assign(method.data(), method.size());
+    request.path.assign(target.data(), target.size());
+  }
+  void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
+  void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
+                     beast::error_code&) override {
+    if (head_done) return;  // a trailer: nothing here reads one
+    request.headers.add(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
+  }
+  void on_header_impl(beast::error_code&) override { head_done = true; }
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
+  std::size_t on_body_impl(beast::string_view body, beast::error_code&) override {
+    (*piece)({body.data(), body.size()});
+    return body.size();
+  }
+  void on_chunk_header_impl(std::uint64_t, beast::string_view, beast::error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, beast::error_code&) override {
+    (*piece)({body.data(), body.size()});
+    return body.size();
+  }
+  void on_finish_impl(beast::error_code&) override {}
+};
+
+Parser::Parser() : beast_(std::make_unique<Beast>()) {}
+Parser::~Parser() = default;
+
+std::size_t Parser::put(std::string_view input, const Piece& piece) {
+  Beast& beast = *beast_;
+  const auto fail = [&](Problem problem) {
+    beast.failed = true;
+    beast.problem = std::move(problem);
+  };
+  beast.piece = &piece;
+  std::size_t taken = 0;
+  const bool in_head = !beast.head_done;
+  while (!beast.failed && !beast.is_done() && taken < input.size()) {
+    beast::error_code error;
+    const std::string_view rest = input.substr(taken);
+    const std::size_t used = beast.put(boost::asio::buffer(rest.data(), rest.size()), error);
+    taken += used;
+    if (in_head) beast.head_taken += used;  // Beast bounds what it has not taken yet, and takes header by header
+    if (error == beast::http::error::need_more) break;
+    if (error) fail(problem_of(error, rest));
+    if (error || (in_head && beast.head_done)) break;
+  }
+  if (beast.failed || !in_head) return taken;
+  const std::size_t waiting = beast.head_done ? 0 : input.size() - taken;
+  if (beast.head_taken + waiting > most_head) {
+    fail(problem_of(make_error_code(beast::http::error::header_limit), {}));
+  } else if (beast.head_done) {
+    if (auto problem = beast.check_head()) fail(std::move(*problem));
+  }
+  return taken;
+}
+
+Parser::State Parser::state() const {
+  if (beast_->failed) return State::failed;
+  if (!beast_->head_done) return State::head;
+  return beast_->is_done() ? State::done : State::body;
+}
+
+const Problem& Parser::problem() const { return beast_->problem; }
+Request& Parser::request() { return beast_->request; }
+bool Parser::keep_alive() const { return beast_->keep_alive(); }
+bool Parser::http_1_0() const { return beast_->version == 10; }
+bool Parser::has_body() const { return !beast_->is_done(); }
+std::optional<std::uint64_t> Parser::content_length() const {
+  const auto length = beast_->content_length();
+  return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
+}
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,78 @@
+#include "common/http_server/pool.hpp"
+
+namespace edgefleet::http_server {
+
+Pool::Pool(std::size_t threads) {
+  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
+}
+
+Pool::~Pool() { stop(); }
+
+void Pool::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  filled_.notify_all();
+  threads_.clear();  // joins
+}
+
+void Pool::run(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    waiting_.push_back(std::move(work));
+  }
+  filled_.notify_one();
+}
+
+void Pool::serve() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    filled_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    if (waiting_.empty()) return;
+    auto work = std::move(waiting_.front());
+    waiting_.pop_front();
+    lock.unlock();
+    try {
+      work();
+    } catch (const std::exception&) {
+      work = nullptr;  // a request that is dropped without an answer says 500
+    }
+    work = nullptr;  // without the lock: its end may give more work
+    lock.lock();
+  }
+}
+
+void Strand::run(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(work));
+    if (running_) return;
+    running_ = true;
+  }
+  pool_.run([self = shared_from_this()] { self->turn(); });
+}
+
+void Strand::turn() {
+  std::function<void()> work;
+  {
+    const std::lock_guard lock(mutex_);
+    work = std::move(waiting_.front());
+    waiting_.pop_front();
+  }
+  try {
+    work();
+  } catch (const std::exception&) {
+    work = nullptr;
+  }
+  work = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    running_ = !waiting_.empty();
+    if (!running_) return;
+  }
+  pool_.run([self = shared_from_this()] { self->turn(); });
+}
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,56 @@
+// How a handler answers: at once or later, from any thread, in one piece or as a stream.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/core/time.hpp"
+#include "common/http_server/message.hpp"
+
+namespace edgefleet::http_server {
+
+class Exchange;
+
+// An answer that grows. Any thread; pieces go out in the order of the calls. When the last copy goes without end(), the
+// connection is cut, so that the client does not take what it has for the whole.
+class Stream {
+ public:
+  // A reader that is further behind than this is cut off.
+  static constexpr std::size_t most_behind = 256 * 1024;
+
+  // False: the client has gone or was cut off, and nothing more will reach it.
+  [[nodiscard]] bool send(std::string piece) const;
+  void end() const;
+
+ private:
+  friend class Responder;
+  struct Handle;
+  explicit Stream(std::shared_ptr<Handle> handle) : handle_(std::move(handle)) {}
+  std::shared_ptr<Handle> handle_;
+};
+
+// One request that waits for its answer; copies are the same one. Answered once: what comes later is ignored. When the
+// last copy goes without an answer, the client gets 500.
+class Responder {
+ public:
+  explicit Responder(std::shared_ptr<Exchange> exchange);
+
+  void answer(Reply reply) const;
+  [[nodiscard]] Stream stream(Reply head) const;  // status, content type and headers of `head`
+
+  // The client has closed its side. Work for it may stop; an answer is still sent if it can be.
+  [[nodiscard]] bool gone() const;
+  // What these run runs on the pool, and never two at a time for one request, the handler itself included.
+  // What `callback` holds stays alive until the request has been answered, or a stream of it ended.
+  void on_gone(std::function<void()> callback) const;
+  void run(std::function<void()> work) const;
+  // Later, unless the request has been answered by then. One at a time: a second replaces the first.
+  void after(Duration delay, std::function<void()> work) const;
+
+ private:
+  struct Handle;
+  std::shared_ptr<Handle> handle_;
+};
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,239 @@
+#include "common/http_server/server.hpp"
+
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <ctime>
+#include <future>
+#include <list>
+#include <thread>
+
+#include "common/http_server/connection.hpp"
+
+namespace edgefleet::http_server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+constexpr auto tick_interval = std::chrono::milliseconds(250);
+constexpr auto pause_without_descriptors = std::chrono::milliseconds(100);
+constexpr std::string_view crowded =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
+    "Connection: close\r\n\r\n"
+    R"({"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections are open"})";
+
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[40];  // NOLINT: strftime's own shape
+  // Not strftime's names: they follow the locale.
+  static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};  // NOLINT
+  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",        // NOLINT
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::strftime(text, sizeof text, "%d @ %Y %H:%M:%S GMT", &utc);  // NOLINT
+  std::string date = text;                                        // NOLINT
+  date.replace(date.find('@'), 1, months[utc.tm_mon]);            // NOLINT
+  return std::string(days[utc.tm_wday]) + ", " + date;            // NOLINT
+}
+
+// Each client is a descriptor; many systems grant 1024 unless a program asks for what it may have.
+void allow_descriptors(std::size_t wanted) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+struct Listener {
+  tcp::acceptor acceptor;
+  std::shared_ptr<const Site> site;
+  std::shared_ptr<Tls> tls;
+  asio::steady_timer pause;
+};
+
+}  // namespace
+
+struct Server::Inside {
+  explicit Inside(const Bounds& bounds) : core(std::make_shared<Core>(bounds)), ticker(core->io) {}
+
+  std::shared_ptr<Core> core;
+  asio::steady_timer ticker;
+  std::list<Listener> listeners;
+  std::atomic<std::size_t> open{0};
+  Time cut_at = Time::max();  // when we stop
+  std::promise<void> all_closed;
+  std::future<void> closed = all_closed.get_future();
+  std::jthread thread;
+
+  void accept(Listener& listener);
+  void admit(Listener& listener, tcp::socket socket);
+  void tick();
+  void stop();
+};
+
+Server::Server(const Bounds& bounds) : inside_(std::make_unique<Inside>(bounds)) {}
+
+Server::~Server() {
+  if (!inside_->thread.joinable()) return;
+  inside_->core->io.stop();
+  inside_->thread.join();
+  inside_->core->pool.stop();
+  const auto open = inside_->core->connections;
+  for (const auto& connection : open) connection->close();
+}
+
+static Result<std::vector<tcp::endpoint>> endpoints_of(asio::io_context& io, const ListenAddress& address) {
+  if (address.all()) return std::vector{tcp::endpoint(tcp::v6(), static_cast<unsigned short>(address.port))};
+  boost::system::error_code error;
+  tcp::resolver resolver(io);
+  const auto found = resolver.resolve(address.host, std::to_string(address.port), tcp::resolver::passive, error);
+  if (error) return Error{"there is no host " + address.host, ErrorKind::invalid};
+  std::vector<tcp::endpoint> endpoints;
+  for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+  return endpoints;
+}
+
+// Without SO_REUSEPORT: two programs on one port would share its requests.
+static boost::system::error_code open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endpoint, bool all) {
+  boost::system::error_code error;
+  acceptor.open(endpoint.protocol(), error);
+  if (error) return error;
+  acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (endpoint.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(!all), error);
+  acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(1024, error);
+  return error;
+}
+
+Result<ListenAddress> Server::listen(const ListenAddress& address, Site site, std::shared_ptr<Tls> tls) {
+  auto& io = inside_->core->io;
+  auto endpoints = endpoints_of(io, address);
+  if (!endpoints) return endpoints.error();
+  const auto shared = std::make_shared<const Site>(std::move(site));
+  ListenAddress taken = address;
+  boost::system::error_code first_error;
+  std::size_t open = 0;
+  for (auto endpoint : *endpoints) {
+    if (taken.port != 0) endpoint.port(static_cast<unsigned short>(taken.port));
+    tcp::acceptor acceptor(io);
+    auto error = open_acceptor(acceptor, endpoint, address.all());
+    if (error && address.all()) {  // a machine without IPv6
+      acceptor = tcp::acceptor(io);
+      error = open_acceptor(acceptor, {tcp::v4(), endpoint.port()}, true);
+    }
+    if (error) {
+      if (!first_error) first_error = error;
+      continue;
+    }
+    taken.port = acceptor.local_endpoint().port();
+    inside_->listeners.push_back({std::move(acceptor), shared, tls, asio::steady_timer(io)});
+    ++open;
+  }
+  if (open > 0) return taken;
+  return Error{"cannot listen on " + (address.all() ? std::string("all addresses") : address.host) + ", port " +
+                   std::to_string(address.port) + ": " + first_error.message(),
+               ErrorKind::unavailable};
+}
+
+void Server::start() {
+  Inside& inside = *inside_;
+  allow_descriptors(inside.core->bounds.connections + 256);
+  inside.core->date = http_date();
+  for (auto& listener : inside.listeners) inside.accept(listener);
+  inside.tick();
+  inside.thread = std::jthread([&inside] { inside.core->io.run(); });
+}
+
+void Server::stop() {
+  inside_->core->stopping = true;
+  asio::post(inside_->core->io, [this] { inside_->stop(); });
+}
+
+bool Server::stopped_within(Duration patience) {
+  return inside_->closed.wait_for(patience) == std::future_status::ready;
+}
+
+std::size_t Server::connections() const { return inside_->open; }
+
+// ---- the server's thread
+
+void Server::Inside::accept(Listener& listener) {
+  listener.acceptor.async_accept([this, &listener](const boost::system::error_code& error, tcp::socket socket) {
+    if (error == asio::error::operation_aborted || !listener.acceptor.is_open()) return;
+    if (!error) {
+      admit(listener, std::move(socket));
+      return accept(listener);
+    }
+    listener.pause.expires_after(pause_without_descriptors);
+    listener.pause.async_wait([this, &listener](const boost::system::error_code& stopped) {
+      if (!stopped) accept(listener);
+    });
+  });
+}
+
+void Server::Inside::admit(Listener& listener, tcp::socket socket) {
+  boost::system::error_code error;
+  const auto remote = socket.remote_endpoint(error);
+  if (error) return;
+  auto from = remote.address();
+  if (from.is_v6() && from.to_v6().is_v4_mapped()) {
+    from = asio::ip::make_address_v4(asio::ip::v4_mapped, from.to_v6());
+  }
+  const std::string address = from.to_string();
+  std::size_t& of_peer = core->peers[address];
+  const bool too_many = core->connections.size() >= core->bounds.connections ||
+                        (!from.is_loopback() && of_peer >= core->bounds.connections_a_peer);
+  socket.non_blocking(true, error);
+  socket.set_option(tcp::no_delay(true), error);
+  const int descriptor = socket.native_handle();
+  auto link = listener.tls ? listener.tls->link(descriptor) : tcp_link(descriptor);
+  if (too_many || !link) {
+    if (!listener.tls) (void)tcp_link(descriptor)->write(crowded);
+    if (of_peer == 0) core->peers.erase(address);
+    return;
+  }
+  ++of_peer;
+  auto connection = std::make_shared<Connection>(core, listener.site, std::move(socket), std::move(link),
+                                                 listener.tls != nullptr, address);
+  core->connections.insert(connection);
+  open = core->connections.size();
+  connection->start();
+}
+
+void Server::Inside::tick() {
+  core->date = http_date();
+  const Time now = monotonic_now();
+  const auto present = core->connections;  // a tick may close some
+  for (const auto& connection : present) now >= cut_at ? connection->close() : connection->tick(now);
+  open = core->connections.size();
+  if (core->stopping && core->connections.empty() && cut_at != Time::max()) {
+    all_closed.set_value();
+    return;
+  }
+  ticker.expires_after(core->stopping ? std::chrono::milliseconds(10) : tick_interval);
+  ticker.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void Server::Inside::stop() {
+  if (cut_at != Time::max()) return;
+  cut_at = monotonic_now() + core->bounds.stop;
+  for (auto& listener : listeners) {
+    boost::system::error_code ignored;
+    listener.acceptor.close(ignored);
+    listener.pause.cancel();
+  }
+  const auto present = core->connections;
+  for (const auto& connection : present) connection->stop();
+  ticker.cancel();
+  tick();
+}
+
+}  // namespace edgefleet::http_server

@@ -1,0 +1,89 @@
+// /api/v1/batches
+#include "common/protocol/json.hpp"
+#include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/requests.hpp"
+#include "coordinator/http/views.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+Reply bad_elements(const std::vector<std::pair<std::size_t, std::string>>& wrong) {
+  auto reply = problem(Error{"nothing was accepted: " + std::to_string(wrong.size()) +
+                                 " of the batch's tasks are not valid, the first is number " +
+                                 std::to_string(wrong.front().first) + ": " + wrong.front().second,
+                             ErrorKind::invalid});
+  reply.body.pop_back();
+  reply.body += ",\"errors\":";
+  {
+    json::ArrayWriter errors(reply.body);
+    for (const auto& [index, detail] : wrong) {
+      json::ObjectWriter element(errors.next());
+      element.unsigned_integer("index", index);
+      element.string("detail", detail);
+    }
+  }
+  reply.body += '}';
+  return reply;
+}
+
+// FNV-1a over the text: tells a repeated batch from another one of the same key; nothing secret hangs on it.
+std::string fingerprint_of(const std::string& body) {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char c : body) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return std::to_string(body.size()) + "-" + std::to_string(hash);
+}
+
+void submit(const Parts& parts, const Request& request, const Responder& responder) {
+  auto batch = read_batch(request.body, [&](const TaskSpec& spec) { return check_artifacts(parts.artifacts, spec); });
+  if (!batch) return responder.answer(problem(batch.error()));
+  if (!batch->wrong.empty()) return responder.answer(bad_elements(batch->wrong));
+  const auto& key = batch->idempotency_key;
+  const auto fingerprint = key.empty() ? std::string() : fingerprint_of(request.body);
+  ask<BatchAcceptance>(
+      responder,
+      [&](auto answer) { parts.loop.submit_batch(http_submitter, std::move(batch->tasks), key, fingerprint, answer); },
+      [responder](const Result<BatchAcceptance>& accepted) {
+        responder.answer(accepted
+                             ? located(202, batch_acceptance_view(*accepted), "/api/v1/batches/" + accepted->id.str())
+                             : problem(accepted.error()));
+      });
+}
+
+// None: it has not ended, and `over` is false.
+std::optional<Reply> view_of(const Parts& parts, const BatchId& id, bool over) {
+  const auto reader = parts.store.reader();
+  auto record = reader->batch(id);
+  if (!record) return problem(record.error());
+  if (!*record) return problem(Error{"batch " + id.str() + " is not known", ErrorKind::not_found});
+  auto counts = reader->batch_counts(**record);
+  if (!counts) return problem(counts.error());
+  std::size_t rest = 0;
+  for (std::size_t i = 0; i < counts->size(); ++i) rest += ended(static_cast<TaskState>(i)) ? 0 : counts->at(i);
+  if (rest > 0 && !over) return std::nullopt;
+  return json_reply(200, batch_view(**record, *counts));
+}
+
+void get(const Parts& parts, const Request& request, const Responder& responder) {
+  const auto id = id_in<BatchId>(request, responder, "batch");
+  if (!id) return;
+  const auto wait = read_wait([&](const std::string& name) { return request.parameter(name); });
+  if (!wait) return responder.answer(problem(wait.error()));
+  Poll poll;
+  poll.finished = [parts, id = *id] { return view_of(parts, id, false); };
+  poll.otherwise = [parts, id = *id](const Responder& r) { r.answer(*view_of(parts, id, true)); };
+  wait_for(parts, *id, *wait, responder, std::move(poll));
+}
+
+}  // namespace
+
+void add_batch_routes(Routes& routes, const Parts& parts) {
+  const auto with = [&](auto handler) {
+    return http_server::Handler(
+        [parts, handler](const Request& request, const Responder& responder) { handler(parts, request, responder); });
+  };
+  routes.push_back({"POST", "/api/v1/batches", "submitBatch", "Submit up to 10,000 tasks", "submit", with(submit)});
+  routes.push_back({"GET", "/api/v1/batches/{id}", "getBatch", "Counts of one batch; waits for its end on request",
+                    "submit", with(get)});
+}
+
+}  // namespace edgefleet::coordinator

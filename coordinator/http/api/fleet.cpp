@@ -1,0 +1,126 @@
+// Agents, the queue, and whether the coordinator works.
+#include "common/protocol/json.hpp"
+#include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/views.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr std::size_t agents_at_once = 512;  // some three milliseconds of the loop
+
+Error unknown_agent(const std::string& name) {
+  return Error{"agent " + name.substr(0, 63) + " is not known", ErrorKind::not_found};
+}
+
+std::optional<AgentName> name_in(const Request& request, const Responder& responder) {
+  auto name = AgentName::parse(request.capture("name"));
+  if (!name) responder.answer(problem(unknown_agent(request.capture("name"))));
+  return name;
+}
+
+// In parts, between which the loop does its other work: thousands of agents take it tens of milliseconds. None is
+// missed: agents keep their numbers.
+void list_from(const Parts& parts, const Responder& responder, std::size_t first, const std::string& so_far) {
+  responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+  look<AgentsPart>(
+      parts.loop, responder,
+      [first](const State& state, Now now) { return agents_part(state, now, first, agents_at_once); },
+      [parts, responder, first, so_far](const Result<AgentsPart>& part) {
+        if (!part) return responder.answer(problem(part.error()));
+        const std::string body = so_far + (first > 0 ? "," : "") + part->elements;
+        if (!part->more) return responder.answer(json_reply(200, R"({"agents":[)" + body + "]}"));
+        list_from(parts, responder, first + agents_at_once, body);
+      });
+}
+
+void list(const Parts& parts, const Request&, const Responder& responder) { list_from(parts, responder, 0, {}); }
+
+void get(const Parts& parts, const Request& request, const Responder& responder) {
+  const auto name = name_in(request, responder);
+  if (!name) return;
+  responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+  look<std::string>(
+      parts.loop, responder,
+      [name = *name](const State& state, Now now) {
+        const auto found = state.agent_index.find(name);
+        return found == state.agent_index.end() ? std::string()
+                                                : agent_view(state, state.agents[found->second], now, true);
+      },
+      [responder, name = *name](const Result<std::string>& seen) {
+        if (!seen) return responder.answer(problem(seen.error()));
+        responder.answer(seen->empty() ? problem(unknown_agent(name.str())) : json_reply(200, *seen));
+      });
+}
+
+void set_drain(const Parts& parts, const Request& request, const Responder& responder, bool drain) {
+  const auto name = name_in(request, responder);
+  if (!name) return;
+  ask_quick<AgentState>(
+      responder, [&](auto answer) { parts.loop.drain(*name, drain, answer); },
+      [name = *name](AgentState state) { return accepted_object("name", name.str(), to_string(state)); });
+}
+void drain(const Parts& parts, const Request& request, const Responder& r) { set_drain(parts, request, r, true); }
+void resume(const Parts& parts, const Request& request, const Responder& r) { set_drain(parts, request, r, false); }
+
+void queue(const Parts& parts, const Request&, const Responder& responder) {
+  responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+  look<std::string>(
+      parts.loop, responder, [](const State& state, Now) { return queue_view(state); },
+      [responder](const Result<std::string>& seen) {
+        responder.answer(seen ? json_reply(200, *seen) : problem(seen.error()));
+      });
+}
+
+void release(const Parts& parts, const Request&, const Responder& responder) {
+  ask_quick<std::size_t>(
+      responder, [&](auto answer) { parts.loop.release(answer); },
+      [](std::size_t released) {
+        std::string body;
+        {
+          json::ObjectWriter object(body);
+          object.unsigned_integer("released", released);
+        }
+        return json_reply(200, body);
+      });
+}
+
+void ready(const Parts& parts, const Request&, const Responder& responder) {
+  const bool store = parts.loop.store_well();
+  const bool broker = parts.loop.broker_up();
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.boolean("store", store);
+    object.boolean("broker", broker);
+    if (parts.loop.held() > 0) {
+      object.unsigned_integer("held", parts.loop.held());
+      object.string("notice", held_notice(parts.loop.held()));
+    }
+  }
+  responder.answer(json_reply(store && broker ? 200 : 503, body));
+}
+
+void health(const Parts&, const Request&, const Responder& responder) {
+  responder.answer(json_reply(200, R"({"status":"ok"})"));
+}
+
+}  // namespace
+
+void add_fleet_routes(Routes& routes, const Parts& parts) {
+  const auto with = [&](auto handler) {
+    return http_server::Handler(
+        [parts, handler](const Request& request, const Responder& responder) { handler(parts, request, responder); });
+  };
+  // clang-format off
+  routes.push_back({"GET", "/health", "getHealth", "Whether the process answers", "", with(health), true});
+  routes.push_back({"GET", "/ready", "getReady", "Whether store and broker work", "", with(ready), true});
+  routes.push_back({"GET", "/api/v1/agents", "listAgents", "All agents", "observe", with(list)});
+  routes.push_back({"GET", "/api/v1/agents/{name}", "getAgent", "One agent and what it runs", "observe", with(get)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Give an agent nothing new", "operate", with(drain)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/resume", "resumeAgent", "End a drain", "operate", with(resume)});
+  routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for what and why", "observe", with(queue)});
+  routes.push_back({"POST", "/api/v1/release", "releaseTasks", "Release the tasks that are held after a restore", "operate", with(release)});
+  // clang-format on
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,90 @@
+#include "coordinator/http/api/handling.hpp"
+
+#include "common/protocol/json.hpp"
+#include "coordinator/http/bounded_place.hpp"
+#include "coordinator/store/attempts.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+class LongPoll : public std::enable_shared_from_this<LongPoll> {
+ public:
+  LongPoll(WaitBound& bound, Responder responder, Poll poll)
+      : place_(std::in_place, bound.taken, bound.most), responder_(std::move(responder)), poll_(std::move(poll)) {}
+
+  [[nodiscard]] bool has_place() const { return place_->granted(); }
+
+  void start(Waiters& waiters, const Ulid& id, double seconds) {
+    // Before the look at the store: an outcome in between is told.
+    ticket_.emplace(waiters, id, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->responder_.run([self] { self->end(); });
+    });
+    if (auto reply = poll_.finished()) return answer(std::move(*reply));
+    responder_.on_gone([self = shared_from_this()] { self->end(); });
+    responder_.after(Duration{static_cast<std::int64_t>(seconds * 1e9)}, [self = shared_from_this()] { self->end(); });
+  }
+
+ private:
+  void end() {
+    if (!ticket_) return;
+    if (auto reply = poll_.finished()) return answer(std::move(*reply));
+    stop();
+    poll_.otherwise(responder_);
+  }
+
+  void answer(Reply reply) {
+    stop();
+    responder_.answer(std::move(reply));
+  }
+
+  void stop() {
+    ticket_.reset();
+    place_.reset();
+  }
+
+  std::optional<BoundedPlace> place_;
+  Responder responder_;
+  Poll poll_;
+  std::optional<Waiters::Ticket> ticket_;  // none: it has been answered
+};
+
+}  // namespace
+
+Status check_artifacts(Artifacts& artifacts, const TaskSpec& spec) {
+  for (const auto& artifact : artifacts_in(spec.input)) {
+    if (auto found = artifacts.find(artifact); !found) return Error{found.error().message, ErrorKind::invalid};
+  }
+  return success();
+}
+
+Reply located(int status, std::string body, const std::string& location) {
+  auto reply = json_reply(status, std::move(body));
+  reply.headers.add("Location", location);
+  return reply;
+}
+
+Reply accepted_object(const char* key, const std::string& name, std::string_view state) {
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string(key, name);
+    object.string("state", state);
+  }
+  return json_reply(202, body);
+}
+
+Error no_such_task(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
+
+void wait_for(const Parts& parts, const Ulid& id, double seconds, const Responder& responder, Poll poll) {
+  if (seconds > 0) {
+    const auto waiting = std::make_shared<LongPoll>(parts.waiting, responder, std::move(poll));
+    if (waiting->has_place()) return waiting->start(parts.waiters, id, seconds);
+    return responder.answer(problem(Error{
+        std::to_string(parts.waiting.most) + " requests are waiting already; try again later, or ask without `wait`",
+        ErrorKind::unavailable}));
+  }
+  auto reply = poll.finished();
+  reply ? responder.answer(std::move(*reply)) : poll.otherwise(responder);
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,166 @@
+// /api/v1/tasks
+#include "common/protocol/json.hpp"
+#include "common/protocol/submission.hpp"
+#include "coordinator/core/explain.hpp"
+#include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/requests.hpp"
+#include "coordinator/http/views.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+std::string retried_view(const Loop::Retried& retried, const std::string& next) {
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.unsigned_integer("retried", retried.tasks);
+    {
+      json::ArrayWriter refused(object.key("refused"));
+      for (const auto& [id, error] : retried.refused) {
+        json::ObjectWriter element(refused.next());
+        element.string("id", id.str());
+        element.string("detail", error.message);
+      }
+    }
+    if (!next.empty()) object.string("next", next);
+  }
+  return body;
+}
+
+Query query_of(const Request& request) {
+  return [&request](const std::string& name) { return request.parameter(name); };
+}
+
+class TaskHandlers {
+ public:
+  explicit TaskHandlers(const Parts& parts) : parts_(parts) {}
+
+  void submit(const Request& request, const Responder& responder) const {
+    auto submission = protocol::decode_submission(request.body);
+    if (!submission) return responder.answer(problem(submission.error()));
+    if (auto there = check_artifacts(parts_.artifacts, submission->spec); !there) {
+      return responder.answer(problem(there.error()));
+    }
+    ask_quick<Acceptance>(
+        responder,
+        [&](auto answer) {
+          parts_.loop.submit(http_submitter, {std::move(submission->spec), submission->idempotency_key}, answer);
+        },
+        [](const Acceptance& accepted) {
+          return located(202, acceptance_view(accepted), "/api/v1/tasks/" + accepted.id.str());
+        });
+  }
+
+  void get(const Request& request, const Responder& responder) const {
+    const auto id = id_in<TaskId>(request, responder, "task");
+    if (!id) return;
+    const auto wait = read_wait(query_of(request));
+    if (!wait) return responder.answer(problem(wait.error()));
+    Poll poll;
+    poll.finished = [parts = parts_, id = *id]() -> std::optional<Reply> {
+      auto record = parts.store.reader()->task(id);
+      if (!record) return problem(record.error());
+      if (!*record) return problem(no_such_task(id));
+      if (ended((**record).state)) return json_reply(200, task_view(**record));
+      return std::nullopt;
+    };
+    poll.otherwise = [parts = parts_, id = *id](const Responder& r) { answer_unfinished(parts, id, r); };
+    wait_for(parts_, *id, *wait, responder, std::move(poll));
+  }
+
+  void list(const Request& request, const Responder& responder) const {
+    const auto query = read_task_query(query_of(request));
+    if (!query) return responder.answer(problem(query.error()));
+    auto records = parts_.store.reader()->tasks(*query);
+    if (!records) return responder.answer(problem(records.error()));
+    responder.answer(json_reply(200, tasks_view(*records, query->limit, [&](const TaskRecord& record) {
+                                  return progress_of(parts_, record);
+                                })));
+  }
+
+  // A page of ended tasks at a time, like the list of them.
+  void retry_many(const Request& request, const Responder& responder) const {
+    const auto query = read_task_query(query_of(request));
+    if (!query) return responder.answer(problem(query.error()));
+    const bool ended_badly =
+        query->state == TaskState::failed || query->state == TaskState::cancelled || query->state == TaskState::expired;
+    if (!ended_badly) {
+      return responder.answer(problem(Error{"`state` is failed, cancelled or expired", ErrorKind::invalid}));
+    }
+    const auto records = parts_.store.reader()->tasks(*query);
+    if (!records) return responder.answer(problem(records.error()));
+    std::vector<TaskId> ids;
+    for (const auto& record : *records) ids.push_back(record.id);
+    const std::string next = ids.size() == query->limit ? ids.back().str() : std::string();
+    ask<Loop::Retried>(
+        responder, [&](auto answer) { parts_.loop.retry_many(std::move(ids), answer); },
+        [responder, next](const Result<Loop::Retried>& retried) {
+          responder.answer(retried ? json_reply(202, retried_view(*retried, next)) : problem(retried.error()));
+        });
+  }
+
+  void cancel(const Request& request, const Responder& responder) const {
+    act(request, responder, [&](TaskId id, auto answer) { parts_.loop.cancel(id, answer); });
+  }
+  void retry(const Request& request, const Responder& responder) const {
+    act(request, responder, [&](TaskId id, auto answer) { parts_.loop.retry(id, answer); });
+  }
+
+ private:
+  template <typename Act>
+  static void act(const Request& request, const Responder& responder, Act act) {
+    const auto id = id_in<TaskId>(request, responder, "task");
+    if (!id) return;
+    ask_quick<TaskState>(
+        responder, [&](auto answer) { act(*id, answer); },
+        [id = *id](TaskState state) { return accepted_object("id", id.str(), to_string(state)); });
+  }
+
+  // From the loop, which knows why it waits; from the store, if it has ended just now.
+  static void answer_unfinished(const Parts& parts, const TaskId& id, const Responder& responder) {
+    responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+    const auto view = [parts, id](const State& state, Now now) {
+      const auto found = state.tasks.find(id);
+      // An outcome is told by the store alone: here it may not be durable yet.
+      if (found == state.tasks.end() || ended(found->second.record.state)) return std::string();
+      const Task& task = found->second;
+      return task_view(task.record,
+                       {explain_task(state, task, now.mono), ahead(state, task), progress_of(parts, task.record)});
+    };
+    look<std::string>(parts.loop, responder, view, [parts, id, responder](const Result<std::string>& seen) {
+      if (!seen) return responder.answer(problem(seen.error()));
+      if (!seen->empty()) return responder.answer(json_reply(200, *seen));
+      const auto record = parts.store.reader()->task(id);
+      if (!record) return responder.answer(problem(record.error()));
+      responder.answer(*record ? json_reply(200, task_view(**record)) : problem(no_such_task(id)));
+    });
+  }
+
+  static std::optional<TaskProgress> progress_of(const Parts& parts, const TaskRecord& record) {
+    if (ended(record.state) || record.attempts.empty() || ended(record.attempts.back().state)) return std::nullopt;
+    return parts.hub.progress(record.id, record.attempts.back().agent, record.attempts.back().n);
+  }
+
+  Parts parts_;
+};
+
+}  // namespace
+
+void add_task_routes(Routes& routes, const Parts& parts) {
+  const auto with = [&](void (TaskHandlers::*method)(const Request&, const Responder&) const) {
+    return http_server::Handler(
+        [handlers = TaskHandlers(parts), method](const Request& request, const Responder& responder) {
+          (handlers.*method)(request, responder);
+        });
+  };
+  // clang-format off
+  routes.push_back({"POST", "/api/v1/tasks", "submitTask", "Submit a task", "submit", with(&TaskHandlers::submit)});
+  routes.push_back({"GET", "/api/v1/tasks", "listTasks", "List tasks, newest first", "submit", with(&TaskHandlers::list)});
+  routes.push_back({"POST", "/api/v1/tasks/retry", "retryTasks", "Retry a page of ended tasks", "operate", with(&TaskHandlers::retry_many)});
+  routes.push_back({"GET", "/api/v1/tasks/{id}", "getTask", "One task; waits for its outcome on request", "submit", with(&TaskHandlers::get)});
+  routes.push_back({"POST", "/api/v1/tasks/{id}/cancel", "cancelTask", "Cancel a task", "submit", with(&TaskHandlers::cancel)});
+  routes.push_back({"POST", "/api/v1/tasks/{id}/retry", "retryTask", "Retry an ended task", "submit", with(&TaskHandlers::retry)});
+  // clang-format on
+}
+
+}  // namespace edgefleet::coordinator

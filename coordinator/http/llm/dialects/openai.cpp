@@ -1,0 +1,70 @@
+#include "coordinator/http/llm/dialects/openai.hpp"
+
+#include <algorithm>
+
+#include "common/protocol/json.hpp"
+
+namespace edgefleet::coordinator::llm::openai {
+
+Result<Question> read(const std::string& body, const char* capability, Options& options) {
+  if (!json::well_formed(body) || !json::part_is_shallow(body)) {
+    return invalid("the body is not valid JSON (UTF-8, at most 64 levels deep)");
+  }
+  Question question{*Capability::parse(capability), {}, Json::parse(body, nullptr, false), false};
+  Json& input = question.input;
+  if (!input.is_object()) return invalid("the body must be a JSON object");
+  const Json& model = member(input, "model");
+  if (!model.is_string() || model.get_ref<const std::string&>().empty()) return invalid("`model` is missing");
+  question.model = model.get<std::string>();
+  const Json& stream = member(input, "stream");
+  if (!stream.is_null() && !stream.is_boolean()) return invalid("`stream` is true or false");
+  question.stream = stream == true;
+  options.include_usage = member(member(input, "stream_options"), "include_usage") == true;
+  const Json& format = member(input, "encoding_format");
+  options.base64 = format == "base64";
+  if (!format.is_null() && format != "float" && !options.base64) {
+    return invalid("`encoding_format` is float or base64");
+  }
+  for (const char* ours : {"stream", "stream_options", "encoding_format"}) input.erase(ours);
+  return question;
+}
+
+void Envelope::identify(const TaskId& task, WallTime now) {
+  id_ = prefix_ + task.str();
+  created_ = now.unix_ms / 1000;
+}
+
+Json Envelope::around(const char* object) const {
+  return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
+}
+
+std::string event(const Json& json) { return "data: " + dump(json) + "\n\n"; }
+
+std::string comment(const std::string& text) {
+  std::string line = text;
+  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return ": " + line + "\n\n";
+}
+
+Json usage_of(const TaskRecord& record) {
+  Json usage = Json::parse(record.usage, nullptr, false);
+  return usage.is_object() ? usage : Json(nullptr);
+}
+
+const Json& choice_of(const Json& output) {
+  static const Json nothing;
+  const Json& choices = member(output, "choices");
+  return choices.is_array() && !choices.empty() ? choices.front() : nothing;
+}
+
+static Json model_entry(const Offered& one, std::int64_t created) {
+  return {{"id", one.model}, {"object", "model"}, {"created", created}, {"owned_by", one.owner}};
+}
+std::string model_view(const Offered& model, std::int64_t created) { return dump(model_entry(model, created)); }
+std::string models_view(const std::vector<Offered>& models, std::int64_t created) {
+  Json data = Json::array();
+  for (const Offered& one : models) data.push_back(model_entry(one, created));
+  return dump({{"object", "list"}, {"data", data}});
+}
+
+}  // namespace edgefleet::coordinator::llm::openai

@@ -1,0 +1,22 @@
+// JSON as the endpoints of language models handle it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace edgefleet::coordinator::llm {
+
+using Json = nlohmann::json;
+
+// As text; what is not UTF-8 is replaced.
+inline std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// A member of an object; null if there is none, or it is no object.
+inline const Json& member(const Json& object, const char* key) {
+  static const Json nothing;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(key);
+  return found == object.end() ? nothing : *found;
+}
+
+}  // namespace edgefleet::coordinator::llm

@@ -1,0 +1,70 @@
+#include "coordinator/http/llm/routes.hpp"
+
+#include <algorithm>
+
+#include "coordinator/http/ask.hpp"
+#include "coordinator/http/llm/answering.hpp"
+
+namespace edgefleet::coordinator::llm {
+namespace {
+
+using http_server::Handler;
+using http_server::Request;
+using http_server::Responder;
+using CatalogueRef = std::shared_ptr<const Catalogue>;
+
+Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueRef& catalogue) {
+  return [&dialect, parts, catalogue](const Request& request, const Responder& responder) {
+    auto place = std::make_shared<BoundedPlace>(parts.waiting.taken, parts.waiting.most);
+    if (!place->granted()) {
+      return responder.answer(dialect.refuse(failure_of(
+          Error{std::to_string(parts.waiting.most) + " requests wait already; try again later", ErrorKind::busy})));
+    }
+    auto asked = dialect.read(request.body);
+    if (!asked) return responder.answer(dialect.refuse(failure_of(asked.error())));
+    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), responder, std::move(place))->start();
+  };
+}
+
+Handler listed(const CatalogueRef& catalogue) {
+  return [catalogue](const Request&, const Responder& responder) {
+    catalogue->offered(responder, [responder](const Result<std::vector<openai::Offered>>& all) {
+      if (!all) return responder.answer(openai_reply(failure_of(all.error())));
+      responder.answer(json_reply(200, openai::models_view(*all, wall_now().unix_ms / 1000)));
+    });
+  };
+}
+
+Handler found(const CatalogueRef& catalogue) {
+  return [catalogue](const Request& request, const Responder& responder) {
+    const std::string name = request.capture("model");
+    catalogue->offered(responder, [responder, name](const Result<std::vector<openai::Offered>>& all) {
+      if (!all) return responder.answer(openai_reply(failure_of(all.error())));
+      const auto one = std::find_if(all->begin(), all->end(), [&](const openai::Offered& offered) {
+        return offered.model == name || offered.owner + "/" + offered.model == name;
+      });
+      if (one != all->end())
+        return responder.answer(json_reply(200, openai::model_view(*one, wall_now().unix_ms / 1000)));
+      responder.answer(openai_reply(
+          failure_of(Error{"no agent offers the model \"" + name.substr(0, 200) + "\"", ErrorKind::not_found})));
+    });
+  };
+}
+
+}  // namespace
+
+void add_llm_routes(Routes& routes, const Parts& parts, Aliases aliases) {
+  const auto catalogue = std::make_shared<const Catalogue>(parts.loop, std::move(aliases));
+  for (const std::string root : {"/v1", "/openai/v1"}) {
+    const std::string suffix = root == "/v1" ? "" : "Alternative";  // names of operations are unique
+    // clang-format off
+    routes.push_back({"GET", root + "/models", "listModels" + suffix, "The models of the fleet", "chat", listed(catalogue)});
+    routes.push_back({"GET", root + "/models/{model...}", "getModel" + suffix, "One model", "chat", found(catalogue)});
+    routes.push_back({"POST", root + "/chat/completions", "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue)});
+    routes.push_back({"POST", root + "/completions", "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue)});
+    routes.push_back({"POST", root + "/embeddings", "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue)});
+    // clang-format on
+  }
+}
+
+}  // namespace edgefleet::coordinator::llm

@@ -1,0 +1,12 @@
+// The endpoints that programs speak to a model with: each request is a task of the fleet underneath. docs/llm.md.
+#pragma once
+
+#include "coordinator/http/api/api.hpp"
+#include "coordinator/http/llm/catalogue.hpp"
+
+namespace edgefleet::coordinator::llm {
+
+// Adds /v1/models, /v1/chat/completions, /v1/completions, /v1/embeddings, and the same below /openai.
+void add_llm_routes(Routes& routes, const Parts& parts, Aliases aliases);
+
+}  // namespace edgefleet::coordinator::llm

@@ -1,0 +1,319 @@
+// A real server on the loopback interface, spoken to through bare sockets.
+#include "common/http_server/server.hpp"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <latch>
+#include <mutex>
+#include <thread>
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::http_server;
+using namespace std::chrono_literals;
+
+namespace {
+
+class Client {
+ public:
+  explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);  // NOLINT: its shape
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  Client(Client&&) = delete;
+  Client& operator=(Client&&) = delete;
+  ~Client() { ::close(socket_); }
+
+  void send(const std::string& text) const { (void)::send(socket_, text.data(), text.size(), MSG_NOSIGNAL); }
+  void end() const { ::shutdown(socket_, SHUT_WR); }
+  // Until `wanted` has come, or the end.
+  std::string read_until(const std::string& wanted) {
+    while (got_.find(wanted) == std::string::npos && receive()) {
+    }
+    return got_;
+  }
+  std::string read_all() {
+    while (receive()) {
+    }
+    return got_;
+  }
+  void forget() { got_.clear(); }
+
+ private:
+  bool receive() {
+    pollfd ready{socket_, POLLIN, 0};
+    if (poll(&ready, 1, 20'000) <= 0) return false;
+    std::string piece(64 * 1024, '\0');
+    const auto bytes = recv(socket_, piece.data(), piece.size(), 0);
+    if (bytes <= 0) return false;
+    got_.append(piece, 0, static_cast<std::size_t>(bytes));
+    return true;
+  }
+
+  int socket_;
+  std::string got_;
+};
+
+Reply text_reply(const std::string& text) { return {200, text, "text/plain", {}, {}}; }
+
+// What a test's handlers keep.
+struct Kept {
+  std::mutex mutex;
+  std::vector<Responder> responders;
+  std::atomic<int> gone{0};
+  std::latch arrived{1};
+};
+
+class Fixture {
+ public:
+  explicit Fixture(const Bounds& bounds = {}) : server(bounds) {
+    std::vector<Route> routes;
+    Route quick{"GET", "/quick", "quick", "", "", answer_with([](const Request&) { return text_reply("quick"); })};
+    quick.quick = true;
+    routes.push_back(std::move(quick));
+    routes.push_back({"GET", "/name/{name}", "name", "", "",
+                      answer_with([](const Request& request) { return text_reply(request.capture("name")); })});
+    routes.push_back(
+        {"POST", "/echo", "echo", "", "", answer_with([](const Request& r) { return text_reply(r.body); })});
+    routes.back().body_limit = 1000;
+    routes.push_back({"GET", "/kept", "kept", "", "", Handler([this](const Request&, const Responder& responder) {
+                        responder.on_gone([this] { ++kept.gone; });
+                        const std::lock_guard lock(kept.mutex);
+                        kept.responders.push_back(responder);
+                        if (kept.responders.size() == 1) kept.arrived.count_down();
+                      })});
+    routes.push_back({"GET", "/dropped", "dropped", "", "", Handler([](const Request&, const Responder&) {})});
+    routes.push_back({"GET", "/thrown", "thrown", "", "",
+                      Handler([](const Request&, const Responder&) { throw std::runtime_error("x"); })});
+    routes.push_back({"GET", "/later", "later", "", "", Handler([](const Request&, const Responder& responder) {
+                        responder.after(5ms, [responder] { responder.answer(text_reply("later")); });
+                      })});
+    routes.push_back({"GET", "/stream", "stream", "", "", Handler([](const Request&, const Responder& responder) {
+                        const auto stream = responder.stream({200, {}, "text/event-stream", {}, {}});
+                        (void)stream.send("one");
+                        (void)stream.send("two");
+                        stream.end();
+                      })});
+    routes.push_back({"GET", "/cut", "cut", "", "", Handler([](const Request&, const Responder& responder) {
+                        (void)responder.stream({200, {}, "text/plain", {}, {}}).send("part");
+                      })});
+    routes.push_back({"GET", "/flood", "flood", "", "", Handler([this](const Request&, const Responder& responder) {
+                        const auto stream = responder.stream({200, {}, "text/plain", {}, {}});
+                        const std::string piece(64 * 1024, 'x');
+                        std::size_t sent = 0;
+                        while (sent < std::size_t{1} << 30U && stream.send(piece)) sent += piece.size();
+                        flooded = sent;
+                        kept.arrived.count_down();
+                      })});
+    routes.push_back(
+        {"PUT", "/upload", "upload", "", "", UploadHandler([](const Request&) {
+           auto bytes = std::make_shared<std::size_t>(0);
+           return Upload{[bytes](std::string_view piece) { return (*bytes += piece.size()) <= 100'000; },
+                         [bytes](const Responder& responder) { responder.answer(text_reply(std::to_string(*bytes))); }};
+         })});
+    Site site{std::make_shared<const Router>(std::move(routes)), [](const Request&, const Route*) { return Verdict{}; },
+              [](const Problem& problem, const Request&) {
+                return Reply{problem.status, problem.detail, "text/plain", {}, {}};
+              }};
+    const auto address = server.listen({"127.0.0.1", 0}, std::move(site));
+    REQUIRE(address);
+    port = address->port;
+    server.start();
+  }
+
+  std::string ask(const std::string& request) const {
+    Client client(port);
+    client.send(request);
+    client.end();
+    return client.read_all();
+  }
+
+  Kept kept;
+  std::atomic<std::size_t> flooded{0};
+  Server server;
+  int port = 0;
+};
+
+std::string get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"; }
+
+std::string body_of(const std::string& reply) {
+  const auto end = reply.find("\r\n\r\n");
+  return end == std::string::npos ? "" : reply.substr(end + 4);
+}
+
+int status_of(const std::string& reply) { return reply.starts_with("HTTP/1.1 ") ? std::stoi(reply.substr(9, 3)) : 0; }
+
+}  // namespace
+
+TEST_CASE("a server answers at once, from the pool, later and with a stream") {
+  const Fixture fixture;
+  CHECK(body_of(fixture.ask(get("/quick"))) == "quick");
+  CHECK(body_of(fixture.ask(get("/name/pi%201"))) == "pi 1");
+  CHECK(body_of(fixture.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")) == "hello");
+  Client client(fixture.port);
+  client.send(get("/later"));
+  CHECK(body_of(client.read_until("later\0")).empty() == false);
+  Client stream(fixture.port);
+  stream.send(get("/stream"));
+  CHECK(body_of(stream.read_until("0\r\n\r\n")) == "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
+  Client old(fixture.port);
+  old.send("GET /stream HTTP/1.0\r\n\r\n");
+  CHECK(body_of(old.read_all()) == "onetwo");
+}
+
+TEST_CASE("requests that come together are answered in their order") {
+  const Fixture fixture;
+  Client client(fixture.port);
+  std::string all;
+  for (int i = 0; i < 100; ++i) all += get(i % 2 == 0 ? "/quick" : "/name/n" + std::to_string(i));
+  client.send(all + get("/name/last"));
+  const std::string got = client.read_until("last");
+  std::size_t at = 0;
+  for (int i = 1; i < 100; i += 2) {
+    const auto found = got.find("\r\n\r\nn" + std::to_string(i) + "HTTP", at);
+    REQUIRE(found != std::string::npos);
+    at = found;
+  }
+}
+
+TEST_CASE("a request that is dropped, or fails, is answered 500") {
+  const Fixture fixture;
+  CHECK(status_of(fixture.ask(get("/dropped"))) == 500);
+  CHECK(status_of(fixture.ask(get("/thrown"))) == 500);
+}
+
+TEST_CASE("a stream that is dropped is cut, not ended") {
+  const Fixture fixture;
+  Client client(fixture.port);
+  client.send(get("/cut"));
+  CHECK(client.read_all().find("\r\n0\r\n") == std::string::npos);
+}
+
+TEST_CASE("a client that leaves, or closes its side, is gone for the handler") {
+  Fixture fixture;
+  {
+    const Client client(fixture.port);
+    client.send(get("/kept"));
+    fixture.kept.arrived.wait();
+  }
+  while (fixture.kept.gone == 0) std::this_thread::yield();
+  CHECK(fixture.kept.responders.front().gone());
+  Client half(fixture.port);
+  half.send(get("/kept"));
+  half.end();
+  while (fixture.kept.gone < 2) std::this_thread::yield();
+  fixture.kept.responders.back().answer(text_reply("all the same"));
+  CHECK(body_of(half.read_all()) == "all the same");
+  fixture.kept.responders.clear();
+}
+
+TEST_CASE("an answer is given once, and may come after the server") {
+  std::vector<Responder> kept;
+  {
+    Fixture fixture;
+    Client client(fixture.port);
+    client.send(get("/kept"));
+    fixture.kept.arrived.wait();
+    const std::lock_guard lock(fixture.kept.mutex);
+    fixture.kept.responders.front().answer(text_reply("first"));
+    fixture.kept.responders.front().answer(text_reply("second"));
+    CHECK(body_of(client.read_until("first")) == "first");
+    kept.swap(fixture.kept.responders);
+  }
+  kept.front().answer(text_reply("too late"));
+  kept.front().run([] {});
+}
+
+TEST_CASE("a reader that does not read is cut off, and costs a bounded amount") {
+  Fixture fixture;
+  const Client client(fixture.port);
+  client.send(get("/flood"));
+  fixture.kept.arrived.wait();
+  CHECK(fixture.flooded < 64U * 1024 * 1024);  // what the kernel's buffers take, and Stream::most_behind
+}
+
+TEST_CASE("bodies have a bound, announced or not") {
+  const Fixture fixture;
+  CHECK(status_of(fixture.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")) == 413);
+  const std::string chunk = "3e9\r\n" + std::string(1001, 'x') + "\r\n0\r\n\r\n";
+  CHECK(status_of(fixture.ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)) == 413);
+  const std::string most(1000, 'x');
+  CHECK(body_of(fixture.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + most)) == most);
+  const std::string large(200'000, 'x');
+  CHECK(body_of(fixture.ask("PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" +
+                            large.substr(0, 100'000))) == "100000");
+  const auto refused = fixture.ask("PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + large);
+  CHECK(std::stoi(body_of(refused)) > 100'000);  // as its handler says
+  CHECK(body_of(fixture.ask("PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")) == "0");
+}
+
+TEST_CASE("a body that ends early is no body") {
+  const Fixture fixture;
+  CHECK(status_of(fixture.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")) == 400);
+  CHECK(status_of(fixture.ask("PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")) == 400);
+}
+
+TEST_CASE("a client that is too slow, or idle, is told so or closed") {
+  Bounds bounds;
+  bounds.head = bounds.body = 50ms;
+  bounds.idle = 100ms;
+  bounds.slowest_body = 1'000'000;
+  const Fixture fixture(bounds);
+  Client head(fixture.port);
+  head.send("GET /quick HTTP/1.1\r\nHos");
+  CHECK(status_of(head.read_all()) == 408);
+  Client body(fixture.port);
+  body.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe");
+  CHECK(status_of(body.read_all()) == 408);
+  Client idle(fixture.port);
+  CHECK(idle.read_all().empty());
+}
+
+TEST_CASE("connections have a bound, and those beyond are told") {
+  Bounds bounds;
+  bounds.connections = 2;
+  const Fixture fixture(bounds);
+  Client first(fixture.port);
+  Client second(fixture.port);
+  for (Client* one : {&first, &second}) {
+    one->send(get("/quick"));
+    CHECK(body_of(one->read_until("quick")) == "quick");
+  }
+  Client third(fixture.port);
+  CHECK(status_of(third.read_all()) == 503);
+}
+
+TEST_CASE("a stop lets answers through that are on their way, and closes all else") {
+  Bounds bounds;
+  bounds.stop = 10s;
+  Fixture fixture(bounds);
+  Client idle(fixture.port);
+  idle.send(get("/quick"));
+  idle.read_until("quick");
+  Client waiting(fixture.port);
+  waiting.send(get("/kept"));
+  fixture.kept.arrived.wait();
+  fixture.server.stop();
+  CHECK(body_of(idle.read_all()) == "quick");
+  CHECK_FALSE(fixture.server.stopped_within(0ms));
+  {
+    const std::lock_guard lock(fixture.kept.mutex);
+    fixture.kept.responders.front().answer(text_reply("in time"));
+    fixture.kept.responders.clear();
+  }
+  const auto reply = waiting.read_until("in time");
+  CHECK(reply.find("Connection: close") != std::string::npos);
+  waiting.end();
+  CHECK(fixture.server.stopped_within(10s));
+}
