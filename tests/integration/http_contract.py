@@ -294,7 +294,17 @@ def task_body(name, capability="nobody.offers", **more):
 HIDDEN = request("POST", "/api/v1/tasks", task_body("hidden", "smuggled.task"))  # must never be read as a request
 
 
-class HttpCase(FleetCase):
+class ContractCase(FleetCase):
+    def setUp(self):
+        if OLD_SERVER and f"{type(self).__name__}.{self._testMethodName}" in OLD_SERVER_FAILS:
+            self.skipTest("the server on cpp-httplib does not pass this")
+        self.prepare_fleet()
+
+    def prepare_fleet(self):
+        super().setUp()
+
+
+class HttpCase(ContractCase):
     """One fleet for all tests of a class. A coordinator that has ended fails the test, and is started anew."""
 
     @classmethod
@@ -310,18 +320,13 @@ class HttpCase(FleetCase):
     def prepare(cls, fleet):
         """More that all tests of the class need."""
 
-    def setUp(self):
-        if OLD_SERVER and self.name() in OLD_SERVER_FAILS:
-            self.skipTest("the server on cpp-httplib does not pass this")
+    def prepare_fleet(self):
         self.fleet = self.shared
         self.api = self.fleet.api
         self.port = self.fleet.http_port
         if not self.fleet.coordinator.alive():
             self.fleet.start_coordinator()
         self.addCleanup(self.look_back)
-
-    def name(self):
-        return f"{type(self).__name__}.{self._testMethodName}"
 
     def look_back(self):
         alive = self.fleet.coordinator.alive()
@@ -466,10 +471,11 @@ class ModelCase(HttpCase):
         cls.addClassCleanup(cls.model.stop)
         toml = f'[[llm]]\nprovider = "openai"\nurl = "{cls.model.url}"\nslots = {cls.SLOTS}\nrefresh_s = 1\n'
         fleet.start_agent("pi-1", toml=toml)
-        wait_until(lambda: fleet.api.agent("pi-1")["executors"][0].get("models"), what="the agent has its model")
+        wait_until(lambda: any(executor.get("models") for executor in fleet.api.agent("pi-1")["executors"]),
+                   what="the agent has its model")
 
-    def setUp(self):
-        super().setUp()
+    def prepare_fleet(self):
+        super().prepare_fleet()
         self.model.released.clear()
         self.addCleanup(self.cancel_all)
 

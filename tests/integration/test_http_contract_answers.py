@@ -9,8 +9,9 @@ import subprocess
 import time
 import unittest
 
-from http_contract import HIDDEN, MEBIBYTE, MOST_BODY, HttpCase, chunked_request, chunks, request, task_body
-from support import UNKNOWN_ID, FleetCase, wait_until
+from http_contract import (HIDDEN, MEBIBYTE, MOST_BODY, ContractCase, HttpCase, chunked_request, chunks, request,
+                           task_body)
+from support import UNKNOWN_ID, wait_until
 
 READ = {"GET", "HEAD"}
 
@@ -307,7 +308,7 @@ class AllowedPages(HttpCase):
             self.assertIn("Origin", answer.tokens("Vary"))
 
 
-class Listening(FleetCase):
+class Listening(ContractCase):
     """Where the coordinator listens. What it logs is an address that can be opened."""
 
     def printed(self, listen):

@@ -10,9 +10,9 @@ import time
 import unittest
 
 from full_disk import FullDisk
-from http_contract import (MEBIBYTE, QUICK, SANITIZED, Connection, HttpCase, ModelCase, ScriptedModel, request,
-                           task_body)
-from support import TOPICS, FleetCase, wait_until
+from http_contract import (MEBIBYTE, QUICK, SANITIZED, Connection, ContractCase, HttpCase, ModelCase, ScriptedModel,
+                           request, task_body)
+from support import TOPICS, wait_until
 
 
 def open_files(wanted):
@@ -311,7 +311,7 @@ class Stops(ModelCase):
         self.api.placeable("pi-1")
 
 
-class StopsWithAFullDisk(FleetCase):
+class StopsWithAFullDisk(ContractCase):
     COORDINATOR = None
 
     def test_while_the_store_fails(self):
