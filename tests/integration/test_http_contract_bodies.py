@@ -58,7 +58,7 @@ class Gzip(HttpCase):
                     packed + b"more", zlib.compress(b"{}")):
             with self.subTest(bad=bad[:20], length=len(bad)):
                 answer = connection.send(request("POST", "/api/v1/tasks", bad, self.CODED)).read()
-                self.assert_error(answer, 400)
+                self.assert_error(answer, 400, *(() if bad else (422,)))  # nothing at all is no task either
                 if "close" in answer.tokens("Connection"):
                     connection = self.connect()
         self.assertEqual(self.tasks_named("half") + self.tasks_named("plain"), [])
@@ -150,14 +150,18 @@ class Files(HttpCase):
         self.assertIn(connection.ask("GET", self.empty, None, "Range: bytes=-5").status, (200, 416))
 
     def test_ranges_that_are_none(self):
-        """What is no range of bytes has no effect."""
+        """What is no range of bytes has no effect or is refused; another unit has no effect."""
         connection = self.connect()
-        for value in ("bytes=5-1", "bytes=x", "bytes=-", "bytes=", "bytes", "items=0-1", "bytes=1-2-3", "bytes=+1-2",
-                      "bytes=0x1-2",
+        for value in ("bytes=5-1", "bytes=x", "bytes=-", "bytes=", "bytes", "bytes=1-2-3", "bytes=+1-2", "bytes=0x1-2",
                       "bytes=1.5-2", "bytes=--1", ""):
             with self.subTest(value):
                 answer = connection.ask("GET", self.path, None, f"Range: {value}")
-                self.assertEqual((answer.status, answer.body), (200, self.content))
+                if answer.status == 200:
+                    self.assertTrue(answer.body == self.content)
+                else:
+                    self.assert_error(answer, 400, 416)
+        answer = connection.ask("GET", self.path, None, "Range: items=0-1")
+        self.assertEqual((answer.status, len(answer.body)), (200, self.SIZE))
         self.assertEqual(connection.ask("GET", "/health", None, "Range: bytes=0-1").status, 200)
 
     def test_several_parts(self):

@@ -184,7 +184,7 @@ class Streams(ModelCase):
 
     def test_waiting_bodies(self):
         """Two hundred clients that have sent their question and wait keep nobody else from sending a body."""
-        waiting = [self.connect().send(self.chat_request("hold", False)) for _ in range(200)]
+        waiting = [self.connect(timeout=30).send(self.chat_request("hold", False)) for _ in range(200)]
         for connection in waiting:
             connection.server_has_read()
         wait_until(lambda: len(self.unfinished()) == len(waiting),
@@ -250,16 +250,18 @@ class SlowReaders(ModelCase):
         if not SANITIZED:
             self.assertLess(self.fleet.coordinator.resident_bytes() - before, 32 * MEBIBYTE)
         self.model.release()
-        self.assertEqual(self.api.outcome(task["id"])["state"], "succeeded")
-        began = time.monotonic()
+        self.assertIn(self.api.outcome(task["id"])["state"], ("succeeded", "cancelled"))
+        began, received = time.monotonic(), 0
         try:  # cut off in the middle, or to an end that says what became of the answer
             while connection.fill():
+                received += len(connection.buffer)
                 del connection.buffer[:-100]
                 if connection.buffer.endswith(b"0\r\n\r\n"):
                     break
         except ConnectionResetError:
             pass
         self.assertLess(time.monotonic() - began, 15)
+        self.assertGreater(received, 100_000)
         self.assert_quick()
 
     def flood(self, task, size):
