@@ -387,7 +387,7 @@ class HttpCase(ContractCase):
 
     def assert_refused(self, data, *statuses, model_api=False):
         """One error comes, then the connection is closed in good order; nothing hidden in the data was a request."""
-        connection = self.connect().send_what_it_takes(data)
+        connection = self.connect(timeout=5).send_what_it_takes(data)
         answers = connection.read_all()
         self.assertEqual(len(answers), 1, answers)
         self.assert_error(answers[0], *statuses, model_api=model_api)
