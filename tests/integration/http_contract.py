@@ -307,6 +307,8 @@ class ContractCase(FleetCase):
 class HttpCase(ContractCase):
     """One fleet for all tests of a class. A coordinator that has ended fails the test, and is started anew."""
 
+    smuggled = 0  # tasks of HIDDEN so far
+
     @classmethod
     def setUpClass(cls):
         cls.shared = Fleet()
@@ -395,7 +397,9 @@ class HttpCase(ContractCase):
         return answers[0]
 
     def assert_nothing_smuggled(self):
-        self.assertEqual(self.api.good("GET", "/api/v1/tasks?capability=smuggled.task")["tasks"], [])
+        now = len(self.api.good("GET", "/api/v1/tasks?capability=smuggled.task&limit=1000")["tasks"])
+        before, type(self).smuggled = self.smuggled, now  # each is reported once
+        self.assertEqual(now, before, "what is hidden in a request was carried out as another one")
 
 
 class ScriptedModel(http.server.ThreadingHTTPServer):
