@@ -240,8 +240,8 @@ class Heads(HttpCase):
 
     def test_other_blanks_in_a_request_line(self):
         """More blanks than one, or tabs, are refused or read as RFC 9112, 3 permits."""
-        for line in (b"GET  /health HTTP/1.1", b"GET /health  HTTP/1.1", b"GET\t/health\tHTTP/1.1", b" GET /health HTTP/1.1",
-                     b"GET /health HTTP/1.1 "):
+        for line in (b"GET  /health HTTP/1.1", b"GET /health  HTTP/1.1", b"GET\t/health\tHTTP/1.1",
+                     b" GET /health HTTP/1.1", b"GET /health HTTP/1.1 "):
             with self.subTest(line=line):
                 connection = self.connect().send_what_it_takes(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
                 self.assertIn([answer.status for answer in connection.read_all()], ([200], [400]))
