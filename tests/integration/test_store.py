@@ -9,6 +9,7 @@ import subprocess
 import threading
 import unittest
 
+from full_disk import FullDisk
 from support import BIN, FleetCase, clean_environment, wait_until
 
 # Version 1 of the tables, word for word.
@@ -293,47 +294,18 @@ class Damage(StoreCase):
 
 
 class DiskFull(StoreCase):
-    """The data directory lies on a small file system of its own, in a mount namespace of its own."""
-
     COORDINATOR = None
-    BYTES = 24 << 20
 
     def setUp(self):
         super().setUp()
-        self.data.mkdir()
-        own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        script = f"mount -t tmpfs -o size={self.BYTES} tmpfs {self.data} && echo mounted && exec sleep 100000"
-        self.keeper = self.fleet.start("disk", ["unshare", *own, "--mount", "sh", "-c", script])
-        wait_until(lambda: not self.keeper.alive() or "mounted" in self.keeper.log(), what="the file system is there")
-        if not self.keeper.alive():
-            self.skipTest("this needs a mount namespace, which is not permitted here: " + self.keeper.log().strip())
-        self.enter = ["nsenter", "--target", self.keeper.pid, "--mount", "--root", *(["--user"] if own else [])]
-        self.inside = f"/proc/{self.keeper.pid}/root{self.data}"
-        self.start()
+        self.disk = FullDisk(self.fleet)
+        self.disk.start_coordinator()
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(2), echo=1)
         self.statuses = {}
         self.threads = []
 
-    def start(self, started=None):
-        self.fleet.coordinator = self.fleet.start("coordinator", [*self.enter, *self.fleet.coordinator_command()])
-        self.api.close()
-        wait_until(started or self.ready, what="the coordinator is ready")
-
-    def answers(self, path):
-        with contextlib.suppress(http.client.HTTPException, OSError):
-            return self.api.get(path).status
-        return None
-
     def ready(self):
-        return self.answers("/ready") == 200
-
-    def fill(self):
-        with open(f"{self.inside}/ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
-
-    def free(self):
-        os.unlink(f"{self.inside}/ballast")
+        return self.disk.status("/ready") == 200
 
     def submit_until_refused(self):
         """Each in a thread: the one that meets the full disk first has no answer before there is space again."""
@@ -365,7 +337,7 @@ class DiskFull(StoreCase):
     def run_into_it(self):
         running = self.api.submit("command.note", {"label": "running", "seconds": 3})
         self.fleet.noted("begin running")
-        self.fill()
+        self.disk.fill()
         bodies = self.submit_until_refused()
         self.assertEqual(self.api.get("/ready").status, 503)
         self.assertEqual(self.api.get("/health").status, 200)
@@ -378,7 +350,7 @@ class DiskFull(StoreCase):
     def test_space_returns(self):
         """New tasks get 507, what runs is finished and recorded when space returns, and nothing is lost."""
         running, bodies = self.run_into_it()
-        self.free()
+        self.disk.free()
         wait_until(self.ready, what="the store works again")
         self.finish_submits()
         self.assertEqual(set(self.statuses.values()), {202, 507})
@@ -397,15 +369,15 @@ class DiskFull(StoreCase):
         done = self.api.outcome(self.api.submit("echo", 1))
         for end in ("terminate", "kill"):
             self.statuses.clear()
-            self.fill()
+            self.disk.fill()
             getattr(self.fleet.coordinator, end)()
-            self.start(lambda: self.answers("/health") == 200)
+            self.disk.start_coordinator(lambda: self.disk.status("/health") == 200)
             self.assertEqual(self.api.task(done["id"])["output"], 1)
             self.assertEqual(self.api.task(waiting)["state"], "queued")
             self.submit_until_refused()
-            self.assertEqual(self.answers("/ready"), 503)
-            self.assertEqual(self.answers("/api/v1/agents"), 200)
-            self.free()
+            self.assertEqual(self.disk.status("/ready"), 503)
+            self.assertEqual(self.disk.status("/api/v1/agents"), 200)
+            self.disk.free()
             wait_until(self.ready, what="the store works again")
             self.finish_submits()
             self.api.placeable("pi-1")
@@ -416,8 +388,8 @@ class DiskFull(StoreCase):
         running, bodies = self.run_into_it()
         self.fleet.coordinator.kill()
         self.finish_submits()
-        self.free()
-        self.start()
+        self.disk.free()
+        self.disk.start_coordinator()
         self.api.placeable("pi-1")
         self.assertEqual(self.api.outcome(running)["state"], "succeeded")
         for task in self.accepted(bodies):
