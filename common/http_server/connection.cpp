@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t most_input = 64 * 1024;  // read ahead of what is being handled
 constexpr int reads_at_once = 16;              // before others get their turn
 constexpr std::size_t joined_body = 16 * 1024;  // up to here head and body are one write
+constexpr std::uint64_t most_upload = std::uint64_t{1} << 40U;  // who takes it has a bound of its own
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool well_formed_id(std::string_view id) {
@@ -217,7 +218,11 @@ void Connection::advance() {
 
 // True: there is something to go on with.
 bool Connection::take_head() {
-  if (!parser_) parser_ = std::make_unique<Parser>();
+  if (!parser_) {
+    input_.erase(0, std::min(input_.find_first_not_of("\r\n"), input_.size()));  // some send one behind a body
+    if (input_.empty()) return false;
+    parser_ = std::make_unique<Parser>();
+  }
   input_.erase(0, parser_->put(input_, [](std::string_view) {}));
   if (parser_->state() == Parser::State::failed) {
     refuse(parser_->problem());
@@ -245,11 +250,16 @@ bool Connection::take_body() {
   return true;
 }
 
-void Connection::on_head() {
-  request_ = std::move(parser_->request());
+// What is known of it: of a head that was refused perhaps no more than the path.
+void Connection::take_request() {
+  if (parser_) request_ = std::move(parser_->request());
   request_.peer = peer_;
   const auto given = request_.header("X-Request-Id");
   request_.id = well_formed_id(given) ? std::string(given) : hexadecimal(++core_->next_id * 0x9e3779b97f4a7c15ULL);
+}
+
+void Connection::on_head() {
+  take_request();
   head_only_ = request_.method == "HEAD";
   keep_alive_ = parser_->keep_alive() && !core_->stopping;
   auto match = site_->router->find(request_.method, request_.path);
@@ -307,6 +317,7 @@ std::optional<Problem> Connection::problem_of_head(const Router::Match& match) c
 void Connection::accept_body(const Route& route) {
   const bool upload = std::holds_alternative<UploadHandler>(route.handler);
   if (!parser_->has_body() && !upload) return dispatch();
+  parser_->limit_body(upload ? most_upload : route.body_limit);
   Request head = request_;  // this one stays for the reply
   body_ = std::make_shared<BodyReader>(core_, exchange_, route, std::move(head), site_->refuse);
   body_->begin();
@@ -353,6 +364,7 @@ void Connection::dispatch() {
 void Connection::refuse(const Problem& problem) {
   const bool read = parser_ && parser_->state() == Parser::State::done;
   if (!read) keep_alive_ = false;
+  if (request_.id.empty()) take_request();
   if (exchange_) exchange_->over();
   exchange_.reset();
   Reply reply = site_->refuse(problem, request_);

@@ -59,6 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool take_head();
   bool take_body();
   void on_head();
+  void take_request();
   [[nodiscard]] std::optional<Problem> problem_of_head(const Router::Match& match) const;
   void accept_body(const Route& route);
   void body_over();

@@ -21,6 +21,7 @@ Problem problem_of(const beast::error_code& error, std::string_view input) {
   if (error == Kind::header_limit) {
     return {431, "the first line and the headers exceed " + std::to_string(most_head) + " bytes", {}};
   }
+  if (error == Kind::body_limit) return {413, "the body is larger than this endpoint takes", {}};
   if (error == Kind::bad_version && other_version(input)) return {505, "this server speaks HTTP/1.1 and HTTP/1.0", {}};
   if (error == Kind::bad_transfer_encoding) {
     return {400, "Transfer-Encoding and Content-Length contradict each other", {}};
@@ -52,7 +53,9 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
 
   // What Beast lets pass. The target becomes path and query.
   [[nodiscard]] std::optional<Problem> check_head() {
-    if (const auto absolute = request.path.find("://"); request.path.starts_with("http") && absolute < 6) {
+    const auto absolute = request.path.find("://");
+    if (absolute != std::string::npos && (equal_without_case(request.path.substr(0, absolute), "http") ||
+                                          equal_without_case(request.path.substr(0, absolute), "https"))) {
       const auto slash = std::min(request.path.find_first_of("/?", absolute + 3), request.path.size());
       request.path.erase(0, slash);
       if (!request.path.starts_with('/')) request.path.insert(0, "/");
@@ -135,6 +138,8 @@ std::size_t Parser::put(std::string_view input, const Piece& piece) {
   }
   return taken;
 }
+
+void Parser::limit_body(std::uint64_t bytes) { beast_->body_limit(bytes); }
 
 Parser::State Parser::state() const {
   if (beast_->failed) return State::failed;

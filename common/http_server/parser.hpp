@@ -30,7 +30,9 @@ class Parser {
 
   [[nodiscard]] State state() const;
   [[nodiscard]] const Problem& problem() const;  // when failed
-  // From the end of the head on.
+  // Before the body: a chunk that goes beyond this is refused (413) when it is announced.
+  void limit_body(std::uint64_t bytes);
+  // Whole from the end of the head on; before that what has been read.
   [[nodiscard]] Request& request();
   [[nodiscard]] bool keep_alive() const;
   [[nodiscard]] bool http_1_0() const;

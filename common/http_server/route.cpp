@@ -56,11 +56,18 @@ Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
   }
 }
 
+// By what it means: "%68ealth" is "health".
+const Router::Node* Router::literal(const Node& node, std::string_view segment) {
+  const auto decoded = percent_decode(segment, false);
+  const auto found = decoded ? node.literals.find(*decoded) : node.literals.end();
+  return found == node.literals.end() ? nullptr : found->second.get();
+}
+
 const Router::Node* Router::descend(const Node& node, const std::vector<std::string_view>& segments,
                                     std::size_t at) const {
   if (at == segments.size()) return node.routes.empty() ? nullptr : &node;
-  if (const auto literal = node.literals.find(segments[at]); literal != node.literals.end()) {
-    if (const Node* found = descend(*literal->second, segments, at + 1)) return found;
+  if (const Node* next = literal(node, segments[at])) {
+    if (const Node* found = descend(*next, segments, at + 1)) return found;
   }
   if (node.capture && !segments[at].empty()) {
     if (const Node* found = descend(*node.capture, segments, at + 1)) return found;

@@ -66,8 +66,9 @@ class Router {
     std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
     std::unique_ptr<Node> capture;
     std::unique_ptr<Node> rest;
-    std::vector<std::size_t> routes;  // that end here, with the names of their captures in `routes_`
+    std::vector<std::size_t> routes;  // that end here
   };
+  [[nodiscard]] static const Node* literal(const Node& node, std::string_view segment);
   [[nodiscard]] const Node* descend(const Node& node, const std::vector<std::string_view>& segments,
                                     std::size_t at) const;
 

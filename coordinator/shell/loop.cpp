@@ -14,7 +14,7 @@ using protocol::TopicKind;
 constexpr Duration stall = std::chrono::seconds(5);  // without a turn of the loop
 constexpr std::size_t recovered_at_once = 10'000;
 constexpr Duration goodbye = std::chrono::seconds(2);
-constexpr Duration last_tries = std::chrono::seconds(10);  // at the store, when we are to stop
+constexpr Duration last_tries = std::chrono::seconds(5);  // at the store, when we are to stop
 
 mqtt::Options with_identity(mqtt::Options options, const FleetName& fleet, const SessionId& session) {
   // With the session: a second coordinator must be seen, not throw the first one out unheard.

@@ -20,36 +20,6 @@ from support import Fleet, FleetCase, free_port, wait_until
 
 SLOW = os.environ.get("EDGEFLEET_SLOW_TESTS") == "1"
 SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
-OLD_SERVER = os.environ.get("EDGEFLEET_HTTP_OLD") == "1"
-
-# Tests that the server on cpp-httplib does not pass: skipped with EDGEFLEET_HTTP_OLD=1.
-OLD_SERVER_FAILS = {
-    "AllowedPages.test_a_preflight_and_what_follows", "Chunks.test_absurd_chunk_sizes", "Chunks.test_bad_chunks",
-    "Chunks.test_endless_framing", "Chunks.test_forms", "Curl.test_files", "Errors.test_bodies_that_are_too_large",
-    "Errors.test_pages_of_other_sites", "Errors.test_request_ids", "Errors.test_shapes",
-    "Expectations.test_a_refusal_instead", "Expectations.test_go_on", "Expectations.test_http_1_0",
-    "Files.test_only_if_changed", "Files.test_parts", "Files.test_parts_that_are_not_there", "Files.test_pipelined",
-    "Files.test_ranges_that_are_none", "Files.test_several_parts", "Files.test_the_rest_of_the_same_file",
-    "Files.test_whole", "Framing.test_a_get_with_a_body", "Framing.test_a_length_and_chunks",
-    "Framing.test_codings_that_are_not_known", "Framing.test_folded_lines", "Framing.test_huge_lengths",
-    "Framing.test_lengths_that_are_none", "Framing.test_no_body_without_a_length", "Framing.test_two_lengths",
-    "GoneFromLongPolls.test_closed", "GoneFromLongPolls.test_half_closed", "GoneFromLongPolls.test_with_more_requests",
-    "GoneFromLongPolls.test_with_much_more", "Gzip.test_inflated", "Gzip.test_no_gzip", "Gzip.test_other_codings",
-    "Gzip.test_several_members", "Heads.test_a_head_that_is_too_large", "Heads.test_a_large_head",
-    "Heads.test_deadlines", "Heads.test_empty_lines_before_a_request", "Heads.test_header_lines_that_are_none",
-    "Heads.test_hosts", "Heads.test_line_ends", "Heads.test_other_protocols", "Heads.test_other_versions",
-    "Heads.test_request_lines_that_are_none", "Lifetime.test_after_an_error", "Lifetime.test_close",
-    "Lifetime.test_http_1_0", "Lifetime.test_idle_connections", "Lifetime.test_the_answer_to_a_body_that_is_not_wanted",
-    "Listening.test_addresses", "Methods.test_head_wherever_get_is", "Methods.test_methods_that_are_not_known",
-    "Methods.test_options", "Methods.test_other_methods", "Methods.test_paths_that_are_not_there", "Node.test_fetch",
-    "Pieces.test_a_chunked_post_cut_at_every_byte", "Pieces.test_two_requests_cut_at_every_byte",
-    "Pipelining.test_behind_a_long_poll", "Pipelining.test_behind_a_post", "Pipelining.test_many_in_one_write",
-    "Pipelining.test_much_behind_a_long_poll", "Pipelining.test_thousands", "Stops.test_with_hundreds_of_clients",
-    "StopsWithAFullDisk.test_while_the_store_fails", "Streams.test_chunks_and_none", "Streams.test_head_of_a_stream",
-    "Streams.test_the_connection_stays_open", "Streams.test_three_hundred_streams", "Streams.test_waiting_bodies",
-    "Targets.test_absolute_form", "Targets.test_absolute_form_of_a_foreign_page",
-    "Thousands.test_five_thousand_that_leave", "Thousands.test_five_thousand_waiters",
-}
 
 MEBIBYTE = 1 << 20
 MOST_HEAD = 64 << 10
@@ -296,8 +266,6 @@ HIDDEN = request("POST", "/api/v1/tasks", task_body("hidden", "smuggled.task")) 
 
 class ContractCase(FleetCase):
     def setUp(self):
-        if OLD_SERVER and f"{type(self).__name__}.{self._testMethodName}" in OLD_SERVER_FAILS:
-            self.skipTest("the server on cpp-httplib does not pass this")
         self.prepare_fleet()
 
     def prepare_fleet(self):
@@ -374,8 +342,7 @@ class HttpCase(ContractCase):
         """An error in the shape of its place: problem+json, or OpenAI's below /v1."""
         self.assertIn(answer.status, statuses, answer)
         kind = (answer["Content-Type"] or "").split(";")[0]
-        if not OLD_SERVER:
-            self.assertTrue(answer["X-Request-Id"], answer)
+        self.assertTrue(answer["X-Request-Id"], answer)
         if model_api:
             self.assertEqual(kind, "application/json", answer)
             error = answer.json()["error"]

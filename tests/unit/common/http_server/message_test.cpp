@@ -43,12 +43,14 @@ TEST_CASE("a range is one part of a file, all of it, or impossible") {
   CHECK((range.first == 8 && range.count == 2));
   CHECK(read_range("bytes=-99", 10, range) == RangeKind::part);
   CHECK((range.first == 0 && range.count == 10));
-  for (const char* none : {"bytes=10-", "bytes=10-12", "bytes=-0"}) {
+  CHECK(read_range("bytes=5-99999999999999999999", 10, range) == RangeKind::part);
+  CHECK((range.first == 5 && range.count == 5));
+  for (const char* none : {"bytes=10-", "bytes=10-12", "bytes=-0", "bytes=99999999999999999999-"}) {
     CHECK(read_range(none, 10, range) == RangeKind::unsatisfiable);
   }
   CHECK(read_range("bytes=0-0", 0, range) == RangeKind::unsatisfiable);
   for (const char* whole : {"", "bytes=", "bytes=-", "bytes=4-2", "bytes=a-b", "bytes=1-2,4-5", "lines=1-2",
-                            "bytes=1-x", "bytes=99999999999999999999-"}) {
+                            "bytes=1-x"}) {
     INFO(whole);
     CHECK(read_range(whole, 10, range) == RangeKind::whole);
   }
