@@ -14,6 +14,7 @@
 #include "coordinator/http/gate.hpp"
 #include "coordinator/http/llm/routes.hpp"
 #include "coordinator/http/reply.hpp"
+#include "coordinator/http/unknown_endpoint.hpp"
 #include "coordinator/maintenance.hpp"
 #include "coordinator/shell/loop.hpp"
 #include "coordinator/store/sqlite.hpp"
@@ -184,11 +185,15 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
   Routes routes;
   add_api(routes, parts);
   llm::add_llm_routes(routes, parts, settings.models);
-  return {std::make_shared<const http_server::Router>(std::move(routes)),
+  const auto router = std::make_shared<const http_server::Router>(std::move(routes));
+  return {router,
           [origins](const http_server::Request& head, const http_server::Route* route) {
             return judge(head, route, origins);
           },
-          refuse};
+          [router](http_server::Problem problem, const http_server::Request& head) {
+            if (problem.detail.empty()) problem.detail = explain_unknown(head, router->routes());
+            return refuse(problem, head);
+          }};
 }
 
 Status run(const Settings& settings, const http_server::ListenAddress& address, const std::vector<std::string>& origins,

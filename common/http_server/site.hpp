@@ -19,7 +19,8 @@ struct Site {
   std::shared_ptr<const Router> router;
   // Looks at each head, also one without a route (nullptr). On the server's thread: it must not wait.
   std::function<Verdict(const Request& head, const Route* route)> gate;
-  // The shape of what the server refuses by itself; `head` is empty where none could be read.
+  // The shape of what the server refuses by itself; `head` is empty where none could be read. A problem without a
+  // detail is 404: the path has no route.
   std::function<Reply(const Problem& problem, const Request& head)> refuse;
 };
 

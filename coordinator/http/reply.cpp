@@ -14,11 +14,6 @@ void say_when_again(Reply& reply) {
   if (reply.status == 429 || reply.status == 503) reply.headers.add("Retry-After", "1");
 }
 
-std::string detail_of(const Problem& problem, const Request& head) {
-  if (!problem.detail.empty()) return problem.detail;
-  return "no such endpoint: " + head.method.substr(0, 16) + " " + head.path.substr(0, 200) + "; see docs/http-api.md";
-}
-
 }  // namespace
 
 Reply problem(const Error& error) {
@@ -28,7 +23,7 @@ Reply problem(const Error& error) {
 }
 
 Reply refuse(const Problem& problem, const Request& head) {
-  const std::string detail = detail_of(problem, head);
+  const std::string& detail = problem.detail;
   Reply reply =
       llm::has_openai_shape(head.path)
           ? llm::openai_reply(llm::failure_of_status(problem.status, detail))

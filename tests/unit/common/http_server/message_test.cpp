@@ -49,8 +49,8 @@ TEST_CASE("a range is one part of a file, all of it, or impossible") {
     CHECK(read_range(none, 10, range) == RangeKind::unsatisfiable);
   }
   CHECK(read_range("bytes=0-0", 0, range) == RangeKind::unsatisfiable);
-  for (const char* whole : {"", "bytes=", "bytes=-", "bytes=4-2", "bytes=a-b", "bytes=1-2,4-5", "lines=1-2",
-                            "bytes=1-x"}) {
+  for (const char* whole :
+       {"", "bytes=", "bytes=-", "bytes=4-2", "bytes=a-b", "bytes=1-2,4-5", "lines=1-2", "bytes=1-x"}) {
     INFO(whole);
     CHECK(read_range(whole, 10, range) == RangeKind::whole);
   }
