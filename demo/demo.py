@@ -340,6 +340,7 @@ def parse_options():
                         help="folder of the programs (or EDGEFLEET_BIN); if left out, build/release/bin")
     parser.add_argument("--keep", action="store_true", help="leave it all running, and say how to look at it")
     parser.add_argument("--stop", metavar="DIR", type=pathlib.Path, help="end a demo that was kept running")
+    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)  # for ./dev: before it builds
     options = parser.parse_args()
     if options.llm and (options.images or options.count or options.out):
         parser.error("--images, --count and --out are about pictures; --llm has none")
@@ -371,6 +372,9 @@ def show(options, started, progress):
         processes.keep(started)
         for line in how_to_look(demo.fleet, demo.looks(), started.folder):
             progress.note(line)
+    elif not report.bad:
+        progress.note("")
+        progress.note("Next: ./dev demo --keep leaves it running to look at; README.md, \"A first task\", starts your own.")
     return 1 if report.bad else 0
 
 
@@ -405,6 +409,8 @@ def main():
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")
     options, signals, progress = parse_options(), Signals(), screen.Progress()
+    if options.check_options:
+        return 0
     try:
         return stop(options.stop) if options.stop else run(options, signals, progress)
     except DemoError as problem:

@@ -6,6 +6,10 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "common/http_server/bounds.hpp"
+#include "common/http_server/parser.hpp"
+#include "common/http_server/responder.hpp"
+#include "common/http_server/route.hpp"
 #include "common/mqtt/session.hpp"
 #include "coordinator/core/state.hpp"
 #include "edge-agent/core/state.hpp"
@@ -72,4 +76,17 @@ TEST_CASE("the times in docs/architecture.md are those of the code") {
        " ms: at most " + std::to_string(Placement::most_prefetched) + ",");
   says("is given none for five minutes");
   CHECK(policy.deaf_for == std::chrono::minutes(5));
+}
+
+TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {
+  const http_server::Bounds bounds;
+  says("| HTTP connections; from one address; waiting for an answer | " + number(bounds.connections) +
+       " (`--max-connections`); " + number(bounds.connections_a_peer) + ", loopback excepted; 7 of 8 |");
+  says("| head of an HTTP request | " + kib(http_server::most_head) + ", " + seconds(bounds.head) + " |");
+  says("| bodies being read | " + mib(http_server::most_body) + " each, " + mib(bounds.all_bodies) + " and " +
+       number(bounds.body_readers) + " together, " + seconds(bounds.body) + " and a second for each " +
+       kib(bounds.slowest_body) + " |");
+  says("| idle HTTP connection; a client that takes nothing of its answer | " + seconds(bounds.idle) + "; " +
+       seconds(bounds.write) + " |");
+  says("| stream ahead of its reader | " + kib(http_server::Stream::most_behind) + " |");
 }
