@@ -1,4 +1,6 @@
 // The coordinator's side of the simulated world: its core, its store, its lives.
+#include <algorithm>
+
 #include "common/core/overloaded.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -79,7 +81,10 @@ void World::commit() {
   dirty_.clear();
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just after it
-  for (const auto& effect : std::exchange(after_commit_, {})) perform(effect);
+  auto effects = std::exchange(after_commit_, {});
+  std::stable_partition(effects.begin(), effects.end(),
+                        [](const auto& effect) { return std::holds_alternative<coordinator::SendTasks>(effect); });
+  for (const auto& effect : effects) perform(effect);
   if (!coordinator_->ended.empty()) to_coordinator(coordinator::Committed{});
 }
 
