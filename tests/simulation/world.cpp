@@ -69,6 +69,8 @@ void World::run(Duration time) {
 void World::submit(int count) {
   if (!coordinator_ || failing_until_) return;  // refused, so not accepted
   coordinator::SubmitTasks event;
+  event.request = ++last_request_;
+  asked_[event.request] = time_;
   for (int i = 0; i < count; ++i) {
     coordinator::SubmitTasks::One one;
     one.spec.capability = work;

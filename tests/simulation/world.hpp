@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/core/step.hpp"
+#include "coordinator/core/drain.hpp"
 #include "edge-agent/core/step.hpp"
 
 namespace edgefleet::simulation {
@@ -108,11 +108,14 @@ class World {
   void crash_coordinator();
   void to_coordinator(const coordinator::Event& event);
   void drain_coordinator();
+  void heed(const coordinator::Drain::Immediates& immediates);
   void commit();
+  void keep(const coordinator::Writes& writes);
   void fail_commits();
   void try_commit_again();
   void tick_coordinator();
-  void perform(const coordinator::Effect& effect);
+  void tell(const coordinator::Drain::AfterCommit& after);
+  void perform(const coordinator::Deferred& effect);
   void check_sending(const coordinator::SendTasks& send);
   void reach(const AgentName& name, agent::Event event);
   void announce(Agent& a);
@@ -143,8 +146,8 @@ class World {
   std::unique_ptr<coordinator::State> coordinator_;
   std::uint64_t coordinator_life_ = 0;
   Time coordinator_back_at_;
-  std::set<TaskId> dirty_;
-  std::vector<coordinator::Effect> after_commit_;
+  std::optional<coordinator::Drain> drain_;  // of coordinator_
+  const coordinator::Writes* writes_ = nullptr;  // of a closed drain
   std::optional<Time> failing_until_;           // a commit fails until then
   std::vector<coordinator::Event> backlog_;     // what came meanwhile
   std::map<TaskId, coordinator::TaskRecord> store_;
@@ -155,7 +158,8 @@ class World {
   std::vector<Agent> agents_;
   std::map<AgentName, std::size_t> by_name_;
   std::map<TaskId, Accepted> accepted_;
-  std::map<TaskId, Time> submitted_;  // not yet durable
+  std::map<coordinator::RequestId, Time> asked_;  // not answered yet
+  coordinator::RequestId last_request_ = 0;
   std::vector<TaskId> recent_;  // accepted since the last cancel_some()
   Totals totals_;
   std::vector<std::string> violations_;

@@ -1,6 +1,4 @@
 // The coordinator's side of the simulated world: its core, its store, its lives.
-#include <algorithm>
-
 #include "common/core/overloaded.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -13,6 +11,7 @@ void World::start_coordinator() {
   ++epoch_;
   const auto session = *SessionId::parse("c" + std::to_string(coordinator_life_));
   coordinator_ = std::make_unique<coordinator::State>(Reign{epoch_, session}, random_());
+  drain_.emplace(*coordinator_);
   std::vector<coordinator::TaskRecord> unfinished;
   for (const auto& [id, record] : store_) {
     if (!ended(record.state)) unfinished.push_back(record);
@@ -29,48 +28,52 @@ void World::start_coordinator() {
 
 void World::crash_coordinator() {
   ++totals_.coordinator_crashes;
+  drain_.reset();  // what was not durable, nobody has heard of
   coordinator_.reset();
-  dirty_.clear();
-  after_commit_.clear();  // was never durable, so nobody has heard of it
   failing_until_.reset();
   backlog_.clear();
-  submitted_.clear();
+  asked_.clear();
   coordinator_back_at_ = time_ + some(1s, 40s);
 }
 
 void World::to_coordinator(const coordinator::Event& event) {
   if (!coordinator_) return;
   if (failing_until_) return backlog_.push_back(event);
-  for (auto& effect : coordinator::step(*coordinator_, event, now())) {
-    if (const auto* save = std::get_if<coordinator::SaveTask>(&effect)) {
-      dirty_.insert(save->id);
-    } else if (const auto* epoch = std::get_if<coordinator::SaveEpoch>(&effect)) {
-      epoch_ = epoch->epoch;
-    } else {
-      if (const auto* accepted = std::get_if<coordinator::Accepted>(&effect)) {
-        for (const auto& id : accepted->ids) submitted_[id] = time_;
-      }
-      after_commit_.push_back(std::move(effect));
-    }
+  heed(drain_->step(event, now()));
+}
+
+void World::heed(const coordinator::Drain::Immediates& immediates) {
+  for (const auto& immediate : immediates) {
+    std::visit(overloaded{
+                   [](const coordinator::Note&) {},
+                   [&](const coordinator::StopProgram& stop) { violation("stopped: " + stop.reason); },
+               },
+               immediate);
   }
 }
 
 void World::drain_coordinator() {
   if (!coordinator_ || failing_until_) return;
-  if (const auto due = coordinator::next_deadline(*coordinator_); due && *due <= time_) {
-    to_coordinator(coordinator::Tick{});
-  }
-  to_coordinator(coordinator::Place{});
+  heed(drain_->place(now()));
   // There are as many drains as messages, so in a large fleet each is the less likely to be the one.
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
+  writes_ = &drain_->close(time_, time_.time_since_epoch());
   if (chance(hazards_.failing_commits * share)) return fail_commits();
   commit();
 }
 
 void World::commit() {
-  for (const TaskId& id : dirty_) {
-    const auto& record = store_[id] = coordinator::snapshot(coordinator_->tasks.at(id), time_);
+  keep(*writes_);
+  const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
+  if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just after it
+  drain_->committed(now(), [this](const coordinator::Drain::AfterCommit& after) { tell(after); });
+}
+
+void World::keep(const coordinator::Writes& writes) {
+  for (const auto& write : writes.tasks) {
+    const TaskId& id = write.record->id;
+    const auto& record = store_[id] = coordinator::kept(write);
     for (const auto& attempt : record.attempts) assigned_.try_emplace({id, attempt.n}, coordinator_life_);
     const auto known = accepted_.find(id);
     if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
@@ -78,14 +81,16 @@ void World::commit() {
       violation("expired though it ran: " + describe(id));
     }
   }
-  dirty_.clear();
-  const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
-  if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just after it
-  auto effects = std::exchange(after_commit_, {});
-  std::stable_partition(effects.begin(), effects.end(),
-                        [](const auto& effect) { return std::holds_alternative<coordinator::SendTasks>(effect); });
-  for (const auto& effect : effects) perform(effect);
-  if (!coordinator_->ended.empty()) to_coordinator(coordinator::Committed{});
+  epoch_ = writes.epoch.value_or(epoch_);
+}
+
+void World::tell(const coordinator::Drain::AfterCommit& after) {
+  for (const auto& effect : after.effects) perform(effect);
+  for (const auto& change : after.changes) {
+    const auto* task = std::get_if<coordinator::TaskChanged>(&change);
+    if (task == nullptr || !ended(task->to)) continue;
+    if (++accepted_[task->id].outcomes > 1) violation("two outcomes of " + task->id.str());
+  }
 }
 
 // Nothing later is stepped, published or answered until it is durable.
@@ -142,7 +147,7 @@ void World::check_sending(const coordinator::SendTasks& send) {
   }
 }
 
-void World::perform(const coordinator::Effect& effect) {
+void World::perform(const coordinator::Deferred& effect) {
   using namespace coordinator;
   const Reign reign = coordinator_->reign;
   const auto acknowledge = [&](const AgentName& to, const std::vector<AttemptKey>& keys, bool unknown) {
@@ -177,20 +182,18 @@ void World::perform(const coordinator::Effect& effect) {
                    for (auto& a : agents_) announce(a);
                  },
                  [&](const coordinator::Accepted& accepted) {
+                   const Time at = asked_.at(accepted.request);
+                   asked_.erase(accepted.request);
                    for (const auto& id : accepted.ids) {
                      auto& known = accepted_[id];
                      known.as_accepted = coordinator_->tasks.at(id).record;
                      known.poison = known.as_accepted.spec.name == "poison";
-                     known.at = submitted_.at(id);
-                     submitted_.erase(id);
+                     known.at = at;
                      recent_.push_back(id);
                    }
                  },
-                 [&](const TaskEnded& end) {
-                   if (++accepted_[end.id].outcomes > 1) violation("two outcomes of " + end.id.str());
-                 },
-                 [&](const StopProgram& stop) { violation("stopped: " + stop.reason); },
-                 [](const auto&) {},
+                 [](const Rejected&) {},
+                 [](const Done&) {},
              },
              effect);
 }
