@@ -22,7 +22,13 @@ void print(const World& world, const Scenario& scenario) {
   std::cout << "\n  trouble: " << totals.lost << " of " << totals.messages << " messages lost, " << totals.links_cut
             << " links cut, " << totals.agent_crashes << " agents and " << totals.coordinator_crashes
             << " coordinators crashed, " << totals.failed_commits << " times a commit failed, "
-            << totals.paused_for_heat << " agents paused for heat\n";
+            << totals.paused_for_heat << " agents paused for heat, " << totals.drains << " drained, " << totals.restores
+            << " stores restored\n"
+            << "  shared drains: " << totals.cut_retries << " crashes while a commit was tried again, "
+            << totals.kept_before_cut << " of them after it had succeeded; " << totals.keys_twice_in_drain
+            << " keys twice in one drain, " << totals.keys_repeated << " later again\n"
+            << "  " << world.innocents_failed().size()
+            << " tasks failed by the losses and failures of their attempts\n";
 }
 
 // One line that differs as soon as anything in the run did: to show that a change of the code changed no behaviour.
@@ -32,7 +38,10 @@ void print_line(const World& world, const Scenario& scenario) {
   const auto& totals = world.totals();
   std::cout << scenario.seed << ' ' << world.accepted().size() << ' ' << totals.runs << ' ' << totals.messages << ' '
             << totals.lost << ' ' << totals.links_cut << ' ' << totals.agent_crashes << ' '
-            << totals.coordinator_crashes << ' ' << totals.failed_commits << ' ' << totals.paused_for_heat;
+            << totals.coordinator_crashes << ' ' << totals.failed_commits << ' ' << totals.paused_for_heat << ' '
+            << totals.drains << ' ' << totals.restores << ' ' << totals.cut_retries << ' ' << totals.kept_before_cut
+            << ' ' << totals.keys_twice_in_drain << ' ' << totals.keys_repeated << ' '
+            << world.innocents_failed().size();
   for (const std::size_t count : world.states()) std::cout << ' ' << count;
   std::cout << ' ' << std::hash<std::string>{}(all) << '\n';
 }

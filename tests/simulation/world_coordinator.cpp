@@ -5,6 +5,9 @@
 namespace edgefleet::simulation {
 
 using namespace std::chrono_literals;
+namespace {
+constexpr double many_events = 5;  // so much likelier is it that the commit of several fails: it is the larger one
+}
 
 void World::start_coordinator() {
   ++coordinator_life_;
@@ -16,6 +19,13 @@ void World::start_coordinator() {
   for (const auto& [id, record] : store_) {
     if (!ended(record.state)) unfinished.push_back(record);
   }
+  if (!unfinished.empty() && chance(hazards_.restore)) {
+    ++totals_.restores;
+    for (const auto& record : unfinished) held_.insert(record.id);
+    release_at_ = time_ + some(1s, 30s);
+  }
+  coordinator_->held.insert(held_.begin(), held_.end());
+  for (const AgentName& name : drained_) coordinator::recover_drained(*coordinator_, name);
   coordinator::recover(*coordinator_, std::move(unfinished), now());
   to_coordinator(coordinator::BrokerUp{});
   // The broker's retained messages.
@@ -33,12 +43,15 @@ void World::crash_coordinator() {
   failing_until_.reset();
   backlog_.clear();
   asked_.clear();
+  operations_.clear();
+  events_ = 0;
   coordinator_back_at_ = time_ + some(1s, 40s);
 }
 
 void World::to_coordinator(const coordinator::Event& event) {
   if (!coordinator_) return;
   if (failing_until_) return backlog_.push_back(event);
+  ++events_;
   heed(drain_->step(event, now()));
 }
 
@@ -59,7 +72,7 @@ void World::drain_coordinator() {
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
   writes_ = &drain_->close(time_, time_.time_since_epoch());
-  if (chance(hazards_.failing_commits * share)) return fail_commits();
+  if (chance(hazards_.failing_commits * share * (events_ > 1 ? many_events : 1))) return fail_commits();
   commit();
 }
 
@@ -67,30 +80,80 @@ void World::commit() {
   keep(*writes_);
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just after it
+  events_ = 0;
   drain_->committed(now(), [this](const coordinator::Drain::AfterCommit& after) { tell(after); });
 }
 
 void World::keep(const coordinator::Writes& writes) {
-  for (const auto& write : writes.tasks) {
-    const TaskId& id = write.record->id;
-    const auto& record = store_[id] = coordinator::kept(write);
-    for (const auto& attempt : record.attempts) assigned_.try_emplace({id, attempt.n}, coordinator_life_);
-    const auto known = accepted_.find(id);
-    if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
-        record.attempts.empty()) {
-      violation("expired though it ran: " + describe(id));
+  before_.clear();
+  for (const auto& write : writes.tasks) keep(write);
+  for (const auto& batch : writes.batches) {
+    batches_[batch.id] = batch;
+    const bool fresh = batch.idempotency_key.empty() || batch_keys_.emplace(batch.idempotency_key, batch).second;
+    if (!fresh) violation("two batches of the key " + batch.idempotency_key);
+  }
+  for (const auto& [agent, drained] : writes.drained) {
+    if (drained) {
+      drained_.insert(agent);
+    } else {
+      drained_.erase(agent);
     }
   }
+  if (writes.released) held_.clear();
   epoch_ = writes.epoch.value_or(epoch_);
+}
+
+void World::keep(const coordinator::TaskWrite& write) {
+  const TaskId& id = write.record->id;
+  const auto old = store_.find(id);
+  if ((old == store_.end()) != write.created) violation("created or not, in doubt: " + id.str());
+  before_[id] = old == store_.end() ? std::nullopt : std::optional(old->second.state);
+  const auto& record = store_[id] = coordinator::kept(write);
+  for (const auto& attempt : record.attempts) {
+    Held& held = attempts_.try_emplace({id, attempt.n}, Held{coordinator_life_, time_, {}}).first->second;
+    if (ended(attempt.state) && !held.ended) held.ended = time_;
+  }
+  if (const std::string& key = record.idempotency_key; write.created && !key.empty()) {
+    if (!task_keys_.emplace(key, id).second) violation("two tasks of the key " + key);
+  }
+  if (ended(record.state)) held_.erase(id);
+  const auto known = accepted_.find(id);
+  if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
+      record.attempts.empty()) {
+    violation("expired though it ran: " + describe(id));
+  }
 }
 
 void World::tell(const coordinator::Drain::AfterCommit& after) {
   for (const auto& effect : after.effects) perform(effect);
-  for (const auto& change : after.changes) {
-    const auto* task = std::get_if<coordinator::TaskChanged>(&change);
-    if (task == nullptr || !ended(task->to)) continue;
-    if (++accepted_[task->id].outcomes > 1) violation("two outcomes of " + task->id.str());
-  }
+  for (const auto& change : after.changes) check(change);
+}
+
+void World::check(const coordinator::Change& change) {
+  using namespace coordinator;
+  std::visit(overloaded{
+                 [&](const TaskChanged& task) {
+                   if (before_.at(task.id) != task.from) violation("a change from another state: " + task.id.str());
+                   if (store_.at(task.id).state != task.to) violation("a change to another state: " + task.id.str());
+                   if (!ended(task.to)) return;
+                   if (++accepted_[task.id].outcomes > 1) violation("two outcomes of " + task.id.str());
+                 },
+                 [&](const BatchEnded& end) {
+                   const BatchRecord& batch = batches_.at(end.id);
+                   const auto last = store_.upper_bound(batch.last);
+                   std::size_t outcomes = 0;
+                   for (auto task = store_.lower_bound(batch.first); task != last; ++task) {
+                     if (task->second.batch == batch.id && ended(task->second.state)) ++outcomes;
+                   }
+                   if (outcomes != batch.total) violation("a batch has ended before its tasks: " + batch.id.str());
+                 },
+                 [&](const AgentChanged& agent) {
+                   if (agent.from == agent.to) violation("no change of " + agent.agent.str());
+                 },
+                 [](const TemperatureChanged&) {},
+                 [](const LoadedModelsChanged&) {},
+             },
+             change);
 }
 
 // Nothing later is stepped, published or answered until it is durable.
@@ -101,6 +164,14 @@ void World::fail_commits() {
 
 void World::try_commit_again() {
   failing_until_.reset();
+  if (events_ > 1 && chance(hazards_.cut_retry)) {
+    ++totals_.cut_retries;
+    if (random_() % 2 == 0) {
+      ++totals_.kept_before_cut;
+      keep(*writes_);
+    }
+    return crash_coordinator();
+  }
   commit();
   if (!coordinator_) return;
   const auto events = std::exchange(backlog_, {});
@@ -134,8 +205,10 @@ void World::announce(Agent& a) {
 void World::check_sending(const coordinator::SendTasks& send) {
   const auto& to = coordinator_->agents.at(coordinator_->agent_index.at(send.agent));
   for (const auto& key : send.tasks) {
-    const bool again = !sent_.insert(key).second || assigned_.at(key) != coordinator_life_;
+    const bool again = !sent_.insert(key).second || attempts_.at(key).life != coordinator_life_;
     if (again) continue;  // it was given to that agent before: what it wants now it says itself
+    if (drained_.count(send.agent) > 0) violation(key.id.str() + " was given to a drained agent");
+    if (held_.count(key.id) > 0) violation(key.id.str() + " was placed though it is held");
     if (to.status.state != AgentState::online) {
       violation(key.id.str() + " was given to " + send.agent.str() + ", which is " +
                 std::string(to_string(to.status.state)));
@@ -181,19 +254,9 @@ void World::perform(const coordinator::Deferred& effect) {
                  [&](const AnnounceReign&) {
                    for (auto& a : agents_) announce(a);
                  },
-                 [&](const coordinator::Accepted& accepted) {
-                   const Time at = asked_.at(accepted.request);
-                   asked_.erase(accepted.request);
-                   for (const auto& id : accepted.ids) {
-                     auto& known = accepted_[id];
-                     known.as_accepted = coordinator_->tasks.at(id).record;
-                     known.poison = known.as_accepted.spec.name == "poison";
-                     known.at = at;
-                     recent_.push_back(id);
-                   }
-                 },
-                 [](const Rejected&) {},
-                 [](const Done&) {},
+                 [&](const coordinator::Accepted& answer) { accepted(answer); },
+                 [&](const Rejected& answer) { rejected(answer); },
+                 [&](const Done& answer) { operations_.erase(answer.request); },
              },
              effect);
 }
