@@ -141,7 +141,11 @@ void World::accepted(const coordinator::Accepted& answer) {
   const std::string key = asked_.at(answer.request);
   asked_.erase(answer.request);
   Ask& ask = asks_.at(key);
-  if (ask.must_conflict) violation("another submit was accepted with the key of " + key);
+  if (ask.must_conflict) {
+    violation("another submit was accepted with the key of " + key);
+    asks_.erase(key);
+    return;
+  }
   if (!ask.answered.empty() && ask.answered != answer.ids) violation("two answers for the key " + key);
   const bool first = std::exchange(ask.answered, answer.ids).empty();
   if (!first) return;
