@@ -11,7 +11,6 @@ namespace {
 constexpr Duration stall = std::chrono::seconds(5);  // without a turn of the loop
 constexpr std::size_t recovered_at_once = 10'000;
 constexpr Duration goodbye = std::chrono::seconds(2);
-constexpr Duration last_tries = std::chrono::seconds(5);  // at the store, when we are to stop
 constexpr Duration first_pause = std::chrono::milliseconds(200);  // between tries at a failing store
 constexpr Duration longest_pause = std::chrono::seconds(1);
 
@@ -144,7 +143,8 @@ void Loop::cancel_abandoned() {
 // ---- a turn
 
 Status Loop::run() {
-  if (auto started = link_.start(mqtt::make_paho_client); !started) return started;
+  if (auto started = link_.start(options_.make_client ? options_.make_client : mqtt::make_paho_client); !started)
+    return started;
   cancel_abandoned();
   while (!stopping_ && !engine_.stop_reason() && !unrecorded_) turn();
   end();
@@ -212,7 +212,7 @@ bool Loop::record(const Writes& writes) {
   std::optional<Time> give_up_at;
   for (auto written = store_.commit(writes); !written; written = store_.commit(writes)) {
     if (store_well_.exchange(false)) log::error(written.error().message + "; trying again until it works");
-    if ((stopping_ || engine_.stop_reason()) && !give_up_at) give_up_at = monotonic_now() + last_tries;
+    if ((stopping_ || engine_.stop_reason()) && !give_up_at) give_up_at = monotonic_now() + options_.last_tries;
     if (give_up_at && monotonic_now() > *give_up_at) {
       unrecorded_ = (engine_.stop_reason() ? *engine_.stop_reason() + "; " : std::string()) +
                     "stopping with changes that could not be recorded: " + written.error().message;

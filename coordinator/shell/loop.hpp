@@ -30,6 +30,8 @@ class Loop {
     Retention retention;
     std::size_t inbox = 65'536;
     std::size_t inbox_bytes = 64 * 1024 * 1024;
+    Duration last_tries = std::chrono::seconds(5);   // at a failing store, once the program has to end
+    MqttLink::MakeClient make_client;                // none: Paho's
   };
   template <typename T>
   using Answer = coordinator::Answer<T>;
