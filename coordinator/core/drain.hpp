@@ -3,8 +3,8 @@
 //
 //   collecting: step()* place() --close()--> closed --committed()--> collecting
 //
-// While it is closed nothing may be stepped: nothing may build on what is not durable yet. The same Writes may be tried
-// again as often as it takes; a crash in between is a crash before the commit, or right after it.
+// While it is closed nothing may be stepped, because nothing may depend on what is not durable yet. The same Writes may
+// be tried again until they succeed; a crash in between is a crash before the commit, or right after it.
 #pragma once
 
 #include <map>
@@ -42,9 +42,14 @@ class Drain {
   };
 
   explicit Drain(State& state) : state_(state) {}
+  Drain(const Drain&) = delete;
+  Drain& operator=(const Drain&) = delete;
+  Drain(Drain&&) = delete;
+  Drain& operator=(Drain&&) = delete;
+  ~Drain() = default;
 
-  // A key of an earlier drain is the store's to know: ask it before a SubmitTasks is stepped. A key that was given in
-  // this drain is answered here, in the same commit. Throws std::logic_error while it is closed.
+  // The store knows the keys of earlier drains: ask it before a SubmitTasks is stepped. A key that was given in this
+  // drain is answered here, in the same commit. Throws std::logic_error while the drain is closed.
   [[nodiscard]] Immediates step(const Event& event, Now now);
   // The acceptance that this drain has for a request; null: none. It is not durable yet.
   [[nodiscard]] const Accepted* accepted(RequestId request) const;
@@ -53,10 +58,10 @@ class Drain {
 
   // `clock`: the store's. The Writes point into the state and are good until committed() or reopen().
   const Writes& close(Time now, Duration clock);
-  // The commit failed, and what comes next is to be committed together with it.
+  // The commit failed: it is to be tried again together with what comes next.
   void reopen();
-  // The Writes are durable. `perform(const AfterCommit&)` still finds the ended tasks in the state; then exactly those
-  // that were written are forgotten. What `perform` steps belongs to the next drain.
+  // The Writes are durable. While `perform(const AfterCommit&)` runs, the ended tasks are still in the state; then
+  // exactly those that were written are forgotten. What `perform` steps belongs to the next drain.
   template <typename Perform>
   void committed(Now now, Perform perform) {
     std::vector<TaskId> ended;

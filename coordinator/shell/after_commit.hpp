@@ -1,4 +1,4 @@
-// Who hears of each commit.
+// The listeners that receive the changes of each commit.
 #pragma once
 
 #include <vector>
@@ -35,8 +35,7 @@ class AfterCommit {
   std::vector<CommitListener*> listeners_;
 };
 
-// What most listeners want: `on_task(TaskId)` for each outcome, `on_batch(BatchId)` for each batch whose tasks all have
-// theirs.
+// Calls `on_task(TaskId)` for each task that got its outcome, `on_batch(BatchId)` for each batch that has ended.
 template <typename OnTask, typename OnBatch>
 void for_each_ended(const Changes& changes, OnTask on_task, OnBatch on_batch) {
   for (const Change& change : changes) {

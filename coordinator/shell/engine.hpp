@@ -14,6 +14,11 @@ namespace edgefleet::coordinator {
 class Engine {
  public:
   Engine(const Policy& policy, Reign reign, log::Complaints& complaints);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  Engine(Engine&&) = delete;
+  Engine& operator=(Engine&&) = delete;
+  ~Engine() = default;
 
   static Now now();
   [[nodiscard]] const State& state() const { return state_; }

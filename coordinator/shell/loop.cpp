@@ -257,23 +257,23 @@ void Loop::refuse_while_failing(Time until, const Error& why) {
   }
 }
 
-// True: it is kept until the store works again. The number of requests is bounded by the HTTP threads.
+// True: it is kept until the store works again.
 bool Loop::keep(Item& item, const Error& full) {
-  return std::visit(
-      overloaded{
-          [&](const mqtt::ClientEvent& event) { return link_.keep(event, held_.size() < options_.inbox, full); },
-          [&](const Request& request) {
-            if (!adds_tasks(request)) return true;
-            refuse(request, full);
-            return false;
-          },
-          [&](const Look& look) {
-            look.with(engine_.state(), Engine::now());
-            return false;
-          },
-          [](const Wake&) { return false; },
-      },
-      item);
+  const bool room = held_.size() < options_.inbox;
+  return std::visit(overloaded{
+                        [&](const mqtt::ClientEvent& event) { return link_.keep(event, room, full); },
+                        [&](const Request& request) {
+                          if (room && !adds_tasks(request)) return true;
+                          refuse(request, full);
+                          return false;
+                        },
+                        [&](const Look& look) {
+                          look.with(engine_.state(), Engine::now());
+                          return false;
+                        },
+                        [](const Wake&) { return false; },
+                    },
+                    item);
 }
 
 // ---- the end

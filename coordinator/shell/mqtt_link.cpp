@@ -178,7 +178,7 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
   }
 }
 
-// Nobody is answered but on a topic of his own.
+// An answer goes only to a topic of the client that submitted.
 bool MqttLink::can_be_answered(const Topic& topic, const mqtt::Message& message) {
   const auto drop = [&](const std::string& why) {
     complaints_.complain("submit " + topic.client.str(), "dropped a task on " + message.topic + ": " + why);

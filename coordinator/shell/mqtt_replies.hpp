@@ -1,4 +1,4 @@
-// Answers to those who handed in a task over MQTT: kept until its outcome is durable, and until the broker can take
+// Answers to tasks that were submitted over MQTT: kept until the outcome is durable, and until the broker can take
 // them. Only on the loop's thread.
 #pragma once
 

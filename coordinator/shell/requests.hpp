@@ -70,7 +70,7 @@ struct ReleaseRequest {
 using Request = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
                              DrainRequest, ReleaseRequest>;
 
-// Would add tasks: refused at once while nothing can be recorded.
+// Requests that add tasks are refused at once while nothing can be recorded.
 bool adds_tasks(const Request& request);
 void refuse(const Request& request, const Error& why);
 
@@ -101,7 +101,7 @@ class Requests {
   void retry_one(const TaskId& id, const Answer<TaskState>& answer);
   void answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer);
 
-  // A use of the key that the store knows, with the record that it is about; empty: none.
+  // The earlier use of a key, as the store has it.
   struct Earlier {
     std::optional<TaskRecord> task;
     std::optional<BatchRecord> batch;

@@ -104,14 +104,14 @@ class World {
     bool to_be_drained = false;  // as the operator wants it
     std::vector<std::pair<Time, Time>> away;  // crashed or cut off: from, until
   };
-  // What a client has asked for. One with a key is repeated until it is answered, and now and then after that.
+  // What a client has asked for. With a key it is repeated until it is answered, and sometimes after that.
   struct Ask {
     coordinator::SubmitTasks event;
     Time first_at;
     bool must_conflict = false;
     std::vector<TaskId> answered;
   };
-  struct Held {  // an attempt, as the store has seen it
+  struct SeenAttempt {  // by the store
     std::uint64_t life = 0;  // of the coordinator, that assigned it
     Time assigned;
     std::optional<Time> ended;
@@ -191,7 +191,7 @@ class World {
   std::unique_ptr<coordinator::State> coordinator_;
   std::uint64_t coordinator_life_ = 0;
   Time coordinator_back_at_;
-  std::optional<coordinator::Drain> drain_;  // of coordinator_
+  std::unique_ptr<coordinator::Drain> drain_;  // of coordinator_
   const coordinator::Writes* writes_ = nullptr;  // of a closed drain
   std::optional<Time> failing_until_;           // a commit fails until then
   std::vector<coordinator::Event> backlog_;     // what came meanwhile
@@ -205,7 +205,7 @@ class World {
   std::set<TaskId> held_;  // since a restore
   std::uint64_t epoch_ = 0;
   std::map<TaskId, std::optional<TaskState>> before_;  // what the present writes have changed, as it was
-  std::map<AttemptKey, Held> attempts_;
+  std::map<AttemptKey, SeenAttempt> attempts_;
   std::set<AttemptKey> sent_;
 
   std::vector<Agent> agents_;

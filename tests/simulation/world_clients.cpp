@@ -1,5 +1,5 @@
-// Those who use the simulated fleet: clients that submit, repeat themselves and cancel, and the operator, who drains
-// agents and releases what is held after a restore.
+// The users of the simulated fleet: clients submit, repeat themselves and cancel; an operator drains agents and
+// releases what is held after a restore.
 #include <algorithm>
 
 #include "tests/simulation/world.hpp"
@@ -79,7 +79,7 @@ void World::submit_with_key(coordinator::SubmitTasks event) {
   if (random_() % 4 == 0) send(key + "-another", other, true);
 }
 
-// Refused at once where nobody is there or nothing can be recorded: so not accepted, and repeated if it has a key.
+// Without a coordinator, or while its store fails, a submit is refused at once. One with a key is repeated later.
 void World::send(const std::string& key, const coordinator::SubmitTasks& event, bool must_conflict) {
   const bool has_key = !coordinator::key_of(event).empty();
   const bool refused = !coordinator_ || failing_until_;
@@ -99,7 +99,7 @@ void World::repeat_unanswered() {
     if (waits || !ask->second.answered.empty()) {
       ++ask;
     } else if (coordinator::key_of(ask->second.event).empty() || ask->second.must_conflict) {
-      ask = asks_.erase(ask);  // died with its coordinator: nobody knows it any more
+      ask = asks_.erase(ask);  // it was lost with its coordinator
     } else {
       again.push_back((ask++)->first);
     }
@@ -122,8 +122,8 @@ bool World::answered_by_store(const coordinator::SubmitTasks& event) {
     earlier.batch = batch->second.id;
     earlier.fingerprint = batch->second.fingerprint;
     const auto last = store_.upper_bound(batch->second.last);
-    for (auto of_it = store_.lower_bound(batch->second.first); of_it != last; ++of_it) {
-      earlier.tasks.push_back(of_it->first);
+    for (auto member = store_.lower_bound(batch->second.first); member != last; ++member) {
+      earlier.tasks.push_back(member->first);
     }
   } else {
     return false;
@@ -201,7 +201,7 @@ void World::cancel_some(int count) {
 
 // ---- the operator
 
-// Repeats what has not come about: a word to an agent may be lost.
+// Repeats an order until it has taken effect, because a message to an agent may be lost.
 void World::operate() {
   if (time_ < operate_at_ || !coordinator_ || failing_until_) return;
   operate_at_ = time_ + Duration{static_cast<std::int64_t>(seconds_between_looks * 1e9)};
@@ -244,10 +244,10 @@ std::vector<TaskId> World::innocents_failed() const {
 std::string World::reason_of_end(const TaskId& id, const Attempt& attempt) const {
   if (attempt.state == AttemptState::failed) return attempt.error ? attempt.error->code : "";
   if (attempt.state != AttemptState::lost) return "";
-  const Held& held = attempts_.at({id, attempt.n});
+  const SeenAttempt& seen = attempts_.at({id, attempt.n});
   const auto& away = agents_[by_name_.at(attempt.agent)].away;
   const bool was_away = std::ranges::any_of(
-      away, [&](const auto& one) { return one.first <= held.ended.value_or(time_) && one.second >= held.assigned; });
+      away, [&](const auto& one) { return one.first <= seen.ended.value_or(time_) && one.second >= seen.assigned; });
   return was_away ? "its agent was away" : "";
 }
 

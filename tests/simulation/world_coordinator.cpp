@@ -6,7 +6,7 @@ namespace edgefleet::simulation {
 
 using namespace std::chrono_literals;
 namespace {
-constexpr double many_events = 5;  // so much likelier is it that the commit of several fails: it is the larger one
+constexpr double many_events = 5;  // the commit of several events fails more often by this factor
 }
 
 void World::start_coordinator() {
@@ -14,7 +14,7 @@ void World::start_coordinator() {
   ++epoch_;
   const auto session = *SessionId::parse("c" + std::to_string(coordinator_life_));
   coordinator_ = std::make_unique<coordinator::State>(Reign{epoch_, session}, random_());
-  drain_.emplace(*coordinator_);
+  drain_ = std::make_unique<coordinator::Drain>(*coordinator_);
   std::vector<coordinator::TaskRecord> unfinished;
   for (const auto& [id, record] : store_) {
     if (!ended(record.state)) unfinished.push_back(record);
@@ -38,7 +38,7 @@ void World::start_coordinator() {
 
 void World::crash_coordinator() {
   ++totals_.coordinator_crashes;
-  drain_.reset();  // what was not durable, nobody has heard of
+  drain_.reset();  // it was not durable, so nothing of it has been told
   coordinator_.reset();
   failing_until_.reset();
   backlog_.clear();
@@ -106,12 +106,12 @@ void World::keep(const coordinator::Writes& writes) {
 void World::keep(const coordinator::TaskWrite& write) {
   const TaskId& id = write.record->id;
   const auto old = store_.find(id);
-  if ((old == store_.end()) != write.created) violation("created or not, in doubt: " + id.str());
+  if ((old == store_.end()) != write.created) violation("the spec was written twice or never: " + id.str());
   before_[id] = old == store_.end() ? std::nullopt : std::optional(old->second.state);
   const auto& record = store_[id] = coordinator::kept(write);
   for (const auto& attempt : record.attempts) {
-    Held& held = attempts_.try_emplace({id, attempt.n}, Held{coordinator_life_, time_, {}}).first->second;
-    if (ended(attempt.state) && !held.ended) held.ended = time_;
+    SeenAttempt& seen = attempts_.try_emplace({id, attempt.n}, SeenAttempt{coordinator_life_, time_, {}}).first->second;
+    if (ended(attempt.state) && !seen.ended) seen.ended = time_;
   }
   if (const std::string& key = record.idempotency_key; write.created && !key.empty()) {
     if (!task_keys_.emplace(key, id).second) violation("two tasks of the key " + key);

@@ -208,7 +208,7 @@ TEST_CASE("the key of a submit that was refused is free") {
   CHECK(d.answer<Accepted>(2) != nullptr);
 }
 
-TEST_CASE("a key of an earlier drain is the store's to know") {
+TEST_CASE("a drain does not remember the keys of an earlier one") {
   Drained d;
   d.submit(1, one("1", "key"));
   d.commit();
@@ -364,7 +364,7 @@ TEST_CASE("temperatures and loaded models are told when they differ, once for ea
   CHECK(d.after.changes.empty());
 }
 
-TEST_CASE("that the program has to stop is known at the step, not after a commit that may never come") {
+TEST_CASE("the order to stop the program acts at the step, not after a commit that may never come") {
   Drained d;
   const auto told = d.step(CoordinatorSeen{true, Reign{9, session("other")}, true});
   REQUIRE(told.size() == 1);

@@ -33,7 +33,7 @@ mqtt::Message request(const std::string& data) { return {{}, {}, 1, false, "repl
 
 }  // namespace
 
-TEST_CASE("listeners hear of each commit that changed something, in the order in which they were added") {
+TEST_CASE("listeners receive each commit that changed something, in the order in which they were added") {
   std::vector<std::string> heard;
   Listener first("a", heard);
   Listener second("b", heard);
@@ -46,7 +46,7 @@ TEST_CASE("listeners hear of each commit that changed something, in the order in
   CHECK(heard == std::vector<std::string>{"a2", "b2"});
 }
 
-TEST_CASE("who waits for a task or a batch hears of its end, and of nothing else") {
+TEST_CASE("a waiter is notified of the end of its task or batch, and of nothing else") {
   Waiters waiters;
   int tasks = 0;
   int batches = 0;
@@ -94,7 +94,8 @@ TEST_CASE("a submitter over MQTT is answered once its task has ended") {
   CHECK(data == std::vector<std::string>{"one", "two"});
 }
 
-TEST_CASE("answers over MQTT are bounded: then nothing is taken on, and a few more refusals are told") {
+TEST_CASE(
+    "answers over MQTT are bounded: over the bound nothing is accepted, and a bounded number of refusals is sent") {
   log::Complaints complaints;
   MqttReplies replies(complaints);
   for (std::size_t i = 0; i < MqttReplies::most; ++i) {
