@@ -1,4 +1,6 @@
-// What the core wants done. The shell commits every Save of a drain in one transaction first, and does the rest after.
+// What the core wants done. core/drain.hpp sorts the effects of a drain by when they act: the Saves in one transaction,
+// the Deferred after it, the Immediate at the step, and the changes go to the listeners. An effect that belongs to none
+// of them does not compile.
 #pragma once
 
 #include <string>
@@ -6,14 +8,20 @@
 #include <vector>
 
 #include "common/core/result.hpp"
+#include "coordinator/core/changes.hpp"
 #include "coordinator/core/event.hpp"
+#include "coordinator/core/writes.hpp"
 
 namespace edgefleet::coordinator {
 
 struct SaveTask {
   TaskId id;
   bool created = false;
-};  // the shell takes the record from the state when the drain ends
+  bool revived = false;  // it had ended before
+};  // the record is taken from the state when the drain ends
+struct SaveBatch {
+  BatchRecord record;
+};
 struct SaveAgent {
   AgentName agent;
   bool drained = false;
@@ -66,9 +74,6 @@ struct Rejected {
 struct Done {
   RequestId request = 0;
 };
-struct TaskEnded {
-  TaskId id;
-};
 
 enum class NoteLevel { info, warning };
 struct Note {
@@ -80,9 +85,15 @@ struct StopProgram {
   std::string reason;
 };
 
-using Effect =
-    std::variant<SaveTask, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel, SendRecall,
-                 SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done, TaskEnded, Note, StopProgram>;
+// Performed after the commit, by whatever owns the drain.
+using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign,
+                              Accepted, Rejected, Done>;
+// Act at the step: they must not wait for a commit that may never come.
+using Immediate = std::variant<Note, StopProgram>;
+
+using Effect = std::variant<SaveTask, SaveBatch, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge,
+                            SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done,
+                            BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

@@ -44,10 +44,14 @@ struct TaskRecord {
 struct SubmitTasks {
   RequestId request = 0;
   std::string submitter;
-  std::optional<BatchId> batch;
+  struct Batch {
+    std::string idempotency_key;
+    std::string fingerprint;  // of what was submitted, to tell a repetition from another batch
+  };
+  std::optional<Batch> batch;  // the tasks are one; its key is theirs
   struct One {
     TaskSpec spec;
-    std::string idempotency_key;
+    std::string idempotency_key;  // only of a task that comes alone
     std::vector<std::uint64_t> beginnings{};  // of the conversation it goes on with: see conversations.hpp
   };
   std::vector<One> tasks;  // all or none are accepted
@@ -102,10 +106,13 @@ struct BrokerDown {};
 struct Stalled {};  // the coordinator itself did nothing for a while: that counts against nobody
 struct Tick {};
 struct Place {};      // once at the end of each drain
-struct Committed {};  // everything so far is durable
+struct Committed {
+  std::vector<TaskId> ended;
+};  // these are durable with their outcome, and need not be known here any more
+struct ReignBegun {};  // the number of our reign must be durable before anything of it is sent
 
 using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReleaseHeld, AgentStatusSeen, AgentInfoSeen,
                            HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled,
-                           Tick, Place, Committed>;
+                           Tick, Place, Committed, ReignBegun>;
 
 }  // namespace edgefleet::coordinator

@@ -31,6 +31,7 @@ void refresh_capacity(State& state, Agent& agent) {
 
 void set_state(Context& c, Agent& agent, AgentState to, const std::string& why) {
   if (agent.status.state == to) return;
+  c.emit(AgentChanged{agent.name, agent.status.state, to});
   agent.status.state = to;
   agent.since = c.now.wall;
   const auto level = to == AgentState::lost ? NoteLevel::warning : NoteLevel::info;
@@ -95,6 +96,16 @@ std::optional<ExecutorIndex> executor_by_name(const State& state, const Agent& a
     if (state.placement.executor(index).info.name == name) return index;
   }
   return std::nullopt;
+}
+
+using LoadedModels = std::map<ExecutorName, std::vector<std::string>>;
+LoadedModels loaded_models(const std::optional<AgentInfo>& info) {
+  LoadedModels loaded;
+  if (!info) return loaded;
+  for (const ExecutorInfo& executor : info->executors) {
+    if (!executor.loaded_models.empty()) loaded[executor.name] = executor.loaded_models;
+  }
+  return loaded;
 }
 
 void replace_executors(Context& c, Agent& agent) {
@@ -312,6 +323,7 @@ Agent& agent_of(Context& c, const AgentName& name) {
   agent.name = name;
   agent.index = static_cast<AgentIndex>(c.state.agents.size());
   agent.since = c.now.wall;
+  c.emit(AgentChanged{name, std::nullopt, agent.status.state});
   c.state.agent_index.emplace(name, agent.index);
   c.state.agents.push_back(std::move(agent));
   return c.state.agents.back();
@@ -401,6 +413,7 @@ void on(Context& c, const AgentStatusSeen& event) {
 void on(Context& c, const AgentInfoSeen& event) {
   Agent* const agent = admit(c, event.agent);
   if (agent == nullptr || agent->info == event.info) return;
+  if (loaded_models(agent->info) != loaded_models(event.info)) c.emit(LoadedModelsChanged{agent->name});
   agent->info = event.info;
   replace_executors(c, *agent);
   if (agent->beat && agent->beat->session == event.info.session) take_capacity(c.state, *agent, *agent->beat);
@@ -440,6 +453,7 @@ void on(Context& c, const HeartbeatSeen& event) {
 void on(Context& c, const TemperatureSeen& event) {
   Agent* const agent = admit(c, event.agent);
   if (agent == nullptr) return;
+  if (agent->temperature != event.temperature) c.emit(TemperatureChanged{agent->name});
   agent->temperature = event.temperature;
   refresh_capacity(c.state, *agent);
 }

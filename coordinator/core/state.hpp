@@ -51,6 +51,11 @@ struct Lease {
 
 struct Task {
   TaskRecord record;
+  struct Durable {
+    TaskState state;
+    int attempt = 0;  // the newest one
+  };
+  std::optional<Durable> durable;  // as the store has it; none: not yet
   std::vector<Lease> leases;  // one per record.attempts
   std::optional<ClassIndex> queued_in;
   std::optional<Time> due;
@@ -94,8 +99,8 @@ struct State {
   bool over = false;  // another coordinator has taken over: what comes until the program has stopped is its affair
   Time announced_at;  // when we last said who we are
   std::unordered_map<TaskId, Task> tasks;
-  std::vector<TaskId> ended;  // have their outcome, wait to be durable
   std::unordered_set<TaskId> held;  // since the store was restored: not placed until the operator releases them
+  std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
   std::size_t bytes = 0;  // what the tasks weigh
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
   std::vector<Agent> agents;         // an agent keeps its index
@@ -112,6 +117,8 @@ struct State {
   std::int64_t order_base = 0;
   std::optional<Time> order_start;
 };
+
+Task::Durable durable_state(const TaskRecord& record);
 
 // An agent was lost while it ran: perhaps by its fault, so it is placed alone and spares the innocent.
 bool suspect(const TaskRecord& record);

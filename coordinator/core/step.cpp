@@ -30,13 +30,14 @@ void on(Context& c, const Tick&) {
   for (const TaskId& id : c.state.task_deadlines.take_due(c.now.mono)) on_task_deadline(c, id);
 }
 
-void on(Context& c, const Committed&) {
-  for (const TaskId& id : c.state.ended) {
+void on(Context& c, const Committed& event) {
+  for (const TaskId& id : event.ended) {
     c.state.tasks.erase(id);
     c.state.held.erase(id);
   }
-  c.state.ended.clear();
 }
+
+void on(Context& c, const ReignBegun&) { c.emit(SaveEpoch{c.state.reign.epoch}); }
 
 void on(Context& c, const ReleaseHeld& event) {
   for (const TaskId& id : std::exchange(c.state.held, {})) {
@@ -68,6 +69,8 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     const TaskId id = record.id;
     Task& task = state.tasks[id];
     task.record = std::move(record);
+    task.durable = durable_state(task.record);
+    if (task.record.batch) ++state.batch_rest[*task.record.batch];
     task.leases.resize(task.record.attempts.size());
     state.bytes += weight(task.record.spec);
     state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);

@@ -15,7 +15,4 @@ void recover(State& state, std::vector<TaskRecord> records, Now now);
 // Agents that the operator drained.
 void recover_drained(State& state, const AgentName& agent);
 
-// The record as it must be kept now: remaining times filled in.
-TaskRecord snapshot(const Task& task, Time now);
-
 }  // namespace edgefleet::coordinator

@@ -99,6 +99,19 @@ void start(Context& c, Task& task, Duration delay) {
   }
 }
 
+void save_batch(Context& c, const SubmitTasks& event, const Accepted& accepted) {
+  c.state.batch_rest[*accepted.batch] = accepted.ids.size();
+  c.emit(SaveBatch{{*accepted.batch, event.submitter, event.batch->idempotency_key, event.batch->fingerprint,
+                    accepted.ids.front(), accepted.ids.back(), accepted.ids.size()}});
+}
+
+void count_outcome(Context& c, const BatchId& batch) {
+  const auto rest = c.state.batch_rest.find(batch);
+  if (rest == c.state.batch_rest.end() || --rest->second > 0) return;
+  c.state.batch_rest.erase(rest);
+  c.emit(BatchEnded{batch});
+}
+
 // The one outcome. What other agents still do for it is stopped.
 void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
   leave_queue(c, task);
@@ -112,9 +125,8 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   record.error = std::move(error);
   record.ended_at = c.now.wall;
   c.state.bytes -= weight(record.spec);
-  c.state.ended.push_back(record.id);
   c.emit(SaveTask{record.id});
-  c.emit(TaskEnded{record.id});
+  if (record.batch) count_outcome(c, *record.batch);
 }
 
 void succeed(Context& c, Task& task, std::size_t index, const TaskResult& result) {
@@ -248,7 +260,8 @@ void on(Context& c, const SubmitTasks& event) {
     return full("the inputs of its tasks fill " + std::to_string(state.bytes) + " bytes, the bound is " +
                 std::to_string(state.policy.most_bytes));
   }
-  Accepted accepted{event.request, {}, event.batch};
+  Accepted accepted{event.request, {}, {}};
+  if (event.batch) accepted.batch = BatchId{state.ids.next(c.now.wall)};
   accepted.ids.reserve(event.tasks.size());
   for (const auto& one : event.tasks) {
     const TaskId id{state.ids.next(c.now.wall)};
@@ -258,7 +271,7 @@ void on(Context& c, const SubmitTasks& event) {
     record.spec = one.spec;
     record.submitter = event.submitter;
     record.idempotency_key = one.idempotency_key;
-    record.batch = event.batch;
+    record.batch = accepted.batch;
     record.allowed_attempts = one.spec.max_attempts;
     record.accepted_at = c.now.wall;
     record.order = order_of(c, one.spec.priority);
@@ -272,6 +285,7 @@ void on(Context& c, const SubmitTasks& event) {
     c.emit(SaveTask{id, true});
     start(c, task, one.spec.delay);
   }
+  if (event.batch) save_batch(c, event, accepted);
   c.emit(std::move(accepted));
 }
 
@@ -322,6 +336,8 @@ void on(Context& c, const RetryTask& event) {
   }
   Task& task = c.state.tasks[old.id];
   task.record = old;
+  task.durable = durable_state(old);
+  if (old.batch) ++c.state.batch_rest[*old.batch];
   task.leases.resize(old.attempts.size());
   task.record.allowed_attempts = spent(task) + old.spec.max_attempts;
   task.record.order = order_of(c, old.spec.priority);
@@ -331,6 +347,7 @@ void on(Context& c, const RetryTask& event) {
   if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
   c.state.bytes += weight(old.spec);
   enter_queue(c, task);
+  c.emit(SaveTask{old.id, false, true});
   c.emit(Done{event.request});
 }
 
@@ -538,15 +555,8 @@ void on_task_deadline(Context& c, TaskId id) {
   }
 }
 
-TaskRecord snapshot(const Task& task, Time now) {
-  TaskRecord record = task.record;
-  const auto remaining = [&](const std::optional<Time>& at) -> std::optional<Duration> {
-    if (!at) return std::nullopt;
-    return std::max(Duration{0}, *at - now);
-  };
-  record.due_in = remaining(task.due);
-  record.expires_in = remaining(task.expires);
-  return record;
+Task::Durable durable_state(const TaskRecord& record) {
+  return {record.state, record.attempts.empty() ? 0 : record.attempts.back().n};
 }
 
 }  // namespace edgefleet::coordinator

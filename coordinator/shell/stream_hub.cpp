@@ -108,6 +108,10 @@ void StreamHub::ended(const TaskId& task) {
   }
 }
 
+void StreamHub::committed(const Changes& changes, const State&) {
+  for_each_ended(changes, [this](const TaskId& task) { ended(task); }, [](const BatchId&) {});
+}
+
 void StreamHub::stop() {
   const std::lock_guard lock(mutex_);
   stopping_ = true;

@@ -12,6 +12,7 @@
 #include "common/core/ids.hpp"
 #include "common/core/time.hpp"
 #include "common/protocol/codec.hpp"
+#include "coordinator/shell/after_commit.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -32,7 +33,7 @@ struct TaskProgress {
   Time said;
 };
 
-class StreamHub {
+class StreamHub final : public CommitListener {
  public:
   // A listener that is further behind gets nothing more: it takes the rest from the result.
   static constexpr std::size_t most_behind = 256 * 1024;
@@ -84,6 +85,7 @@ class StreamHub {
   void given(const TaskId& task, int attempt, const AgentName& agent);  // before the attempt is sent
   void publish(const AgentName& agent, const protocol::StreamMessage& message);
   void ended(const TaskId& task);
+  void committed(const Changes& changes, const State& state) override;
   void stop();
   [[nodiscard]] bool anybody() const;  // listens, to whatever
 

@@ -38,6 +38,11 @@ void Waiters::notify(const Ulid& id) {
   for (const auto& callback : callbacks) callback();
 }
 
+void Waiters::committed(const Changes& changes, const State&) {
+  for_each_ended(
+      changes, [this](const TaskId& task) { notify(task); }, [this](const BatchId& batch) { notify(batch); });
+}
+
 void Waiters::stop() {
   std::map<std::pair<Ulid, std::uint64_t>, Callback> all;
   {

@@ -8,10 +8,11 @@
 #include <mutex>
 
 #include "common/core/ids.hpp"
+#include "coordinator/shell/after_commit.hpp"
 
 namespace edgefleet::coordinator {
 
-class Waiters {
+class Waiters final : public CommitListener {
  public:
   // Called once: the outcome is in the store, or the program stops. On the loop's thread: it must not wait.
   using Callback = std::function<void()>;
@@ -33,6 +34,7 @@ class Waiters {
   };
 
   void notify(const Ulid& id);
+  void committed(const Changes& changes, const State& state) override;
   void stop();  // all waits end, now and from now on
 
  private:

@@ -1,5 +1,6 @@
 // `./dev sim`: the simulated world from the command line.
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <iostream>
 
 #include "tests/simulation/scenario.hpp"
@@ -21,7 +22,28 @@ void print(const World& world, const Scenario& scenario) {
   std::cout << "\n  trouble: " << totals.lost << " of " << totals.messages << " messages lost, " << totals.links_cut
             << " links cut, " << totals.agent_crashes << " agents and " << totals.coordinator_crashes
             << " coordinators crashed, " << totals.failed_commits << " times a commit failed, "
-            << totals.paused_for_heat << " agents paused for heat\n";
+            << totals.paused_for_heat << " agents paused for heat, " << totals.drains << " drained, " << totals.restores
+            << " stores restored\n"
+            << "  shared drains: " << totals.cut_retries << " crashes while a commit was tried again, "
+            << totals.kept_before_cut << " of them after it had succeeded; " << totals.keys_twice_in_drain
+            << " keys twice in one drain, " << totals.keys_repeated << " later again\n"
+            << "  " << world.innocents_failed().size()
+            << " tasks failed by the losses and failures of their attempts\n";
+}
+
+// One line that differs as soon as anything in the run did: to show that a change of the code changed no behaviour.
+void print_line(const World& world, const Scenario& scenario) {
+  std::string all;
+  for (const auto& [id, task] : world.accepted()) all += world.describe(id) + '\n';
+  const auto& totals = world.totals();
+  std::cout << scenario.seed << ' ' << world.accepted().size() << ' ' << totals.runs << ' ' << totals.messages << ' '
+            << totals.lost << ' ' << totals.links_cut << ' ' << totals.agent_crashes << ' '
+            << totals.coordinator_crashes << ' ' << totals.failed_commits << ' ' << totals.paused_for_heat << ' '
+            << totals.drains << ' ' << totals.restores << ' ' << totals.cut_retries << ' ' << totals.kept_before_cut
+            << ' ' << totals.keys_twice_in_drain << ' ' << totals.keys_repeated << ' '
+            << world.innocents_failed().size();
+  for (const std::size_t count : world.states()) std::cout << ' ' << count;
+  std::cout << ' ' << std::hash<std::string>{}(all) << '\n';
 }
 
 }  // namespace
@@ -31,18 +53,21 @@ int main(int argc, char** argv) {
   Scenario scenario;
   int runs = 1;
   double hours = 0.1;
+  bool totals = false;
   app.add_option("--seed", scenario.seed, "where the chances begin: the same seed, the same run")
       ->capture_default_str();
   app.add_option("--runs", runs, "that many seeds, from this one on")->check(CLI::Range(1, 10'000'000));
   app.add_option("--hours", hours, "of trouble, in simulated time")->check(CLI::Range(0.001, 10'000.0));
   app.add_option("--agents", scenario.agents, "how many")->check(CLI::Range(1, 100'000));
+  app.add_flag("--totals", totals, "one line of numbers for each seed, to compare before and after a change");
   CLI11_PARSE(app, argc, argv);
   scenario.time = Duration{static_cast<std::int64_t>(hours * 3600e9)};
   bool well = true;
   for (int run = 0; run < runs; ++run, ++scenario.seed) {
     const World world = play(scenario);
     const auto wrong = problems(world);
-    if (runs == 1 || !wrong.empty()) print(world, scenario);
+    if (totals) print_line(world, scenario);
+    if ((runs == 1 && !totals) || !wrong.empty()) print(world, scenario);
     for (std::size_t i = 0; i < wrong.size() && i < 20; ++i) std::cout << "  WRONG: " << wrong[i] << '\n';
     well = well && wrong.empty();
   }

@@ -25,6 +25,17 @@ std::vector<std::string> problems(const World& world) {
   for (const auto& [id, task] : world.accepted()) {
     if (task.outcomes > 1) all.push_back("more than one outcome: " + world.describe(id));
   }
+  for (const TaskId& id : world.innocents_failed()) {
+    const auto& record = world.kept(id);
+    int spent = 0;
+    for (const Attempt& attempt : record.attempts) {
+      if (!attempt.spent) continue;
+      ++spent;
+      if (world.reason_of_end(id, attempt).empty())
+        all.push_back("an attempt failed for no reason: " + world.describe(id));
+    }
+    if (spent < record.spec.max_attempts) all.push_back("given up too early: " + world.describe(id));
+  }
   if (const auto rest = world.unfinished(); rest > 0) {
     all.push_back(std::to_string(rest) + " tasks have no outcome");
     int named = 0;

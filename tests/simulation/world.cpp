@@ -7,7 +7,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Duration turn = 100ms;
-const Capability work = *Capability::parse("work");
 
 }  // namespace
 
@@ -47,7 +46,10 @@ void World::post(const std::function<void()>& deliver, bool reliable) {
 
 void World::calm_down() {
   calm_ = true;
-  for (auto& a : agents_) a.crash_at = a.cut_at = a.hot_at = Time::max();
+  for (auto& a : agents_) {
+    a.crash_at = a.cut_at = a.hot_at = Time::max();
+    a.to_be_drained = false;
+  }
 }
 
 void World::run(Duration time) {
@@ -59,57 +61,11 @@ void World::run(Duration time) {
       const auto deliver = network_.top().deliver;
       network_.pop();
       deliver();
-      drain_coordinator();
+      if (random_() % 3 == 0) drain_coordinator();
     }
     for (auto& a : agents_) tick(a);
+    operate();
     tick_coordinator();
-  }
-}
-
-void World::submit(int count) {
-  if (!coordinator_ || failing_until_) return;  // refused, so not accepted
-  coordinator::SubmitTasks event;
-  for (int i = 0; i < count; ++i) {
-    coordinator::SubmitTasks::One one;
-    one.spec.capability = work;
-    one.spec.timeout = 10min;
-    const auto kind = random_() % 20;
-    one.spec.max_attempts = kind < 2 ? 1 : 50;
-    one.spec.priority = static_cast<int>(random_() % 3);
-    if (kind == 2) one.spec.delay = some(1s, 60s);
-    if (kind == 3) one.spec.expires_after = some(1s, 60s);
-    if (chance(hazards_.poison)) {
-      one.spec.name = "poison";
-      one.spec.max_attempts = 3;
-    }
-    if (random_() % 4 == 0) one.spec.where["model"] = "m" + std::to_string(random_() % models);
-    if (random_() % 8 == 0) {  // a turn of one of a few conversations
-      const auto talk = 1'000 * (1 + random_() % 5);
-      for (std::uint64_t said = 0; said <= random_() % 4; ++said) one.beginnings.push_back(talk + said);
-    }
-    event.tasks.push_back(std::move(one));
-  }
-  to_coordinator(event);
-  drain_coordinator();
-}
-
-void World::cancel_some(int count) {
-  if (!coordinator_ || failing_until_) return;
-  std::vector<TaskId> wanted;
-  for (const auto& id : recent_) {
-    if (static_cast<int>(wanted.size()) < count && random_() % 4 == 0) wanted.push_back(id);
-  }
-  recent_.clear();
-  for (const auto& id : wanted) {
-    const auto task = coordinator_->tasks.find(id);
-    if (task == coordinator_->tasks.end() || ended(task->second.record.state)) continue;
-    const bool in_time = task->second.record.attempts.empty();
-    to_coordinator(coordinator::CancelTask{0, id});
-    drain_coordinator();
-    // The cancel may have died with its coordinator before it was durable.
-    const bool recorded = store_.count(id) > 0 && store_.at(id).state == TaskState::cancelled;
-    accepted_[id].cancelled_in_time = in_time && recorded;
-    if (!coordinator_ || failing_until_) return;
   }
 }
 

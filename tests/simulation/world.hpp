@@ -1,6 +1,7 @@
 // The real cores of a coordinator and of agents, on simulated time, over a network that loses, repeats, reorders and
-// delays messages, with crashes of either side, commits that fail, clocks that jump, heat, and tasks that kill their
-// agent. Everything follows from the seed. What must never happen is checked as it happens: violations().
+// delays messages, with crashes of either side, commits that fail, clocks that jump, heat, restores, an operator who
+// drains agents, clients that repeat themselves, and tasks that kill their agent. Everything follows from the seed.
+// What must never happen is checked as it happens: violations().
 #pragma once
 
 #include <array>
@@ -13,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/core/step.hpp"
+#include "coordinator/core/drain.hpp"
 #include "edge-agent/core/step.hpp"
 
 namespace edgefleet::simulation {
@@ -26,7 +27,11 @@ struct Hazards {
   double link_cut = 0.004;
   double heat = 0.001;
   double coordinator_crash = 0.001;
-  double failing_commits = 0.002;
+  double failing_commits = 0.006;
+  double cut_retry = 0.5;   // of commits that failed: a crash at the next try, before or after it has succeeded
+  double restore = 0.3;     // of starts of the coordinator: what is unfinished is held
+  double drain = 0.0005;    // by the operator
+  double repeated_key = 0.25;  // of submits with a key: it comes twice
   double clock_jump = 0.002;
   double poison = 0.005;  // of a task: it kills its agent
 };
@@ -51,6 +56,12 @@ class World {
     bool cancelled_in_time = false;  // before it was given to anybody
   };
   struct Totals {
+    std::uint64_t cut_retries = 0;  // a crash while the commit of several events was tried again
+    std::uint64_t kept_before_cut = 0;  // of those: after it had succeeded
+    std::uint64_t keys_twice_in_drain = 0;
+    std::uint64_t keys_repeated = 0;  // in a later drain
+    std::uint64_t drains = 0;      // of agents, by the operator
+    std::uint64_t restores = 0;
     std::uint64_t messages = 0;
     std::uint64_t lost = 0;
     std::uint64_t agent_crashes = 0;
@@ -63,6 +74,11 @@ class World {
   [[nodiscard]] const std::map<TaskId, Accepted>& accepted() const { return accepted_; }
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
   [[nodiscard]] const Totals& totals() const { return totals_; }
+  // Tasks that failed although nothing was wrong with them: each of their attempts was lost or failed.
+  [[nodiscard]] std::vector<TaskId> innocents_failed() const;
+  // Why the world says that this attempt had to end; empty: it cannot say.
+  [[nodiscard]] std::string reason_of_end(const TaskId& id, const Attempt& attempt) const;
+  [[nodiscard]] const coordinator::TaskRecord& kept(const TaskId& id) const { return store_.at(id); }
   [[nodiscard]] std::array<std::size_t, task_state_count> states() const;
   [[nodiscard]] std::size_t unfinished() const;
   [[nodiscard]] std::string describe(const TaskId& id) const;
@@ -85,6 +101,20 @@ class World {
     Time hot_at;
     Time cool_at;  // hot until then
     Time next_reading;
+    bool to_be_drained = false;  // as the operator wants it
+    std::vector<std::pair<Time, Time>> away;  // crashed or cut off: from, until
+  };
+  // What a client has asked for. With a key it is repeated until it is answered, and sometimes after that.
+  struct Ask {
+    coordinator::SubmitTasks event;
+    Time first_at;
+    bool must_conflict = false;
+    std::vector<TaskId> answered;
+  };
+  struct SeenAttempt {  // by the store
+    std::uint64_t life = 0;  // of the coordinator, that assigned it
+    Time assigned;
+    std::optional<Time> ended;
   };
   struct Message {
     Time at;
@@ -103,16 +133,34 @@ class World {
   [[nodiscard]] coordinator::Now now() const { return {time_, WallTime{wall_ms_ + to_ms(time_.time_since_epoch())}}; }
   void violation(const std::string& what) { violations_.push_back(what); }
 
+  // ---- clients and the operator: world_clients.cpp
+  coordinator::SubmitTasks::One some_task();
+  void submit_alone(coordinator::SubmitTasks::One task);
+  void submit_with_key(coordinator::SubmitTasks event);
+  void send(const std::string& key, const coordinator::SubmitTasks& event, bool must_conflict = false);
+  void repeat_unanswered();
+  bool answered_by_store(const coordinator::SubmitTasks& event);
+  void accepted(const coordinator::Accepted& answer);
+  void rejected(const coordinator::Rejected& answer);
+  void operate();
+  void drain_some();
+  void leave(Agent& a);  // for `away`
+
   // ---- coordinator
   void start_coordinator();
   void crash_coordinator();
   void to_coordinator(const coordinator::Event& event);
   void drain_coordinator();
+  void heed(const coordinator::Drain::Immediates& immediates);
   void commit();
+  void keep(const coordinator::Writes& writes);
+  void keep(const coordinator::TaskWrite& write);
+  void check(const coordinator::Change& change);
   void fail_commits();
   void try_commit_again();
   void tick_coordinator();
-  void perform(const coordinator::Effect& effect);
+  void tell(const coordinator::Drain::AfterCommit& after);
+  void perform(const coordinator::Deferred& effect);
   void check_sending(const coordinator::SendTasks& send);
   void reach(const AgentName& name, agent::Event event);
   void announce(Agent& a);
@@ -143,19 +191,34 @@ class World {
   std::unique_ptr<coordinator::State> coordinator_;
   std::uint64_t coordinator_life_ = 0;
   Time coordinator_back_at_;
-  std::set<TaskId> dirty_;
-  std::vector<coordinator::Effect> after_commit_;
+  std::unique_ptr<coordinator::Drain> drain_;  // of coordinator_
+  const coordinator::Writes* writes_ = nullptr;  // of a closed drain
   std::optional<Time> failing_until_;           // a commit fails until then
   std::vector<coordinator::Event> backlog_;     // what came meanwhile
+  int events_ = 0;  // of the present drain
+  // What the store has.
   std::map<TaskId, coordinator::TaskRecord> store_;
+  std::map<std::string, TaskId> task_keys_;
+  std::map<std::string, coordinator::BatchRecord> batch_keys_;
+  std::map<BatchId, coordinator::BatchRecord> batches_;
+  std::set<AgentName> drained_;
+  std::set<TaskId> held_;  // since a restore
   std::uint64_t epoch_ = 0;
-  std::map<AttemptKey, std::uint64_t> assigned_;  // by which life of the coordinator
+  std::map<TaskId, std::optional<TaskState>> before_;  // what the present writes have changed, as it was
+  std::map<AttemptKey, SeenAttempt> attempts_;
   std::set<AttemptKey> sent_;
 
   std::vector<Agent> agents_;
   std::map<AgentName, std::size_t> by_name_;
   std::map<TaskId, Accepted> accepted_;
-  std::map<TaskId, Time> submitted_;  // not yet durable
+  std::map<coordinator::RequestId, std::string> asked_;  // not answered yet -> key in asks_
+  std::map<std::string, Ask> asks_;
+  std::vector<std::string> old_keys_;  // answered: repeated now and then
+  std::set<coordinator::RequestId> operations_;  // of the operator, not answered yet
+  Time operate_at_;
+  std::optional<Time> release_at_;
+  std::uint64_t last_key_ = 0;
+  coordinator::RequestId last_request_ = 0;
   std::vector<TaskId> recent_;  // accepted since the last cancel_some()
   Totals totals_;
   std::vector<std::string> violations_;

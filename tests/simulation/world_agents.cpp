@@ -34,7 +34,12 @@ void World::offer(Agent& a) {
   to_agent(a, agent::OfferChanged{executor, false});
 }
 
+void World::leave(Agent& a) {
+  if (a.away.empty() || a.away.back().second != Time::max()) a.away.emplace_back(time_, Time::max());
+}
+
 void World::link(Agent& a) {
+  if (!a.away.empty()) a.away.back().second = time_;
   a.linked = true;
   a.cut_at = next(hazards_.link_cut);
   to_agent(a, agent::LinkUp{});
@@ -43,6 +48,7 @@ void World::link(Agent& a) {
 
 void World::cut(Agent& a) {
   ++totals_.links_cut;
+  leave(a);
   a.linked = false;
   to_agent(a, agent::LinkDown{});
   const AgentStatus will{AgentState::lost, a.core->session};
@@ -52,6 +58,7 @@ void World::cut(Agent& a) {
 
 void World::crash_agent(Agent& a, bool will) {
   ++totals_.agent_crashes;
+  leave(a);
   if (will && a.linked) {
     const AgentStatus last{AgentState::lost, a.core->session};
     post([this, name = a.name, last] { to_coordinator(coordinator::AgentStatusSeen{name, last}); }, true);

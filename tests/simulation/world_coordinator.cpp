@@ -5,16 +5,27 @@
 namespace edgefleet::simulation {
 
 using namespace std::chrono_literals;
+namespace {
+constexpr double many_events = 5;  // the commit of several events fails more often by this factor
+}
 
 void World::start_coordinator() {
   ++coordinator_life_;
   ++epoch_;
   const auto session = *SessionId::parse("c" + std::to_string(coordinator_life_));
   coordinator_ = std::make_unique<coordinator::State>(Reign{epoch_, session}, random_());
+  drain_ = std::make_unique<coordinator::Drain>(*coordinator_);
   std::vector<coordinator::TaskRecord> unfinished;
   for (const auto& [id, record] : store_) {
     if (!ended(record.state)) unfinished.push_back(record);
   }
+  if (!unfinished.empty() && chance(hazards_.restore)) {
+    ++totals_.restores;
+    for (const auto& record : unfinished) held_.insert(record.id);
+    release_at_ = time_ + some(1s, 30s);
+  }
+  coordinator_->held.insert(held_.begin(), held_.end());
+  for (const AgentName& name : drained_) coordinator::recover_drained(*coordinator_, name);
   coordinator::recover(*coordinator_, std::move(unfinished), now());
   to_coordinator(coordinator::BrokerUp{});
   // The broker's retained messages.
@@ -27,60 +38,122 @@ void World::start_coordinator() {
 
 void World::crash_coordinator() {
   ++totals_.coordinator_crashes;
+  drain_.reset();  // it was not durable, so nothing of it has been told
   coordinator_.reset();
-  dirty_.clear();
-  after_commit_.clear();  // was never durable, so nobody has heard of it
   failing_until_.reset();
   backlog_.clear();
-  submitted_.clear();
+  asked_.clear();
+  operations_.clear();
+  events_ = 0;
   coordinator_back_at_ = time_ + some(1s, 40s);
 }
 
 void World::to_coordinator(const coordinator::Event& event) {
   if (!coordinator_) return;
   if (failing_until_) return backlog_.push_back(event);
-  for (auto& effect : coordinator::step(*coordinator_, event, now())) {
-    if (const auto* save = std::get_if<coordinator::SaveTask>(&effect)) {
-      dirty_.insert(save->id);
-    } else if (const auto* epoch = std::get_if<coordinator::SaveEpoch>(&effect)) {
-      epoch_ = epoch->epoch;
-    } else {
-      if (const auto* accepted = std::get_if<coordinator::Accepted>(&effect)) {
-        for (const auto& id : accepted->ids) submitted_[id] = time_;
-      }
-      after_commit_.push_back(std::move(effect));
-    }
+  ++events_;
+  heed(drain_->step(event, now()));
+}
+
+void World::heed(const coordinator::Drain::Immediates& immediates) {
+  for (const auto& immediate : immediates) {
+    std::visit(overloaded{
+                   [](const coordinator::Note&) {},
+                   [&](const coordinator::StopProgram& stop) { violation("stopped: " + stop.reason); },
+               },
+               immediate);
   }
 }
 
 void World::drain_coordinator() {
   if (!coordinator_ || failing_until_) return;
-  if (const auto due = coordinator::next_deadline(*coordinator_); due && *due <= time_) {
-    to_coordinator(coordinator::Tick{});
-  }
-  to_coordinator(coordinator::Place{});
+  heed(drain_->place(now()));
   // There are as many drains as messages, so in a large fleet each is the less likely to be the one.
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
-  if (chance(hazards_.failing_commits * share)) return fail_commits();
+  writes_ = &drain_->close(time_, time_.time_since_epoch());
+  if (chance(hazards_.failing_commits * share * (events_ > 1 ? many_events : 1))) return fail_commits();
   commit();
 }
 
 void World::commit() {
-  for (const TaskId& id : dirty_) {
-    const auto& record = store_[id] = coordinator::snapshot(coordinator_->tasks.at(id), time_);
-    for (const auto& attempt : record.attempts) assigned_.try_emplace({id, attempt.n}, coordinator_life_);
-    const auto known = accepted_.find(id);
-    if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
-        record.attempts.empty()) {
-      violation("expired though it ran: " + describe(id));
-    }
-  }
-  dirty_.clear();
+  keep(*writes_);
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just after it
-  for (const auto& effect : std::exchange(after_commit_, {})) perform(effect);
-  if (!coordinator_->ended.empty()) to_coordinator(coordinator::Committed{});
+  events_ = 0;
+  drain_->committed(now(), [this](const coordinator::Drain::AfterCommit& after) { tell(after); });
+}
+
+void World::keep(const coordinator::Writes& writes) {
+  before_.clear();
+  for (const auto& write : writes.tasks) keep(write);
+  for (const auto& batch : writes.batches) {
+    batches_[batch.id] = batch;
+    const bool fresh = batch.idempotency_key.empty() || batch_keys_.emplace(batch.idempotency_key, batch).second;
+    if (!fresh) violation("two batches of the key " + batch.idempotency_key);
+  }
+  for (const auto& [agent, drained] : writes.drained) {
+    if (drained) {
+      drained_.insert(agent);
+    } else {
+      drained_.erase(agent);
+    }
+  }
+  if (writes.released) held_.clear();
+  epoch_ = writes.epoch.value_or(epoch_);
+}
+
+void World::keep(const coordinator::TaskWrite& write) {
+  const TaskId& id = write.record->id;
+  const auto old = store_.find(id);
+  if ((old == store_.end()) != write.created) violation("the spec was written twice or never: " + id.str());
+  before_[id] = old == store_.end() ? std::nullopt : std::optional(old->second.state);
+  const auto& record = store_[id] = coordinator::kept(write);
+  for (const auto& attempt : record.attempts) {
+    SeenAttempt& seen = attempts_.try_emplace({id, attempt.n}, SeenAttempt{coordinator_life_, time_, {}}).first->second;
+    if (ended(attempt.state) && !seen.ended) seen.ended = time_;
+  }
+  if (const std::string& key = record.idempotency_key; write.created && !key.empty()) {
+    if (!task_keys_.emplace(key, id).second) violation("two tasks of the key " + key);
+  }
+  if (ended(record.state)) held_.erase(id);
+  const auto known = accepted_.find(id);
+  if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
+      record.attempts.empty()) {
+    violation("expired though it ran: " + describe(id));
+  }
+}
+
+void World::tell(const coordinator::Drain::AfterCommit& after) {
+  for (const auto& effect : after.effects) perform(effect);
+  for (const auto& change : after.changes) check(change);
+}
+
+void World::check(const coordinator::Change& change) {
+  using namespace coordinator;
+  std::visit(overloaded{
+                 [&](const TaskChanged& task) {
+                   if (before_.at(task.id) != task.from) violation("a change from another state: " + task.id.str());
+                   if (store_.at(task.id).state != task.to) violation("a change to another state: " + task.id.str());
+                   if (!ended(task.to)) return;
+                   if (++accepted_[task.id].outcomes > 1) violation("two outcomes of " + task.id.str());
+                 },
+                 [&](const BatchEnded& end) {
+                   const BatchRecord& batch = batches_.at(end.id);
+                   const auto last = store_.upper_bound(batch.last);
+                   std::size_t outcomes = 0;
+                   for (auto task = store_.lower_bound(batch.first); task != last; ++task) {
+                     if (task->second.batch == batch.id && ended(task->second.state)) ++outcomes;
+                   }
+                   if (outcomes != batch.total) violation("a batch has ended before its tasks: " + batch.id.str());
+                 },
+                 [&](const AgentChanged& agent) {
+                   if (agent.from == agent.to) violation("no change of " + agent.agent.str());
+                 },
+                 [](const TemperatureChanged&) {},
+                 [](const LoadedModelsChanged&) {},
+             },
+             change);
 }
 
 // Nothing later is stepped, published or answered until it is durable.
@@ -91,6 +164,14 @@ void World::fail_commits() {
 
 void World::try_commit_again() {
   failing_until_.reset();
+  if (events_ > 1 && chance(hazards_.cut_retry)) {
+    ++totals_.cut_retries;
+    if (random_() % 2 == 0) {
+      ++totals_.kept_before_cut;
+      keep(*writes_);
+    }
+    return crash_coordinator();
+  }
   commit();
   if (!coordinator_) return;
   const auto events = std::exchange(backlog_, {});
@@ -124,8 +205,10 @@ void World::announce(Agent& a) {
 void World::check_sending(const coordinator::SendTasks& send) {
   const auto& to = coordinator_->agents.at(coordinator_->agent_index.at(send.agent));
   for (const auto& key : send.tasks) {
-    const bool again = !sent_.insert(key).second || assigned_.at(key) != coordinator_life_;
+    const bool again = !sent_.insert(key).second || attempts_.at(key).life != coordinator_life_;
     if (again) continue;  // it was given to that agent before: what it wants now it says itself
+    if (drained_.count(send.agent) > 0) violation(key.id.str() + " was given to a drained agent");
+    if (held_.count(key.id) > 0) violation(key.id.str() + " was placed though it is held");
     if (to.status.state != AgentState::online) {
       violation(key.id.str() + " was given to " + send.agent.str() + ", which is " +
                 std::string(to_string(to.status.state)));
@@ -137,7 +220,7 @@ void World::check_sending(const coordinator::SendTasks& send) {
   }
 }
 
-void World::perform(const coordinator::Effect& effect) {
+void World::perform(const coordinator::Deferred& effect) {
   using namespace coordinator;
   const Reign reign = coordinator_->reign;
   const auto acknowledge = [&](const AgentName& to, const std::vector<AttemptKey>& keys, bool unknown) {
@@ -171,21 +254,9 @@ void World::perform(const coordinator::Effect& effect) {
                  [&](const AnnounceReign&) {
                    for (auto& a : agents_) announce(a);
                  },
-                 [&](const coordinator::Accepted& accepted) {
-                   for (const auto& id : accepted.ids) {
-                     auto& known = accepted_[id];
-                     known.as_accepted = coordinator_->tasks.at(id).record;
-                     known.poison = known.as_accepted.spec.name == "poison";
-                     known.at = submitted_.at(id);
-                     submitted_.erase(id);
-                     recent_.push_back(id);
-                   }
-                 },
-                 [&](const TaskEnded& end) {
-                   if (++accepted_[end.id].outcomes > 1) violation("two outcomes of " + end.id.str());
-                 },
-                 [&](const StopProgram& stop) { violation("stopped: " + stop.reason); },
-                 [](const auto&) {},
+                 [&](const coordinator::Accepted& answer) { accepted(answer); },
+                 [&](const Rejected& answer) { rejected(answer); },
+                 [&](const Done& answer) { operations_.erase(answer.request); },
              },
              effect);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "coordinator/core/context.hpp"
+#include "coordinator/core/drain.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/core/step.hpp"
 
@@ -33,6 +34,16 @@ class Conversation {
     }
   }
   void place() { hear(Place{}); }
+  // What has its outcome is durable.
+  void commit() {
+    Committed committed;
+    for (const auto& [id, task] : state.tasks) {
+      if (ended(task.record.state)) committed.ended.push_back(id);
+    }
+    hear(committed);
+  }
+  // As the store would keep it.
+  TaskRecord kept(const TaskId& id) const { return coordinator::kept(write_of(state.tasks.at(id), now.mono, false)); }
   void pass(Duration time) {
     now.mono += time;
     now.wall.unix_ms += to_ms(time);

@@ -148,7 +148,7 @@ class Household {
     ++told_.answers;
     world_.hear(
         ResultsSeen{server.name, {TaskResult{task.id, task.attempt, ResultStatus::succeeded, "{}", {}, run, {}}}});
-    world_.hear(Committed{});
+    world_.hear(Committed{{task.id}});
     world_.place();
     const auto index = static_cast<std::size_t>(turn.talk);
     said_[index] = turn.tokens + talks_[index].answer_tokens;

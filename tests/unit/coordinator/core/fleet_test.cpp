@@ -259,7 +259,7 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
   Conversation before;
   before.join("pi-1", "a");
   const auto id = before.submit();
-  const TaskRecord kept = snapshot(before.state.tasks.at(id), before.now.mono);
+  const TaskRecord kept = before.kept(id);
 
   Conversation after;
   after.now.wall.unix_ms += 1000;

@@ -83,6 +83,6 @@ TEST_CASE("a held task can be cancelled, and an agent that still has it may brin
   c.join("pi-1", "a", 2);
   c.result("pi-1", running.id);
   CHECK(c.task(running.id).state == TaskState::succeeded);
-  c.hear(Committed{});
+  c.commit();
   CHECK(c.state.held.empty());
 }

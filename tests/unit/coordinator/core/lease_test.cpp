@@ -26,7 +26,7 @@ struct Restarted {
     spec.timeout = timeout;
     id = before.submit(spec);
     before.beat("pi-1", "a", 0, {Conversation::holding(id)});
-    recover(c.state, {snapshot(before.state.tasks.at(id), before.now.mono)}, c.now);
+    recover(c.state, {before.kept(id)}, c.now);
     c.hear(BrokerUp{});
     c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
   }

@@ -26,7 +26,7 @@ TEST_CASE("a task goes to an agent that offers its capability, and its result is
   CHECK(c.task(id).state == TaskState::succeeded);
   CHECK(c.task(id).output == "42");
   REQUIRE(c.find<SendAcknowledge>() != nullptr);
-  CHECK(c.find<TaskEnded>() != nullptr);
+  CHECK(c.find<SaveTask>() != nullptr);
 }
 
 TEST_CASE("a repeated or late result changes nothing and is acknowledged") {
@@ -37,8 +37,8 @@ TEST_CASE("a repeated or late result changes nothing and is acknowledged") {
   c.result("pi-1", id, ResultStatus::failed, 1, fatal);
   CHECK(c.task(id).state == TaskState::succeeded);
   CHECK(c.find<SendAcknowledge>() != nullptr);
-  CHECK(c.find<TaskEnded>() == nullptr);
-  c.hear(Committed{});
+  CHECK(c.find<SaveTask>() == nullptr);
+  c.commit();
   CHECK(c.state.tasks.empty());
   c.result("pi-1", id);
   CHECK(c.find<AskStore>() != nullptr);
@@ -199,7 +199,7 @@ TEST_CASE("a failed task can be retried by hand with its history") {
   const auto id = c.submit();
   c.result("pi-1", id, ResultStatus::failed, 1, fatal);
   const TaskRecord kept = c.task(id);
-  c.hear(Committed{});
+  c.commit();
   c.hear(RetryTask{3, kept});
   CHECK(c.find<Done>() != nullptr);
   c.place();

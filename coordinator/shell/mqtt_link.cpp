@@ -1,0 +1,355 @@
+#include "coordinator/shell/mqtt_link.hpp"
+
+#include "common/core/overloaded.hpp"
+#include "common/protocol/submission.hpp"
+#include "coordinator/http/views.hpp"
+#include "coordinator/store/attempts.hpp"
+
+namespace edgefleet::coordinator {
+
+using protocol::Topic;
+using protocol::TopicKind;
+
+namespace {
+
+constexpr std::size_t most_correlation_data = 1024;
+constexpr std::size_t replies_ahead = 4'096;  // given to the connection before they can be sent
+
+// What a message costs of the bound on the inbox, in bytes.
+std::size_t weight(const mqtt::Message& message) {
+  return message.topic.size() + message.payload.size() + message.response_topic.size() +
+         message.correlation_data.size();
+}
+
+}  // namespace
+
+MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts,
+                   StreamHub& hub, log::Complaints& complaints, Intake intake)
+    : options_(std::move(options)),
+      engine_(engine),
+      requests_(requests),
+      store_(store),
+      artifacts_(artifacts),
+      hub_(hub),
+      complaints_(complaints),
+      intake_(std::move(intake)),
+      topics_(options_.fleet),
+      replies_(complaints),
+      session_(random_seed()) {}
+
+Status MqttLink::start(const MakeClient& make_client) {
+  const Reign& reign = engine_.state().reign;
+  // With the session: a second coordinator must be seen, not throw the first one out unheard.
+  options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-coordinator-" + reign.session.str();
+  options_.broker.will =
+      mqtt::Message{topics_.build({TopicKind::coordinator_status, {}, {}, {}}),
+                    protocol::encode(protocol::CoordinatorStatus{protocol::CoordinatorState::lost, reign}),
+                    1,
+                    true,
+                    {},
+                    {}};
+  auto client = make_client(options_.broker, [this](mqtt::ClientEvent event) { hear(std::move(event)); });
+  if (!client) return client.error();
+  client_ = std::move(*client);
+  act(session_.start(monotonic_now()));
+  return success();
+}
+
+void MqttLink::tick() { act(session_.tick(monotonic_now())); }
+
+// ---- in, on the client's thread
+
+// What is dropped here is repeated by its sender: results, beats; a task without an answer was not accepted.
+void MqttLink::hear(mqtt::ClientEvent&& event) {
+  const auto* received = std::get_if<mqtt::Received>(&event);
+  if (received == nullptr) return intake_.insist(std::move(event));
+  if (const auto topic = topics_.parse(received->message.topic); topic && topic->kind == TopicKind::stream) {
+    return hear_part(topic->agent, received->message);
+  }
+  const std::size_t bytes = weight(received->message);
+  const std::size_t inside = inbox_bytes_ += bytes;
+  if (inside <= options_.inbox_bytes && intake_.offer(std::move(event))) return;
+  inbox_bytes_ -= bytes;
+  ++dropped_;
+}
+
+// Partial output passes by the inbox and the core: a flood of it delays nobody's task.
+void MqttLink::hear_part(const AgentName& agent, const mqtt::Message& message) {
+  if (!hub_.anybody()) return;
+  if (const auto part = protocol::decode_stream(message.payload)) hub_.publish(agent, *part);
+}
+
+// ---- in, on the loop's thread
+
+void MqttLink::notice_drops() {
+  const auto dropped = dropped_.load() + session_.dropped();
+  if (dropped == dropped_said_) return;
+  complaints_.complain("inbox", std::to_string(dropped - dropped_said_) +
+                                    " messages were dropped, because more came than could be handled or sent");
+  dropped_said_ = dropped;
+}
+
+void MqttLink::handle(const mqtt::ClientEvent& event) {
+  if (const auto* received = std::get_if<mqtt::Received>(&event)) {
+    inbox_bytes_ -= weight(received->message);
+    return receive(received->message);
+  }
+  act(session_.on(event, monotonic_now()));
+}
+
+// Only messages are without bound by themselves; all else is news of the connection, without which it would never be
+// made again.
+bool MqttLink::keep(const mqtt::ClientEvent& event, bool room, const Error& why) {
+  if (std::holds_alternative<mqtt::Delivered>(event)) {
+    act(session_.on(event, monotonic_now()));
+    return false;
+  }
+  const auto* received = std::get_if<mqtt::Received>(&event);
+  if (received == nullptr) return true;
+  const auto topic = topics_.parse(received->message.topic);
+  const bool submit = topic && topic->kind == TopicKind::submit;
+  if (!submit && room) return true;
+  inbox_bytes_ -= weight(received->message);
+  if (!submit) {
+    ++dropped_;
+  } else if (can_be_answered(*topic, received->message)) {
+    replies_.refuse(received->message, why);
+  }
+  return false;
+}
+
+template <typename T, typename MakeEvent>
+void MqttLink::decoded(const mqtt::Message& message, Result<T> payload, MakeEvent make) {
+  if (payload) return engine_.step(make(std::move(*payload)));
+  complain_of("a message", message, payload.error().message);
+}
+
+void MqttLink::complain_of(const std::string& what, const mqtt::Message& message, const std::string& why) {
+  complaints_.complain(message.topic, "dropped " + what + " on " + message.topic + ": " + why);
+}
+
+void MqttLink::receive(const mqtt::Message& message) {
+  const auto topic = topics_.parse(message.topic);
+  if (!topic) return complaints_.complain("topic", "dropped a message on an unknown topic: " + message.topic);
+  if (message.payload.empty() && message.retained) return;  // a retained message that was removed
+  if (message.payload.size() > limits::payload_bytes) {
+    return complain_of(
+        "a message", message,
+        std::to_string(message.payload.size()) + " bytes, the bound is " + std::to_string(limits::payload_bytes));
+  }
+  dispatch(*topic, message);
+}
+
+void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
+  const auto& agent = topic.agent;
+  const auto& payload = message.payload;
+  switch (topic.kind) {
+    case TopicKind::agent_status:
+      return decoded(message, protocol::decode_agent_status(payload),
+                     [&](AgentStatus status) { return AgentStatusSeen{agent, std::move(status)}; });
+    case TopicKind::agent_info:
+      return decoded(message, protocol::decode_agent_info(payload), [&](protocol::AgentInfoMessage read) {
+        for (const auto& bad : read.bad) complain_of("an executor", message, bad);
+        return AgentInfoSeen{agent, std::move(read.info)};
+      });
+    case TopicKind::heartbeat:
+      return decoded(message, protocol::decode_heartbeat(payload),
+                     [&](Heartbeat beat) { return HeartbeatSeen{agent, std::move(beat)}; });
+    case TopicKind::temperature:
+      return decoded(message, protocol::decode_temperature(payload),
+                     [&](Temperature temperature) { return TemperatureSeen{agent, std::move(temperature)}; });
+    case TopicKind::results:
+      return decoded(message, protocol::decode_results(payload), [&](protocol::ResultsMessage results) {
+        for (const auto& bad : results.results.bad) complain_of("a result", message, bad);
+        return ResultsSeen{agent, std::move(results.results.good)};
+      });
+    case TopicKind::coordinator_status:
+      return decoded(message, protocol::decode_coordinator_status(payload), [&](protocol::CoordinatorStatus status) {
+        return CoordinatorSeen{status.state == protocol::CoordinatorState::online, std::move(status.reign),
+                               !message.retained};
+      });
+    case TopicKind::submit:
+      return take_submission(topic, message);
+    case TopicKind::tasks:
+    case TopicKind::stream:
+    case TopicKind::control:
+    case TopicKind::reply:
+      return;  // not subscribed
+  }
+}
+
+// An answer goes only to a topic of the client that submitted.
+bool MqttLink::can_be_answered(const Topic& topic, const mqtt::Message& message) {
+  const auto drop = [&](const std::string& why) {
+    complaints_.complain("submit " + topic.client.str(), "dropped a task on " + message.topic + ": " + why);
+    return false;
+  };
+  const auto reply = topics_.parse(message.response_topic);
+  if (!reply || reply->kind != TopicKind::reply || reply->client != topic.client ||
+      message.response_topic.find_first_of("+#") != std::string::npos) {
+    return drop("its response topic is not below " + topics_.build({TopicKind::reply, {}, {}, topic.client}));
+  }
+  // The broker would hand it out again at each start of ours.
+  if (message.retained) return drop("it is retained; publish tasks without that flag");
+  if (message.correlation_data.size() > most_correlation_data) {
+    return drop("its correlation data exceed " + std::to_string(most_correlation_data) + " bytes");
+  }
+  return true;
+}
+
+void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message) {
+  if (!can_be_answered(topic, message)) return;
+  auto submission = protocol::decode_submission(message.payload, topic.capability);
+  if (!submission) return replies_.refuse(message, submission.error());
+  for (const auto& artifact : artifacts_in(submission->spec.input)) {
+    if (auto found = artifacts_.find(artifact); !found) return replies_.refuse(message, found.error());
+  }
+  if (replies_.full()) {
+    return replies_.refuse(message,
+                           Error{"too many requests wait for their outcome; try again later", ErrorKind::busy});
+  }
+  const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
+  SubmitRequest submit{"mqtt:" + topic.client.str(), {std::move(submission->spec), submission->idempotency_key}, {}};
+  submit.answer = [this, request, accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
+    if (!accepted) return replies_.refuse(request, accepted.error());
+    if (accepted_only) return replies_.reply(request, acceptance_view(*accepted));
+    answer_when_ended(accepted->id, request);
+  };
+  requests_.take(std::move(submit));
+}
+
+// For a task that may have ended long ago: an idempotent repetition.
+void MqttLink::answer_when_ended(const TaskId& id, const mqtt::Message& request) {
+  const auto alive = engine_.state().tasks.find(id);
+  if (alive != engine_.state().tasks.end() && !ended(alive->second.record.state)) {
+    return replies_.when_ended(id, request);
+  }
+  const auto record = store_.reads().task(id);
+  replies_.reply(request, record && *record ? outcome_view(**record)
+                                            : problem_view(record ? Error{"the task is gone", ErrorKind::not_found}
+                                                                  : record.error()));
+}
+
+// ---- out
+
+void MqttLink::act(mqtt::Actions actions) {
+  for (auto& action : actions) {
+    std::visit(overloaded{
+                   [&](const mqtt::DoConnect&) { client_->connect(); },
+                   [&](const mqtt::DoSubscribe& subscribe) { act(subscribe); },
+                   [&](const mqtt::DoSend& send) { client_->publish(send.message); },
+                   [&](const mqtt::TellUp& up) { act(up); },
+                   [&](const mqtt::TellDown& down) { act(down); },
+                   [&](const mqtt::TellTrouble& trouble) {
+                     complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
+                   },
+               },
+               action);
+  }
+}
+
+void MqttLink::act(const mqtt::DoSubscribe&) {
+  std::vector<mqtt::Subscription> all;
+  for (const auto kind :
+       {TopicKind::coordinator_status, TopicKind::agent_info, TopicKind::heartbeat, TopicKind::temperature,
+        TopicKind::agent_status, TopicKind::results, TopicKind::submit, TopicKind::stream}) {
+    all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
+  }
+  client_->subscribe(all);
+}
+
+void MqttLink::act(const mqtt::TellUp&) {
+  log::info("connected to the broker at " + options_.broker.broker + ", epoch " +
+            std::to_string(engine_.state().reign.epoch));
+  up_ = true;
+  engine_.step(BrokerUp{});
+}
+
+void MqttLink::act(const mqtt::TellDown& down) {
+  log::warning("the broker is lost: " + down.reason + "; trying again");
+  up_ = false;
+  engine_.step(BrokerDown{});
+}
+
+// An answer waits for the broker to come back, as its task was accepted; other messages need not.
+void MqttLink::send_replies() {
+  while (!replies_.empty() && session_.up() && session_.waiting() < replies_ahead) {
+    act(session_.publish(replies_.take()));
+  }
+}
+
+void MqttLink::publish(const Topic& topic, std::string payload) {
+  const auto& rule = protocol::rule(topic.kind);
+  act(session_.publish({topics_.build(topic), std::move(payload), rule.qos, rule.retained, {}, {}}));
+}
+
+void MqttLink::publish_status(protocol::CoordinatorState state) {
+  publish({TopicKind::coordinator_status, {}, {}, {}},
+          protocol::encode(protocol::CoordinatorStatus{state, engine_.state().reign}));
+}
+
+void MqttLink::perform(const SendTasks& send) {
+  std::vector<protocol::TaskElement> elements;
+  elements.reserve(send.tasks.size());
+  const State& state = engine_.state();
+  for (const AttemptKey& key : send.tasks) {
+    const auto task = state.tasks.find(key.id);
+    if (task == state.tasks.end()) continue;  // it has ended in this very drain
+    const TaskSpec& spec = task->second.record.spec;
+    hub_.given(key.id, key.attempt, send.agent);
+    elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});
+  }
+  for (std::size_t first = 0; first < elements.size();) {
+    publish({TopicKind::tasks, send.agent, send.capability, {}},
+            protocol::encode_tasks(state.reign, send.n, elements, first));
+  }
+}
+
+void MqttLink::perform(const SendAcknowledge& send) {
+  control(send.agent, protocol::ControlType::acknowledge, send.tasks, send.unknown);
+}
+void MqttLink::perform(const SendCancel& send) { control(send.agent, protocol::ControlType::cancel, send.tasks); }
+void MqttLink::perform(const SendRecall& send) { control(send.agent, protocol::ControlType::recall, send.tasks); }
+void MqttLink::perform(const SendDrain& send) {
+  control(send.agent, send.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {});
+}
+void MqttLink::perform(const AnnounceReign&) { publish_status(protocol::CoordinatorState::online); }
+
+void MqttLink::perform(const AskStore& ask) {
+  std::vector<AttemptKey> known;
+  std::vector<AttemptKey> unknown;
+  for (const AttemptKey& key : ask.tasks) {
+    const auto record = store_.reads().task(key.id);
+    if (!record) return complaints_.complain("store", record.error().message);  // its sender asks again
+    (*record ? known : unknown).push_back(key);
+  }
+  if (!known.empty()) control(ask.agent, protocol::ControlType::acknowledge, known);
+  if (unknown.empty()) return;
+  complaints_.complain("unknown results", "agent " + ask.agent.str() + " has results of " +
+                                              std::to_string(unknown.size()) + " tasks that are not known here");
+  control(ask.agent, protocol::ControlType::acknowledge, unknown, true);
+}
+
+void MqttLink::control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks,
+                       bool unknown) {
+  std::vector<protocol::AttemptRef> refs;
+  refs.reserve(tasks.size());
+  for (const AttemptKey& key : tasks) refs.push_back({key.id, key.attempt, unknown});
+  std::size_t first = 0;
+  do {
+    publish({TopicKind::control, agent, {}, {}}, protocol::encode_control(engine_.state().reign, type, refs, first));
+  } while (first < refs.size());
+}
+
+// ---- the end
+
+void MqttLink::say_offline() {
+  if (session_.up()) publish_status(protocol::CoordinatorState::offline);
+}
+
+void MqttLink::disconnect(Duration patience) {
+  client_->disconnect(patience);
+  client_.reset();
+}
+
+}  // namespace edgefleet::coordinator

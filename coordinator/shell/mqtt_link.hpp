@@ -1,0 +1,106 @@
+// The loop's side of the broker: messages become events and requests, effects become messages. All on the loop's
+// thread, but for what the client's thread brings and for up().
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/mqtt/session.hpp"
+#include "common/protocol/codec.hpp"
+#include "common/protocol/topics.hpp"
+#include "coordinator/shell/mqtt_replies.hpp"
+#include "coordinator/shell/requests.hpp"
+#include "coordinator/shell/stream_hub.hpp"
+#include "coordinator/store/artifacts.hpp"
+
+namespace edgefleet::coordinator {
+
+class MqttLink {
+ public:
+  struct Options {
+    FleetName fleet;
+    mqtt::Options broker;  // its will and client id are filled in here
+    std::size_t inbox_bytes = 0;  // bound on messages that have come and are not handled
+  };
+  // How the client's thread hands an event to the loop. Neither waits.
+  struct Intake {
+    std::function<bool(mqtt::ClientEvent&&)> offer;   // false: full
+    std::function<void(mqtt::ClientEvent&&)> insist;  // for news of the connection
+  };
+  using MakeClient = std::function<Result<std::unique_ptr<mqtt::Client>>(const mqtt::Options&, mqtt::Client::OnEvent)>;
+
+  MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts, StreamHub& hub,
+           log::Complaints& complaints, Intake intake);
+
+  // Connects, under the reign that the engine has by then.
+  Status start(const MakeClient& make_client);
+  [[nodiscard]] bool up() const { return up_; }  // any thread
+
+  void handle(const mqtt::ClientEvent& event);
+  void tick();
+  [[nodiscard]] std::optional<Time> next_tick() const { return session_.next_tick(); }
+  void notice_drops();
+  void send_replies();
+  [[nodiscard]] MqttReplies& replies() { return replies_; }
+
+  // While the store fails: true if the event is to be kept until it works again (`room`: there is some for messages).
+  // Submits are refused; what only moves the connection on is handled.
+  bool keep(const mqtt::ClientEvent& event, bool room, const Error& why);
+
+  // ---- effects
+  void perform(const SendTasks& send);
+  void perform(const SendAcknowledge& send);
+  void perform(const SendCancel& send);
+  void perform(const SendRecall& send);
+  void perform(const SendDrain& send);
+  void perform(const AskStore& ask);
+  void perform(const AnnounceReign& announce);
+
+  // ---- the end
+  void say_offline();
+  [[nodiscard]] bool sending() const { return session_.up() && !session_.idle(); }
+  void disconnect(Duration patience);
+
+ private:
+  void hear(mqtt::ClientEvent&& event);
+  void hear_part(const AgentName& agent, const mqtt::Message& message);
+  void receive(const mqtt::Message& message);
+  void dispatch(const protocol::Topic& topic, const mqtt::Message& message);
+  void complain_of(const std::string& what, const mqtt::Message& message, const std::string& why);
+  template <typename T, typename MakeEvent>
+  void decoded(const mqtt::Message& message, Result<T> payload, MakeEvent make);
+  void take_submission(const protocol::Topic& topic, const mqtt::Message& message);
+  bool can_be_answered(const protocol::Topic& topic, const mqtt::Message& message);
+  void answer_when_ended(const TaskId& id, const mqtt::Message& request);
+
+  void act(mqtt::Actions actions);
+  void act(const mqtt::DoSubscribe& subscribe);
+  void act(const mqtt::TellUp& up);
+  void act(const mqtt::TellDown& down);
+  void publish(const protocol::Topic& topic, std::string payload);
+  void publish_status(protocol::CoordinatorState state);
+  void control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks,
+               bool unknown = false);
+
+  Options options_;
+  Engine& engine_;
+  Requests& requests_;
+  Store& store_;
+  Artifacts& artifacts_;
+  StreamHub& hub_;
+  log::Complaints& complaints_;
+  Intake intake_;
+  protocol::Topics topics_;
+  MqttReplies replies_;
+  mqtt::Session session_;
+  std::unique_ptr<mqtt::Client> client_;
+  std::atomic<bool> up_{false};
+  std::atomic<std::size_t> inbox_bytes_{0};  // of messages
+  std::atomic<std::uint64_t> dropped_{0};
+  std::uint64_t dropped_said_ = 0;
+};
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,126 @@
+// What is asked of the loop, over HTTP and MQTT alike: submit, cancel, retry, drain, release. Each becomes an event,
+// and its answer comes after the commit that made it durable. Only on the loop's thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "coordinator/core/explain.hpp"
+#include "coordinator/shell/engine.hpp"
+#include "coordinator/store/port.hpp"
+
+namespace edgefleet::coordinator {
+
+// What a submitter is told once its task is durable.
+struct Acceptance {
+  TaskId id;
+  TaskState state = TaskState::queued;
+  std::size_t ahead = 0;
+  std::size_t eligible_agents = 0;
+  std::string waiting;
+};
+struct BatchAcceptance {
+  BatchId id;
+  std::vector<TaskId> tasks;
+};
+struct Retried {
+  std::size_t tasks = 0;
+  std::vector<std::pair<TaskId, Error>> refused;
+};
+
+template <typename T>
+using Answer = std::function<void(Result<T>)>;  // called once, on the loop's thread: must not wait
+
+struct SubmitRequest {
+  std::string submitter;
+  SubmitTasks::One task;
+  Answer<Acceptance> answer;
+  std::function<void(const TaskId&)> made{};  // gets the id before the task is durable or sent
+};
+struct SubmitBatchRequest {
+  std::string submitter;
+  SubmitTasks::Batch batch;
+  std::vector<SubmitTasks::One> tasks;
+  Answer<BatchAcceptance> answer;
+};
+struct CancelRequest {
+  TaskId id;
+  Answer<TaskState> answer;
+};
+struct RetryRequest {
+  TaskId id;
+  Answer<TaskState> answer;
+};
+struct RetryManyRequest {
+  std::vector<TaskId> ids;
+  Answer<Retried> answer;
+};
+struct DrainRequest {
+  AgentName agent;
+  bool drain = true;
+  Answer<AgentState> answer;
+};
+struct ReleaseRequest {
+  Answer<std::size_t> answer;
+};
+using Request = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
+                             DrainRequest, ReleaseRequest>;
+
+// Requests that add tasks are refused at once while nothing can be recorded.
+bool adds_tasks(const Request& request);
+void refuse(const Request& request, const Error& why);
+
+class Requests {
+ public:
+  Requests(Engine& engine, Store& store) : engine_(engine), store_(store) {}
+
+  void take(Request request);
+
+  // ---- after the commit
+  void answer(const Accepted& accepted) { reply(accepted.request, accepted); }
+  void answer(const Rejected& rejected) { reply(rejected.request, rejected.error); }
+  void answer(const Done& done) { reply(done.request, Accepted{done.request, {}, {}}); }
+  // The program ends: what still waits for its commit is answered with `why`.
+  void refuse_waiting(const Error& why);
+
+ private:
+  // What to tell, when the drain is durable: by the request's number. A Done comes without ids.
+  using Reply = std::function<void(const Result<Accepted>&)>;
+
+  void handle(SubmitRequest request);
+  void handle(SubmitBatchRequest request);
+  void handle(const CancelRequest& request);
+  void handle(const RetryRequest& request);
+  void handle(const RetryManyRequest& request);
+  void handle(const DrainRequest& request);
+  void handle(const ReleaseRequest& request);
+  void retry_one(const TaskId& id, const Answer<TaskState>& answer);
+  void answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer);
+
+  // The earlier use of a key, as the store has it.
+  struct Earlier {
+    std::optional<TaskRecord> task;
+    std::optional<BatchRecord> batch;
+    [[nodiscard]] KeyUse use() const;
+    [[nodiscard]] bool none() const { return !task && !batch; }
+  };
+  Result<Earlier> earlier(const std::string& submitter, const std::string& key);
+  Result<BatchAcceptance> same_batch(const BatchRecord& batch);
+
+  RequestId expect(Reply reply);
+  void reply(RequestId request, const Result<Accepted>& with);
+  [[nodiscard]] Acceptance acceptance_of(const TaskId& id, TaskState ended);
+  const Explanation& explained(const ClassKey& key);
+
+  Engine& engine_;
+  Store& store_;
+  RequestId last_request_ = 0;
+  std::unordered_map<RequestId, Reply> replies_;
+  std::map<ClassKey, std::pair<Time, Explanation>> explained_;
+};
+
+}  // namespace edgefleet::coordinator

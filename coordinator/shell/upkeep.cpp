@@ -1,0 +1,60 @@
+#include "coordinator/shell/upkeep.hpp"
+
+#include <algorithm>
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr Duration clock_interval = std::chrono::seconds(60);
+constexpr Duration purge_interval = std::chrono::seconds(60);
+constexpr Duration purge_soon = std::chrono::seconds(1);        // after tasks have ended
+constexpr Duration purge_short = std::chrono::milliseconds(8);  // a step that took less may grow
+constexpr Duration purge_long = std::chrono::milliseconds(25);  // one that took more shrinks
+constexpr std::size_t purge_least = 16;
+constexpr std::size_t purge_most = 512;
+constexpr int purge_rest = 3;  // times as long as a step took
+
+}  // namespace
+
+Status Upkeep::start(Time now) {
+  const auto clock = store_.clock();
+  if (!clock) return clock.error();
+  clock_base_ = *clock;
+  clock_start_ = clock_kept_ = purge_at_ = now;
+  return success();
+}
+
+Time Upkeep::next(bool deadlines) const {
+  return deadlines ? std::min(purge_at_, clock_kept_ + clock_interval) : purge_at_;
+}
+
+void Upkeep::run(bool deadlines) {
+  const Time now = monotonic_now();
+  if (deadlines && now >= clock_kept_ + clock_interval) {
+    clock_kept_ = now;
+    if (auto kept = store_.keep_time(store_clock(now)); !kept) complaints_.complain("store", kept.error().message);
+  }
+  if (now >= purge_at_) purge(now);
+}
+
+void Upkeep::committed(Time now, bool wrote, bool ended) {
+  if (wrote) clock_kept_ = now;
+  if (ended) purge_at_ = std::min(purge_at_, now + purge_soon);
+}
+
+void Upkeep::stop(Time now) { (void)store_.keep_time(store_clock(now)); }
+
+void Upkeep::purge(Time began) {
+  const auto purged = store_.purge(retention_, store_clock(began), purge_step_);
+  const Time ended = monotonic_now();
+  if (!purged) complaints_.complain("store", purged.error().message);
+  if (!purged || !purged->more) {
+    purge_at_ = ended + purge_interval;
+    return;
+  }
+  if (ended - began > purge_long) purge_step_ = std::max(purge_least, purge_step_ / 2);
+  if (ended - began < purge_short) purge_step_ = std::min(purge_most, purge_step_ * 2);
+  purge_at_ = ended + purge_rest * (ended - began);
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,43 @@
+// The real store, whose commits can be made to fail.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "coordinator/store/sqlite.hpp"
+
+namespace edgefleet::test {
+
+class FailingStore final : public coordinator::Store {
+ public:
+  explicit FailingStore(const std::string& directory) : store_(*coordinator::open_sqlite_store(directory)) {}
+
+  std::atomic<bool> full{false};
+  std::atomic<int> commits{0};  // that were tried and had something to write
+
+  Status commit(const coordinator::Writes& writes) override {
+    if (writes.empty()) return success();
+    ++commits;
+    if (full) return Error{"the disk is full", ErrorKind::full};
+    return store_->commit(writes);
+  }
+  Status keep_time(Duration clock) override { return store_->keep_time(clock); }
+  Result<coordinator::Purged> purge(const coordinator::Retention& retention, Duration clock,
+                                    std::size_t most) override {
+    return store_->purge(retention, clock, most);
+  }
+  Result<std::uint64_t> epoch() override { return store_->epoch(); }
+  Result<Duration> clock() override { return store_->clock(); }
+  Result<std::vector<TaskId>> held() override { return store_->held(); }
+  Result<std::vector<AgentName>> drained_agents() override { return store_->drained_agents(); }
+  Result<std::vector<coordinator::TaskRecord>> unfinished(const TaskId& after, std::size_t limit) override {
+    return store_->unfinished(after, limit);
+  }
+  coordinator::Reads& reads() override { return store_->reads(); }
+  std::shared_ptr<coordinator::Reads> reader() override { return store_->reader(); }
+
+ private:
+  std::unique_ptr<coordinator::Store> store_;
+};
+
+}  // namespace edgefleet::test

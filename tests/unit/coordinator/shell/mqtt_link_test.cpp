@@ -1,0 +1,129 @@
+#include "coordinator/shell/mqtt_link.hpp"
+
+#include <deque>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/shell.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::coordinator;
+
+namespace {
+
+const std::string root = "edgefleet/v1/home/";
+const std::string reply_topic = root + "replies/app/1";
+
+struct Linked : test::Shell {
+  test::Broker broker;
+  std::deque<mqtt::ClientEvent> inbox;
+  bool inbox_full = false;
+  StreamHub hub;
+  std::unique_ptr<Artifacts> artifacts = *Artifacts::open(folder.path(), {});
+  MqttLink link{{*FleetName::parse("home"), {}, 1000},
+                engine,
+                requests,
+                store,
+                *artifacts,
+                hub,
+                complaints,
+                {[this](mqtt::ClientEvent&& event) { return !inbox_full && (inbox.push_back(std::move(event)), true); },
+                 [this](mqtt::ClientEvent&& event) { inbox.push_back(std::move(event)); }}};
+
+  Linked() {
+    after_commit.add(link.replies());
+    REQUIRE(link.start(broker.maker()));
+    turn();
+  }
+  void turn() {
+    while (!inbox.empty()) {
+      const auto event = std::move(inbox.front());
+      inbox.pop_front();
+      link.handle(event);
+    }
+    commit();
+    link.send_replies();
+  }
+  mqtt::Message submission(const std::string& key = "") const {
+    const std::string payload = key.empty() ? R"({"input":1})" : R"({"input":1,"idempotency_key":")" + key + "\"}";
+    return {root + "submit/app/work", payload, 1, false, reply_topic, "data"};
+  }
+  void hear(mqtt::Message message) { broker.say(mqtt::Received{std::move(message)}); }
+};
+
+}  // namespace
+
+TEST_CASE("the link connects under the reign's session and is up once it has subscribed") {
+  Linked linked;
+  CHECK(linked.link.up());
+  CHECK(linked.engine.state().connected);
+  CHECK(linked.broker.options().client_id == "edgefleet-home-coordinator-coordinator");
+  CHECK(linked.broker.options().will->retained);
+  linked.broker.say(mqtt::ConnectionLost{"gone", 0});
+  linked.turn();
+  CHECK_FALSE(linked.link.up());
+  CHECK_FALSE(linked.engine.state().connected);
+}
+
+TEST_CASE("a task over MQTT is answered when its outcome is durable") {
+  Linked linked;
+  linked.hear(linked.submission());
+  linked.turn();
+  REQUIRE(linked.engine.state().tasks.size() == 1);
+  CHECK(linked.broker.on(reply_topic) == 0);
+  linked.engine.step(CancelTask{0, linked.engine.state().tasks.begin()->first});
+  CHECK(linked.broker.on(reply_topic) == 0);
+  linked.turn();
+  CHECK(linked.broker.on(reply_topic) == 1);
+  CHECK(linked.broker.published().back().correlation_data == "data");
+}
+
+TEST_CASE("the same key twice in one turn over MQTT is one task, and both are answered") {
+  Linked linked;
+  linked.hear(linked.submission("key"));
+  linked.hear(linked.submission("key"));
+  linked.turn();
+  REQUIRE(linked.engine.state().tasks.size() == 1);
+  linked.engine.step(CancelTask{0, linked.engine.state().tasks.begin()->first});
+  linked.turn();
+  CHECK(linked.broker.on(reply_topic) == 2);
+}
+
+TEST_CASE("messages over the bound, in bytes or in number, are dropped and counted") {
+  Linked linked;
+  linked.hear({root + "heartbeat/pi-1", std::string(2000, 'x')});
+  CHECK(linked.inbox.empty());
+  linked.inbox_full = true;
+  linked.hear({root + "heartbeat/pi-1", "{}"});
+  CHECK(linked.inbox.empty());
+  linked.broker.say(mqtt::ConnectionLost{"gone", 0});  // news of the connection always gets in
+  CHECK(linked.inbox.size() == 1);
+  linked.link.notice_drops();
+  CHECK(linked.complaints.count() == 1);
+  linked.inbox_full = false;
+  linked.inbox.clear();
+  linked.hear({root + "heartbeat/pi-1", std::string(900, 'x')});  // what was dropped takes no room
+  CHECK(linked.inbox.size() == 1);
+}
+
+TEST_CASE("while the store fails a submit is refused, and results and news of the connection are kept") {
+  Linked linked;
+  const Error full{"nothing new can be accepted", ErrorKind::full};
+  const auto received = [](mqtt::Message message) { return mqtt::ClientEvent{mqtt::Received{std::move(message)}}; };
+  CHECK_FALSE(linked.link.keep(received(linked.submission()), true, full));
+  linked.link.send_replies();
+  CHECK(linked.broker.on(reply_topic) == 1);
+  CHECK(linked.link.keep(received({root + "results/pi-1", "{}"}), true, full));
+  CHECK_FALSE(linked.link.keep(received({root + "results/pi-1", "{}"}), false, full));
+  CHECK(linked.link.keep(mqtt::ConnectionLost{"gone", 0}, false, full));
+  CHECK_FALSE(linked.link.keep(mqtt::Delivered{}, true, full));
+  CHECK(linked.engine.state().tasks.empty());
+}
+
+TEST_CASE("results of tasks that are not known here are acknowledged as the store has them") {
+  Linked linked;
+  const std::size_t before = linked.broker.published().size();
+  linked.link.perform(AskStore{*AgentName::parse("pi-1"), {{TaskId{Ulid{1, 1}}, 1}}});
+  const auto published = linked.broker.published();
+  REQUIRE(published.size() == before + 1);
+  CHECK(published.back().payload.find("unknown") != std::string::npos);
+}
