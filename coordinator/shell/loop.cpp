@@ -47,7 +47,7 @@ template <typename OneRequest>
 void Loop::offer_or_refuse(OneRequest request) {
   const auto answer = request.answer;
   if (over_) return answer(Error{"the coordinator is being stopped", ErrorKind::unavailable});
-  if (inbox_.offer(Request{std::move(request)})) return;
+  if (inbox_.offer(LoopRequest{std::move(request)})) return;
   answer(Error{"the coordinator is busy; try again in a second", ErrorKind::busy});
 }
 
@@ -186,7 +186,7 @@ void Loop::notice_stall(Time since) {
 void Loop::take(Item& item) {
   std::visit(overloaded{
                  [&](const mqtt::ClientEvent& event) { link_.handle(event); },
-                 [&](Request& request) { requests_.take(std::move(request)); },
+                 [&](LoopRequest& request) { requests_.take(std::move(request)); },
                  [&](const Look& look) { look.with(engine_.state(), Engine::now()); },
                  [](const Wake&) {},
              },
@@ -262,7 +262,7 @@ bool Loop::keep(Item& item, const Error& full) {
   const bool room = held_.size() < options_.inbox;
   return std::visit(overloaded{
                         [&](const mqtt::ClientEvent& event) { return link_.keep(event, room, full); },
-                        [&](const Request& request) {
+                        [&](const LoopRequest& request) {
                           if (room && !adds_tasks(request)) return true;
                           refuse(request, full);
                           return false;
@@ -307,7 +307,7 @@ void Loop::refuse_rest() {
                    [](const mqtt::ClientEvent&) {},
                    [](const Wake&) {},
                    [&](const Look& look) { look.with(engine_.state(), Engine::now()); },
-                   [&](const Request& request) { refuse(request, over); },
+                   [&](const LoopRequest& request) { refuse(request, over); },
                },
                item);
   }

@@ -80,7 +80,7 @@ class Loop {
     std::function<void(const State&, Now)> with;
   };
   struct Wake {};
-  using Item = std::variant<mqtt::ClientEvent, Request, Look, Wake>;
+  using Item = std::variant<mqtt::ClientEvent, LoopRequest, Look, Wake>;
 
   template <typename OneRequest>
   void offer_or_refuse(OneRequest request);

@@ -16,15 +16,15 @@ Error not_known(const TaskId& id) { return Error{"task " + id.str() + " is not k
 
 }  // namespace
 
-bool adds_tasks(const Request& request) {
+bool adds_tasks(const LoopRequest& request) {
   return std::holds_alternative<SubmitRequest>(request) || std::holds_alternative<SubmitBatchRequest>(request);
 }
 
-void refuse(const Request& request, const Error& why) {
+void refuse(const LoopRequest& request, const Error& why) {
   std::visit([&](const auto& one) { one.answer(why); }, request);
 }
 
-void Requests::take(Request request) {
+void Requests::take(LoopRequest request) {
   std::visit([this](auto& one) { handle(std::move(one)); }, request);
 }
 

@@ -67,18 +67,18 @@ struct DrainRequest {
 struct ReleaseRequest {
   Answer<std::size_t> answer;
 };
-using Request = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
-                             DrainRequest, ReleaseRequest>;
+using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
+                                 DrainRequest, ReleaseRequest>;
 
 // Requests that add tasks are refused at once while nothing can be recorded.
-bool adds_tasks(const Request& request);
-void refuse(const Request& request, const Error& why);
+bool adds_tasks(const LoopRequest& request);
+void refuse(const LoopRequest& request, const Error& why);
 
 class Requests {
  public:
   Requests(Engine& engine, Store& store) : engine_(engine), store_(store) {}
 
-  void take(Request request);
+  void take(LoopRequest request);
 
   // ---- after the commit
   void answer(const Accepted& accepted) { reply(accepted.request, accepted); }
