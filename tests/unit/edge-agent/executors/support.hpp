@@ -19,7 +19,9 @@
 #include <vector>
 
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/command.hpp"
+#include "edge-agent/executors/files/scratch.hpp"
+#include "edge-agent/executors/process/spawner.hpp"
+#include "edge-agent/executors/process_services.hpp"
 
 namespace edgefleet::agent::test {
 
