@@ -14,6 +14,7 @@
 #include "cli/core/arguments.hpp"
 #include "cli/core/batch_file.hpp"
 #include "cli/core/progress.hpp"
+#include "common/core/error_text.hpp"
 #include "common/http/problem.hpp"
 
 namespace edgefleet::cli {
@@ -41,7 +42,7 @@ Result<BatchFile> read_file(const Batch& batch) {
   if (batch.file == "-") return read_batch(std::cin, batch.capability);
   std::ifstream file(batch.file, std::ios::binary);
   if (!file.is_open()) {
-    return Error{"cannot read " + batch.file + ": " + std::generic_category().message(errno), ErrorKind::invalid};
+    return Error{"cannot read " + batch.file + ": " + error_text(errno), ErrorKind::invalid};
   }
   auto content = read_batch(file, batch.capability);
   if (file.bad()) return Error{"cannot read " + batch.file, ErrorKind::invalid};

@@ -99,7 +99,6 @@ class UlidSource {
   Ulid next(WallTime now);
 
  private:
-  std::uint64_t next_random();
   std::uint64_t random_;
   Ulid last_;
 };

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/core/error_text.hpp"
 #include "common/core/ids.hpp"
 
 namespace edgefleet::http {
@@ -15,7 +16,7 @@ namespace {
 
 Error cannot_write(const std::string& path, int code) {
   const auto kind = code == ENOSPC || code == EDQUOT ? ErrorKind::full : ErrorKind::invalid;
-  return Error{"cannot write " + path + ": " + std::generic_category().message(code), kind};
+  return Error{"cannot write " + path + ": " + error_text(code), kind};
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::agent {
@@ -170,7 +171,7 @@ Result<CommandConfig::Values> CommandConfig::values_of(std::string_view input) c
   const auto object = json::Object::read(none ? "{}" : input);
   if (!object) return invalid("the input must be an object of parameters");
   for (const auto& [key, value] : object->members()) {
-    if (!params_.contains(key)) return invalid("unknown param \"" + key.substr(0, 64) + "\"");
+    if (!params_.contains(key)) return invalid("unknown param \"" + std::string(cut_front(key, 64)) + "\"");
   }
   Values values;
   for (const auto& [name, param] : params_) {

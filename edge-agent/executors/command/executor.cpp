@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/core/error_text.hpp"
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/outcome.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {

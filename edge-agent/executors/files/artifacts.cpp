@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::agent {
 namespace {
 
@@ -53,7 +55,8 @@ Result<LaidInput> lay_input(std::string_view input, const std::string& in_dir) {
       if (!object.find("file")) return MemberEdits{};
       return Error{"the input holds a \"file\": a file is named as {\"artifact\":\"sha256-...\"}", ErrorKind::invalid};
     }
-    if (!valid_artifact_id(*id)) return Error{"not the id of an artifact: " + id->substr(0, 100), ErrorKind::invalid};
+    if (!valid_artifact_id(*id))
+      return Error{"not the id of an artifact: " + std::string(cut_front(*id, 100)), ErrorKind::invalid};
     laid.artifacts.insert(*id);
     return MemberEdits{{"file", json::quoted(in_dir + '/' + *id)}};
   });

@@ -8,8 +8,9 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "common/core/error_text.hpp"
+#include "common/core/utf8.hpp"
 #include "edge-agent/executors/process/leftovers.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {

@@ -5,12 +5,12 @@
 #include <fstream>
 #include <iterator>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/llm/api_key.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 #include "edge-agent/executors/llm/request.hpp"
 #include "edge-agent/executors/outcome.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {

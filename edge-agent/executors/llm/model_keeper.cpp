@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "common/core/backoff.hpp"
+#include "common/core/utf8.hpp"
 #include "common/http/url.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/outcome.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {

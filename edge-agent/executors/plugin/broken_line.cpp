@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {

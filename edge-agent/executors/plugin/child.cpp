@@ -7,8 +7,8 @@
 #include <array>
 #include <cerrno>
 
+#include "common/core/utf8.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {

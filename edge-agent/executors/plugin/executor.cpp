@@ -7,12 +7,12 @@
 #include <array>
 #include <csignal>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/files/artifacts.hpp"
 #include "edge-agent/executors/outcome.hpp"
 #include "edge-agent/executors/plugin/output.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {

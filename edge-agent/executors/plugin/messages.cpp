@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/plugin/broken_line.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -124,7 +124,8 @@ Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string
     return invalid(what_is_broken(line));
   }
   const auto type = string_at(*object, "type").value_or("");
-  if (type != "progress" && type != "result") return invalid("a message of unknown type \"" + type.substr(0, 64) + '"');
+  if (type != "progress" && type != "result")
+    return invalid("a message of unknown type \"" + std::string(cut_front(type, 64)) + '"');
   const auto key = key_of(*object);
   if (!key) return invalid("a " + type + " without \"id\" and \"attempt\"");
   if (type == "progress") return Message(progress_of(*key, *object));

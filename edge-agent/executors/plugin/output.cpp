@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/files/artifacts.hpp"
 
@@ -32,7 +33,7 @@ class OutputFiles {
   Result<StoredFile> stored(const std::string& path) {
     if (const auto known = files_.find(path); known != files_.end()) return known->second;
     if (!path.starts_with("out/") || path.find('\0') != std::string::npos) {
-      return Error{"the output names the file \"" + path.substr(0, 200) + "\", which is not below out/",
+      return Error{"the output names the file \"" + std::string(cut_front(path, 200)) + "\", which is not below out/",
                    ErrorKind::invalid};
     }
     auto file = open_beneath(scratch_.dir(), path);

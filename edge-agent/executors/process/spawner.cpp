@@ -7,9 +7,9 @@
 #include <csignal>
 #include <utility>
 
+#include "common/core/error_text.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
 #include "edge-agent/executors/process/supervisor.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent {
 namespace {

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <mutex>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::image {
 namespace {
 
@@ -73,7 +75,7 @@ std::variant<Kind, Failure> kind_of(const std::string& path) {
 std::string vips_message(const std::exception& problem) {
   const std::string text = problem.what();
   vips_error_clear();
-  return text.substr(0, std::min<std::size_t>(text.find('\n'), 500));
+  return std::string(cut_front(std::string_view(text).substr(0, text.find('\n')), 500));
 }
 
 // Warnings of libvips, a line each. A broken picture can give one for each tile: the first few tell it all.

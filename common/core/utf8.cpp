@@ -1,13 +1,10 @@
-#include "edge-agent/executors/text.hpp"
+#include "common/core/utf8.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <system_error>
 
-namespace edgefleet::agent {
+namespace edgefleet {
 namespace {
-
-bool continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
 struct Lead {
   std::size_t length = 0;  // 0: cannot begin a character
@@ -29,7 +26,7 @@ std::size_t character(std::string_view bytes) {
   if (first.length == 0 || first.length > bytes.size()) return 0;
   std::uint32_t code = first.bits;
   for (std::size_t i = 1; i < first.length; ++i) {
-    if (!continuation(bytes[i])) return 0;
+    if (!utf8_continuation(bytes[i])) return 0;
     code = (code << 6U) | (static_cast<unsigned char>(bytes[i]) & 0x3FU);
   }
   const bool surrogate = code >= 0xD800U && code <= 0xDFFFU;
@@ -37,8 +34,6 @@ std::size_t character(std::string_view bytes) {
 }
 
 }  // namespace
-
-std::string error_text(int error) { return std::system_category().message(error); }
 
 std::string valid_utf8(std::string_view bytes) {
   std::string text;
@@ -53,7 +48,7 @@ std::string valid_utf8(std::string_view bytes) {
 
 std::string_view without_broken_end(std::string_view text) {
   std::size_t tail = 0;  // continuation bytes at the end
-  while (tail < 3 && tail < text.size() && continuation(text[text.size() - 1 - tail])) ++tail;
+  while (tail < 3 && tail < text.size() && utf8_continuation(text[text.size() - 1 - tail])) ++tail;
   if (tail == text.size()) return text;
   const std::size_t last = text.size() - 1 - tail;
   const bool broken = lead(static_cast<unsigned char>(text[last])).length > tail + 1;
@@ -62,7 +57,7 @@ std::string_view without_broken_end(std::string_view text) {
 
 std::string_view without_broken_begin(std::string_view text) {
   std::size_t broken = 0;
-  while (broken < 3 && broken < text.size() && continuation(text[broken])) ++broken;
+  while (broken < 3 && broken < text.size() && utf8_continuation(text[broken])) ++broken;
   return text.substr(broken);
 }
 
@@ -74,4 +69,4 @@ std::string_view cut_back(std::string_view text, std::size_t most) {
   return text.size() <= most ? text : without_broken_begin(text.substr(text.size() - most));
 }
 
-}  // namespace edgefleet::agent
+}  // namespace edgefleet
