@@ -123,9 +123,9 @@ Exit submit(Session& session, const std::vector<BatchTask>& tasks, const Interru
 }
 
 // The batches of one file, watched as one.
-class Watch {
+class BatchWatch {
  public:
-  Watch(Session& session, Accepted accepted, Time began)
+  BatchWatch(Session& session, Accepted accepted, Time began)
       : session_(session), accepted_(std::move(accepted)), counts_(accepted_.ids.size()), began_(began) {}
 
   Exit run(const Interrupt& interrupt, const std::optional<Duration>& limit) {
@@ -228,7 +228,7 @@ Exit run(const Batch& batch, Session& session) {
     return Exit::ok;
   }
   for (const auto& id : accepted.ids) session.note("batch " + id);
-  return Watch(session, std::move(accepted), began).run(interrupt, batch.wait.limit);
+  return BatchWatch(session, std::move(accepted), began).run(interrupt, batch.wait.limit);
 }
 
 }  // namespace

@@ -161,7 +161,7 @@ void SimulatedAgent::perform(const agent::Effect& effect, Time now) {
                  [&](const agent::KeepForPerson&) { ++counters_.unknown; },
                  [](const agent::UnspoolResult&) {},
                  [](const agent::FreezeWork&) {},
-                 [](const agent::Note&) {},
+                 [](const agent::WriteLog&) {},
                  [](const agent::EndProgram&) {},
              },
              effect);
