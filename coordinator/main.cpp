@@ -13,6 +13,7 @@
 #include "common/runtime/secret.hpp"
 #include "common/runtime/signals.hpp"
 #include "common/runtime/table_reader.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/gate.hpp"
 #include "coordinator/http/llm/routes.hpp"

@@ -16,6 +16,7 @@
 #include "cli/core/progress.hpp"
 #include "common/core/error_text.hpp"
 #include "common/http/problem.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 namespace {

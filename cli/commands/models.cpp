@@ -12,6 +12,7 @@
 #include "cli/core/arguments.hpp"
 #include "cli/core/models.hpp"
 #include "cli/core/task_view.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 namespace {

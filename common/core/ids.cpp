@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <random>
 
 #include "common/core/random.hpp"
 
@@ -79,12 +78,5 @@ Ulid UlidSource::next(WallTime now) {
   }
   return last_;
 }
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 32U) | device();
-}
-
-SessionId new_session_id() { return *SessionId::parse(Ulid{random_seed() >> 3U, random_seed()}.str()); }
 
 }  // namespace edgefleet

@@ -103,10 +103,6 @@ class UlidSource {
   Ulid last_;
 };
 
-// 128 random bits as 26 characters, from the system's source of randomness.
-SessionId new_session_id();
-std::uint64_t random_seed();
-
 }  // namespace edgefleet
 
 template <typename Tag>

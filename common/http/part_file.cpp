@@ -10,6 +10,7 @@
 
 #include "common/core/error_text.hpp"
 #include "common/core/ids.hpp"
+#include "common/system/entropy.hpp"
 
 namespace edgefleet::http {
 namespace {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::log {
 namespace {
 

@@ -4,6 +4,8 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 #include "edge-agent/shell/events.hpp"
 
 namespace edgefleet::load {

@@ -10,6 +10,7 @@
 #include "common/core/error_text.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/outcome.hpp"
 
 namespace edgefleet::agent {

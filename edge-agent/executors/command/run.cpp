@@ -8,6 +8,7 @@
 #include <functional>
 #include <stop_token>
 
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
 
 namespace edgefleet::agent {

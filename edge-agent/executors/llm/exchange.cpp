@@ -4,6 +4,7 @@
 
 #include "common/core/line_reader.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 
 namespace edgefleet::agent::llm {

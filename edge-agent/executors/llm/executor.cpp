@@ -7,6 +7,7 @@
 
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/llm/api_key.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 #include "edge-agent/executors/llm/request.hpp"

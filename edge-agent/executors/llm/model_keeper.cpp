@@ -6,6 +6,8 @@
 #include "common/core/utf8.hpp"
 #include "common/http/url.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 #include "edge-agent/executors/outcome.hpp"
 
 namespace edgefleet::agent::llm {

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "common/core/utf8.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
 
 namespace edgefleet::agent {

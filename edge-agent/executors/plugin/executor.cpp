@@ -9,6 +9,7 @@
 
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/files/artifacts.hpp"
 #include "edge-agent/executors/outcome.hpp"
 #include "edge-agent/executors/plugin/output.hpp"

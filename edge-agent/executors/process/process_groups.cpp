@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::agent {
 
 void ProcessGroups::freeze(bool frozen) {

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
