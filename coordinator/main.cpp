@@ -1,15 +1,19 @@
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <regex>
 #include <sstream>
 #include <thread>
 
+#include "common/core/utf8.hpp"
 #include "common/http_server/server.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/configuration.hpp"
 #include "common/runtime/log.hpp"
 #include "common/runtime/secret.hpp"
 #include "common/runtime/signals.hpp"
+#include "common/runtime/table_reader.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/gate.hpp"
 #include "coordinator/http/llm/routes.hpp"
@@ -48,26 +52,19 @@ struct Settings {
 
 // [models]: a name of one's own for models that are tried one after another.
 Status read_models(const Configuration& configuration, llm::Aliases& models) {
-  const auto* node = configuration.file().get("models");
-  if (node == nullptr) return success();
-  const auto wrong = [&](const std::string& what) {
-    return Error{configuration.file_path() + ": [models]: " + what +
-                     "; write fast = [\"groq/llama-3.3-70b\", \"deepseek-r1:1.5b\"]",
-                 ErrorKind::invalid};
-  };
-  if (!node->is_table()) return wrong("is not a table");
-  for (const auto& [key, value] : *node->as_table()) {
-    const std::string name(key.str());
-    const auto* list = value.as_array();
-    if (list == nullptr || list->empty() || list->size() > 16)
-      return wrong("`" + name + "` is not a list of 1 to 16 models");
-    for (const auto& element : *list) {
-      auto model = element.value_exact<std::string>();
-      if (!model || model->empty()) return wrong("`" + name + "` holds what is not a model's name");
-      models[name].push_back(std::move(*model));
+  const auto table = table_of(configuration, "models");
+  if (!table) return table.error();
+  if (*table == nullptr) return success();
+  TableReader reader(configuration.file_path(), "[models]", **table);
+  for (const auto& name : reader.keys()) {
+    auto& chain = models[name];
+    reader.read_list(name, chain);
+    if (chain.empty() || chain.size() > 16 || std::count(chain.begin(), chain.end(), "") > 0) {
+      reader.fail(name, "`" + name + "` must list 1 to 16 models: " + name +
+                            " = [\"groq/llama-3.3-70b\", \"deepseek-r1:1.5b\"]");
     }
   }
-  return success();
+  return reader.finish();
 }
 
 // The exit code, if there is nothing more to do.
@@ -138,7 +135,7 @@ Result<std::vector<std::string>> read_origins(const std::string& text) {
   for (std::string origin; std::getline(list, origin, ',');) {
     static const std::regex form("https?://(\\[[0-9a-fA-F:.]+\\]|[0-9A-Za-z.-]+)(:[0-9]{1,5})?");
     if (origin.size() > 300 || !std::regex_match(origin, form)) {
-      return Error{"--allow-origin: \"" + origin.substr(0, 100) +
+      return Error{"--allow-origin: \"" + std::string(cut_front(origin, 100)) +
                        "\" is not an origin; write http://HOST:PORT or https://HOST, without a path (* would let every "
                        "page that anybody here looks at use the fleet)",
                    ErrorKind::invalid};

@@ -14,7 +14,9 @@
 #include "cli/core/arguments.hpp"
 #include "cli/core/batch_file.hpp"
 #include "cli/core/progress.hpp"
+#include "common/core/error_text.hpp"
 #include "common/http/problem.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -41,7 +43,7 @@ Result<BatchFile> read_file(const Batch& batch) {
   if (batch.file == "-") return read_batch(std::cin, batch.capability);
   std::ifstream file(batch.file, std::ios::binary);
   if (!file.is_open()) {
-    return Error{"cannot read " + batch.file + ": " + std::generic_category().message(errno), ErrorKind::invalid};
+    return Error{"cannot read " + batch.file + ": " + error_text(errno), ErrorKind::invalid};
   }
   auto content = read_batch(file, batch.capability);
   if (file.bad()) return Error{"cannot read " + batch.file, ErrorKind::invalid};
@@ -122,9 +124,9 @@ Exit submit(Session& session, const std::vector<BatchTask>& tasks, const Interru
 }
 
 // The batches of one file, watched as one.
-class Watch {
+class BatchWatch {
  public:
-  Watch(Session& session, Accepted accepted, Time began)
+  BatchWatch(Session& session, Accepted accepted, Time began)
       : session_(session), accepted_(std::move(accepted)), counts_(accepted_.ids.size()), began_(began) {}
 
   Exit run(const Interrupt& interrupt, const std::optional<Duration>& limit) {
@@ -227,7 +229,7 @@ Exit run(const Batch& batch, Session& session) {
     return Exit::ok;
   }
   for (const auto& id : accepted.ids) session.note("batch " + id);
-  return Watch(session, std::move(accepted), began).run(interrupt, batch.wait.limit);
+  return BatchWatch(session, std::move(accepted), began).run(interrupt, batch.wait.limit);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "cli/commands/patience.hpp"
 #include "cli/core/llm_bench.hpp"
 #include "cli/core/task_view.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 namespace {

@@ -12,6 +12,7 @@
 #include "cli/core/arguments.hpp"
 #include "cli/core/models.hpp"
 #include "cli/core/task_view.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -27,9 +28,9 @@ struct Wanted {
 };
 
 // One batch, a task for each agent.
-class Watch {
+class OrderWatch {
  public:
-  Watch(Session& session, std::string batch, std::vector<std::string> tasks)
+  OrderWatch(Session& session, std::string batch, std::vector<std::string> tasks)
       : session_(session), batch_(std::move(batch)), tasks_(std::move(tasks)) {}
 
   Exit run() {
@@ -125,7 +126,7 @@ Exit carry_out(Wanted& wanted, Session& session) {
     if (id.is_string()) tasks.push_back(printable(id.get<std::string>()));
   }
   session.note("batch " + batch);
-  return Watch(session, batch, std::move(tasks)).run();
+  return OrderWatch(session, batch, std::move(tasks)).run();
 }
 
 struct Verb {

@@ -9,6 +9,7 @@
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/session.hpp"
 #include "common/core/time.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 

@@ -10,6 +10,7 @@
 #include "cli/commands/command.hpp"
 #include "common/http/problem.hpp"
 #include "common/http/url.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::cli {
 namespace {

@@ -12,6 +12,7 @@
 #include "cli/core/arguments.hpp"
 #include "cli/core/request.hpp"
 #include "cli/core/task_view.hpp"
+#include "common/core/error_text.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::cli {
@@ -38,7 +39,7 @@ Result<Given> read_given(const std::string& argument) {
   std::ifstream file(path, std::ios::binary);
   std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (file.bad() || !file.is_open()) {
-    return Error{"cannot read " + path + ": " + std::generic_category().message(errno), ErrorKind::invalid};
+    return Error{"cannot read " + path + ": " + error_text(errno), ErrorKind::invalid};
   }
   return Given{std::move(content), path};
 }

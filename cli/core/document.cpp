@@ -1,5 +1,8 @@
 #include "cli/core/document.hpp"
 
+#include <algorithm>
+
+#include "cli/core/text.hpp"
 #include "cli/core/times.hpp"
 #include "common/core/task.hpp"
 
@@ -72,21 +75,19 @@ BatchCounts batch_counts(const Document& batch) {
 }
 
 std::string pretty(const Document& value) {
-  const auto text = value.dump(2, ' ', false, Document::error_handler_t::replace);
+  const auto dumped = value.dump(2, ' ', false, Document::error_handler_t::replace);
+  constexpr std::string_view hex = "0123456789abcdef";
   std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-    constexpr std::string_view hex = "0123456789abcdef";
-    if (byte == 0x7F) {
-      out += "\\u007f";
-    } else if (byte == 0xC2 && next >= 0x80 && next <= 0x9F) {
-      out += std::string("\\u00") + hex[next >> 4U] + hex[next & 15U];
-      ++i;
+  out.reserve(dumped.size());
+  for (std::string_view text = dumped; !text.empty();) {
+    const std::size_t control = text.front() == '\n' ? 0 : control_bytes(text);  // those below 0x20 are escaped by now
+    const auto code = static_cast<unsigned char>(text[std::max<std::size_t>(control, 1) - 1]);
+    if (control > 0) {
+      out += std::string("\\u00") + hex[code >> 4U] + hex[code & 15U];
     } else {
-      out += text[i];
+      out += text.front();
     }
+    text.remove_prefix(std::max<std::size_t>(control, 1));
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include "cli/core/table.hpp"
 #include "cli/core/task_view.hpp"
 #include "cli/core/times.hpp"
+#include "common/core/utf8.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -190,7 +191,7 @@ std::string to_body(const ModelOrder& order, const std::vector<std::string>& age
   for (const auto& agent : agents) {
     tasks.push_back({{"capability", "llm." + order.verb},
                      {"input", input_of(order)},
-                     {"name", (order.verb + " " + order.model).substr(0, limits::name_bytes)},
+                     {"name", cut_front(order.verb + " " + order.model, limits::name_bytes)},
                      {"where", {{"agent", agent}}},
                      {"timeout_ms", timeout_ms(order.verb)},
                      {"max_attempts", 10}});

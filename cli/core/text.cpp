@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <utility>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::cli {
 namespace {
-
-bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
 const char* escape_of(Style style) {
   switch (style) {
@@ -65,23 +65,24 @@ Style style_of_state(std::string_view state) {
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-    if (byte < 0x20 || byte == 0x7F) {
-      out += ' ';
-    } else if (byte == 0xC2 && next >= 0x80 && next <= 0x9F) {
-      out += ' ';
-      ++i;
-    } else {
-      out += text[i];
-    }
+  while (!text.empty()) {
+    const std::size_t control = control_bytes(text);
+    out += control > 0 ? ' ' : text.front();
+    text.remove_prefix(std::max<std::size_t>(control, 1));
   }
   return out;
 }
 
+std::size_t control_bytes(std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text.front());
+  if (byte < 0x20 || byte == 0x7F) return 1;
+  const auto next = text.size() > 1 ? static_cast<unsigned char>(text[1]) : 0U;
+  return byte == 0xC2 && next >= 0x80 && next <= 0x9F ? 2 : 0;
+}
+
 std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return !utf8_continuation(c); }));
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -95,7 +96,7 @@ std::string fit(std::string_view text, std::size_t width) {
   if (width == 0) return {};
   std::size_t end = 0;
   for (std::size_t points = 0; end < text.size(); ++end) {
-    if (!continues(text[end]) && points++ == width - 1) break;
+    if (!utf8_continuation(text[end]) && points++ == width - 1) break;
   }
   return std::string(text.substr(0, end)) + "…";
 }

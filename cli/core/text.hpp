@@ -24,6 +24,8 @@ Style style_of_state(std::string_view state);
 
 // Control characters (also the ones of two bytes in UTF-8) become spaces: nobody's error message moves the cursor.
 std::string printable(std::string_view text);
+// Bytes of the control character that `text` (not empty) begins with; 0: it begins with another one.
+std::size_t control_bytes(std::string_view text);
 
 // Columns that the text takes: its code points.
 std::size_t width_of(std::string_view text);

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <random>
+
+#include "common/core/random.hpp"
 
 namespace edgefleet {
 namespace {
@@ -68,28 +69,14 @@ std::string Ulid::str() const {
   return text;
 }
 
-std::uint64_t UlidSource::next_random() {  // splitmix64
-  std::uint64_t z = (random_ += 0x9E3779B97F4A7C15ULL);
-  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
-  return z ^ (z >> 31U);
-}
-
 Ulid UlidSource::next(WallTime now) {
   const auto ms = static_cast<std::uint64_t>(now.unix_ms) & 0xFFFFFFFFFFFFULL;
   if (ms <= last_.high >> 16U) {
     if (++last_.low == 0) ++last_.high;
   } else {
-    last_ = Ulid{(ms << 16U) | (next_random() & 0xFFFFU), next_random()};
+    last_ = Ulid{(ms << 16U) | (next_random(random_) & 0xFFFFU), next_random(random_)};
   }
   return last_;
 }
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 32U) | device();
-}
-
-SessionId new_session_id() { return *SessionId::parse(Ulid{random_seed() >> 3U, random_seed()}.str()); }
 
 }  // namespace edgefleet

@@ -99,14 +99,9 @@ class UlidSource {
   Ulid next(WallTime now);
 
  private:
-  std::uint64_t next_random();
   std::uint64_t random_;
   Ulid last_;
 };
-
-// 128 random bits as 26 characters, from the system's source of randomness.
-SessionId new_session_id();
-std::uint64_t random_seed();
 
 }  // namespace edgefleet
 

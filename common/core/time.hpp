@@ -34,11 +34,4 @@ inline std::string exact_duration(Duration d) {
   return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
 }
 
-// For the shells; a core never calls these.
-inline Time monotonic_now() { return Time{std::chrono::steady_clock::now().time_since_epoch()}; }
-inline WallTime wall_now() {
-  using namespace std::chrono;
-  return WallTime{duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count()};
-}
-
 }  // namespace edgefleet

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/core/error_text.hpp"
 #include "common/http/part_file.hpp"
 #include "common/http/transfer.hpp"
 #include "common/http/url.hpp"
@@ -35,7 +36,7 @@ Result<Upload> open_upload(const std::string& path) {
   };
   File file(std::fopen(path.c_str(), "rbe"));
   struct stat info{};
-  if (!file || fstat(fileno(file.get()), &info) != 0) return failure(std::generic_category().message(errno));
+  if (!file || fstat(fileno(file.get()), &info) != 0) return failure(error_text(errno));
   if (!S_ISREG(info.st_mode)) return failure("not a regular file");
   return Upload{std::move(file), static_cast<std::uint64_t>(info.st_size)};
 }

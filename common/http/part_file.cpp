@@ -8,14 +8,16 @@
 #include <system_error>
 #include <utility>
 
+#include "common/core/error_text.hpp"
 #include "common/core/ids.hpp"
+#include "common/system/entropy.hpp"
 
 namespace edgefleet::http {
 namespace {
 
 Error cannot_write(const std::string& path, int code) {
   const auto kind = code == ENOSPC || code == EDQUOT ? ErrorKind::full : ErrorKind::invalid;
-  return Error{"cannot write " + path + ": " + std::generic_category().message(code), kind};
+  return Error{"cannot write " + path + ": " + error_text(code), kind};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/core/error_text.hpp"
 #include "common/http/url.hpp"
 
 namespace edgefleet::http {
@@ -293,7 +294,7 @@ Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   const auto system_says = code == CURLE_COULDNT_CONNECT && os_error != 0;
   const auto why = code == CURLE_COULDNT_RESOLVE_HOST ? "the name of the host is not known"
-                   : system_says                      ? std::generic_category().message(static_cast<int>(os_error))
+                   : system_says                      ? error_text(static_cast<int>(os_error))
                                                       : std::string(curl_.easy_strerror(code));
   return unavailable("cannot reach " + at + ": " + lower_first(why) + "; " + peer.hint);
 }

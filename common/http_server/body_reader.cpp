@@ -2,6 +2,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::http_server {
 namespace {
 

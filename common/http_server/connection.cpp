@@ -7,6 +7,7 @@
 
 #include "common/http_server/body_reader.hpp"
 #include "common/http_server/file_reader.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::http_server {
 namespace {

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "common/http_server/connection.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::http_server {
 namespace {

@@ -1,5 +1,7 @@
 #include "common/mqtt/session.hpp"
 
+#include "common/core/random.hpp"
+
 namespace edgefleet::mqtt {
 
 Actions Session::start(Time) {
@@ -14,10 +16,9 @@ Actions Session::retry_later(Time now, std::string reason) {
   waiting_.clear();
   in_flight_ = 0;
   ++failures_;
-  random_ = random_ * 6364136223846793005ULL + 1442695040888963407ULL;
   // Half fixed, half jitter: a fleet must not come back in one instant, and no try may be immediate.
   const Duration half = backoff_.ceiling(failures_) / 2;
-  retry_at_ = now + half + Backoff{half, half}.pause(1, random_);
+  retry_at_ = now + half + Backoff{half, half}.pause(1, next_jitter(random_));
   if (was_up) return {};
   return {TellTrouble{std::move(reason)}};
 }

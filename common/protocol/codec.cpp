@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/fields.hpp"
 
 namespace edgefleet::protocol {
@@ -118,13 +119,6 @@ std::string required_json(Fields& fields, std::string_view name) {
   if (!slice) fields.fail("`" + std::string(name) + "` is missing");
   if (slice && !json::part_is_shallow(*slice)) fields.fail("`" + std::string(name) + "` is nested too deep");
   return std::string(slice.value_or("null"));
-}
-
-// At most `most` bytes, and no half of a character at the end.
-std::string cut(const std::string& text, std::size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
-  return text.substr(0, most);
 }
 
 }  // namespace
@@ -401,7 +395,7 @@ Result<TasksMessage> decode_tasks(std::string_view payload) {
 void append_error(std::string& out, const TaskError& error) {
   ObjectWriter object(out);
   object.string("code", error.code);
-  object.string("message", cut(error.message, limits::error_bytes));
+  object.string("message", cut_front(error.message, limits::error_bytes));
   object.boolean("retryable", error.retryable);
   if (error.retry_after) object.integer("retry_after_ms", to_ms(*error.retry_after));
 }
@@ -412,8 +406,8 @@ TaskError read_error(Fields& fields) {
   TaskError error;
   fields.require("code");
   // Cut rather than refused: an error that cannot be read would be sent for ever.
-  error.code = cut(fields.string("code", limits::payload_bytes).value_or(""), most_code_bytes);
-  error.message = cut(fields.string("message", limits::payload_bytes).value_or(""), limits::error_bytes);
+  error.code = cut_front(fields.string("code", limits::payload_bytes).value_or(""), most_code_bytes);
+  error.message = cut_front(fields.string("message", limits::payload_bytes).value_or(""), limits::error_bytes);
   error.retryable = fields.boolean("retryable").value_or(false);
   error.retry_after = fields.milliseconds("retry_after_ms");
   return error;

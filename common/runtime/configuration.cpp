@@ -20,8 +20,6 @@ std::string must_be_finite(const std::string& text) {
   return std::isfinite(std::strtod(text.c_str(), nullptr)) ? std::string() : text + " is not a finite number";
 }
 
-std::string where(const toml::node& node) { return "line " + std::to_string(node.source().begin.line); }
-
 }  // namespace
 
 int give_up(const std::string& program, const std::string& message) {
@@ -42,9 +40,9 @@ Configuration::Configuration(std::string description, std::string program)
       ->envname("EDGEFLEET_CONFIG");
 }
 
-CLI::Option* Configuration::add(CLI::Option* option, const std::string& name, Type type) {
+CLI::Option* Configuration::add(CLI::Option* option, const std::string& name, TomlType type) {
   option->envname(environment_name(name));
-  if (type == Type::number) option->check(must_be_finite);
+  if (type == TomlType::number) option->check(must_be_finite);
   options_.push_back({name, option, type});
   return option;
 }
@@ -55,31 +53,17 @@ void Configuration::log_level(std::string& target) {
 }
 
 // As text, the way a flag would bring it; none: of another type. A whole number is a number too.
-std::optional<std::string> Configuration::as_text(const toml::node& node, Type type) {
-  if (const auto text = node.value_exact<std::string>(); text && type == Type::text) return text;
-  if (const auto flag = node.value_exact<bool>(); flag && type == Type::boolean) return *flag ? "true" : "false";
-  const bool numeric = type == Type::integer || type == Type::number;
+std::optional<std::string> Configuration::as_text(const toml::node& node, TomlType type) {
+  if (const auto text = node.value_exact<std::string>(); text && type == TomlType::text) return text;
+  if (const auto flag = node.value_exact<bool>(); flag && type == TomlType::boolean) return *flag ? "true" : "false";
+  const bool numeric = type == TomlType::integer || type == TomlType::number;
   if (const auto number = node.value_exact<std::int64_t>(); number && numeric) return std::to_string(*number);
-  if (const auto number = node.value_exact<double>(); number && type == Type::number) {
+  if (const auto number = node.value_exact<double>(); number && type == TomlType::number) {
     std::ostringstream text;
     text << *number;
     return text.str();
   }
   return std::nullopt;
-}
-
-std::string_view Configuration::name_of(Type type) {
-  switch (type) {
-    case Type::text:
-      return "a string";
-    case Type::integer:
-      return "a whole number";
-    case Type::number:
-      return "a number";
-    case Type::boolean:
-      break;
-  }
-  return "true or false";
 }
 
 CLI::App* Configuration::command(const std::string& name, const std::string& help) {
@@ -122,19 +106,18 @@ Status Configuration::take_from_file() {
     if (tables_.count(name) > 0) continue;
     const auto known = std::find_if(options_.begin(), options_.end(), [&](const auto& o) { return o.name == name; });
     if (known == options_.end()) {
-      return Error{path_ + ", " + where(node) + ": unknown key `" + name + "`", ErrorKind::invalid};
+      return invalid(place_in(path_, node) + "unknown key `" + name + "`");
     }
     const auto text = as_text(node, known->type);
     if (!text) {
-      return Error{path_ + ", " + where(node) + ": `" + name + "` must be " + std::string(name_of(known->type)),
-                   ErrorKind::invalid};
+      return invalid(place_in(path_, node) + "`" + name + "` must be " + std::string(name_of(known->type)));
     }
     if (known->option->count() > 0) continue;  // a flag or the environment has said it
     try {
       known->option->add_result(*text);
       known->option->run_callback();
     } catch (const CLI::Error& wrong) {
-      return Error{path_ + ", " + where(node) + ": `" + name + "`: " + wrong.what(), ErrorKind::invalid};
+      return invalid(place_in(path_, node) + "`" + name + "`: " + wrong.what());
     }
   }
   return success();

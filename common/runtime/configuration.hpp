@@ -7,10 +7,10 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 #include "common/core/result.hpp"
+#include "common/runtime/toml_value.hpp"
 
 namespace edgefleet {
 
@@ -21,10 +21,10 @@ class Configuration {
 
   template <typename T>
   CLI::Option* option(const std::string& name, T& target, const std::string& help) {
-    return add(app_.add_option("--" + name, target, help)->capture_default_str(), name, type_of<T>());
+    return add(app_.add_option("--" + name, target, help)->capture_default_str(), name, toml_type_of<T>());
   }
   CLI::Option* flag(const std::string& name, bool& target, const std::string& help) {
-    return add(app_.add_flag("--" + name, target, help), name, Type::boolean);
+    return add(app_.add_flag("--" + name, target, help), name, TomlType::boolean);
   }
   // `log-level`, the same in all programs.
   void log_level(std::string& target);
@@ -40,20 +40,13 @@ class Configuration {
   [[nodiscard]] const std::string& file_path() const { return path_; }
 
  private:
-  enum class Type { text, integer, number, boolean };  // of a value in the file, which is not converted
   struct Known {
     std::string name;
     CLI::Option* option = nullptr;
-    Type type = Type::text;
+    TomlType type = TomlType::text;  // of its value in the file, which is not converted
   };
-  template <typename T>
-  static constexpr Type type_of() {
-    if (std::is_integral_v<T>) return Type::integer;
-    return std::is_floating_point_v<T> ? Type::number : Type::text;
-  }
-  CLI::Option* add(CLI::Option* option, const std::string& name, Type type);
-  static std::optional<std::string> as_text(const toml::node& node, Type type);
-  static std::string_view name_of(Type type);
+  CLI::Option* add(CLI::Option* option, const std::string& name, TomlType type);
+  static std::optional<std::string> as_text(const toml::node& node, TomlType type);
   Status read_file();
   Status take_from_file();
 

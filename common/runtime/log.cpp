@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::log {
 namespace {
 
@@ -57,10 +59,10 @@ void Complaints::complain(const std::string& kind, const std::string& text, Leve
     if (kinds_.size() >= most_kinds)
       std::erase_if(kinds_, [&](const auto& k) { return now - k.second.since > window; });
     const bool known = kinds_.count(kind) > 0 || kinds_.size() < most_kinds;
-    Kind& entry = kinds_[known ? kind : "one of too many kinds"];
+    Tally& entry = kinds_[known ? kind : "one of too many kinds"];
     if (now - entry.since > window) {
       left_out = entry.left_out;
-      entry = Kind{now, 0, 0};
+      entry = Tally{now, 0, 0};
     }
     if (entry.written >= burst) {
       ++entry.left_out;

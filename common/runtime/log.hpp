@@ -32,13 +32,13 @@ class Complaints {
   static constexpr int burst = 5;
   static constexpr Duration window = std::chrono::seconds(30);
   static constexpr std::size_t most_kinds = 1000;
-  struct Kind {
+  struct Tally {
     Time since;
     int written = 0;
     std::uint64_t left_out = 0;
   };
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, Kind> kinds_;
+  std::unordered_map<std::string, Tally> kinds_;
   std::uint64_t count_ = 0;
 };
 

@@ -2,6 +2,7 @@
 // cancelling between a cancel and its confirmation.
 #include <algorithm>
 
+#include "common/core/random.hpp"
 #include "coordinator/core/context.hpp"
 
 namespace edgefleet::coordinator {
@@ -147,8 +148,7 @@ void succeed(Context& c, Task& task, std::size_t index, const TaskResult& result
 }
 
 Duration pause_after(Context& c, int failures) {
-  c.state.random = c.state.random * 6364136223846793005ULL + 1442695040888963407ULL;
-  return c.state.policy.retry.pause(failures, c.state.random);
+  return c.state.policy.retry.pause(failures, next_jitter(c.state.random));
 }
 
 // At once, but for one that agents give back again and again: each time costs a commit, and its attempts have numbers.

@@ -4,6 +4,7 @@
 
 #include "common/protocol/codec.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/core/context.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/shell/loop.hpp"

@@ -1,6 +1,8 @@
 #include "coordinator/shell/engine.hpp"
 
 #include "common/core/overloaded.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 
 namespace edgefleet::coordinator {
 

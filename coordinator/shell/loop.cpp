@@ -4,6 +4,8 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/mqtt/paho_client.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

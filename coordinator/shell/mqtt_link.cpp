@@ -2,6 +2,8 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/protocol/submission.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 #include "coordinator/http/views.hpp"
 #include "coordinator/store/attempts.hpp"
 

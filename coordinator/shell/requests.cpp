@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "common/core/overloaded.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

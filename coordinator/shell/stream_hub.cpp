@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::coordinator {
 
 StreamHub::Listener::Listener(StreamHub& hub, const TaskId& task, Callback callback) : hub_(hub), task_(task) {

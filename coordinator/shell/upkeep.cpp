@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::coordinator {
 namespace {
 

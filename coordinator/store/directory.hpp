@@ -6,6 +6,7 @@
 
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::coordinator {
 

@@ -3,6 +3,7 @@
 
 #include "common/files/disk.hpp"
 #include "common/protocol/codec.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/store/attempts.hpp"
 #include "coordinator/store/backup.hpp"
 #include "coordinator/store/copy.hpp"

@@ -42,14 +42,14 @@ struct FreezeWork {
 struct KeepForPerson {
   TaskResult result;
 };  // the coordinator does not know its task
-struct Note {
+struct WriteLog {
   bool warning = false;
   std::string text;
 };
 struct EndProgram {};  // nothing is left to do
 
 using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
-                            SpoolResult, UnspoolResult, FreezeWork, KeepForPerson, Note, EndProgram>;
+                            SpoolResult, UnspoolResult, FreezeWork, KeepForPerson, WriteLog, EndProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::agent

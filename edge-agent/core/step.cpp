@@ -261,7 +261,7 @@ void on(Context& c, const CoordinatorSeen& event) {
   const bool newer = event.reign.epoch > known.epoch || known.session.empty();
   if (!newer || !event.online) return;  // one that is gone is waited for; an older one is not obeyed
   c.state.coordinator_online = true;
-  c.emit(Note{false, "following the coordinator of epoch " + std::to_string(event.reign.epoch)});
+  c.emit(WriteLog{false, "following the coordinator of epoch " + std::to_string(event.reign.epoch)});
   c.state.reign = event.reign;
   c.state.n = 0;
   present(c);
@@ -270,8 +270,8 @@ void on(Context& c, const CoordinatorSeen& event) {
 void on(Context& c, const TasksSeen& event) {
   State& state = c.state;
   if (!obeys(state, event.reign)) {
-    return c.emit(Note{true, "tasks of epoch " + std::to_string(event.reign.epoch) + " are ignored: we follow epoch " +
-                                 std::to_string(state.reign.epoch)});
+    return c.emit(WriteLog{true, "tasks of epoch " + std::to_string(event.reign.epoch) +
+                                     " are ignored: we follow epoch " + std::to_string(state.reign.epoch)});
   }
   state.n = std::max(state.n, event.n);
   for (const GivenTask& task : event.tasks) {
@@ -345,7 +345,7 @@ void on(Context& c, const DrainSeen& event) {
   if (!obeys(c.state, event.reign)) return;
   if (c.state.draining == event.drain) return;
   c.state.draining = event.drain;
-  c.emit(Note{false, event.drain ? "drained by the coordinator: no new tasks" : "resumed by the coordinator"});
+  c.emit(WriteLog{false, event.drain ? "drained by the coordinator: no new tasks" : "resumed by the coordinator"});
   if (event.drain) return_waiting(c, "draining", "this agent is drained");
   c.state.capacity_changed = true;
   pump_all(c);
@@ -439,8 +439,8 @@ void on(Context& c, const OfferChanged& event) {
 std::optional<double> believed(Context& c, const TemperatureRead& event) {
   SensorWatch::Verdict verdict = c.state.sensors.judge(event.zones, event.load, c.now);
   if (verdict.problem.empty() != c.state.sensor.problem.empty()) {
-    c.emit(Note{!verdict.problem.empty(),
-                verdict.problem.empty() ? "the temperature can be read again" : "temperature: " + verdict.problem});
+    c.emit(WriteLog{!verdict.problem.empty(),
+                    verdict.problem.empty() ? "the temperature can be read again" : "temperature: " + verdict.problem});
     if (c.state.link) c.emit(SendTemperature{});
   }
   c.state.sensor = std::move(verdict);
@@ -459,7 +459,7 @@ void on(Context& c, const TemperatureRead& event) {
     pump_all(c);
   }
   if (before == after) return;
-  c.emit(Note{after != HeatPolicy::normal, "heat policy is now " + std::string(to_string(after))});
+  c.emit(WriteLog{after != HeatPolicy::normal, "heat policy is now " + std::string(to_string(after))});
   if (after == HeatPolicy::paused) return_waiting(c, "overheated", "this agent has paused for heat");
   if (c.state.link) c.emit(SendTemperature{});  // before the status that follows from it
 }

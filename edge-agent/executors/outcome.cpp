@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "edge-agent/executors/text.hpp"
+#include "common/core/utf8.hpp"
 
 namespace edgefleet::agent {
 namespace {

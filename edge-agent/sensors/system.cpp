@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::agent {
 namespace {
 
@@ -16,7 +18,7 @@ std::string read_text(const std::string& path) {
   std::string text;
   std::getline(file, text, '\0');  // a device tree's strings end so
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text.substr(0, 200);
+  return std::string(cut_front(text, 200));
 }
 
 std::uint64_t meminfo_bytes(const std::string& field) {

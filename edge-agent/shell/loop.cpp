@@ -4,6 +4,8 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/mqtt/paho_client.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 #include "edge-agent/sensors/system.hpp"
 #include "edge-agent/shell/events.hpp"
 
@@ -263,7 +265,7 @@ void Loop::perform(Effect& effect) {
             if (options_.freeze_work) options_.freeze_work(freeze.frozen);
           },
           [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
-          [&](const Note& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
+          [&](const WriteLog& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
           [&](const EndProgram&) { end_ = true; },
       },
       effect);

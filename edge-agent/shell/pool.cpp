@@ -1,6 +1,7 @@
 #include "edge-agent/shell/pool.hpp"
 
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::agent {
 

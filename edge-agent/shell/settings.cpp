@@ -9,6 +9,7 @@
 #include "common/http/url.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/secret.hpp"
+#include "common/runtime/table_reader.hpp"
 #include "edge-agent/sensors/system.hpp"
 
 namespace edgefleet::agent {
@@ -24,118 +25,6 @@ std::string host_name() {
   return name;
 }
 
-std::string at(const std::string& file, const toml::node& node) {
-  return file + ", line " + std::to_string(node.source().begin.line) + ": ";
-}
-
-// ---- tables of the file. The first thing that is wrong is remembered, with its line.
-
-class TableReader {
- public:
-  TableReader(const std::string& file, std::string what, const toml::table& table)
-      : file_(file), what_(std::move(what)), table_(table) {}
-
-  template <typename T>
-  void read(const char* key, T& into) {
-    seen_.insert(key);
-    const auto* node = table_.get(key);
-    if (node == nullptr) return;
-    if (auto value = node->value_exact<T>()) {
-      into = std::move(*value);
-    } else {
-      fail(*node, std::string("`") + key + "` has the wrong type");
-    }
-  }
-  template <typename T>
-  void read(const char* key, std::optional<T>& into) {
-    T value{};
-    if (table_.get(key) == nullptr) return void(seen_.insert(key));
-    read(key, value);
-    into = std::move(value);
-  }
-  void read_number(const char* key, std::optional<double>& into) {
-    seen_.insert(key);
-    const auto* node = table_.get(key);
-    if (node == nullptr) return;
-    into = node->value<double>();  // a whole number is one too
-    if (!into) fail(*node, std::string("`") + key + "` is not a number");
-  }
-  template <typename T>
-  void read_list(const char* key, std::vector<T>& into) {
-    seen_.insert(key);
-    const auto* node = table_.get(key);
-    if (node == nullptr) return;
-    const auto* array = node->as_array();
-    if (array == nullptr) return fail(*node, std::string("`") + key + "` is not a list");
-    for (const auto& element : *array) {
-      if (auto value = element.value_exact<T>()) {
-        into.push_back(std::move(*value));
-      } else {
-        return fail(element, std::string("`") + key + "` holds an element of the wrong type");
-      }
-    }
-  }
-  void read_strings(const char* key, std::map<std::string, std::string>& into) {
-    seen_.insert(key);
-    const auto* node = table_.get(key);
-    if (node == nullptr) return;
-    const auto* table = node->as_table();
-    if (table == nullptr) return fail(*node, std::string("`") + key + "` is not a table");
-    for (const auto& [name, value] : *table) {
-      if (const auto text = value.value_exact<std::string>()) {
-        into[std::string(name.str())] = *text;
-      } else {
-        return fail(value, std::string("`") + key + "." + std::string(name.str()) + "` is not a string");
-      }
-    }
-  }
-  // A list that is there says something: an element left out, or all of them, would allow what it was to forbid.
-  void read_choices(const char* key, std::vector<Scalar>& into) {
-    seen_.insert(key);
-    const auto* node = table_.get(key);
-    if (node == nullptr) return;
-    const auto* array = node->as_array();
-    if (array == nullptr) return fail(*node, std::string("`") + key + "` is not a list");
-    if (array->empty()) return fail(*node, std::string("`") + key + "` is empty, so that nothing would be allowed");
-    for (const auto& element : *array) {
-      auto value = scalar(element);
-      if (!value) return fail(element, std::string("`") + key + "` holds what is no string, number or boolean");
-      into.push_back(std::move(*value));
-    }
-  }
-  static std::optional<Scalar> scalar(const toml::node& node) {
-    if (const auto text = node.value_exact<std::string>()) return Scalar{*text};
-    if (const auto number = node.value_exact<std::int64_t>()) return Scalar{*number};
-    if (const auto number = node.value_exact<double>()) return Scalar{*number};
-    if (const auto flag = node.value_exact<bool>()) return Scalar{*flag};
-    return std::nullopt;
-  }
-  void need(const char* key) {
-    if (table_.get(key) == nullptr) fail(table_, std::string("`") + key + "` is missing");
-  }
-  const toml::node* get(const char* key) {
-    seen_.insert(key);
-    return table_.get(key);
-  }
-  void fail(const toml::node& node, const std::string& problem) {
-    if (problem_.empty()) problem_ = at(file_, node) + what_ + ": " + problem;
-  }
-  [[nodiscard]] Status finish() {
-    for (const auto& [key, node] : table_) {
-      if (seen_.count(std::string(key.str())) == 0) fail(node, "unknown key `" + std::string(key.str()) + "`");
-    }
-    if (!problem_.empty()) return Error{problem_, ErrorKind::invalid};
-    return success();
-  }
-
- private:
-  const std::string& file_;
-  std::string what_;
-  const toml::table& table_;
-  std::set<std::string> seen_;
-  std::string problem_;
-};
-
 Result<ParamSettings> read_param(const std::string& file, const std::string& what, const toml::table& table) {
   ParamSettings param;
   TableReader reader(file, what, table);
@@ -145,13 +34,23 @@ Result<ParamSettings> read_param(const std::string& file, const std::string& wha
   reader.read_number("max", param.max);
   reader.read("max_length", param.max_length);
   reader.read("stdin", param.to_stdin);
-  if (const auto* node = reader.get("default")) {
-    param.default_value = TableReader::scalar(*node);
-    if (!param.default_value) reader.fail(*node, "`default` is not a plain value");
-  }
+  param.default_value = reader.scalar("default");
   reader.read_choices("choices", param.choices);
   if (auto good = reader.finish(); !good) return good.error();
   return param;
+}
+
+Status read_params(const std::string& file, const toml::table& params, CommandSettings& command) {
+  const std::string what = "command '" + command.name + "'";
+  TableReader reader(file, what + ", params", params);
+  for (const auto& name : reader.keys()) {
+    const auto* table = reader.table(name);
+    if (table == nullptr) break;
+    auto param = read_param(file, what + ", param '" + name + "'", *table);
+    if (!param) return param.error();
+    command.params.emplace(name, std::move(*param));
+  }
+  return reader.finish();
 }
 
 // What the file has, as the executor wants it; what is wrong with it, with the place.
@@ -159,7 +58,7 @@ template <typename Config, typename Read>
 Result<Config> checked(TableReader& reader, const std::string& file, const toml::table& table, const Read& read) {
   if (auto good = reader.finish(); !good) return good.error();
   auto config = Config::check(read);
-  if (!config) return invalid(at(file, table) + config.error().message);
+  if (!config) return invalid(place_in(file, table) + config.error().message);
   return config;
 }
 
@@ -176,20 +75,8 @@ Result<CommandConfig> read_command(const std::string& file, const toml::table& t
   reader.read("artifact_bytes", command.artifact_bytes);
   reader.read("artifact_files", command.artifact_files);
   reader.read_list("retry_exit_codes", command.retry_exit_codes);
-  if (const auto* node = reader.get("params")) {
-    static const toml::table none;  // a copy of the table itself would not know its lines
-    const auto* params = node->as_table();
-    if (params == nullptr) reader.fail(*node, "`params` is not a table");
-    for (const auto& [key, value] : params != nullptr ? *params : none) {
-      const std::string name(key.str());
-      if (!value.is_table()) {
-        reader.fail(value, "param '" + name + "' is not a table");
-        continue;
-      }
-      auto param = read_param(file, "command '" + command.name + "', param '" + name + "'", *value.as_table());
-      if (!param) return param.error();
-      command.params.emplace(name, std::move(*param));
-    }
+  if (const auto* params = reader.table("params")) {
+    if (auto read = read_params(file, *params, command); !read) return read.error();
   }
   return checked<CommandConfig>(reader, file, table, command);
 }
@@ -241,21 +128,14 @@ Result<llm::Config> read_llm(const std::string& file, const toml::table& table) 
 template <typename Config>
 Status read_all(const Configuration& configuration, const char* name, std::vector<Config>& into,
                 Result<Config> (*read)(const std::string&, const toml::table&)) {
-  const auto* node = configuration.file().get(name);
-  if (node == nullptr) return success();
-  const auto* array = node->as_array();
-  if (array == nullptr) {
-    return Error{configuration.file_path() + ": `" + name + "` is written [[" + name + "]]", ErrorKind::invalid};
-  }
-  for (const auto& element : *array) {
-    if (!element.is_table())
-      return Error{at(configuration.file_path(), element) + "[[" + name + "]] is not a table", ErrorKind::invalid};
-    auto config = read(configuration.file_path(), *element.as_table());
+  const auto tables = tables_of(configuration, name);
+  if (!tables) return tables.error();
+  for (const auto* table : *tables) {
+    auto config = read(configuration.file_path(), *table);
     if (!config) return config.error();
     for (const auto& other : into) {
       if (other.executor == config->executor) {
-        return Error{at(configuration.file_path(), element) + "another [[" + name + "]] has the same name",
-                     ErrorKind::invalid};
+        return invalid(place_in(configuration.file_path(), *table) + "another [[" + name + "]] has the same name");
       }
     }
     into.push_back(std::move(*config));
@@ -279,28 +159,29 @@ Status check_keepers(const Configuration& configuration, const std::vector<llm::
 }
 
 Status read_labels(const Configuration& configuration, std::map<std::string, std::string>& labels) {
-  const auto* node = configuration.file().get("labels");
-  if (node == nullptr) return success();
-  if (!node->is_table()) return Error{configuration.file_path() + ": [labels] is not a table", ErrorKind::invalid};
+  const auto table = table_of(configuration, "labels");
+  if (!table) return table.error();
+  if (*table == nullptr) return success();
   AgentInfo machine;
   describe_machine(machine);
-  for (const auto& [key, value] : *node->as_table()) {
-    const std::string name(key.str());
-    const auto text = value.value_exact<std::string>();
+  TableReader reader(configuration.file_path(), "[labels]", **table);
+  for (const auto& name : reader.keys()) {
+    std::string text;
+    reader.read(name, text);
     const bool special = name.empty() || name == "agent" || name == "model";
-    if (!text || special || name.size() > limits::label_bytes || text->size() > limits::label_bytes) {
-      return Error{at(configuration.file_path(), value) + "label `" + name + "` is not a string of at most " +
-                       std::to_string(limits::label_bytes) +
-                       " bytes, or its name is empty or has a meaning of its own (agent, model)",
-                   ErrorKind::invalid};
+    if (special)
+      reader.fail(name, "a label must have a name, other than agent and model: those have a meaning already");
+    if (name.size() > limits::label_bytes || text.size() > limits::label_bytes) {
+      reader.fail(name, "a label and its name have at most " + std::to_string(limits::label_bytes) + " bytes each");
     }
-    labels[name] = *text;
-    machine.labels[name] = *text;
+    labels[name] = machine.labels[name] = text;
   }
-  if (machine.labels.size() <= limits::labels) return success();
-  return Error{at(configuration.file_path(), *node) + std::to_string(machine.labels.size()) +
-                   " labels with those that the machine has by itself; at most " + std::to_string(limits::labels),
-               ErrorKind::invalid};
+  if (machine.labels.size() > limits::labels) {
+    reader.fail(**table, std::to_string(machine.labels.size()) +
+                             " labels with those that the machine has by itself; at most " +
+                             std::to_string(limits::labels));
+  }
+  return reader.finish();
 }
 
 // The defaults of the board, with what the owner has set; a limit that is not set keeps its distance to one that is.

@@ -7,9 +7,9 @@
 
 #include "common/core/result.hpp"
 #include "common/runtime/configuration.hpp"
-#include "edge-agent/executors/command_config.hpp"
+#include "edge-agent/executors/command/config.hpp"
 #include "edge-agent/executors/llm/config.hpp"
-#include "edge-agent/executors/plugin_config.hpp"
+#include "edge-agent/executors/plugin/config.hpp"
 #include "edge-agent/shell/loop.hpp"
 
 namespace edgefleet::agent {

@@ -14,7 +14,7 @@
 #include "common/files/disk.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/fields.hpp"
-#include "edge-agent/executors/unique_fd.hpp"
+#include "edge-agent/executors/process/unique_fd.hpp"
 
 namespace edgefleet::agent {
 namespace {

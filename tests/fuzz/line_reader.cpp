@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "edge-agent/plugins/image/protocol.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;
@@ -33,15 +32,6 @@ Read read(std::string_view bytes, std::size_t piece, LineReader::Overlong overlo
   return all;
 }
 
-std::vector<std::string> split(std::string_view bytes, std::size_t piece) {
-  std::vector<std::string> lines;
-  image::LineSplitter splitter;
-  for (std::size_t at = 0; at < bytes.size(); at += piece) {
-    splitter.feed(bytes.substr(at, piece), [&](std::string_view line) { lines.emplace_back(line); });
-  }
-  return lines;
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -55,6 +45,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       require(line.size() <= longest && line.find('\n') == std::string::npos, "a line is one line, and bounded");
     }
   }
-  require(split(bytes, piece) == split(bytes, bytes.size()), "nor does it for the image plug-in");
   return 0;
 }

@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const std::array makers = {llm::make_ollama, llm::make_openai, llm::make_groq, llm::make_gemini};
   if (size == 0) return 0;
   const auto provider = makers.at(data[0] % makers.size())(llm::Config{});
-  const auto kind = static_cast<llm::Kind>(data[0] / makers.size() % 3);
+  const auto kind = static_cast<llm::RequestKind>(data[0] / makers.size() % 3);
   std::string streamed;
   llm::Answer answer([&](std::string_view text, bool reasoning) {
     if (!reasoning) streamed += text;
@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto output = answer.output(kind);
   require(json::well_formed(output), "an output is JSON");
-  if (kind == llm::Kind::generate) {
+  if (kind == llm::RequestKind::generate) {
     const auto whole = llm::Json::parse(output)["choices"][0]["text"].get<std::string>();
     require(json::well_formed(json::quoted(streamed)) && whole == streamed, "what was streamed is the output");
   }

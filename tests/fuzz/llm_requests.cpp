@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(json::well_formed(input), "what becomes a task's input is JSON");
   }
   if (!json::well_formed(input) || !json::part_is_shallow(input)) return 0;  // no task has such an input
-  const auto kind = static_cast<llm::Kind>(at);
+  const auto kind = static_cast<llm::RequestKind>(at);
   const auto request = llm::check_request(kind, config.provider, input);
   if (!request) {
     require(!request.error().message.empty(), "it is said what is wrong");

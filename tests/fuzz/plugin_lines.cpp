@@ -1,9 +1,9 @@
 // What a plug-in writes, line by line: hellos, progress, results, and whatever else. What comes out of it goes into
 // messages and logs, so it is UTF-8 and JSON of bounded size.
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/broken_line.hpp"
-#include "edge-agent/executors/plugin_messages.hpp"
-#include "edge-agent/executors/text.hpp"
+#include "edge-agent/executors/plugin/broken_line.hpp"
+#include "edge-agent/executors/plugin/messages.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;

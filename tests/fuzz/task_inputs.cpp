@@ -2,8 +2,8 @@
 #include <nlohmann/json.hpp>
 
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/artifacts.hpp"
-#include "edge-agent/executors/command_config.hpp"
+#include "edge-agent/executors/command/config.hpp"
+#include "edge-agent/executors/files/artifacts.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;

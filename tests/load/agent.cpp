@@ -4,6 +4,8 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 #include "edge-agent/shell/events.hpp"
 
 namespace edgefleet::load {
@@ -161,7 +163,7 @@ void SimulatedAgent::perform(const agent::Effect& effect, Time now) {
                  [&](const agent::KeepForPerson&) { ++counters_.unknown; },
                  [](const agent::UnspoolResult&) {},
                  [](const agent::FreezeWork&) {},
-                 [](const agent::Note&) {},
+                 [](const agent::WriteLog&) {},
                  [](const agent::EndProgram&) {},
              },
              effect);

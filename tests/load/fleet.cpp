@@ -6,6 +6,8 @@
 #include <array>
 #include <system_error>
 
+#include "common/system/clock.hpp"
+
 namespace edgefleet::load {
 namespace {
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/system/clock.hpp"
 #include "coordinator/shell/mqtt_link.hpp"
 #include "tests/support/failing_store.hpp"
 #include "tests/support/temporary.hpp"

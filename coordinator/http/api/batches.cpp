@@ -1,5 +1,6 @@
 // /api/v1/batches
 #include "common/protocol/json.hpp"
+#include "common/core/fnv.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/http/views.hpp"
@@ -26,11 +27,9 @@ Reply bad_elements(const std::vector<std::pair<std::size_t, std::string>>& wrong
   return reply;
 }
 
-// FNV-1a over the text: tells a repeated batch from another one of the same key; nothing secret hangs on it.
+// Tells a repeated batch from another one of the same key; nothing secret hangs on it.
 std::string fingerprint_of(const std::string& body) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : body) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return std::to_string(body.size()) + "-" + std::to_string(hash);
+  return std::to_string(body.size()) + "-" + std::to_string(fnv1a(body));
 }
 
 void submit(const Parts& parts, const Request& request, const Responder& responder) {

@@ -1,5 +1,6 @@
 #include "coordinator/http/llm/answering.hpp"
 
+#include "common/system/clock.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/ask.hpp"
 #include "coordinator/http/llm/beginnings.hpp"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/system/clock.hpp"
 #include "coordinator/http/ask.hpp"
 #include "coordinator/http/llm/answering.hpp"
 

@@ -74,14 +74,14 @@ Json Answer::message() const {
   return message;
 }
 
-std::string Answer::output(Kind kind) const {
+std::string Answer::output(RequestKind kind) const {
   Json output = {{"model", model}};
-  if (kind == Kind::embed) {
+  if (kind == RequestKind::embed) {
     output["data"] = embeddings;
     return dump(output);
   }
   Json choice = {{"index", 0}, {"finish_reason", finish_reason.empty() ? "stop" : finish_reason}};
-  if (kind == Kind::chat) {
+  if (kind == RequestKind::chat) {
     choice["message"] = message();
   } else {
     choice["text"] = text_;

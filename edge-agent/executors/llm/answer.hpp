@@ -14,7 +14,7 @@ namespace edgefleet::agent::llm {
 
 using Json = nlohmann::json;
 
-enum class Kind { chat, generate, embed };
+enum class RequestKind { chat, generate, embed };
 
 // Counted by the back end. Durations are its own, where it tells them.
 struct Usage {
@@ -42,7 +42,7 @@ class Answer {
   std::string model;          // as the back end names it
   std::string finish_reason;  // OpenAI's words: stop, length, tool_calls, content_filter
   Json logprobs;
-  Json embeddings = Json::array();  // of Kind::embed: [{"index","embedding"}]
+  Json embeddings = Json::array();  // of RequestKind::embed: [{"index","embedding"}]
   std::optional<Usage> usage;
   bool complete = false;  // the back end has said that this was all
 
@@ -51,7 +51,7 @@ class Answer {
   [[nodiscard]] bool begun() const { return begun_; }  // something of the answer itself has come
   [[nodiscard]] std::size_t bytes() const { return text_.size() + reasoning_.size() + tool_bytes_; }
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
-  [[nodiscard]] std::string output(Kind kind) const;
+  [[nodiscard]] std::string output(RequestKind kind) const;
 
  private:
   [[nodiscard]] Json message() const;

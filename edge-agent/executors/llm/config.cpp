@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "common/core/utf8.hpp"
 #include "common/http/url.hpp"
 #include "edge-agent/executors/llm/model_name.hpp"
 
@@ -83,7 +84,7 @@ Status check_url(const std::string& url) {
     return invalid("url must not hold a name or a password: give the key by api_key_file");
   }
   if (!http::is_http_url(base))
-    return invalid("url \"" + url.substr(0, 100) + "\" is not of the form http://HOST:PORT");
+    return invalid("url \"" + std::string(cut_front(url, 100)) + "\" is not of the form http://HOST:PORT");
   return success();
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/core/line_reader.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 
 namespace edgefleet::agent::llm {
@@ -15,7 +16,7 @@ constexpr Duration behind_the_end = std::chrono::seconds(5);  // for the counts,
 
 class Exchange {
  public:
-  Exchange(const Provider& provider, Kind kind, Framing framing, const Patience& patience, Answer& answer)
+  Exchange(const Provider& provider, RequestKind kind, Framing framing, const Patience& patience, Answer& answer)
       : provider_(provider), kind_(kind), framing_(framing), patience_(patience), answer_(answer) {}
 
   Status take(std::string_view bytes) {
@@ -115,7 +116,7 @@ class Exchange {
   }
 
   const Provider& provider_;
-  Kind kind_;
+  RequestKind kind_;
   Framing framing_;
   const Patience& patience_;
   Answer& answer_;
@@ -130,31 +131,31 @@ class Exchange {
 
 }  // namespace
 
-Told ask(http::Client& client, const Provider& provider, Kind kind, const Call& call, const std::string& key,
-         const Patience& patience, std::stop_token stop, Answer& answer) {
-  Exchange exchange(provider, kind, call.framing, patience, answer);
+ExchangeReport ask(http::Client& client, const Provider& provider, RequestKind kind, const BackendRequest& sent,
+                   const std::string& key, const Patience& patience, std::stop_token stop, Answer& answer) {
+  Exchange exchange(provider, kind, sent.framing, patience, answer);
   http::Options options;
   options.connect_timeout = patience.connect;
   options.timeout = Duration{0};
   options.stop = std::move(stop);
   options.watch = [&] { return exchange.watch(); };
-  const http::Request request{http::Method::post, call.path, provider.headers(key), call.body};
+  const http::Request request{http::Method::post, sent.path, provider.headers(key), sent.body};
   const auto response = client.send(request, options, [&](std::string_view bytes) { return exchange.take(bytes); });
-  Told told;
+  ExchangeReport report;
   if (!response) {
     // A broken connection behind a whole answer changes nothing.
     if (!answer.complete) answer.fail(TaskError{"backend_unavailable", response.error().message, true, {}});
   } else {
-    told.exhausted_for = exhausted_for(*response);
+    report.exhausted_for = exhausted_for(*response);
     if (response->ok()) {
       exchange.finish();
     } else {
       answer.fail(refusal_of(response->status, response->body, response->retry_after));
     }
   }
-  told.first_token = exchange.first_token();
-  told.whole = exchange.whole();
-  return told;
+  report.first_token = exchange.first_token();
+  report.whole = exchange.whole();
+  return report;
 }
 
 }  // namespace edgefleet::agent::llm

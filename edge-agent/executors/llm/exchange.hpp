@@ -14,14 +14,14 @@ struct Patience {
   Duration in_all{};
 };
 
-struct Told {
+struct ExchangeReport {
   std::optional<Duration> exhausted_for;  // the provider's limits allow nothing for so long
   Duration first_token{0};                // from the beginning to the first piece of the answer; 0: none came
   Duration whole{0};
 };
 
 // Blocks. The answer is in `answer`, complete or with its error, in any case.
-Told ask(http::Client& client, const Provider& provider, Kind kind, const Call& call, const std::string& key,
-         const Patience& patience, std::stop_token stop, Answer& answer);
+ExchangeReport ask(http::Client& client, const Provider& provider, RequestKind kind, const BackendRequest& sent,
+                   const std::string& key, const Patience& patience, std::stop_token stop, Answer& answer);
 
 }  // namespace edgefleet::agent::llm

@@ -5,12 +5,13 @@
 #include <fstream>
 #include <iterator>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/llm/api_key.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 #include "edge-agent/executors/llm/request.hpp"
 #include "edge-agent/executors/outcome.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -21,14 +22,14 @@ constexpr Duration rest_without_word = std::chrono::seconds(10);  // rate limite
 constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
 constexpr Duration soon = std::chrono::minutes(1);  // worth waiting for at the door
 
-const Capability& capability_of(Kind kind) {
+const Capability& capability_of(RequestKind kind) {
   static const std::array all = {*Capability::parse("llm.chat"), *Capability::parse("llm.generate"),
                                  *Capability::parse("llm.embed")};
   return all.at(static_cast<std::size_t>(kind));
 }
 
-std::optional<Kind> kind_of(const Capability& capability) {
-  for (const Kind kind : {Kind::chat, Kind::generate, Kind::embed}) {
+std::optional<RequestKind> kind_of(const Capability& capability) {
+  for (const RequestKind kind : {RequestKind::chat, RequestKind::generate, RequestKind::embed}) {
     if (capability == capability_of(kind)) return kind;
   }
   return std::nullopt;
@@ -105,7 +106,7 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop, std::string& trouble
   ExecutorInfo info;
   info.name = config_.executor;
   info.provider = to_string(config_.provider);
-  for (const Kind kind : provider_->kinds()) info.capabilities.push_back(capability_of(kind));
+  for (const RequestKind kind : provider_->kinds()) info.capabilities.push_back(capability_of(kind));
   info.slots = config_.slots;
   info.models = config_.models;
   {
@@ -247,10 +248,10 @@ std::optional<TaskError> LlmExecutor::admit() {
   return TaskError{"rate_limited", rest_->why, true, {}};
 }
 
-RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
+RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const Job& job, const std::stop_token& stop,
                                     const OnProgress& on_progress) {
-  const auto call = provider_->encode(kind, request);
-  if (!call) return failed("bad_input", call.error().message, false);
+  const auto encoded = provider_->encode(kind, request);
+  if (!encoded) return failed("bad_input", encoded.error().message, false);
   const auto key = read_key(config_);
   if (!key) return failed("unauthorized", key.error().message, true);
   std::uint64_t at = 0;
@@ -263,11 +264,11 @@ RunOutcome LlmExecutor::ask_backend(Kind kind, const Json& request, const Job& j
   });
   answer.model = text_at(request, "model");
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
-  const Told told = ask(client_, *provider_, kind, *call, *key, patience, stop, answer);
-  if (told.exhausted_for)
-    rest(*told.exhausted_for, "the provider's limit is reached; again in " + seconds_text(*told.exhausted_for));
+  const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);
+  if (report.exhausted_for)
+    rest(*report.exhausted_for, "the provider's limit is reached; again in " + seconds_text(*report.exhausted_for));
   RunOutcome outcome;
-  outcome.usage = settle(answer, told);
+  outcome.usage = settle(answer, report);
   if (answer.error()) {
     outcome.error = answer.error();
     outcome.error->message = without_key(std::move(outcome.error->message), *key);
@@ -302,7 +303,7 @@ void LlmExecutor::rest(Duration wait, const std::string& why, bool key_refused) 
 }
 
 // Usage as a result has it: OpenAI's counts, and what it cost in time and money.
-std::string LlmExecutor::settle(const Answer& answer, const Told& told) {
+std::string LlmExecutor::settle(const Answer& answer, const ExchangeReport& report) {
   const Usage usage = answer.usage.value_or(Usage{});
   const auto total = usage.prompt_tokens + usage.completion_tokens;
   {
@@ -315,12 +316,13 @@ std::string LlmExecutor::settle(const Answer& answer, const Told& told) {
   Json json = {{"prompt_tokens", usage.prompt_tokens},
                {"completion_tokens", usage.completion_tokens},
                {"total_tokens", total},
-               {"first_token_ms", to_ms(told.first_token)}};
+               {"first_token_ms", to_ms(report.first_token)}};
   if (usage.cached_tokens) json["prompt_tokens_details"] = {{"cached_tokens", *usage.cached_tokens}};
   if (usage.reasoning_tokens) json["completion_tokens_details"] = {{"reasoning_tokens", *usage.reasoning_tokens}};
   if (usage.load_ms) json["load_ms"] = *usage.load_ms;
   if (usage.prompt_ms) json["prompt_ms"] = *usage.prompt_ms;
-  const double generating_ms = usage.completion_ms.value_or(static_cast<double>(to_ms(told.whole - told.first_token)));
+  const double generating_ms =
+      usage.completion_ms.value_or(static_cast<double>(to_ms(report.whole - report.first_token)));
   if (generating_ms > 0 && usage.completion_tokens > 0) {
     json["tokens_per_second"] = static_cast<double>(usage.completion_tokens) / generating_ms * 1000;
   }

@@ -48,13 +48,13 @@ class LlmExecutor final : public Executor {
   void expect_loaded(const std::string& model);
   [[nodiscard]] Duration pause_after(bool well) const;
   [[nodiscard]] std::string named_here(const std::string& model) const;
-  RunOutcome ask_backend(Kind kind, const Json& request, const Job& job, const std::stop_token& stop,
+  RunOutcome ask_backend(RequestKind kind, const Json& request, const Job& job, const std::stop_token& stop,
                          const OnProgress& on_progress);
   static Rest rest_for(const Exhausted& over);
   std::optional<TaskError> admit();
   void rest(Duration wait, const std::string& why, bool key_refused = false);
   void heed(const TaskError& error);
-  std::string settle(const Answer& answer, const Told& told);
+  std::string settle(const Answer& answer, const ExchangeReport& report);
   void keep_spent(bool now);
 
   const Config config_;

@@ -177,10 +177,12 @@ std::string finish_reason_of(const std::string& theirs, bool calls) {
 
 class Gemini final : public Provider {
  public:
-  [[nodiscard]] std::vector<Kind> kinds() const override { return {Kind::chat, Kind::generate, Kind::embed}; }
+  [[nodiscard]] std::vector<RequestKind> kinds() const override {
+    return {RequestKind::chat, RequestKind::generate, RequestKind::embed};
+  }
   [[nodiscard]] http::Headers headers(const std::string& key) const override { return {{"x-goog-api-key", key}}; }
 
-  [[nodiscard]] Result<Call> encode(Kind kind, const Json& request) const override {
+  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
     const auto model = text_at(request, "model");
     // It becomes part of the path.
     if (model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
@@ -188,10 +190,11 @@ class Gemini final : public Provider {
       return invalid("`model`: \"" + model + "\" is not a name of gemini's");
     }
     const std::string path = "/v1beta/models/" + model;
-    if (kind == Kind::embed) return Call{path + ":batchEmbedContents", embed_body(model, request), Framing::whole};
+    if (kind == RequestKind::embed)
+      return BackendRequest{path + ":batchEmbedContents", embed_body(model, request), Framing::whole};
     Json body;
     Conversation conversation;
-    if (kind == Kind::generate) {
+    if (kind == RequestKind::generate) {
       if (auto added = conversation.add({{"role", "user"}, {"content", request["prompt"]}}); !added) {
         return added.error();
       }
@@ -205,11 +208,11 @@ class Gemini final : public Provider {
     if (!config) return config.error();
     if (!config->empty()) body["generationConfig"] = *config;
     if (auto added = add_tools(request, body); !added) return added.error();
-    return Call{path + ":streamGenerateContent?alt=sse", body.dump(), Framing::events};
+    return BackendRequest{path + ":streamGenerateContent?alt=sse", body.dump(), Framing::events};
   }
 
-  void decode(Kind kind, const Json& piece, Answer& answer) const override {
-    if (kind == Kind::embed) return read_embeddings(piece, answer);
+  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
+    if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     if (const auto model = text_at(piece, "modelVersion"); !model.empty()) answer.model = model;
     const Json& candidate = first_of(piece, "candidates");
     if (const Json& parts = at(at(candidate, "content"), "parts"); parts.is_array()) {

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "common/core/backoff.hpp"
+#include "common/core/utf8.hpp"
 #include "common/http/url.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
+#include "common/system/entropy.hpp"
 #include "edge-agent/executors/outcome.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -80,7 +82,7 @@ void ModelKeeper::offer() {
   ExecutorInfo info;
   info.name = *config_.keeper;
   info.provider = to_string(config_.provider);
-  for (const Kind& kind : kinds()) info.capabilities.push_back(*Capability::parse(kind.capability));
+  for (const Operation& operation : operations()) info.capabilities.push_back(*Capability::parse(operation.capability));
   info.slots = 1;
   const std::lock_guard lock(mutex_);
   info.problem = trouble_;
@@ -90,19 +92,19 @@ void ModelKeeper::offer() {
 
 // ---- tasks
 
-const std::vector<ModelKeeper::Kind>& ModelKeeper::kinds() {
-  static const std::vector<Kind> all = {{"llm.load", &ModelKeeper::load, {"keep_alive"}},
-                                        {"llm.pull", &ModelKeeper::pull, {"force"}},
-                                        {"llm.remove", &ModelKeeper::remove, {}}};
+const std::vector<ModelKeeper::Operation>& ModelKeeper::operations() {
+  static const std::vector<Operation> all = {{"llm.load", &ModelKeeper::load, {"keep_alive"}},
+                                             {"llm.pull", &ModelKeeper::pull, {"force"}},
+                                             {"llm.remove", &ModelKeeper::remove, {}}};
   return all;
 }
 
-Result<ModelKeeper::Order> ModelKeeper::read_order(const Kind& kind, const Job& job) {
+Result<ModelKeeper::Order> ModelKeeper::read_order(const Operation& operation, const Job& job) {
   const Json input = Json::parse(job.input, nullptr, false);
   if (!input.is_object()) return invalid(R"(the input is an object such as {"model":"deepseek-coder:1.3b"})");
   for (const auto& [key, value] : input.items()) {
-    const bool known = key == "model" || std::count(kind.fields.begin(), kind.fields.end(), key) > 0;
-    if (!known) return invalid("`" + key + "` is not a field of " + kind.capability);
+    const bool known = key == "model" || std::count(operation.fields.begin(), operation.fields.end(), key) > 0;
+    if (!known) return invalid("`" + key + "` is not a field of " + operation.capability);
   }
   auto model = ModelName::parse(text_at(input, "model"));
   if (!model) return invalid("`model`: " + model.error().message);
@@ -115,13 +117,13 @@ Result<ModelKeeper::Order> ModelKeeper::read_order(const Kind& kind, const Job& 
 
 RunOutcome ModelKeeper::run(const Job& job, std::stop_token stop, const OnProgress& on_progress) {
   return without_exceptions([&]() -> RunOutcome {
-    const auto& all = kinds();
-    const auto kind =
-        std::find_if(all.begin(), all.end(), [&](const Kind& k) { return job.capability.str() == k.capability; });
-    if (kind == all.end()) return agent::failed("bad_input", job.capability.str() + " is not offered here", false);
-    const auto order = read_order(*kind, job);
+    const auto& all = operations();
+    const auto operation =
+        std::find_if(all.begin(), all.end(), [&](const Operation& k) { return job.capability.str() == k.capability; });
+    if (operation == all.end()) return agent::failed("bad_input", job.capability.str() + " is not offered here", false);
+    const auto order = read_order(*operation, job);
     if (!order) return agent::failed("bad_input", order.error().message, false);
-    auto outcome = (this->*kind->work)(*order, {job.timeout, stop}, on_progress);
+    auto outcome = (this->*operation->work)(*order, {job.timeout, stop}, on_progress);
     if (stop.stop_requested() && outcome.error) return cancelled_outcome();
     // Whoever hears of the outcome finds the models as they are now.
     lookout_->look_again_and_wait(stop, look_patience);

@@ -39,13 +39,13 @@ class ModelKeeper final : public Executor {
   using Limits = OllamaModels::Limits;
   using Failure = OllamaModels::Failure;
   using Work = RunOutcome (ModelKeeper::*)(const Order&, const Limits&, const OnProgress&);
-  struct Kind {
+  struct Operation {
     const char* capability;
     Work work;
     std::vector<std::string_view> fields;  // of its input, beside `model`
   };
-  static const std::vector<Kind>& kinds();
-  static Result<Order> read_order(const Kind& kind, const Job& job);
+  static const std::vector<Operation>& operations();
+  static Result<Order> read_order(const Operation& operation, const Job& job);
 
   RunOutcome pull(const Order& order, const Limits& limits, const OnProgress& on_progress);
   RunOutcome remove(const Order& order, const Limits& limits, const OnProgress& on_progress);

@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::agent::llm {
 namespace {
 
@@ -48,7 +50,7 @@ constexpr std::array<Choice, 3> choices = {{{6'000'000'000, "deepseek-coder:6.7b
 }  // namespace
 
 Result<ModelName> ModelName::parse(std::string_view text) {
-  const Error wrong{"\"" + std::string(text.substr(0, 100)) +
+  const Error wrong{"\"" + std::string(cut_front(text, 100)) +
                         "\" is not the name of a model: NAME[:TAG], NAMESPACE/NAME[:TAG] or HOST/NAMESPACE/NAME[:TAG]",
                     ErrorKind::invalid};
   if (text.size() > longest) return wrong;

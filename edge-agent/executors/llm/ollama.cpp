@@ -112,32 +112,34 @@ class Ollama final : public Provider {
   explicit Ollama(const Config& config)
       : load_options_(load_options(config)), num_ctx_(config.num_ctx), keep_alive_(config.keep_alive) {}
 
-  [[nodiscard]] std::vector<Kind> kinds() const override { return {Kind::chat, Kind::generate, Kind::embed}; }
+  [[nodiscard]] std::vector<RequestKind> kinds() const override {
+    return {RequestKind::chat, RequestKind::generate, RequestKind::embed};
+  }
   // Ollama itself knows no keys; what stands before it may.
   [[nodiscard]] http::Headers headers(const std::string& key) const override {
     if (key.empty()) return {};
     return {{"Authorization", "Bearer " + key}};
   }
 
-  [[nodiscard]] Result<Call> encode(Kind kind, const Json& request) const override {
+  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
     Json body = {{"model", request["model"]}};
     if (!keep_alive_.empty()) body["keep_alive"] = keep_alive_;
     // Unless told so, it leaves out the beginning of what does not fit (whole messages first) and says nothing; since
     // 0.12.6 it can be told.
     body["truncate"] = false;
-    if (kind == Kind::embed) {
+    if (kind == RequestKind::embed) {
       body["input"] = request["input"];
       body["options"] = options_of(request);
       if (request.contains("dimensions")) body["dimensions"] = request["dimensions"];
-      return Call{"/api/embed", body.dump(), Framing::whole};
+      return BackendRequest{"/api/embed", body.dump(), Framing::whole};
     }
     body["shift"] = false;  // a full context ends the answer; it does not push out the question
     body["stream"] = true;
     body["options"] = options_of(request);
-    if (kind == Kind::generate) {
+    if (kind == RequestKind::generate) {
       body["prompt"] = request["prompt"];
       if (request.contains("suffix")) body["suffix"] = request["suffix"];
-      return Call{"/api/generate", body.dump(), Framing::lines};
+      return BackendRequest{"/api/generate", body.dump(), Framing::lines};
     }
     body["messages"] = Json::array();
     for (const Json& message : request["messages"]) {
@@ -150,12 +152,12 @@ class Ollama final : public Provider {
     if (const auto effort = text_at(request, "reasoning_effort"); !effort.empty()) {
       body["think"] = effort != "none" && effort != "minimal";
     }
-    return Call{"/api/chat", body.dump(), Framing::lines};
+    return BackendRequest{"/api/chat", body.dump(), Framing::lines};
   }
 
-  void decode(Kind kind, const Json& piece, Answer& answer) const override {
+  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
     if (const auto model = text_at(piece, "model"); !model.empty()) answer.model = model;
-    if (kind == Kind::embed) return read_embeddings(piece, answer);
+    if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     const Json& message = at(piece, "message");
     answer.add_text(text_at(message, "thinking"), true);
     answer.add_text(text_at(piece, "thinking"), true);

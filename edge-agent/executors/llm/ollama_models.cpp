@@ -2,6 +2,7 @@
 
 #include "common/core/line_reader.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "edge-agent/executors/llm/api_key.hpp"
 #include "edge-agent/executors/llm/load_options.hpp"
 

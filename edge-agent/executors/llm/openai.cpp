@@ -44,17 +44,19 @@ void read_logprobs(const Json& logprobs, Answer& answer) {
 
 class OpenAi : public Provider {
  public:
-  [[nodiscard]] std::vector<Kind> kinds() const override { return {Kind::chat, Kind::generate, Kind::embed}; }
+  [[nodiscard]] std::vector<RequestKind> kinds() const override {
+    return {RequestKind::chat, RequestKind::generate, RequestKind::embed};
+  }
 
   [[nodiscard]] http::Headers headers(const std::string& key) const override {
     if (key.empty()) return {};
     return {{"Authorization", "Bearer " + key}};
   }
 
-  [[nodiscard]] Result<Call> encode(Kind kind, const Json& request) const override {
+  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
     Json body = request;
-    if (kind == Kind::embed) {
-      return Call{"/v1/embeddings", body.dump(), Framing::whole};
+    if (kind == RequestKind::embed) {
+      return BackendRequest{"/v1/embeddings", body.dump(), Framing::whole};
     }
     // The older name is the one that every server of this kind knows.
     if (body.contains("max_completion_tokens") && old_name_of_limit()) {
@@ -63,13 +65,14 @@ class OpenAi : public Provider {
     }
     body["stream"] = true;
     body["stream_options"] = {{"include_usage", true}};
-    return Call{kind == Kind::chat ? "/v1/chat/completions" : "/v1/completions", body.dump(), Framing::events};
+    return BackendRequest{kind == RequestKind::chat ? "/v1/chat/completions" : "/v1/completions", body.dump(),
+                          Framing::events};
   }
 
-  void decode(Kind kind, const Json& piece, Answer& answer) const override {
+  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
     if (const auto model = text_at(piece, "model"); !model.empty()) answer.model = model;
     if (const Json& usage = at(piece, "usage"); usage.is_object()) answer.usage = read_usage(usage);
-    if (kind == Kind::embed) return read_embeddings(piece, answer);
+    if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     const Json& choice = first_of(piece, "choices");
     read_delta(choice, answer);
     read_logprobs(at(choice, "logprobs"), answer);
@@ -113,9 +116,9 @@ class OpenAi : public Provider {
 
 class Groq final : public OpenAi {
  public:
-  [[nodiscard]] std::vector<Kind> kinds() const override { return {Kind::chat}; }
+  [[nodiscard]] std::vector<RequestKind> kinds() const override { return {RequestKind::chat}; }
 
-  void decode(Kind kind, const Json& piece, Answer& answer) const override {
+  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
     OpenAi::decode(kind, piece, answer);
     const Json& own = at(piece, "x_groq");
     if (const Json& usage = at(own, "usage"); usage.is_object()) answer.usage = read_usage(usage);

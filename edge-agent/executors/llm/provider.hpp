@@ -15,7 +15,7 @@ namespace edgefleet::agent::llm {
 // How an answer is cut into pieces of JSON.
 enum class Framing { events, lines, whole };  // server-sent events, a line each, one body
 
-struct Call {
+struct BackendRequest {
   std::string path;
   std::string body;
   Framing framing = Framing::events;
@@ -36,12 +36,12 @@ class Provider {
   Provider& operator=(Provider&&) = delete;
   virtual ~Provider() = default;
 
-  [[nodiscard]] virtual std::vector<Kind> kinds() const = 0;
+  [[nodiscard]] virtual std::vector<RequestKind> kinds() const = 0;
   [[nodiscard]] virtual http::Headers headers(const std::string& key) const = 0;
   // `request` has been through check_request(). An error is the task's fault and names the field.
-  [[nodiscard]] virtual Result<Call> encode(Kind kind, const Json& request) const = 0;
+  [[nodiscard]] virtual Result<BackendRequest> encode(RequestKind kind, const Json& request) const = 0;
   // One piece of the answer.
-  virtual void decode(Kind kind, const Json& piece, Answer& answer) const = 0;
+  virtual void decode(RequestKind kind, const Json& piece, Answer& answer) const = 0;
   // Paths to GET for a listing, and what they answer, in this order.
   [[nodiscard]] virtual std::vector<std::string> listing_paths() const = 0;
   virtual void read_listing(std::size_t path, const Json& body, Listing& listing) const = 0;

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstdio>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/text.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {

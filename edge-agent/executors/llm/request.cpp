@@ -83,7 +83,7 @@ const std::vector<FieldRule> embed_rules = {
     {"user", {none, none, none, none}, ""},
 };
 
-const FieldRule* rule_of(Kind kind, const std::string& field) {
+const FieldRule* rule_of(RequestKind kind, const std::string& field) {
   const auto& rules = field_rules(kind);
   const auto found = std::find_if(rules.begin(), rules.end(), [&](const FieldRule& r) { return r.field == field; });
   return found == rules.end() ? nullptr : &*found;
@@ -108,16 +108,16 @@ Result<Json> check_messages(const Json& messages) {
   return messages;
 }
 
-Status check_shape(Kind kind, const Json& request) {
+Status check_shape(RequestKind kind, const Json& request) {
   if (const Json& n = at(request, "n"); !n.is_null() && n != 1) {
     return invalid("`n` can only be 1: submit as many tasks as answers are wanted");
   }
   if (text_at(request, "model").empty()) return invalid("`model` is missing");
-  if (kind == Kind::chat) {
+  if (kind == RequestKind::chat) {
     if (auto good = check_messages(at(request, "messages")); !good) return good.error();
   }
-  if (kind == Kind::generate && !at(request, "prompt").is_string()) return invalid("`prompt` must be a string");
-  if (kind == Kind::embed) {
+  if (kind == RequestKind::generate && !at(request, "prompt").is_string()) return invalid("`prompt` must be a string");
+  if (kind == RequestKind::embed) {
     const Json& input = at(request, "input");
     const bool strings = input.is_array() && !input.empty() &&
                          std::all_of(input.begin(), input.end(), [](const Json& one) { return one.is_string(); });
@@ -136,12 +136,12 @@ std::string_view to_string(Treatment treatment) {
   return names.at(static_cast<std::size_t>(treatment));
 }
 
-const std::vector<FieldRule>& field_rules(Kind kind) {
-  if (kind == Kind::chat) return chat_rules;
-  return kind == Kind::generate ? generate_rules : embed_rules;
+const std::vector<FieldRule>& field_rules(RequestKind kind) {
+  if (kind == RequestKind::chat) return chat_rules;
+  return kind == RequestKind::generate ? generate_rules : embed_rules;
 }
 
-Result<Json> check_request(Kind kind, ProviderKind provider, std::string_view input) {
+Result<Json> check_request(RequestKind kind, ProviderKind provider, std::string_view input) {
   const Json given = Json::parse(input, nullptr, false);
   if (!given.is_object()) return invalid("the input must be an object as OpenAI's API has it");
   if (auto good = check_shape(kind, given); !good) return good.error();

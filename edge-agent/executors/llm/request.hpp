@@ -25,10 +25,10 @@ struct FieldRule {
   std::array<Treatment, 4> of;  // in the order of ProviderKind
   std::string_view note;        // for the docs and the error
 };
-const std::vector<FieldRule>& field_rules(Kind kind);
+const std::vector<FieldRule>& field_rules(RequestKind kind);
 
 // Reads a task's input: checks the fields against the table, takes out what is null, false where that is the default,
 // or without effect. The error is the task's fault.
-Result<Json> check_request(Kind kind, ProviderKind provider, std::string_view input);
+Result<Json> check_request(RequestKind kind, ProviderKind provider, std::string_view input);
 
 }  // namespace edgefleet::agent::llm

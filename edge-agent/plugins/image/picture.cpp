@@ -10,6 +10,8 @@
 #include <fstream>
 #include <mutex>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::image {
 namespace {
 
@@ -21,7 +23,7 @@ constexpr std::string_view kAccepted = "JPEG, PNG, WebP, GIF, TIFF";
 
 // What a file is, by its first bytes and never by its name. Kinds whose decoders have a long record of holes, or which
 // are programs rather than pictures, are known only so that the refusal can name them.
-struct Kind {
+struct FileSignature {
   std::string_view name;
   std::size_t offset;
   std::string_view magic;
@@ -30,16 +32,16 @@ struct Kind {
 };
 using namespace std::string_view_literals;
 constexpr std::array kKinds{
-    Kind{"JPEG", 0, "\xFF\xD8\xFF"sv, true, Format::jpeg},
-    Kind{"PNG", 0, "\x89PNG\r\n\x1A\n"sv, true, Format::png},
-    Kind{"WebP", 8, "WEBP"sv, true, Format::webp},
-    Kind{"GIF", 0, "GIF8"sv, true},
-    Kind{"TIFF", 0, "II*\0"sv, true},
-    Kind{"TIFF", 0, "MM\0*"sv, true},
-    Kind{"PDF", 0, "%PDF"sv, false},
-    Kind{"HEIC or AVIF", 4, "ftyp"sv, false},
-    Kind{"BMP", 0, "BM"sv, false},
-    Kind{"Photoshop", 0, "8BPS"sv, false},
+    FileSignature{"JPEG", 0, "\xFF\xD8\xFF"sv, true, Format::jpeg},
+    FileSignature{"PNG", 0, "\x89PNG\r\n\x1A\n"sv, true, Format::png},
+    FileSignature{"WebP", 8, "WEBP"sv, true, Format::webp},
+    FileSignature{"GIF", 0, "GIF8"sv, true},
+    FileSignature{"TIFF", 0, "II*\0"sv, true},
+    FileSignature{"TIFF", 0, "MM\0*"sv, true},
+    FileSignature{"PDF", 0, "%PDF"sv, false},
+    FileSignature{"HEIC or AVIF", 4, "ftyp"sv, false},
+    FileSignature{"BMP", 0, "BM"sv, false},
+    FileSignature{"Photoshop", 0, "8BPS"sv, false},
 };
 
 Failure bad_image(const std::string& message) { return {"bad_image", message, false}; }
@@ -53,11 +55,11 @@ std::string beginning_of(const std::string& path) {
   return bytes;
 }
 
-std::variant<Kind, Failure> kind_of(const std::string& path) {
+std::variant<FileSignature, Failure> kind_of(const std::string& path) {
   if (!fs::is_regular_file(path)) return Failure{"missing_file", "the picture's file is not there", true};
   const std::string bytes = beginning_of(path);
   if (bytes.empty()) return bad_image("the picture's file is empty");
-  const auto matches = [&](const Kind& kind) {
+  const auto matches = [&](const FileSignature& kind) {
     return bytes.size() >= kind.offset && std::string_view(bytes).substr(kind.offset).starts_with(kind.magic);
   };
   const auto* kind = std::ranges::find_if(kKinds, matches);
@@ -73,7 +75,7 @@ std::variant<Kind, Failure> kind_of(const std::string& path) {
 std::string vips_message(const std::exception& problem) {
   const std::string text = problem.what();
   vips_error_clear();
-  return text.substr(0, std::min<std::size_t>(text.find('\n'), 500));
+  return std::string(cut_front(std::string_view(text).substr(0, text.find('\n')), 500));
 }
 
 // Warnings of libvips, a line each. A broken picture can give one for each tile: the first few tell it all.
@@ -84,9 +86,9 @@ void log_warning(const char*, GLogLevelFlags, const char* text, void*) {
 }
 
 // Progress over all passes of libvips over the picture: each filter that evaluates is one, and so is the writing.
-class Watch {
+class PassProgress {
  public:
-  Watch(const Request& request, const OnProgress& on_progress) : on_progress_(on_progress) {
+  PassProgress(const Request& request, const OnProgress& on_progress) : on_progress_(on_progress) {
     passes_ += std::ranges::count_if(request.steps, [](const Step& step) { return step.filter->evaluates; });
   }
 
@@ -108,13 +110,13 @@ class Watch {
 
  private:
   static void on_eval(VipsImage*, VipsProgress* progress, void* self) {
-    auto& watch = *static_cast<Watch*>(self);
+    auto& watch = *static_cast<PassProgress*>(self);
     const std::lock_guard lock(watch.mutex_);
     const auto percent = (watch.done_ * 100 + progress->percent) / watch.passes_;
     watch.on_progress_(static_cast<int>(std::min<std::int64_t>(percent, 99)), watch.text_);
   }
   static void on_posteval(VipsImage*, VipsProgress*, void* self) {
-    auto& watch = *static_cast<Watch*>(self);
+    auto& watch = *static_cast<PassProgress*>(self);
     const std::lock_guard lock(watch.mutex_);
     ++watch.done_;
   }
@@ -170,7 +172,7 @@ struct Decoded {
   std::size_t steps_done = 0;
 };
 
-Decoded decode(const Request& request, const std::string& path, const VImage& header, Watch& watch) {
+Decoded decode(const Request& request, const std::string& path, const VImage& header, PassProgress& watch) {
   const auto* first = request.steps.empty() ? nullptr : &request.steps.front();
   if (first != nullptr && first->filter->apply_to_file != nullptr) {
     return {first->filter->apply_to_file(path.c_str(), first->values), 1};
@@ -232,14 +234,14 @@ std::variant<json, Failure> transform(const Request& request, const Limits& limi
       path.c_str(), VImage::option()->set("access", VIPS_ACCESS_SEQUENTIAL)->set("fail_on", VIPS_FAIL_ON_ERROR));
   if (auto failure = check_sizes(request, limits, upright_size(header))) return *failure;
 
-  Watch watch(request, on_progress);
+  PassProgress watch(request, on_progress);
   auto [picture, steps_done] = decode(request, path, header, watch);
   for (std::size_t i = steps_done; i < request.steps.size(); ++i) {
     watch.attach(picture, std::string(request.steps[i].filter->name));
     picture = request.steps[i].filter->apply(picture, request.steps[i].values);
   }
   watch.attach(picture, "writing");
-  return write(request, picture, request.format.value_or(std::get<Kind>(kind).format.value_or(Format::jpeg)));
+  return write(request, picture, request.format.value_or(std::get<FileSignature>(kind).format.value_or(Format::jpeg)));
 }
 
 // A full disk looks to libvips like any other trouble.

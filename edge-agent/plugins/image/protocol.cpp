@@ -34,26 +34,6 @@ std::optional<TaskKey> key_of(const json& message) {
 
 }  // namespace
 
-int LineSplitter::feed(std::string_view bytes, const OnLine& on_line) {
-  int too_long = 0;
-  while (!bytes.empty()) {
-    const auto end = bytes.find('\n');
-    const auto part = bytes.substr(0, end);
-    bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
-    if (!skipping_ && begun_.size() + part.size() > kMostLine) {
-      skipping_ = true;
-      ++too_long;
-      begun_.clear();
-    }
-    if (!skipping_) begun_ += part;
-    if (end == std::string_view::npos) continue;
-    if (!skipping_) on_line(begun_);
-    begun_.clear();
-    skipping_ = false;
-  }
-  return too_long;
-}
-
 Message parse_message(std::string_view line) {
   // Copying a JSON value, or writing it, recurses: what is nested deeper than any request of ours is left out.
   const auto shallow = [](int depth, json::parse_event_t, const json&) { return depth <= kMostDepth; };

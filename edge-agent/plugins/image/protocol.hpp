@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,19 +12,6 @@
 namespace edgefleet::image {
 
 constexpr std::size_t kMostLine = std::size_t{1} << 20U;  // bytes, without the newline
-
-// Cuts a stream of bytes into lines. A line over the bound is skipped as a whole, and reported once.
-class LineSplitter {
- public:
-  using OnLine = std::function<void(std::string_view)>;
-
-  // Gives the number of over-long lines that began to be skipped in these bytes.
-  int feed(std::string_view bytes, const OnLine& on_line);
-
- private:
-  std::string begun_;
-  bool skipping_ = false;
-};
 
 struct TaskKey {
   std::string id;

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <vector>
 
+#include "common/core/error_text.hpp"
+
 namespace edgefleet::image {
 
 void Service::run() {
@@ -22,7 +24,7 @@ void Service::run() {
     }
     if (poll(ends.data(), ends.size(), -1) < 0) {
       if (errno == EINTR) continue;
-      log_(std::string("poll: ") + std::strerror(errno));
+      log_("poll: " + error_text(errno));
       return;
     }
     // Workers first: a task that has just ended frees its slot for the one that comes in the same moment.
@@ -42,9 +44,8 @@ void Service::read_agent() {
     over_ = true;
     return;
   }
-  const int too_long =
-      lines_.feed({buffer.data(), static_cast<std::size_t>(got)}, [this](std::string_view line) { on_line(line); });
-  if (too_long > 0) log_("a line of more than " + std::to_string(kMostLine) + " bytes is ignored");
+  lines_.feed({buffer.data(), static_cast<std::size_t>(got)}, [this](std::string_view line) { on_line(line); });
+  if (lines_.take_overlong() > 0) log_("a line of more than " + std::to_string(kMostLine) + " bytes is ignored");
 }
 
 void Service::on_line(std::string_view line) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/core/line_reader.hpp"
 #include "edge-agent/plugins/image/picture.hpp"
 #include "edge-agent/plugins/image/protocol.hpp"
 #include "edge-agent/plugins/image/worker.hpp"
@@ -38,7 +39,7 @@ class Service {
   Limits limits_;
   Log log_;
   bool over_ = false;
-  LineSplitter lines_;
+  LineReader lines_{kMostLine, LineReader::Overlong::drop};
   std::list<Worker> workers_;
 };
 

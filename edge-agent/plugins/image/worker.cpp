@@ -13,6 +13,8 @@
 #include <fstream>
 #include <utility>
 
+#include "common/core/error_text.hpp"
+
 namespace edgefleet::image {
 namespace {
 
@@ -70,7 +72,7 @@ Failure crashed(int status) {
 
 Result<Worker> Worker::start(TaskKey key, const Request& request, const Limits& limits) {
   std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) return Error{std::string("making a pipe: ") + std::strerror(errno)};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return Error{"making a pipe: " + error_text(errno)};
   const pid_t plugin = getpid();
   const pid_t pid = fork();
   if (pid == 0) work(plugin, ends[1], request, limits);
@@ -78,7 +80,7 @@ Result<Worker> Worker::start(TaskKey key, const Request& request, const Limits& 
   close(ends[1]);
   if (pid > 0) return Worker(std::move(key), pid, ends[0]);
   close(ends[0]);
-  return Error{std::string("starting a process: ") + std::strerror(problem)};
+  return Error{"starting a process: " + error_text(problem)};
 }
 
 Worker::Worker(Worker&& other) noexcept { *this = std::move(other); }

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/core/line_reader.hpp"
 #include "common/core/result.hpp"
 #include "edge-agent/plugins/image/picture.hpp"
 #include "edge-agent/plugins/image/protocol.hpp"
@@ -51,7 +52,7 @@ class Worker {
   pid_t pid_ = -1;
   int fd_ = -1;
   bool cancelled_ = false;
-  LineSplitter lines_;
+  LineReader lines_{kMostLine, LineReader::Overlong::drop};
   std::optional<std::variant<nlohmann::json, Failure>> outcome_;
 };
 

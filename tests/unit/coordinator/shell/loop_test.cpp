@@ -3,6 +3,7 @@
 #include <future>
 #include <thread>
 
+#include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/shell.hpp"
 

@@ -1,5 +1,6 @@
 #include "coordinator/shell/upkeep.hpp"
 
+#include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/records.hpp"
 #include "tests/support/shell.hpp"

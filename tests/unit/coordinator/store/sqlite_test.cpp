@@ -7,6 +7,7 @@
 #include <ranges>
 #include <thread>
 
+#include "common/system/clock.hpp"
 #include "coordinator/store/artifacts.hpp"
 #include "coordinator/store/attempts.hpp"
 #include "coordinator/store/sqlite.hpp"

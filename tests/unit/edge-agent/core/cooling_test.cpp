@@ -197,18 +197,18 @@ TEST_CASE("a trouble with the sensor is told once, published, and told when it i
   agent.celsius(50);
   CHECK(temperature_of(agent.state).sensor == "thermal_zone0");
   agent.hear(TemperatureRead{});
-  CHECK(agent.count<Note>() == 1);
+  CHECK(agent.count<WriteLog>() == 1);
   CHECK(agent.count<SendTemperature>() == 1);
   CHECK(temperature_of(agent.state).problem == "sensor thermal_zone0 is gone");
   agent.now += 2s;
   agent.hear(TemperatureRead{});
-  CHECK(agent.count<Note>() == 0);
+  CHECK(agent.count<WriteLog>() == 0);
   CHECK(agent.free() == 4);
   agent.now += 2min;
   agent.hear(TemperatureRead{});
   CHECK(agent.free() == 2);  // carefully
   agent.celsius(50);
-  CHECK(agent.count<Note>() == 2);  // and the policy is normal again
+  CHECK(agent.count<WriteLog>() == 2);  // and the policy is normal again
   CHECK(temperature_of(agent.state).problem.empty());
   CHECK(agent.free() == 4);
 }

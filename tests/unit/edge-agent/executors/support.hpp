@@ -18,8 +18,11 @@
 #include <thread>
 #include <vector>
 
+#include "common/core/fnv.hpp"
 #include "common/protocol/json.hpp"
-#include "edge-agent/executors/command.hpp"
+#include "edge-agent/executors/files/scratch.hpp"
+#include "edge-agent/executors/process/spawner.hpp"
+#include "edge-agent/executors/process_services.hpp"
 
 namespace edgefleet::agent::test {
 
@@ -81,8 +84,7 @@ inline pid_t read_pid(const std::string& path) {
 
 // Not a true SHA-256: ids only have to look like one, and to follow from the content.
 inline std::string id_of(const std::string& content) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : content) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  std::uint64_t hash = fnv1a(content);
   std::ostringstream text;
   for (int i = 0; i < 4; ++i) {
     text << std::hex;

@@ -20,10 +20,10 @@ Config config_of(const std::string& provider) {
 }
 
 struct Asked {
-  Call call;
+  BackendRequest call;
   Json body;
 };
-Asked ask(const std::string& provider, const std::string& input, Kind kind = Kind::chat) {
+Asked ask(const std::string& provider, const std::string& input, RequestKind kind = RequestKind::chat) {
   const Config config = config_of(provider);
   const auto request = check_request(kind, config.provider, input);
   REQUIRE(request);
@@ -34,13 +34,14 @@ Asked ask(const std::string& provider, const std::string& input, Kind kind = Kin
 
 std::string refused(const std::string& provider, const std::string& input) {
   const Config config = config_of(provider);
-  const auto request = check_request(Kind::chat, config.provider, input);
+  const auto request = check_request(RequestKind::chat, config.provider, input);
   REQUIRE(request);
-  const auto call = make_provider(config)->encode(Kind::chat, *request);
+  const auto call = make_provider(config)->encode(RequestKind::chat, *request);
   return call ? "" : call.error().message;
 }
 
-Answer hear(const std::string& provider, std::initializer_list<const char*> pieces, Kind kind = Kind::chat) {
+Answer hear(const std::string& provider, std::initializer_list<const char*> pieces,
+            RequestKind kind = RequestKind::chat) {
   Answer answer;
   const auto made = make_provider(config_of(provider));
   for (const char* piece : pieces) made->decode(kind, Json::parse(piece), answer);
@@ -74,7 +75,7 @@ TEST_CASE("OpenAI's stream becomes an answer") {
             R"({"choices":[{"delta":{"reasoning_content":"hm"}}]})", R"({"choices":[{"delta":{"content":"Hel"}}]})",
             R"({"choices":[{"delta":{"content":"lo"}}]})", R"({"choices":[{"delta":{},"finish_reason":"length"}]})",
             R"({"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}})"});
-  const Json output = Json::parse(answer.output(Kind::chat));
+  const Json output = Json::parse(answer.output(RequestKind::chat));
   CHECK(output["model"] == "m-1");
   CHECK(output["choices"][0]["message"]["content"] == "Hello");
   CHECK(output["choices"][0]["message"]["reasoning_content"] == "hm");
@@ -89,7 +90,7 @@ TEST_CASE("a tool call that comes in pieces becomes one") {
       {R"({"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"heat","arguments":""}}]}}]})",
        R"({"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"room\":"}}]}}]})",
        R"({"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]},"finish_reason":"tool_calls"}]})"});
-  const Json message = Json::parse(answer.output(Kind::chat))["choices"][0]["message"];
+  const Json message = Json::parse(answer.output(RequestKind::chat))["choices"][0]["message"];
   CHECK(message["content"].is_null());
   CHECK(message["tool_calls"][0]["id"] == "c1");
   CHECK(message["tool_calls"][0]["function"]["name"] == "heat");
@@ -121,7 +122,7 @@ TEST_CASE("Ollama's lines become an answer with its own times") {
   CHECK_FALSE(answer.error());
   CHECK(answer.usage->load_ms == 2.0);
   CHECK(answer.usage->prompt_tokens == 4);
-  const Json message = Json::parse(answer.output(Kind::chat))["choices"][0]["message"];
+  const Json message = Json::parse(answer.output(RequestKind::chat))["choices"][0]["message"];
   CHECK(message["content"] == "Hi");
   CHECK(message["reasoning_content"] == "hm");
 }
@@ -135,11 +136,11 @@ TEST_CASE("a prompt that Ollama has cut to its context is an error, not an answe
 
 TEST_CASE("Ollama is told not to cut what does not fit, nor to push out the question") {
   const std::string prompt = R"({"model":"m","prompt":"x"})";
-  for (const auto& asked : {ask("ollama", tools), ask("ollama", prompt, Kind::generate)}) {
+  for (const auto& asked : {ask("ollama", tools), ask("ollama", prompt, RequestKind::generate)}) {
     CHECK(asked.body["truncate"] == false);
     CHECK(asked.body["shift"] == false);
   }
-  CHECK(ask("ollama", R"({"model":"m","input":"x"})", Kind::embed).body["truncate"] == false);
+  CHECK(ask("ollama", R"({"model":"m","input":"x"})", RequestKind::embed).body["truncate"] == false);
 }
 
 TEST_CASE("Gemini gets the results of a turn's calls in one turn") {
@@ -194,13 +195,14 @@ TEST_CASE("nonsense of a back end is read as nothing") {
 }
 
 TEST_CASE("embeddings of every provider have one shape") {
-  CHECK(ask("ollama", R"({"model":"m","input":"x"})", Kind::embed).call.path == "/api/embed");
-  const Answer ollama = hear("ollama", {R"({"embeddings":[[1,2],[3,4]],"prompt_eval_count":2})"}, Kind::embed);
-  const Answer openai = hear(
-      "openai", {R"({"data":[{"index":0,"embedding":[1,2]},{"index":1,"embedding":[3,4]}],"usage":{}})"}, Kind::embed);
-  const Answer gemini = hear("gemini", {R"({"embeddings":[{"values":[1,2]},{"values":[3,4]}]})"}, Kind::embed);
+  CHECK(ask("ollama", R"({"model":"m","input":"x"})", RequestKind::embed).call.path == "/api/embed");
+  const Answer ollama = hear("ollama", {R"({"embeddings":[[1,2],[3,4]],"prompt_eval_count":2})"}, RequestKind::embed);
+  const Answer openai =
+      hear("openai", {R"({"data":[{"index":0,"embedding":[1,2]},{"index":1,"embedding":[3,4]}],"usage":{}})"},
+           RequestKind::embed);
+  const Answer gemini = hear("gemini", {R"({"embeddings":[{"values":[1,2]},{"values":[3,4]}]})"}, RequestKind::embed);
   for (const Answer* answer : {&ollama, &openai, &gemini}) {
-    const Json output = Json::parse(answer->output(Kind::embed));
+    const Json output = Json::parse(answer->output(RequestKind::embed));
     CHECK(output["data"][1]["embedding"] == Json::array({3, 4}));
     CHECK(answer->complete);
   }

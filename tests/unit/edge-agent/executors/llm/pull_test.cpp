@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/system/entropy.hpp"
 #include "edge-agent/executors/llm/model_name.hpp"
 #include "edge-agent/executors/llm/models_folder.hpp"
 #include "tests/support/catch.hpp"

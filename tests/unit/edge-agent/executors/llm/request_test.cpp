@@ -14,7 +14,7 @@ constexpr std::array providers = {ProviderKind::ollama, ProviderKind::openai, Pr
 const std::string chat = R"({"model":"m","messages":[{"role":"user","content":"hi"}])";
 
 std::string refusal(ProviderKind provider, const std::string& field) {
-  const auto request = check_request(Kind::chat, provider, chat + "," + field + "}");
+  const auto request = check_request(RequestKind::chat, provider, chat + "," + field + "}");
   return request ? "" : request.error().message;
 }
 
@@ -36,7 +36,7 @@ TEST_CASE("what says nothing, or only something of the caller, is no reason to r
                             R"("stream":true)")
               .empty());
   }
-  const auto request = check_request(Kind::chat, ProviderKind::openai, chat + R"(,"user":"me","stream":true})");
+  const auto request = check_request(RequestKind::chat, ProviderKind::openai, chat + R"(,"user":"me","stream":true})");
   REQUIRE(request);
   CHECK(request->size() == 2);
 }
@@ -47,18 +47,18 @@ TEST_CASE("a request without its shape is the task's fault") {
         R"({"model":"m","messages":[{"role":"user","content":5}]})",
         R"({"model":"","messages":[{"role":"user","content":"x"}]})"}) {
     INFO(bad);
-    CHECK_FALSE(check_request(Kind::chat, ProviderKind::openai, bad));
+    CHECK_FALSE(check_request(RequestKind::chat, ProviderKind::openai, bad));
   }
-  CHECK_FALSE(check_request(Kind::generate, ProviderKind::openai, R"({"model":"m","prompt":["a","b"]})"));
-  CHECK_FALSE(check_request(Kind::embed, ProviderKind::openai, R"({"model":"m","input":[1,2]})"));
-  CHECK(
-      check_request(Kind::embed, ProviderKind::openai, R"({"model":"m","input":["a","b"],"encoding_format":"float"})"));
+  CHECK_FALSE(check_request(RequestKind::generate, ProviderKind::openai, R"({"model":"m","prompt":["a","b"]})"));
+  CHECK_FALSE(check_request(RequestKind::embed, ProviderKind::openai, R"({"model":"m","input":[1,2]})"));
+  CHECK(check_request(RequestKind::embed, ProviderKind::openai,
+                      R"({"model":"m","input":["a","b"],"encoding_format":"float"})"));
 }
 
 TEST_CASE("the table in the docs is the table in the code") {
   std::ifstream file(EDGEFLEET_SOURCE_DIR "/docs/llm.md");
   const std::string docs{std::istreambuf_iterator<char>(file), {}};
-  for (const Kind kind : {Kind::chat, Kind::generate, Kind::embed}) {
+  for (const RequestKind kind : {RequestKind::chat, RequestKind::generate, RequestKind::embed}) {
     for (const FieldRule& rule : field_rules(kind)) {
       std::ostringstream row;
       row << "| `" << rule.field << "` |";

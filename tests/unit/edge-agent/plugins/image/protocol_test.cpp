@@ -8,40 +8,6 @@
 using namespace edgefleet::image;
 using nlohmann::json;
 
-namespace {
-
-struct Lines {
-  LineSplitter splitter;
-  std::vector<std::string> got;
-  int too_long = 0;
-  void feed(std::string_view bytes) {
-    too_long += splitter.feed(bytes, [this](std::string_view line) { got.emplace_back(line); });
-  }
-};
-
-}  // namespace
-
-TEST_CASE("lines are found however the bytes arrive") {
-  Lines lines;
-  for (const char c : std::string("one\ntwo\n\nthr")) lines.feed({&c, 1});
-  lines.feed("ee\nfour\nfi");
-  CHECK(lines.got == std::vector<std::string>{"one", "two", "", "three", "four"});
-}
-
-TEST_CASE("a line of exactly the bound is taken, a longer one is skipped as a whole and told once") {
-  Lines lines;
-  const std::string longest(kMostLine, 'x');
-  lines.feed(longest + "\n");
-  lines.feed(longest);
-  lines.feed("y");
-  lines.feed(longest);
-  lines.feed("\nafter\n");
-  CHECK(lines.too_long == 1);
-  REQUIRE(lines.got.size() == 2);
-  CHECK(lines.got[0].size() == kMostLine);
-  CHECK(lines.got[1] == "after");
-}
-
 TEST_CASE("a task message gives its parts, and unknown fields are ignored") {
   const auto message = parse_message(
       R"({"type":"task","id":"01J","attempt":2,"capability":"image.blur","input":{"a":1},"scratch":"/s","new":[]})");

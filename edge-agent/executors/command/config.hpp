@@ -1,0 +1,129 @@
+// What the owner of an agent allows as a command, and how a task's parameters become its arguments. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/core/ids.hpp"
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+#include "edge-agent/executors/command/pattern.hpp"
+#include "edge-agent/executors/files/scratch.hpp"
+#include "edge-agent/executors/process/environment.hpp"
+
+namespace edgefleet::agent {
+
+// A value in a configuration file.
+using Scalar = std::variant<std::string, std::int64_t, double, bool>;
+
+// `[command.params.<name>]` as the file has it.
+struct ParamSettings {
+  std::string type = "string";  // string, integer, number, boolean, artifact
+  std::optional<std::string> pattern;  // string: ECMAScript, matched against the whole value
+  std::optional<double> min;           // integer, number; 0 unless given, so that no value looks like an option
+  std::optional<double> max;
+  std::vector<Scalar> choices;         // nothing else is allowed then
+  std::optional<Scalar> default_value;
+  std::optional<std::int64_t> max_length;  // string: bytes; 1024 unless given, 4096 at most
+  bool to_stdin = false;  // string or artifact: it is the command's standard input; a string may then hold anything
+                          // but must still match the pattern, and be as long as an input may be
+};
+
+// `[[command]]` as the file has it.
+struct CommandSettings {
+  std::string name;
+  std::vector<std::string> argv;  // `{param}` is replaced within its element; `{{` and `}}` are braces
+  std::map<std::string, ParamSettings> params;
+  std::int64_t slots = 1;
+  std::int64_t timeout_s = 600;
+  Environment env;
+  std::int64_t output_bytes = 32 * 1024;  // of stdout, and as many of stderr: half head, half tail
+  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files left in out/, and of those laid in in/
+  std::int64_t artifact_files = 64;
+  std::vector<std::int64_t> retry_exit_codes;
+};
+
+class Param {
+ public:
+  enum class Type { string, integer, number, boolean, artifact };
+
+  static Result<Param> check(const ParamSettings& settings);
+
+  // The text that takes the place of the placeholder; of an artifact, its id. `value`: JSON.
+  [[nodiscard]] Result<std::string> text(std::string_view value) const;
+  [[nodiscard]] Type type() const { return type_; }
+  [[nodiscard]] bool to_stdin() const { return to_stdin_; }
+  [[nodiscard]] const std::optional<std::string>& default_text() const { return default_text_; }
+
+ private:
+  [[nodiscard]] Result<std::string> read(std::string_view value) const;
+  [[nodiscard]] Status check_string(const std::string& text) const;
+  [[nodiscard]] Status check_range(long double value) const;
+  [[nodiscard]] Status check_text(const std::string& text) const;
+  Status set_pattern(const ParamSettings& settings);
+  Status set_range(const ParamSettings& settings);
+  Status set_values(const ParamSettings& settings);
+
+  Type type_ = Type::string;
+  bool to_stdin_ = false;
+  std::optional<Pattern> pattern_;
+  std::optional<double> min_;
+  std::optional<double> max_;
+  std::size_t max_length_ = 0;
+  std::vector<std::string> choices_;
+  std::optional<std::string> default_text_;
+};
+
+// What one task makes of a command.
+struct Invocation {
+  std::vector<std::string> argv;
+  std::set<std::string> artifacts;  // to be laid at <in_dir>/<id>
+  std::optional<std::string> stdin_text;
+  std::string stdin_path;  // of a laid artifact; empty: none
+};
+
+class CommandConfig {
+ public:
+  static Result<CommandConfig> check(const CommandSettings& settings);
+
+  // The error, of kind invalid, names the parameter.
+  [[nodiscard]] Result<Invocation> bind(std::string_view input, const std::string& in_dir) const;
+
+  ExecutorName executor;  // command-<name>
+  Capability capability;  // command.<name>
+  int slots = 1;
+  Duration timeout{};
+  Environment env;
+  std::size_t output_bytes = 0;
+  FileLimits file_limits;
+  std::set<int> retry_exit_codes;
+  [[nodiscard]] const std::string& program() const { return argv_.front().front().text; }
+
+ private:
+  struct Part {
+    std::string text;
+    bool placeholder = false;  // then `text` is the name of the parameter
+  };
+  using Element = std::vector<Part>;
+
+  CommandConfig() = default;
+  static Result<Element> parse_element(std::string_view text);
+  Status take_argv(const CommandSettings& settings);
+  Status take_params(const CommandSettings& settings);
+  Status take_numbers(const CommandSettings& settings);
+  [[nodiscard]] Status check_uses() const;
+  using Values = std::map<std::string, std::string, std::less<>>;
+  [[nodiscard]] Result<Values> values_of(std::string_view input) const;
+  [[nodiscard]] std::string fill(const Element& element, const Values& values, const std::string& in_dir) const;
+
+  std::vector<Element> argv_;
+  std::map<std::string, Param, std::less<>> params_;
+};
+
+}  // namespace edgefleet::agent

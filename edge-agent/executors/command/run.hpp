@@ -1,0 +1,48 @@
+// One process from its start to its end: its pipes drained, its time kept, its group gone.
+#pragma once
+
+#include "edge-agent/executors/process/bounded_output.hpp"
+#include "edge-agent/executors/process/process.hpp"
+#include "edge-agent/executors/process/run_limit.hpp"
+
+namespace edgefleet::agent {
+
+// How long things may take once a process must end, or has. Tests shorten them.
+struct ProcessGraces {
+  Duration terminate = std::chrono::seconds(3);  // between SIGTERM and SIGKILL
+  Duration pipes = std::chrono::seconds(1);      // for descendants that hold the pipes of a process that has exited
+};
+
+struct CommandEnd {
+  enum class Why { exited, stopped, timed_out };
+  Why why = Why::exited;
+  ExitStatus status;
+};
+
+// Blocks until the process and its group are gone.
+class CommandRun {
+ public:
+  CommandRun(Process process, RunLimit& limit, ProcessGraces graces, BoundedOutput& out, BoundedOutput& err);
+  CommandEnd drive();
+
+ private:
+  void begin_to_end();
+  void keep_deadlines();
+  void wait_for_events();
+  [[nodiscard]] Duration until_next_deadline() const;
+  [[nodiscard]] bool drained() const { return !process_.out && !process_.err; }
+
+  Process process_;
+  RunLimit& limit_;
+  ProcessGraces graces_;
+  BoundedOutput& out_;
+  BoundedOutput& err_;
+  WakeFd wake_;
+  CommandEnd::Why why_ = CommandEnd::Why::exited;
+  bool exited_ = false;
+  bool given_up_ = false;          // on pipes that something outside the group holds
+  std::optional<Time> kill_at_;    // after SIGTERM
+  std::optional<Time> pipes_until_;  // after the exit
+};
+
+}  // namespace edgefleet::agent

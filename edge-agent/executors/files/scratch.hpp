@@ -1,0 +1,89 @@
+// Folders of attempts: `<work_dir>/<task id>-<attempt>/` with `in/` and `out/`, gone when the attempt is.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/core/ids.hpp"
+#include "common/core/result.hpp"
+#include "edge-agent/executors/executor_log.hpp"
+#include "edge-agent/executors/port.hpp"
+#include "edge-agent/executors/process/unique_fd.hpp"
+
+namespace edgefleet::agent {
+
+struct StoredFile {
+  std::string artifact;
+  std::string name;
+  std::uint64_t bytes = 0;
+};
+
+// How much one attempt may leave in out/, and as much again be laid in in/.
+struct FileLimits {
+  std::uint64_t bytes = std::uint64_t{256} << 20U;
+  std::size_t files = 64;
+};
+
+// A regular file below a directory, reached without following a link at any step.
+struct OpenFile {
+  UniqueFd fd;
+  std::uint64_t bytes = 0;
+  // Another name of this very file, for whoever wants a path: what lies at the old name may be swapped meanwhile.
+  [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd.get()); }
+};
+Result<OpenFile> open_beneath(const std::string& dir, const std::string& relative);
+
+// A transfer that failed, in the circumstances `where`. Ids and paths were checked before it, so what the store calls
+// invalid is its own trouble: another agent may do better.
+Error transfer_error(const Error& error, const std::string& where);
+
+class Scratch {
+ public:
+  Scratch(std::string dir, ExecutorLog log) : dir_(std::move(dir)), log_(std::move(log)) {}
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  Scratch(Scratch&& other) noexcept : dir_(std::exchange(other.dir_, {})), log_(std::move(other.log_)) {}
+  Scratch& operator=(Scratch&&) = delete;
+  ~Scratch();
+
+  [[nodiscard]] const std::string& dir() const { return dir_; }
+  [[nodiscard]] std::string in_dir() const { return dir_ + "/in"; }
+
+  // Each at in/<id>. Error kind too_large: over a limit.
+  Status lay(ArtifactStore& store, const std::set<std::string>& artifacts, const FileLimits& limits,
+             const std::stop_token& stop) const;
+  // Stores what lies in out/, sub-folders included (names are relative to out/), links and devices excluded. Error
+  // kind too_large: over a limit; nothing was stored then.
+  Result<std::vector<StoredFile>> collect(ArtifactStore& store, const FileLimits& limits,
+                                          const std::stop_token& stop) const;
+
+ private:
+  std::string dir_;
+  ExecutorLog log_;
+};
+
+// The work_dir of one agent: made if it is not there, locked against a second agent, and cleaned of what an earlier
+// life left: folders of attempts, and processes that outlived it (they carry `marker` in their environment).
+class ScratchRoot {
+ public:
+  static constexpr const char* marker = "EDGEFLEET_WORK_DIR";
+
+  static Result<std::shared_ptr<ScratchRoot>> open(const std::string& work_dir, ExecutorLog log);
+
+  [[nodiscard]] const std::string& dir() const { return dir_; }
+  [[nodiscard]] Result<Scratch> make(const TaskId& id, int attempt) const;
+
+ private:
+  ScratchRoot(std::string dir, UniqueFd lock, ExecutorLog log)
+      : dir_(std::move(dir)), lock_(std::move(lock)), log_(std::move(log)) {}
+
+  std::string dir_;  // absolute
+  UniqueFd lock_;
+  ExecutorLog log_;
+};
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,67 @@
+#include "edge-agent/executors/process/child.hpp"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+namespace edgefleet::agent {
+namespace {
+
+[[noreturn]] void fail(const ChildPlan& plan, ChildStep step) {
+  const ChildFailure failure{step, errno};
+  [[maybe_unused]] const auto written = ::write(plan.report, &failure, sizeof failure);
+  ::_exit(127);
+}
+
+// Ignored signals and the mask would survive the exec; a handler of the agent must not run in the child.
+void reset_signals() {
+  struct sigaction action{};
+  action.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void set_oom_score(std::string_view score) {
+  const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  [[maybe_unused]] const auto written = ::write(fd, score.data(), score.size());
+  ::close(fd);
+}
+
+// Libraries of the agent may have opened sockets and files without O_CLOEXEC.
+void keep_only_stdio() {
+  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
+  rlimit files{};
+  const rlim_t most = ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 65536 ? files.rlim_cur : 65536;
+  for (int fd = 3; fd < static_cast<int>(most); ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+}  // namespace
+
+void become(const ChildPlan& plan) {
+  // A session is a group too, and one without a terminal: nothing in it can wait for a password there.
+  if (::setsid() < 0) fail(plan, ChildStep::session);
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(plan, ChildStep::die_with_parent);
+  if (::getppid() != plan.parent) ::_exit(127);  // the supervisor died before the line above
+  set_oom_score(plan.oom_score_adj);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  if (plan.cwd != nullptr && ::chdir(plan.cwd) != 0) fail(plan, ChildStep::directory);
+  for (int fd = 0; fd < 3; ++fd) {
+    if (::dup2(plan.stdio[fd], fd) < 0) fail(plan, ChildStep::stdio);
+  }
+  keep_only_stdio();
+  reset_signals();
+  ::execve(plan.program, plan.argv, plan.env);
+  fail(plan, ChildStep::exec);
+}
+
+}  // namespace edgefleet::agent

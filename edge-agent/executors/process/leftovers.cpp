@@ -1,0 +1,99 @@
+#include "edge-agent/executors/process/leftovers.hpp"
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+
+#include "common/core/ids.hpp"
+#include "edge-agent/executors/process/pidfd.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool name_of_attempt(std::string_view name) {
+  const auto dash = name.rfind('-');
+  return dash != std::string_view::npos && TaskId::parse(name.substr(0, dash)) && digits(name.substr(dash + 1));
+}
+
+void make_writable(const fs::path& path) {
+  std::error_code failure;
+  fs::permissions(path, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, failure);
+}
+
+// Top down, because a folder without permissions hides what is in it.
+void make_folders_writable(const fs::path& top) {
+  std::error_code failure;
+  if (fs::symlink_status(top, failure).type() != fs::file_type::directory) return;
+  make_writable(top);
+  fs::recursive_directory_iterator it(top, fs::directory_options::skip_permission_denied, failure);
+  for (; !failure && it != fs::recursive_directory_iterator(); it.increment(failure)) {
+    std::error_code no_status;
+    if (it->symlink_status(no_status).type() == fs::file_type::directory) make_writable(it->path());
+  }
+}
+
+bool has_variable(const fs::path& environ_file, const std::string& variable) {
+  std::ifstream file(environ_file, std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(file), {}};
+  const auto at = all.find(variable + '\0');
+  return at != std::string::npos && (at == 0 || all[at - 1] == '\0');
+}
+
+bool kill_if_marked(pid_t pid, const std::string& variable) {
+  // Taken before the look, so that the signal goes to the process that was looked at.
+  const UniqueFd process = open_pidfd(pid);
+  if (!process || !has_variable("/proc/" + std::to_string(pid) + "/environ", variable)) return false;
+  return signal_pidfd(process, SIGKILL);
+}
+
+}  // namespace
+
+Status remove_tree(const std::string& path) {
+  std::error_code failure;
+  // Descendants that were just killed may still add files.
+  for (int tries = 0; tries < 3; ++tries) {
+    fs::remove_all(path, failure);
+    if (!failure) return success();
+    make_folders_writable(path);
+  }
+  return Error{"removing " + path + ": " + failure.message(), ErrorKind::internal};
+}
+
+void remove_attempts(const std::string& work_dir, const ExecutorLog& log) {
+  std::error_code failure;
+  for (fs::directory_iterator it(work_dir, failure); !failure && it != fs::directory_iterator();
+       it.increment(failure)) {
+    if (!name_of_attempt(it->path().filename().string())) continue;
+    const auto removed = remove_tree(it->path().string());
+    if (!removed) write_log(log, Severity::warning, removed.error().message);
+  }
+}
+
+int kill_processes_of(const std::string& name, const std::string& value) {
+  const std::string variable = name + '=' + value;
+  int killed = 0;
+  std::error_code failure;
+  for (fs::directory_iterator it("/proc", failure); !failure && it != fs::directory_iterator(); it.increment(failure)) {
+    const std::string entry = it->path().filename().string();
+    if (!digits(entry)) continue;
+    pid_t pid = 0;
+    std::from_chars(entry.data(), entry.data() + entry.size(), pid);
+    if (pid > 1 && pid != ::getpid() && kill_if_marked(pid, variable)) ++killed;
+  }
+  return killed;
+}
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,169 @@
+#include "edge-agent/executors/process/spawner.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "common/core/error_text.hpp"
+#include "edge-agent/executors/process/pipe_io.hpp"
+#include "edge-agent/executors/process/supervisor.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+Error system_error(const std::string& what, int error) {
+  const bool passing = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ETXTBSY;
+  return Error{what + ": " + error_text(error), passing ? ErrorKind::unavailable : ErrorKind::invalid};
+}
+
+// In a process that was started without stdin, stdout or stderr, new descriptors may take their numbers, and the
+// child's dup2() would overwrite them.
+UniqueFd above_stdio(UniqueFd fd) {
+  if (fd.get() > 2 || !fd) return fd;
+  return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+}
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return system_error("making a pipe", errno);
+  Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  pipe.read = above_stdio(std::move(pipe.read));
+  pipe.write = above_stdio(std::move(pipe.write));
+  if (!pipe.read || !pipe.write) return system_error("making a pipe", errno);
+  return pipe;
+}
+
+void do_not_block(const UniqueFd& fd) {
+  if (fd) ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+}
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> all;
+  all.reserve(strings.size() + 1);
+  for (auto& text : strings) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+// Everything that the child needs, alive until it is another program.
+struct Launch {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+  std::vector<char*> argv_pointers;
+  std::vector<char*> env_pointers;
+  std::string oom_score_adj;
+  UniqueFd child_in;
+  Pipe in, out, err, report, lifeline, news;
+};
+
+Status open_stdin(const ProcessSpec& spec, Launch& launch) {
+  if (spec.pipe_stdin) {
+    auto in = make_pipe();
+    if (!in) return in.error();
+    launch.child_in = std::move(in->read);
+    launch.in = std::move(*in);
+    return success();
+  }
+  const int fd =
+      spec.stdin_file >= 0 ? ::fcntl(spec.stdin_file, F_DUPFD_CLOEXEC, 3) : ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  launch.child_in = above_stdio(UniqueFd(fd));
+  if (!launch.child_in) return system_error("opening its standard input", errno);
+  return success();
+}
+
+Status prepare(const ProcessSpec& spec, Launch& launch) {
+  launch.argv = spec.argv;
+  for (const auto& [key, value] : spec.env) launch.env.push_back(key + "=" + value);
+  launch.argv_pointers = pointers(launch.argv);
+  launch.env_pointers = pointers(launch.env);
+  launch.oom_score_adj = std::to_string(spec.oom_score_adj);
+  if (auto opened = open_stdin(spec, launch); !opened) return opened;
+  for (Pipe* pipe : {&launch.out, &launch.err, &launch.report, &launch.lifeline, &launch.news}) {
+    auto made = make_pipe();
+    if (!made) return made.error();
+    *pipe = std::move(*made);
+  }
+  return success();
+}
+
+ChildPlan plan_of(const ProcessSpec& spec, const Launch& launch) {
+  ChildPlan plan;
+  plan.program = spec.program.c_str();
+  plan.argv = launch.argv_pointers.data();
+  plan.env = launch.env_pointers.data();
+  plan.cwd = spec.cwd.empty() ? nullptr : spec.cwd.c_str();
+  plan.stdio[0] = launch.child_in.get();
+  plan.stdio[1] = launch.out.write.get();
+  plan.stdio[2] = launch.err.write.get();
+  plan.report = launch.report.write.get();
+  plan.oom_score_adj = launch.oom_score_adj;
+  return plan;
+}
+
+// A supervisor keeps all signals blocked; the leader unblocks them after it has dropped the agent's handlers.
+pid_t fork_supervisor(const ChildPlan& plan, int lifeline, int news) {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::fork();
+  if (pid == 0) supervise(plan, lifeline, news);
+  const int error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return pid;
+}
+
+Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
+  switch (failure.step) {
+    case ChildStep::die_with_parent:
+      return system_error("binding it to its supervisor's life", failure.error);
+    case ChildStep::session:
+      return system_error("making its session", failure.error);
+    case ChildStep::directory:
+      return system_error("entering " + spec.cwd, failure.error);
+    case ChildStep::stdio:
+      return system_error("connecting its pipes", failure.error);
+    case ChildStep::exec:
+      break;
+  }
+  if (failure.error == ENOEXEC) {
+    return Error{spec.program + " is neither a program for this machine nor a script with a #! line",
+                 ErrorKind::invalid};
+  }
+  const bool no_interpreter = failure.error == ENOENT && ::access(spec.program.c_str(), F_OK) == 0;
+  return system_error("running " + spec.program + (no_interpreter ? " (the interpreter in its #! line)" : ""),
+                      failure.error);
+}
+
+}  // namespace
+
+Result<Process> Spawner::spawn(const ProcessSpec& spec) const {
+  Launch launch;
+  if (auto prepared = prepare(spec, launch); !prepared) return prepared.error();
+  const pid_t supervisor = fork_supervisor(plan_of(spec, launch), launch.lifeline.read.get(), launch.news.write.get());
+  if (supervisor < 0) return system_error("making a process", errno);
+  launch.child_in.reset();
+  for (Pipe* pipe : {&launch.out, &launch.err, &launch.report, &launch.news}) pipe->write.reset();
+  launch.lifeline.read.reset();
+  const auto begun = read_record<SupervisorNews>(launch.news.read);
+  const auto failure = read_record<ChildFailure>(launch.report.read);
+  for (const UniqueFd* fd : {&launch.in.write, &launch.out.read, &launch.err.read}) do_not_block(*fd);
+  const bool started = begun && begun->what == SupervisorNews::What::started;
+  Process process(
+      groups_,
+      {supervisor, started ? begun->leader : -1, std::move(launch.news.read), std::move(launch.lifeline.write)},
+      std::move(launch.in.write), std::move(launch.out.read), std::move(launch.err.read));
+  if (!started) return system_error("making a process", begun ? begun->error : ESRCH);
+  if (failure) return explain(spec, *failure);
+  return process;
+}
+
+}  // namespace edgefleet::agent

@@ -1,0 +1,221 @@
+#include "edge-agent/executors/process/supervisor.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <string_view>
+
+namespace edgefleet::agent {
+namespace {
+
+using What = SupervisorNews::What;
+
+void close_all(unsigned first, unsigned last) {
+  if (first > last || ::syscall(SYS_close_range, first, last, 0U) == 0) return;
+  rlimit files{};
+  const rlim_t most = ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 65536 ? files.rlim_cur : 65536;
+  for (unsigned fd = first; fd <= last && fd < most; ++fd) ::close(static_cast<int>(fd));
+}
+
+// Above all the other ends of pipes, the lifelines of other supervisors among them, and the lock of the work_dir.
+void keep_only(int one, int other) {
+  const auto low = static_cast<unsigned>(std::min(one, other));
+  const auto high = static_cast<unsigned>(std::max(one, other));
+  if (low > 0) close_all(0, low - 1);
+  close_all(low + 1, high - 1);
+  close_all(high + 1, ~0U);
+}
+
+std::int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// The number that a folder of /proc is called by; -1: it is another one.
+pid_t number(const char* name) {
+  pid_t pid = 0;
+  for (; *name >= '0' && *name <= '9'; ++name) pid = pid * 10 + (*name - '0');
+  return *name == '\0' && pid > 1 ? pid : -1;
+}
+
+// The parent's, out of /proc/<pid>/stat: "12 (any name) S 1 ...".
+pid_t parent_of(int proc, const char* pid) {
+  std::array<char, 32> path{};
+  constexpr std::string_view file = "/stat";
+  const std::string_view folder(pid, std::min(std::strlen(pid), path.size() - file.size() - 1));
+  std::copy(file.begin(), file.end(), std::copy(folder.begin(), folder.end(), path.begin()));
+  const int fd = ::openat(proc, path.data(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  std::array<char, 256> text{};
+  const auto got = ::read(fd, text.data(), text.size());
+  ::close(fd);
+  const std::string_view stat(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  const auto name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos || name_end + 4 >= stat.size()) return -1;
+  pid_t parent = 0;
+  for (std::size_t i = name_end + 4; i < stat.size() && stat[i] >= '0' && stat[i] <= '9'; ++i) {
+    parent = parent * 10 + (stat[i] - '0');
+  }
+  return parent;
+}
+
+// Ours are not reaped meanwhile, so no number can become a stranger's between the look and the signal.
+void kill_children() {
+  const int proc = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (proc < 0) return;
+  const pid_t self = ::getpid();
+  alignas(dirent64) std::array<char, 4096> buffer;  // NOLINT: filled by the kernel
+  for (;;) {
+    const auto got = ::syscall(SYS_getdents64, proc, buffer.data(), buffer.size());
+    if (got <= 0) break;
+    for (long at = 0; at < got;) {
+      const auto* const entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
+      const pid_t pid = number(entry->d_name);
+      if (pid > 0 && parent_of(proc, entry->d_name) == self) ::kill(pid, SIGKILL);
+      at += entry->d_reclen;
+    }
+  }
+  ::close(proc);
+}
+
+class Supervisor {
+ public:
+  Supervisor(pid_t leader, int lifeline, int news) : leader_(leader), lifeline_(lifeline), news_(news) {}
+
+  [[noreturn]] void run() {
+    sigset_t child;
+    ::sigemptyset(&child);
+    ::sigaddset(&child, SIGCHLD);
+    children_ = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    watch();
+    ::kill(-leader_, SIGKILL);
+    const bool left = !sweep();
+    report_exit();
+    SupervisorNews swept;
+    swept.what = What::swept;
+    swept.left = left ? 1 : 0;
+    tell(swept);
+    ::_exit(0);
+  }
+
+ private:
+  void tell(const SupervisorNews& news) const {
+    [[maybe_unused]] const auto written = ::write(news_, &news, sizeof news);
+  }
+
+  void wait_for_child(int ms) const {
+    pollfd child{children_, POLLIN, 0};
+    ::poll(&child, 1, ms);
+    signalfd_siginfo info{};
+    while (::read(children_, &info, sizeof info) > 0) {
+    }
+  }
+
+  // Until the agent lets go. Reaps what was adopted, but not the leader: its number is the group's.
+  void watch() {
+    for (;;) {
+      while (!exited_ && look_for_exit()) {
+      }
+      std::array<pollfd, 2> fds{{{lifeline_, POLLIN, 0}, {exited_ ? -1 : children_, POLLIN, 0}}};
+      const int ms = children_ < 0 && !exited_ ? 20 : -1;  // no file was left for a signalfd: then it is looked for
+      if (::poll(fds.data(), fds.size(), ms) < 0 && errno != EINTR) return;
+      if (fds[0].revents != 0) return;
+      if (fds[1].revents != 0) wait_for_child(0);
+    }
+  }
+
+  // One child that has ended; false: none.
+  bool look_for_exit() {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return false;
+    if (info.si_pid != leader_) {
+      ::waitpid(info.si_pid, nullptr, 0);
+      return true;
+    }
+    take_exit(info);
+    report_exit();
+    return true;
+  }
+
+  void take_exit(const siginfo_t& info) {
+    exited_ = true;
+    exit_.what = What::exited;
+    exit_.code = info.si_code;
+    exit_.status = info.si_status;
+  }
+
+  void report_exit() {
+    if (!exited_ || reported_) return;
+    reported_ = true;
+    tell(exit_);
+  }
+
+  // Nothing survives that may be killed: who loses its parent becomes our child, and is killed in the next round.
+  bool sweep() {
+    const auto until = now_ms() + std::chrono::milliseconds(sweep_patience).count();
+    for (;;) {
+      if (reap_all()) return true;
+      kill_children();
+      if (now_ms() >= until) return false;
+      wait_for_child(20);
+    }
+  }
+
+  // True: there are no children any more.
+  bool reap_all() {
+    for (;;) {
+      siginfo_t info{};
+      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0) return errno == ECHILD;
+      if (info.si_pid == 0) return false;
+      if (info.si_pid == leader_ && !exited_) take_exit(info);
+    }
+  }
+
+  pid_t leader_;
+  int lifeline_;
+  int news_;
+  int children_ = -1;
+  bool exited_ = false;
+  bool reported_ = false;
+  SupervisorNews exit_;
+};
+
+}  // namespace
+
+void supervise(ChildPlan plan, int lifeline, int news) {
+  ::setsid();  // what is sent to the agent's group and terminal is not for us
+  ::prctl(PR_SET_NAME, "edgefleet-super");
+  SupervisorNews begun;
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0) {
+    plan.parent = ::getpid();
+    // Spares a second copy of the agent's page tables. This process waits meanwhile, and become() writes nothing of it.
+    // NOLINTNEXTLINE(bugprone-unsafe-functions): posix_spawn cannot set the limits and the score that the child needs
+    begun.leader = ::vfork();
+    if (begun.leader == 0) become(plan);
+  }
+  if (begun.leader < 0) {
+    begun.what = What::not_started;
+    begun.error = errno;
+  }
+  [[maybe_unused]] const auto written = ::write(news, &begun, sizeof begun);
+  keep_only(lifeline, news);
+  if (begun.leader < 0) ::_exit(1);
+  Supervisor(begun.leader, lifeline, news).run();
+}
+
+}  // namespace edgefleet::agent

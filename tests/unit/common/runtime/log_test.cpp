@@ -1,0 +1,94 @@
+#include "common/runtime/log.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/temporary.hpp"
+
+using namespace edgefleet;
+
+namespace {
+
+// The lines that are written to stderr while it exists.
+class Stderr {
+ public:
+  Stderr() : before_(::dup(STDERR_FILENO)) {
+    const int file = ::open(path().c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    REQUIRE(::dup2(file, STDERR_FILENO) == STDERR_FILENO);
+    ::close(file);
+  }
+  Stderr(const Stderr&) = delete;
+  Stderr& operator=(const Stderr&) = delete;
+  Stderr(Stderr&&) = delete;
+  Stderr& operator=(Stderr&&) = delete;
+  ~Stderr() {
+    ::dup2(before_, STDERR_FILENO);
+    ::close(before_);
+  }
+  [[nodiscard]] std::vector<std::string> lines() const {
+    std::ifstream file(path());
+    std::vector<std::string> all;
+    for (std::string line; std::getline(file, line);) all.push_back(line);
+    return all;
+  }
+
+ private:
+  [[nodiscard]] std::string path() const { return folder_.path() + "/stderr"; }
+
+  test::TemporaryFolder folder_;
+  int before_;
+};
+
+}  // namespace
+
+TEST_CASE("a log begins at one of four levels") {
+  for (const char* level : {"debug", "info", "warning", "error"}) CHECK(log::start("test", level));
+  const auto wrong = log::start("test", "loud");
+  REQUIRE_FALSE(wrong);
+  CHECK(wrong.error().message.find("\"loud\"") != std::string::npos);
+}
+
+TEST_CASE("what is below the level is not written") {
+  const Stderr output;
+  REQUIRE(log::start("test", "warning"));
+  log::info("quiet");
+  log::warning("heard");
+  const auto lines = output.lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].ends_with("heard"));
+}
+
+TEST_CASE("a message is one line, whatever a peer has put into it") {
+  const Stderr output;
+  REQUIRE(log::start("test", "info"));
+  log::info("name\n2026-01-01 error forged\r\x1b[31m");
+  const auto lines = output.lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].ends_with("name 2026-01-01 error forged  [31m"));
+}
+
+TEST_CASE("of complaints of one kind some are written and all are counted; other kinds are not affected") {
+  const Stderr output;
+  REQUIRE(log::start("test", "info"));
+  log::Complaints complaints;
+  for (int i = 0; i < 100; ++i) complaints.complain("one", "one");
+  complaints.complain("other", "other");
+  CHECK(complaints.count() == 101);
+  const auto lines = output.lines();
+  REQUIRE(lines.size() == 6);
+  CHECK(lines.back().ends_with("other"));
+}
+
+TEST_CASE("a peer that invents kinds of complaints does not get a line for each") {
+  const Stderr output;
+  REQUIRE(log::start("test", "info"));
+  log::Complaints complaints;
+  for (int i = 0; i < 5'000; ++i) complaints.complain("kind " + std::to_string(i), "x");
+  CHECK(complaints.count() == 5'000);
+  CHECK(output.lines().size() < 1'010);
+}

@@ -1,0 +1,235 @@
+#include "edge-agent/executors/command/config.hpp"
+
+#include <chrono>
+
+#include "tests/support/catch.hpp"
+
+namespace edgefleet::agent {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+CommandSettings du() {
+  CommandSettings settings;
+  settings.name = "du";
+  settings.argv = {"du", "-sb", "{path}"};
+  settings.params["path"] = {};
+  return settings;
+}
+
+// A command with the one parameter `p`.
+CommandConfig with(const ParamSettings& param, const std::string& element = "{p}") {
+  CommandSettings settings;
+  settings.name = "c";
+  settings.argv = {"echo", element};
+  if (param.to_stdin) settings.argv.pop_back();
+  settings.params["p"] = param;
+  auto config = CommandConfig::check(settings);
+  INFO((config.ok() ? "" : config.error().message));
+  REQUIRE(config.ok());
+  return *config;
+}
+
+std::string problem_of(const CommandSettings& settings) {
+  const auto config = CommandConfig::check(settings);
+  return config.ok() ? "" : config.error().message;
+}
+std::string problem_of(const ParamSettings& param) {
+  CommandSettings settings = du();
+  settings.params["path"] = param;
+  return problem_of(settings);
+}
+
+// The one argument, or the error in brackets.
+std::string bound(const CommandConfig& config, const std::string& input) {
+  const auto invocation = config.bind(input, "/s/in");
+  if (!invocation) return "<" + invocation.error().message + ">";
+  return invocation->argv.back();
+}
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST_CASE("a command is an executor and a capability of its own") {
+  const auto config = CommandConfig::check(du());
+  REQUIRE(config.ok());
+  CHECK(config->executor.str() == "command-du");
+  CHECK(config->capability.str() == "command.du");
+  CHECK(config->program() == "du");
+  const auto invocation = config->bind(R"({"path":"/var"})", "/s/in");
+  REQUIRE(invocation.ok());
+  CHECK(invocation->argv == Strings{"du", "-sb", "/var"});
+}
+
+TEST_CASE("a placeholder is replaced within its element, which never splits") {
+  const auto config = with({}, "--dir={p}/x{{y}}");
+  CHECK(bound(config, R"({"p":"a b;c"})") == "--dir=a b;c/x{y}");
+  CHECK(bound(config, R"({"p":"{p}"})") == "--dir={p}/x{y}");
+  const auto plain = with({});
+  CHECK(bound(plain, R"({"p":"; rm -rf /"})") == "; rm -rf /");
+  CHECK(bound(plain, R"({"p":"$(x) `y` | z > w"})") == "$(x) `y` | z > w");
+}
+
+TEST_CASE("a string without a pattern is no option, not empty, and has no control characters") {
+  const auto config = with({});
+  CHECK(bound(config, R"({"p":"-rf"})") == "<param \"p\": begins with '-'>");
+  CHECK(bound(config, R"({"p":""})") == "<param \"p\": is empty>");
+  CHECK(bound(config, R"({"p":"a\nb"})") == "<param \"p\": holds a control character>");
+  CHECK(bound(config, R"({"p":"a\u0000b"})") == "<param \"p\": holds a NUL>");
+  CHECK(bound(config, "{\"p\":\"" + std::string(1025, 'x') + "\"}") == "<param \"p\": is longer than 1024 bytes>");
+  CHECK(bound(config, "{\"p\":\"" + std::string(1024, 'x') + "\"}") == std::string(1024, 'x'));
+}
+
+TEST_CASE("a pattern must match the whole string") {
+  ParamSettings param;
+  param.pattern = "[a-z]+|-v";
+  const auto config = with(param);
+  CHECK(bound(config, R"({"p":"abc"})") == "abc");
+  CHECK(bound(config, R"({"p":"-v"})") == "-v");
+  CHECK(bound(config, R"({"p":"abc1"})") == "<param \"p\": does not match the pattern [a-z]+|-v>");
+  CHECK(bound(config, R"({"p":"abc\n"})").front() == '<');
+  CHECK(bound(config, R"({"p":"1\nabc"})").front() == '<');
+  param.pattern = "^[a-z]+$";
+  CHECK(bound(with(param), R"({"p":"abc"})") == "abc");
+  CHECK(bound(with(param), R"({"p":"abc\n"})").front() == '<');
+  param.pattern = "[^x]*";
+  CHECK(bound(with(param), R"({"p":"a\u0000b"})") == "<param \"p\": holds a NUL>");
+}
+
+TEST_CASE("a hostile text cannot make a pattern run away or overflow the stack") {
+  ParamSettings param;
+  param.max_length = 4096;
+  param.pattern = "(a+)+b";
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(bound(with(param), "{\"p\":\"" + std::string(4000, 'a') + "\"}").front() == '<');
+  param.pattern = "(a|b|ab)*c";
+  CHECK(bound(with(param), "{\"p\":\"" + std::string(4000, 'a') + "\"}").front() == '<');
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+  param.pattern = "(?:[a-z]|[0-9])*";
+  CHECK(bound(with(param), "{\"p\":\"" + std::string(4000, 'a') + "\"}").size() == 4000);
+}
+
+TEST_CASE("integers and numbers have a range, and are not negative unless it says so") {
+  ParamSettings param;
+  param.type = "integer";
+  CHECK(bound(with(param), R"({"p":42})") == "42");
+  CHECK(bound(with(param), R"({"p":-1})") == "<param \"p\": is below 0>");
+  CHECK(bound(with(param), R"({"p":-0})") == "0");
+  CHECK(bound(with(param), R"({"p":1.5})") == "<param \"p\": must be an integer>");
+  CHECK(bound(with(param), R"({"p":"42"})") == "<param \"p\": must be an integer>");
+  CHECK(bound(with(param), R"({"p":9223372036854775807})") == "9223372036854775807");
+  CHECK(bound(with(param), R"({"p":9223372036854775808})") == "<param \"p\": must be an integer>");
+  param.min = -5;
+  param.max = 5;
+  CHECK(bound(with(param), R"({"p":-5})") == "-5");
+  CHECK(bound(with(param), R"({"p":6})") == "<param \"p\": is above 5>");
+  param.type = "number";
+  CHECK(bound(with(param), R"({"p":0.10})") == "0.10");
+  CHECK(bound(with(param), R"({"p":5.01})") == "<param \"p\": is above 5>");
+  CHECK(bound(with(param), R"({"p":-0.0})") == "0");
+  CHECK(bound(with(param), R"({"p":1e400})") == "<the input is not JSON>");
+}
+
+TEST_CASE("choices and booleans are compared as values") {
+  ParamSettings param;
+  param.choices = {Scalar("fast"), Scalar("--slow")};
+  CHECK(bound(with(param), R"({"p":"--slow"})") == "--slow");
+  CHECK(bound(with(param), R"({"p":"other"})") == "<param \"p\": must be one of: fast, --slow>");
+  param.type = "number";
+  param.choices = {Scalar(0.5), Scalar(std::int64_t{3})};
+  CHECK(bound(with(param), R"({"p":3.0})") == "3.0");
+  CHECK(bound(with(param), R"({"p":4})").front() == '<');
+  param = {};
+  param.type = "boolean";
+  CHECK(bound(with(param), R"({"p":true})") == "true");
+  CHECK(bound(with(param), R"({"p":"true"})").front() == '<');
+}
+
+TEST_CASE("what is missing takes its default or is refused, what is unknown is refused") {
+  CHECK(bound(with({}), "{}") == "<param \"p\" is missing>");
+  CHECK(bound(with({}), R"({"p":"x","q":1})") == "<unknown param \"q\">");
+  CHECK(bound(with({}), "[]") == "<the input must be an object of parameters>");
+  CHECK(bound(with({}), "{") == "<the input is not JSON>");
+  ParamSettings param;
+  param.default_value = Scalar("here");
+  CHECK(bound(with(param), " null ") == "here");
+  CHECK(bound(with(param), "{}") == "here");
+  CHECK(bound(with(param), R"({"p":"there"})") == "there");
+}
+
+TEST_CASE("an artifact becomes the path of the laid file") {
+  const std::string id = "sha256-" + std::string(64, 'b');
+  ParamSettings param;
+  param.type = "artifact";
+  const auto invocation = with(param, "if={p}").bind(R"({"p":{"artifact":")" + id + "\"}}", "/s/in");
+  REQUIRE(invocation.ok());
+  CHECK(invocation->argv.back() == "if=/s/in/" + id);
+  CHECK(invocation->artifacts == std::set<std::string>{id});
+  CHECK(bound(with(param), R"({"p":{"artifact":"../x"}})").front() == '<');
+  CHECK(bound(with(param), R"({"p":"x"})").front() == '<');
+  param.to_stdin = true;
+  const auto piped = with(param).bind(R"({"p":{"artifact":")" + id + "\"}}", "/s/in");
+  REQUIRE(piped.ok());
+  CHECK(piped->stdin_path == "/s/in/" + id);
+}
+
+TEST_CASE("a string can be the standard input, and hold anything then") {
+  ParamSettings param;
+  param.to_stdin = true;
+  const auto invocation = with(param).bind(R"({"p":"-a\nb\u0000"})", "/s/in");
+  REQUIRE(invocation.ok());
+  CHECK(invocation->stdin_text == std::string("-a\nb\0", 5));
+  CHECK(invocation->argv == Strings{"echo"});
+  CHECK(with(param).bind("{\"p\":\"" + std::string(200'000, 'x') + "\"}", "/s/in").ok());
+}
+
+TEST_CASE("slips in the configuration of a command are found when it is read") {
+  const auto changed = [](const std::function<void(CommandSettings&)>& change) {
+    auto settings = du();
+    change(settings);
+    return problem_of(settings);
+  };
+  CHECK(problem_of(du()).empty());
+  CHECK(holds(changed([](auto& s) { s.name = "Du"; }), "command 'Du': the name"));
+  CHECK(holds(changed([](auto& s) { s.name = ""; }), "the name"));
+  CHECK(holds(changed([](auto& s) { s.name = std::string(56, 'x'); }), "the name"));
+  CHECK(holds(changed([](auto& s) { s.argv = {}; }), "names no program"));
+  CHECK(holds(changed([](auto& s) { s.argv = {"{path}"}; }), "cannot be a parameter"));
+  CHECK(holds(changed([](auto& s) { s.argv = {"du", "{other}", "{path}"}; }), "{other}"));
+  CHECK(holds(changed([](auto& s) { s.argv = {"awk", "{print $1}"}; }), "write {{ and }}"));
+  CHECK(holds(changed([](auto& s) { s.argv = {"du", "{path"}; }), "'{'"));
+  CHECK(holds(changed([](auto& s) { s.argv = {"du", "path}"}; }), "'{'"));
+  CHECK(holds(changed([](auto& s) { s.argv = {"du"}; }), "not used"));
+  CHECK(holds(changed([](auto& s) { s.argv[1] = std::string("a\0b", 3); }), "NUL"));
+  CHECK(holds(changed([](auto& s) { s.slots = 0; }), "slots"));
+  CHECK(holds(changed([](auto& s) { s.timeout_s = 0; }), "timeout_s"));
+  CHECK(holds(changed([](auto& s) { s.output_bytes = 1 << 30; }), "output_bytes"));
+  CHECK(holds(changed([](auto& s) { s.artifact_files = -1; }), "artifact_files"));
+  CHECK(holds(changed([](auto& s) { s.retry_exit_codes = {0}; }), "retry_exit_codes"));
+  CHECK(holds(changed([](auto& s) { s.env["A=B"] = "x"; }), "A=B"));
+  CHECK(holds(changed([](auto& s) { s.params["a b"] = {}; }), "param 'a b'"));
+}
+
+TEST_CASE("slips in the configuration of a parameter are found when it is read") {
+  const auto changed = [](const std::string& type, const std::function<void(ParamSettings&)>& change) {
+    ParamSettings param;
+    param.type = type;
+    change(param);
+    return problem_of(param);
+  };
+  CHECK(holds(changed("text", [](auto&) {}), "type 'text'"));
+  CHECK(holds(changed("string", [](auto& p) { p.pattern = "(a"; }), "pattern '(a'"));
+  CHECK(holds(changed("string", [](auto& p) { p.pattern = std::string(2000, 'a'); }), "longer than 1024"));
+  CHECK(holds(changed("integer", [](auto& p) { p.pattern = "a"; }), "belongs to strings"));
+  CHECK(holds(changed("string", [](auto& p) { p.min = 1; }), "belong to numbers"));
+  CHECK(holds(changed("string", [](auto& p) { p.max_length = 5000; }), "max_length"));
+  CHECK(holds(changed("integer", [](auto& p) { p.max = -1; }), "max is below min"));
+  CHECK(holds(changed("integer", [](auto& p) { p.default_value = Scalar("x"); }), "default: must be an integer"));
+  CHECK(holds(changed("integer", [](auto& p) { p.default_value = Scalar(std::int64_t{-3}); }), "default: is below 0"));
+  CHECK(holds(changed("boolean", [](auto& p) { p.choices = {Scalar("x")}; }), "choices"));
+  CHECK(holds(changed("artifact", [](auto& p) { p.choices = {Scalar("x")}; }), "neither choices nor a default"));
+  CHECK(holds(changed("integer", [](auto& p) { p.to_stdin = true; }), "standard input"));
+  CHECK(holds(changed("string", [](auto& p) { p.to_stdin = true; }), "both in argv and the standard input"));
+}
+
+}  // namespace
+}  // namespace edgefleet::agent

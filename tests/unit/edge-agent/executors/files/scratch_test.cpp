@@ -1,0 +1,116 @@
+#include "edge-agent/executors/files/scratch.hpp"
+
+#include <sys/stat.h>
+
+#include "tests/support/catch.hpp"
+#include "tests/unit/edge-agent/executors/support.hpp"
+
+namespace edgefleet::agent::test {
+namespace {
+
+const TaskId task = job("echo", "null").id;
+
+TEST_CASE("a scratch folder lives as long as its attempt, whatever is in it") {
+  Bench bench;
+  std::string dir;
+  {
+    const auto scratch = bench.services.scratch->make(task, 1);
+    REQUIRE(scratch.ok());
+    dir = scratch->dir();
+    CHECK(dir == bench.dir / "work" + '/' + task.str() + "-1");
+    CHECK(fs::is_directory(dir + "/in"));
+    fs::create_directories(dir + "/out/a/b");
+    write_file(dir + "/out/a/b/file", "x");
+    fs::create_symlink(bench.dir / "store", dir + "/link");
+    fs::permissions(dir + "/out/a", fs::perms::none);
+  }
+  CHECK_FALSE(fs::exists(dir));
+  CHECK(fs::exists(bench.dir / "store"));
+}
+
+TEST_CASE("a start removes the folders of earlier attempts and nothing else") {
+  TempDir dir;
+  fs::create_directories(dir / ("work/" + task.str() + "-12/out"));
+  fs::create_directories(dir / "work/photos-1");
+  write_file(dir / "work/mine.txt", "x");
+  const auto root = ScratchRoot::open(dir / "work", {});
+  REQUIRE(root.ok());
+  CHECK_FALSE(fs::exists(dir / ("work/" + task.str() + "-12")));
+  CHECK(fs::exists(dir / "work/photos-1"));
+  CHECK(fs::exists(dir / "work/mine.txt"));
+}
+
+TEST_CASE("two agents cannot share a work_dir") {
+  TempDir dir;
+  auto first = ScratchRoot::open(dir / "work", {});
+  REQUIRE(first.ok());
+  const auto second = ScratchRoot::open(dir / "work", {});
+  REQUIRE_FALSE(second.ok());
+  CHECK(second.error().kind == ErrorKind::conflict);
+  *first = nullptr;
+  CHECK(ScratchRoot::open(dir / "work", {}).ok());
+}
+
+TEST_CASE("files left in out/ are stored, links and devices are not") {
+  Bench bench;
+  const auto scratch = bench.services.scratch->make(task, 1);
+  REQUIRE(scratch.ok());
+  const std::string out = scratch->dir() + "/out/";
+  write_file(out + "b.txt", "bee");
+  fs::create_directories(out + "sub");
+  write_file(out + "sub/a.txt", "ay");
+  write_file(bench.dir / "secret", "hush");
+  fs::create_symlink(bench.dir / "secret", out + "link");
+  fs::create_directory_symlink(bench.dir.path(), out + "dirlink");
+  REQUIRE(::mkfifo((out + "fifo").c_str(), 0600) == 0);
+  const auto files = scratch->collect(*bench.store, {}, {});
+  REQUIRE(files.ok());
+  REQUIRE(files->size() == 2);
+  CHECK(files->at(0).name == "b.txt");
+  CHECK(files->at(0).bytes == 3);
+  CHECK(bench.store->get(files->at(0).artifact) == "bee");
+  CHECK(files->at(1).name == "sub/a.txt");
+}
+
+TEST_CASE("an out/ that became a link is not followed") {
+  Bench bench;
+  const auto scratch = bench.services.scratch->make(task, 1);
+  REQUIRE(scratch.ok());
+  fs::create_directories(bench.dir / "private");
+  write_file(bench.dir / "private/secret", "hush");
+  fs::remove(scratch->dir() + "/out");
+  fs::create_directory_symlink(bench.dir / "private", scratch->dir() + "/out");
+  const auto files = scratch->collect(*bench.store, {}, {});
+  REQUIRE(files.ok());
+  CHECK(files->empty());
+  CHECK_FALSE(open_beneath(scratch->dir(), "out/secret").ok());
+}
+
+TEST_CASE("out/ is bounded in files and bytes") {
+  Bench bench;
+  const auto scratch = bench.services.scratch->make(task, 1);
+  REQUIRE(scratch.ok());
+  write_file(scratch->dir() + "/out/a", "12345");
+  write_file(scratch->dir() + "/out/b", "12345");
+  CHECK(scratch->collect(*bench.store, {10, 2}, {}).ok());
+  const auto bytes = scratch->collect(*bench.store, {9, 2}, {});
+  REQUIRE_FALSE(bytes.ok());
+  CHECK(bytes.error().kind == ErrorKind::too_large);
+  CHECK_FALSE(scratch->collect(*bench.store, {10, 1}, {}).ok());
+}
+
+TEST_CASE("only regular files beneath a folder are opened") {
+  TempDir dir;
+  write_file(dir / "secret", "hush");
+  fs::create_directories(dir / "s/out/sub");
+  write_file(dir / "s/out/sub/file", "x");
+  CHECK(open_beneath(dir / "s", "out/sub/file").ok());
+  for (const char* bad : {"out/../../secret", "../secret", "out/sub", "out/missing", "/etc/passwd", "",
+                          "out//sub/file/", "./out/sub/file", "out/sub/.."}) {
+    INFO(bad);
+    CHECK_FALSE(open_beneath(dir / "s", bad).ok());
+  }
+}
+
+}  // namespace
+}  // namespace edgefleet::agent::test
