@@ -15,13 +15,13 @@
 #include "common/runtime/table_reader.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/http/api/api.hpp"
-#include "coordinator/http/gate.hpp"
+#include "coordinator/http/site/gate.hpp"
 #include "coordinator/http/llm/routes.hpp"
-#include "coordinator/http/reply.hpp"
-#include "coordinator/http/unknown_endpoint.hpp"
+#include "coordinator/http/site/refuse.hpp"
+#include "coordinator/http/site/unknown_endpoint.hpp"
 #include "coordinator/maintenance.hpp"
 #include "coordinator/shell/loop.hpp"
-#include "coordinator/store/sqlite.hpp"
+#include "coordinator/store/sqlite/sqlite.hpp"
 
 namespace {
 

@@ -2,19 +2,15 @@
 
 #include <cstdio>
 
-#include "coordinator/store/backup.hpp"
-#include "coordinator/store/check.hpp"
-#include "coordinator/store/copy.hpp"
+#include "common/core/counts.hpp"
+#include "coordinator/store/backup/backup.hpp"
+#include "coordinator/store/backup/check.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
 void say(const std::string& text) { std::printf("%s\n", text.c_str()); }
 void tell(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
-
-std::string counted(std::uint64_t number, const std::string& what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
 
 int give_up(const Error& error) { return edgefleet::give_up("edgefleet-coordinator", error.message); }
 
@@ -51,22 +47,22 @@ std::optional<int> Maintenance::run() {
 int Maintenance::back_up() const {
   const auto done = coordinator::back_up(data_, to_, tell);
   if (!done) return give_up(done.error());
-  say("backup in " + to_ + ": " + counted(done->tasks, "task") + " (" + std::to_string(done->unfinished) +
+  say("backup in " + to_ + ": " + counted(done->tasks, "task", "tasks") + " (" + std::to_string(done->unfinished) +
       " unfinished), " + show_bytes(done->bytes) + ", " +
-      (done->with_artifacts ? counted(done->artifacts, "artifact") : "without artifacts"));
+      (done->with_artifacts ? counted(done->artifacts, "artifact", "artifacts") : "without artifacts"));
   return 0;
 }
 
 int Maintenance::restore() const {
   const auto done = coordinator::restore(from_, data_, force_, tell);
   if (!done) return give_up(done.error());
-  say("restored to " + data_ + ": " + counted(done->tasks, "task") + ", " + counted(done->artifacts, "artifact"));
+  say("restored to " + data_ + ": " + counted(done->tasks, "task", "tasks") + ", " + counted(done->artifacts, "artifact", "artifacts"));
   if (!done->replaced.empty()) say("what was there before is kept in " + done->replaced);
   if (done->unknown > 0) {
-    say(counted(done->unknown, "task") + " with max_attempts 1 had been handed out: failed, outcome_unknown");
+    say(counted(done->unknown, "task", "tasks") + " with max_attempts 1 had been handed out: failed, outcome_unknown");
   }
   if (done->held > 0) {
-    say(counted(done->held, "unfinished task") +
+    say(counted(done->held, "unfinished task", "unfinished tasks") +
         " will be held: start the coordinator, cancel what is not wanted any more, then `edgefleet release`");
   }
   return 0;
@@ -75,16 +71,16 @@ int Maintenance::restore() const {
 int Maintenance::check() const {
   const auto done = check_data(data_, tell);
   if (!done) return give_up(done.error());
-  say(data_ + ": schema " + std::to_string(done->schema) + ", " + counted(done->tasks, "task") + ", " +
+  say(data_ + ": schema " + std::to_string(done->schema) + ", " + counted(done->tasks, "task", "tasks") + ", " +
       std::to_string(done->batches) + (done->batches == 1 ? " batch, " : " batches, ") +
-      counted(done->artifacts, "artifact") + " (" + show_bytes(done->artifact_bytes) + ")");
+      counted(done->artifacts, "artifact", "artifacts") + " (" + show_bytes(done->artifact_bytes) + ")");
   for (const auto& note : done->notes) say("note: " + note);
   for (const auto& problem : done->problems) say("wrong: " + problem);
   if (done->problem_count > done->problems.size()) {
     say("and " + std::to_string(done->problem_count - done->problems.size()) + " more");
   }
   for (const auto& advice : done->advice) say("what to do: " + advice);
-  say(done->problem_count == 0 ? "all is well" : counted(done->problem_count, "problem"));
+  say(done->problem_count == 0 ? "all is well" : counted(done->problem_count, "problem", "problems"));
   return done->problem_count == 0 ? 0 : 1;
 }
 

@@ -8,7 +8,7 @@
 
 #include "cli/core/task_view.hpp"
 #include "cli/core/times.hpp"
-#include "common/http/problem.hpp"
+#include "common/protocol/problem.hpp"
 #include "common/http/url.hpp"
 #include "common/system/clock.hpp"
 
@@ -27,7 +27,7 @@ constexpr std::array<seconds, 5> holds = {seconds(1), seconds(2), seconds(5), se
 
 bool passing(const Result<http::Response>& answer) {
   if (!answer) return answer.error().kind == ErrorKind::unavailable;
-  const auto kind = http::kind_of_status(answer->status);
+  const auto kind = protocol::kind_of_status(answer->status);
   return !answer->ok() && (kind == ErrorKind::unavailable || kind == ErrorKind::busy);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/core/counts.hpp"
 #include "common/core/time.hpp"
 
 namespace edgefleet::cli {
@@ -41,8 +42,5 @@ std::string pad(std::string_view text, std::size_t width, bool right);
 // With a full stop, if it ends in none.
 std::string sentence(std::string text);
 
-std::string grouped(std::uint64_t number);                                          // 12,345
-std::string counted(std::uint64_t number, std::string_view one, std::string_view many);  // "1 task", "2 tasks"
-std::string show_bytes(std::uint64_t bytes);                                        // "512 bytes", "1.5 MiB"
 
 }  // namespace edgefleet::cli

@@ -69,20 +69,6 @@ struct TaskSpec {
   friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };
 
-// One try of a task on one agent, as the store keeps it and people read it.
-struct Attempt {
-  int n = 1;
-  AgentName agent;
-  SessionId session;  // of the agent, when it was assigned
-  AttemptState state = AttemptState::assigned;
-  bool spent = true;  // counts against max_attempts
-  WallTime assigned_at;
-  std::optional<WallTime> started_at;
-  std::optional<WallTime> ended_at;
-  std::optional<TaskError> error;
-  friend bool operator==(const Attempt&, const Attempt&) = default;
-};
-
 // Names one try of one task.
 struct AttemptKey {
   TaskId id;

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/protocol/problem.hpp"
+
 namespace edgefleet::http {
 namespace {
 
@@ -37,31 +39,9 @@ Problem parse_problem(const Response& response) {
   return problem;
 }
 
-ErrorKind kind_of_status(int status) {
-  switch (status) {
-    case 404:
-    case 410:
-      return ErrorKind::not_found;
-    case 409:
-      return ErrorKind::conflict;
-    case 413:
-      return ErrorKind::too_large;
-    case 429:
-      return ErrorKind::busy;
-    case 502:
-    case 503:
-    case 504:
-      return ErrorKind::unavailable;
-    case 507:
-      return ErrorKind::full;
-    default:
-      return status >= 400 && status < 500 ? ErrorKind::invalid : ErrorKind::internal;
-  }
-}
-
 Error to_error(const Response& response) {
   const Problem problem = parse_problem(response);
-  const auto kind = kind_of_status(response.status);
+  const auto kind = protocol::kind_of_status(response.status);
   if (!problem.detail.empty()) return Error{problem.detail, kind};
   const auto status = "HTTP status " + std::to_string(response.status);
   if (!problem.title.empty()) return Error{problem.title + " (" + status + ")", kind};

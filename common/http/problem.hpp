@@ -23,9 +23,6 @@ struct Problem {
 // Of an answer that is not a success. A body that is no problem+json (a proxy's page) gives a problem without detail.
 Problem parse_problem(const Response& response);
 
-// The kind follows the status; 413 too_large, 429 busy, 507 full, 502 to 504 unavailable.
-ErrorKind kind_of_status(int status);
-
 // One sentence for people: the detail, else the title, else the status.
 Error to_error(const Response& response);
 

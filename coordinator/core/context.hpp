@@ -29,6 +29,7 @@ void on(Context& c, const RetryTask& event);
 void on(Context& c, const ResultsSeen& event);
 void on_task_deadline(Context& c, TaskId id);
 
+Attempt* find_attempt(Task& task, int n);  // nullptr: no such attempt, or its history was cut
 void join_queue(State& state, Task& task);  // unless it is held after a restore
 void set_deadline(State& state, const Task& task);  // while it is scheduled or queued
 void give(Context& c, Task& task, ExecutorIndex executor);  // a new attempt there

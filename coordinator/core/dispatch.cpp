@@ -22,11 +22,9 @@ void send(Context& c, AgentIndex to, const Capability& capability, Outgoing& out
   Agent& agent = c.state.agents[to];
   ++agent.n;
   for (const AttemptKey& key : outgoing.tasks) {
-    Task& task = c.state.tasks.at(key.id);
-    for (std::size_t i = 0; i < task.leases.size(); ++i) {
-      if (task.record.attempts[i].n != key.attempt) continue;
-      task.leases[i].n = agent.n;
-      task.leases[i].sent_at = c.now.mono;
+    if (Attempt* const attempt = find_attempt(c.state.tasks.at(key.id), key.attempt)) {
+      attempt->lease.n = agent.n;
+      attempt->lease.sent_at = c.now.mono;
     }
   }
   c.emit(SendTasks{agent.name, capability, agent.n, std::move(outgoing.tasks)});
@@ -123,8 +121,8 @@ void on_recall(Context& c, AgentIndex index) {
     const auto task = c.state.tasks.find(id);
     if (task == c.state.tasks.end() || task->second.record.state != TaskState::assigned) continue;
     more = true;
-    if (task->second.record.attempts.back().n == attempt &&
-        task->second.leases.back().sent_at + c.state.policy.recall_after <= c.now.mono) {
+    const Attempt& newest = task->second.record.attempts.back();
+    if (newest.n == attempt && newest.lease.sent_at + c.state.policy.recall_after <= c.now.mono) {
       recall.tasks.push_back({id, attempt});
     }
   }

@@ -9,6 +9,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "coordinator/core/attempt.hpp"
 
 namespace edgefleet::coordinator {
 

@@ -58,7 +58,7 @@ void for_each_held(Context& c, const Agent& agent, Handle handle) {
 // the message arrives all the same, it comes before the second one, which comes before the acknowledgement of either.)
 void count_as_unsent(Context& c, const Agent& agent) {
   for_each_held(c, agent, [](Task& task, int) {
-    for (Lease& lease : task.leases) lease.n = 0;
+    for (Attempt& attempt : task.record.attempts) attempt.lease.n = 0;
   });
 }
 
@@ -140,12 +140,10 @@ void replace_executors(Context& c, Agent& agent) {
   }
   reserve(state, agent);
   for (const auto& [id, attempt] : agent.held) {
-    Task& task = state.tasks.at(id);
-    for (std::size_t i = 0; i < task.leases.size(); ++i) {
-      if (task.record.attempts[i].n != attempt || !task.leases[i].executor) continue;
-      const auto same = now.find(old_names[*task.leases[i].executor]);
-      task.leases[i].executor = same == now.end() ? std::nullopt : std::optional(same->second);
-    }
+    Attempt* const live = find_attempt(state.tasks.at(id), attempt);
+    if (live == nullptr || !live->lease.executor) continue;
+    const auto same = now.find(old_names[*live->lease.executor]);
+    live->lease.executor = same == now.end() ? std::nullopt : std::optional(same->second);
   }
 }
 
@@ -183,11 +181,11 @@ struct Listed {
 using Listing = std::map<std::pair<TaskId, int>, Listed>;
 
 // It is there, in some phase of its life.
-void check_listed(Context& c, Agent& agent, Task& task, std::size_t at, const HeldTask& held) {
-  Lease& lease = task.leases[at];
-  const int attempt = task.record.attempts[at].n;
+void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const HeldTask& held) {
+  Lease& lease = live.lease;
+  const int attempt = live.n;
   lease.listed_waiting = held.phase == HeldPhase::waiting;
-  task.record.attempts[at].session = agent.session;
+  live.session = agent.session;
   if (!lease.executor) {
     lease.executor = executor_by_name(c.state, agent, held.executor);
     if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.held; });
@@ -214,10 +212,10 @@ struct Missing {
   std::vector<AttemptKey> never_arrived;  // however often they were sent
 };
 
-void check_unlisted(Context& c, Agent& agent, Task& task, std::size_t at, const Heartbeat& beat, Missing& missing) {
-  Lease& lease = task.leases[at];
-  const int attempt = task.record.attempts[at].n;
-  if (task.record.attempts[at].session != beat.session) return attempt_lost(c, task, attempt, "was restarted");
+void check_unlisted(Context& c, Agent& agent, Task& task, Attempt& live, const Heartbeat& beat, Missing& missing) {
+  Lease& lease = live.lease;
+  const int attempt = live.n;
+  if (live.session != beat.session) return attempt_lost(c, task, attempt, "was restarted");
   // It never came, or the cancel of it was not confirmed. A message that no later one has overtaken is given time.
   if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
   if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
@@ -233,14 +231,12 @@ void check_unlisted(Context& c, Agent& agent, Task& task, std::size_t at, const 
 void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed) {
   Missing missing;
   for_each_held(c, agent, [&](Task& task, int attempt) {
-    const auto begin = task.record.attempts.begin();
-    const auto found =
-        std::find_if(begin, task.record.attempts.end(), [&](const Attempt& a) { return a.n == attempt; });
-    const auto at = static_cast<std::size_t>(found - begin);
+    Attempt* const live = find_attempt(task, attempt);
+    if (live == nullptr) return;
     const auto entry = listed.find({task.record.id, attempt});
-    if (entry == listed.end()) return check_unlisted(c, agent, task, at, beat, missing);
+    if (entry == listed.end()) return check_unlisted(c, agent, task, *live, beat, missing);
     entry->second.known = true;
-    check_listed(c, agent, task, at, *entry->second.task);
+    check_listed(c, agent, task, *live, *entry->second.task);
   });
   if (missing.never_arrived.empty()) return resend(c, agent, missing.again);
   agent.deaf_until = c.now.mono + c.state.policy.deaf_for;
@@ -266,9 +262,7 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
     if (found != c.state.tasks.end() && take_back(c, found->second, entry.task->attempt)) {
       const auto executor = executor_by_name(c.state, agent, entry.task->executor);
       Task& task = found->second;
-      for (std::size_t i = 0; i < task.leases.size(); ++i) {
-        if (task.record.attempts[i].n == entry.task->attempt) task.leases[i].executor = executor;
-      }
+      if (Attempt* const back = find_attempt(task, entry.task->attempt)) back->lease.executor = executor;
       hold(c.state, agent, task.record, entry.task->attempt, executor);
       if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt, entry.task->run);
       continue;
@@ -527,7 +521,7 @@ void forget_beats(Context& c) {
 void renew_sendings(Context& c) {
   for (Agent& agent : c.state.agents) {
     for_each_held(c, agent, [&](Task& task, int) {
-      for (Lease& lease : task.leases) lease.sent_at = c.now.mono;
+      for (Attempt& attempt : task.record.attempts) attempt.lease.sent_at = c.now.mono;
     });
   }
 }

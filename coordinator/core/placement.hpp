@@ -17,12 +17,10 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "coordinator/core/indices.hpp"
 
 namespace edgefleet::coordinator {
 
-using AgentIndex = std::uint32_t;
-using ExecutorIndex = std::uint32_t;
-using ClassIndex = std::uint32_t;
 
 // `accepted - priority x 60 s`, then the id: fixed at submit, which is why nothing starves.
 struct OrderKey {

@@ -38,17 +38,6 @@ struct Policy {
   Duration outgrow_every = std::chrono::minutes(1);  // what one agent claims
 };
 
-// What only this life of the coordinator knows of an attempt.
-struct Lease {
-  std::uint64_t n = 0;  // number of the message that last carried it; 0: not sent in this reign
-  Time sent_at;
-  std::optional<Time> running_since;
-  std::optional<Time> done_since;  // listed as done: its result should have come
-  bool listed_waiting = false;  // by the agent's last beat
-  int resends = 0;              // of its message, without a sign that any arrived
-  std::optional<ExecutorIndex> executor;  // whose slot it counts against
-};
-
 struct Task {
   TaskRecord record;
   struct Durable {
@@ -56,7 +45,6 @@ struct Task {
     int attempt = 0;  // the newest one
   };
   std::optional<Durable> durable;  // as the store has it; none: not yet
-  std::vector<Lease> leases;  // one per record.attempts
   std::optional<ClassIndex> queued_in;
   std::optional<Time> due;
   std::optional<Time> expires;

@@ -71,7 +71,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     task.record = std::move(record);
     task.durable = durable_state(task.record);
     if (task.record.batch) ++state.batch_rest[*task.record.batch];
-    task.leases.resize(task.record.attempts.size());
+    for (Attempt& attempt : task.record.attempts) attempt.lease = {};  // of another life
     state.bytes += weight(task.record.spec);
     state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;

@@ -17,18 +17,11 @@ std::int64_t order_of(const Context& c, int priority) {
 
 OrderKey key_of(const Task& task) { return OrderKey{task.record.order, task.record.id}; }
 
-std::size_t index_of(const Task& task, int attempt) {
-  const auto& attempts = task.record.attempts;
-  const auto found = std::find_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.n == attempt; });
-  return static_cast<std::size_t>(found - attempts.begin());
-}
-
 // The attempt that counts: the newest that has not ended.
-std::optional<std::size_t> current(const Task& task) {
-  for (std::size_t i = task.record.attempts.size(); i-- > 0;) {
-    if (!ended(task.record.attempts[i].state)) return i;
-  }
-  return std::nullopt;
+Attempt* current(Task& task) {
+  auto& attempts = task.record.attempts;
+  const auto found = std::find_if(attempts.rbegin(), attempts.rend(), [](const Attempt& a) { return !ended(a.state); });
+  return found == attempts.rend() ? nullptr : &*found;
 }
 
 int spent(const Task& task) {
@@ -42,15 +35,14 @@ void bound_history(Task& task) {
   const auto oldest =
       std::find_if(attempts.begin(), attempts.end(), [](const Attempt& a) { return ended(a.state) && !a.spent; });
   if (oldest == attempts.end()) return;
-  task.leases.erase(task.leases.begin() + (oldest - attempts.begin()));
   attempts.erase(oldest);
 }
 
-void end_attempt(Context& c, Task& task, std::size_t index, AttemptState state, std::optional<TaskError> error = {}) {
-  Attempt& attempt = task.record.attempts[index];
+void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState state,
+                 std::optional<TaskError> error = {}) {
   if (!ended(attempt.state)) {
-    release(c.state, attempt.agent, task.record.id, attempt.n, task.leases[index].executor);
-    task.leases[index].executor.reset();
+    release(c.state, attempt.agent, task.record.id, attempt.n, attempt.lease.executor);
+    attempt.lease.executor.reset();
   }
   attempt.state = state;
   attempt.ended_at = c.now.wall;
@@ -117,10 +109,10 @@ void count_outcome(Context& c, const BatchId& batch) {
 void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
   leave_queue(c, task);
   TaskRecord& record = task.record;
-  for (std::size_t i = 0; i < record.attempts.size(); ++i) {
-    if (ended(record.attempts[i].state)) continue;
-    c.emit(SendCancel{record.attempts[i].agent, {{record.id, record.attempts[i].n}}});
-    end_attempt(c, task, i, AttemptState::cancelled);
+  for (Attempt& attempt : record.attempts) {
+    if (ended(attempt.state)) continue;
+    c.emit(SendCancel{attempt.agent, {{record.id, attempt.n}}});
+    end_attempt(c, task, attempt, AttemptState::cancelled);
   }
   record.state = state;
   record.error = std::move(error);
@@ -130,17 +122,18 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   if (record.batch) count_outcome(c, *record.batch);
 }
 
-void succeed(Context& c, Task& task, std::size_t index, const TaskResult& result) {
-  const Attempt& attempt = task.record.attempts[index];
-  if (const auto executor = task.leases[index].executor) {
+// When it began, by how long it says it ran, and not before it was given.
+WallTime begun(const Context& c, const Attempt& attempt, Duration run) {
+  return WallTime{std::max(attempt.assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(run))};
+}
+
+void succeed(Context& c, Task& task, Attempt& attempt, const TaskResult& result) {
+  if (const auto executor = attempt.lease.executor) {
     c.state.placement.learn(*executor, task.record.spec.capability, result.run);
   }
-  if (!attempt.started_at) {
-    task.record.attempts[index].started_at =
-        WallTime{std::max(attempt.assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(result.run))};
-  }
-  end_attempt(c, task, index, AttemptState::succeeded);
-  task.record.attempts[index].spent = true;
+  if (!attempt.started_at) attempt.started_at = begun(c, attempt, result.run);
+  end_attempt(c, task, attempt, AttemptState::succeeded);
+  attempt.spent = true;
   task.record.output = result.output;
   task.record.usage = result.usage;
   task.record.run = result.run;
@@ -167,26 +160,25 @@ void fail_or_retry(Context& c, Task& task, const AgentName& agent, const TaskErr
   schedule(c, task, std::max(pause_after(c, spent(task)), error.retry_after.value_or(Duration{0})));
 }
 
-void fail_attempt(Context& c, Task& task, std::size_t index, const TaskError& error) {
-  const AgentName agent = task.record.attempts[index].agent;
-  end_attempt(c, task, index, AttemptState::failed, error);
-  if (!current(task)) fail_or_retry(c, task, agent, error);
+void fail_attempt(Context& c, Task& task, Attempt& attempt, const TaskError& error) {
+  const AgentName agent = attempt.agent;
+  end_attempt(c, task, attempt, AttemptState::failed, error);
+  if (current(task) == nullptr) fail_or_retry(c, task, agent, error);
 }
 
 // A status other than success counts only for the attempt that is current.
-void other_result(Context& c, Task& task, std::size_t index, const TaskResult& result) {
-  Attempt& attempt = task.record.attempts[index];
+void other_result(Context& c, Task& task, Attempt& attempt, const TaskResult& result) {
   if (ended(attempt.state)) return;
   const AgentName agent = attempt.agent;
-  const bool counts = current(task) == index;
-  const auto executor = task.leases[index].executor;
+  const bool counts = current(task) == &attempt;
+  const auto executor = attempt.lease.executor;
   task.record.run = result.run;
   switch (result.status) {
     case ResultStatus::succeeded:
       return;  // not here
     case ResultStatus::failed: {
       const TaskError error = result.error.value_or(TaskError{"failed", "the agent gave no reason", false, {}});
-      end_attempt(c, task, index, AttemptState::failed, error);
+      end_attempt(c, task, attempt, AttemptState::failed, error);
       task.expires.reset();  // it limits starting only
       if (result.output != "null") task.record.output = result.output;
       if (counts) fail_or_retry(c, task, agent, error);
@@ -194,14 +186,14 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
       break;
     }
     case ResultStatus::cancelled:
-      end_attempt(c, task, index, AttemptState::cancelled, result.error);
+      end_attempt(c, task, attempt, AttemptState::cancelled, result.error);
       if (!counts) break;
       if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
       // Stopped there by somebody else: the task is still wanted, but not for ever.
       fail_or_retry(c, task, agent, TaskError{"stopped", "agent " + agent.str() + " stopped it unasked", true, {}});
       break;
     case ResultStatus::returned:
-      end_attempt(c, task, index, AttemptState::returned, result.error);
+      end_attempt(c, task, attempt, AttemptState::returned, result.error);
       task.avoid = agent;
       if (executor && !(result.error && result.error->code == "recalled")) {
         // Full, hot or draining: no more for it until its next beat says how it is.
@@ -216,6 +208,12 @@ void other_result(Context& c, Task& task, std::size_t index, const TaskResult& r
 }
 
 }  // namespace
+
+Attempt* find_attempt(Task& task, int n) {
+  auto& attempts = task.record.attempts;
+  const auto found = std::find_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.n == n; });
+  return found == attempts.end() ? nullptr : &*found;
+}
 
 void join_queue(State& state, Task& task) {
   if (state.held.count(task.record.id) > 0) return;
@@ -338,7 +336,7 @@ void on(Context& c, const RetryTask& event) {
   task.record = old;
   task.durable = durable_state(old);
   if (old.batch) ++c.state.batch_rest[*old.batch];
-  task.leases.resize(old.attempts.size());
+  for (Attempt& attempt : task.record.attempts) attempt.lease = {};
   task.record.allowed_attempts = spent(task) + old.spec.max_attempts;
   task.record.order = order_of(c, old.spec.priority);
   task.record.ended_at.reset();
@@ -366,8 +364,8 @@ void on(Context& c, const ResultsSeen& event) {
     acknowledge.tasks.push_back(key);
     Task& task = found->second;
     if (ended(task.record.state)) continue;  // late: changes nothing
-    const std::size_t index = index_of(task, result.attempt);
-    if (index == task.record.attempts.size() || task.record.attempts[index].agent != event.agent) {
+    Attempt* const attempt = find_attempt(task, result.attempt);
+    if (attempt == nullptr || attempt->agent != event.agent) {
       c.note(NoteLevel::warning,
              "agent " + event.agent.str() + " reports attempt " + std::to_string(result.attempt) + " of task " +
                  result.id.str() + ", which it was not given: ignored",
@@ -375,9 +373,9 @@ void on(Context& c, const ResultsSeen& event) {
       continue;
     }
     if (result.status == ResultStatus::succeeded) {
-      succeed(c, task, index, result);
+      succeed(c, task, *attempt, result);
     } else {
-      other_result(c, task, index, result);
+      other_result(c, task, *attempt, result);
     }
   }
   if (!acknowledge.tasks.empty()) c.emit(std::move(acknowledge));
@@ -385,9 +383,10 @@ void on(Context& c, const ResultsSeen& event) {
 }
 
 ExecutorName executor_of(const State& state, const Task& task, int attempt) {
-  const std::size_t index = index_of(task, attempt);
-  if (index == task.leases.size() || !task.leases[index].executor) return {};
-  return state.placement.executor(*task.leases[index].executor).info.name;
+  const auto& attempts = task.record.attempts;
+  const auto found = std::find_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.n == attempt; });
+  if (found == attempts.end() || !found->lease.executor) return {};
+  return state.placement.executor(*found->lease.executor).info.name;
 }
 
 // ---- attempts
@@ -401,11 +400,9 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   attempt.agent = agent.name;
   attempt.session = agent.session;
   attempt.assigned_at = c.now.wall;
+  attempt.lease.sent_at = c.now.mono;
+  attempt.lease.executor = executor;
   record.attempts.push_back(std::move(attempt));
-  Lease lease;
-  lease.sent_at = c.now.mono;
-  lease.executor = executor;
-  task.leases.push_back(lease);
   if (task.queued_near) take_out(c.state, task);  // placement has taken it out of one of two queues
   task.queued_in.reset();
   c.state.task_deadlines.clear(record.id);
@@ -420,47 +417,50 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   c.emit(SaveTask{record.id});
 }
 
-void mark_running(Context& c, Task& task, int attempt, Duration run) {
-  const std::size_t index = index_of(task, attempt);
-  if (!task.leases[index].running_since) task.leases[index].running_since = c.now.mono - run;
-  if (task.record.attempts[index].state != AttemptState::assigned) return;
-  task.record.attempts[index].state = AttemptState::running;
-  task.record.attempts[index].started_at =
-      WallTime{std::max(task.record.attempts[index].assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(run))};
+void mark_running(Context& c, Task& task, int n, Duration run) {
+  Attempt* const attempt = find_attempt(task, n);
+  if (attempt == nullptr) return;
+  if (!attempt->lease.running_since) attempt->lease.running_since = c.now.mono - run;
+  if (attempt->state != AttemptState::assigned) return;
+  attempt->state = AttemptState::running;
+  attempt->started_at = begun(c, *attempt, run);
   task.expires.reset();  // it limits starting only
   if (task.record.state == TaskState::assigned) task.record.state = TaskState::running;
   c.emit(SaveTask{task.record.id});
 }
 
-void result_missing(Context& c, Task& task, int attempt) {
-  const std::size_t index = index_of(task, attempt);
-  const AgentName agent = task.record.attempts[index].agent;
+void result_missing(Context& c, Task& task, int n) {
+  Attempt* const attempt = find_attempt(task, n);
+  if (attempt == nullptr) return;
+  const AgentName agent = attempt->agent;
   const TaskError error{"result_missing",
                         "agent " + agent.str() +
                             " has a result, but nothing readable came of it; it is told to keep it "
                             "for a person",
                         true,
                         {}};
-  c.emit(SendAcknowledge{agent, {{task.record.id, attempt}}, true});
-  fail_attempt(c, task, index, error);
+  c.emit(SendAcknowledge{agent, {{task.record.id, n}}, true});
+  fail_attempt(c, task, *attempt, error);
 }
 
-void attempt_timed_out(Context& c, Task& task, int attempt) {
-  const std::size_t index = index_of(task, attempt);
-  const AgentName agent = task.record.attempts[index].agent;
+void attempt_timed_out(Context& c, Task& task, int n) {
+  Attempt* const attempt = find_attempt(task, n);
+  if (attempt == nullptr) return;
+  const AgentName agent = attempt->agent;
   const TaskError error{"timed_out", "agent " + agent.str() + " still held it after its time was over", true, {}};
-  c.emit(SendCancel{agent, {{task.record.id, attempt}}});
-  fail_attempt(c, task, index, error);
+  c.emit(SendCancel{agent, {{task.record.id, n}}});
+  fail_attempt(c, task, *attempt, error);
 }
 
-void attempt_lost(Context& c, Task& task, int attempt, const std::string& how) {
-  const std::size_t index = index_of(task, attempt);
-  const AgentName agent = task.record.attempts[index].agent;
-  const bool had_not_begun = task.leases[index].listed_waiting;
+void attempt_lost(Context& c, Task& task, int n, const std::string& how) {
+  Attempt* const attempt = find_attempt(task, n);
+  if (attempt == nullptr) return;
+  const AgentName agent = attempt->agent;
+  const bool had_not_begun = attempt->lease.listed_waiting;
   const TaskError error{"agent_lost", "agent " + agent.str() + " " + how, true, {}};
-  end_attempt(c, task, index, AttemptState::lost, error);
+  end_attempt(c, task, *attempt, AttemptState::lost, error);
   c.state.task_deadlines.clear(task.record.id);
-  if (current(task)) return;  // another attempt goes on
+  if (current(task) != nullptr) return;  // another attempt goes on
   if (task.record.state == TaskState::cancelling) {
     return finish(
         c, task, TaskState::cancelled,
@@ -476,17 +476,17 @@ void attempt_lost(Context& c, Task& task, int attempt, const std::string& how) {
   // Its last beat had it waiting: the loss is not the task's fault.
   const auto unspent = std::count_if(task.record.attempts.begin(), task.record.attempts.end(),
                                      [](const Attempt& a) { return a.state == AttemptState::lost && !a.spent; });
-  if (had_not_begun && unspent < c.state.policy.most_unspent_losses) task.record.attempts[index].spent = false;
+  if (had_not_begun && unspent < c.state.policy.most_unspent_losses) attempt->spent = false;
   if (spent(task) >= task.record.allowed_attempts) return finish(c, task, TaskState::failed, error);
   task.avoid = agent;
   enter_queue(c, task);
 }
 
-void start_grace(Context& c, Task& task, int attempt) {
-  const std::size_t index = index_of(task, attempt);
-  if (current(task) != index) return attempt_lost(c, task, attempt, "went away");
+void start_grace(Context& c, Task& task, int n) {
+  const Attempt* const attempt = find_attempt(task, n);
+  if (attempt == nullptr || current(task) != attempt) return attempt_lost(c, task, n, "went away");
   Duration grace = c.state.policy.shortest_grace;
-  if (const auto since = task.leases[index].running_since) {
+  if (const auto since = attempt->lease.running_since) {
     const Duration share{
         static_cast<std::int64_t>(static_cast<double>((c.now.mono - *since).count()) * c.state.policy.grace_share)};
     grace = std::clamp(share, grace, c.state.policy.longest_grace);
@@ -495,26 +495,24 @@ void start_grace(Context& c, Task& task, int attempt) {
 }
 
 void end_grace(Context& c, Task& task) {
-  if (current(task) && !task.due && !task.queued_in) c.state.task_deadlines.clear(task.record.id);
+  if (current(task) != nullptr && !task.due && !task.queued_in) c.state.task_deadlines.clear(task.record.id);
 }
 
-bool take_back(Context& c, Task& task, int attempt) {
-  const std::size_t index = index_of(task, attempt);
-  if (index == task.record.attempts.size() || task.record.attempts[index].state != AttemptState::lost) return false;
+bool take_back(Context& c, Task& task, int n) {
+  Attempt* const back = find_attempt(task, n);
+  if (back == nullptr || back->state != AttemptState::lost) return false;
   if (ended(task.record.state) || task.record.state == TaskState::cancelling) return false;
-  if (const auto successor = current(task)) {
-    Attempt& other = task.record.attempts[*successor];
-    if (other.state == AttemptState::running) return false;
-    c.emit(SendCancel{other.agent, {{task.record.id, other.n}}});
+  if (Attempt* const successor = current(task)) {
+    if (successor->state == AttemptState::running) return false;
+    c.emit(SendCancel{successor->agent, {{task.record.id, successor->n}}});
     end_attempt(c, task, *successor, AttemptState::cancelled);
-    other.spent = false;
+    successor->spent = false;
   }
   leave_queue(c, task);
-  Attempt& back = task.record.attempts[index];
-  back.state = AttemptState::assigned;
-  back.ended_at.reset();
-  back.error.reset();
-  back.spent = true;
+  back->state = AttemptState::assigned;
+  back->ended_at.reset();
+  back->error.reset();
+  back->spent = true;
   task.record.state = TaskState::assigned;
   c.emit(SaveTask{task.record.id});
   return true;
@@ -543,8 +541,8 @@ void on_task_deadline(Context& c, TaskId id) {
     case TaskState::running:
     case TaskState::cancelling:
       if (!c.state.connected) return;  // all graces begin anew when we are
-      if (const auto index = current(task)) {
-        attempt_lost(c, task, task.record.attempts[*index].n, "was lost with it and did not come back in time");
+      if (const Attempt* const attempt = current(task)) {
+        attempt_lost(c, task, attempt->n, "was lost with it and did not come back in time");
       }
       return;
     case TaskState::succeeded:

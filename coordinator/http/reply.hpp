@@ -15,7 +15,6 @@ inline http_server::Reply json_reply(int status, std::string body) {
 // application/problem+json (RFC 9457), its status by the kind of the error.
 http_server::Reply problem(const Error& error);
 
-// What the server itself refuses: problem+json, and below /v1 the shape that OpenAI's clients read.
-http_server::Reply refuse(const http_server::Problem& problem, const http_server::Request& head);
+void say_when_again(http_server::Reply& reply);  // Retry-After, with a status that means later
 
 }  // namespace edgefleet::coordinator

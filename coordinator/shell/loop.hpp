@@ -16,7 +16,7 @@
 #include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/shell/upkeep.hpp"
 #include "coordinator/shell/waiters.hpp"
-#include "coordinator/store/artifacts.hpp"
+#include "coordinator/store/artifacts/artifacts.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator {

@@ -1,11 +1,12 @@
 #include "coordinator/shell/mqtt_link.hpp"
 
+#include "common/protocol/problem.hpp"
 #include "common/core/overloaded.hpp"
 #include "common/protocol/submission.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
-#include "coordinator/http/views.hpp"
-#include "coordinator/store/attempts.hpp"
+#include "coordinator/views/views.hpp"
+#include "common/protocol/artifacts.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -203,7 +204,7 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   if (!can_be_answered(topic, message)) return;
   auto submission = protocol::decode_submission(message.payload, topic.capability);
   if (!submission) return replies_.refuse(message, submission.error());
-  for (const auto& artifact : artifacts_in(submission->spec.input)) {
+  for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
     if (auto found = artifacts_.find(artifact); !found) return replies_.refuse(message, found.error());
   }
   if (replies_.full()) {
@@ -228,7 +229,7 @@ void MqttLink::answer_when_ended(const TaskId& id, const mqtt::Message& request)
   }
   const auto record = store_.reads().task(id);
   replies_.reply(request, record && *record ? outcome_view(**record)
-                                            : problem_view(record ? Error{"the task is gone", ErrorKind::not_found}
+                                            : protocol::problem_json(record ? Error{"the task is gone", ErrorKind::not_found}
                                                                   : record.error()));
 }
 

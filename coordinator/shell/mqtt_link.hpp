@@ -14,7 +14,7 @@
 #include "coordinator/shell/mqtt_replies.hpp"
 #include "coordinator/shell/requests.hpp"
 #include "coordinator/shell/stream_hub.hpp"
-#include "coordinator/store/artifacts.hpp"
+#include "coordinator/store/artifacts/artifacts.hpp"
 
 namespace edgefleet::coordinator {
 

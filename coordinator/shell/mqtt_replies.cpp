@@ -1,7 +1,8 @@
 #include "coordinator/shell/mqtt_replies.hpp"
 
+#include "common/protocol/problem.hpp"
 #include "common/protocol/topics.hpp"
-#include "coordinator/http/views.hpp"
+#include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -18,7 +19,7 @@ void MqttReplies::refuse(const mqtt::Message& request, const Error& error) {
   if (replies_.size() >= most + most_refusals) {
     return complaints_.complain("refusals", "tasks over MQTT are refused without an answer: too many answers wait");
   }
-  reply(request, problem_view(error));
+  reply(request, protocol::problem_json(error));
 }
 
 mqtt::Message MqttReplies::take() {

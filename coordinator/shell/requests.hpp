@@ -9,28 +9,12 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator/core/answers.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/shell/engine.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator {
-
-// What a submitter is told once its task is durable.
-struct Acceptance {
-  TaskId id;
-  TaskState state = TaskState::queued;
-  std::size_t ahead = 0;
-  std::size_t eligible_agents = 0;
-  std::string waiting;
-};
-struct BatchAcceptance {
-  BatchId id;
-  std::vector<TaskId> tasks;
-};
-struct Retried {
-  std::size_t tasks = 0;
-  std::vector<std::pair<TaskId, Error>> refused;
-};
 
 template <typename T>
 using Answer = std::function<void(Result<T>)>;  // called once, on the loop's thread: must not wait

@@ -12,26 +12,10 @@
 #include "common/core/ids.hpp"
 #include "common/core/time.hpp"
 #include "common/protocol/codec.hpp"
+#include "coordinator/core/answers.hpp"
 #include "coordinator/shell/after_commit.hpp"
 
 namespace edgefleet::coordinator {
-
-struct Part {
-  AgentName agent;  // who says so
-  int attempt = 1;
-  bool reasoning = false;
-  std::uint64_t at = 0;  // byte offset in its channel
-  std::string text;
-};
-
-// How far a running task is, as its agent has last said.
-struct TaskProgress {
-  std::string text;
-  std::optional<int> percent;
-  std::optional<std::uint64_t> completed_bytes;  // of a transfer
-  std::optional<std::uint64_t> total_bytes;
-  Time said;
-};
 
 class StreamHub final : public CommitListener {
  public:

@@ -5,14 +5,11 @@
 #include <vector>
 
 #include "common/core/result.hpp"
-#include "common/core/task.hpp"
+#include "coordinator/core/attempt.hpp"
 
 namespace edgefleet::coordinator {
 
 std::string encode_attempts(const std::vector<Attempt>& attempts);
 Result<std::vector<Attempt>> decode_attempts(std::string_view json);
-
-// Artifacts that a JSON text names under a key `artifact`.
-std::vector<std::string> artifacts_in(std::string_view json);
 
 }  // namespace edgefleet::coordinator

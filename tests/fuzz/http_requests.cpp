@@ -6,7 +6,7 @@
 #include <set>
 
 #include "common/protocol/json.hpp"
-#include "coordinator/store/attempts.hpp"
+#include "common/protocol/artifacts.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;
@@ -38,7 +38,7 @@ void named_in(const nlohmann::json& tree, std::set<std::string>& names) {
 // An artifact that is named but not found would be removed under the task. Of equal keys all are looked at here, and
 // the last one by the parser.
 void check_artifacts(const std::string& input) {
-  const auto found = artifacts_in(input);
+  const auto found = protocol::artifacts_in(input);
   std::set<std::string> named;
   const auto tree = nlohmann::json::parse(input);
   if (tree.is_structured()) named_in(tree, named);

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <memory>
 
-#include "coordinator/store/sqlite.hpp"
+#include "coordinator/store/sqlite/sqlite.hpp"
 
 namespace edgefleet::test {
 

@@ -1,32 +1,11 @@
 // The HTTP API: routes to the loop, the store and the artifacts. docs/http-api.md.
 #pragma once
 
-#include <atomic>
-#include <vector>
-
-#include "common/http_server/route.hpp"
-#include "coordinator/shell/loop.hpp"
+#include "coordinator/http/parts.hpp"
 
 namespace edgefleet::coordinator {
 
-// How many requests may wait at a time; the other connections are for everybody else.
-struct WaitBound {
-  std::atomic<std::size_t> taken{0};
-  std::size_t most = 0;
-};
-
-// What the handlers work with; all of it outlives the server.
-struct Parts {
-  Loop& loop;
-  Store& store;
-  Artifacts& artifacts;
-  Waiters& waiters;
-  StreamHub& hub;
-  WaitBound& waiting;
-};
-
 // One function for each subject adds its rows to the table.
-using Routes = std::vector<http_server::Route>;
 void add_task_routes(Routes& routes, const Parts& parts);
 void add_batch_routes(Routes& routes, const Parts& parts);
 void add_fleet_routes(Routes& routes, const Parts& parts);

@@ -3,7 +3,7 @@
 #include "common/core/fnv.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/requests.hpp"
-#include "coordinator/http/views.hpp"
+#include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

@@ -1,7 +1,7 @@
 // Agents, the queue, and whether the coordinator works.
 #include "common/protocol/json.hpp"
 #include "coordinator/http/api/handling.hpp"
-#include "coordinator/http/views.hpp"
+#include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "common/protocol/json.hpp"
 #include "coordinator/http/bounded_place.hpp"
-#include "coordinator/store/attempts.hpp"
+#include "common/protocol/artifacts.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -51,7 +51,7 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
 }  // namespace
 
 Status check_artifacts(Artifacts& artifacts, const TaskSpec& spec) {
-  for (const auto& artifact : artifacts_in(spec.input)) {
+  for (const auto& artifact : protocol::artifacts_in(spec.input)) {
     if (auto found = artifacts.find(artifact); !found) return Error{found.error().message, ErrorKind::invalid};
   }
   return success();

@@ -4,7 +4,7 @@
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/requests.hpp"
-#include "coordinator/http/views.hpp"
+#include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

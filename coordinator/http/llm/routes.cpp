@@ -4,7 +4,8 @@
 
 #include "common/system/clock.hpp"
 #include "coordinator/http/ask.hpp"
-#include "coordinator/http/llm/answering.hpp"
+#include "coordinator/http/llm/dialects/openai.hpp"
+#include "coordinator/http/llm/task/answering.hpp"
 
 namespace edgefleet::coordinator::llm {
 namespace {
@@ -29,7 +30,7 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
 
 Handler listed(const CatalogueRef& catalogue) {
   return [catalogue](const Request&, const Responder& responder) {
-    catalogue->offered(responder, [responder](const Result<std::vector<openai::Offered>>& all) {
+    catalogue->offered(responder, [responder](const Result<std::vector<Offered>>& all) {
       if (!all) return responder.answer(openai_reply(failure_of(all.error())));
       responder.answer(json_reply(200, openai::models_view(*all, wall_now().unix_ms / 1000)));
     });
@@ -39,9 +40,9 @@ Handler listed(const CatalogueRef& catalogue) {
 Handler found(const CatalogueRef& catalogue) {
   return [catalogue](const Request& request, const Responder& responder) {
     const std::string name = request.capture("model");
-    catalogue->offered(responder, [responder, name](const Result<std::vector<openai::Offered>>& all) {
+    catalogue->offered(responder, [responder, name](const Result<std::vector<Offered>>& all) {
       if (!all) return responder.answer(openai_reply(failure_of(all.error())));
-      const auto one = std::find_if(all->begin(), all->end(), [&](const openai::Offered& offered) {
+      const auto one = std::find_if(all->begin(), all->end(), [&](const Offered& offered) {
         return offered.model == name || offered.owner + "/" + offered.model == name;
       });
       if (one != all->end())

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/http/llm/dialect.hpp"
+#include "coordinator/http/llm/catalogue/catalogue.hpp"
+#include "coordinator/http/llm/dialects/dialect.hpp"
 
 namespace edgefleet::coordinator::llm {
 
@@ -45,11 +46,7 @@ inline const std::string done = "data: [DONE]\n\n";
 Json usage_of(const TaskRecord& record);  // null: not known
 const Json& choice_of(const Json& output);  // the first one, or null
 
-// A model as GET /v1/models has it.
-struct Offered {
-  std::string model;
-  std::string owner;  // the provider, or "alias"
-};
+// GET /v1/models
 std::string model_view(const Offered& model, std::int64_t created);
 std::string models_view(const std::vector<Offered>& models, std::int64_t created);
 

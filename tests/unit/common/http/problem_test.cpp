@@ -23,18 +23,6 @@ TEST_CASE("a problem's detail is the message, its status the kind") {
   CHECK(error.kind == ErrorKind::not_found);
 }
 
-TEST_CASE("every status has its kind") {
-  const std::pair<int, ErrorKind> kinds[] = {{400, ErrorKind::invalid},   {422, ErrorKind::invalid},
-                                             {404, ErrorKind::not_found}, {409, ErrorKind::conflict},
-                                             {413, ErrorKind::too_large}, {429, ErrorKind::busy},
-                                             {500, ErrorKind::internal},  {503, ErrorKind::unavailable},
-                                             {507, ErrorKind::full},      {302, ErrorKind::internal}};
-  for (const auto& [status, kind] : kinds) {
-    CAPTURE(status);
-    CHECK(kind_of_status(status) == kind);
-  }
-}
-
 TEST_CASE("a refusal that explains nothing still makes a sentence") {
   CHECK(to_error(answer(502, "<html>Bad gateway</html>")).message.find("502") != std::string::npos);
   CHECK(to_error(answer(500, "")).message.find("500") != std::string::npos);

@@ -1,0 +1,59 @@
+// One API that programs speak to a model with: it reads a question and writes answers. Everything between is the same
+// for all of them (answering.hpp). A dialect knows no other one.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+#include "coordinator/http/llm/dialects/failure.hpp"
+#include "coordinator/http/llm/dialects/json_text.hpp"
+
+namespace edgefleet::coordinator::llm {
+
+// What a client asks for.
+struct Question {
+  Capability capability;  // llm.chat, llm.generate or llm.embed
+  std::string model;
+  Json input;  // of the task: the request, less what concerns this endpoint alone
+  bool stream = false;
+};
+
+// Writes the answer to one question: whole, or as a stream of which each function gives the next piece.
+class AnswerWriter {
+ public:
+  AnswerWriter() = default;
+  AnswerWriter(const AnswerWriter&) = delete;
+  AnswerWriter& operator=(const AnswerWriter&) = delete;
+  AnswerWriter(AnswerWriter&&) = delete;
+  AnswerWriter& operator=(AnswerWriter&&) = delete;
+  virtual ~AnswerWriter() = default;
+
+  // Before anything else: the answer's id and time, the same on each piece.
+  virtual void identify(const TaskId& task, WallTime now) = 0;
+  virtual std::string whole(const TaskRecord& record) = 0;
+
+  virtual std::string begin() = 0;
+  virtual std::string text(const std::string& text, bool reasoning) = 0;
+  // What comes behind the last text: tool calls, why it ended, usage, the end mark.
+  virtual std::string end(const TaskRecord& record, const Json& output) = 0;
+  virtual std::string failure(const Failure& failure) = 0;
+  virtual std::string comment(const std::string& text) = 0;  // clients skip it; it keeps a connection open
+
+  // The text of a result's output, to compare it with what was sent.
+  [[nodiscard]] virtual std::string text_of(const Json& output, bool reasoning) const = 0;
+};
+
+struct Asked {
+  Question question;
+  std::unique_ptr<AnswerWriter> writer;
+};
+
+struct Dialect {
+  Result<Asked> (*read)(const std::string& body);
+  http_server::Reply (*refuse)(const Failure& failure);
+  const char* stream_type;
+};
+
+}  // namespace edgefleet::coordinator::llm

@@ -1,0 +1,144 @@
+#include "coordinator/store/artifacts/artifacts.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "common/core/artifact_id.hpp"
+#include "common/files/artifact_digest.hpp"
+#include "common/files/disk.hpp"
+#include "common/system/clock.hpp"
+#include "coordinator/store/artifacts/files.hpp"
+
+namespace edgefleet::coordinator {
+namespace fs = std::filesystem;
+
+struct Artifacts::Upload::Sink {
+  std::string path;
+  int fd = -1;
+  ArtifactDigest digest;
+  Sink() = default;
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+  Sink(Sink&&) = delete;
+  Sink& operator=(Sink&&) = delete;
+  ~Sink() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+Artifacts::Artifacts(std::string directory, const Bounds& bounds) : directory_(std::move(directory)), bounds_(bounds) {}
+
+Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds) {
+  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds));
+  std::error_code failure;
+  fs::remove_all(artifacts->directory_ + "/incoming", failure);  // of an earlier life
+  fs::create_directories(artifacts->directory_ + "/incoming", failure);
+  if (failure) return Error{"artifact folder " + artifacts->directory_ + ": " + failure.message()};
+  const Time until = monotonic_now() + bounds.lease;
+  for (fs::recursive_directory_iterator it(artifacts->directory_, failure), end; !failure && it != end;
+       it.increment(failure)) {
+    const std::string name = it->path().filename();
+    if (!it->is_regular_file(failure) || !valid_artifact_id(name)) continue;
+    const auto bytes = it->file_size(failure);
+    artifacts->entries_[name] = Entry{bytes, until};
+    artifacts->total_ += bytes;
+  }
+  if (failure) return Error{"artifact folder " + artifacts->directory_ + ": " + failure.message()};
+  return artifacts;
+}
+
+std::unique_ptr<Artifacts::Upload> Artifacts::upload() { return std::unique_ptr<Upload>(new Upload(*this)); }
+
+Artifacts::Upload::Upload(Artifacts& artifacts) : artifacts_(artifacts), sink_(std::make_unique<Sink>()) {
+  {
+    const std::lock_guard lock(artifacts_.mutex_);
+    sink_->path = artifacts_.directory_ + "/incoming/" + std::to_string(++artifacts_.last_upload_);
+  }
+  sink_->fd = ::open(sink_->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
+Artifacts::Upload::~Upload() {
+  ::unlink(sink_->path.c_str());  // gone already when it was finished
+  const std::lock_guard lock(artifacts_.mutex_);
+  artifacts_.pending_ -= bytes_;
+}
+
+Status Artifacts::Upload::write(const char* data, std::size_t bytes) {
+  if (sink_->fd < 0) return disk_error("the artifact cannot be written");
+  if (bytes_ + bytes > artifacts_.bounds_.file_bytes) {
+    return Error{"the artifact is larger than " + std::to_string(artifacts_.bounds_.file_bytes) + " bytes",
+                 ErrorKind::too_large};
+  }
+  {
+    const std::lock_guard lock(artifacts_.mutex_);
+    if (artifacts_.total_ + artifacts_.pending_ + bytes > artifacts_.bounds_.total_bytes) {
+      return Error{"the artifacts fill their quota of " + std::to_string(artifacts_.bounds_.total_bytes) + " bytes",
+                   ErrorKind::full};
+    }
+    artifacts_.pending_ += bytes;
+    bytes_ += bytes;
+  }
+  sink_->digest.add(data, bytes);
+  if (!write_all(sink_->fd, data, bytes)) return disk_error("the artifact cannot be written");
+  return success();
+}
+
+Result<Artifacts::Stored> Artifacts::Upload::finish() {
+  Stored stored{sink_->digest.id(), bytes_, true};
+  if (sink_->fd < 0 || ::fsync(sink_->fd) != 0) return disk_error("the artifact cannot be written");
+  const std::string path = artifact_path(artifacts_.directory_, stored.id);
+  std::error_code failure;
+  fs::create_directories(fs::path(path).parent_path(), failure);
+  const std::lock_guard lock(artifacts_.mutex_);
+  auto& entry = artifacts_.entries_[stored.id];
+  stored.is_new = entry.bytes == 0 && !fs::exists(path, failure);
+  entry.leased_until = monotonic_now() + artifacts_.bounds_.lease;
+  if (!stored.is_new) return stored;
+  if (::rename(sink_->path.c_str(), path.c_str()) != 0) {
+    artifacts_.entries_.erase(stored.id);
+    return disk_error("the artifact cannot be kept");
+  }
+  entry.bytes = bytes_;
+  artifacts_.total_ += bytes_;
+  return stored;
+}
+
+Result<std::string> Artifacts::find(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(id);
+  if (entry == entries_.end()) {
+    return Error{"artifact " + id.substr(0, 80) + " is not here; upload it with PUT /api/v1/artifacts",
+                 ErrorKind::not_found};
+  }
+  entry->second.leased_until = std::max(entry->second.leased_until, monotonic_now() + bounds_.lease);
+  return artifact_path(directory_, id);
+}
+
+std::vector<std::string> Artifacts::unleased(Time now) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> all;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.leased_until < now) all.push_back(id);
+  }
+  return all;
+}
+
+void Artifacts::remove(const std::string& id, Time now) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(id);
+  if (entry == entries_.end() || entry->second.leased_until >= now) return;  // leased again meanwhile
+  ::unlink(artifact_path(directory_, id).c_str());
+  total_ -= entry->second.bytes;
+  entries_.erase(entry);
+}
+
+std::uint64_t Artifacts::total_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return total_;
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,129 @@
+#include "coordinator/store/sqlite/schema.hpp"
+
+#include <array>
+
+#include "common/core/task.hpp"
+#include "coordinator/store/sqlite/copy.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+struct Migration {
+  const char* what;  // for the log
+  const char* sql;
+};
+
+// What never changes of a task stands apart (`specs`), so that a change of state does not write its input again.
+// Ids are ULIDs, 16 bytes big endian: new rows go to the end of both trees.
+constexpr const char* tables = R"sql(
+CREATE TABLE specs (
+  id BLOB PRIMARY KEY, capability TEXT NOT NULL, input TEXT NOT NULL, name TEXT NOT NULL, priority INTEGER NOT NULL,
+  timeout_ns INTEGER NOT NULL, expires_after_ns INTEGER, delay_ns INTEGER NOT NULL, max_attempts INTEGER NOT NULL,
+  conditions TEXT NOT NULL, submitter TEXT NOT NULL, idempotency_key TEXT, batch BLOB, accepted_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX specs_by_key ON specs (submitter, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE tasks (
+  id BLOB PRIMARY KEY, state INTEGER NOT NULL, rank INTEGER NOT NULL, allowed_attempts INTEGER NOT NULL,
+  due_in_ns INTEGER, expires_in_ns INTEGER, ended_at INTEGER, attempts TEXT NOT NULL, output TEXT, error TEXT,
+  usage TEXT, run_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tasks_failed ON tasks (id) WHERE state = 6;
+CREATE TABLE batches (
+  id BLOB PRIMARY KEY, submitter TEXT NOT NULL, idempotency_key TEXT, fingerprint TEXT NOT NULL, first BLOB NOT NULL,
+  last BLOB NOT NULL, total INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX batches_by_key ON batches (submitter, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE artifact_names (artifact TEXT NOT NULL, task BLOB NOT NULL, PRIMARY KEY (artifact, task)) WITHOUT ROWID;
+CREATE TABLE drained (agent TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE reign (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);
+INSERT INTO reign VALUES (1, 0);
+)sql";
+static_assert(static_cast<int>(TaskState::failed) == 6, "tasks_failed names the number");
+
+// Deadlines and ends stand on the store's own clock (meta.clock_ms: how long coordinators have run on this store),
+// which begins here at 0: so a remaining time is a time on it.
+constexpr const char* clock = R"sql(
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta SELECT 'epoch', epoch FROM reign;
+INSERT INTO meta VALUES ('clock_ms', 0);
+DROP TABLE reign;
+ALTER TABLE tasks RENAME COLUMN due_in_ns TO due_at_ms;
+ALTER TABLE tasks RENAME COLUMN expires_in_ns TO expires_at_ms;
+ALTER TABLE tasks ADD COLUMN ended_at_ms INTEGER;
+UPDATE tasks SET due_at_ms = due_at_ms / 1000000 WHERE due_at_ms IS NOT NULL;
+UPDATE tasks SET expires_at_ms = expires_at_ms / 1000000 WHERE expires_at_ms IS NOT NULL;
+UPDATE tasks SET ended_at_ms = 0 WHERE state >= 5;
+CREATE INDEX tasks_ended ON tasks (ended_at_ms) WHERE ended_at_ms IS NOT NULL;
+CREATE INDEX artifact_names_by_task ON artifact_names (task);
+CREATE TABLE held (id BLOB PRIMARY KEY) WITHOUT ROWID;
+)sql";
+static_assert(static_cast<int>(TaskState::succeeded) == 5, "the states from 5 on are outcomes");
+
+// Lists by capability, and of what ended without success (docs/store.md). Both are written when a task is made or has
+// failed, never while it goes its way.
+constexpr const char* lists = R"sql(
+DROP INDEX tasks_failed;
+CREATE INDEX tasks_unsuccessful ON tasks (state, id) WHERE state > 5;
+CREATE INDEX specs_by_capability ON specs (capability, id);
+)sql";
+
+// Number n, counted from 0, makes version n + 1. What was released is never changed: a change is a new step.
+constexpr std::array<Migration, 3> migrations = {{
+    {"the tables", tables},
+    {"a clock of the store's own, retention, tasks held after a restore", clock},
+    {"lists by capability and of what failed", lists},
+}};
+
+Status copy_aside(SQLite::Database& db, const std::string& path, int version, const Tell& tell) {
+  const std::string copy = path + ".schema-" + std::to_string(version);
+  if (auto copied = copy_database(db, copy, tell); !copied) {
+    return copied.error().context("the database has schema " + std::to_string(version) + " and is brought to " +
+                                  std::to_string(newest_schema()) + "; copying it first");
+  }
+  if (tell) tell("the database as it was (schema " + std::to_string(version) + ") is kept in " + copy);
+  return success();
+}
+
+}  // namespace
+
+int newest_schema() { return static_cast<int>(migrations.size()); }
+
+Result<int> read_schema_version(SQLite::Database& db, const std::string& path) {
+  const int found = db.execAndGet("PRAGMA user_version").getInt();
+  if (found > newest_schema()) {
+    return Error{path + " was written by a newer edgefleet: it has schema " + std::to_string(found) +
+                 ", this edgefleet " EDGEFLEET_VERSION " knows up to " + std::to_string(newest_schema()) +
+                 "; install the newer version, or restore a backup that this one has made"};
+  }
+  const bool empty = db.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0;
+  const bool ours = found > 0 && db.tableExists("specs") && db.tableExists("tasks");
+  if (found < 0 || (!ours && !empty) || (found > 0 && empty)) {
+    return Error{path + " is a database, but not one of edgefleet; move it away, or name another directory"};
+  }
+  return found;
+}
+
+Status migrate_schema(SQLite::Database& db, const Tell& tell) {
+  const int found = db.execAndGet("PRAGMA user_version").getInt();
+  for (auto version = static_cast<std::size_t>(found); version < migrations.size(); ++version) {
+    const Migration& migration = migrations.at(version);
+    if (tell && found > 0)
+      tell("bringing the database to schema " + std::to_string(version + 1) + ": " + migration.what);
+    SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
+    db.exec(migration.sql);
+    db.exec("PRAGMA user_version = " + std::to_string(version + 1));
+    transaction.commit();
+  }
+  return success();
+}
+
+Status prepare_schema(SQLite::Database& db, const std::string& path, const Tell& tell) {
+  const auto found = read_schema_version(db, path);
+  if (!found) return found.error();
+  if (*found > 0 && *found < newest_schema()) {
+    if (auto copied = copy_aside(db, path, *found, tell); !copied) return copied;
+  }
+  return migrate_schema(db, tell);
+}
+
+}  // namespace edgefleet::coordinator

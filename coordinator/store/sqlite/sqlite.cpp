@@ -1,0 +1,197 @@
+#include "coordinator/store/sqlite/sqlite.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+
+#include "coordinator/store/sqlite/guarded.hpp"
+#include "coordinator/store/sqlite/reader.hpp"
+#include "coordinator/store/sqlite/rows.hpp"
+#include "coordinator/store/sqlite/schema.hpp"
+#include "coordinator/store/sqlite/writer.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+using rows::bind_id;
+using rows::read_task;
+
+// Connections that are lent out, one to a thread at a time.
+class Readers {
+ public:
+  explicit Readers(const std::string& path) {
+    for (int n = 0; n < most; ++n) {
+      idle_.push_back(std::make_unique<Reader>(
+          std::make_shared<SQLite::Database>(path, SQLite::OPEN_READONLY | SQLite::OPEN_NOMUTEX, 5000)));
+    }
+  }
+
+  std::shared_ptr<Reads> lend() {
+    std::unique_lock lock(mutex_);
+    returned_.wait(lock, [&] { return !idle_.empty(); });
+    std::shared_ptr<Reads> reader(idle_.back().release(), [this](Reads* back) { take_back(back); });
+    idle_.pop_back();
+    return reader;
+  }
+
+ private:
+  static constexpr int most = 4;  // each has a cache of up to 2 MiB
+
+  void take_back(Reads* reader) {
+    const std::lock_guard lock(mutex_);
+    idle_.emplace_back(reader);
+    returned_.notify_one();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<Reads>> idle_;
+};
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(const std::string& path, std::unique_ptr<DirectoryLock> lock)
+      : lock_(std::move(lock)),
+        db_(std::make_shared<SQLite::Database>(
+            path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX, 5000)) {}
+
+  Status prepare(const std::string& path, const Tell& tell) {
+    // First of all: a file that is refused is left as it is.
+    if (auto version = read_schema_version(*db_, path); !version) return version.error();
+    // A checkpoint writes each changed page once more: the rarer, the fewer. 4000 pages are 16 MiB, a moment's work
+    // at the next start. What a large transaction leaves of the log is cut off at 64 MiB.
+    db_->exec("PRAGMA journal_mode = WAL");
+    db_->exec("PRAGMA synchronous = FULL");
+    db_->exec("PRAGMA wal_autocheckpoint = 4000");
+    db_->exec("PRAGMA journal_size_limit = 67108864");
+    if (auto prepared = prepare_schema(*db_, path, tell); !prepared) return prepared;
+    writer_ = std::make_unique<Writer>(*db_);
+    own_ = std::make_unique<Reader>(db_);
+    readers_ = std::make_unique<Readers>(path);
+    return success();
+  }
+
+  Status commit(const Writes& writes) override {
+    if (writes.empty()) return success();
+    return written("recording tasks", [&]() -> Status {
+      writer_->commit(writes);
+      return success();
+    });
+  }
+
+  Status keep_time(Duration clock) override {
+    return written("keeping the time", [&]() -> Status {
+      writer_->keep_time(clock);
+      return success();
+    });
+  }
+
+  Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) override {
+    return written("removing ended tasks", [&]() -> Result<Purged> { return writer_->purge(retention, clock, most); });
+  }
+
+  Result<std::uint64_t> epoch() override {
+    return guarded("reading the epoch", [&]() -> Result<std::uint64_t> {
+      return static_cast<std::uint64_t>(db_->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64());
+    });
+  }
+
+  Result<std::vector<AgentName>> drained_agents() override {
+    return guarded("reading drained agents", [&]() -> Result<std::vector<AgentName>> {
+      SQLite::Statement rows(*db_, "SELECT agent FROM drained");
+      std::vector<AgentName> all;
+      while (rows.executeStep()) {
+        if (auto name = AgentName::parse(rows.getColumn(0).getString())) all.push_back(std::move(*name));
+      }
+      return all;
+    });
+  }
+
+  Result<Duration> clock() override {
+    return guarded("reading the clock", [&]() -> Result<Duration> { return read_clock(); });
+  }
+
+  Result<std::vector<TaskId>> held() override {
+    return guarded("reading held tasks", [&]() -> Result<std::vector<TaskId>> {
+      SQLite::Statement row(*db_, "SELECT id FROM held");
+      std::vector<TaskId> all;
+      while (row.executeStep()) all.emplace_back(rows::from_bytes(row.getColumn(0)));
+      return all;
+    });
+  }
+
+  Result<std::vector<TaskRecord>> unfinished(const TaskId& after, std::size_t limit) override {
+    return guarded("reading unfinished tasks", [&]() -> Result<std::vector<TaskRecord>> {
+      const Duration clock = read_clock();
+      const auto remaining = [&](const SQLite::Column& column) -> std::optional<Duration> {
+        if (column.isNull()) return std::nullopt;
+        return std::max(Duration{0}, std::chrono::milliseconds(column.getInt64()) - clock);
+      };
+      SQLite::Statement row(*db_, rows::select_task(", t.due_at_ms, t.expires_at_ms") +
+                                      "WHERE t.id > ? AND t.state < ? ORDER BY t.id LIMIT ?");
+      bind_id(row, 1, after);
+      row.bind(2, static_cast<int>(TaskState::succeeded));
+      row.bind(3, static_cast<std::int64_t>(limit));
+      std::vector<TaskRecord> all;
+      while (row.executeStep()) {
+        all.push_back(read_task(row));
+        all.back().due_in = remaining(row.getColumn(rows::task_columns));
+        all.back().expires_in = remaining(row.getColumn(rows::task_columns + 1));
+      }
+      return all;
+    });
+  }
+
+  Reads& reads() override { return *own_; }
+  std::shared_ptr<Reads> reader() override { return readers_->lend(); }
+
+ private:
+  Duration read_clock() {
+    return std::chrono::milliseconds(db_->execAndGet("SELECT value FROM meta WHERE key = 'clock_ms'").getInt64());
+  }
+
+  template <typename Call>
+  auto written(const std::string& what, Call call) -> decltype(call()) {
+    auto result = guarded(what, call);
+    if (result) return result;
+    writer_->reset();
+    // What the log holds already may go into the database, and its room be used again: that needs no more disk.
+    if (result.error().kind == ErrorKind::full) db_->tryExec("PRAGMA wal_checkpoint(PASSIVE)");
+    return result;
+  }
+
+  std::unique_ptr<DirectoryLock> lock_;
+  // SQLite itself takes no locks for us: the loop has this connection, others lend theirs.
+  std::shared_ptr<SQLite::Database> db_;
+  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<Reader> own_;
+  std::unique_ptr<Readers> readers_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, const Tell& tell) {
+  std::error_code failure;
+  std::filesystem::create_directories(directory, failure);
+  if (failure) return Error{"data directory " + directory + " cannot be made: " + failure.message()};
+  auto lock = std::make_unique<DirectoryLock>();
+  if (auto taken = lock->take(directory); !taken) return taken.error();
+  const std::string path = database_path(directory);
+  if (std::filesystem::exists(restoring_path(directory), failure) && !std::filesystem::exists(path, failure)) {
+    return Error{"data directory " + directory + " is half restored: `edgefleet-coordinator restore` was broken off. " +
+                 "Run it again with --force; to begin anew instead, remove " + restoring_path(directory)};
+  }
+  if (auto whole = refuse_emptied_database(directory); !whole) return whole.error();
+  free_reserve_if_needed(directory);
+  return guarded("opening " + path, [&]() -> Result<std::unique_ptr<Store>> {
+    auto store = std::make_unique<SqliteStore>(path, std::move(lock));
+    if (auto prepared = store->prepare(path, tell); !prepared) return prepared.error();
+    keep_reserve(directory);
+    return std::unique_ptr<Store>(std::move(store));
+  });
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,22 @@
+#include "common/protocol/problem.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::protocol;
+
+TEST_CASE("a kind of error and its status are two words for one thing") {
+  for (const auto kind : {ErrorKind::invalid, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::too_large,
+                          ErrorKind::busy, ErrorKind::full, ErrorKind::unavailable, ErrorKind::internal}) {
+    CHECK(kind_of_status(status_of(kind)) == kind);
+  }
+  CHECK(kind_of_status(400) == ErrorKind::invalid);
+  CHECK(kind_of_status(410) == ErrorKind::not_found);
+  CHECK(kind_of_status(502) == ErrorKind::unavailable);
+  CHECK(kind_of_status(501) == ErrorKind::internal);
+}
+
+TEST_CASE("an error is problem+json whose status is the status of its kind") {
+  CHECK(problem_json(Error{"no \"x\"", ErrorKind::not_found}) ==
+        R"({"type":"about:blank","title":"Not found","status":404,"detail":"no \"x\""})");
+}
