@@ -137,9 +137,8 @@ Result<ListenAddress> Server::listen(const ListenAddress& address, Site site, st
     ++open;
   }
   if (open > 0) return taken;
-  return Error{"cannot listen on " + (address.all() ? std::string("all addresses") : address.host) + ", port " +
-                   std::to_string(address.port) + ": " + first_error.message(),
-               ErrorKind::unavailable};
+  const std::string where = (address.all() ? "*" : address.host) + ":" + std::to_string(address.port);
+  return Error{"cannot listen on " + where + ": " + first_error.message(), ErrorKind::unavailable};
 }
 
 void Server::start() {
