@@ -8,8 +8,9 @@
 
 #include "cli/core/task_view.hpp"
 #include "cli/core/times.hpp"
-#include "common/protocol/problem.hpp"
+#include "common/http/problem.hpp"
 #include "common/http/url.hpp"
+#include "common/protocol/problem.hpp"
 #include "common/system/clock.hpp"
 
 namespace edgefleet::cli {

@@ -28,7 +28,7 @@ std::vector<std::string> problems(const World& world) {
   for (const TaskId& id : world.innocents_failed()) {
     const auto& record = world.kept(id);
     int spent = 0;
-    for (const Attempt& attempt : record.attempts) {
+    for (const coordinator::Attempt& attempt : record.attempts) {
       if (!attempt.spent) continue;
       ++spent;
       if (world.reason_of_end(id, attempt).empty())

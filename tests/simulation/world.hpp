@@ -77,7 +77,7 @@ class World {
   // Tasks that failed although nothing was wrong with them: each of their attempts was lost or failed.
   [[nodiscard]] std::vector<TaskId> innocents_failed() const;
   // Why the world says that this attempt had to end; empty: it cannot say.
-  [[nodiscard]] std::string reason_of_end(const TaskId& id, const Attempt& attempt) const;
+  [[nodiscard]] std::string reason_of_end(const TaskId& id, const coordinator::Attempt& attempt) const;
   [[nodiscard]] const coordinator::TaskRecord& kept(const TaskId& id) const { return store_.at(id); }
   [[nodiscard]] std::array<std::size_t, task_state_count> states() const;
   [[nodiscard]] std::size_t unfinished() const;

@@ -241,7 +241,7 @@ std::vector<TaskId> World::innocents_failed() const {
   return all;
 }
 
-std::string World::reason_of_end(const TaskId& id, const Attempt& attempt) const {
+std::string World::reason_of_end(const TaskId& id, const coordinator::Attempt& attempt) const {
   if (attempt.state == AttemptState::failed) return attempt.error ? attempt.error->code : "";
   if (attempt.state != AttemptState::lost) return "";
   const SeenAttempt& seen = attempts_.at({id, attempt.n});
