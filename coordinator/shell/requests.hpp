@@ -52,7 +52,7 @@ struct ReleaseRequest {
   Answer<std::size_t> answer;
 };
 using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
-                             DrainRequest, ReleaseRequest>;
+                                 DrainRequest, ReleaseRequest>;
 
 // Requests that add tasks are refused at once while nothing can be recorded.
 bool adds_tasks(const LoopRequest& request);

@@ -1,6 +1,6 @@
 // /api/v1/batches
-#include "common/protocol/json.hpp"
 #include "common/core/fnv.hpp"
+#include "common/protocol/json.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/views/views.hpp"

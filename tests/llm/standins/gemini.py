@@ -8,7 +8,7 @@ import urllib.parse
 import uuid
 
 from standins.cloud import Cloud
-from standins.server import Refused, take
+from standins.server import Provider, Refused, take
 from standins.words import Totals, Wanted, chosen_tool
 
 STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",

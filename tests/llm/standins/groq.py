@@ -8,7 +8,7 @@ import time
 import uuid
 
 from standins.cloud import Cloud
-from standins.server import Refused
+from standins.server import Provider, Refused
 from standins.words import Totals, Wanted, chosen_tool
 
 FIELDS = {"model", "messages", "temperature", "top_p", "stop", "seed", "max_tokens", "max_completion_tokens", "stream",
