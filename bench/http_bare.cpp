@@ -1,11 +1,10 @@
 // The HTTP server alone, in the clear and with TLS, for bench/http_api.py: what a connection costs without a
 // coordinator behind it. It ends with its standard input.
 #include <CLI/CLI.hpp>
-#include <atomic>
+#include <array>
 #include <condition_variable>
 #include <iostream>
 #include <mutex>
-#include <set>
 #include <thread>
 #include <vector>
 
@@ -20,27 +19,33 @@ using namespace std::chrono_literals;
 // Streams that get an event each second, and requests that get no answer.
 class Waiting {
  public:
+  static constexpr std::size_t parts = 50;  // of the streams: their events are spread over the second, as tokens are
+  static constexpr auto turn_interval = 1000ms / parts;
+
   void add(Stream stream) {
     const std::lock_guard lock(mutex_);
-    streams_.push_back(std::move(stream));
+    streams_[added_++ % parts].push_back(std::move(stream));
   }
   void add(Responder responder) {
     const std::lock_guard lock(mutex_);
     responders_.push_back(std::move(responder));
   }
-  void send_to_all() {
+  void send_to_next_part() {
     const std::lock_guard lock(mutex_);
-    std::erase_if(streams_, [](const Stream& stream) { return !stream.send("data: {\"token\":\"word\"}\n\n"); });
+    std::erase_if(streams_[turn_++ % parts],
+                  [](const Stream& stream) { return !stream.send("data: {\"token\":\"word\"}\n\n"); });
   }
   std::size_t count() {
     const std::lock_guard lock(mutex_);
-    return streams_.size() + responders_.size();
+    return added_ + responders_.size();
   }
 
  private:
   std::mutex mutex_;
-  std::vector<Stream> streams_;
+  std::array<std::vector<Stream>, parts> streams_;
   std::vector<Responder> responders_;
+  std::size_t added_ = 0;
+  std::size_t turn_ = 0;
 };
 
 std::vector<Route> routes_of(Waiting& waiting) {
@@ -98,7 +103,8 @@ int main(int argc, char** argv) {
     std::mutex mutex;
     std::condition_variable_any ended;
     std::unique_lock lock(mutex);
-    while (!ended.wait_for(lock, stop, 1s, [&stop] { return stop.stop_requested(); })) waiting.send_to_all();
+    const auto stopped = [&stop] { return stop.stop_requested(); };
+    while (!ended.wait_for(lock, stop, Waiting::turn_interval, stopped)) waiting.send_to_next_part();
   });
   std::string line;
   while (std::getline(std::cin, line)) {
