@@ -2,18 +2,17 @@
 """Measures edgefleet beside the raw ceiling of the same broker, in one run.
 
   ./dev bench                 everything, some two minutes
-  ./dev bench --only echo     one of: raw, echo, latency, llm, core, idle
+  ./dev bench --only echo     one of: raw, echo, latency, llm, http, core, idle
+  ./dev bench --only http --against ../before/build/release/bin
+                              the HTTP server of this build beside another's, in turns
   ./dev bench --json          figures for programs
 
 Everything runs on this machine's loopback. Machines differ and are noisy: trust the ratios.
 """
 import argparse
-import http.client
 import json
 import os
 import platform
-import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -23,83 +22,9 @@ import threading
 import time
 from pathlib import Path
 
+import http_api
 import llm
-
-ROOT = Path(__file__).resolve().parent.parent
-BIN = Path(os.environ.get("EDGEFLEET_BIN", ROOT / "build/release/bin"))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_until(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    sys.exit(f"bench: {what} did not happen within {seconds} s")
-
-
-class Fleet:
-    """A broker, a coordinator and agents of our own; ended by their ids."""
-
-    def __init__(self, folder, agents, slots):
-        self.folder, self.processes = Path(folder), {}
-        self.broker_port, self.port = free_port(), free_port()
-        self.start("broker", ["sh", str(ROOT / "mosquitto/broker.sh"), str(self.broker_port), str(self.folder)])
-        wait_until(self.broker_answers, 10, "the broker's start")
-        broker = ["--broker", f"mqtt://127.0.0.1:{self.broker_port}"]
-        self.start("coordinator", [BIN / "edgefleet-coordinator", *broker, "--data", self.folder / "data",
-                                   "--listen", f"127.0.0.1:{self.port}", "--log-level", "warning"])
-        for i in range(agents):
-            self.start(f"agent-{i + 1}", [BIN / "edgefleet-agent", *broker, "--name", f"bench-{i + 1}", "--coordinator",
-                                          f"http://127.0.0.1:{self.port}", "--work", self.folder / f"work-{i}",
-                                          "--echo", str(slots), "--log-level", "warning"])
-        wait_until(lambda: self.placeable() == agents, 15, "the agents' start")
-
-    def start(self, name, command):
-        log = open(self.folder / f"{name}.log", "wb")
-        self.processes[name] = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log,
-                                                stdin=subprocess.DEVNULL)
-
-    def broker_answers(self):
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.broker_port)) == 0
-
-    def placeable(self):
-        try:
-            return sum(a["placeable"] for a in Client(self.port).call("GET", "/api/v1/agents")["agents"])
-        except OSError:
-            return -1
-
-    def stop(self):
-        for process in reversed(self.processes.values()):
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes.values():
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-class Client:
-    def __init__(self, port):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        self.connection.connect()
-        self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def call(self, method, path, body=None):
-        self.connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        response = self.connection.getresponse()
-        data = response.read()
-        if response.status >= 300:
-            sys.exit(f"bench: {method} {path}: {response.status} {data[:300]}")
-        return json.loads(data)
+from fleet import BIN, Client, Fleet, cpu_seconds, latency, memory_mb, offer_model, start_llama
 
 
 def raw(fleet, count):
@@ -108,11 +33,6 @@ def raw(fleet, count):
     if out.returncode:
         sys.exit(out.stderr)
     return json.loads(out.stdout)
-
-
-def cpu_seconds(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def echo(fleet, count, batch):
@@ -148,18 +68,6 @@ def echo(fleet, count, batch):
     return {"tasks": done, "tasks_per_s": round(done / seconds), "cpu_us_per_task": cpu}
 
 
-def latency(fleet, count):
-    """Submit one task over HTTP, wait for its result, and so on."""
-    client, times = Client(fleet.port), []
-    for i in range(count):
-        began = time.monotonic()
-        task = client.call("POST", "/api/v1/tasks", json.dumps({"capability": "echo", "input": i}))
-        client.call("GET", f"/api/v1/tasks/{task['id']}?wait=30")
-        times.append((time.monotonic() - began) * 1e3)
-    times = sorted(times[count // 10:])
-    return {"p50_ms": round(statistics.median(times), 3), "p99_ms": round(times[int(len(times) * 0.99)], 3)}
-
-
 def commit_ms(folder):
     """What one small durable commit costs on this disk: a row by SQLite, WAL and synchronous FULL, as the store's."""
     database = sqlite3.connect(Path(folder) / "commit.db", isolation_level=None)
@@ -181,16 +89,6 @@ def core():
     return {b["name"]: round(b["real_time"], 3) for b in json.loads(out.stdout)["benchmarks"]}
 
 
-def memory_mb(process):
-    private = resident = 0
-    for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
-            resident = int(line.split()[1])
-        if line.startswith(("Private_Clean:", "Private_Dirty:")):
-            private += int(line.split()[1])
-    return {"private_mb": round(private / 1024, 1), "resident_mb": round(resident / 1024, 1)}
-
-
 def idle(fleet, seconds):
     watched = {n: p for n, p in fleet.processes.items() if n in ("coordinator", "agent-1")}
     before = {n: cpu_seconds(p) for n, p in watched.items()}
@@ -199,38 +97,17 @@ def idle(fleet, seconds):
             for n, p in watched.items()}
 
 
-def models(fleet, folder):
-    """Two streams, as many as the server has slots, through the door and beside it; then 200 streams and 200 polls."""
-    unpacked = llm.unpacked(BIN.parent / "llama")
-    if unpacked is None:
+def models(fleet):
+    """Two streams, as many as the server has slots, through the endpoint and beside it; then 200 streams and polls."""
+    port = start_llama(fleet)
+    if port is None:
         return {"skipped": "no llama-server"}
-    port = free_port()
-    fleet.start("llama-server", llm.server_command(unpacked, port))
-    wait_until(lambda: llm.healthy(port), 60, "llama-server's start")
-    config = Path(folder) / "llm.toml"
-    config.write_text(f'[[llm]]\nprovider = "openai"\nurl = "http://127.0.0.1:{port}"\nslots = {llm.SLOTS}\n')
-    fleet.start("agent-llm", [BIN / "edgefleet-agent", "--broker", f"mqtt://127.0.0.1:{fleet.broker_port}", "--name",
-                              "bench-llm", "--work", fleet.folder / "work-llm", "--config", config, "--log-level",
-                              "warning"])
-    wait_until(lambda: llm.MODEL in llm.get(fleet.port, "/v1/models")[1].decode(), 15, "the model's offer")
+    offer_model(fleet, port)
     private = lambda: memory_mb(fleet.processes["coordinator"])["private_mb"]
-    return {**llm.beside_direct(fleet.port, port, 5), **llm.held(fleet.port, private, 200)}
+    return {**llm.beside_direct(fleet.port, port, 5), **llm.held(fleet.port, private, 200, 200)}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["raw", "echo", "latency", "llm", "core", "idle"])
-    parser.add_argument("--count", type=int, default=100_000, help="tasks end to end")
-    parser.add_argument("--batch", type=int, default=5_000, help="tasks a request")
-    parser.add_argument("--agents", type=int, default=2)
-    parser.add_argument("--slots", type=int, default=128)
-    parser.add_argument("--idle-seconds", type=int, default=30)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    wanted = lambda name: args.only in (None, name)
-    say = (lambda *a: None) if args.json else (lambda *a: print(*a, flush=True))
-    figures = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"}
-    say(figures["machine"])
+def with_fleet(args, wanted, say, figures):
     with tempfile.TemporaryDirectory(prefix="edgefleet-bench-", dir=os.environ.get("TMPDIR")) as folder:
         os.chmod(folder, 0o755)
         fleet = Fleet(folder, args.agents, args.slots)
@@ -253,10 +130,34 @@ def main():
                 figures["latency"]["aim_p50_ms"] = round(aim, 3)
                 say("latency:", figures["latency"])
             if wanted("llm"):
-                figures["llm"] = models(fleet, folder)
+                figures["llm"] = models(fleet)
                 say("llm:", figures["llm"])
         finally:
             fleet.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["raw", "echo", "latency", "llm", "http", "core", "idle"])
+    parser.add_argument("--count", type=int, default=100_000, help="tasks end to end")
+    parser.add_argument("--batch", type=int, default=5_000, help="tasks a request")
+    parser.add_argument("--agents", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=128)
+    parser.add_argument("--idle-seconds", type=int, default=30)
+    parser.add_argument("--against", type=Path, metavar="DIR", help="programs of another build, for http")
+    parser.add_argument("--connections", type=int, default=5000, help="streams and long polls that are held, for http")
+    parser.add_argument("--http-seconds", type=float, default=5, help="of each measurement, for http")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    wanted = lambda name: args.only in (None, name)
+    say = (lambda *a: None) if args.json else (lambda *a: print(*a, flush=True))
+    figures = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"}
+    say(figures["machine"])
+    if args.only not in ("http", "core"):
+        with_fleet(args, wanted, say, figures)
+    if wanted("http"):
+        figures["http"] = http_api.measure(args.against, args.connections, args.http_seconds)
+        say(http_api.table(figures["http"]))
     if wanted("core"):
         figures["core_us"] = core()
         say("core, us:", figures["core_us"])

@@ -4,7 +4,10 @@
 
 namespace edgefleet::http_server {
 
-bool ListenAddress::loopback() const { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
+bool ListenAddress::loopback() const {
+  const bool ipv4 = host.find_first_not_of("0123456789.") == std::string::npos;
+  return (ipv4 && host.starts_with("127.")) || host == "::1" || host == "localhost";
+}
 
 Result<ListenAddress> parse_listen(const std::string& text) {
   const Error wrong{"\"" + text.substr(0, 100) + "\" is not of the form HOST:PORT", ErrorKind::invalid};
@@ -17,6 +20,7 @@ Result<ListenAddress> parse_listen(const std::string& text) {
   std::string& host = address.host;
   const bool brackets = host.starts_with('[') && host.ends_with(']');
   if (brackets) host = host.substr(1, host.size() - 2);
+  if (brackets && host.find(':') == std::string::npos) return wrong;  // "[]" must not be all addresses
   if (host.find(':') != std::string::npos && !brackets) {
     return Error{wrong.message + "; an IPv6 address stands in brackets: [" + host + "]:" + std::to_string(address.port),
                  ErrorKind::invalid};

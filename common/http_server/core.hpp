@@ -3,7 +3,10 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -22,6 +25,13 @@ struct Core {
 
   const Bounds bounds;
   boost::asio::io_context io{1};
+  // Runs `work` on the server's thread, unless the server has ended. Any thread.
+  void post(std::function<void()> work) {
+    const std::lock_guard lock(ending);
+    if (!ended) boost::asio::post(io, std::move(work));
+  }
+  std::mutex ending;
+  bool ended = false;  // under `ending`: what would still be queued could hold this, and would never be freed
   Pool pool;                                  // any thread
   std::atomic<bool> stopping{false};          // any thread
   std::atomic<std::size_t> body_bytes{0};     // any thread: of all bodies that are kept in memory

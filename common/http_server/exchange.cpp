@@ -1,7 +1,5 @@
 #include "common/http_server/exchange.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include "common/http_server/connection.hpp"
 
 namespace edgefleet::http_server {
@@ -10,7 +8,7 @@ Exchange::Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connect
     : core_(std::move(core)), connection_(std::move(connection)), strand_(std::make_shared<Strand>(core_->pool)) {}
 
 void Exchange::post(std::function<void(Connection&)> work) {
-  boost::asio::post(core_->io, [connection = connection_, work = std::move(work)] {
+  core_->post([connection = connection_, work = std::move(work)] {
     if (const auto there = connection.lock()) work(*there);
   });
 }
@@ -68,7 +66,7 @@ void Exchange::on_gone(std::function<void()> callback) {
 }
 
 void Exchange::after(Duration delay, std::function<void()> work) {
-  boost::asio::post(core_->io, [self = shared_from_this(), delay, work = std::move(work)]() mutable {
+  core_->post([self = shared_from_this(), delay, work = std::move(work)]() mutable {
     if (self->over_ || self->connection_.expired()) return;
     self->timer_.emplace(self->core_->io);
     self->timer_->expires_after(delay);

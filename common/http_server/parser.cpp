@@ -2,17 +2,24 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
+#include <limits>
 
 namespace edgefleet::http_server {
 namespace {
 
 namespace beast = boost::beast;
 
-// HTTP/2.0, as opposed to what is no version at all.
-bool other_version(std::string_view first_line) {
-  const auto version = first_line.substr(0, first_line.find('\n')).rfind(" HTTP/");
-  if (version == std::string_view::npos || version + 6 >= first_line.size()) return false;
-  const char major = first_line[version + 6];
+// Beast asserts that it has the end of a last chunk, "0\r\n\r\n", whole when it looks at its line a second time.
+bool cut_last_chunk(std::string_view rest) { return rest.starts_with('0') && rest.size() < 5; }
+
+// HTTP/2.0, as opposed to what is no version at all. Only as much as Beast has read counts, however much is there: the
+// version is behind the second space.
+bool other_version(std::string_view line) {
+  constexpr std::string_view name = " HTTP/";
+  line.remove_prefix(std::min(line.find(' '), line.size()));
+  line.remove_prefix(std::min(line.find(' ', 1), line.size()));
+  if (!line.starts_with(name) || line.size() == name.size()) return false;
+  const char major = line[name.size()];
   return major >= '0' && major <= '9' && major != '1';
 }
 
@@ -38,7 +45,7 @@ bool valid_host(std::string_view host) {
 struct Parser::Beast final : public beast::http::basic_parser<true> {
   Beast() {
     header_limit(static_cast<std::uint32_t>(most_head));
-    body_limit(boost::none);  // the connection has its own
+    body_limit(boost::none);  // Beast's counts a chunk again when it reads its header again
     eager(false);
   }
 
@@ -49,7 +56,11 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
   bool head_done = false;
   bool failed = false;
   std::size_t head_taken = 0;
+  std::uint64_t chunk_left = 0;  // of the present chunk
+  std::uint64_t chunks_left = std::numeric_limits<std::uint64_t>::max();  // of what all chunks together may have
   const Piece* piece = nullptr;
+
+  [[nodiscard]] bool expects_chunk() const { return head_done && chunked() && chunk_left == 0; }
 
   // What Beast lets pass. The target becomes path and query.
   [[nodiscard]] std::optional<Problem> check_head() {
@@ -99,8 +110,16 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
     (*piece)({body.data(), body.size()});
     return body.size();
   }
-  void on_chunk_header_impl(std::uint64_t, beast::string_view, beast::error_code&) override {}
+  void on_chunk_header_impl(std::uint64_t size, beast::string_view, beast::error_code& error) override {
+    if (size > chunks_left) {
+      error = beast::http::error::body_limit;
+      return;
+    }
+    chunk_left = size;
+    chunks_left -= size;
+  }
   std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, beast::error_code&) override {
+    chunk_left -= body.size();
     (*piece)({body.data(), body.size()});
     return body.size();
   }
@@ -122,6 +141,7 @@ std::size_t Parser::put(std::string_view input, const Piece& piece) {
   while (!beast.failed && !beast.is_done() && taken < input.size()) {
     beast::error_code error;
     const std::string_view rest = input.substr(taken);
+    if (beast.expects_chunk() && cut_last_chunk(rest)) break;
     const std::size_t used = beast.put(boost::asio::buffer(rest.data(), rest.size()), error);
     taken += used;
     if (in_head) beast.head_taken += used;  // Beast bounds what it has not taken yet, and takes header by header
@@ -139,7 +159,7 @@ std::size_t Parser::put(std::string_view input, const Piece& piece) {
   return taken;
 }
 
-void Parser::limit_body(std::uint64_t bytes) { beast_->body_limit(bytes); }
+void Parser::limit_body(std::uint64_t bytes) { beast_->chunks_left = bytes; }
 
 Parser::State Parser::state() const {
   if (beast_->failed) return State::failed;

@@ -17,13 +17,14 @@ void Pool::stop() {
   threads_.clear();  // joins
 }
 
-void Pool::run(std::function<void()> work) {
+bool Pool::run(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return;
+    if (stopping_) return false;
     waiting_.push_back(std::move(work));
   }
   filled_.notify_one();
+  return true;
 }
 
 void Pool::serve() {
@@ -51,7 +52,16 @@ void Strand::run(std::function<void()> work) {
     if (running_) return;
     running_ = true;
   }
-  pool_.run([self = shared_from_this()] { self->turn(); });
+  next_turn();
+}
+
+// After the pool's end nothing that waits here will run. It may hold what holds this strand, so it is dropped.
+void Strand::next_turn() {
+  if (pool_.run([self = shared_from_this()] { self->turn(); })) return;
+  std::deque<std::function<void()>> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(waiting_);
+  running_ = false;
 }
 
 void Strand::turn() {
@@ -72,7 +82,7 @@ void Strand::turn() {
     running_ = !waiting_.empty();
     if (!running_) return;
   }
-  pool_.run([self = shared_from_this()] { self->turn(); });
+  next_turn();
 }
 
 }  // namespace edgefleet::http_server

@@ -21,7 +21,8 @@ class Pool {
   ~Pool();
   void stop();  // what has been given before runs to its end, what is given later does not run
 
-  void run(std::function<void()> work);  // any thread; its exceptions are the end of `work` alone
+  // Any thread; its exceptions are the end of `work` alone. False: the pool has stopped.
+  bool run(std::function<void()> work);
 
  private:
   void serve();
@@ -41,6 +42,7 @@ class Strand : public std::enable_shared_from_this<Strand> {
 
  private:
   void turn();
+  void next_turn();
 
   Pool& pool_;
   std::mutex mutex_;

@@ -76,6 +76,7 @@ struct Server::Inside {
   void admit(Listener& listener, tcp::socket socket);
   void tick();
   void stop();
+  void end();
 };
 
 Server::Server(const Bounds& bounds) : inside_(std::make_unique<Inside>(bounds)) {}
@@ -85,8 +86,7 @@ Server::~Server() {
   inside_->core->io.stop();
   inside_->thread.join();
   inside_->core->pool.stop();
-  const auto open = inside_->core->connections;
-  for (const auto& connection : open) connection->close();
+  inside_->end();
 }
 
 static Result<std::vector<tcp::endpoint>> endpoints_of(asio::io_context& io, const ListenAddress& address) {
@@ -204,6 +204,27 @@ void Server::Inside::admit(Listener& listener, tcp::socket socket) {
   core->connections.insert(connection);
   open = core->connections.size();
   connection->start();
+}
+
+// What is queued may hold the core, which holds the queue: it runs, so that both are freed. The server's thread has
+// ended.
+void Server::Inside::end() {
+  {
+    const std::lock_guard lock(core->ending);
+    core->ended = true;
+  }
+  for (auto& listener : listeners) {
+    boost::system::error_code ignored;
+    listener.acceptor.close(ignored);
+    listener.pause.cancel();
+  }
+  ticker.cancel();
+  do {
+    const auto present = core->connections;
+    for (const auto& connection : present) connection->close();
+    core->io.restart();
+    core->io.poll();
+  } while (!core->connections.empty());
 }
 
 void Server::Inside::tick() {

@@ -64,14 +64,16 @@ TEST_CASE("an address to listen on is a host and a port") {
     CHECK(parse_listen(all)->all());
   }
   for (const char* wrong :
-       {"", "localhost", "localhost:", "localhost:x", "localhost:70000", "localhost:-1", "::1:7001"}) {
+       {"", "localhost", "localhost:", "localhost:x", "localhost:70000", "localhost:-1", "::1:7001", "[]:1", "[*]:1"}) {
     INFO(wrong);
     CHECK_FALSE(parse_listen(wrong));
   }
   for (const char* loopback : {"127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "localhost:1"}) {
     CHECK(parse_listen(loopback)->loopback());
   }
-  for (const char* open : {":1", "192.168.1.7:1", "pi-1.local:1"}) CHECK_FALSE(parse_listen(open)->loopback());
+  for (const char* open : {":1", "192.168.1.7:1", "pi-1.local:1", "127.example.org:1"}) {
+    CHECK_FALSE(parse_listen(open)->loopback());
+  }
 }
 
 TEST_CASE("what is printed is an address that one can open") {

@@ -50,6 +50,7 @@ TEST_CASE("a request is the same however it is cut") {
       "POST /tasks HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello",
       "POST /tasks HTTP/1.1\r\n" + host +
           "Transfer-Encoding: chunked\r\n\r\n3;x=1\r\nhel\r\n2\r\nlo\r\n0\r\nT: 1\r\n\r\n",
+      "POST /tasks HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
   };
   for (const auto& request : requests) {
     const Parsed whole = parse(request + "GET /next");
@@ -93,6 +94,7 @@ TEST_CASE("what two programs could read in two ways is refused") {
   CHECK(parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").status == 400);
   CHECK(parse("GET / HTTP/1.1\n" + host + "\n").status == 400);
   CHECK(parse("GET / HTTP/2.0\r\n" + host + "\r\n").status == 505);
+  CHECK(parse("GET / HTTP/1.1x HTTP/2.0\r\n" + host + "\r\n").status == 400);
   CHECK(parse(std::string("GET /\0x HTTP/1.1\r\n\r\n", 19)).status == 400);
 }
 
@@ -105,6 +107,29 @@ TEST_CASE("a head has a bound, in one piece and in many") {
     CHECK(parse(head + line + line + "\r\n", bytes).status == 431);
   }
   CHECK(parse("GET /" + std::string(most_head, 'a')).status == 431);
+}
+
+TEST_CASE("chunks together have a bound, however they are cut") {
+  const auto state_of = [](const std::string& chunks, std::size_t piece_bytes) {
+    Parser parser;
+    std::string body;
+    std::string input = "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n";
+    const auto piece = [&](std::string_view bytes) { body += bytes; };
+    input.erase(0, parser.put(input, piece));
+    parser.limit_body(8);
+    for (std::size_t at = 0; at < chunks.size(); at += piece_bytes) {
+      input += chunks.substr(at, piece_bytes);
+      std::size_t taken = 0;
+      while ((taken = parser.put(input, piece)) > 0) input.erase(0, taken);
+    }
+    CHECK(body.size() <= 8);
+    return parser.state();
+  };
+  for (std::size_t bytes = 1; bytes < 40; ++bytes) {
+    CHECK(state_of("5\r\nhello\r\n3\r\n...\r\n0\r\n\r\n", bytes) == Parser::State::done);
+    CHECK(state_of("5\r\nhello\r\n4\r\n....\r\n0\r\n\r\n", bytes) == Parser::State::failed);
+    CHECK(state_of("5;a=\"\r\nhello\r\n0\r\n\r\n", bytes) == Parser::State::body);  // not whole, so not counted
+  }
 }
 
 TEST_CASE("a chunk that is none ends the request") {

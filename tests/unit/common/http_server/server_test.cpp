@@ -232,7 +232,11 @@ TEST_CASE("an answer is given once, and may come after the server") {
     kept.swap(fixture.kept.responders);
   }
   kept.front().answer(text_reply("too late"));
-  kept.front().run([] {});
+  const auto held = std::make_shared<int>(1);
+  kept.front().run([responder = kept.front(), held] {});
+  kept.front().after(1ms, [responder = kept.front(), held] {});
+  kept.clear();
+  CHECK(held.use_count() == 1);  // nothing that will not run is kept
 }
 
 TEST_CASE("a reader that does not read is cut off, and costs a bounded amount") {
