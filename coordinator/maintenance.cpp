@@ -56,7 +56,8 @@ int Maintenance::back_up() const {
 int Maintenance::restore() const {
   const auto done = coordinator::restore(from_, data_, force_, tell);
   if (!done) return give_up(done.error());
-  say("restored to " + data_ + ": " + counted(done->tasks, "task", "tasks") + ", " + counted(done->artifacts, "artifact", "artifacts"));
+  say("restored to " + data_ + ": " + counted(done->tasks, "task", "tasks") + ", " +
+      counted(done->artifacts, "artifact", "artifacts"));
   if (!done->replaced.empty()) say("what was there before is kept in " + done->replaced);
   if (done->unknown > 0) {
     say(counted(done->unknown, "task", "tasks") + " with max_attempts 1 had been handed out: failed, outcome_unknown");

@@ -42,5 +42,4 @@ std::string pad(std::string_view text, std::size_t width, bool right);
 // With a full stop, if it ends in none.
 std::string sentence(std::string text);
 
-
 }  // namespace edgefleet::cli

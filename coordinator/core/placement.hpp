@@ -21,7 +21,6 @@
 
 namespace edgefleet::coordinator {
 
-
 // `accepted - priority x 60 s`, then the id: fixed at submit, which is why nothing starves.
 struct OrderKey {
   std::int64_t order = 0;

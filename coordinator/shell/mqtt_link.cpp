@@ -1,12 +1,12 @@
 #include "coordinator/shell/mqtt_link.hpp"
 
-#include "common/protocol/problem.hpp"
 #include "common/core/overloaded.hpp"
+#include "common/protocol/artifacts.hpp"
+#include "common/protocol/problem.hpp"
 #include "common/protocol/submission.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 #include "coordinator/views/views.hpp"
-#include "common/protocol/artifacts.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -228,9 +228,10 @@ void MqttLink::answer_when_ended(const TaskId& id, const mqtt::Message& request)
     return replies_.when_ended(id, request);
   }
   const auto record = store_.reads().task(id);
-  replies_.reply(request, record && *record ? outcome_view(**record)
-                                            : protocol::problem_json(record ? Error{"the task is gone", ErrorKind::not_found}
-                                                                  : record.error()));
+  replies_.reply(
+      request, record && *record
+                   ? outcome_view(**record)
+                   : protocol::problem_json(record ? Error{"the task is gone", ErrorKind::not_found} : record.error()));
 }
 
 // ---- out

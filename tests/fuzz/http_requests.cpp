@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "common/protocol/json.hpp"
 #include "common/protocol/artifacts.hpp"
+#include "common/protocol/json.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;

@@ -1,8 +1,8 @@
 #include "coordinator/http/api/handling.hpp"
 
+#include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
 #include "coordinator/http/bounded_place.hpp"
-#include "common/protocol/artifacts.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

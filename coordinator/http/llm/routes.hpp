@@ -1,8 +1,8 @@
 // The endpoints that programs speak to a model with: each request is a task of the fleet underneath. docs/llm.md.
 #pragma once
 
-#include "coordinator/http/parts.hpp"
 #include "coordinator/http/llm/catalogue/catalogue.hpp"
+#include "coordinator/http/parts.hpp"
 
 namespace edgefleet::coordinator::llm {
 

@@ -12,14 +12,13 @@ using http_server::Request;
 
 Reply refuse(const Problem& problem, const Request& head) {
   const std::string& detail = problem.detail;
-  Reply reply =
-      llm::has_openai_shape(head.path)
-          ? llm::openai_reply(llm::failure_of_status(problem.status, detail))
-          : Reply{problem.status,
-                  protocol::problem_json(problem.status, http_server::reason_phrase(problem.status), detail),
-                  protocol::problem_type,
-                  {},
-                  {}};
+  Reply reply = llm::has_openai_shape(head.path)
+                    ? llm::openai_reply(llm::failure_of_status(problem.status, detail))
+                    : Reply{problem.status,
+                            protocol::problem_json(problem.status, http_server::reason_phrase(problem.status), detail),
+                            protocol::problem_type,
+                            {},
+                            {}};
   if (!reply.headers.has("Retry-After")) say_when_again(reply);
   return reply;
 }

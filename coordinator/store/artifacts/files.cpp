@@ -8,10 +8,9 @@
 #include <fstream>
 
 #include "common/core/artifact_id.hpp"
-#include "common/files/artifact_digest.hpp"
 #include "common/core/counts.hpp"
+#include "common/files/artifact_digest.hpp"
 #include "common/files/disk.hpp"
-#include "coordinator/store/sqlite/copy.hpp"
 
 namespace edgefleet::coordinator {
 namespace fs = std::filesystem;

@@ -7,8 +7,8 @@
 
 #include "common/core/task.hpp"
 #include "common/files/disk.hpp"
-#include "coordinator/store/sqlite/copy.hpp"
 #include "coordinator/store/artifacts/files.hpp"
+#include "coordinator/store/sqlite/copy.hpp"
 #include "coordinator/store/sqlite/guarded.hpp"
 #include "coordinator/store/sqlite/schema.hpp"
 

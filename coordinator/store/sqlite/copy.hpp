@@ -13,5 +13,4 @@ namespace edgefleet::coordinator {
 // replaced as a whole or not at all.
 Status copy_database(SQLite::Database& from, const std::string& to, const Tell& tell);
 
-
 }  // namespace edgefleet::coordinator

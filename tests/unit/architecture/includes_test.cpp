@@ -41,7 +41,7 @@ const Rooms rooms{
     {"coordinator/store/sqlite",    {{"common/core", "common/files", "common/protocol", "common/system",
                                       "coordinator/core", "coordinator/store", "coordinator/store/data"}, {"SQLiteCpp"}}},
     {"coordinator/store/artifacts", {{"common/core", "common/files", "common/system", "coordinator/store/data"}, {}}},
-    {"coordinator/store/backup",    {{"common/core", "common/files", "common/system", "coordinator/store",
+    {"coordinator/store/backup",    {{"common/core", "common/files", "common/protocol", "common/system", "coordinator/store",
                                       "coordinator/store/artifacts", "coordinator/store/data",
                                       "coordinator/store/sqlite"}, {"SQLiteCpp"}}},
     {"coordinator/shell", {{"common/core", "common/mqtt", "common/protocol", "common/runtime", "common/system",

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "common/http_server/responder.hpp"
-#include "coordinator/http/parts.hpp"
 #include "coordinator/http/bounded_place.hpp"
 #include "coordinator/http/llm/catalogue/catalogue.hpp"
 #include "coordinator/http/llm/dialects/dialect.hpp"
 #include "coordinator/http/llm/task/sent_text.hpp"
+#include "coordinator/http/parts.hpp"
 
 namespace edgefleet::coordinator::llm {
 

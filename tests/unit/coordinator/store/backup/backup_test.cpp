@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "coordinator/store/artifacts/artifacts.hpp"
-#include "coordinator/store/backup/check.hpp"
 #include "coordinator/store/artifacts/files.hpp"
+#include "coordinator/store/backup/check.hpp"
 #include "coordinator/store/sqlite/sqlite.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/records.hpp"
