@@ -43,9 +43,9 @@ class Fleet:
         self.start("coordinator", [self.binaries / "edgefleet-coordinator", *broker, "--data", self.folder / "data",
                                    "--listen", f"127.0.0.1:{self.port}", "--log-level", "warning"])
         for i in range(agents):
-            self.start(f"agent-{i + 1}", [self.binaries / "edgefleet-agent", *broker, "--name", f"bench-{i + 1}", "--coordinator",
-                                          f"http://127.0.0.1:{self.port}", "--work", self.folder / f"work-{i}",
-                                          "--echo", str(slots), "--log-level", "warning"])
+            self.start(f"agent-{i + 1}", [self.binaries / "edgefleet-agent", *broker, "--name", f"bench-{i + 1}",
+                                          "--coordinator", f"http://127.0.0.1:{self.port}", "--work",
+                                          self.folder / f"work-{i}", "--echo", str(slots), "--log-level", "warning"])
         wait_until(lambda: self.placeable() == agents, 15, "the agents' start")
 
     def start(self, name, command):

@@ -148,6 +148,8 @@ def held(door, coordinator_private_mb, stream_count, poll_count, may_fail=False)
         sys.exit(f"bench: {len(errors)} streams failed: {errors[0]}")
     for connection, _ in polls:
         connection.close()
-    return {"streams": stream_count - len(errors), "polls": poll_count, "all_answered_after_s": round(max(ends) - began, 2),
+    return {"streams": stream_count - len(errors), "polls": poll_count,
+            "all_answered_after_s": round(max(ends) - began, 2),
             "health_p50_ms": round(statistics.median(health), 2), "health_max_ms": round(max(health), 2),
-            "mb_a_poll": round((polled - before) / max(poll_count, 1), 3), "mb_a_stream": round((most - polled) / stream_count, 3)}
+            "mb_a_poll": round((polled - before) / max(poll_count, 1), 3),
+            "mb_a_stream": round((most - polled) / stream_count, 3)}
