@@ -29,6 +29,7 @@ ROWS = [  # key, what it is, target
     ("idle_private_mb", "coordinator at rest, private MB", ""),
     ("idle_resident_mb", "the same, resident MB", ""),
     ("held", "streams and long polls held open", "5000"),
+    ("held_streams", "of them streams", ""),
     ("held_health_p50_ms", "/health beside them, p50 in ms", ""),
     ("held_health_p99_ms", "the same, p99 in ms", "20"),
     ("held_kib", "coordinator's memory for each, its task included, KiB", ""),
@@ -102,7 +103,8 @@ def hold(port, process, count, requests, seconds, tls=False, arrived=lambda: Tru
     after = at_rest(process)
     found = held.health()
     held.end()
-    return {"held": found["open"], "held_health_p50_ms": round(found["p50_ms"], 2),
+    return {"held": found["open"], "held_streams": found["streams"], "held_polls": found["polls"],
+            "held_health_p50_ms": round(found["p50_ms"], 2),
             "held_health_p99_ms": round(found["p99_ms"], 2),
             "held_kib": round((after - before) / max(found["open"], 1), 1)}
 

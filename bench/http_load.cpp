@@ -19,6 +19,7 @@
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -102,6 +103,7 @@ class Channel {
     if (got > 0) input_.append(piece, static_cast<std::size_t>(got));  // NOLINT
     return got > 0;
   }
+  [[nodiscard]] bool begins_well() const { return input_.starts_with("HTTP/1.1 200 "); }
   // Whether an answer has come whole; it is taken.
   [[nodiscard]] bool take_answer() {
     const auto bytes = answer_bytes(input_);
@@ -200,17 +202,24 @@ class Load {
 
 // ---- connections that wait, and one beside them
 
-bool has_ended(const Channel& channel) {
-  pollfd state{channel.socket(), POLLRDHUP, 0};
-  return poll(&state, 1, 0) > 0;
+struct Holding {
+  std::unique_ptr<Channel> channel;
+  bool streams;
+};
+
+// A stream has its head and goes on; a long poll that has been answered, or refused, does not wait any more.
+bool waits(const Holding& holding) {
+  const short ends = static_cast<short>(holding.streams ? POLLRDHUP : POLLRDHUP | POLLIN);
+  pollfd state{holding.channel->socket(), ends, 0};
+  return poll(&state, 1, 0) == 0;
 }
 
-// A stream is open when its head has come; a long poll says nothing.
-std::unique_ptr<Channel> hold_one(const Settings& settings, const std::string& holding) {
-  auto channel = std::make_unique<Channel>(settings.port, settings.tls);
-  if (!channel->send(request_of(holding))) return nullptr;
-  const bool streams = holding.find("stream") != std::string::npos;
-  return streams && !channel->receive() ? nullptr : std::move(channel);
+// None: refused. A stream is open when its head says 200; a long poll says nothing.
+std::optional<Holding> hold_one(const Settings& settings, const std::string& request) {
+  Holding holding{std::make_unique<Channel>(settings.port, settings.tls), request.find("stream") != std::string::npos};
+  if (!holding.channel->send(request_of(request))) return std::nullopt;
+  if (holding.streams && !(holding.channel->receive() && holding.channel->begins_well())) return std::nullopt;
+  return holding;
 }
 
 std::vector<double> ask_paced(const Settings& settings) {
@@ -232,17 +241,19 @@ std::vector<double> ask_paced(const Settings& settings) {
 }
 
 void hold(const Settings& settings) {
-  std::vector<std::unique_ptr<Channel>> held;
+  std::vector<Holding> held;
   for (std::size_t i = 0; i < settings.hold; ++i) {
-    auto channel = hold_one(settings, settings.holding[i % settings.holding.size()]);
-    if (channel) held.push_back(std::move(channel));
+    auto holding = hold_one(settings, settings.holding[i % settings.holding.size()]);
+    if (holding) held.push_back(std::move(*holding));
   }
   std::cout << R"({"asked":)" << settings.hold << "}" << std::endl;  // NOLINT: read at once
   std::string go;
   std::getline(std::cin, go);
-  const auto open = std::count_if(held.begin(), held.end(), [](const auto& channel) { return !has_ended(*channel); });
   auto times = ask_paced(settings);
-  std::cout << R"({"open":)" << open << "," << latencies(times) << "}" << std::endl;  // NOLINT
+  const auto streams = std::count_if(held.begin(), held.end(), [](const auto& h) { return h.streams && waits(h); });
+  const auto polls = std::count_if(held.begin(), held.end(), [](const auto& h) { return !h.streams && waits(h); });
+  std::cout << R"({"open":)" << streams + polls << R"(,"streams":)" << streams << R"(,"polls":)" << polls << ","
+            << latencies(times) << "}" << std::endl;  // NOLINT
 }
 
 void allow_descriptors() {
