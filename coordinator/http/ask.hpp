@@ -42,10 +42,10 @@ void ask_quick(const http_server::Responder& responder, Start start, View view) 
 // `view(state, now)` runs on the loop's thread: it must be quick. `then` gets what it made, on the pool.
 template <typename T, typename View>
 void look(Loop& loop, const http_server::Responder& responder, View view, std::function<void(Result<T>)> then) {
-  const bool asked = loop.look([view, responder, then](const State& state, Now now) {
+  const Status asked = loop.look([view, responder, then](const State& state, Now now) {
     responder.run([then, seen = view(state, now)]() mutable { then(std::move(seen)); });
   });
-  if (!asked) then(Error{"the coordinator is busy; try again in a second", ErrorKind::busy});
+  if (!asked) then(asked.error());
 }
 
 }  // namespace edgefleet::coordinator

@@ -16,6 +16,9 @@ constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration first_pause = std::chrono::milliseconds(200);  // between tries at a failing store
 constexpr Duration longest_pause = std::chrono::seconds(1);
 
+Error being_stopped() { return {"the coordinator is being stopped", ErrorKind::unavailable}; }
+Error busy() { return {"the coordinator is busy; try again in a second", ErrorKind::busy}; }
+
 bool has_ended(const Change& change) {
   const auto* task = std::get_if<TaskChanged>(&change);
   return task != nullptr && ended(task->to);
@@ -48,9 +51,8 @@ Loop::~Loop() = default;
 template <typename OneRequest>
 void Loop::offer_or_refuse(OneRequest request) {
   const auto answer = request.answer;
-  if (over_) return answer(Error{"the coordinator is being stopped", ErrorKind::unavailable});
-  if (inbox_.offer(LoopRequest{std::move(request)})) return;
-  answer(Error{"the coordinator is busy; try again in a second", ErrorKind::busy});
+  if (over_) return answer(being_stopped());
+  if (!inbox_.offer(LoopRequest{std::move(request)})) answer(busy());
 }
 
 void Loop::request_stop() {
@@ -78,7 +80,10 @@ void Loop::drain(AgentName agent, bool drain, Answer<AgentState> answer) {
   offer_or_refuse(DrainRequest{std::move(agent), drain, std::move(answer)});
 }
 void Loop::release(Answer<std::size_t> answer) { offer_or_refuse(ReleaseRequest{std::move(answer)}); }
-bool Loop::look(std::function<void(const State&, Now)> with) { return !over_ && inbox_.offer(Look{std::move(with)}); }
+Status Loop::look(std::function<void(const State&, Now)> with) {
+  if (over_) return being_stopped();
+  return inbox_.offer(Look{std::move(with)}) ? success() : Status(busy());
+}
 
 // ---- the start
 
@@ -301,7 +306,7 @@ void Loop::end() {
 // Also what was kept while the store failed, and what never became durable: each has an HTTP thread that waits for it,
 // and the server's stop waits for those.
 void Loop::refuse_rest() {
-  const Error over{"the coordinator is being stopped", ErrorKind::unavailable};
+  const Error over = being_stopped();
   auto items = std::exchange(held_, {});
   for (auto& item : inbox_.drain(monotonic_now())) items.push_back(std::move(item));
   for (auto& item : items) {

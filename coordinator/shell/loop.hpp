@@ -69,8 +69,8 @@ class Loop {
   void retry_many(std::vector<TaskId> ids, Answer<Retried> answer);
   void drain(AgentName agent, bool drain, Answer<AgentState> answer);
   void release(Answer<std::size_t> answer);  // what is held after a restore; answers how many tasks that was
-  // Looks at the state on the loop's thread. False: the inbox is full.
-  bool look(std::function<void(const State&, Now)> with);
+  // Looks at the state on the loop's thread. An error: the inbox is full, or the program stops, and it will not.
+  Status look(std::function<void(const State&, Now)> with);
   [[nodiscard]] bool broker_up() const { return link_.up(); }
   [[nodiscard]] bool store_well() const { return store_well_; }
   [[nodiscard]] std::size_t held() const { return held_tasks_; }  // after a restore

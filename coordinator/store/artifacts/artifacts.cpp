@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "common/core/artifact_id.hpp"
@@ -61,13 +62,21 @@ Artifacts::Upload::Upload(Artifacts& artifacts) : artifacts_(artifacts), sink_(s
   sink_->fd = ::open(sink_->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
 
-Artifacts::Upload::~Upload() {
-  ::unlink(sink_->path.c_str());  // gone already when it was finished
+Artifacts::Upload::~Upload() { release(); }
+
+void Artifacts::Upload::release() {
+  ::unlink(sink_->path.c_str());  // gone already when it was kept
   const std::lock_guard lock(artifacts_.mutex_);
-  artifacts_.pending_ -= bytes_;
+  artifacts_.pending_ -= std::exchange(bytes_, 0);
 }
 
 Status Artifacts::Upload::write(const char* data, std::size_t bytes) {
+  auto written = append(data, bytes);
+  if (!written) release();
+  return written;
+}
+
+Status Artifacts::Upload::append(const char* data, std::size_t bytes) {
   if (sink_->fd < 0) return disk_error("the artifact cannot be written");
   if (bytes_ + bytes > artifacts_.bounds_.file_bytes) {
     return Error{"the artifact is larger than " + std::to_string(artifacts_.bounds_.file_bytes) + " bytes",
@@ -87,7 +96,14 @@ Status Artifacts::Upload::write(const char* data, std::size_t bytes) {
   return success();
 }
 
+// Whoever reads the answer may send the next one at once: what this one took of the quota is given back before.
 Result<Artifacts::Stored> Artifacts::Upload::finish() {
+  auto kept = keep();
+  release();
+  return kept;
+}
+
+Result<Artifacts::Stored> Artifacts::Upload::keep() {
   Stored stored{sink_->digest.id(), bytes_, true};
   if (sink_->fd < 0 || ::fsync(sink_->fd) != 0) return disk_error("the artifact cannot be written");
   const std::string path = artifact_path(artifacts_.directory_, stored.id);

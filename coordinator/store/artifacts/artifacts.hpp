@@ -38,12 +38,15 @@ class Artifacts {
     Upload(Upload&&) = delete;
     Upload& operator=(Upload&&) = delete;
     ~Upload();
-    Status write(const char* data, std::size_t bytes);
-    Result<Stored> finish();
+    Status write(const char* data, std::size_t bytes);  // an error is final: what was written is gone
+    Result<Stored> finish();  // once
 
    private:
     friend class Artifacts;
     explicit Upload(Artifacts& artifacts);
+    Status append(const char* data, std::size_t bytes);
+    Result<Stored> keep();
+    void release();
     struct Sink;
     Artifacts& artifacts_;
     std::unique_ptr<Sink> sink_;

@@ -194,6 +194,22 @@ TEST_CASE("a directory that is in use is refused with a sentence") {
   CHECK(second.error().message.find("another coordinator") != std::string::npos);
 }
 
+TEST_CASE("an upload takes nothing of the quota any more once its answer is there") {
+  const test::TemporaryFolder folder;
+  Artifacts::Bounds bounds;
+  bounds.total_bytes = 10;
+  const auto artifacts = Artifacts::open(folder.path(), bounds);
+  REQUIRE(artifacts);
+  const auto first = (*artifacts)->upload();
+  REQUIRE(first->write("123456", 6));
+  REQUIRE(first->finish());
+  const auto second = (*artifacts)->upload();
+  CHECK(second->write("abcd", 4));
+  CHECK_FALSE(second->write("e", 1));
+  const auto third = (*artifacts)->upload();
+  CHECK(third->write("efgh", 4));
+}
+
 TEST_CASE("an artifact is kept by its content, within its bounds, as long as a lease or a task wants it") {
   const test::TemporaryFolder folder;
   Artifacts::Bounds bounds;
