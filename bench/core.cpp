@@ -38,10 +38,10 @@ void placement_decision(benchmark::State& state) {
   std::size_t oldest = 0;
   for (auto unused : state) {
     const auto choice = placement.next([](const TaskId&) { return Placement::Asked{}; }, nobody_idle, Time{});
-    placement.update(choice->executor, [](ExecutorView& view) { ++view.held; });
+    placement.update(choice->executor, [](ExecutorView& view) { ++view.assigned; });
     busy.push_back(choice->executor);
     if (busy.size() - oldest > agents * 3ULL) {
-      placement.update(busy[oldest++], [](ExecutorView& view) { --view.held; });
+      placement.update(busy[oldest++], [](ExecutorView& view) { --view.assigned; });
     }
     placement.enqueue(in, {++order, choice->task.id});
   }

@@ -52,15 +52,20 @@ inline constexpr std::size_t labels = 64;  // of an agent, those of its machine 
 inline constexpr std::size_t label_bytes = 128;
 inline constexpr std::size_t error_bytes = 4 * 1024;  // an error's message is cut to this
 inline constexpr int priority = 1000;  // -1000 to 1000
+// Of a message with tasks: what is around its elements, and what an element has beside its input, at most.
+inline constexpr std::size_t envelope_bytes = 512;
+inline constexpr std::size_t element_bytes = 128;
 inline constexpr int max_attempts = 100;
 inline constexpr Duration longest = std::chrono::hours(24 * 30);  // any duration of a task
 }  // namespace limits
+
+inline constexpr Duration priority_step = std::chrono::seconds(60);  // of waiting: what one step of priority is worth
 
 struct TaskSpec {
   Capability capability;
   JsonText input = "null";
   std::string name;
-  int priority = 0;  // one step is worth 60 s of waiting
+  int priority = 0;  // in steps of priority_step
   Duration timeout = std::chrono::minutes(10);  // of one attempt
   std::optional<Duration> expires_after;  // limits starting only
   Duration delay{0};

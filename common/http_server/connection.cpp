@@ -414,6 +414,8 @@ std::string Connection::head_of(const Reply& reply, std::optional<std::uint64_t>
   for (const auto* headers : {&reply.headers, &extra_}) {
     for (const auto& [name, value] : *headers) add(name, value);
   }
+  const bool passes = reply.status == 429 || reply.status == 503;  // what is in the way now
+  if (passes && !reply.headers.has("Retry-After")) add("Retry-After", "1");
   if (!keep_alive_) {
     add("Connection", "close");
   } else if (parser_ && parser_->http_1_0()) {

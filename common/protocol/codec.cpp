@@ -23,7 +23,6 @@ constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JS
 constexpr int most_slots = 10'000;
 constexpr Duration most_extension = 10 * limits::longest;
 constexpr std::size_t most_code_bytes = 64;  // of an error
-constexpr std::size_t envelope_bytes = 512;  // kept free for everything around the elements
 
 template <typename Enum, std::size_t N>
 std::optional<Enum> read_word(Fields& fields, std::string_view name, const std::array<std::string_view, N>& words) {
@@ -108,7 +107,7 @@ void write_elements(std::string& out, const std::vector<T>& elements, std::size_
   while (first < elements.size() && first - start < limits::message_elements) {
     std::string text;
     write(text, elements[first]);
-    if (first > start && out.size() + text.size() + envelope_bytes > limits::payload_bytes) break;
+    if (first > start && out.size() + text.size() + limits::envelope_bytes > limits::payload_bytes) break;
     array.next() += text;
     ++first;
   }

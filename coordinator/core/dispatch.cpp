@@ -2,18 +2,17 @@
 #include <algorithm>
 #include <map>
 
-#include "coordinator/core/context.hpp"
+#include "coordinator/core/dispatch.hpp"
+#include "coordinator/core/fleet.hpp"
+#include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr std::size_t element_bytes = 128;   // an element without its input
-constexpr std::size_t envelope_bytes = 512;
-
 // Tasks for one agent and capability, on their way into messages that keep the bounds.
 struct Outgoing {
   std::vector<AttemptKey> tasks;
-  std::size_t bytes = envelope_bytes;
+  std::size_t bytes = limits::envelope_bytes;
 };
 using Outbox = std::map<std::pair<AgentIndex, Capability>, Outgoing>;
 
@@ -34,7 +33,7 @@ void send(Context& c, AgentIndex to, const Capability& capability, Outgoing& out
 void add(Context& c, Outbox& outbox, AgentIndex to, const Task& task, int attempt) {
   const Capability& capability = task.record.spec.capability;
   Outgoing& outgoing = outbox[{to, capability}];
-  const std::size_t bytes = task.record.spec.input.size() + element_bytes;
+  const std::size_t bytes = task.record.spec.input.size() + limits::element_bytes;
   if (outgoing.tasks.size() >= limits::message_elements || outgoing.bytes + bytes > limits::payload_bytes) {
     send(c, to, capability, outgoing);
   }
@@ -54,7 +53,7 @@ std::optional<AgentIndex> emptiest(const State& state, ClassIndex in) {
   for (const ExecutorIndex index : state.placement.members(in)) {
     const Agent& agent = state.agents[state.placement.executor(index).agent];
     if (!placeable(state, agent) || agent.alone) continue;
-    if (!best || agent.held.size() < state.agents[*best].held.size()) best = agent.index;
+    if (!best || agent.attempts.size() < state.agents[*best].attempts.size()) best = agent.index;
   }
   return best;
 }
@@ -96,7 +95,7 @@ void on(Context& c, const Place&) {
     const Task& task = state.tasks.at(id);
     return Placement::Asked{task.avoid.empty() ? nullptr : &task.avoid, task.patient_until};
   };
-  const Placement::Idle idle = [&](AgentIndex agent) { return state.agents[agent].held.empty(); };
+  const Placement::Idle idle = [&](AgentIndex agent) { return state.agents[agent].attempts.empty(); };
   state.placement.reconsider();
   do {
     while (const auto choice = state.placement.next(about, idle, c.now.mono)) {
@@ -117,7 +116,7 @@ void on_recall(Context& c, AgentIndex index) {
   if (gone(agent)) return;
   SendRecall recall{agent.name, {}};
   bool more = false;
-  for (const auto& [id, attempt] : agent.held) {
+  for (const auto& [id, attempt] : agent.attempts) {
     const auto task = c.state.tasks.find(id);
     if (task == c.state.tasks.end() || task->second.record.state != TaskState::assigned) continue;
     more = true;

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <vector>
 
-#include "coordinator/core/context.hpp"
+#include "coordinator/core/fleet.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -14,39 +15,119 @@ bool meets(const ExecutorView& view, const Where& where) {
                      [&](const auto& condition) { return Placement::meets(view, condition.first, condition.second); });
 }
 
-// What keeps this agent's executor from taking a task now; empty: nothing does.
-std::string obstacle(const State& state, const Agent& agent, const ExecutorView& view) {
-  switch (agent.status.state) {
+// What keeps an executor of an agent from taking a task now.
+enum class Obstacle {
+  none,
+  busy,
+  full,
+  reserved,
+  resting,
+  out_of_service,
+  lost,
+  offline,
+  overheated,
+  draining,
+  drained,
+  deaf,
+  not_reporting,
+};
+struct Hindrance {
+  Obstacle what = Obstacle::none;
+  std::string_view problem;  // of an executor that rests or is out of service
+  friend auto operator<=>(const Hindrance&, const Hindrance&) = default;
+};
+
+Obstacle obstacle_of(AgentState state) {
+  switch (state) {
     case AgentState::lost:
-      return "lost";
+      return Obstacle::lost;
     case AgentState::offline:
-      return "offline";
+      return Obstacle::offline;
     case AgentState::overheated:
-      return "paused for heat";
+      return Obstacle::overheated;
     case AgentState::draining:
-      return "draining";
+      return Obstacle::draining;
     case AgentState::online:
       break;
   }
-  if (agent.drained) return "drained";
-  if (!placeable(state, agent)) {
-    const bool full =
-        agent.info && agent.info->max_tasks > 0 && agent.held.size() >= static_cast<std::size_t>(agent.info->max_tasks);
-    if (agent.deaf_until) return "online, but not getting its tasks (may it read its topics below tasks/?)";
-    return full ? "busy" : "not yet reporting to this coordinator";
-  }
-  if (!view.info.problem.empty()) return (view.info.rests ? "resting (" : "out of service (") + view.info.problem + ")";
-  if (view.slots == 0) {
-    const bool hot = agent.temperature && agent.temperature->policy != HeatPolicy::normal;
-    return hot ? "paused for heat" : "full";
-  }
-  if (view.reserved) return "kept for a task that must run alone";
-  return view.held >= view.slots ? "busy" : "";
+  return Obstacle::none;
 }
 
-bool can_serve(const std::string& obstacle) {
-  return obstacle.empty() || obstacle == "busy" || obstacle == "full" || obstacle.starts_with("kept") ||
-         obstacle.starts_with("resting");
+// Why an agent that is online cannot be given anything.
+Obstacle obstacle_of(const Agent& agent) {
+  if (agent.deaf_until) return Obstacle::deaf;
+  const bool full = agent.info && agent.info->max_tasks > 0 &&
+                    agent.attempts.size() >= static_cast<std::size_t>(agent.info->max_tasks);
+  return full ? Obstacle::busy : Obstacle::not_reporting;
+}
+
+Hindrance hindrance(const State& state, const Agent& agent, const ExecutorView& view) {
+  if (const auto what = obstacle_of(agent.status.state); what != Obstacle::none) return {what, {}};
+  if (agent.drained) return {Obstacle::drained, {}};
+  if (!placeable(state, agent)) return {obstacle_of(agent), {}};
+  if (!view.info.problem.empty()) {
+    return {view.info.rests ? Obstacle::resting : Obstacle::out_of_service, view.info.problem};
+  }
+  if (view.slots == 0) {
+    const bool hot = agent.temperature && agent.temperature->policy != HeatPolicy::normal;
+    return {hot ? Obstacle::overheated : Obstacle::full, {}};
+  }
+  if (view.reserved) return {Obstacle::reserved, {}};
+  return {view.assigned >= view.slots ? Obstacle::busy : Obstacle::none, {}};
+}
+
+// Sooner or later, by itself.
+bool can_serve(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::none:
+    case Obstacle::busy:
+    case Obstacle::full:
+    case Obstacle::reserved:
+    case Obstacle::resting:
+      return true;
+    case Obstacle::out_of_service:
+    case Obstacle::lost:
+    case Obstacle::offline:
+    case Obstacle::overheated:
+    case Obstacle::draining:
+    case Obstacle::drained:
+    case Obstacle::deaf:
+    case Obstacle::not_reporting:
+      return false;
+  }
+  return false;
+}
+
+std::string words_of(const Hindrance& hindrance) {
+  switch (hindrance.what) {
+    case Obstacle::none:
+      return "";
+    case Obstacle::busy:
+      return "busy";
+    case Obstacle::full:
+      return "full";
+    case Obstacle::reserved:
+      return "kept for a task that must run alone";
+    case Obstacle::resting:
+      return "resting (" + std::string(hindrance.problem) + ")";
+    case Obstacle::out_of_service:
+      return "out of service (" + std::string(hindrance.problem) + ")";
+    case Obstacle::lost:
+      return "lost";
+    case Obstacle::offline:
+      return "offline";
+    case Obstacle::overheated:
+      return "paused for heat";
+    case Obstacle::draining:
+      return "draining";
+    case Obstacle::drained:
+      return "drained";
+    case Obstacle::deaf:
+      return "online, but not getting its tasks (may it read its topics below tasks/?)";
+    case Obstacle::not_reporting:
+      return "not yet reporting to this coordinator";
+  }
+  return "";
 }
 
 std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent" : " agents"); }
@@ -81,27 +162,26 @@ std::string sentence(std::size_t offering, const Capability& capability, const W
 Explanation explain(const State& state, const Capability& capability, const Where& where) {
   Explanation result;
   std::vector<AgentIndex> offering;
-  std::vector<std::pair<AgentIndex, std::string>> meeting;
+  std::vector<std::pair<AgentIndex, Hindrance>> meeting;
   for (const ExecutorIndex index : state.placement.offering(capability)) {
     const ExecutorView& view = state.placement.executor(index);
     offering.push_back(view.agent);
-    if (meets(view, where)) meeting.emplace_back(view.agent, obstacle(state, state.agents[view.agent], view));
+    if (meets(view, where)) meeting.emplace_back(view.agent, hindrance(state, state.agents[view.agent], view));
   }
   std::sort(offering.begin(), offering.end());
   result.offering = static_cast<std::size_t>(std::unique(offering.begin(), offering.end()) - offering.begin());
   std::sort(meeting.begin(), meeting.end());
-  std::map<std::string, std::size_t> obstacles;
+  std::map<std::string, std::size_t> obstacles;  // in words -> agents
   for (auto one = meeting.begin(); one != meeting.end();) {
-    const auto& [agent, first] = *one;
-    const std::string* best = &first;
-    for (++one; one != meeting.end() && one->first == agent; ++one) {
-      if (can_serve(one->second) && !best->empty()) best = &one->second;
-    }
-    if (can_serve(*best)) ++result.eligible;
-    if (*best != "lost" && *best != "offline") ++result.meeting;
-    ++obstacles[*best];
+    const AgentIndex agent = one->first;
+    const Hindrance best = one->second;  // the order of the enumeration: what ends soonest comes first
+    while (one != meeting.end() && one->first == agent) ++one;
+    if (can_serve(best.what)) ++result.eligible;
+    if (best.what != Obstacle::lost && best.what != Obstacle::offline) ++result.meeting;
+    result.free = result.free || best.what == Obstacle::none;
+    ++obstacles[words_of(best)];
   }
-  if (obstacles.count("") == 0) result.waiting = sentence(result.offering, capability, where, obstacles);
+  if (!result.free) result.waiting = sentence(result.offering, capability, where, obstacles);
   return result;
 }
 
@@ -119,7 +199,7 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
              " ms";
     }
     case TaskState::queued: {
-      if (state.held.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
+      if (state.on_hold.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
       if (suspect(task.record) && of_its_class.eligible > 0) {
         return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
@@ -129,7 +209,7 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
                std::to_string(to_ms(Placement::seniority) / 1000) +
                " s longer than its turn for an agent that has its own";
       }
-      return of_its_class.waiting.empty() ? "its turn comes next" : of_its_class.waiting;
+      return of_its_class.free ? "its turn comes next" : of_its_class.waiting;
     }
     case TaskState::assigned:
     case TaskState::running:

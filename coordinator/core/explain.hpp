@@ -11,7 +11,8 @@ struct Explanation {
   std::size_t offering = 0;  // agents that offer the capability, conditions and state aside
   std::size_t eligible = 0;  // of those: they meet the conditions and are there to take tasks, be they busy or not
   std::size_t meeting = 0;   // of those that meet the conditions: agents that are there at all, able or not
-  std::string waiting;       // a sentence; empty when somebody is free
+  bool free = false;         // one of them can take a task now
+  std::string waiting;       // a sentence; empty if one is free
 };
 Explanation explain(const State& state, const Capability& capability, const Where& where);
 

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <map>
 
-#include "coordinator/core/context.hpp"
+#include "coordinator/core/dispatch.hpp"
+#include "coordinator/core/fleet.hpp"
+#include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -39,16 +41,16 @@ void set_state(Context& c, Agent& agent, AgentState to, const std::string& why) 
          "agent " + agent.name.str());
 }
 
-std::vector<AttemptKey> held_by(const Agent& agent) {
+std::vector<AttemptKey> attempts_of(const Agent& agent) {
   std::vector<AttemptKey> all;
-  for (const auto& [id, attempt] : agent.held) all.push_back({id, attempt});
+  for (const auto& [id, attempt] : agent.attempts) all.push_back({id, attempt});
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return all;
 }
 
 template <typename Handle>
-void for_each_held(Context& c, const Agent& agent, Handle handle) {
-  for (const auto& [id, attempt] : held_by(agent)) {
+void for_each_attempt(Context& c, const Agent& agent, Handle handle) {
+  for (const auto& [id, attempt] : attempts_of(agent)) {
     const auto found = c.state.tasks.find(id);
     if (found != c.state.tasks.end() && !ended(found->second.record.state)) handle(found->second, attempt);
   }
@@ -57,7 +59,7 @@ void for_each_held(Context& c, const Agent& agent, Handle handle) {
 // What was under way to it went with the connection: a task that its next beat does not list is sent again at once. (If
 // the message arrives all the same, it comes before the second one, which comes before the acknowledgement of either.)
 void count_as_unsent(Context& c, const Agent& agent) {
-  for_each_held(c, agent, [](Task& task, int) {
+  for_each_attempt(c, agent, [](Task& task, int) {
     for (Attempt& attempt : task.record.attempts) attempt.lease.n = 0;
   });
 }
@@ -70,7 +72,7 @@ void lose(Context& c, Agent& agent, const std::string& why) {
   c.state.silence.clear(agent.index);
   refresh_capacity(c.state, agent);
   count_as_unsent(c, agent);
-  for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
+  for_each_attempt(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
 }
 
 // A new life of an agent's process, or the first one we hear of.
@@ -129,7 +131,7 @@ void replace_executors(Context& c, Agent& agent) {
     view.info = info;
     if (const auto before = old.find(info.name); before != old.end()) {
       view.slots = before->second.slots;
-      view.held = before->second.held;
+      view.assigned = before->second.assigned;
       view.most_loaded = before->second.most_loaded;
       if (before->second.info.capabilities == info.capabilities) view.experience = before->second.experience;
     }
@@ -139,7 +141,7 @@ void replace_executors(Context& c, Agent& agent) {
     agent.executors.push_back(index);
   }
   reserve(state, agent);
-  for (const auto& [id, attempt] : agent.held) {
+  for (const auto& [id, attempt] : agent.attempts) {
     Attempt* const live = find_attempt(state.tasks.at(id), attempt);
     if (live == nullptr || !live->lease.executor) continue;
     const auto same = now.find(old_names[*live->lease.executor]);
@@ -167,7 +169,7 @@ void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
 void recall_surplus(Context& c, const Agent& agent) {
   const bool surplus = std::any_of(agent.executors.begin(), agent.executors.end(), [&](ExecutorIndex index) {
     const ExecutorView& view = c.state.placement.executor(index);
-    return view.held > view.slots;
+    return view.assigned > view.slots;
   });
   if (surplus) recall_later(c, agent);
 }
@@ -188,7 +190,7 @@ void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const Hel
   live.session = agent.session;
   if (!lease.executor) {
     lease.executor = executor_by_name(c.state, agent, held.executor);
-    if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.held; });
+    if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.assigned; });
   }
   end_grace(c, task);
   lease.resends = 0;
@@ -230,7 +232,7 @@ void check_unlisted(Context& c, Agent& agent, Task& task, Attempt& live, const H
 // What we think it holds, against what it lists.
 void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed) {
   Missing missing;
-  for_each_held(c, agent, [&](Task& task, int attempt) {
+  for_each_attempt(c, agent, [&](Task& task, int attempt) {
     Attempt* const live = find_attempt(task, attempt);
     if (live == nullptr) return;
     const auto entry = listed.find({task.record.id, attempt});
@@ -339,16 +341,16 @@ bool placeable(const State& state, const Agent& agent) {
   return state.connected && agent.status.state == AgentState::online && agent.status.session == agent.session &&
          agent.info && agent.info->session == agent.session && agent.beat_names_us && !agent.drained && !agent.silent &&
          !agent.deaf_until &&
-         (agent.info->max_tasks == 0 || agent.held.size() < static_cast<std::size_t>(agent.info->max_tasks));
+         (agent.info->max_tasks == 0 || agent.attempts.size() < static_cast<std::size_t>(agent.info->max_tasks));
 }
 
 void hold(State& state, Agent& agent, const TaskRecord& record, int attempt, std::optional<ExecutorIndex> executor) {
-  agent.held[record.id] = attempt;
+  agent.attempts[record.id] = attempt;
   if (suspect(record)) {
     agent.alone = record.id;
     reserve(state, agent);
   }
-  if (executor) state.placement.update(*executor, [](ExecutorView& view) { ++view.held; });
+  if (executor) state.placement.update(*executor, [](ExecutorView& view) { ++view.assigned; });
   if (!placeable(state, agent)) refresh_capacity(state, agent);  // its bound over all executors
 }
 
@@ -356,18 +358,18 @@ void release(State& state, const AgentName& name, const TaskId& id, int attempt,
              std::optional<ExecutorIndex> executor) {
   if (Agent* agent = agent_by_name(state, name)) {
     const bool was_placeable = placeable(state, *agent);
-    if (const auto found = agent->held.find(id); found != agent->held.end() && found->second == attempt) {
-      agent->held.erase(found);
+    if (const auto found = agent->attempts.find(id); found != agent->attempts.end() && found->second == attempt) {
+      agent->attempts.erase(found);
       if (agent->alone == id) {
         agent->alone.reset();
         reserve(state, *agent);
       }
-      if (agent->held.empty() && !state.clearing.empty()) reserve(state, *agent);  // it may be who is waited for
+      if (agent->attempts.empty() && !state.clearing.empty()) reserve(state, *agent);  // it may be who is waited for
     }
     if (!was_placeable && placeable(state, *agent)) refresh_capacity(state, *agent);
   }
   if (executor) {
-    state.placement.update(*executor, [](ExecutorView& view) { view.held = std::max(0, view.held - 1); });
+    state.placement.update(*executor, [](ExecutorView& view) { view.assigned = std::max(0, view.assigned - 1); });
   }
 }
 
@@ -388,7 +390,8 @@ void on(Context& c, const AgentStatusSeen& event) {
       set_state(c, *agent, AgentState::offline, "it said so");
       c.state.silence.clear(agent->index);
       refresh_capacity(c.state, *agent);
-      return for_each_held(c, *agent, [&](Task& task, int attempt) { attempt_lost(c, task, attempt, "went offline"); });
+      return for_each_attempt(c, *agent,
+                              [&](Task& task, int attempt) { attempt_lost(c, task, attempt, "went offline"); });
     }
     case AgentState::online:
     case AgentState::draining:
@@ -520,7 +523,7 @@ void forget_beats(Context& c) {
 // Beats that waited for us may be older than what was sent last: that they do not list it says nothing.
 void renew_sendings(Context& c) {
   for (Agent& agent : c.state.agents) {
-    for_each_held(c, agent, [&](Task& task, int) {
+    for_each_attempt(c, agent, [&](Task& task, int) {
       for (Attempt& attempt : task.record.attempts) attempt.lease.sent_at = c.now.mono;
     });
   }
@@ -530,7 +533,7 @@ void renew_sendings(Context& c) {
 void restart_deadlines(Context& c) {
   for (Agent& agent : c.state.agents) {
     if (gone(agent) && !agent.session.empty()) {
-      for_each_held(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
+      for_each_attempt(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
       continue;
     }
     c.state.silence.set(agent.index, c.now.mono + c.state.policy.silence);

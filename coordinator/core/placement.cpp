@@ -158,10 +158,10 @@ int Placement::prefetch_most(const ExecutorView& view) {
 int Placement::level_of(const ExecutorView& view) {
   constexpr int half = static_cast<int>(levels) / 2;
   if (!view.open) return closed_level;
-  if (view.held < view.slots) return view.held * half / view.slots;
+  if (view.assigned < view.slots) return view.assigned * half / view.slots;
   const int beyond = prefetch_most(view);
-  if (view.held >= view.slots + beyond) return closed_level;
-  return half + (view.held - view.slots) * half / beyond;
+  if (view.assigned >= view.slots + beyond) return closed_level;
+  return half + (view.assigned - view.slots) * half / beyond;
 }
 
 namespace {
@@ -316,15 +316,15 @@ void Placement::refresh(ExecutorIndex index) {
 // Beyond the slots also no more than half an even share of what is queued: what is left is for who is free next.
 bool Placement::fits(const Class& in, const Executor& executor, const Membership& membership) {
   const ExecutorView& view = executor.view;
-  if (view.held < view.slots) return true;
+  if (view.assigned < view.slots) return true;
   const auto share = static_cast<int>(std::min<std::size_t>(most_prefetched, in.queue.size() / (2 * in.open) + 1));
-  return view.held - view.slots < std::min(share, prefetch(view, view.experience[membership.capability]));
+  return view.assigned - view.slots < std::min(share, prefetch(view, view.experience[membership.capability]));
 }
 
 // Rank within one bucket: exact busy share, then headroom to the heat limit, then expected run time.
 bool Placement::better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm) {
-  const auto share_a = static_cast<std::int64_t>(a.view.held) * std::max(1, b.view.slots);
-  const auto share_b = static_cast<std::int64_t>(b.view.held) * std::max(1, a.view.slots);
+  const auto share_a = static_cast<std::int64_t>(a.view.assigned) * std::max(1, b.view.slots);
+  const auto share_b = static_cast<std::int64_t>(b.view.assigned) * std::max(1, a.view.slots);
   if (share_a != share_b) return share_a < share_b;
   if (a.view.headroom != b.view.headroom) return a.view.headroom > b.view.headroom;
   return a.view.experience[am.capability].expected_ns < b.view.experience[bm.capability].expected_ns;

@@ -51,7 +51,7 @@ struct ExecutorView {
   bool open = false;          // online, not draining, not full: may be given tasks
   bool reserved = false;      // its agent is kept for a task that must be alone
   int slots = 0;              // as they are now
-  int held = 0;               // assigned and not ended
+  int assigned = 0;           // attempts that have not ended
   int headroom = 0;           // degrees to the heat limit in steps of 5; more is better
   std::size_t most_loaded = 0;  // models at once, as far as was seen; 0: it has never named one
   std::vector<Experience> experience;  // per capability of `info`
@@ -102,7 +102,7 @@ class Placement {
     Time patient_until{};  // before it waits for an agent that has its model loaded
   };
   // The next task and the executor for it, or none: nothing waits, or nobody is free for what waits. The task is
-  // taken from its queue; the caller raises `held`. `about(task)` -> Asked; `idle`: whether an agent holds nothing,
+  // taken from its queue; the caller raises `assigned`. `about(task)` -> Asked; `idle`: whether an agent holds nothing,
   // asked for tasks that must be alone.
   using Idle = std::function<bool(AgentIndex)>;
   template <typename About>

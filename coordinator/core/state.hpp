@@ -74,7 +74,7 @@ struct Agent {
   WallTime since;                 // of its present state, for people
   std::int64_t skew_ms = 0;       // its clock minus ours
   std::vector<ExecutorIndex> executors;
-  std::unordered_map<TaskId, int> held;  // attempts that it was given and that have not ended
+  std::unordered_map<TaskId, int> attempts;  // that it was given and that have not ended
   std::optional<TaskId> alone;           // the one of them beside which there must be no other
 };
 
@@ -87,7 +87,7 @@ struct State {
   bool over = false;  // another coordinator has taken over: what comes until the program has stopped is its affair
   Time announced_at;  // when we last said who we are
   std::unordered_map<TaskId, Task> tasks;
-  std::unordered_set<TaskId> held;  // since the store was restored: not placed until the operator releases them
+  std::unordered_set<TaskId> on_hold;  // since a restore: not placed until an operator releases them
   std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
   std::size_t bytes = 0;  // what the tasks weigh
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace

@@ -1,6 +1,8 @@
 #include "coordinator/core/step.hpp"
 
-#include "coordinator/core/context.hpp"
+#include "coordinator/core/dispatch.hpp"
+#include "coordinator/core/fleet.hpp"
+#include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -33,14 +35,14 @@ void on(Context& c, const Tick&) {
 void on(Context& c, const Committed& event) {
   for (const TaskId& id : event.ended) {
     c.state.tasks.erase(id);
-    c.state.held.erase(id);
+    c.state.on_hold.erase(id);
   }
 }
 
 void on(Context& c, const ReignBegun&) { c.emit(SaveEpoch{c.state.reign.epoch}); }
 
 void on(Context& c, const ReleaseHeld& event) {
-  for (const TaskId& id : std::exchange(c.state.held, {})) {
+  for (const TaskId& id : std::exchange(c.state.on_hold, {})) {
     const auto task = c.state.tasks.find(id);
     if (task == c.state.tasks.end()) continue;
     if (task->second.record.state == TaskState::queued && !task->second.queued_in) join_queue(c.state, task->second);
@@ -73,7 +75,8 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     if (task.record.batch) ++state.batch_rest[*task.record.batch];
     for (Attempt& attempt : task.record.attempts) attempt.lease = {};  // of another life
     state.bytes += weight(task.record.spec);
-    state.order_base = std::max(state.order_base, task.record.order + std::int64_t{task.record.spec.priority} * 60'000);
+    const std::int64_t submitted = task.record.order + to_ms(task.record.spec.priority * priority_step);
+    state.order_base = std::max(state.order_base, submitted);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;
     if (task.record.due_in) task.due = now.mono + *task.record.due_in;
     if (task.record.state == TaskState::queued) join_queue(state, task);

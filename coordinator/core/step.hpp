@@ -10,7 +10,7 @@ namespace edgefleet::coordinator {
 
 Effects step(State& state, const Event& event, Now now);
 
-// Takes over what the store kept, before the first event. Unfinished tasks only; `state.held` names those to hold.
+// Takes over what the store kept, before the first event. Unfinished tasks only; `state.on_hold` names those to hold.
 void recover(State& state, std::vector<TaskRecord> records, Now now);
 // Agents that the operator drained.
 void recover_drained(State& state, const AgentName& agent);

@@ -3,16 +3,17 @@
 #include <algorithm>
 
 #include "common/core/random.hpp"
-#include "coordinator/core/context.hpp"
+#include "coordinator/core/dispatch.hpp"
+#include "coordinator/core/fleet.hpp"
+#include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr std::int64_t ms_per_priority = 60'000;
 constexpr std::size_t most_history = 64;  // attempts kept of one task; the oldest returned ones go first
 
 std::int64_t order_of(const Context& c, int priority) {
-  return c.state.order_base + to_ms(c.now.mono - *c.state.order_start) - priority * ms_per_priority;
+  return c.state.order_base + to_ms(c.now.mono - *c.state.order_start - priority * priority_step);
 }
 
 OrderKey key_of(const Task& task) { return OrderKey{task.record.order, task.record.id}; }
@@ -216,7 +217,7 @@ Attempt* find_attempt(Task& task, int n) {
 }
 
 void join_queue(State& state, Task& task) {
-  if (state.held.count(task.record.id) > 0) return;
+  if (state.on_hold.count(task.record.id) > 0) return;
   task.queued_in = class_for(state, task.record);
   state.placement.enqueue(*task.queued_in, key_of(task));
   if (task.near.empty() || suspect(task.record)) return;
@@ -409,7 +410,7 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   record.state = TaskState::assigned;
   hold(c.state, agent, record, record.attempts.back().n, executor);
   const ExecutorView& view = c.state.placement.executor(executor);
-  if (view.held > view.slots) recall_later(c, agent);
+  if (view.assigned > view.slots) recall_later(c, agent);
   if (task.conversation != 0) c.state.conversations.given(task.conversation, agent.name);
   if (const auto model = record.spec.where.find("model"); model != record.spec.where.end()) {
     c.state.placement.expect_loaded(executor, model->second);

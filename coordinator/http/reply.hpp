@@ -15,6 +15,4 @@ inline http_server::Reply json_reply(int status, std::string body) {
 // application/problem+json (RFC 9457), its status by the kind of the error.
 http_server::Reply problem(const Error& error);
 
-void say_when_again(http_server::Reply& reply);  // Retry-After, with a status that means later
-
 }  // namespace edgefleet::coordinator

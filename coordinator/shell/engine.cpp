@@ -22,7 +22,7 @@ void Engine::begin_reign(std::uint64_t epoch) {
   step(ReignBegun{});
 }
 
-void Engine::hold(const std::vector<TaskId>& tasks) { state_.held.insert(tasks.begin(), tasks.end()); }
+void Engine::hold(const std::vector<TaskId>& tasks) { state_.on_hold.insert(tasks.begin(), tasks.end()); }
 
 void Engine::heed(const Drain::Immediates& immediates) {
   for (const Immediate& immediate : immediates) {

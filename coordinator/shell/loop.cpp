@@ -98,7 +98,7 @@ Status Loop::recover() {
   const auto held = store_.held();
   if (!held) return held.error();
   engine_.hold(*held);
-  held_tasks_ = held->size();
+  on_hold_ = held->size();
   if (!held->empty()) {
     log::warning(std::to_string(held->size()) +
                  " tasks are held after a restore and wait: release them with `edgefleet release`, or cancel them");
@@ -162,7 +162,7 @@ Status Loop::run() {
 
 void Loop::turn() {
   const auto wake = wake_at();
-  auto items = held_.empty() ? inbox_.drain(wake) : std::exchange(held_, {});
+  auto items = postponed_.empty() ? inbox_.drain(wake) : std::exchange(postponed_, {});
   const Time began = monotonic_now();
   if (wake) notice_stall(*wake);
   link_.notice_drops();
@@ -208,7 +208,7 @@ void Loop::commit() {
   const Writes& writes = drain.close(mono, upkeep_.store_clock(mono));
   const bool wrote = !writes.empty();
   if (!record(writes)) return engine_.give_up();
-  held_tasks_ = engine_.state().held.size();
+  on_hold_ = engine_.state().on_hold.size();
   drain.committed(Engine::now(), [&](const Drain::AfterCommit& after) { announce(after, mono, wrote); });
 }
 
@@ -258,7 +258,7 @@ void Loop::refuse_while_failing(Time until, const Error& why) {
   const Error full{"nothing new can be accepted: " + why.message, ErrorKind::full};
   while (monotonic_now() < until) {
     for (auto& item : inbox_.drain(until)) {
-      if (keep(item, full)) held_.push_back(std::move(item));
+      if (keep(item, full)) postponed_.push_back(std::move(item));
     }
     link_.send_replies();
   }
@@ -266,7 +266,7 @@ void Loop::refuse_while_failing(Time until, const Error& why) {
 
 // True: it is kept until the store works again.
 bool Loop::keep(Item& item, const Error& full) {
-  const bool room = held_.size() < options_.inbox;
+  const bool room = postponed_.size() < options_.inbox;
   return std::visit(overloaded{
                         [&](const mqtt::ClientEvent& event) { return link_.keep(event, room, full); },
                         [&](const LoopRequest& request) {
@@ -307,7 +307,7 @@ void Loop::end() {
 // and the server's stop waits for those.
 void Loop::refuse_rest() {
   const Error over = being_stopped();
-  auto items = std::exchange(held_, {});
+  auto items = std::exchange(postponed_, {});
   for (auto& item : inbox_.drain(monotonic_now())) items.push_back(std::move(item));
   for (auto& item : items) {
     std::visit(overloaded{

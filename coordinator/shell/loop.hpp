@@ -73,7 +73,7 @@ class Loop {
   Status look(std::function<void(const State&, Now)> with);
   [[nodiscard]] bool broker_up() const { return link_.up(); }
   [[nodiscard]] bool store_well() const { return store_well_; }
-  [[nodiscard]] std::size_t held() const { return held_tasks_; }  // after a restore
+  [[nodiscard]] std::size_t held() const { return on_hold_; }  // after a restore
 
  private:
   struct Look {
@@ -109,7 +109,7 @@ class Loop {
   Waiters& waiters_;
   StreamHub& hub_;
   Inbox<Item> inbox_;
-  std::vector<Item> held_;  // arrived while the store was failing
+  std::vector<Item> postponed_;  // arrived while the store was failing
   log::Complaints complaints_;
   Engine engine_;
   Requests requests_;
@@ -119,7 +119,7 @@ class Loop {
   std::vector<TaskId> abandoned_;  // found at the start: tasks of clients that have gone
 
   std::atomic<bool> store_well_{true};
-  std::atomic<std::size_t> held_tasks_{0};
+  std::atomic<std::size_t> on_hold_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> over_{false};
   std::optional<std::string> unrecorded_;  // why the last drain could not be committed, though the program ends

@@ -207,7 +207,7 @@ void Requests::handle(const DrainRequest& request) {
 }
 
 void Requests::handle(const ReleaseRequest& request) {
-  const std::size_t held = engine_.state().held.size();
+  const std::size_t held = engine_.state().on_hold.size();
   engine_.step(ReleaseHeld{expect([held, answer = request.answer](const Result<Accepted>& done) {
     if (!done) return answer(done.error());
     if (held > 0) log::info(std::to_string(held) + " tasks that were held after a restore are released");

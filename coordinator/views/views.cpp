@@ -6,8 +6,8 @@
 #include "common/protocol/json.hpp"
 #include "common/protocol/problem.hpp"
 #include "common/system/clock.hpp"
-#include "coordinator/core/context.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/core/fleet.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -75,7 +75,7 @@ void write_executors(ObjectWriter& object, const State& state, const Agent& agen
       for (const auto& capability : view.info.capabilities) capabilities.string(capability.str());
     }
     element.integer("slots", view.info.slots);
-    element.integer("free", view.open ? std::max(0, view.slots - view.held) : 0);
+    element.integer("free", view.open ? std::max(0, view.slots - view.assigned) : 0);
     if (!view.info.provider.empty()) element.string("provider", view.info.provider);
     const auto write_list = [&](std::string_view name, const std::vector<std::string>& list) {
       if (list.empty()) return;
@@ -115,7 +115,7 @@ void write_info(ObjectWriter& object, const AgentInfo& info) {
 
 void write_held(ObjectWriter& object, const State& state, const Agent& agent) {
   ArrayWriter running(object.key("running"));
-  for (const auto& [id, attempt] : agent.held) {
+  for (const auto& [id, attempt] : agent.attempts) {
     const auto task = state.tasks.find(id);
     if (task == state.tasks.end()) continue;
     ObjectWriter element(running.next());
@@ -244,7 +244,7 @@ std::string agent_view(const State& state, const Agent& agent, Now now, bool wit
       object.string("policy", to_string(HeatPolicy::normal));
       object.raw("throttled", "[]");
     }
-    object.unsigned_integer("tasks", agent.held.size());
+    object.unsigned_integer("tasks", agent.attempts.size());
     if (agent.info) write_info(object, *agent.info);
     if (agent.beat) {
       object.number("load", agent.beat->load);
@@ -282,7 +282,7 @@ std::vector<QueueLine> queue_lines(const State& state) {
     lines[{queue.key.capability, queue.key.where}].queued += queue.queued;
   }
   for (const Agent& agent : state.agents) {
-    for (const auto& [id, attempt] : agent.held) {
+    for (const auto& [id, attempt] : agent.attempts) {
       const auto task = state.tasks.find(id);
       if (task == state.tasks.end()) continue;
       ++lines[{task->second.record.spec.capability, task->second.record.spec.where}].running;
@@ -305,9 +305,9 @@ void write_queue_line(ObjectWriter element, const State& state, const QueueLine&
   element.unsigned_integer("running", line.running);
   element.unsigned_integer("eligible_agents", why.eligible);
   if (line.queued == 0) return;
-  element.string("waiting", !state.connected      ? "the broker cannot be reached"
-                            : why.waiting.empty() ? "its turn comes next"
-                                                  : why.waiting);
+  element.string("waiting", !state.connected ? "the broker cannot be reached"
+                            : why.free       ? "its turn comes next"
+                                             : why.waiting);
 }
 
 }  // namespace
@@ -331,9 +331,9 @@ std::string queue_view(const State& state) {
     if (shown < lines.size()) object.unsigned_integer("more", lines.size() - shown);
     object.unsigned_integer("queued", queued);
     object.unsigned_integer("running", running);
-    if (!state.held.empty()) {
-      object.unsigned_integer("held", state.held.size());
-      object.string("notice", held_notice(state.held.size()));
+    if (!state.on_hold.empty()) {
+      object.unsigned_integer("held", state.on_hold.size());
+      object.string("notice", held_notice(state.on_hold.size()));
     }
   }
   return out;

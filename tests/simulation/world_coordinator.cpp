@@ -24,7 +24,7 @@ void World::start_coordinator() {
     for (const auto& record : unfinished) held_.insert(record.id);
     release_at_ = time_ + some(1s, 30s);
   }
-  coordinator_->held.insert(held_.begin(), held_.end());
+  coordinator_->on_hold.insert(held_.begin(), held_.end());
   for (const AgentName& name : drained_) coordinator::recover_drained(*coordinator_, name);
   coordinator::recover(*coordinator_, std::move(unfinished), now());
   to_coordinator(coordinator::BrokerUp{});
@@ -215,7 +215,7 @@ void World::check_sending(const coordinator::SendTasks& send) {
     }
     // Whom a task may have killed is not put beside it, nor it beside others.
     const bool suspicious = coordinator::suspect(coordinator_->tasks.at(key.id).record);
-    if (suspicious && to.held.size() > 1) violation("a suspect was put beside others: " + key.id.str());
+    if (suspicious && to.attempts.size() > 1) violation("a suspect was put beside others: " + key.id.str());
     if (!suspicious && to.alone) violation("others were put beside a suspect: " + key.id.str());
   }
 }

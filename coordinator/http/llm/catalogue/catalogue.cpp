@@ -39,7 +39,7 @@ Lookup look_up(const State& state, const Capability& capability, const std::vect
   for (const auto& model : wanted) {
     const auto why = explain(state, capability, {{"model", model}});
     const bool offered = why.eligible > 0;
-    lookup.models.push_back({offered, offered && why.waiting.empty(), offered || why.meeting == 0 ? "" : why.waiting});
+    lookup.models.push_back({offered, why.free, offered || why.meeting == 0 ? "" : why.waiting});
   }
   lookup.others = offered_by(state);
   return lookup;

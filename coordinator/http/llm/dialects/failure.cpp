@@ -92,9 +92,7 @@ std::string openai_view(const Failure& failure) {
 }
 
 http_server::Reply openai_reply(const Failure& failure) {
-  http_server::Reply reply{failure.status, openai_view(failure), "application/json", {}, {}};
-  if (failure.status == 429 || failure.status == 503) reply.headers.add("Retry-After", "1");
-  return reply;
+  return {failure.status, openai_view(failure), "application/json", {}, {}};
 }
 
 }  // namespace edgefleet::coordinator::llm

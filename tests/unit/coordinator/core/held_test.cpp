@@ -19,7 +19,7 @@ TaskRecord restored(std::uint64_t n, TaskState state = TaskState::queued) {
 // A coordinator that has just started on a restored store with these tasks.
 Conversation after_restore(std::vector<TaskRecord> records) {
   Conversation c;
-  for (const auto& record : records) c.state.held.insert(record.id);
+  for (const auto& record : records) c.state.on_hold.insert(record.id);
   recover(c.state, std::move(records), c.now);
   return c;
 }
@@ -40,7 +40,7 @@ TEST_CASE("held tasks are not placed before they are released, and new ones are"
   c.place();
   CHECK(c.holder(restored(1).id) == "pi-1");
   CHECK(c.holder(restored(2).id) == "pi-1");
-  CHECK(c.state.held.empty());
+  CHECK(c.state.on_hold.empty());
 }
 
 TEST_CASE("a held task whose time comes goes on waiting, and goes once it is released") {
@@ -84,5 +84,5 @@ TEST_CASE("a held task can be cancelled, and an agent that still has it may brin
   c.result("pi-1", running.id);
   CHECK(c.task(running.id).state == TaskState::succeeded);
   c.commit();
-  CHECK(c.state.held.empty());
+  CHECK(c.state.on_hold.empty());
 }

@@ -29,7 +29,7 @@ OrderKey key(std::int64_t order) { return {order, TaskId{Ulid{1, static_cast<std
 
 std::optional<Placement::Choice> next(Placement& p) {
   auto choice = p.next([](const TaskId&) { return Placement::Asked{}; }, nobody_idle, Time{});
-  if (choice) p.update(choice->executor, [](ExecutorView& v) { ++v.held; });
+  if (choice) p.update(choice->executor, [](ExecutorView& v) { ++v.assigned; });
   return choice;
 }
 
@@ -58,7 +58,7 @@ TEST_CASE("conditions filter by label, agent and model") {
   REQUIRE(first);
   CHECK(first->executor == attic);
   CHECK_FALSE(next(p));
-  p.update(attic, [](ExecutorView& v) { v.held = 0; });
+  p.update(attic, [](ExecutorView& v) { v.assigned = 0; });
   CHECK(next(p)->executor == attic);
   CHECK_FALSE(next(p));
 }
@@ -87,7 +87,7 @@ TEST_CASE("who has the model loaded comes first while it has a free slot; nobody
   p.remove(cold);
   const auto loaded = p.add(with_models("cold", {"small"}));
   p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), key(6));
-  p.update(warm, [](ExecutorView& v) { v.held = 0; });
+  p.update(warm, [](ExecutorView& v) { v.assigned = 0; });
   CHECK(next(p)->executor == loaded);
 }
 
@@ -162,7 +162,7 @@ TEST_CASE("whatever happens, placement gives what waits to who is free, and nobo
         case 3:
           if (!all.empty()) {
             p.update(all[static_cast<std::size_t>(pick(static_cast<int>(all.size())))], [&](ExecutorView& v) {
-              v.held = std::max(0, v.held - 1);
+              v.assigned = std::max(0, v.assigned - 1);
               v.open = pick(4) != 0;
             });
           }
@@ -178,14 +178,14 @@ TEST_CASE("whatever happens, placement gives what waits to who is free, and nobo
           while (const auto choice = next(p)) {
             const auto& v = p.executor(choice->executor);
             CHECK(v.open);
-            CHECK(v.held <= v.slots);
+            CHECK(v.assigned <= v.slots);
             REQUIRE(queued.erase(static_cast<int>(choice->task.order)) == 1);
           }
           // Work-conserving: whoever still waits has no free executor.
           for (const auto& [number, in] : queued) {
             for (const auto member : p.members(in)) {
               const auto& v = p.executor(member);
-              CHECK((!v.open || v.held >= v.slots));
+              CHECK((!v.open || v.assigned >= v.slots));
             }
           }
       }

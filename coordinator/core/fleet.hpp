@@ -1,0 +1,30 @@
+// The agents: presence, capacity, and the lease that each heartbeat renews; for the other parts of the core.
+#pragma once
+
+#include "coordinator/core/context.hpp"
+
+namespace edgefleet::coordinator {
+
+void on(Context& c, const AgentStatusSeen& event);
+void on(Context& c, const AgentInfoSeen& event);
+void on(Context& c, const HeartbeatSeen& event);
+void on(Context& c, const TemperatureSeen& event);
+void on(Context& c, const DrainAgent& event);
+void on(Context& c, const CoordinatorSeen& event);
+void announce(Context& c);  // who we are
+void on_silence(Context& c, AgentIndex index);
+void restart_deadlines(Context& c);
+void renew_sendings(Context& c);
+void forget_beats(Context& c);
+Agent* agent_by_name(State& state, const AgentName& name);
+Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
+bool placeable(const State& state, const Agent& agent);
+bool gone(const Agent& agent);
+void reserve(State& state, Agent& agent);  // as `alone` and `clearing` say
+// Keeps `attempts` and `alone` of the agent and `assigned` of the executor in step; every attempt begins and ends its
+// stay through these.
+void hold(State& state, Agent& agent, const TaskRecord& record, int attempt, std::optional<ExecutorIndex> executor);
+void release(State& state, const AgentName& agent, const TaskId& id, int attempt,
+             std::optional<ExecutorIndex> executor);
+
+}  // namespace edgefleet::coordinator
