@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/core/context.hpp"
+#include "coordinator/core/fleet.hpp"
 #include "coordinator/core/drain.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/core/step.hpp"
