@@ -11,6 +11,7 @@
 #include <future>
 #include <list>
 #include <thread>
+#include <utility>
 
 #include "common/http_server/connection.hpp"
 #include "common/system/clock.hpp"
@@ -69,6 +70,7 @@ struct Server::Inside {
   std::atomic<std::size_t> open{0};
   Time cut_at = Time::max();  // when we stop
   std::promise<void> all_closed;
+  bool told_closed = false;  // a tick that had expired before it was cancelled comes all the same
   std::future<void> closed = all_closed.get_future();
   std::jthread thread;
 
@@ -234,7 +236,7 @@ void Server::Inside::tick() {
   for (const auto& connection : present) now >= cut_at ? connection->close() : connection->tick(now);
   open = core->connections.size();
   if (core->stopping && core->connections.empty() && cut_at != Time::max()) {
-    all_closed.set_value();
+    if (!std::exchange(told_closed, true)) all_closed.set_value();
     return;
   }
   ticker.expires_after(core->stopping ? std::chrono::milliseconds(10) : tick_interval);
