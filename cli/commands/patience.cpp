@@ -21,9 +21,9 @@ using std::chrono::seconds;
 constexpr Duration longest_absence = std::chrono::minutes(5);
 constexpr Duration first_pause = std::chrono::milliseconds(250);
 constexpr Duration longest_pause = seconds(5);
-// Also if a coordinator answers at once instead of holding the call.
+// Applies also if a coordinator answers at once and does not hold the call.
 constexpr Duration least_between = std::chrono::milliseconds(250);
-// Short at first, so that a person soon sees why a task waits.
+// Short at first, so that the reason why a task waits is shown soon.
 constexpr std::array<seconds, 5> holds = {seconds(1), seconds(2), seconds(5), seconds(10), seconds(30)};
 
 bool passing(const Result<http::Response>& answer) {
@@ -72,7 +72,7 @@ Result<std::string> Patience::get(const std::string& path, seconds hold) {
     auto answer = ask(path, hold);
     if (stop_.stop_requested()) return Error{"interrupted", ErrorKind::unavailable};
     if (!passing(answer)) {
-      if (away_since_) session_.note("the coordinator answers again");
+      if (away_since_) session_.note("the coordinator is reachable again");
       away_since_.reset();
       answer = http::expect_success(std::move(answer));
       if (!answer) return answer.error();
@@ -81,7 +81,7 @@ Result<std::string> Patience::get(const std::string& path, seconds hold) {
     const auto error = http::expect_success(std::move(answer)).error();
     const auto now = monotonic_now();
     if (!away_since_) {
-      session_.note(sentence(printable(error.message)) + " Trying again for " + show_duration(longest_absence) + ".");
+      session_.note(sentence(printable(error.message)) + " Retrying for " + show_duration(longest_absence) + ".");
       away_since_ = now;
       pause_ = first_pause;
     }
@@ -92,13 +92,14 @@ Result<std::string> Patience::get(const std::string& path, seconds hold) {
 
 namespace {
 
-void say_interrupted(Session& session, const std::string& id) {
-  session.note("\nThe task goes on. Look at it: " + session.hint("task " + id) +
-               "; stop it: " + session.hint("cancel " + id));
+void note_interrupted(Session& session, const std::string& id) {
+  session.note("\nThe task continues. To look at it: " + session.hint("task " + id) +
+               "; to cancel it: " + session.hint("cancel " + id));
 }
 
-Exit say_unfinished(Session& session, const std::string& id, const Document& task) {
-  session.note("still " + task_status(task) + ". It goes on; to wait again: " + session.hint("task " + id + " --wait"));
+Exit note_unfinished(Session& session, const std::string& id, const Document& task) {
+  session.note("still " + task_status(task) +
+               ". The task continues; to wait again: " + session.hint("task " + id + " --wait"));
   return Exit::unfinished;
 }
 
@@ -107,19 +108,19 @@ Exit say_unfinished(Session& session, const std::string& id, const Document& tas
 Waited wait_for_task(Session& session, const std::string& id, const std::optional<Duration>& limit) {
   const Interrupt interrupt;
   Patience patience(session, interrupt.token(), limit);
-  std::string said;
+  std::string last_status;
   for (std::size_t i = 0;; ++i) {
     const auto body = patience.get("/api/v1/tasks/" + id, patience.hold(holds[std::min(i, holds.size() - 1)]));
     if (interrupt.happened()) {
-      say_interrupted(session, id);
+      note_interrupted(session, id);
       return {interrupt.exit(), {}};
     }
     if (!body) return {session.fail(body.error()), {}};
     const auto task = read_answer(*body);
     if (!task) return {session.fail(task.error()), {}};
     if (ended_state(text_of(*task, "state"))) return {Exit::ok, *body};
-    if (patience.over()) return {say_unfinished(session, id, *task), *body};
-    if (const auto status = task_status(*task); status != said) session.note(said = status);
+    if (patience.over()) return {note_unfinished(session, id, *task), *body};
+    if (const auto status = task_status(*task); status != last_status) session.note(last_status = status);
   }
 }
 
