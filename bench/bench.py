@@ -69,7 +69,7 @@ def echo(fleet, count, batch):
 
 
 def commit_ms(folder):
-    """The time of one small durable commit on this disk: one row in SQLite, with WAL and synchronous FULL like the store."""
+    """The time of a small durable commit on this disk: a row in SQLite, with WAL and synchronous FULL as in the store."""
     database = sqlite3.connect(Path(folder) / "commit.db", isolation_level=None)
     database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (x)")
     times = []
@@ -98,7 +98,7 @@ def idle(fleet, seconds):
 
 
 def models(fleet):
-    """Two streams, one per slot of the server, through the endpoint and directly; then 200 streams and 200 long polls."""
+    """Two streams, one per slot of the server, through the endpoint and directly; then 200 streams and long polls."""
     port = start_llama(fleet)
     if port is None:
         return {"skipped": "no llama-server"}
@@ -144,8 +144,8 @@ def main():
     parser.add_argument("--agents", type=int, default=2)
     parser.add_argument("--slots", type=int, default=128)
     parser.add_argument("--idle-seconds", type=int, default=30)
-    parser.add_argument("--against", type=Path, metavar="DIR", help="folder with the programs of another build, for http")
-    parser.add_argument("--connections", type=int, default=5000, help="streams and long polls that are held open, for http")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="folder of another build's programs, for http")
+    parser.add_argument("--connections", type=int, default=5000, help="streams and long polls held open, for http")
     parser.add_argument("--http-seconds", type=float, default=5, help="duration of each measurement, for http")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -181,8 +181,8 @@ def models(fleets):
 
 
 def held_by_coordinator(folder, binaries, count, seconds):
-    """Half of them are streams of a model without a free slot, half long polls of a task that no agent can take. It has a
-    fleet of its own, because heap memory from earlier requests would hide the cost of these."""
+    """Half of them are streams of a model without a free slot, half long polls of a task that no agent can take. The
+    fleet is new, because heap memory from earlier requests would hide the cost of these."""
     with new_fleet(folder, binaries) as fleet:
         task = Client(fleet.port).call("POST", "/api/v1/tasks", json.dumps({"capability": "not.offered"}))["id"]
         requests = [f"GET /api/v1/tasks/{task}?wait=60"]

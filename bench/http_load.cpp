@@ -2,9 +2,8 @@
 //
 //   --connections N --seconds S     N connections; each sends the next request as soon as it has an answer
 //   --hold N --holding REQUEST...   N connections; each sends one request and stays open. Then, after a line on
-//   standard
-//                                   input, one connection sends a request every few milliseconds. --hold alone holds
-//                                   nothing.
+//                                   standard input, one connection sends a request every few milliseconds. --hold alone
+//                                   holds nothing.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>

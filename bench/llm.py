@@ -19,7 +19,7 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Is the attic w
 
 
 def unpacked(folder):
-    """The folder with Debian's llama-server, unpacked beside the build; None, with a message, if it is not available."""
+    """The folder with Debian's llama-server, unpacked beside the build; None and a message if it is not available."""
     if not (folder / "root/usr/bin/llama-server").exists():
         done = subprocess.run([LLAMA / "get-llama-server.sh", folder], capture_output=True, text=True, timeout=300,
                               stdin=subprocess.DEVNULL, check=False)
