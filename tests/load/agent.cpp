@@ -14,10 +14,10 @@ namespace {
 using protocol::TopicKind;
 using namespace std::chrono_literals;
 
-constexpr Duration care_interval = 2s;  // a real agent reads its sensors as often
+constexpr Duration care_interval = 2s;  // a real agent reads its sensors at this interval
 constexpr double longest_run_ms = 600'000;
 
-// How long the task says that it takes; without a word, no time at all.
+// The run time in the input of the task; by default zero.
 Duration run_time(const JsonText& input) {
   const auto object = json::Object::read(input);
   const auto member = object ? object->find("run_ms") : std::nullopt;
@@ -62,7 +62,7 @@ void SimulatedAgent::connect() {
   connection_.connect();
 }
 
-// As the loop of a real agent. What the broker answers to what we say here belongs to it.
+// Like the loop of a real agent. Answers of the broker to messages sent here belong to this turn.
 void SimulatedAgent::take_turn(Time now) {
   if (now >= next_care_) care(now);
   do {
@@ -88,7 +88,7 @@ Time SimulatedAgent::wake_at() const {
   return at;
 }
 
-// A board that is neither hot nor still: a sensor that never changes would be taken for a broken one.
+// A cool board with changing values: a sensor that never changes counts as broken.
 void SimulatedAgent::care(Time now) {
   next_care_ = now + care_interval;
   connection_.care();
@@ -195,7 +195,7 @@ Heartbeat SimulatedAgent::heartbeat(Time now) const {
   beat.free_memory_bytes = 2'147'483'648;
   beat.free_slots = free_slots(state_);
   beat.held = held_list(state_, now);
-  beat.clock = wall_now();  // the coordinator's clock is the same: what it shows as skew is how long the beat took
+  beat.clock = wall_now();  // the coordinator has the same clock: the skew that it shows is the delay of the heartbeat
   return beat;
 }
 

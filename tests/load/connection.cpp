@@ -9,7 +9,7 @@ namespace edgefleet::load {
 namespace {
 
 constexpr int packets_at_once = 100;
-constexpr int most_in_flight = 65535;  // libmosquitto's own bound is 20; Paho's, which agents use, is this
+constexpr int most_in_flight = 65535;  // the limit of Paho, which agents use; libmosquitto's default is 20
 
 std::string code_text(int reason_code) {
   return std::string(mosquitto_reason_string(reason_code)) + " (reason code " + std::to_string(reason_code) + ")";
@@ -22,7 +22,7 @@ Library::~Library() { mosquitto_lib_cleanup(); }
 
 void Connection::Free::operator()(mosquitto* client) const { mosquitto_destroy(client); }
 
-// What libmosquitto calls; `self` is the connection.
+// The callbacks of libmosquitto; `self` is the connection.
 struct Connection::Callbacks {
   static Connection& of(void* self) { return *static_cast<Connection*>(self); }
 
@@ -74,7 +74,7 @@ Connection::Connection(const mqtt::Options& options, std::string host, int port,
                         will.qos, will.retained, nullptr);
 }
 
-// The broker is on this machine's loopback: the TCP connection is there at once, or it is refused.
+// The broker is on the loopback interface: the TCP connection is established or refused at once.
 void Connection::connect() {
   ++connects_;
   const int failure = mosquitto_connect_bind_v5(client_.get(), host_.c_str(), port_, keepalive_s_, nullptr, nullptr);
@@ -104,7 +104,7 @@ void Connection::disconnect(Duration /*patience*/) { mosquitto_disconnect_v5(cli
 
 int Connection::socket() const { return mosquitto_socket(client_.get()); }
 bool Connection::wants_write() const { return mosquitto_want_write(client_.get()); }
-// A failure of these is told by the callback for a lost connection.
+// A failure of these is reported by the callback for a lost connection.
 void Connection::readable() { mosquitto_loop_read(client_.get(), packets_at_once); }
 void Connection::writable() { mosquitto_loop_write(client_.get(), packets_at_once); }
 void Connection::care() { mosquitto_loop_misc(client_.get()); }
