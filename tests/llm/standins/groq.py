@@ -1,4 +1,4 @@
-"""Groq's API: OpenAI's chat completions with limits and times of its own.
+"""Groq's API: OpenAI's chat completions with its own limits and times.
 
 Facts: console.groq.com/docs (openai, rate-limits, errors, reasoning, structured-outputs), the types of groq-sdk.
 """
