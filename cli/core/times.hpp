@@ -1,4 +1,4 @@
-// Durations and instants as people write and read them.
+// Parses and shows durations and instants.
 #pragma once
 
 #include <optional>

@@ -245,7 +245,7 @@ class Chaos:
                           "KiB": sum(len(data or b"") for data in self.files.values()) // 1024}
         lines["spooled by agents"] = self.spooled
         lines["attempts"] = collections.Counter(a["state"] for t in self.final.values() for a in t["attempts"])
-        lines["clients"] = {**self.ledger.counts, "outcomes received": sum(len(e.told) for e in self.ledger.entries.values()),
+        lines["clients"] = {**self.ledger.counts, "outcomes received": sum(len(e.outcomes) for e in self.ledger.entries.values()),
                             "submits without an answer": sum(e.lost for e in self.ledger.entries.values())}
         for title, counts in lines.items():
             print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in sorted(counts.items())))

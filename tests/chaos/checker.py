@@ -127,11 +127,11 @@ class Checker:
         if task["state"] not in FINAL:
             return self.bad("no outcome", f"{name} is {task['state']}: {task.get('waiting', '')} {task['attempts']}")
         last = outcome_of(task)
-        for when, how, told in entry.told:
+        for when, how, outcome in entry.outcomes:
             # A retry without an answer may take effect at any time.
             retried = any(status == 0 or (status == 202 and answered >= when) for _, answered, status in entry.retries)
-            if not retried and told != last:
-                self.bad("changed outcome", f"{name}: the answer over {how} was {told}, now it is {last}")
+            if not retried and outcome != last:
+                self.bad("changed outcome", f"{name}: the answer over {how} was {outcome}, now it is {last}")
         code = last["error"]
         if task["state"] == "failed" and code not in EXPECTED_ERRORS:
             self.bad("unexpected failure", f"{name}: {task.get('error')}")

@@ -173,7 +173,7 @@ class Client:
         entry = self.entry("mqtt")
         wants = self.random.choice(["accepted", "outcome"])
         self.over_mqtt(entry, wants)
-        if entry.id and not entry.told:
+        if entry.id and not entry.outcomes:
             self.mine.append(entry)
 
     def over_mqtt(self, entry, wants):
@@ -199,7 +199,7 @@ class Client:
             return None
         self.ledger.accepted(entry, view["id"])
         if view["state"] in FINAL and wants == "outcome":
-            self.ledger.tell(entry, "mqtt", view, entry.first_sent)
+            self.ledger.record(entry, "mqtt", view, entry.first_sent)
         return None
 
     # ---- querying, cancelling, retrying
@@ -214,10 +214,10 @@ class Client:
         if answer is None or answer.status not in (200, 404):
             return
         if answer.status == 404:
-            self.ledger.tell(entry, "http", {"state": "404"}, sent)
+            self.ledger.record(entry, "http", {"state": "404"}, sent)
             self.mine.remove(entry)
         elif answer.body["state"] in FINAL:
-            self.ledger.tell(entry, "http", answer.body, sent)
+            self.ledger.record(entry, "http", answer.body, sent)
             self.mine.remove(entry)
             self.ended.append(entry)
 
@@ -236,13 +236,13 @@ class Client:
             return
         entry = self.random.choice(self.ended[-50:])
         sent = time.monotonic()
-        if entry.told[-1][2]["state"] in ("failed", "cancelled") and not entry.retries and self.random.random() < 0.3:
+        if entry.outcomes[-1][2]["state"] in ("failed", "cancelled") and not entry.retries and self.random.random() < 0.3:
             answer = self.request("POST", f"/api/v1/tasks/{entry.id}/retry")
             entry.retries.append((sent, time.monotonic(), answer.status if answer is not None else 0))
             return
         answer = self.request("GET", f"/api/v1/tasks/{entry.id}")
         if answer is not None and answer.status == 200 and answer.body["state"] in FINAL:
-            self.ledger.tell(entry, "http", answer.body, sent)
+            self.ledger.record(entry, "http", answer.body, sent)
 
     # ---- the end
 

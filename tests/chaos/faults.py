@@ -185,12 +185,12 @@ class Faults:
         return lambda: self.world.network.hurry(fault.target)
 
     def do_drop(self, fault, detail):
-        self.world.proxy.tell(fault.target, "drop", round(0.05 + 0.4 * detail, 3))
-        return lambda: self.world.proxy.tell(fault.target, "pass")
+        self.world.proxy.set_mode(fault.target, "drop", round(0.05 + 0.4 * detail, 3))
+        return lambda: self.world.proxy.set_mode(fault.target, "pass")
 
     def do_stall(self, fault, _detail):
-        self.world.proxy.tell(fault.target, "stall")
-        return lambda: self.world.proxy.tell(fault.target, "pass")
+        self.world.proxy.set_mode(fault.target, "stall")
+        return lambda: self.world.proxy.set_mode(fault.target, "pass")
 
     def do_drain(self, fault, _detail):
         """As by an operator; the request is repeated until it is answered, so that the drain ends with the fault."""

@@ -25,14 +25,14 @@ class Entry:
     lost: int = 0  # submits without an answer
     cancels: list = dataclasses.field(default_factory=list)  # (sent, answered, status, state)
     retries: list = dataclasses.field(default_factory=list)  # (sent, answered, status); status 0: lost
-    told: list = dataclasses.field(default_factory=list)  # (when, how, outcome)
+    outcomes: list = dataclasses.field(default_factory=list)  # (when, how, outcome)
 
     @property
     def once(self):
         return self.body.get("max_attempts") == 1
 
     def is_over(self):
-        return bool(self.told) and not any(sent > self.told[-1][0] for sent, _, status in self.retries
+        return bool(self.outcomes) and not any(sent > self.outcomes[-1][0] for sent, _, status in self.retries
                                            if status in (0, 202))
 
 
@@ -80,7 +80,7 @@ class Ledger:
         with self.lock:
             self.files[artifact] = (label, time.monotonic())
 
-    def tell(self, entry, how, view, when):
+    def record(self, entry, how, view, when):
         """`when`: the time of the request; a retry after it may have changed the answer."""
         with self.lock:
-            entry.told.append((when, how, outcome_of(view)))
+            entry.outcomes.append((when, how, outcome_of(view)))

@@ -27,7 +27,7 @@ class Proxy:
             raise RuntimeError("the proxy did not start; see proxy.log")
         self.dropped = {}
 
-    def tell(self, name, mode, rate=0.0):
+    def set_mode(self, name, mode, rate=0.0):
         self.popen.stdin.write(f"{name} {mode} {rate}\n")
         self.popen.stdin.flush()
 

@@ -70,7 +70,7 @@ class Tasks(Case):
         self.assertEqual(self.violations(), [])
 
     def test_changed_outcome(self):
-        self.entry.told.append((12.0, "http", {"state": "failed", "output": None, "error": "agent_lost"}))
+        self.entry.outcomes.append((12.0, "http", {"state": "failed", "output": None, "error": "agent_lost"}))
         self.assertEqual(self.violations(), ["changed outcome"])
         self.entry.retries.append((12.5, 12.6, 202))
         self.assertEqual(self.violations(), [])

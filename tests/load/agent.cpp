@@ -35,7 +35,7 @@ SimulatedAgent::SimulatedAgent(const Setting& setting, AgentName name, std::uint
       state_(std::move(name), new_session_id(), agent::HeatLimits{}),
       session_(seed),
       connection_(options_for(setting), setting.host, setting.port,
-                  [this](mqtt::ClientEvent event) { heard_.push_back(std::move(event)); }) {}
+                  [this](mqtt::ClientEvent event) { received_.push_back(std::move(event)); }) {}
 
 mqtt::Options SimulatedAgent::options_for(const Setting& setting) const {
   mqtt::Options options;
@@ -57,7 +57,7 @@ void SimulatedAgent::start(Time now) {
 }
 
 void SimulatedAgent::connect() {
-  wants_connection_ = false;
+  needs_connection_ = false;
   connecting_ = true;
   connection_.connect();
 }
@@ -66,7 +66,7 @@ void SimulatedAgent::connect() {
 void SimulatedAgent::take_turn(Time now) {
   if (now >= next_care_) care(now);
   do {
-    for (auto& event : std::exchange(heard_, {})) {
+    for (auto& event : std::exchange(received_, {})) {
       if (const auto* received = std::get_if<mqtt::Received>(&event)) {
         receive(received->message, now);
       } else {
@@ -77,7 +77,7 @@ void SimulatedAgent::take_turn(Time now) {
     perform_mqtt(session_.tick(now), now);
     step(agent::Tick{}, now);
     step(agent::Flush{}, now);
-  } while (!heard_.empty());
+  } while (!received_.empty());
   counters_.dropped += session_.dropped() - std::exchange(dropped_, session_.dropped());
 }
 
@@ -241,7 +241,7 @@ void SimulatedAgent::perform_mqtt(mqtt::Actions actions, Time now) {
   for (auto& action : actions) {
     std::visit(overloaded{
                    [&](const mqtt::DoConnect&) {
-                     wants_connection_ = true;
+                     needs_connection_ = true;
                      connecting_ = false;  // not yet
                    },
                    [&](const mqtt::DoSubscribe&) {

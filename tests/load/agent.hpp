@@ -52,7 +52,7 @@ class SimulatedAgent {
   void take_turn(Time now);
   [[nodiscard]] Time wake_at() const;
   // It needs a connection and waits until its owner calls connect().
-  [[nodiscard]] bool wants_connection() const { return wants_connection_; }
+  [[nodiscard]] bool needs_connection() const { return needs_connection_; }
   void connect();
   [[nodiscard]] bool connecting() const { return connecting_ && !session_.up() && !session_.next_tick(); }
   Connection& connection() { return connection_; }
@@ -82,9 +82,9 @@ class SimulatedAgent {
   std::mt19937_64 random_;
   agent::State state_;
   mqtt::Session session_;
-  std::vector<mqtt::ClientEvent> heard_;  // not yet handled
+  std::vector<mqtt::ClientEvent> received_;  // not yet handled
   Connection connection_;
-  bool wants_connection_ = false;
+  bool needs_connection_ = false;
   bool connecting_ = false;
   std::uint64_t dropped_ = 0;  // dropped messages of the session that are already counted
   Time began_;

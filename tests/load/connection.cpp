@@ -27,24 +27,24 @@ struct Connection::Callbacks {
   static Connection& of(void* self) { return *static_cast<Connection*>(self); }
 
   static void connected(mosquitto*, void* self, int reason, int, const mosquitto_property*) {
-    if (reason == 0) return of(self).tell(mqtt::Connected{});
-    of(self).tell(mqtt::ConnectFailed{code_text(reason)});
+    if (reason == 0) return of(self).emit(mqtt::Connected{});
+    of(self).emit(mqtt::ConnectFailed{code_text(reason)});
   }
   static void lost(mosquitto*, void* self, int reason, const mosquitto_property*) {
-    of(self).tell(mqtt::ConnectionLost{std::string("connection lost: ") + mosquitto_strerror(reason), reason});
+    of(self).emit(mqtt::ConnectionLost{std::string("connection lost: ") + mosquitto_strerror(reason), reason});
   }
   static void subscribed(mosquitto*, void* self, int, int count, const int* granted, const mosquitto_property*) {
     for (int i = 0; i < count; ++i) {
-      if (granted[i] >= MQTT_RC_UNSPECIFIED) return of(self).tell(mqtt::SubscribeFailed{code_text(granted[i])});
+      if (granted[i] >= MQTT_RC_UNSPECIFIED) return of(self).emit(mqtt::SubscribeFailed{code_text(granted[i])});
     }
-    of(self).tell(mqtt::Subscribed{});
+    of(self).emit(mqtt::Subscribed{});
   }
   static void delivered(mosquitto*, void* self, int, int reason, const mosquitto_property*) {
-    if (reason < MQTT_RC_UNSPECIFIED) return of(self).tell(mqtt::Delivered{});
-    of(self).tell(mqtt::Delivered{false, code_text(reason), reason});
+    if (reason < MQTT_RC_UNSPECIFIED) return of(self).emit(mqtt::Delivered{});
+    of(self).emit(mqtt::Delivered{false, code_text(reason), reason});
   }
   static void received(mosquitto*, void* self, const mosquitto_message* message, const mosquitto_property*) {
-    of(self).tell(mqtt::Received{
+    of(self).emit(mqtt::Received{
         {message->topic,
          std::string(static_cast<const char*>(message->payload), static_cast<std::size_t>(message->payloadlen)),
          message->qos, message->retain}});
@@ -78,7 +78,7 @@ Connection::Connection(const mqtt::Options& options, std::string host, int port,
 void Connection::connect() {
   ++connects_;
   const int failure = mosquitto_connect_bind_v5(client_.get(), host_.c_str(), port_, keepalive_s_, nullptr, nullptr);
-  if (failure != MOSQ_ERR_SUCCESS) tell(mqtt::ConnectFailed{mosquitto_strerror(failure)});
+  if (failure != MOSQ_ERR_SUCCESS) emit(mqtt::ConnectFailed{mosquitto_strerror(failure)});
 }
 
 void Connection::subscribe(const std::vector<mqtt::Subscription>& subscriptions) {
@@ -88,7 +88,7 @@ void Connection::subscribe(const std::vector<mqtt::Subscription>& subscriptions)
   }
   const int failure = mosquitto_subscribe_multiple(client_.get(), nullptr, static_cast<int>(filters.size()),
                                                    filters.data(), 1, 0, nullptr);
-  if (failure != MOSQ_ERR_SUCCESS) tell(mqtt::SubscribeFailed{mosquitto_strerror(failure)});
+  if (failure != MOSQ_ERR_SUCCESS) emit(mqtt::SubscribeFailed{mosquitto_strerror(failure)});
 }
 
 bool Connection::publish(const mqtt::Message& message) {
@@ -96,7 +96,7 @@ bool Connection::publish(const mqtt::Message& message) {
       mosquitto_publish_v5(client_.get(), nullptr, message.topic.c_str(), static_cast<int>(message.payload.size()),
                            message.payload.data(), message.qos, message.retained, nullptr);
   if (failure == MOSQ_ERR_SUCCESS) return true;
-  tell(mqtt::Delivered{false, mosquitto_strerror(failure), 0});
+  emit(mqtt::Delivered{false, mosquitto_strerror(failure), 0});
   return false;
 }
 

@@ -46,7 +46,7 @@ class Connection final : public mqtt::Client {
   struct Free {
     void operator()(mosquitto* client) const;
   };
-  void tell(mqtt::ClientEvent event) { on_event_(std::move(event)); }
+  void emit(mqtt::ClientEvent event) { on_event_(std::move(event)); }
 
   OnEvent on_event_;
   std::string host_;

@@ -93,7 +93,7 @@ void Fleet::turn(std::size_t index, Time now) {
     member.connecting = !member.connecting;
     connecting_ += member.connecting ? 1 : std::size_t(-1);
   }
-  if (member.agent.wants_connection() && !std::exchange(member.waiting, true)) waiting_.push_back(index);
+  if (member.agent.needs_connection() && !std::exchange(member.waiting, true)) waiting_.push_back(index);
   wakes_.erase({member.wake, index});
   member.wake = member.agent.wake_at();
   wakes_.emplace(member.wake, index);

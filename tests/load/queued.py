@@ -39,7 +39,7 @@ class Queued:
     def submit(self):
         body = json.dumps({"tasks": [{"capability": "echo", "input": {"text": "x" * 180}}] * BATCH})
         rest = list(range(self.count // BATCH))
-        told = [time.monotonic()]
+        last_report = [time.monotonic()]
         lock = threading.Lock()
 
         def client():
@@ -53,8 +53,8 @@ class Queued:
                 if answer.status != 202:
                     self.violations.append(f"a batch was answered {answer.status}: {answer.body}")
                 with lock:
-                    if time.monotonic() - told[0] > 2:
-                        told[0] = time.monotonic()
+                    if time.monotonic() - last_report[0] > 2:
+                        last_report[0] = time.monotonic()
                         self.say(f"submitting: {self.count - len(rest) * BATCH} of {self.count}")
 
         cpu, began = cpu_seconds(self.world.processes["coordinator"].pid), time.monotonic()

@@ -54,9 +54,9 @@ def queued(figures):
           f"{figures['first_start_s']} s")
 
 
-def violations(found, well):
+def violations(found, success):
     if not found:
-        return print("\n" + well)
+        return print("\n" + success)
     print(f"\n{len(found)} VIOLATIONS")
     for one in found[:40]:
         print("  " + one[:1000])

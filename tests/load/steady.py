@@ -119,15 +119,15 @@ class Steady:
 
     def all_there(self, began, what):
         """Seconds from `began` until every agent is placeable."""
-        looks, told = Looks(self.world), [time.monotonic()]
+        looks, last_report = Looks(self.world), [time.monotonic()]
 
         def there():
             try:
                 count = looks.fetch().count(b'"placeable":true')
             except OSError:
                 count = 0  # the coordinator has not started yet
-            if time.monotonic() - told[0] > 2:
-                told[0] = time.monotonic()
+            if time.monotonic() - last_report[0] > 2:
+                last_report[0] = time.monotonic()
                 self.say(f"{what}: {count} of {self.args.agents} agents")
             return count >= self.args.agents
 
@@ -171,13 +171,13 @@ class Steady:
         before, counted, began = self.world.cpu(), self.driver.latest(), time.monotonic()
         looks = Looks(self.world).start()
         over = threading.Event()
-        teller = threading.Thread(target=self.tell, args=(name, over))
-        teller.start()
+        reporter = threading.Thread(target=self.report_progress, args=(name, over))
+        reporter.start()
         try:
             during()
         finally:
             over.set()
-            teller.join()
+            reporter.join()
             looks.stop()
         seconds, spent, counts = time.monotonic() - began, self.world.cpu_since(before), self.driver.latest()
         self.figures[name] = {
@@ -187,7 +187,7 @@ class Steady:
             "messages_from_agents_per_s": round((counts["sent"] - counted["sent"]) / seconds),
             "messages_to_agents_per_s": round((counts["received"] - counted["received"]) / seconds), **looks.found()}
 
-    def tell(self, name, over):
+    def report_progress(self, name, over):
         began = time.monotonic()
         while not over.wait(10 if self.args.seconds > 60 else 2):
             counts = self.driver.latest()
@@ -249,9 +249,9 @@ class Steady:
             if times:
                 bad(f"{name}: connected agents were not placeable, {times} times")
         self.violations += clients.trouble
-        self.tell_tasks(by_state, counts)
+        self.report_tasks(by_state, counts)
 
-    def tell_tasks(self, by_state, counts):
+    def report_tasks(self, by_state, counts):
         def spread(values):
             ms = [value * 1e3 for value in values]
             return {"p50": round(percentile(ms, 0.5), 1), "p99": round(percentile(ms, 0.99), 1), "max": round(max(ms), 1)}

@@ -142,7 +142,7 @@ class Gemini(Cloud):
             one["role"] = "assistant" if one["role"] == "model" else one["role"]
         wanted = Wanted(messages=messages, params=self.params(config), schema=self.schema(config), tools=tools, tool=tool)
         wanted.thoughts, shown = self.thoughts(name, config)
-        self.tell(call, name, wanted, shown, method == "streamGenerateContent")
+        self.send_answer(call, name, wanted, shown, method == "streamGenerateContent")
 
     @staticmethod
     def take(given, fields, where=""):
@@ -236,7 +236,7 @@ class Gemini(Cloud):
             return 0, False
         return (12 if budget < 0 else min(12, budget)), bool(given.get("includeThoughts"))
 
-    def tell(self, call, name, wanted, shown, streaming):
+    def send_answer(self, call, name, wanted, shown, streaming):
         totals = Totals()
         tokens = self.backend.prompt_tokens(wanted)
         if len(tokens) > self.backend.context():

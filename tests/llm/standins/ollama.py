@@ -92,9 +92,9 @@ class Ollama(Provider):
                 room = max(1, loaded.num_ctx - len(tokens))
                 asked = wanted.params.get("n_predict", -1)
                 wanted.params["n_predict"] = room if asked < 0 else min(asked, room)
-            return self.tell(call, wanted, shape, tokens, loaded)
+            return self.send_answer(call, wanted, shape, tokens, loaded)
 
-    def tell(self, call, wanted, shape, tokens, loaded):
+    def send_answer(self, call, wanted, shape, tokens, loaded):
         totals = Totals()
         whole = types.SimpleNamespace(text="", thinking="", calls=[])
         streaming = call.body.get("stream") is not False

@@ -10,7 +10,7 @@ import random
 import re
 import time
 
-from standins.server import Gone, Refused
+from standins.server import Disconnected, Refused
 from standins.words import now
 
 STEP_S = 0.06  # between two lines of a pull, as in Ollama
@@ -156,7 +156,7 @@ class Models:
         if loads:
             try:
                 call.wait(self.standin.settings["load_ms"] / 1000)
-            except Gone:
+            except Disconnected:
                 self.loaded_now(name, None)
                 raise
             self.loaded_now(name, Loaded(num_ctx, settings, uses=1))
@@ -228,14 +228,14 @@ class Models:
         streaming = call.body.get("stream") is not False
         if streaming:
             call.begin("application/x-ndjson")
-        tell = call.piece if streaming else lambda line: None
-        tell({"status": "pulling manifest"})
+        send = call.piece if streaming else lambda line: None
+        send({"status": "pulling manifest"})
         if name not in self.library:
             raise Refused(500, "pull model manifest: file does not exist")
         for layer in self.layers(name):
-            self.pull_layer(call, tell, layer)
+            self.pull_layer(call, send, layer)
         for status in ("verifying sha256 digest", "writing manifest"):
-            tell({"status": status})
+            send({"status": status})
         with self.lock:
             self.sizes[name] = self.library[name]
             self.made[name] = now()
@@ -244,13 +244,13 @@ class Models:
             return call.end()
         return call.json(200, {"status": "success"})
 
-    def pull_layer(self, call, tell, layer):
+    def pull_layer(self, call, send, layer):
         """Bytes from before an interruption are not fetched again."""
         digest, total = layer["digest"], layer["size"]
         line = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": total}
         while True:
             done = self.pulled.get(digest, 0)
-            tell({**line, "completed": done} if done else line)
+            send({**line, "completed": done} if done else line)
             if done >= total:
                 break
             settings = self.standin.settings
@@ -261,7 +261,7 @@ class Models:
             done = min(total, done + int(step))
             if hold is not None and done >= total * hold:
                 self.pulled[digest] = min(done, int(total * hold))
-                tell({**line, "completed": self.pulled[digest]})
+                send({**line, "completed": self.pulled[digest]})
                 call.wait_for(lambda: self.standin.settings["pull_hold"] is None)
             self.pulled[digest] = done
         self.standin.count("layers_pulled")

@@ -32,7 +32,7 @@ FOR_ALL = ("kind", "times", "on", "model")
 LONGEST_ENDLESS = 1 << 30
 
 
-class Gone(Exception):
+class Disconnected(Exception):
     """The client has disconnected, or the connection was cut on purpose: no answer is possible."""
 
 
@@ -49,7 +49,7 @@ class Call:
         self.standin, self.handler, self.path, self.query, self.body, self.kind = standin, handler, path, query, body, kind
         self.headers = handler.headers
         self.began = time.monotonic()
-        self.gone = threading.Event()
+        self.disconnected = threading.Event()
         self.over = threading.Event()
         self.fault = None
         self.pieces = 0
@@ -62,12 +62,12 @@ class Call:
     def watch(self):
         """Ends the work of the back end when the client disconnects, as the real servers do."""
         while not self.over.wait(0.02):
-            if self.client_has_gone():
-                self.gone.set()
+            if self.client_has_disconnected():
+                self.disconnected.set()
                 self.drop_backend()
                 return
 
-    def client_has_gone(self):
+    def client_has_disconnected(self):
         try:
             return self.handler.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
@@ -84,8 +84,8 @@ class Call:
                 pass
 
     def wait(self, seconds):
-        if self.gone.wait(seconds):
-            raise Gone
+        if self.disconnected.wait(seconds):
+            raise Disconnected
 
     def wait_for(self, condition):
         """Waits until condition() is true; checked fifty times per second."""
@@ -121,14 +121,14 @@ class Call:
         self.answered = True
 
     def write(self, data):
-        if self.gone.is_set():
-            raise Gone
+        if self.disconnected.is_set():
+            raise Disconnected
         try:
             self.handler.wfile.write(data)
             self.handler.wfile.flush()
         except OSError as why:
-            self.gone.set()
-            raise Gone from why
+            self.disconnected.set()
+            raise Disconnected from why
 
     def piece(self, value):
         """Sends a piece of a stream in the provider's framing; faults in the middle of an answer happen here."""
@@ -154,7 +154,7 @@ class Call:
             message = fault.get("message", "an error was encountered while running the model")
             self.chunk(provider.frame(provider.mid_error(status, message)))
             self.end()
-            raise Gone
+            raise Disconnected
         else:
             if kind == "end_early":
                 self.end()
@@ -162,7 +162,7 @@ class Call:
 
     def cut(self):
         self.handler.connection.shutdown(socket.SHUT_RDWR)
-        raise Gone
+        raise Disconnected
 
     def whole(self, body):
         """Sends an answer in one piece; faults in the middle of an answer apply to it too."""
@@ -281,7 +281,7 @@ class Standin:
             with self.lock:
                 self.seen["open"] -= 1
                 self.seen["infer_open"] -= infer
-                self.seen["client_aborts"] += call.gone.is_set() and not call.answered
+                self.seen["client_aborts"] += call.disconnected.is_set() and not call.answered
 
     def run(self, call, what, match):
         try:
@@ -293,7 +293,7 @@ class Standin:
                 raise Refused(400, "the body is not JSON")
             self.provider.check(call)
             what(call, *match.groups())
-        except Gone:
+        except Disconnected:
             call.handler.close_connection = True
         except Refused as refused:
             self.refuse(call, refused)
@@ -322,7 +322,7 @@ class Standin:
                 call.end()
             else:
                 call.json(refused.status, provider.error(refused), provider.error_headers(refused))
-        except Gone:
+        except Disconnected:
             call.handler.close_connection = True
 
     def admin(self, call):
@@ -384,7 +384,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         try:
             self.standin.answer(self, self.command)
-        except (OSError, Gone):
+        except (OSError, Disconnected):
             self.close_connection = True
 
     do_GET = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815

@@ -12,7 +12,7 @@ import json
 import time
 import urllib.parse
 
-from standins.server import Gone, Refused
+from standins.server import Disconnected, Refused
 
 LONGEST_STRING = 16
 MOST_ITEMS = 3
@@ -149,14 +149,14 @@ class Backend:
                     if settings["token_ms"]:
                         call.wait(settings["token_ms"] / 1000)
         except (OSError, http.client.HTTPException, ValueError) as why:
-            if call.gone.is_set():
-                raise Gone from why
+            if call.disconnected.is_set():
+                raise Disconnected from why
             raise Refused(500, f"llama runner process has terminated: {why}") from why
         finally:
             call.backend = None
             connection.close()
-        if call.gone.is_set():
-            raise Gone
+        if call.disconnected.is_set():
+            raise Disconnected
 
     @staticmethod
     def add_up(call, piece, totals):

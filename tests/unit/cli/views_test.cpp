@@ -72,8 +72,8 @@ TEST_CASE("an acceptance shows the place in the queue and the number of agents")
   CHECK(show_acceptance(document(R"({"id":"T","state":"queued","ahead":3,"eligible_agents":1})")) ==
         "queued, 3 ahead of it; 1 agent can take it");
   CHECK(show_acceptance(
-            document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"nobody offers a.b"})")) ==
-        "queued; no agent can take it now; waiting: nobody offers a.b");
+            document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"no agent offers a.b"})")) ==
+        "queued; no agent can take it now; waiting: no agent offers a.b");
   for (const std::string state : {"running", "succeeded", "failed", "cancelling"}) {
     const auto answer = R"({"id":"T","state":")" + state + R"(","ahead":0,"eligible_agents":0})";
     CHECK(show_acceptance(document(answer.c_str())) == state);
@@ -100,14 +100,14 @@ TEST_CASE("slots that heat has closed are not busy, and tasks beyond the slots a
 TEST_CASE("the queue shows which tasks wait, and why") {
   const auto text =
       show_queue(document(R"({"queues":[{"capability":"echo","where":{},"queued":1200,"running":4,"eligible_agents":2},
-    {"capability":"a.b","where":{"board":"pi4"},"queued":1,"running":0,"eligible_agents":0,"waiting":"nobody offers a.b"}],
+    {"capability":"a.b","where":{"board":"pi4"},"queued":1,"running":0,"eligible_agents":0,"waiting":"no agent offers a.b"}],
     "queued":1201,"running":4})"),
                  plain);
   CHECK(text ==
         "CAPABILITY  WHERE      QUEUED  RUNNING  AGENTS\n"
         "echo                    1,200        4       2\n"
         "a.b         board=pi4       1        0       0\n"
-        "a.b (board=pi4) waits: nobody offers a.b\n"
+        "a.b (board=pi4) waits: no agent offers a.b\n"
         "1,201 queued, 4 running\n");
 }
 
