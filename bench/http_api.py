@@ -39,7 +39,7 @@ ROWS = [  # key, label, target
     ("bare_held", "the server alone: streams and long polls held open", "5000"),
     ("bare_held_health_p99_ms", "/health at the same time, p99 in ms", "20"),
     ("bare_held_kib", "memory for each, KiB", "24"),
-    ("bare_tls_held_health_p99_ms", "the same under TLS, p99 in ms", "20"),
+    ("bare_tls_held_health_p99_ms", "/health at the same time under TLS, p99 in ms", "20"),
     ("bare_tls_held_kib", "memory for each under TLS, KiB", "40"),
 ]
 
