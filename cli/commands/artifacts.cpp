@@ -14,12 +14,12 @@ namespace edgefleet::cli {
 namespace {
 
 // Smaller files are transferred before a bar can be read.
-constexpr std::uint64_t worth_a_bar = std::uint64_t{4} << 20U;
+constexpr std::uint64_t least_bytes_for_a_bar = std::uint64_t{4} << 20U;
 
 http::Progress bar_for(Session& session, const std::string& name) {
   if (!session.live()) return {};
   return [&session, name](std::uint64_t done, std::uint64_t total) {
-    if (total < worth_a_bar) return;
+    if (total < least_bytes_for_a_bar) return;
     const auto share = static_cast<double>(done) / static_cast<double>(total);
     const auto text = bar(share, 24) + "  " + show_bytes(total) + "  " + printable(name);
     session.show_live(fit(text, static_cast<std::size_t>(session.live_width())));

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/batch_file.hpp"
 #include "cli/core/progress.hpp"
@@ -129,25 +129,25 @@ class BatchWatch {
       : session_(session), accepted_(std::move(accepted)), counts_(accepted_.ids.size()), began_(began) {}
 
   Exit run(const Interrupt& interrupt, const std::optional<Duration>& limit) {
-    Patience patience(session_, interrupt.token(), limit);
+    Poller poller(session_, interrupt.token(), limit);
     for (;;) {
-      const auto looked = look(patience);
+      const auto updated = update(poller);
       if (interrupt.happened()) return interrupted(interrupt);
-      if (!looked) return session_.fail(looked.error());
+      if (!updated) return session_.fail(updated.error());
       const auto sum = total();
       show(sum);
       if (sum.ended()) return ended(sum);
-      if (patience.over()) return unfinished(sum);
+      if (poller.over()) return unfinished(sum);
     }
   }
 
  private:
   // Asks for every batch that has not ended. The coordinator holds the first call, so a step takes that long.
-  Status look(Patience& patience) {
-    auto hold = patience.hold(session_.live() ? seconds(1) : seconds(2));
+  Status update(Poller& poller) {
+    auto hold = poller.hold(session_.live() ? seconds(1) : seconds(2));
     for (std::size_t i = 0; i < counts_.size(); ++i) {
       if (counts_[i].total > 0 && counts_[i].ended()) continue;
-      auto body = patience.get("/api/v1/batches/" + accepted_.ids[i], std::exchange(hold, seconds(0)));
+      auto body = poller.get("/api/v1/batches/" + accepted_.ids[i], std::exchange(hold, seconds(0)));
       if (!body) return body.error();
       const auto document = read_answer(*body);
       if (!document) return document.error();

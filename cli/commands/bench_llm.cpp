@@ -6,7 +6,7 @@
 
 #include "cli/commands/command.hpp"
 #include "cli/commands/interrupt.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/llm_bench.hpp"
 #include "cli/core/task_view.hpp"
 #include "common/system/clock.hpp"
@@ -28,14 +28,14 @@ class Measurement {
         bench_(std::move(bench)),
         tasks_(bench_.lanes()),
         status_(bench_.lanes()),
-        patience_(session, interrupt_.token(), std::nullopt) {}
+        poller_(session, interrupt_.token(), std::nullopt) {}
 
-  Exit go() {
+  Exit run() {
     for (;;) {
       const auto began = monotonic_now();
-      const auto looked = round();
+      const auto updated = update_all();
       if (interrupt_.happened()) return interrupted();
-      if (!looked) return given_up(looked.error());
+      if (!updated) return given_up(updated.error());
       if (over()) break;
       show();
       // With many agents a round takes long, and the coordinator has other work too.
@@ -49,9 +49,9 @@ class Measurement {
 
  private:
   // Gives every lane a task and takes the results of those that have ended. An error: the coordinator is unreachable.
-  Status round() {
+  Status update_all() {
     for (std::size_t lane = 0; lane < bench_.lanes() && !interrupt_.happened(); ++lane) {
-      const auto done = tasks_[lane].empty() ? submit(lane) : look(lane);
+      const auto done = tasks_[lane].empty() ? submit(lane) : update(lane);
       if (!done) return done;
     }
     return success();
@@ -73,8 +73,8 @@ class Measurement {
     return success();
   }
 
-  Status look(std::size_t lane) {
-    const auto body = patience_.get("/api/v1/tasks/" + tasks_[lane], seconds(0));
+  Status update(std::size_t lane) {
+    const auto body = poller_.get("/api/v1/tasks/" + tasks_[lane], seconds(0));
     if (!body) return body.error();
     const auto task = read_answer(*body);
     if (!task) return task.error();
@@ -129,7 +129,7 @@ class Measurement {
   std::vector<std::string> tasks_;  // id for each lane; empty: no task
   std::vector<std::string> status_;  // text for each lane
   const Interrupt interrupt_;
-  Patience patience_;
+  Poller poller_;
   const Time began_ = monotonic_now();
 };
 
@@ -141,7 +141,7 @@ Exit bench(const LlmBenchOptions& options, Session& session) {
   const auto plan = plan_llm_bench(*agents, options.model);
   if (plan.pairs.empty()) return session.fail(nothing_to_ask(plan, options.model), Exit::coordinator);
   for (const auto& reason : plan.left_out) session.note(printable(reason));
-  return Measurement(session, LlmBench(plan.pairs, options)).go();
+  return Measurement(session, LlmBench(plan.pairs, options)).run();
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/models.hpp"
 #include "cli/core/task_view.hpp"
@@ -35,23 +35,23 @@ class OrderWatch {
 
   Exit run() {
     const Interrupt interrupt;
-    Patience patience(session_, interrupt.token(), std::nullopt);
+    Poller poller(session_, interrupt.token(), std::nullopt);
     for (;;) {
-      const auto looked = look(patience);
+      const auto updated = update(poller);
       if (interrupt.happened()) return interrupted(interrupt);
-      if (!looked) return session_.fail(looked.error());
+      if (!updated) return session_.fail(updated.error());
       if (session_.live()) session_.show_live(watch_.lines(session_.live_width(), session_.live_height()));
-      if (watch_.ended()) return ended(patience);
+      if (watch_.ended()) return ended(poller);
     }
   }
 
  private:
   // The coordinator holds the first call, so a step takes that long.
-  Status look(Patience& patience) {
-    if (auto held = patience.get("/api/v1/batches/" + batch_, seconds(1)); !held) return held.error();
+  Status update(Poller& poller) {
+    if (auto held = poller.get("/api/v1/batches/" + batch_, seconds(1)); !held) return held.error();
     std::string after;
     do {
-      const auto body = patience.get("/api/v1/tasks?limit=1000&batch=" + batch_ + after, seconds(0));
+      const auto body = poller.get("/api/v1/tasks?limit=1000&batch=" + batch_ + after, seconds(0));
       if (!body) return body.error();
       const auto page = read_answer(*body);
       if (!page) return page.error();
@@ -59,14 +59,14 @@ class OrderWatch {
       const auto next = text_of(*page, "next");
       after = next.empty() ? next : "&after=" + next;
     } while (!after.empty());
-    return session_.live() ? look_closer(patience) : success();
+    return session_.live() ? update_reasons(poller) : success();
   }
 
-  Status look_closer(Patience& patience) {
+  Status update_reasons(Poller& poller) {
     auto waiting = watch_.waiting();
     waiting.resize(std::min(waiting.size(), most_reasons));
     for (const auto& id : waiting) {
-      const auto body = patience.get("/api/v1/tasks/" + id, seconds(0));
+      const auto body = poller.get("/api/v1/tasks/" + id, seconds(0));
       if (!body) return body.error();
       const auto task = read_answer(*body);
       if (!task) return task.error();
@@ -75,10 +75,10 @@ class OrderWatch {
     return success();
   }
 
-  Exit ended(Patience& patience) {
+  Exit ended(Poller& poller) {
     session_.end_live();
     for (const auto& id : tasks_) {
-      const auto body = patience.get("/api/v1/tasks/" + id, seconds(0));
+      const auto body = poller.get("/api/v1/tasks/" + id, seconds(0));
       if (!body) return session_.fail(body.error());
       const auto task = read_answer(*body);
       if (!task) return session_.fail(task.error());

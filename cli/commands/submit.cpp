@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/request.hpp"
 #include "cli/core/task_view.hpp"

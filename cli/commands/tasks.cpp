@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/task_view.hpp"
 #include "common/core/task.hpp"

@@ -16,9 +16,9 @@ namespace edgefleet::cli {
 // False if a stop request ended it early.
 bool pause(const std::stop_token& stop, Duration duration);
 
-class Patience {
+class Poller {
  public:
-  Patience(Session& session, std::stop_token stop, std::optional<Duration> limit);
+  Poller(Session& session, std::stop_token stop, std::optional<Duration> limit);
 
   // GET `path`, held by the coordinator for up to `hold`. While the coordinator cannot be reached, the call is
   // repeated, with one note. After five minutes without an answer, at the limit, or on a refusal the error is returned.
@@ -35,7 +35,7 @@ class Patience {
   Session& session_;
   std::stop_token stop_;
   std::optional<Time> limit_;
-  std::optional<Time> away_since_;
+  std::optional<Time> unreachable_since_;
   Duration pause_{0};
   Time last_asked_{};
 };
