@@ -64,7 +64,7 @@ Exit wrong_usage(const Program& program, const std::string& message) {
 
 std::string without_command(const Program& program) {
   const auto unknown = program.app.remaining();
-  if (unknown.empty()) return "name a command, such as edgefleet agents";
+  if (unknown.empty()) return "no command; try edgefleet agents";
   return std::string("no such ") + (unknown.front().starts_with('-') ? "option: '" : "command: '") + unknown.front() +
          "'";
 }

@@ -164,7 +164,7 @@ Run declare_bench(CLI::App& app) {
       ->type_name("TEXT");
   app.require_subcommand(0, 1);
   return [&app, options](Session& session) {
-    if (app.get_subcommands().empty()) return session.fail("state what to measure: edgefleet bench llm", Exit::usage);
+    if (app.get_subcommands().empty()) return session.fail("nothing to measure; use edgefleet bench llm", Exit::usage);
     return bench(*options, session);
   };
 }

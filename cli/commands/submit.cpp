@@ -106,8 +106,8 @@ void declare_options(CLI::App& app, Submit& submit) {
   app.add_option("--name", request.name, "a name, for people")->type_name("TEXT");
   add_duration(app, "--timeout", request.timeout, "timeout of one attempt, such as 30s or 5m",
                std::chrono::milliseconds(1));
-  add_duration(app, "--expires-after", request.expires_after, "give up if it has not started by then");
-  add_duration(app, "--delay", request.delay, "start no earlier");
+  add_duration(app, "--expires-after", request.expires_after, "expire if it has not started within this time");
+  add_duration(app, "--delay", request.delay, "do not start before this time has passed");
   app.add_option("--max-attempts", request.max_attempts, "maximum number of attempts; with 1 the task never runs twice")
       ->check(CLI::Range(1, limits::max_attempts))
       ->type_name("N");
