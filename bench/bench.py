@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures edgefleet beside the raw ceiling of the same broker, in one run.
+"""Measures edgefleet and the raw ceiling of the same broker in one run.
 
-  ./dev bench                 everything, some two minutes
+  ./dev bench                 everything, about two minutes
   ./dev bench --only echo     one of: raw, echo, latency, llm, http, core, idle
   ./dev bench --only http --against ../before/build/release/bin
-                              the HTTP server of this build beside another's, in turns
-  ./dev bench --json          figures for programs
+                              the HTTP server of this build and of another build, in turns
+  ./dev bench --json          the figures as JSON
 
-Everything runs on this machine's loopback. Machines differ and are noisy: trust the ratios.
+Everything runs on the loopback interface. Machines differ and are noisy: compare the ratios.
 """
 import argparse
 import json
@@ -36,7 +36,7 @@ def raw(fleet, count):
 
 
 def echo(fleet, count, batch):
-    """Tasks a second from the first byte submitted to the last result recorded; bodies are made beforehand."""
+    """Tasks per second from the first submitted byte to the last recorded result; the bodies are made beforehand."""
     element = json.dumps({"capability": "echo", "input": {"text": "x" * 180}})
     body = '{"tasks":[' + ",".join([element] * batch) + "]}"
     names = list(fleet.processes)
@@ -69,7 +69,7 @@ def echo(fleet, count, batch):
 
 
 def commit_ms(folder):
-    """What one small durable commit costs on this disk: a row by SQLite, WAL and synchronous FULL, as the store's."""
+    """The time of a small durable commit on this disk: a row in SQLite, with WAL and synchronous FULL as in the store."""
     database = sqlite3.connect(Path(folder) / "commit.db", isolation_level=None)
     database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (x)")
     times = []
@@ -92,13 +92,13 @@ def core():
 def idle(fleet, seconds):
     watched = {n: p for n, p in fleet.processes.items() if n in ("coordinator", "agent-1")}
     before = {n: cpu_seconds(p) for n, p in watched.items()}
-    time.sleep(seconds)  # the measure itself: what an idle process does in that time
+    time.sleep(seconds)  # part of the measurement: the work of an idle process
     return {n: {**memory_mb(p), "cpu_percent": round((cpu_seconds(p) - before[n]) / seconds * 100, 2)}
             for n, p in watched.items()}
 
 
 def models(fleet):
-    """Two streams, as many as the server has slots, through the endpoint and beside it; then 200 streams and polls."""
+    """Two streams, one per slot of the server, through the endpoint and directly; then 200 streams and long polls."""
     port = start_llama(fleet)
     if port is None:
         return {"skipped": "no llama-server"}
@@ -119,7 +119,7 @@ def with_fleet(args, wanted, say, figures):
                 figures["raw"] = raw(fleet, 30_000)
                 say("raw:", figures["raw"])
             if wanted("echo"):
-                echo(fleet, args.count // 5, args.batch)  # warm
+                echo(fleet, args.count // 5, args.batch)  # warm-up
                 figures["echo"] = echo(fleet, args.count, args.batch)
                 figures["echo"]["times_raw"] = round(figures["echo"]["tasks_per_s"] / figures["raw"]["tasks_per_s"], 2)
                 say("echo:", figures["echo"])
@@ -139,14 +139,14 @@ def with_fleet(args, wanted, say, figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["raw", "echo", "latency", "llm", "http", "core", "idle"])
-    parser.add_argument("--count", type=int, default=100_000, help="tasks end to end")
-    parser.add_argument("--batch", type=int, default=5_000, help="tasks a request")
+    parser.add_argument("--count", type=int, default=100_000, help="number of tasks of echo")
+    parser.add_argument("--batch", type=int, default=5_000, help="tasks per request")
     parser.add_argument("--agents", type=int, default=2)
     parser.add_argument("--slots", type=int, default=128)
     parser.add_argument("--idle-seconds", type=int, default=30)
-    parser.add_argument("--against", type=Path, metavar="DIR", help="programs of another build, for http")
-    parser.add_argument("--connections", type=int, default=5000, help="streams and long polls that are held, for http")
-    parser.add_argument("--http-seconds", type=float, default=5, help="of each measurement, for http")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="folder of another build's programs, for http")
+    parser.add_argument("--connections", type=int, default=5000, help="streams and long polls held open, for http")
+    parser.add_argument("--http-seconds", type=float, default=5, help="duration of each measurement, for http")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     wanted = lambda name: args.only in (None, name)

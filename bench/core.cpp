@@ -1,4 +1,4 @@
-// The cores alone: what a placement decision costs with 10,000 agents and a million queued tasks.
+// The core alone: the cost of a placement decision with 10,000 agents and a million queued tasks.
 #include <benchmark/benchmark.h>
 
 #include "coordinator/core/step.hpp"
@@ -22,7 +22,7 @@ ExecutorView executor(unsigned number) {
   return view;
 }
 
-// One decision: choose executor and task, account for it, and give the slot back as a result would.
+// One decision: choose executor and task, account for it, and free the slot as a result does.
 void placement_decision(benchmark::State& state) {
   Placement placement;
   const auto agents = static_cast<unsigned>(state.range(0));

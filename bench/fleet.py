@@ -1,4 +1,4 @@
-"""What the benchmarks run and how they look at it: a broker, a coordinator and agents."""
+"""The fleet of the benchmarks (a broker, a coordinator, agents) and its measurements."""
 import http.client
 import json
 import os
@@ -32,7 +32,7 @@ def wait_until(condition, seconds, what):
 
 
 class Fleet:
-    """A broker, a coordinator and agents of our own; ended by their ids."""
+    """A broker, a coordinator and agents; they are ended by their process ids."""
 
     def __init__(self, folder, agents, slots, binaries=BIN):
         self.folder, self.binaries, self.processes = Path(folder), Path(binaries), {}
@@ -90,7 +90,7 @@ class Client:
 
 
 def latency(fleet, count):
-    """Submit one task over HTTP, wait for its result, and so on."""
+    """Submits one task at a time over HTTP and waits for its result."""
     client, times = Client(fleet.port), []
     for i in range(count):
         began = time.monotonic()
@@ -117,7 +117,7 @@ def memory_mb(process):
 
 
 def start_llama(fleet):
-    """The port of a llama-server; none where it cannot be had."""
+    """The port of a llama-server; None if it is not available."""
     unpacked = llm.unpacked(BIN.parent / "llama")
     if unpacked is None:
         return None
@@ -128,7 +128,7 @@ def start_llama(fleet):
 
 
 def offer_model(fleet, llama_port):
-    """An agent of the fleet offers what llama-server has."""
+    """Starts an agent that offers the model of llama-server."""
     config = fleet.folder / "llm.toml"
     config.write_text(f'[[llm]]\nprovider = "openai"\nurl = "http://127.0.0.1:{llama_port}"\nslots = {llm.SLOTS}\n')
     fleet.start("agent-llm", [fleet.binaries / "edgefleet-agent", "--broker", f"mqtt://127.0.0.1:{fleet.broker_port}",

@@ -1,4 +1,4 @@
-"""The HTTP server of this build: beside that of another build, in turns, and with thousands of connections."""
+"""The HTTP server of this build: compared with that of another build, in turns, and with thousands of connections."""
 import contextlib
 import json
 import os
@@ -14,38 +14,38 @@ from fleet import BIN, Client, Fleet, latency, memory_mb, offer_model, start_lla
 
 ROUNDS = 3
 RATE_CONNECTIONS = 64
-STREAMS = 300  # at once, to their end
-MOST_HELD_BEFORE = 500  # of the other build: a server with a thread for each connection has a few hundred
-ROWS = [  # key, what it is, target
+STREAMS = 300  # at the same time, until they end
+MOST_HELD_BEFORE = 500  # by the other build: a server with a thread per connection supports a few hundred
+ROWS = [  # key, label, target
     ("health_per_s", "/health, answers per second, 64 connections", ""),
     ("submit_and_wait_p50_ms", "submit a task and wait for its result, p50 in ms", ""),
     ("submit_and_wait_p99_ms", "the same, p99 in ms", ""),
     ("first_token_ms", "first token of the OpenAI endpoint, ms", ""),
     ("tokens_per_s", "tokens per second, two streams", ""),
     ("share_of_direct", "the same, as a share of llama-server asked directly", "0.95"),
-    ("streams", f"{STREAMS} streams at once: answered", str(STREAMS)),
-    ("streams_s", "all of them after s", ""),
-    ("streams_health_max_ms", "/health beside them, max in ms", ""),
-    ("idle_private_mb", "coordinator at rest, private MB", ""),
+    ("streams", f"{STREAMS} streams at the same time: answered", str(STREAMS)),
+    ("streams_s", "all of them answered after, s", ""),
+    ("streams_health_max_ms", "/health at the same time, max in ms", ""),
+    ("idle_private_mb", "idle coordinator, private MB", ""),
     ("idle_resident_mb", "the same, resident MB", ""),
     ("held", "streams and long polls held open", "5000"),
-    ("held_streams", "of them streams", ""),
-    ("held_health_p50_ms", "/health beside them, p50 in ms", ""),
+    ("held_streams", "streams among them", ""),
+    ("held_health_p50_ms", "/health at the same time, p50 in ms", ""),
     ("held_health_p99_ms", "the same, p99 in ms", "20"),
     ("held_kib", "coordinator's memory for each, its task included, KiB", ""),
     ("bare_health_per_s", "the server alone: answers per second", ""),
     ("bare_pool_per_s", "the same, by a handler on the pool", ""),
     ("bare_tls_health_per_s", "the same with TLS, no pool", ""),
     ("bare_held", "the server alone: streams and long polls held open", "5000"),
-    ("bare_held_health_p99_ms", "/health beside them, p99 in ms", "20"),
+    ("bare_held_health_p99_ms", "/health at the same time, p99 in ms", "20"),
     ("bare_held_kib", "memory for each, KiB", "24"),
-    ("bare_tls_held_health_p99_ms", "/health beside as many under TLS, p99 in ms", "20"),
+    ("bare_tls_held_health_p99_ms", "/health at the same time under TLS, p99 in ms", "20"),
     ("bare_tls_held_kib", "memory for each under TLS, KiB", "40"),
 ]
 
 
 def load(port, seconds, path="/health", tls=False):
-    """Answers per second on keep-alive connections that always ask."""
+    """Answers per second on keep-alive connections that send the next request at once."""
     out = subprocess.run([BIN / "edgefleet-bench-http", "--port", str(port), "--path", path, "--seconds", str(seconds),
                           "--connections", str(RATE_CONNECTIONS), *(["--tls"] if tls else [])],
                          capture_output=True, text=True, timeout=seconds + 60, check=False)
@@ -59,19 +59,19 @@ def private_kib(process):
 
 
 def at_rest(process):
-    """Its memory, when that no longer grows."""
+    """The private memory of the process, when it no longer grows."""
     seen = [private_kib(process)]
 
     def rests():
-        time.sleep(0.2)  # between two looks
+        time.sleep(0.2)  # between two samples
         seen.append(private_kib(process))
         return abs(seen[-1] - seen[-2]) <= 128
-    wait_until(rests, 30, "an end of the memory's growth")
+    wait_until(rests, 30, "the end of the memory's growth")
     return seen[-1]
 
 
 class Held:
-    """Connections that wait, each for the answer to one of these requests in turn."""
+    """Connections that wait; each sends one of these requests, in turn."""
 
     def __init__(self, port, count, requests, seconds, tls=False):
         command = [BIN / "edgefleet-bench-http", "--port", str(port), "--hold", str(count), "--seconds", str(seconds),
@@ -96,7 +96,7 @@ class Held:
 
 
 def hold(port, process, count, requests, seconds, tls=False, arrived=lambda: True):
-    """What so many connections cost, and how /health answers beside them."""
+    """The memory of so many connections, and the latency of /health at the same time."""
     before = at_rest(process)
     held = Held(port, count, requests, seconds, tls)
     wait_until(arrived, 60, "the arrival of all requests")
@@ -130,7 +130,7 @@ def bare_server(folder):
 
 
 def bare(folder, count, seconds):
-    """The server without a coordinator, each kind of listener with a process of its own: memory is not shared."""
+    """The server without a coordinator; each kind of listener has its own process, so that memory is not shared."""
     figures = {}
     for tls in (False, True):
         prefix = "bare_tls_" if tls else "bare_"
@@ -148,7 +148,7 @@ def bare(folder, count, seconds):
 
 
 def in_turns(fleets, seconds):
-    """Both builds see the same machine: the median of some rounds."""
+    """The median of some rounds, in turns, so that both builds run under the same conditions."""
     found = {name: {"health_per_s": [], "submit_and_wait_p50_ms": [], "submit_and_wait_p99_ms": []} for name in fleets}
     for _ in range(ROUNDS):
         for name, fleet in fleets.items():
@@ -181,10 +181,10 @@ def models(fleets):
 
 
 def held_by_coordinator(folder, binaries, count, seconds):
-    """Half of them streams of a model whose slots are taken, half long polls of a task that nobody can take. With a
-    fleet of its own: what earlier requests have left in the heap would hide what these cost."""
+    """Half of them are streams of a model without a free slot, half long polls of a task that no agent can take. The
+    fleet is new, because heap memory from earlier requests would hide the cost of these."""
     with new_fleet(folder, binaries) as fleet:
-        task = Client(fleet.port).call("POST", "/api/v1/tasks", json.dumps({"capability": "nobody.has.it"}))["id"]
+        task = Client(fleet.port).call("POST", "/api/v1/tasks", json.dumps({"capability": "not.offered"}))["id"]
         requests = [f"GET /api/v1/tasks/{task}?wait=60"]
         direct = start_llama(fleet)
         if direct is not None:

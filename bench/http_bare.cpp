@@ -1,5 +1,5 @@
-// The HTTP server alone, in the clear and with TLS, for bench/http_api.py: what a connection costs without a
-// coordinator behind it. It ends with its standard input.
+// The HTTP server alone, without and with TLS, for bench/http_api.py: the cost of a connection without a coordinator.
+// It ends at the end of its standard input.
 #include <CLI/CLI.hpp>
 #include <array>
 #include <condition_variable>
@@ -16,10 +16,10 @@ using namespace edgefleet;
 using namespace edgefleet::http_server;
 using namespace std::chrono_literals;
 
-// Streams that get an event each second, and requests that get no answer.
+// Streams that receive an event each second, and requests that receive no answer.
 class Waiting {
  public:
-  static constexpr std::size_t parts = 50;  // of the streams: their events are spread over the second, as tokens are
+  static constexpr std::size_t parts = 50;  // the events of the streams are spread over the second, as tokens are
   static constexpr auto turn_interval = 1000ms / parts;
 
   void add(Stream stream) {

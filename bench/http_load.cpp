@@ -1,9 +1,9 @@
 // A client that loads an HTTP server, and measures it; bench/http_api.py runs it.
 //
-//   --connections N --seconds S     N connections, each asks again as soon as it has its answer
-//   --hold N --holding REQUEST...   N connections, each sends one request and stays open; then, after a line on
-//   standard
-//                                   input, one connection asks each few milliseconds. --hold alone holds nothing.
+//   --connections N --seconds S     N connections; each sends the next request as soon as it has an answer
+//   --hold N --holding REQUEST...   N connections; each sends one request and stays open. Then, after a line on
+//                                   standard input, one connection sends a request every few milliseconds. --hold alone
+//                                   holds nothing.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -49,7 +49,7 @@ std::string request_of(const std::string& text) {
   return request + "\r\n" + body;
 }
 
-// The bytes of the first answer in `text`; 0: it is not whole. One with a body announces its length.
+// The size of the first answer in `text`; 0: it is not complete. An answer with a body states its length.
 std::size_t answer_bytes(const std::string& text) {
   static const std::string name = "Content-Length: ";
   const auto end = text.find("\r\n\r\n");
@@ -59,7 +59,7 @@ std::size_t answer_bytes(const std::string& text) {
   return end + 4 + body <= text.size() ? end + 4 + body : 0;
 }
 
-// The client does not check the certificate: the server made it for itself.
+// The client does not check the certificate, which is self-signed.
 SSL_CTX* tls_context() {
   static const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
@@ -95,7 +95,7 @@ class Channel {
                            : ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
     return sent == static_cast<std::int64_t>(text.size());
   }
-  // Waits for something; false: the server has closed.
+  // Waits for data; false: the server has closed the connection.
   [[nodiscard]] bool receive() {
     char piece[16384];  // NOLINT
     const auto got =
@@ -104,7 +104,7 @@ class Channel {
     return got > 0;
   }
   [[nodiscard]] bool begins_well() const { return input_.starts_with("HTTP/1.1 200 "); }
-  // Whether an answer has come whole; it is taken.
+  // Whether an answer is complete; it is then removed.
   [[nodiscard]] bool take_answer() {
     const auto bytes = answer_bytes(input_);
     if (bytes > 0 && input_.compare(9, 3, "200") != 0) throw std::runtime_error("answered " + input_.substr(0, 200));
@@ -134,7 +134,7 @@ double ms_since(Clock::time_point began) {
   return std::chrono::duration<double, std::milli>(Clock::now() - began).count();
 }
 
-// ---- as many answers as the server can give
+// ---- the highest rate of answers
 
 class Load {
  public:
@@ -168,7 +168,7 @@ class Load {
 
   void step(std::size_t index) {
     Asking& asking = askings_[index];
-    if (!asking.channel->receive()) {  // some servers close after a number of requests
+    if (!asking.channel->receive()) {  // some servers close the connection after a number of requests
       ++reconnected_;
       return open(index);
     }
@@ -189,7 +189,7 @@ class Load {
 
   void ask(Asking& asking) const {
     asking.began = Clock::now();
-    (void)asking.channel->send(request_);  // if it has closed, the next turn sees it
+    (void)asking.channel->send(request_);  // if the server has closed, the next turn notices it
   }
 
   const Settings& settings_;
@@ -200,21 +200,21 @@ class Load {
   std::size_t reconnected_ = 0;
 };
 
-// ---- connections that wait, and one beside them
+// ---- connections that wait, and one that measures
 
 struct Holding {
   std::unique_ptr<Channel> channel;
   bool streams;
 };
 
-// A stream has its head and goes on; a long poll that has been answered, or refused, does not wait any more.
+// A stream has received its head and stays open; a long poll that was answered or refused no longer waits.
 bool waits(const Holding& holding) {
   const short ends = static_cast<short>(holding.streams ? POLLRDHUP : POLLRDHUP | POLLIN);
   pollfd state{holding.channel->socket(), ends, 0};
   return poll(&state, 1, 0) == 0;
 }
 
-// None: refused. A stream is open when its head says 200; a long poll says nothing.
+// Nothing: refused. A stream is open when its head has status 200; a long poll receives nothing yet.
 std::optional<Holding> hold_one(const Settings& settings, const std::string& request) {
   Holding holding{std::make_unique<Channel>(settings.port, settings.tls), request.find("stream") != std::string::npos};
   if (!holding.channel->send(request_of(request))) return std::nullopt;
@@ -230,7 +230,8 @@ std::vector<double> ask_paced(const Settings& settings) {
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(settings.pause_ms));
   const auto began = Clock::now();
   for (auto next = began; ms_since(began) < settings.seconds * 1000; next += pause) {
-    std::this_thread::sleep_until(next);  // the rhythm of the measure; an answer that is late counts from its due time
+    std::this_thread::sleep_until(
+        next);  // the interval; a late answer counts from the time at which its request was due
     if (!channel.send(request)) throw std::runtime_error("the server has closed");
     while (!channel.take_answer()) {
       if (!channel.receive()) throw std::runtime_error("the server has closed");
@@ -267,10 +268,10 @@ void allow_descriptors() {
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app{"Loads an HTTP server of this machine, and measures it"};
+  CLI::App app{"Loads an HTTP server on this machine, and measures it"};
   app.add_option("--port", settings.port)->required();
   app.add_flag("--tls", settings.tls);
-  app.add_option("--path", settings.path, "what is asked for");
+  app.add_option("--path", settings.path, "path of the requests");
   app.add_option("--connections", settings.connections);
   app.add_option("--seconds", settings.seconds);
   app.add_option("--hold", settings.hold);
@@ -278,7 +279,7 @@ int main(int argc, char** argv) {
   app.add_option("--pause-ms", settings.pause_ms);
   CLI11_PARSE(app, argc, argv);
   allow_descriptors();
-  std::signal(SIGPIPE, SIG_IGN);  // a server that has closed is an error of the write
+  std::signal(SIGPIPE, SIG_IGN);  // a closed connection is an error of the write
   try {
     if (settings.connections > 0) {
       std::cout << Load(settings).run() << "\n";

@@ -1,4 +1,4 @@
-"""The door for language models beside the same llama-server asked directly."""
+"""The OpenAI endpoint compared with direct requests to the same llama-server."""
 import http.client
 import json
 import re
@@ -19,18 +19,18 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Is the attic w
 
 
 def unpacked(folder):
-    """Where Debian's llama-server lies, unpacked beside the build; none, and a word, where it cannot be had."""
+    """The folder with Debian's llama-server, unpacked beside the build; None and a message if it is not available."""
     if not (folder / "root/usr/bin/llama-server").exists():
         done = subprocess.run([LLAMA / "get-llama-server.sh", folder], capture_output=True, text=True, timeout=300,
                               stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
-            print("bench: no llama-server here: " + done.stderr.strip()[-200:], file=sys.stderr)
+            print("bench: llama-server is not available: " + done.stderr.strip()[-200:], file=sys.stderr)
             return None
     return folder
 
 
 def server_command(folder, port):
-    # Slow enough that two cores have time for everybody, as a Pi's are beside an LLM: its threads share one core.
+    # One thread, so that two cores have time for all processes, as on a Pi beside a language model.
     return [LLAMA / "run-llama-server.sh", folder, "-m", LLAMA / "edge-tiny-1m.gguf", "--alias", MODEL, "--host",
             "127.0.0.1", "--port", port, "-c", 4096, "-np", SLOTS, "-t", 1, "--no-webui"]
 
@@ -52,7 +52,7 @@ def get(port, path):
 
 
 class Stream:
-    """One streamed answer, read with as little work as can be: it shares the cores with what is measured."""
+    """One streamed answer, read with little work, because it shares the cores with the measured programs."""
 
     def __init__(self, port, tokens):
         body = json.dumps({**CHAT, "max_tokens": tokens, "ignore_eos": True}).encode()
@@ -65,21 +65,21 @@ class Stream:
                             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     def read(self):
-        """To its end: (seconds to the first word, when it ended, tokens)."""
+        """Reads to the end; returns (seconds to the first token, time of the end, tokens)."""
         while piece := self.socket.recv(65536):
             self.data.append(piece)
-            if not self.first and re.search(rb'"content":"[^"]', piece):  # the role comes before the first word
+            if not self.first and re.search(rb'"content":"[^"]', piece):  # the role comes before the first token
                 self.first = time.monotonic() - self.began
         self.socket.close()
         text = b"".join(self.data)
         if b"data: [DONE]" not in text:
-            sys.exit(f"bench: a stream did not end well: {text[-300:]!r}")
+            sys.exit(f"bench: a stream was incomplete: {text[-300:]!r}")
         usage = text.rsplit(b'"completion_tokens":', 1)[1]
         return self.first, time.monotonic(), int(usage.split(b",")[0].split(b"}")[0])
 
 
 def together(port, streams, tokens):
-    """Tokens a second of so many streams side by side."""
+    """Tokens per second of parallel streams."""
     found = []
 
     def one():
@@ -97,35 +97,35 @@ def first_token_ms(port, count):
     return [Stream(port, 4).read()[0] * 1e3 for _ in range(count)]
 
 
-def beside_direct(door, direct, rounds):
-    """In turns, so that both see the same machine."""
-    rates, firsts = {door: [], direct: []}, {door: [], direct: []}
-    for port in (door, direct):
-        together(port, SLOTS, 100)  # warm
+def beside_direct(endpoint, direct, rounds):
+    """In turns, so that both run under the same conditions."""
+    rates, firsts = {endpoint: [], direct: []}, {endpoint: [], direct: []}
+    for port in (endpoint, direct):
+        together(port, SLOTS, 100)  # warm-up
     for _ in range(rounds):
-        for port in (direct, door):
+        for port in (direct, endpoint):
             rates[port].append(together(port, SLOTS, 1500))
             firsts[port] += first_token_ms(port, 20)
     rate = {port: statistics.median(rates[port]) for port in rates}
     first = {port: statistics.median(firsts[port]) for port in firsts}
-    return {"tokens_per_s": round(rate[door]), "direct_tokens_per_s": round(rate[direct]),
-            "share": round(rate[door] / rate[direct], 3), "first_token_ms": round(first[door], 2),
-            "direct_first_token_ms": round(first[direct], 2), "added_ms": round(first[door] - first[direct], 2)}
+    return {"tokens_per_s": round(rate[endpoint]), "direct_tokens_per_s": round(rate[direct]),
+            "share": round(rate[endpoint] / rate[direct], 3), "first_token_ms": round(first[endpoint], 2),
+            "direct_first_token_ms": round(first[direct], 2), "added_ms": round(first[endpoint] - first[direct], 2)}
 
 
-def held(door, coordinator_private_mb, stream_count, poll_count, may_fail=False):
-    """So many streams and so many long polls at once: how /health answers meanwhile, and what they cost."""
+def held(endpoint, coordinator_private_mb, stream_count, poll_count, may_fail=False):
+    """Streams and long polls at the same time: the latency of /health meanwhile, and the memory of each."""
     before = coordinator_private_mb()
     polls = []
     for _ in range(poll_count):
-        connection = http.client.HTTPConnection("127.0.0.1", door, timeout=120)
-        connection.request("POST", "/api/v1/tasks", json.dumps({"capability": "nobody.has.it"}))
+        connection = http.client.HTTPConnection("127.0.0.1", endpoint, timeout=120)
+        connection.request("POST", "/api/v1/tasks", json.dumps({"capability": "not.offered"}))
         task = json.loads(connection.getresponse().read())["id"]
         connection.request("GET", f"/api/v1/tasks/{task}?wait=120")
         polls.append((connection, task))
     polled = coordinator_private_mb()
     began = time.monotonic()
-    streams = [Stream(door, 20) for _ in range(stream_count)]
+    streams = [Stream(endpoint, 20) for _ in range(stream_count)]
     ends, errors = [], []
 
     def read(stream):
@@ -139,11 +139,11 @@ def held(door, coordinator_private_mb, stream_count, poll_count, may_fail=False)
     most, health = 0.0, []
     while any(thread.is_alive() for thread in threads):
         asked = time.monotonic()
-        if get(door, "/health")[0] != 200:
+        if get(endpoint, "/health")[0] != 200:
             sys.exit("bench: /health does not answer 200")
         health.append((time.monotonic() - asked) * 1e3)
         most = max(most, coordinator_private_mb())
-        time.sleep(0.01)  # the rhythm of the measure
+        time.sleep(0.01)  # the interval of the measurement
     if errors and not may_fail:
         sys.exit(f"bench: {len(errors)} streams failed: {errors[0]}")
     for connection, _ in polls:

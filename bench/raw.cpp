@@ -1,5 +1,5 @@
-// The raw ceiling: a bare Paho publisher and an echoer through the same broker, one message a task, QoS 1, 200 bytes
-// each way. Everything else in edgefleet's figures is put beside this one of the same run.
+// The raw ceiling: a bare Paho publisher and an echoer through the same broker, one message per task, QoS 1, 200 bytes
+// each way. All other figures are compared with this one of the same run.
 #include <mqtt/async_client.h>
 
 #include <CLI/CLI.hpp>
@@ -36,7 +36,7 @@ struct Peer {
   }
 };
 
-// Publishes what the receiving thread was given: Paho must not be called from its callback.
+// Publishes the messages of the receiving thread: Paho must not be called from its callback.
 class Echoer {
  public:
   explicit Echoer(const std::string& broker) : peer_(broker, "raw-echoer") {
@@ -94,7 +94,7 @@ class Publisher {
   Publisher& operator=(const Publisher&) = delete;
   ~Publisher() { peer_.client.disconnect()->wait(); }
 
-  // Seconds for `count` tasks with at most `window` under way.
+  // Seconds for `count` tasks with at most `window` in flight.
   double run(std::size_t count, std::size_t window) {
     const std::string payload(200, 'x');
     back_ = 0;
@@ -126,13 +126,13 @@ int main(int argc, char** argv) {
   std::size_t window = 512;
   app.add_option("--broker", broker, "tcp://HOST:PORT");
   app.add_option("--count", count, "round trips");
-  app.add_option("--window", window, "under way at the same time");
+  app.add_option("--window", window, "messages in flight");
   CLI11_PARSE(app, argc, argv);
   edgefleet::mqtt::use_tcp_nodelay();
   try {
     const Echoer echoer(broker);
     Publisher publisher(broker);
-    publisher.run(std::min<std::size_t>(count, 1000), window);  // warm
+    publisher.run(std::min<std::size_t>(count, 1000), window);  // warm-up
     std::vector<double> single;
     for (int i = 0; i < 500; ++i) single.push_back(publisher.run(1, 1));
     std::sort(single.begin(), single.end());

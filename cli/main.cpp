@@ -1,4 +1,4 @@
-// edgefleet: the command line of a fleet.
+// edgefleet: the command-line client of a fleet.
 #include <poll.h>
 #include <unistd.h>
 
@@ -21,13 +21,13 @@ namespace edgefleet::cli {
 namespace {
 
 constexpr const char* closing =
-    "With every command: --url URL (or EDGEFLEET_URL) and --json, also after its name.\n"
-    "Times: 500ms, 10s, 5m, 2h, 1h30m; a bare number is seconds.\n"
+    "Every command accepts --url URL (or EDGEFLEET_URL) and --json, before or after its name.\n"
+    "Times: 500ms, 10s, 5m, 2h, 1h30m; a bare number is in seconds.\n"
     "Exit codes: 0 done; 1 a task failed, was cancelled or expired; 2 wrong usage;\n"
-    "  3 the coordinator cannot be reached or refused; 4 unfinished when the wait ended.\n";
+    "  3 the coordinator cannot be reached, or answered with an error; 4 unfinished when the wait ended.\n";
 
 struct Program {
-  CLI::App app{"edgefleet: hands tasks to a fleet of small computers and looks after it", "edgefleet"};
+  CLI::App app{"edgefleet: submits tasks to a fleet of small computers and manages the fleet", "edgefleet"};
   std::string url{default_url};
   bool json = false;
   std::map<const CLI::App*, Run> runs;
@@ -36,10 +36,10 @@ struct Program {
 void declare(Program& program) {
   auto& app = program.app;
   app.set_version_flag("--version", "edgefleet " EDGEFLEET_VERSION);
-  app.add_option("--url", program.url, "of the coordinator; http://127.0.0.1:7001 if left out")
+  app.add_option("--url", program.url, "URL of the coordinator (default http://127.0.0.1:7001)")
       ->envname("EDGEFLEET_URL")
       ->type_name("URL");
-  app.add_flag("--json", program.json, "print the API's JSON");
+  app.add_flag("--json", program.json, "print the answer of the API as JSON");
   app.require_subcommand(1);
   app.footer(std::string("Examples:\n  edgefleet submit echo '\"hello\"' --wait\n  edgefleet agents\n"
                          "  edgefleet submit --help\n\n") +
@@ -64,8 +64,8 @@ Exit wrong_usage(const Program& program, const std::string& message) {
 
 std::string without_command(const Program& program) {
   const auto unknown = program.app.remaining();
-  if (unknown.empty()) return "name a command, such as edgefleet agents";
-  return std::string("there is no ") + (unknown.front().starts_with('-') ? "option '" : "command '") + unknown.front() +
+  if (unknown.empty()) return "no command; try edgefleet agents";
+  return std::string("no such ") + (unknown.front().starts_with('-') ? "option: '" : "command: '") + unknown.front() +
          "'";
 }
 
@@ -74,7 +74,7 @@ Exit run(std::vector<std::string> arguments) {
   declare(program);
   try {
     arguments = join_wait(std::move(arguments));
-    std::reverse(arguments.begin(), arguments.end());  // the parser takes them from the end
+    std::reverse(arguments.begin(), arguments.end());  // the parser reads them from the end
     program.app.parse(std::move(arguments));
   } catch (const CLI::Success& asked) {  // --help, --version
     program.app.exit(asked);
@@ -90,7 +90,7 @@ Exit run(std::vector<std::string> arguments) {
   return program.runs.at(program.app.get_subcommands().front())(session);
 }
 
-// A full disk behind standard output must not look like success. A reader that has seen enough is none.
+// A full disk behind standard output must not look like success. A closed pipe is not an error.
 bool flushed() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
   pollfd out{STDOUT_FILENO, POLLOUT, 0};
@@ -104,7 +104,7 @@ bool flushed() {
 
 int main(int argc, char** argv) {
   using edgefleet::cli::Exit;
-  std::signal(SIGPIPE, SIG_IGN);  // a broken connection or pipe is an error of the call, not the end
+  std::signal(SIGPIPE, SIG_IGN);  // a broken connection or pipe is an error of the call; it must not end the program
   auto exit = Exit::coordinator;
   try {
     exit = edgefleet::cli::run({argv + 1, argv + argc});

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A line to a model server that lets so many events of a stream through in a second, and all else as it comes: a tiny
-model on a fast machine would have said all before anybody saw a word. Usage: brake.py PORT SERVER-PORT RATE"""
+"""A proxy before a model server that passes at most RATE events of a stream per second, and everything else at once: on
+a fast machine a tiny model answers too fast to watch. Usage: brake.py PORT SERVER-PORT RATE"""
 import asyncio
 import contextlib
 import re
@@ -10,7 +10,7 @@ HOST = "127.0.0.1"
 
 
 async def pump(reader, writer, gap=0.0):
-    """Until the end of what is read; `gap`: seconds behind each event."""
+    """Copies until the end of the input; `gap`: seconds after each event."""
     clock, due = asyncio.get_running_loop().time, 0.0
     while data := await reader.read(4096):
         for part in re.split(rb"(?=data: )", data):
@@ -28,7 +28,7 @@ async def serve(port, server_port, rate):
             with contextlib.closing(server_writer):
                 both = [asyncio.ensure_future(pump(reader, server_writer)),
                         asyncio.ensure_future(pump(server_reader, writer, 1 / rate))]
-                # One side that ends ends the other: a cancelled request frees the server's slot.
+                # The end of one side ends the other: a cancelled request frees the server's slot.
                 _, open_still = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 for one in open_still:
                     one.cancel()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shows edgefleet at work on this machine: a broker, a coordinator and three agents, pi-1 to pi-3, find the edges in a
-batch of pictures. Half-way one agent is killed with -9, and its tasks go on elsewhere. With --llm two agents answer
-questions instead, and one is killed in the middle of its answer."""
+batch of pictures. Halfway one agent is killed with -9, and its tasks run again on other agents. With --llm two agents
+answer questions instead, and one is killed in the middle of its answer."""
 import argparse
 import contextlib
 import dataclasses
@@ -25,19 +25,19 @@ FILTERS = [{"name": "sharpen", "intensity": 3}, {"name": "edges", "threshold1": 
 KINDS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff")
 COUNT = 30
 MOST = 10_000  # tasks in one batch
-WONDER = 3  # seconds without a task at work, until people want to know why
+SHOW_REASON_AFTER = 3  # seconds without a running task
 UPLOAD = 20  # files for one call of `edgefleet put`
 ENDED = ("succeeded", "failed", "cancelled", "expired")
 EXAMPLES = """examples:
-  demo/demo.py                               30 pictures, made for it; the results come to demo/out
+  demo/demo.py                               30 generated pictures; the results are in demo/out
   demo/demo.py --images ~/Photos --count 50  the first 50 photos of a folder, by name
-  demo/demo.py --out /tmp/edges              results in a folder of your own
-  demo/demo.py --keep                        leaves it running, and says how to look at it and how to stop it
-  demo/demo.py --llm                         language models: two llama-servers, and a tiny model that is in the sources
+  demo/demo.py --out /tmp/edges              another folder for the results
+  demo/demo.py --keep                        leaves it running, and prints how to look at it and how to stop it
+  demo/demo.py --llm                         language models: two llama-servers with a tiny model of this repository
 `./dev demo` builds first and takes the same options.
 
-exit codes: 0 every picture is done and downloaded, every answer was told as it was recorded; 1 not so;
-2 wrong usage; 77 there is no llama-server to be had; 130, 143 ended by Ctrl-C, SIGTERM"""
+exit codes: 0 every picture is done and downloaded, or every answer was streamed as it was recorded; 1 otherwise;
+2 wrong usage; 77 llama-server is not available; 130, 143 ended by Ctrl-C, SIGTERM"""
 
 
 @dataclasses.dataclass
@@ -45,7 +45,7 @@ class Picture:
     path: pathlib.Path
     artifact: str = ""
     task: str = ""
-    record: dict = dataclasses.field(default_factory=dict)  # the task as it ended
+    record: dict = dataclasses.field(default_factory=dict)  # the ended task
     result: pathlib.Path | None = None
     problem: str = ""
 
@@ -57,14 +57,14 @@ class Picture:
 @dataclasses.dataclass
 class Kill:
     agent: str
-    ended: int  # tasks, of the whole batch, as last seen before it
-    at: float  # by the clock
+    ended: int  # tasks of the batch, when last checked before the kill
+    at: float  # wall clock
 
 
 @dataclasses.dataclass
 class Move:
     picture: Picture
-    agent: str  # that took over
+    agent: str  # the successor
     after: float  # seconds from the kill to the start there
 
 
@@ -77,14 +77,14 @@ def find_pictures(folder, count):
         raise DemoError(f"cannot read the folder {screen.printable(folder)}: {problem.strerror}") from None
     paths = [path for path in files if path.suffix.lower() in KINDS]
     if not paths:
-        raise DemoError(f"there are no pictures in {screen.printable(folder)} (looked for {', '.join(KINDS)})")
+        raise DemoError(f"no pictures in {screen.printable(folder)} (looked for {', '.join(KINDS)})")
     if count is None and len(paths) > MOST:
-        raise DemoError(f"{len(paths)} pictures are too many for one batch: take some with --count (at most {MOST})")
+        raise DemoError(f"{len(paths)} pictures are too many for one batch: pass --count (at most {MOST})")
     return [Picture(path) for path in paths[:count]]
 
 
 def choose_results(pictures, folder):
-    """A readable name for each result: beach.png gives beach-edges.jpg, or beach-edges-2.jpg if that is taken."""
+    """A readable name for each result: for beach.png beach-edges.jpg, or beach-edges-2.jpg if that is taken."""
     taken = set()
     for picture in pictures:
         name, number = f"{picture.path.stem}-edges.jpg", 1
@@ -96,19 +96,19 @@ def choose_results(pictures, folder):
 
 
 def make_output(folder):
-    """Returns the folders that it made, the innermost first."""
+    """Creates the folder; returns the folders that it created, the innermost first."""
     shown = screen.printable(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise DemoError(f"the folder {shown} is not empty; name a new one with --out")
+            raise DemoError(f"the folder {shown} is not empty; pass another one with --out")
         with tempfile.TemporaryFile(dir=folder):
             return made
     except (FileExistsError, NotADirectoryError):
-        raise DemoError(f"{shown} is not a folder; name another one with --out") from None
+        raise DemoError(f"{shown} is not a folder; pass another one with --out") from None
     except OSError as problem:
-        raise DemoError(f"cannot write to {shown}: {problem.strerror}; name another folder with --out") from None
+        raise DemoError(f"cannot write to {shown}: {problem.strerror}; pass another folder with --out") from None
 
 
 # --- one run ----------------------------------------------------------------------------------------------------------
@@ -170,37 +170,37 @@ class Demo:
             picture.task = task
 
     def watch(self):
-        """Until all tasks have ended; half-way it kills an agent."""
+        """Waits until all tasks have ended; halfway it kills an agent."""
         began = self.last_at_work = time.monotonic()
         total, before = len(self.pictures), {}
         while True:
             counts = self.fleet.get(f"/api/v1/batches/{self.batch}")["counts"]
             ended = sum(counts[state] for state in ENDED)
-            self.progress.show("finding edges", ended, total, self.how_it_goes(counts))
+            self.progress.show("finding edges", ended, total, self.counts_of(counts))
             if ended == total:
                 break
             self.processes.check()
             if not self.kill:
-                before = self.kill_half_way(ended, counts["queued"], before)
+                before = self.kill_halfway(ended, counts["queued"], before)
             time.sleep(processes.LOOK)
         self.took = time.monotonic() - began
         self.progress.finish()
 
-    def how_it_goes(self, counts):
+    def counts_of(self, counts):
         shown = {"at work": counts["assigned"] + counts["running"], **{state: counts[state] for state in ENDED[1:]}}
         text = "".join(f", {number} {what}" for what, number in shown.items() if number)
         if shown["at work"]:
             self.last_at_work = time.monotonic()
-        if time.monotonic() - self.last_at_work > WONDER:
+        if time.monotonic() - self.last_at_work > SHOW_REASON_AFTER:
             waiting = [queue["waiting"] for queue in self.fleet.get("/api/v1/queue")["queues"] if queue.get("waiting")]
             text += f", waiting: {waiting[0]}" if waiting else ""
         return text
 
-    def kill_half_way(self, ended, queued, before):
-        """Kills an agent that has just been given a task, so that it is in the middle of it. Returns who holds what."""
+    def kill_halfway(self, ended, queued, before):
+        """Kills an agent that was just given a task, so that it is in the middle of it. Returns the tasks by agent."""
         held = self.fleet.held()
         total = len(self.pictures)
-        if ended < total // 2 and total > len(AGENTS):  # of a few pictures, all may end at the same time
+        if ended < total // 2 and total > len(AGENTS):  # a few pictures may all end at the same time
             return held
         new = {name: tasks - before.get(name, set()) if queued else tasks for name, tasks in held.items()}
         victim = max(new, key=lambda name: len(new[name]))
@@ -224,21 +224,21 @@ class Demo:
         self.progress.finish()
 
     def fetch(self, picture):
-        """What is wrong with the download; nothing, if it is well."""
+        """The problem of the download; empty if there is none."""
         stored = picture.record["output"]["image"]
         try:
             self.fleet.command("get", stored["artifact"], "-o", picture.result)
         except DemoError as problem:
             return f"not downloaded: {problem}"
         size = picture.result.stat().st_size
-        return "" if size == stored["bytes"] > 0 else f"{size} bytes came of {stored['bytes']}"
+        return "" if size == stored["bytes"] > 0 else f"{size} of {stored['bytes']} bytes were downloaded"
 
     def report(self):
         return Report(self.pictures, self.kill, self.took)
 
     @staticmethod
     def looks():
-        """Commands of `edgefleet` to look at it."""
+        """Commands of `edgefleet` that show the fleet."""
         return ["agents"]
 
 
@@ -247,7 +247,7 @@ def task_of(picture):
             "input": {"image": {"artifact": picture.artifact}, "filters": FILTERS, "format": "jpeg"}}
 
 
-# --- what came of it --------------------------------------------------------------------------------------------------
+# --- the results ------------------------------------------------------------------------------------------------------
 
 class Report:
     def __init__(self, pictures, kill, took):
@@ -298,12 +298,12 @@ class Report:
         total = len(self.pictures)
         done = f"{total - len(self.bad)} of {total} pictures done"
         if not self.kill:
-            return f"the tasks were over before an agent could be killed; {done}"
+            return f"all tasks ended before an agent could be killed; {done}"
         return f"{self.kill.agent} was killed with -9 at {self.kill.ended} of {total}; {self.what_moved()}; {done}"
 
     def what_moved(self):
         if not self.lost:
-            return "it was between two tasks"
+            return "it had no task at that moment"
         if len(self.moves) < len(self.lost):
             return f"of its {screen.counted(len(self.lost), 'task')} {len(self.moves)} started elsewhere"
         times = sorted({f"{move.after:.1f}" for move in self.moves}, key=float)
@@ -312,7 +312,7 @@ class Report:
 
 
 def nearby(folder):
-    """As one would name it from where one is."""
+    """The path relative to the current folder, if it is below it."""
     folder, here = folder.absolute(), pathlib.Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
@@ -329,21 +329,21 @@ def positive(text):
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", metavar="DIR", type=pathlib.Path, help="photos of your own: " + ", ".join(KINDS))
+    parser.add_argument("--images", metavar="DIR", type=pathlib.Path, help="folder with photos: " + ", ".join(KINDS))
     parser.add_argument("--count", metavar="N", type=positive,
-                        help=f"how many pictures: made ({COUNT} if left out), or taken from DIR (all if left out)")
-    parser.add_argument("--llm", action="store_true", help="questions and answers instead of pictures")
+                        help=f"number of pictures (default {COUNT}; with --images, all)")
+    parser.add_argument("--llm", action="store_true", help="language models instead of pictures")
     parser.add_argument("--out", metavar="DIR", type=pathlib.Path,
-                        help="empty or new folder for the results; if left out, a new one in demo/out")
+                        help="empty or new folder for the results (default: a new one in demo/out)")
     parser.add_argument("--bin", metavar="DIR", type=pathlib.Path,
                         default=os.environ.get("EDGEFLEET_BIN") or ROOT / "build" / "release" / "bin",
-                        help="folder of the programs (or EDGEFLEET_BIN); if left out, build/release/bin")
-    parser.add_argument("--keep", action="store_true", help="leave it all running, and say how to look at it")
-    parser.add_argument("--stop", metavar="DIR", type=pathlib.Path, help="end a demo that was kept running")
-    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)  # for ./dev: before it builds
+                        help="folder of the programs, or EDGEFLEET_BIN (default build/release/bin)")
+    parser.add_argument("--keep", action="store_true", help="leave everything running, and print how to look at it")
+    parser.add_argument("--stop", metavar="DIR", type=pathlib.Path, help="stop a demo that was started with --keep")
+    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)  # for ./dev, before it builds
     options = parser.parse_args()
     if options.llm and (options.images or options.count or options.out):
-        parser.error("--images, --count and --out are about pictures; --llm has none")
+        parser.error("--images, --count and --out cannot be used with --llm")
     run = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     options.out = options.out or ROOT / "demo" / "out" / f"{run}-{os.getpid()}"
     options.bin = pathlib.Path(options.bin).absolute()
@@ -353,16 +353,16 @@ def parse_options():
 def how_to_look(fleet, looks, folder):
     quoted = lambda path: shlex.quote(str(path))
     return [
-        "", f"It is still running, with its logs in {folder}. To look at it:",
+        "", f"The fleet is still running, with its logs in {folder}. To look at it:",
         f"  mosquitto_sub -h 127.0.0.1 -p {fleet.broker_port} -v -t 'edgefleet/v1/#'",
         *(f"  EDGEFLEET_URL={fleet.url} {quoted(fleet.programs / 'edgefleet')} {look}" for look in looks),
-        "To end it, and to remove that folder:",
+        "To stop it and remove that folder:",
         f"  python3 {quoted(ROOT / 'demo' / 'demo.py')} --stop {quoted(folder)}",
     ]
 
 
 def show(options, started, progress):
-    """The whole demo, with everything started: the exit code."""
+    """Runs the demo and prints its report; returns the exit code."""
     demo = (llm.LlmDemo if options.llm else Demo)(options, started, progress)
     demo.run()
     report = demo.report()
@@ -374,12 +374,12 @@ def show(options, started, progress):
             progress.note(line)
     elif not report.bad:
         progress.note("")
-        progress.note("Next: ./dev demo --keep leaves it running to look at; README.md, \"A first task\", starts your own.")
+        progress.note("Next: ./dev demo --keep leaves the fleet running; README.md, \"A first task\", starts your own.")
     return 1 if report.bad else 0
 
 
 def run(options, signals, progress):
-    """The demo, and the cleaning up behind it."""
+    """Runs the demo, and cleans up afterwards."""
     need_programs(options.bin, ["mosquitto", *([] if options.images or options.llm else ["vips"])])
     made = [] if options.llm else make_output(options.out)
     started, kept = None, False
@@ -396,12 +396,12 @@ def run(options, signals, progress):
                 processes.remove(started.folder)
             with contextlib.suppress(OSError):
                 for folder in made:
-                    folder.rmdir()  # those that stayed empty
+                    folder.rmdir()  # only the empty ones
 
 
 def stop(folder):
     processes.stop_kept(folder)
-    print(f"ended, and {screen.printable(folder)} is removed")
+    print(f"stopped; {screen.printable(folder)} has been removed")
     return 0
 
 
@@ -419,9 +419,9 @@ def main():
         return problem.code
     except Stopped as stopped:
         progress.finish()
-        print("demo: interrupted; nothing of it is left running", file=sys.stderr)
+        print("demo: interrupted; all its processes have ended", file=sys.stderr)
         return 128 + stopped.number
-    except BrokenPipeError:  # nobody reads it any more
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

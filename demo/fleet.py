@@ -1,4 +1,4 @@
-"""A whole fleet on this machine: a broker, a coordinator and agents, with the image plug-in unless told otherwise."""
+"""A whole fleet on this machine: a broker, a coordinator and agents, by default with the image plug-in."""
 import http.client
 import json
 import os
@@ -12,29 +12,29 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAMS = ("edgefleet", "edgefleet-coordinator", "edgefleet-agent", "edgefleet-plugin-image")
 HOST = "127.0.0.1"
 CAPABILITY = "image.process"
-PATIENCE = 60  # seconds for a part to start; a Pi that is busy needs some
+PATIENCE = 60  # seconds for a part to start, also on a busy Pi
 
 
 def need_programs(folder, helpers):
     for name in PROGRAMS:
         if not os.access(folder / name, os.X_OK):
             raise DemoError(f"{folder / name} is missing: run ./dev build")
-    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin"  # where Debian keeps mosquitto
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin"  # Debian's folder for mosquitto
     for name in helpers:
         if not shutil.which(name, path=path):
             raise DemoError(f"the program {name} is missing: run ./dev setup")
 
 
 def free_ports(number):
-    with_sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
-    ports = [one.getsockname()[1] for one in with_sockets]
-    for one in with_sockets:
+    sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
         one.close()
     return ports
 
 
 def answer_of(port, method, path, body=None, patience=30):
-    """What this port answers; None if it does not, or not with success."""
+    """The answer of this port; None without an answer or without success."""
     connection = http.client.HTTPConnection(HOST, port, timeout=patience)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
@@ -48,7 +48,7 @@ def answer_of(port, method, path, body=None, patience=30):
 
 
 class Fleet:
-    capability = CAPABILITY  # that all agents offer once they are ready
+    capability = CAPABILITY  # offered by every agent that is ready
 
     def __init__(self, programs, processes, names):
         self.programs = programs
@@ -88,12 +88,12 @@ class Fleet:
                 self.url, "--config", str(configuration), "--work", str(folder / "work"), "--stop-grace-s", "0"]
 
     def configuration(self, _name):
-        """What an agent's file says."""
+        """The contents of an agent's configuration file."""
         plugin = json.dumps(str(self.programs / "edgefleet-plugin-image"), ensure_ascii=False)
         return f'[[plugin]]\nname = "image"\nargv = [{plugin}, "--slots", "1"]\n'
 
     def wait(self, name, ready):
-        """Until this part is ready, or any has ended, or it takes too long."""
+        """Waits until this part is ready; an error if any part has ended or it takes too long."""
         came = wait_until(lambda: self.processes.ended() or ready(), PATIENCE)
         failed = self.processes.ended() or ([] if came else [name])
         if failed:
@@ -112,11 +112,11 @@ class Fleet:
             self.capability in executor["capabilities"] for executor in agent["executors"]))
 
     def ask(self, path):
-        """What the coordinator answers to a GET; None if it does not, or not with success."""
+        """The coordinator's answer to a GET; None without an answer or without success."""
         return answer_of(self.port, "GET", path)
 
     def get(self, path):
-        """As ask, where no answer is an error."""
+        """Like ask, but no answer is an error."""
         answer = self.ask(path)
         if answer is None:
             self.processes.check()
@@ -124,7 +124,7 @@ class Fleet:
         return answer
 
     def command(self, *arguments):
-        """Runs `edgefleet` and returns what it printed."""
+        """Runs `edgefleet` and returns its output."""
         return self.processes.run([str(self.programs / "edgefleet"), "--url", self.url, *map(str, arguments)])
 
     def held(self):

@@ -1,5 +1,5 @@
 """Shows language models: two llama-servers behind the agents pi-1 and pi-2, asked through OpenAI's API. In the middle
-of a long answer the agent that makes it is killed with -9, and the other one goes on where it was."""
+of a long answer its agent is killed with -9, and the other agent continues the answer at the same place."""
 import datetime
 import http.client
 import json
@@ -19,24 +19,24 @@ SCRIPTS = ROOT / "tests" / "llm"
 TINY = SCRIPTS / "edge-tiny-1m.gguf"
 QUESTION = "What is MQTT?"
 LONG_QUESTION = "Tell me a long story about a sensor."
-# The tiny model knows few sentences: the penalties keep it from saying one for ever. `ignore_eos`: it says all 400.
+# The tiny model has learned few sentences: the penalties prevent endless repetition. `ignore_eos`: all 400 tokens.
 LONG = {"max_tokens": 400, "ignore_eos": True, "presence_penalty": 1.0, "frequency_penalty": 0.3}
-SPEED = 60  # tokens a second that one can watch
+SPEED = 60  # tokens per second, slow enough to watch
 KILL_AFTER = 400  # characters of the answer
-SILENT = 1.0  # seconds; a killed agent's task moves after two
-PATIENCE = 60  # seconds for the door to say anything at all; it says so every ten seconds if there is nothing else
+SILENT = 1.0  # seconds; the task of a killed agent moves after two
+PATIENCE = 60  # seconds without any data from the endpoint; without output it sends a comment every ten seconds
 MARK = "    -- "
 
 
 def llama_server(options, started, progress):
-    """The folder with Debian's llama-server, unpacked there if it is not yet."""
+    """The folder with Debian's llama-server, which is unpacked there if necessary."""
     folder = os.environ.get("EDGEFLEET_LLAMA") or options.bin.parent / "llama"
     script = SCRIPTS / "get-llama-server.sh"
-    progress.status(f"looking for llama-server; if it must be fetched, that is 20 MB for {folder}")
+    progress.status(f"looking for llama-server; if necessary, 20 MB are downloaded to {folder}")
     try:
         started.run([str(script), str(folder)], environ=dict(os.environ))
     except DemoError as problem:
-        raise Unavailable(f"llama-server cannot be had here ({script.name}: {screen.printable(problem)})") from None
+        raise Unavailable(f"llama-server is not available ({script.name}: {screen.printable(problem)})") from None
     return folder
 
 
@@ -53,7 +53,7 @@ class LlmFleet(Fleet):
         self.model = TINY.stem
         self.servers = dict(zip(AGENTS, free_ports(len(AGENTS))))  # ports of the llama-servers
         self.brakes = dict(zip(AGENTS, free_ports(len(AGENTS))))
-        self.speed = 0.0  # tokens a second without brakes
+        self.speed = 0.0  # tokens per second without the proxies
 
     def start(self):
         self.start_servers()
@@ -63,7 +63,7 @@ class LlmFleet(Fleet):
         self.processes.start({f"llama-of-{name}": self.server(name) for name in self.names})
         self.processes.start({f"brake-of-{name}": self.brake(name) for name in self.names})
         for name in self.names:
-            self.wait(f"llama-of-{name}", lambda name=name: self.practise(name))
+            self.wait(f"llama-of-{name}", lambda name=name: self.warm_up(name))
 
     def server(self, name):
         return [str(SCRIPTS / "run-llama-server.sh"), str(self.llama), "-m", str(TINY), "--alias", self.model, "--host",
@@ -73,8 +73,8 @@ class LlmFleet(Fleet):
         return [sys.executable, str(ROOT / "demo" / "brake.py"), str(self.brakes[name]), str(self.servers[name]),
                 str(SPEED)]
 
-    def practise(self, name):
-        """Whether the server has said something, and how fast. Both say the same: so they have the same past."""
+    def warm_up(self, name):
+        """Whether the server answers; measures its speed. Afterwards both servers have the same history."""
         body = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, **LONG, "max_tokens": 100}
         answer = answer_of(self.servers[name], "POST", "/v1/chat/completions", json.dumps(body), PATIENCE)
         if not answer:
@@ -92,7 +92,7 @@ class LlmFleet(Fleet):
 
 
 class Answer(threading.Thread):
-    """A streamed answer; what comes is put into `events` with the time at which it came."""
+    """A streamed answer; each chunk is put into `events` with the time of its arrival."""
 
     def __init__(self, port, body):
         super().__init__(daemon=True)
@@ -105,7 +105,7 @@ class Answer(threading.Thread):
             self.connection.request("POST", "/v1/chat/completions", self.body, {"Content-Type": "application/json"})
             self.read(self.connection.getresponse())
         except (OSError, http.client.HTTPException, ValueError) as problem:
-            self.put(f"the stream broke off: {problem}")
+            self.put(f"the stream was interrupted: {problem}")
 
     def read(self, response):
         if response.status != 200:
@@ -115,7 +115,7 @@ class Answer(threading.Thread):
                 return self.put(None)
             if line.startswith(b"data: "):
                 self.put(json.loads(line[6:]))
-        return self.put("the stream broke off")
+        return self.put("the stream was interrupted")
 
     def put(self, event):
         self.events.put((time.monotonic(), event))
@@ -123,19 +123,19 @@ class Answer(threading.Thread):
 
 # --- one question -----------------------------------------------------------------------------------------------------
 
-class Told:
-    """What a client has heard of one answer."""
+class Received:
+    """The part of one answer that the client has received."""
 
     def __init__(self):
         self.asked = time.monotonic()
         self.task = ""
         self.text = ""
-        self.pieces = []  # when each came
+        self.pieces = []  # arrival time of each
         self.usage = {}
         self.problem = ""
 
-    def hear(self, at, chunk):
-        """The new words."""
+    def add(self, at, chunk):
+        """Adds a chunk; returns its text."""
         if "error" in chunk:
             error = chunk["error"]
             self.problem = f"{error.get('code') or error.get('type')}: {error['message']}"
@@ -150,8 +150,8 @@ class Told:
 
     def speed(self):
         tokens, took = self.usage.get("completion_tokens", 0), self.pieces[-1] - self.pieces[0]
-        rate = f", {(tokens - 1) / took:.0f} a second" if len(self.pieces) > 2 else ""
-        return f"{screen.counted(tokens, 'token')}{rate}, the first after {self.pieces[0] - self.asked:.2f} s"
+        rate = f", {(tokens - 1) / took:.0f} per second" if len(self.pieces) > 2 else ""
+        return f"{screen.counted(tokens, 'token')}{rate}, first token after {self.pieces[0] - self.asked:.2f} s"
 
 
 class LlmDemo:
@@ -160,9 +160,9 @@ class LlmDemo:
         self.processes = started
         self.progress = progress
         self.fleet = None
-        self.answers = []  # (what was told, the task as it was recorded)
+        self.answers = []  # (what was received, the recorded task)
         self.victim = ""
-        self.killed = (0.0, 0.0)  # when, by the steady and by the wall clock
+        self.killed = (0.0, 0.0)  # time on the monotonic and on the wall clock
         self.silence = 0.0
 
     def run(self):
@@ -172,32 +172,32 @@ class LlmDemo:
                            "llama-server each")
         self.fleet.start()
         if self.fleet.speed > SPEED:
-            self.progress.note(f"{self.fleet.model} says {self.fleet.speed:,.0f} tokens a second here; {SPEED} are let "
-                               "through, so that one can watch")
+            self.progress.note(f"{self.fleet.model} generates {self.fleet.speed:,.0f} tokens per second here, "
+                               f"limited to {SPEED} so that you can watch")
         self.show_models()
-        self.tell(QUESTION, {})
+        self.ask(QUESTION, {})
         self.progress.note(MARK + self.answers[-1][0].speed())
-        self.tell(LONG_QUESTION, LONG, kill=True)
-        told = self.answers[-1][0]
-        if not told.problem:
-            took = told.pieces[-1] - told.asked
-            self.progress.note(f"{MARK}{told.usage['completion_tokens']} tokens in {took:.1f} s")
+        self.ask(LONG_QUESTION, LONG, kill=True)
+        received = self.answers[-1][0]
+        if not received.problem:
+            took = received.pieces[-1] - received.asked
+            self.progress.note(f"{MARK}{received.usage['completion_tokens']} tokens in {took:.1f} s")
 
     def show_models(self):
         self.progress.note()
-        self.progress.note(f"models at {self.fleet.url}/v1 for any client of OpenAI's API:")
+        self.progress.note(f"models at {self.fleet.url}/v1, for any client of OpenAI's API:")
         agents = self.fleet.get("/api/v1/agents")["agents"]
         for model in self.fleet.get("/v1/models")["data"]:
             offering = [agent["name"] for agent in agents if any(
                 model["id"] in executor.get("models", []) for executor in agent["executors"])]
             self.progress.note(f"  {model['id']} ({model['owned_by']}), on {' and '.join(sorted(offering))}")
 
-    def tell(self, question, more, kill=False):
-        """Asks, and shows the words as they come."""
+    def ask(self, question, more, kill=False):
+        """Asks, and shows the answer as it arrives."""
         self.progress.note(f"\n> {question}")
         messages = [{"role": "user", "content": question}]
         body = {"model": self.fleet.model, "temperature": 0, "messages": messages, **more}
-        told = Told()
+        received = Received()
         answer = Answer(self.fleet.port, body)
         answer.start()
         while True:
@@ -205,42 +205,43 @@ class LlmDemo:
                 at, event = answer.events.get(timeout=0.1)
             except queue.Empty:
                 self.processes.check()
-                self.listen(told)
+                self.show_pause(received)
                 continue
             if not isinstance(event, dict):
-                told.problem = told.problem or event or ""
+                received.problem = received.problem or event or ""
                 break
-            if words := told.hear(at, event):
-                self.listen(told)
+            if words := received.add(at, event):
+                self.show_pause(received)
                 self.progress.stream(words)
                 if kill and not self.victim:
-                    self.kill_in_the_middle(told)
+                    self.kill_in_the_middle(received)
         self.progress.finish()
-        if not told.task:
-            raise DemoError(f"the door did not answer: {told.problem}")
-        record = self.fleet.get(f"/api/v1/tasks/{told.task}")
-        self.answers.append((told, record))
+        if not received.task:
+            raise DemoError(f"the OpenAI endpoint did not answer: {received.problem}")
+        record = self.fleet.get(f"/api/v1/tasks/{received.task}")
+        self.answers.append((received, record))
 
-    def kill_in_the_middle(self, told):
-        if len(told.text) < KILL_AFTER:
+    def kill_in_the_middle(self, received):
+        if len(received.text) < KILL_AFTER:
             return
-        record = self.fleet.get(f"/api/v1/tasks/{told.task}")
+        record = self.fleet.get(f"/api/v1/tasks/{received.task}")
         if record["state"] == "running":
             self.victim = record["attempts"][-1]["agent"]
             self.processes.kill(self.victim)
             self.killed = (time.monotonic(), time.time())
-            self.progress.note(f"{MARK}{self.victim}, whose words these are, was killed with -9")
+            self.progress.note(f"{MARK}{self.victim}, which generates this answer, was killed with -9")
 
-    def listen(self, told):
-        """For the silence behind the kill, and its end."""
+    def show_pause(self, received):
+        """Shows the pause after the kill, and its end."""
         if not self.victim or self.silence:
             return
-        if told.pieces[-1] > self.killed[0] and told.pieces[-1] - told.pieces[-2] >= SILENT:
-            self.silence = told.pieces[-1] - told.pieces[-2]
-            agent = self.fleet.get(f"/api/v1/tasks/{told.task}")["attempts"][-1]["agent"]
-            self.progress.note(f"{MARK}{self.silence:.1f} s of silence; {agent} goes on where {self.victim} was")
-        elif time.monotonic() - told.pieces[-1] > 0.3:
-            self.progress.status(f"{MARK}silence for {time.monotonic() - told.pieces[-1]:.1f} s")
+        if received.pieces[-1] > self.killed[0] and received.pieces[-1] - received.pieces[-2] >= SILENT:
+            self.silence = received.pieces[-1] - received.pieces[-2]
+            agent = self.fleet.get(f"/api/v1/tasks/{received.task}")["attempts"][-1]["agent"]
+            self.progress.note(f"{MARK}{self.silence:.1f} s without output; "
+                               f"{agent} continues where {self.victim} stopped")
+        elif time.monotonic() - received.pieces[-1] > 0.3:
+            self.progress.status(f"{MARK}no output for {time.monotonic() - received.pieces[-1]:.1f} s")
 
     def report(self):
         return Report(self.answers, self.victim, self.killed[1], self.silence)
@@ -249,7 +250,7 @@ class LlmDemo:
         return ["agents", f"chat {self.fleet.model}"]
 
 
-# --- what came of it --------------------------------------------------------------------------------------------------
+# --- the results ------------------------------------------------------------------------------------------------------
 
 class Report:
     def __init__(self, answers, victim, killed_at, silence):
@@ -257,7 +258,7 @@ class Report:
         self.victim = victim
         self.killed_at = killed_at
         self.silence = silence
-        self.bad = [problem for told, record in answers if (problem := problem_of(told, record))]
+        self.bad = [problem for received, record in answers if (problem := problem_of(received, record))]
         if not self.bad and not self.moved():
             self.bad.append(f"no second agent took over ({self.fate()})")
 
@@ -269,7 +270,7 @@ class Report:
         return bool(self.victim) and self.victim in lost and self.attempts()[-1]["agent"] != self.victim
 
     def fate(self):
-        return f"{self.victim} was killed" if self.victim else "the answer was over before its agent could be killed"
+        return f"{self.victim} was killed" if self.victim else "the answer ended before its agent could be killed"
 
     def lines(self, _folder):
         yield from screen.table(("attempt", "agent", "ended", ""), [
@@ -279,11 +280,11 @@ class Report:
             yield from (screen.printable(problem) for problem in self.bad)
             return
         successor = self.attempts()[-1]["agent"]
-        yield f"{self.victim} was killed with -9 in the middle of its answer; {successor} said again what was told " \
-              f"already, and went on after {self.silence:.1f} s of silence"
-        for told, record in self.answers:
-            yield f"what was streamed is the result of task {record['id']}, letter by letter: " \
-                  f"{len(told.text):,} characters"
+        yield f"{self.victim} was killed with -9 in the middle of its answer; {successor} generated the answer again " \
+              f"and continued it after {self.silence:.1f} s without output"
+        for received, record in self.answers:
+            yield f"the streamed answer is the result of task {record['id']}, byte for byte: " \
+                  f"{len(received.text):,} characters"
 
     def remark(self, attempt):
         if attempt["state"] == "lost" and attempt["agent"] == self.victim:
@@ -295,12 +296,12 @@ class Report:
         return f"started {max(0.0, after):.1f} s after the kill"
 
 
-def problem_of(told, record):
-    """Why this is not the recorded answer; nothing, if it is."""
-    if told.problem:
-        return f"the answer to task {record['id']} ended with {told.problem}"
+def problem_of(received, record):
+    """Why this is not the recorded answer; empty if it is."""
+    if received.problem:
+        return f"the answer to task {record['id']} ended with {received.problem}"
     if record["state"] != "succeeded":
-        return f"task {record['id']} is {record['state']}, though its answer was told to the end"
-    if not told.text or told.text != record["output"]["choices"][0]["message"]["content"]:
-        return f"what was streamed is not the result of task {record['id']}"
+        return f"task {record['id']} is {record['state']}, although its answer was streamed completely"
+    if not received.text or received.text != record["output"]["choices"][0]["message"]["content"]:
+        return f"the streamed answer is not the result of task {record['id']}"
     return ""

@@ -1,4 +1,4 @@
-"""Processes that end with the demo, however it ends."""
+"""The processes of a demo; they end with it in every case."""
 import contextlib
 import json
 import os
@@ -8,24 +8,24 @@ import signal
 import subprocess
 import time
 
-LOOK = 0.05  # seconds between two looks at a condition
+LOOK = 0.05  # seconds between two checks of a condition
 GRACE = 10  # seconds from SIGTERM to SIGKILL
 
 
 class DemoError(Exception):
-    """What the user is told instead of a traceback."""
+    """An error that is shown to the user without a traceback."""
 
-    code = 1  # that the demo ends with
+    code = 1  # the exit code of the demo
 
 
 class Unavailable(DemoError):
-    """Something that the demo needs cannot be had here: it is skipped, says the code, rather than failed."""
+    """A requirement of the demo is not available: the exit code says skipped, not failed."""
 
     code = 77
 
 
 class Stopped(BaseException):
-    """Somebody wants the demo to end: SIGINT, SIGTERM or SIGHUP."""
+    """The demo was asked to end, by SIGINT, SIGTERM or SIGHUP."""
 
     def __init__(self, number):
         super().__init__(number)
@@ -33,24 +33,24 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """Raises Stopped, once, but not while something is done that would else leave a process or a folder behind."""
+    """Raises Stopped once, but not within `held`, where it would leave a process or a folder behind."""
 
     def __init__(self):
         self.holds = 0
-        self.came = None
+        self.received = None
         self.raised = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 signal.signal(number, self.receive)
 
     def receive(self, number, _frame):
-        self.came = number
-        self.heed()
+        self.received = number
+        self.raise_pending()
 
-    def heed(self):
-        if self.came and not self.holds and not self.raised:
+    def raise_pending(self):
+        if self.received and not self.holds and not self.raised:
             self.raised = True
-            raise Stopped(self.came)
+            raise Stopped(self.received)
 
     @contextlib.contextmanager
     def held(self):
@@ -59,11 +59,11 @@ class Signals:
             yield
         finally:
             self.holds -= 1
-        self.heed()
+        self.raise_pending()
 
 
 def birth(pid):
-    """When the process began: with its id it names it for good. None once it has ended, reaped or not."""
+    """The start time of the process; together with its id it is unique. None after its end, reaped or not."""
     try:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -72,7 +72,7 @@ def birth(pid):
 
 
 def wait_until(condition, seconds):
-    """Whether it came true in that time."""
+    """Whether the condition became true in that time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -89,17 +89,17 @@ def send(signal_number, processes):
 
 
 def end(processes):
-    """Ends processes, given as (id, birth); those that do not heed SIGTERM are killed."""
+    """Ends processes, given as (id, birth); those that ignore SIGTERM are killed."""
     processes = [(pid, began) for pid, began in processes if began is not None]
-    gone = lambda: all(birth(pid) != began for pid, began in processes)
+    ended = lambda: all(birth(pid) != began for pid, began in processes)
     for number in (signal.SIGTERM, signal.SIGKILL):
         send(number, processes)
-        if wait_until(gone, GRACE):
+        if wait_until(ended, GRACE):
             return
 
 
 def remove(folder):
-    """Removes a folder, into which a child of a killed process may write for another moment."""
+    """Removes a folder; a child of a killed process may still write to it for a moment."""
     def try_once():
         shutil.rmtree(folder, ignore_errors=True)
         return not os.path.lexists(folder)
@@ -108,23 +108,23 @@ def remove(folder):
 
 
 def environment(folder):
-    """Ours, without what would change how the programs behave, and with temporary files where they are removed."""
+    """Our environment without variables that change the programs, and with temporary files in the folder."""
     ours = {key: value for key, value in os.environ.items()
             if not key.startswith("EDGEFLEET_") and not key.lower().endswith("_proxy")}
     return {**ours, "TMPDIR": str(folder)}
 
 
 class Processes:
-    """Those of one demo, in layers: what was started last ends first. They stay clear of the terminal's Ctrl-C."""
+    """The processes of one demo, in layers: the last started end first. Ctrl-C on the terminal does not reach them."""
 
     def __init__(self, folder, signals):
         self.folder = folder
         self.signals = signals
         self.environment = environment(folder)
-        self.layers = []  # of dictionaries from a name to a process
+        self.layers = []  # dictionaries from a name to a process
 
     def start(self, layer):
-        """Starts processes side by side; layer: a dictionary from a name to the arguments."""
+        """Starts processes in parallel; layer: a dictionary from a name to the arguments."""
         self.layers.append({})
         for name, argv in layer.items():
             with self.signals.held(), open(self.log(name), "wb") as log:
@@ -133,7 +133,7 @@ class Processes:
                     start_new_session=True)
 
     def run(self, argv, watch=lambda: None, environ=None):
-        """Runs a helper to its end, calling `watch` now and then: its output, or a DemoError with its last words."""
+        """Runs a helper to its end and calls `watch` regularly; its output, or a DemoError with its last line."""
         helper = None
         try:
             with self.signals.held():
@@ -152,7 +152,7 @@ class Processes:
 
     @staticmethod
     def abort(helper):
-        """Ends it with all that it has started. It is reaped last: until then its id names its group for sure."""
+        """Ends it with its process group. It is reaped last, because until then its id identifies the group."""
         os.killpg(helper.pid, signal.SIGTERM)
         wait_until(lambda: birth(helper.pid) is None, 2)
         os.killpg(helper.pid, signal.SIGKILL)
@@ -171,13 +171,13 @@ class Processes:
 
     def last_words(self, name, lines=8):
         words = self.log(name).read_text(errors="replace").strip().splitlines()[-lines:]
-        return "\n".join(f"  {line}" for line in words) or "  (it has written nothing)"
+        return "\n".join(f"  {line}" for line in words) or "  (the log is empty)"
 
     def find(self, name):
         return next(layer[name] for layer in self.layers if name in layer)
 
     def kill(self, name):
-        """With -9; from then on it is no longer expected to run."""
+        """Kills it with -9; afterwards it is not expected to run."""
         with self.signals.held():
             self.find(name).kill()
             self.find(name).wait()
@@ -185,11 +185,11 @@ class Processes:
                 layer.pop(name, None)
 
     def ended(self):
-        """Names of those that ended, and were not killed by us."""
+        """Names of the processes that ended and were not killed here."""
         return [name for layer in self.layers for name, process in layer.items() if process.poll() is not None]
 
     def check(self):
-        """That all are running."""
+        """Raises an error if a process has ended by itself."""
         for name in self.ended():
             code = self.find(name).returncode
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
@@ -206,7 +206,7 @@ class Processes:
         self.layers.clear()
 
 
-# A demo that was kept running: its folder says which processes belong to it.
+# A demo that was kept running: its folder lists its processes.
 
 def keep(processes):
     (processes.folder / "processes.json").write_text(json.dumps(processes.identities()))

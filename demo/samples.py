@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes pictures for a demo when there are no photos at hand: COUNT different JPEGs of 1600 x 1200 in DIR.
+"""Generates pictures for the demo: COUNT different JPEGs of 1600 x 1200 in DIR.
 
-Each is a landscape of noise in several octaves, lit from the upper left and coloured by height with a palette of its
-own, made by the `vips` command line (package libvips-tools). The same number always gives the same picture.
+Each is a landscape of noise in several octaves, lit from the upper left and coloured by height with its own palette,
+made with the `vips` command (package libvips-tools). The same number always gives the same picture.
 """
 import argparse
 import colorsys

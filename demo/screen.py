@@ -1,15 +1,15 @@
-"""What people see: progress on a terminal or elsewhere, and tables."""
+"""The output of the demo: progress, on a terminal or not, and tables."""
 import os
 import shutil
 import sys
 import time
 import unicodedata
 
-PAUSE = 2  # seconds between two lines where there is no terminal
+PAUSE = 2  # seconds between two lines without a terminal
 
 
 def printable(text):
-    """Without what would move the cursor, and without halves of characters."""
+    """The text without control characters and incomplete characters."""
     return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
@@ -28,7 +28,7 @@ def counted(number, what):
 
 
 def table(header, rows):
-    """Lines; columns of numbers stand to the right."""
+    """The lines of a table; columns of numbers are aligned to the right."""
     texts = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(width, column)) for column in zip(*texts)]
     numeric = [all(isinstance(cell, int) for cell in column) for column in zip(*rows)]
@@ -41,12 +41,12 @@ def table(header, rows):
 
 
 class Progress:
-    """One line that is written over on a terminal; plain lines, every two seconds, elsewhere."""
+    """One line that is overwritten on a terminal; otherwise a plain line every two seconds."""
 
     def __init__(self):
         self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self.open = False  # a line stands there that will be written over
-        self.midline = False  # text stands there that goes on
+        self.open = False  # the terminal shows a line that will be overwritten
+        self.midline = False  # the terminal shows a line that is not complete
         self.last = (None, None, 0)  # the label, text and time of the last plain line
 
     def show(self, label, done, total, more=""):
@@ -72,7 +72,7 @@ class Progress:
         self.open = True
 
     def status(self, text):
-        """A line that is written over; only a terminal has it."""
+        """A line that is overwritten; on a terminal only."""
         if not self.live:
             return
         if self.midline:
@@ -83,7 +83,7 @@ class Progress:
         self.open = True
 
     def stream(self, text):
-        """Text that goes on where the last one ended."""
+        """Text that continues where the last one ended."""
         self.wipe()
         text = "\n".join(printable(line) for line in text.split("\n"))
         sys.stdout.write(text)
@@ -91,7 +91,7 @@ class Progress:
         self.midline = not text.endswith("\n") if text else self.midline
 
     def finish(self):
-        """What stands there stays."""
+        """Ends the current line and keeps it."""
         if self.open or self.midline:
             print(flush=True)
         self.open = self.midline = False

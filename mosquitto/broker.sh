@@ -1,7 +1,7 @@
 #!/bin/sh
-# mosquitto/broker.sh PORT [DIR]: this project's broker on 127.0.0.1:PORT, in the foreground; stop it with a signal.
-# Its configuration is written to DIR/mosquitto.conf (default: a temporary folder that the system clears). Started by
-# root it becomes the user mosquitto by itself, else it stays who it is; it needs no writable folder.
+# mosquitto/broker.sh PORT [DIR]: runs this project's broker on 127.0.0.1:PORT in the foreground; stop it with a signal.
+# Its configuration is written to DIR/mosquitto.conf (default: a temporary folder that the system clears). If root starts
+# it, it switches to the user mosquitto, otherwise it keeps the current user; it needs no writable folder.
 set -eu
 case ${1-} in
   '' | *[!0-9]*)
@@ -15,8 +15,8 @@ dir=${2:-$(mktemp -d)}
 mkdir -p "$dir"
 {
   echo "listener $port 127.0.0.1"
-  echo 'allow_anonymous true' # only because nothing but this machine can reach it
+  echo 'allow_anonymous true' # only because no other machine can reach it
   cat "$here/common.conf"
 } >"$dir/mosquitto.conf"
-PATH=$PATH:/usr/sbin # Debian keeps it where only root looks.
+PATH=$PATH:/usr/sbin # Debian's folder for it is only in root's PATH.
 exec mosquitto -c "$dir/mosquitto.conf"

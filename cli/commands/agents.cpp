@@ -14,7 +14,7 @@ std::string checked_name(const std::string& text) { return checked("NAME", parse
 
 struct Change {
   const char* verb;
-  const char* done;  // the answer tells the state as it was: the agent itself says the new one a moment later
+  const char* done;  // the answer has the old state: the agent reports the new one a moment later
 };
 constexpr Change drain{"drain", "draining"};
 constexpr Change resume{"resume", "resumed"};
@@ -37,7 +37,7 @@ Run declare_change(CLI::App& app, const Change& what) {
   const auto read = [names](const std::vector<std::string>& texts) {
     for (const auto& text : texts) names->push_back(checked_name(text));
   };
-  app.add_option_function<std::vector<std::string>>("NAME", read, "as edgefleet agents shows them")
+  app.add_option_function<std::vector<std::string>>("NAME", read, "names of agents, as listed by edgefleet agents")
       ->required()
       ->type_name("");
   return [names, what](Session& session) { return change(*names, what, session); };
@@ -52,7 +52,8 @@ Run declare_agents(CLI::App&) {
 Run declare_agent(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   app.add_option_function<std::string>(
-         "NAME", [name](const std::string& text) { *name = checked_name(text); }, "as edgefleet agents shows it")
+         "NAME", [name](const std::string& text) { *name = checked_name(text); },
+         "name of an agent, as listed by edgefleet agents")
       ->required()
       ->type_name("");
   return [name](Session& session) { return present(session, session.get("/api/v1/agents/" + *name), show_agent); };
@@ -69,7 +70,7 @@ Run declare_release(CLI::App&) {
   return [](Session& session) {
     return present(session, session.post("/api/v1/release"), [](const Document& answer, const Look&) {
       const auto released = count_of(answer, "released");
-      return released == 0 ? std::string("nothing was held") : grouped(released) + " released";
+      return released == 0 ? std::string("no task was held") : counted(released, "task", "tasks") + " released";
     });
   };
 }

@@ -13,20 +13,20 @@
 namespace edgefleet::cli {
 namespace {
 
-// Smaller files are through before a bar could be read.
-constexpr std::uint64_t worth_a_bar = std::uint64_t{4} << 20U;
+// Smaller files are transferred before a bar can be read.
+constexpr std::uint64_t least_bytes_for_a_bar = std::uint64_t{4} << 20U;
 
 http::Progress bar_for(Session& session, const std::string& name) {
   if (!session.live()) return {};
   return [&session, name](std::uint64_t done, std::uint64_t total) {
-    if (total < worth_a_bar) return;
+    if (total < least_bytes_for_a_bar) return;
     const auto share = static_cast<double>(done) / static_cast<double>(total);
     const auto text = bar(share, 24) + "  " + show_bytes(total) + "  " + printable(name);
     session.show_live(fit(text, static_cast<std::size_t>(session.live_width())));
   };
 }
 
-// An error that is about a local file is wrong usage; all others are the coordinator's.
+// An error about a local file is wrong usage; all others come from the coordinator.
 Exit fail_transfer(Session& session, const Error& error, bool answered) {
   const bool local = !answered && (error.kind == ErrorKind::invalid || error.kind == ErrorKind::full);
   return session.fail(error.message, local ? Exit::usage : Exit::coordinator);
@@ -53,7 +53,7 @@ Exit put(const std::vector<std::string>& paths, Session& session) {
 
 struct Get {
   std::string id;
-  std::string target;  // none: the id, here
+  std::string target;  // empty: a file named like the id, in the current folder
 };
 
 Status write_out(std::string_view piece) {
@@ -87,7 +87,7 @@ std::string checked_artifact(const std::string& text) {
 
 Run declare_put(CLI::App& app) {
   auto paths = std::make_shared<std::vector<std::string>>();
-  app.add_option("FILE", *paths, "what to store; prints the id of each")->required()->type_name("");
+  app.add_option("FILE", *paths, "files to store; the id of each is printed")->required()->type_name("");
   return [paths](Session& session) { return put(*paths, session); };
 }
 
@@ -95,10 +95,11 @@ Run declare_get(CLI::App& app) {
   auto wanted = std::make_shared<Get>();
   app.add_option_function<std::string>(
          "ARTIFACT", [wanted](const std::string& text) { wanted->id = checked_artifact(text); },
-         "the id that put printed, or that a task's output names")
+         "id of the file, as printed by put or named in the output of a task")
       ->required()
       ->type_name("");
-  app.add_option("-o,--output", wanted->target, "where to; - is standard output; a file named as the id if left out")
+  app.add_option("-o,--output", wanted->target,
+                 "file to write; - is standard output (default: a file named like the id)")
       ->type_name("FILE");
   return [wanted](Session& session) { return get(*wanted, session); };
 }

@@ -1,4 +1,4 @@
-// batch: many tasks from a file, watched to their end.
+// batch: submits the tasks of a file and watches them until they have ended.
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/batch_file.hpp"
 #include "cli/core/progress.hpp"
@@ -50,7 +50,7 @@ Result<BatchFile> read_file(const Batch& batch) {
   return content;
 }
 
-void name_faults(Session& session, const std::vector<LineFault>& faults) {
+void list_faults(Session& session, const std::vector<LineFault>& faults) {
   for (std::size_t i = 0; i < std::min(faults.size(), most_faults_shown); ++i) {
     session.note("line " + std::to_string(faults[i].line) + ": " + printable(faults[i].message));
   }
@@ -58,22 +58,22 @@ void name_faults(Session& session, const std::vector<LineFault>& faults) {
 }
 
 Exit refuse(Session& session, const std::vector<LineFault>& faults, const Accepted& accepted) {
-  name_faults(session, faults);
-  const auto rest = accepted.tasks == 0 ? "nothing was submitted" : "nothing from there on was submitted";
-  return session.fail(counted(faults.size(), "line is", "lines are") + " no good; " + rest,
+  list_faults(session, faults);
+  const auto rest = accepted.tasks == 0 ? "nothing was submitted" : "these and all later tasks were not submitted";
+  return session.fail(counted(faults.size(), "line is", "lines are") + " invalid; " + rest,
                       accepted.tasks == 0 ? Exit::usage : Exit::coordinator);
 }
 
-// A full queue has room later: waits as long as the coordinator says, and asks again.
+// A full queue has room later: waits for the time that the coordinator states, then tries again.
 Result<http::Response> post_chunk(Session& session, const std::string& body, const std::stop_token& stop) {
   http::Options options;
   options.stop = stop;
   options.timeout = seconds(120);
-  for (bool said = false;;) {
+  for (bool noted = false;;) {
     auto answer = session.client().post("/api/v1/batches", body, options);
     if (!answer || answer->status != 429) return answer;
-    if (!std::exchange(said, true))
-      session.note(sentence(printable(http::to_error(*answer).message)) + " Trying again until there is room.");
+    if (!std::exchange(noted, true))
+      session.note(sentence(printable(http::to_error(*answer).message)) + " Retrying until there is room.");
     if (!pause(stop, answer->retry_after.value_or(seconds(2)))) return Error{"interrupted", ErrorKind::unavailable};
   }
 }
@@ -86,17 +86,16 @@ std::vector<LineFault> faults_of(const http::Response& answer, std::span<const B
   return faults;
 }
 
-void say_accepted(Session& session, const Accepted& accepted, std::size_t next_line) {
+void note_accepted(Session& session, const Accepted& accepted, std::size_t next_line) {
   if (accepted.tasks == 0) return;
-  session.note(counted(accepted.tasks, "task was", "tasks were") + " accepted before that, up to line " +
-               std::to_string(next_line - 1) + "; to hand in the rest: tail -n +" + std::to_string(next_line) +
-               " FILE");
+  session.note(counted(accepted.tasks, "task was", "tasks were") + " accepted before the error, up to line " +
+               std::to_string(next_line - 1) + "; to submit the rest: tail -n +" + std::to_string(next_line) + " FILE");
   for (const auto& id : accepted.ids) session.note("  " + session.hint("tasks --batch " + id));
 }
 
 Exit fail_chunk(Session& session, const Error& error, const Accepted& accepted, std::size_t next_line) {
   session.fail(error);
-  say_accepted(session, accepted, next_line);
+  note_accepted(session, accepted, next_line);
   return Exit::coordinator;
 }
 
@@ -104,13 +103,13 @@ Exit submit(Session& session, const std::vector<BatchTask>& tasks, const Interru
   for (const auto chunk : split(tasks)) {
     auto answer = post_chunk(session, to_body(chunk), interrupt.token());
     if (interrupt.happened()) {
-      say_accepted(session, accepted, chunk.front().line);
+      note_accepted(session, accepted, chunk.front().line);
       return interrupt.exit();
     }
     if (!answer) return fail_chunk(session, answer.error(), accepted, chunk.front().line);
     if (const auto faults = faults_of(*answer, chunk); !answer->ok() && !faults.empty()) {
       const auto exit = refuse(session, faults, accepted);
-      say_accepted(session, accepted, chunk.front().line);
+      note_accepted(session, accepted, chunk.front().line);
       return exit;
     }
     if (!answer->ok()) return fail_chunk(session, http::to_error(*answer), accepted, chunk.front().line);
@@ -130,25 +129,25 @@ class BatchWatch {
       : session_(session), accepted_(std::move(accepted)), counts_(accepted_.ids.size()), began_(began) {}
 
   Exit run(const Interrupt& interrupt, const std::optional<Duration>& limit) {
-    Patience patience(session_, interrupt.token(), limit);
+    Poller poller(session_, interrupt.token(), limit);
     for (;;) {
-      const auto looked = look(patience);
+      const auto updated = update(poller);
       if (interrupt.happened()) return interrupted(interrupt);
-      if (!looked) return session_.fail(looked.error());
+      if (!updated) return session_.fail(updated.error());
       const auto sum = total();
       show(sum);
       if (sum.ended()) return ended(sum);
-      if (patience.over()) return unfinished(sum);
+      if (poller.over()) return unfinished(sum);
     }
   }
 
  private:
-  // Asks for every batch that has not ended; the first such call is held, so that this takes as long as a step.
-  Status look(Patience& patience) {
-    auto hold = patience.hold(session_.live() ? seconds(1) : seconds(2));
+  // Asks for every batch that has not ended. The coordinator holds the first call, so a step takes that long.
+  Status update(Poller& poller) {
+    auto hold = poller.hold(session_.live() ? seconds(1) : seconds(2));
     for (std::size_t i = 0; i < counts_.size(); ++i) {
       if (counts_[i].total > 0 && counts_[i].ended()) continue;
-      auto body = patience.get("/api/v1/batches/" + accepted_.ids[i], std::exchange(hold, seconds(0)));
+      auto body = poller.get("/api/v1/batches/" + accepted_.ids[i], std::exchange(hold, seconds(0)));
       if (!body) return body.error();
       const auto document = read_answer(*body);
       if (!document) return document.error();
@@ -187,7 +186,7 @@ class BatchWatch {
     print(sum);
     if (sum.succeeded == sum.total) return Exit::ok;
     if (sum.failed > 0) {
-      session_.note("Why they failed:");
+      session_.note("To see why they failed:");
       hints(" --state failed");
     }
     return Exit::task_failed;
@@ -195,14 +194,14 @@ class BatchWatch {
 
   Exit unfinished(const BatchCounts& sum) {
     print(sum);
-    session_.note("They go on. To look at them:");
+    session_.note("The tasks continue. To list them:");
     hints("");
     return Exit::unfinished;
   }
 
   Exit interrupted(const Interrupt& interrupt) {
     session_.end_live();
-    session_.note("\nThe tasks go on. To look at them, or to get ids for edgefleet cancel:");
+    session_.note("\nThe tasks continue. To list them, or to get their ids for edgefleet cancel:");
     hints("");
     return interrupt.exit();
   }
@@ -218,7 +217,7 @@ Exit run(const Batch& batch, Session& session) {
   const auto file = read_file(batch);
   if (!file) return session.fail(file.error().message, Exit::usage);
   if (!file->faults.empty()) return refuse(session, file->faults, {});
-  if (file->tasks.empty()) return session.fail("there is no task in " + batch.file, Exit::usage);
+  if (file->tasks.empty()) return session.fail("no tasks in " + batch.file, Exit::usage);
   const Interrupt interrupt;
   const auto began = monotonic_now();
   Accepted accepted;
@@ -236,17 +235,19 @@ Exit run(const Batch& batch, Session& session) {
 
 Run declare_batch(CLI::App& app) {
   auto batch = std::make_shared<Batch>();
-  app.add_option("FILE", batch->file,
-                 "one JSON value a line: a task object, or with --capability a bare input; - is standard input")
+  app.add_option(
+         "FILE", batch->file,
+         "file with one JSON value per line: a task object or, with --capability, an input; - is standard input")
       ->required()
       ->type_name("");
   app.add_option_function<std::string>(
          "--capability",
          [batch](const std::string& text) { batch->capability = checked("--capability", parse_capability(text)); },
-         "for lines that name none")
+         "capability of the lines that name none")
       ->type_name("NAME");
-  auto* wait = add_wait(app, batch->wait, "wait at most this long; for ever if left out");
-  app.add_flag("--no-wait", batch->no_wait, "only hand them in, and print the id of the batch")->excludes(wait);
+  auto* wait = add_wait(app, batch->wait, "maximum time to wait (default: no limit)");
+  app.add_flag("--no-wait", batch->no_wait, "submit the tasks, print the ids of the batches, and do not wait")
+      ->excludes(wait);
   return [batch](Session& session) { return run(*batch, session); };
 }
 

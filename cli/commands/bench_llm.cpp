@@ -6,7 +6,7 @@
 
 #include "cli/commands/command.hpp"
 #include "cli/commands/interrupt.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/llm_bench.hpp"
 #include "cli/core/task_view.hpp"
 #include "common/system/clock.hpp"
@@ -17,7 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Duration quiet = seconds(2);  // what is over by then needs no progress
+constexpr Duration quiet = seconds(2);  // a shorter measurement needs no progress line
 constexpr Duration least_pause = milliseconds(50);
 constexpr Duration longest_pause = seconds(2);
 
@@ -28,17 +28,17 @@ class Measurement {
         bench_(std::move(bench)),
         tasks_(bench_.lanes()),
         status_(bench_.lanes()),
-        patience_(session, interrupt_.token(), std::nullopt) {}
+        poller_(session, interrupt_.token(), std::nullopt) {}
 
-  Exit go() {
+  Exit run() {
     for (;;) {
       const auto began = monotonic_now();
-      const auto looked = round();
+      const auto updated = update_all();
       if (interrupt_.happened()) return interrupted();
-      if (!looked) return given_up(looked.error());
+      if (!updated) return given_up(updated.error());
       if (over()) break;
       show();
-      // With many agents a round takes a while: the coordinator has other work too.
+      // With many agents a round takes long, and the coordinator has other work too.
       pause(interrupt_.token(), std::clamp(4 * (monotonic_now() - began), least_pause, longest_pause));
     }
     session_.end_live();
@@ -48,16 +48,16 @@ class Measurement {
   }
 
  private:
-  // Every lane has a task, and those that have ended are told; an error: the coordinator is away.
-  Status round() {
+  // Gives every lane a task and takes the results of those that have ended. An error: the coordinator is unreachable.
+  Status update_all() {
     for (std::size_t lane = 0; lane < bench_.lanes() && !interrupt_.happened(); ++lane) {
-      const auto done = tasks_[lane].empty() ? submit(lane) : look(lane);
+      const auto done = tasks_[lane].empty() ? submit(lane) : update(lane);
       if (!done) return done;
     }
     return success();
   }
 
-  // It cannot be interrupted: else there might be a task whose id nobody knows.
+  // It cannot be interrupted: otherwise a task could exist whose id was never received.
   Status submit(std::size_t lane) {
     const auto body = bench_.next(lane);
     if (!body) return success();
@@ -73,8 +73,8 @@ class Measurement {
     return success();
   }
 
-  Status look(std::size_t lane) {
-    const auto body = patience_.get("/api/v1/tasks/" + tasks_[lane], seconds(0));
+  Status update(std::size_t lane) {
+    const auto body = poller_.get("/api/v1/tasks/" + tasks_[lane], seconds(0));
     if (!body) return body.error();
     const auto task = read_answer(*body);
     if (!task) return task.error();
@@ -100,7 +100,7 @@ class Measurement {
     session_.show_live(fit(bench_.progress(status_), static_cast<std::size_t>(session_.live_width())));
   }
 
-  // How many tasks of ours are stopped.
+  // Returns the number of tasks that were cancelled.
   std::size_t cancel_all() {
     std::size_t cancelled = 0;
     for (const auto& task : tasks_) {
@@ -126,10 +126,10 @@ class Measurement {
 
   Session& session_;
   LlmBench bench_;
-  std::vector<std::string> tasks_;   // of each lane; empty: none
-  std::vector<std::string> status_;  // in words
+  std::vector<std::string> tasks_;  // id for each lane; empty: no task
+  std::vector<std::string> status_;  // text for each lane
   const Interrupt interrupt_;
-  Patience patience_;
+  Poller poller_;
   const Time began_ = monotonic_now();
 };
 
@@ -141,30 +141,30 @@ Exit bench(const LlmBenchOptions& options, Session& session) {
   const auto plan = plan_llm_bench(*agents, options.model);
   if (plan.pairs.empty()) return session.fail(nothing_to_ask(plan, options.model), Exit::coordinator);
   for (const auto& reason : plan.left_out) session.note(printable(reason));
-  return Measurement(session, LlmBench(plan.pairs, options)).go();
+  return Measurement(session, LlmBench(plan.pairs, options)).run();
 }
 
 }  // namespace
 
 Run declare_bench(CLI::App& app) {
   auto options = std::make_shared<LlmBenchOptions>();
-  auto* llm = app.add_subcommand("llm", "language models: tokens a second, time to the first token, time to load");
+  auto* llm = app.add_subcommand("llm", "Language models: tokens per second, time to the first token, time to load");
   llm->fallthrough();
   llm->group("Commands");
   llm->footer(app.get_footer());
-  llm->add_option("MODEL", options->model, "its name, or PROVIDER/MODEL; every model of every agent if left out")
+  llm->add_option("MODEL", options->model, "a model, or PROVIDER/MODEL (default: every model of every agent)")
       ->type_name("");
-  llm->add_option("--tokens", options->tokens, "an answer's length, if the model has so much to say; 128 if left out")
+  llm->add_option("--tokens", options->tokens, "maximum number of tokens of an answer (default 128)")
       ->check(CLI::Range(1, 100'000))
       ->type_name("N");
-  llm->add_option("--repeat", options->repeat, "how often each is asked; 3 if left out")
+  llm->add_option("--repeat", options->repeat, "requests for each model of each agent (default 3)")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
-  llm->add_option("--prompt", options->prompt, "what they are asked, with the number of the run before it")
+  llm->add_option("--prompt", options->prompt, "text of the request; the number of the run is put before it")
       ->type_name("TEXT");
   app.require_subcommand(0, 1);
   return [&app, options](Session& session) {
-    if (app.get_subcommands().empty()) return session.fail("name what to measure: edgefleet bench llm", Exit::usage);
+    if (app.get_subcommands().empty()) return session.fail("nothing to measure; use edgefleet bench llm", Exit::usage);
     return bench(*options, session);
   };
 }

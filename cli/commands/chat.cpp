@@ -1,4 +1,4 @@
-// chat: talks with a model of the fleet.
+// chat: a conversation with a model of the fleet.
 #include <unistd.h>
 
 #include <cstdio>
@@ -22,10 +22,10 @@ struct Chat {
 
 std::string message_of(const http::Response& answer) {
   const auto message = error_text(answer.body);
-  return message.empty() ? "answered with HTTP status " + std::to_string(answer.status) : message;
+  return message.empty() ? "the coordinator answered with HTTP status " + std::to_string(answer.status) : message;
 }
 
-// What the model thinks is dim on a terminal, and nowhere else: a script wants the answer.
+// The reasoning of the model is shown dim on a terminal, and nowhere else: a script needs only the answer.
 void show(const Look& look, bool terminal, const std::string& text, bool reasoning) {
   if (reasoning && !terminal) return;
   const auto shown = paint(printable_text(text), reasoning ? Style::dim : Style::plain, look.colour);
@@ -79,8 +79,8 @@ class Talk {
     if (!answer->ok()) return session_.fail(message_of(*answer), Exit::coordinator);
     if (!reader.text().empty() && reader.text().back() != '\n') std::fputc('\n', stdout);
     if (!reader.error().empty()) return session_.fail(reader.error(), Exit::task_failed);
-    if (!reader.done()) return session_.fail("the answer broke off", Exit::coordinator);
-    if (reader.finish_reason() == "length") session_.note("(cut off: the model may say no more)");
+    if (!reader.done()) return session_.fail("the connection ended before the answer was complete", Exit::coordinator);
+    if (reader.finish_reason() == "length") session_.note("(cut off: the limit of tokens was reached)");
     if (const auto usage = show_usage(reader.usage()); terminal_ && !usage.empty()) {
       session_.print(paint(usage, Style::dim, session_.look().colour));
     }
@@ -93,7 +93,7 @@ class Talk {
   bool terminal_;
 };
 
-// Line by line until the end of the input; a question that failed may be asked again.
+// One question per line until the end of the input; a question that failed can be asked again.
 Exit converse(Talk& talk) {
   for (std::string line;;) {
     std::fputs("> ", stdout);
@@ -113,7 +113,7 @@ Exit chat(const Chat& chat, Session& session) {
   std::string question;
   for (const auto& word : chat.words) question += (question.empty() ? "" : " ") + word;
   if (chat.words.empty()) question.assign(std::istreambuf_iterator<char>(std::cin), {});
-  if (question.empty()) return session.fail("there is no question: name it, or type it on standard input", Exit::usage);
+  if (question.empty()) return session.fail("no question: pass it as TEXT or on standard input", Exit::usage);
   return talk.turn(question);
 }
 
@@ -121,15 +121,16 @@ Exit chat(const Chat& chat, Session& session) {
 
 Run declare_chat(CLI::App& app) {
   auto wanted = std::make_shared<Chat>();
-  app.add_option("MODEL", wanted->options.model, "a model of the fleet, PROVIDER/MODEL, or a name of the coordinator's")
+  app.add_option("MODEL", wanted->options.model, "a model of the fleet, PROVIDER/MODEL, or an alias of the coordinator")
       ->required()
       ->type_name("");
-  app.add_option("TEXT", wanted->words, "the question; left out: a conversation, or all of standard input")
+  app.add_option("TEXT", wanted->words, "the question (default: all of standard input; on a terminal, a conversation)")
       ->type_name("");
-  app.add_option("--system", wanted->options.system, "what the model is told before all else")->type_name("TEXT");
-  app.add_option("--temperature", wanted->options.temperature, "0 is the most likely answer")
+  app.add_option("--system", wanted->options.system, "system message, sent before the question")->type_name("TEXT");
+  app.add_option("--temperature", wanted->options.temperature, "0 gives the most likely answer")
       ->check(CLI::Range(0.0, 2.0));
-  app.add_option("--max-tokens", wanted->options.max_tokens, "how much it may say")->check(CLI::Range(1, 1'000'000));
+  app.add_option("--max-tokens", wanted->options.max_tokens, "maximum number of tokens of an answer")
+      ->check(CLI::Range(1, 1'000'000));
   return [wanted](Session& session) { return chat(*wanted, session); };
 }
 

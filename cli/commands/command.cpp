@@ -14,7 +14,7 @@ constexpr const char* files_group = "Files";
 constexpr const char* models_group = "Language models";
 
 constexpr std::array<Command, 17> table = {{
-    {"submit", tasks_group, "Hand in a task",
+    {"submit", tasks_group, "Submit a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
      "  edgefleet submit image.blur @picture.json --where board=pi4 --priority 5\n"
@@ -24,7 +24,7 @@ constexpr std::array<Command, 17> table = {{
      "  edgefleet tasks --state failed --limit 50\n"
      "  edgefleet tasks --capability image.blur --json | jq '.tasks[].id'\n",
      declare_tasks},
-    {"task", tasks_group, "Show one task: its life as a timeline, its output or error",
+    {"task", tasks_group, "Show one task: its attempts as a timeline, its output or error",
      "  edgefleet task 01JD3V8Q6T0000000000000000\n"
      "  edgefleet task 01JD3V8Q6T0000000000000000 --wait 30s\n",
      declare_task},
@@ -34,38 +34,40 @@ constexpr std::array<Command, 17> table = {{
      "  edgefleet retry 01JD3V8Q6T0000000000000000\n"
      "  edgefleet retry --state failed --capability image.resize\n",
      declare_retry},
-    {"batch", tasks_group, "Hand in a file of tasks, one a line, and watch them",
+    {"batch", tasks_group, "Submit a file of tasks, one per line, and watch them",
      "  edgefleet batch tasks.jsonl\n"
      "  edgefleet batch inputs.jsonl --capability image.resize --no-wait\n"
      "  seq 1000 | edgefleet batch - --capability echo\n",
      declare_batch},
-    {"queue", tasks_group, "What waits, and why", "  edgefleet queue\n", declare_queue},
-    {"release", tasks_group, "Let tasks go that are held after a restore of the coordinator", "  edgefleet release\n",
-     declare_release},
-    {"agents", fleet_group, "List the agents: state, slots, temperature, what they do",
+    {"queue", tasks_group, "Show what is queued and running, and why tasks wait", "  edgefleet queue\n", declare_queue},
+    {"release", tasks_group, "Release the tasks that are held after the coordinator's data was restored",
+     "  edgefleet release\n", declare_release},
+    {"agents", fleet_group, "List the agents: state, slots, temperature, capabilities",
      "  edgefleet agents\n"
      "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n",
      declare_agents},
-    {"agent", fleet_group, "Show one agent and what it works on", "  edgefleet agent pi-1\n", declare_agent},
-    {"drain", fleet_group, "Give agents no more tasks; what runs there goes on", "  edgefleet drain pi-1\n",
+    {"agent", fleet_group, "Show one agent: its machine, its executors, its tasks", "  edgefleet agent pi-1\n",
+     declare_agent},
+    {"drain", fleet_group, "Stop giving tasks to agents; running tasks continue", "  edgefleet drain pi-1\n",
      declare_drain},
-    {"resume", fleet_group, "Give drained agents tasks again", "  edgefleet resume pi-1\n", declare_resume},
-    {"put", files_group, "Store files with the coordinator, for tasks to name", "  edgefleet put *.jpg\n", declare_put},
-    {"get", files_group, "Fetch a stored file",
+    {"resume", fleet_group, "Give tasks to drained agents again", "  edgefleet resume pi-1\n", declare_resume},
+    {"put", files_group, "Store files with the coordinator, as inputs of tasks", "  edgefleet put *.jpg\n",
+     declare_put},
+    {"get", files_group, "Download a stored file",
      "  edgefleet get sha256-9f86d0... -o picture.jpg\n"
      "  edgefleet get sha256-9f86d0... -o - | less\n",
      declare_get},
-    {"chat", models_group, "Talk with a language model of the fleet",
+    {"chat", models_group, "Chat with a language model of the fleet",
      "  edgefleet chat deepseek-r1:1.5b\n"
      "  edgefleet chat deepseek-r1:1.5b 'Why is the sky blue?'\n"
      "  git diff | edgefleet chat fast --system 'Write a commit message for this.'\n",
      declare_chat},
-    {"models", models_group, "List the fleet's language models; pull, remove, load them",
+    {"models", models_group, "List the language models of the fleet; pull, remove, load them",
      "  edgefleet models\n"
      "  edgefleet models pull deepseek-coder:1.3b --where board=pi4\n"
      "  edgefleet models remove deepseek-coder:6.7b --agent pi-4\n",
      declare_models},
-    {"bench", models_group, "Measure how fast the fleet's models answer: edgefleet bench llm",
+    {"bench", models_group, "Measure how fast the models of the fleet answer: edgefleet bench llm",
      "  edgefleet bench llm\n"
      "  edgefleet bench llm deepseek-r1:1.5b --tokens 256 --repeat 5\n"
      "  edgefleet bench llm --json | jq '.results[] | {agent, model, tokens_per_second}'\n",
@@ -81,14 +83,14 @@ CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help) {
     wait.wanted = true;
     if (text != wait_forever) wait.limit = checked("--wait", parse_duration(text));
   };
-  return app.add_option_function<std::string>("--wait", read, help)->type_name("[SECONDS]");
+  return app.add_option_function<std::string>("--wait", read, help)->type_name("[TIME]");
 }
 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
                           const std::string& help, Duration least) {
   const auto read = [name, least, &duration](const std::string& text) {
     duration = checked(name, parse_duration(text));
-    if (*duration < least) throw CLI::ValidationError(name, "must be more than nothing");
+    if (*duration < least) throw CLI::ValidationError(name, "must be greater than zero");
   };
   return app.add_option_function<std::string>(name, read, help)->type_name("TIME");
 }

@@ -1,4 +1,4 @@
-// The commands of the program: one table, one entry each.
+// The commands of the program: one table with an entry for each.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,7 +22,7 @@ struct Command {
   const char* group;
   const char* summary;
   const char* examples;
-  Run (*declare)(CLI::App& app);  // adds the options; what it returns runs after they were read
+  Run (*declare)(CLI::App& app);  // adds the options; the returned function runs after they have been parsed
 };
 std::span<const Command> commands();
 
@@ -44,7 +44,7 @@ Run declare_chat(CLI::App& app);
 Run declare_bench(CLI::App& app);
 Run declare_models(CLI::App& app);
 
-// `--wait [SECONDS]`: whether to wait, and at most how long.
+// `--wait [TIME]`: whether to wait, and the maximum time.
 struct Wait {
   bool wanted = false;
   std::optional<Duration> limit;

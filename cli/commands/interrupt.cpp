@@ -9,7 +9,7 @@ Interrupt::Interrupt() {
   sigemptyset(&watched_);
   sigaddset(&watched_, SIGINT);
   sigaddset(&watched_, SIGTERM);
-  // Before any thread starts: all of them inherit it, and only the watcher takes these signals.
+  // Before any thread starts: all threads inherit the mask, and only the watcher receives these signals.
   pthread_sigmask(SIG_BLOCK, &watched_, &before_);
   watcher_ = std::jthread([this](const std::stop_token& over) { watch(over); });
 }

@@ -1,5 +1,5 @@
-// Ctrl-C while it is in scope: a stop request instead of the end, so that a command can say how things stand. A second
-// one ends the program at once.
+// While it is in scope, Ctrl-C is a stop request and does not end the program, so that a command can print the state of
+// its tasks. A second Ctrl-C ends the program at once.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,7 @@ class Interrupt {
   std::jthread watcher_;
 };
 
-// Ends the process by the signal that the code stands for, so that a shell's loop ends too.
+// Ends the process by the signal of this exit code, so that a loop of a shell ends too.
 void die_by_signal(Exit code);
 
 }  // namespace edgefleet::cli

@@ -1,4 +1,4 @@
-// models: which there are on the fleet; pull, remove and load them.
+// models: lists the models of the fleet; pulls, removes and loads them.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/models.hpp"
 #include "cli/core/task_view.hpp"
@@ -19,7 +19,7 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::size_t most_reasons = 10;  // tasks a second of which it is asked why they wait
+constexpr std::size_t most_reasons = 10;  // waiting tasks per second whose reason is requested
 
 struct Wanted {
   ModelOrder order;
@@ -27,7 +27,7 @@ struct Wanted {
   bool no_wait = false;
 };
 
-// One batch, a task for each agent.
+// One batch with a task for each agent.
 class OrderWatch {
  public:
   OrderWatch(Session& session, std::string batch, std::vector<std::string> tasks)
@@ -35,23 +35,23 @@ class OrderWatch {
 
   Exit run() {
     const Interrupt interrupt;
-    Patience patience(session_, interrupt.token(), std::nullopt);
+    Poller poller(session_, interrupt.token(), std::nullopt);
     for (;;) {
-      const auto looked = look(patience);
+      const auto updated = update(poller);
       if (interrupt.happened()) return interrupted(interrupt);
-      if (!looked) return session_.fail(looked.error());
+      if (!updated) return session_.fail(updated.error());
       if (session_.live()) session_.show_live(watch_.lines(session_.live_width(), session_.live_height()));
-      if (watch_.ended()) return ended(patience);
+      if (watch_.ended()) return ended(poller);
     }
   }
 
  private:
-  // The first call is held, so that this takes as long as a step.
-  Status look(Patience& patience) {
-    if (auto held = patience.get("/api/v1/batches/" + batch_, seconds(1)); !held) return held.error();
+  // The coordinator holds the first call, so a step takes that long.
+  Status update(Poller& poller) {
+    if (auto held = poller.get("/api/v1/batches/" + batch_, seconds(1)); !held) return held.error();
     std::string after;
     do {
-      const auto body = patience.get("/api/v1/tasks?limit=1000&batch=" + batch_ + after, seconds(0));
+      const auto body = poller.get("/api/v1/tasks?limit=1000&batch=" + batch_ + after, seconds(0));
       if (!body) return body.error();
       const auto page = read_answer(*body);
       if (!page) return page.error();
@@ -59,14 +59,14 @@ class OrderWatch {
       const auto next = text_of(*page, "next");
       after = next.empty() ? next : "&after=" + next;
     } while (!after.empty());
-    return session_.live() ? look_closer(patience) : success();
+    return session_.live() ? update_reasons(poller) : success();
   }
 
-  Status look_closer(Patience& patience) {
+  Status update_reasons(Poller& poller) {
     auto waiting = watch_.waiting();
     waiting.resize(std::min(waiting.size(), most_reasons));
     for (const auto& id : waiting) {
-      const auto body = patience.get("/api/v1/tasks/" + id, seconds(0));
+      const auto body = poller.get("/api/v1/tasks/" + id, seconds(0));
       if (!body) return body.error();
       const auto task = read_answer(*body);
       if (!task) return task.error();
@@ -75,10 +75,10 @@ class OrderWatch {
     return success();
   }
 
-  Exit ended(Patience& patience) {
+  Exit ended(Poller& poller) {
     session_.end_live();
     for (const auto& id : tasks_) {
-      const auto body = patience.get("/api/v1/tasks/" + id, seconds(0));
+      const auto body = poller.get("/api/v1/tasks/" + id, seconds(0));
       if (!body) return session_.fail(body.error());
       const auto task = read_answer(*body);
       if (!task) return session_.fail(task.error());
@@ -89,7 +89,8 @@ class OrderWatch {
 
   Exit interrupted(const Interrupt& interrupt) {
     session_.end_live();
-    session_.note("\nThe tasks go on. Look at them: " + session_.hint("tasks --batch " + batch_) + "; stop them:");
+    session_.note("\nThe tasks continue. To list them: " + session_.hint("tasks --batch " + batch_) +
+                  "; to cancel them:");
     std::string ids;
     for (const auto& id : tasks_) ids += " " + id;
     session_.note("  " + session_.hint("cancel" + ids));
@@ -104,7 +105,7 @@ class OrderWatch {
 
 Exit carry_out(Wanted& wanted, Session& session) {
   if (!wanted.agent.empty() && !wanted.order.where.emplace("agent", wanted.agent).second) {
-    return session.fail("the agent is named twice: by --agent and by --where", Exit::usage);
+    return session.fail("the agent is given twice: with --agent and with --where", Exit::usage);
   }
   const auto fleet = session.get("/api/v1/agents");
   if (!fleet) return session.fail(fleet.error());
@@ -136,13 +137,13 @@ struct Verb {
   bool only_holders;
 };
 constexpr std::array<Verb, 3> verbs = {{
-    {"pull", "Fetch a model onto agents with an Ollama",
+    {"pull", "Download a model to the agents with an Ollama",
      "  edgefleet models pull deepseek-coder:1.3b --where board=pi4\n"
      "  edgefleet models pull deepseek-coder:6.7b --agent pi-8 --force\n",
      false},
     {"remove", "Remove a model from the agents that have it",
      "  edgefleet models remove deepseek-coder:6.7b --agent pi-4\n", true},
-    {"load", "Load a model into memory, so that the first question need not wait for it",
+    {"load", "Load a model into memory, so that the first request does not wait for it",
      "  edgefleet models load deepseek-coder:1.3b --keep-alive 2h\n", true},
 }};
 
@@ -154,7 +155,7 @@ std::shared_ptr<Wanted> declare_verb(CLI::App& app, const Verb& verb) {
   sub->fallthrough();
   sub->group("Commands");
   sub->footer(std::string("Examples:\n") + verb.examples);
-  sub->add_option("MODEL", wanted->order.model, "as Ollama names it, such as deepseek-coder:1.3b")
+  sub->add_option("MODEL", wanted->order.model, "name of the model in Ollama, such as deepseek-coder:1.3b")
       ->required()
       ->type_name("");
   sub->add_option_function<std::vector<std::string>>(
@@ -170,14 +171,14 @@ std::shared_ptr<Wanted> declare_verb(CLI::App& app, const Verb& verb) {
          "only this agent")
       ->type_name("NAME");
   if (wanted->order.verb == "pull") {
-    sub->add_flag("--force", wanted->order.force, "also where the memory looks too small for it");
+    sub->add_flag("--force", wanted->order.force, "download even if the memory seems too small");
   }
   if (wanted->order.verb == "load") {
     sub->add_option("--keep-alive", wanted->order.keep_alive,
-                    "how long it stays there unused, such as 10m; --keep-alive=-1: for ever")
+                    "how long the model stays in memory unused, such as 10m; --keep-alive=-1: always")
         ->type_name("TIME");
   }
-  sub->add_flag("--no-wait", wanted->no_wait, "only hand the tasks in, and print the id of their batch");
+  sub->add_flag("--no-wait", wanted->no_wait, "submit the tasks, print the id of their batch, and do not wait");
   return wanted;
 }
 

@@ -21,7 +21,7 @@ std::string_view environment(const char* name) {
 }
 
 // https://no-color.org
-bool wants_colour(int descriptor) {
+bool use_colour(int descriptor) {
   return isatty(descriptor) == 1 && environment("NO_COLOR").empty() && environment("TERM") != "dumb";
 }
 
@@ -45,11 +45,11 @@ Session::Session(const std::string& url, bool json)
     : client_(url),
       json_(json),
       error_terminal_(isatty(STDERR_FILENO) == 1),
-      error_colour_(wants_colour(STDERR_FILENO)) {}
+      error_colour_(use_colour(STDERR_FILENO)) {}
 
 Look Session::look() const {
   const bool terminal = isatty(STDOUT_FILENO) == 1;
-  return {terminal ? columns_of(STDOUT_FILENO) : 0, wants_colour(STDOUT_FILENO), wall_now()};
+  return {terminal ? columns_of(STDOUT_FILENO) : 0, use_colour(STDOUT_FILENO), wall_now()};
 }
 
 int Session::live_width() const { return std::max(columns_of(STDERR_FILENO) - 1, 20); }
@@ -80,7 +80,7 @@ void Session::note(std::string_view text) {
   write(stderr, "\n");
 }
 
-// To the beginning of the first moving line, and everything from there on away.
+// Moves to the beginning of the first live line and clears everything from there.
 void Session::rewind_live() {
   if (live_lines_ > 1) write(stderr, "\x1b[" + std::to_string(live_lines_ - 1) + "A");
   write(stderr, "\r\x1b[J");
@@ -111,7 +111,7 @@ std::string Session::hint(const std::string& arguments) const {
 
 Result<Document> read_answer(const std::string& body) {
   if (auto document = parse_document(body)) return std::move(*document);
-  return Error{"the answer is not what a coordinator says; is that its URL?", ErrorKind::internal};
+  return Error{"the answer is not from a coordinator; check the URL", ErrorKind::internal};
 }
 
 }  // namespace edgefleet::cli

@@ -1,4 +1,4 @@
-// What every command works with: the API, the way in which output is wanted, and how it ends.
+// Shared by all commands: the API, the form of the output, the exit codes.
 #pragma once
 
 #include <optional>
@@ -23,30 +23,30 @@ enum class Exit : int {
   terminated = 143,
 };
 
-// Standard output carries what was asked for, standard error all talk about it: a script reads one, a person both.
+// Standard output has the requested data, standard error everything else: a script reads one, a person both.
 class Session {
  public:
   Session(const std::string& url, bool json);
 
   [[nodiscard]] bool json() const { return json_; }
-  [[nodiscard]] Look look() const;           // of standard output, as of now
-  [[nodiscard]] bool live() const { return error_terminal_; }  // whether standard error can show a moving line
+  [[nodiscard]] Look look() const;           // of standard output, at this moment
+  [[nodiscard]] bool live() const { return error_terminal_; }  // whether standard error can show live lines
   [[nodiscard]] int live_width() const;
   [[nodiscard]] int live_height() const;
   [[nodiscard]] http::Client& client() { return client_; }
 
-  // An answer of the API: its body, or why there is none.
+  // The body of an answer of the API, or an error.
   Result<std::string> get(const std::string& path, const http::Options& options = {});
   Result<std::string> post(const std::string& path, std::string_view body = {});
 
-  void print(std::string_view text) const;       // on standard output; a missing '\n' is added
-  void note(std::string_view text);              // a line on standard error
-  void show_live(std::string_view text);         // the moving lines, each within live_width(); only where live()
-  void end_live();                                   // they stay where they are
-  Exit fail(const std::string& message, Exit code);  // "edgefleet: message" on standard error
+  void print(std::string_view text) const;       // to standard output; a missing '\n' is added
+  void note(std::string_view text);              // a line to standard error
+  void show_live(std::string_view text);         // replaces the live lines, each within live_width(); only if live()
+  void end_live();                                   // leaves them on the terminal
+  Exit fail(const std::string& message, Exit code);  // "edgefleet: message" to standard error
   Exit fail(const Error& error) { return fail(error.message, Exit::coordinator); }
 
-  // The command line to type for `arguments`, with the URL if that was given by flag.
+  // The command line for `arguments`, with the URL if it was given as an option.
   [[nodiscard]] std::string hint(const std::string& arguments) const;
 
  private:
@@ -58,10 +58,10 @@ class Session {
   std::size_t live_lines_ = 0;
 };
 
-// The answer as a document, or an error that says what came instead.
+// The answer as a document, or an error if it is not a JSON object.
 Result<Document> read_answer(const std::string& body);
 
-// Whether the answer of POST, GET is printed as it came or made readable by `show`.
+// Prints an answer of the API: unchanged with --json, otherwise formatted by `show`.
 template <typename Show>
 Exit present(Session& session, const Result<std::string>& body, Show show) {
   if (!body) return session.fail(body.error());

@@ -1,4 +1,4 @@
-// submit: one task.
+// submit: submits one task.
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/request.hpp"
 #include "cli/core/task_view.hpp"
@@ -50,7 +50,7 @@ Result<JsonText> input_of(const Submit& submit) {
   return submit.text ? text_input(given->text, given->source) : check_input(given->text, given->source);
 }
 
-// A success: the output alone, letter by letter as the agent gave it.
+// After a success: only the output, byte for byte as the agent sent it.
 void print_output(Session& session, const std::string& body) {
   const auto object = json::well_formed(body) ? json::Object::read(body) : std::nullopt;
   const auto output = object ? object->find("output") : std::nullopt;
@@ -88,7 +88,7 @@ Exit run(Submit& submit, Session& session) {
   }
   session.print(session.json() ? *body : id);
   if (!session.json())
-    session.note(show_acceptance(*answer) + ". Its result: " + session.hint("task " + id + " --wait"));
+    session.note(show_acceptance(*answer) + ". To get the result: " + session.hint("task " + id + " --wait"));
   return Exit::ok;
 }
 
@@ -96,21 +96,23 @@ void declare_options(CLI::App& app, Submit& submit) {
   auto& request = submit.request;
   app.add_option_function<std::vector<std::string>>(
          "--where", [&request](const auto& conditions) { request.where = checked("--where", parse_where(conditions)); },
-         "only agents with this label, or agent=NAME, model=NAME; may be repeated")
+         "only agents with this label; also agent=NAME and model=NAME; may be repeated")
       ->type_name("KEY=VALUE")
       ->expected(1)
       ->take_all();
-  app.add_option("--priority", request.priority, "-1000 to 1000; one step is worth a minute of waiting")
+  app.add_option("--priority", request.priority, "-1000 to 1000 (default 0); one step is worth a minute of waiting")
       ->check(CLI::Range(-limits::priority, limits::priority))
       ->type_name("N");
-  app.add_option("--name", request.name, "a name for people")->type_name("TEXT");
-  add_duration(app, "--timeout", request.timeout, "of one attempt, such as 30s or 5m", std::chrono::milliseconds(1));
-  add_duration(app, "--expires-after", request.expires_after, "give up if it has not started by then");
-  add_duration(app, "--delay", request.delay, "start no earlier");
-  app.add_option("--max-attempts", request.max_attempts, "tries in all; 1: never run it twice")
+  app.add_option("--name", request.name, "a name, for people")->type_name("TEXT");
+  add_duration(app, "--timeout", request.timeout, "timeout of one attempt, such as 30s or 5m",
+               std::chrono::milliseconds(1));
+  add_duration(app, "--expires-after", request.expires_after, "expire if it has not started within this time");
+  add_duration(app, "--delay", request.delay, "do not start before this time has passed");
+  app.add_option("--max-attempts", request.max_attempts, "maximum number of attempts; with 1 the task never runs twice")
       ->check(CLI::Range(1, limits::max_attempts))
       ->type_name("N");
-  app.add_option("--idempotency-key", request.idempotency_key, "submitting again with this key gives the same task")
+  app.add_option("--idempotency-key", request.idempotency_key,
+                 "submitting the same task again with this key returns the same task")
       ->type_name("KEY");
 }
 
@@ -123,13 +125,13 @@ Run declare_submit(CLI::App& app) {
          [submit](const std::string& text) {
            submit->request.capability = checked("CAPABILITY", parse_capability(text));
          },
-         "what the task needs, such as echo, llm.chat or image.blur")
+         "capability that the task needs, such as echo, llm.chat or image.blur")
       ->required()
       ->type_name("");
-  app.add_option("INPUT", submit->input, "JSON; @FILE reads it from a file, - from standard input; null if left out")
+  app.add_option("INPUT", submit->input, "JSON; @FILE reads it from a file, - from standard input (default null)")
       ->type_name("");
   app.add_flag("--text", submit->text, "send INPUT as a string, not as JSON");
-  add_wait(app, submit->wait, "wait for the result, for ever or this long, and print its output");
+  add_wait(app, submit->wait, "wait for the result, at most TIME (default: no limit), and print its output");
   declare_options(app, *submit);
   return [submit](Session& session) { return run(*submit, session); };
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cli/commands/command.hpp"
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/task_view.hpp"
 #include "common/core/task.hpp"
@@ -30,7 +30,7 @@ Exit list(const Filter& filter, Session& session) {
   const auto exit = present(session, body, show_tasks);
   if (exit != Exit::ok || session.json()) return exit;
   const auto next = text_of(*read_answer(*body), "next");
-  if (!next.empty()) session.note("older ones: the same with --after " + printable(next));
+  if (!next.empty()) session.note("For older tasks, repeat the command with --after " + printable(next));
   return exit;
 }
 
@@ -43,7 +43,7 @@ Exit show(const std::string& id, const Wait& wait, Session& session) {
   return exit_of(*read_answer(waited.body));
 }
 
-// One call for each task. One that is refused does not keep the others from it; nobody there does.
+// One call for each task. A refusal does not end the loop; an unreachable coordinator does.
 Exit change(const std::vector<std::string>& ids, const std::string& verb, Session& session) {
   auto exit = Exit::ok;
   for (const auto& id : ids) {
@@ -60,7 +60,7 @@ Exit change(const std::vector<std::string>& ids, const std::string& verb, Sessio
 
 std::string checked_id(const std::string& text) { return checked("ID", parse_task_id(text)).str(); }
 
-// A page at a time, each durable by itself; what was retried and has failed again is not met a second time.
+// One page at a time, each durable by itself. A task that was retried and has failed again is not retried twice.
 Exit retry_all(Filter filter, Session& session) {
   std::uint64_t retried = 0;
   std::uint64_t refused = 0;
@@ -95,7 +95,7 @@ Run declare_change(CLI::App& app, const char* verb, bool required) {
   const auto read = [ids](const std::vector<std::string>& texts) {
     for (const auto& text : texts) ids->push_back(checked_id(text));
   };
-  app.add_option_function<std::vector<std::string>>("ID", read, "as edgefleet tasks shows them")
+  app.add_option_function<std::vector<std::string>>("ID", read, "ids of tasks, as listed by edgefleet tasks")
       ->required(required)
       ->type_name("");
   return [ids, verb](Session& session) { return change(*ids, verb, session); };
@@ -119,7 +119,7 @@ void add_filter(CLI::App& app, const std::shared_ptr<Filter>& filter) {
          [filter](const std::string& text) {
            filter->capability = checked("--capability", parse_capability(text)).str();
          },
-         "only tasks that need this")
+         "only tasks that need this capability")
       ->type_name("NAME");
   app.add_option_function<std::string>(
          "--batch", [filter](const std::string& text) { filter->batch = checked_id(text); }, "only tasks of this batch")
@@ -131,11 +131,12 @@ void add_filter(CLI::App& app, const std::shared_ptr<Filter>& filter) {
 Run declare_tasks(CLI::App& app) {
   auto filter = std::make_shared<Filter>();
   add_filter(app, filter);
-  app.add_option("--limit", filter->limit, "at most so many; 20 if left out")
+  app.add_option("--limit", filter->limit, "maximum number to list (default 20)")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
   app.add_option_function<std::string>(
-         "--after", [filter](const std::string& text) { filter->after = checked_id(text); }, "go on below this task")
+         "--after", [filter](const std::string& text) { filter->after = checked_id(text); },
+         "list the tasks that are older than this one")
       ->type_name("ID");
   return [filter](Session& session) { return list(*filter, session); };
 }
@@ -144,10 +145,10 @@ Run declare_task(CLI::App& app) {
   auto id = std::make_shared<std::string>();
   auto wait = std::make_shared<Wait>();
   app.add_option_function<std::string>(
-         "ID", [id](const std::string& text) { *id = checked_id(text); }, "as edgefleet tasks shows it")
+         "ID", [id](const std::string& text) { *id = checked_id(text); }, "id of a task, as listed by edgefleet tasks")
       ->required()
       ->type_name("");
-  add_wait(app, *wait, "wait until it has ended, for ever or this long");
+  add_wait(app, *wait, "wait until the task has ended, at most TIME (default: no limit)");
   return [id, wait](Session& session) { return show(*id, *wait, session); };
 }
 

@@ -46,7 +46,7 @@ Result<Capability> parse_capability(std::string_view text) {
 
 Result<TaskId> parse_task_id(std::string_view text) {
   if (auto id = TaskId::parse(text)) return *id;
-  return wrong(quote(text) + " is not the id of a task: those have 26 characters, as edgefleet tasks shows them");
+  return wrong(quote(text) + " is not the id of a task: an id has 26 characters, as listed by edgefleet tasks");
 }
 
 Result<AgentName> parse_agent_name(std::string_view text) {

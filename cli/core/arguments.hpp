@@ -1,4 +1,4 @@
-// What a person types, before and beside the option parser.
+// Arguments that the option parser does not handle by itself.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace edgefleet::cli {
 
-// The time after `--wait` may be left out, so `--wait '"hello"'` must not swallow the input: a following duration is
-// joined to it (`--wait=30s`), otherwise it becomes `--wait=forever`. What follows `--` is left alone.
+// The time after `--wait` is optional, so `--wait '"hello"'` must not take the input as its value: a duration that
+// follows is joined to it (`--wait=30s`), otherwise it becomes `--wait=forever`. Arguments after `--` are unchanged.
 std::vector<std::string> join_wait(std::vector<std::string> arguments);
 inline constexpr std::string_view wait_forever = "forever";
 

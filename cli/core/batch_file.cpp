@@ -44,7 +44,7 @@ struct Field {
 };
 constexpr std::array<Field, 10> fields = {{
     {"capability", is_capability, "words of a-z, 0-9 and '-' joined by dots"},
-    {"input", is_input, "at most 252 KiB of JSON: larger things are artifacts (edgefleet put)"},
+    {"input", is_input, "at most 252 KiB of JSON; store larger data as an artifact (edgefleet put)"},
     {"name", is_name, "a string of at most 200 bytes"},
     {"priority", is_priority, "a whole number from -1000 to 1000"},
     {"timeout_ms", is_duration, "whole milliseconds, at most 30 days"},
@@ -68,7 +68,7 @@ JsonText with_capability(const Capability& capability, std::string_view rest) {
   return R"({"capability":")" + capability.str() + "\"" + std::string(rest);
 }
 
-// Of a task that names no capability: puts it in front of what is there.
+// For a task without a capability: adds it before the other members.
 JsonText complete(const json::Object& object, std::string_view line, const Capability& fallback) {
   const auto members = trimmed(line.substr(1));
   return with_capability(fallback, (object.members().empty() ? "" : ",") + std::string(members));
@@ -80,14 +80,15 @@ Result<JsonText> task_of_line(std::string_view line, const std::optional<Capabil
   if (!json::well_formed(line)) return wrong("not valid JSON");
   const auto object = line.starts_with('{') ? json::Object::read(line) : std::nullopt;
   const bool task = object && (!fallback || object->find("capability") || object->find("input"));
-  if (!task && !fallback) return wrong("not a task object; for bare inputs say what they are for with --capability");
+  if (!task && !fallback) return wrong("not a task object; for a file of inputs pass --capability");
   if (!task) {
-    if (!is_input(line)) return wrong("the input must be at most 252 KiB: larger things are artifacts (edgefleet put)");
+    if (!is_input(line))
+      return wrong("the input must be at most 252 KiB; store larger data as an artifact (edgefleet put)");
     return with_capability(*fallback, R"(,"input":)" + std::string(line) + "}");
   }
   if (const auto checked = check_fields(*object); !checked) return checked.error();
   if (object->find("capability")) return JsonText(line);
-  if (!fallback) return wrong("names no capability; add \"capability\", or give one for all with --capability");
+  if (!fallback) return wrong("no capability; add \"capability\", or pass --capability for all lines");
   return complete(*object, line, *fallback);
 }
 

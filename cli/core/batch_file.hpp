@@ -1,4 +1,5 @@
-// A file of tasks, one JSON value a line (https://jsonlines.org), checked as a whole before anything is handed in.
+// A file of tasks, one JSON value per line (https://jsonlines.org). The whole file is checked before any task is
+// submitted.
 #pragma once
 
 #include <cstddef>
@@ -30,14 +31,14 @@ struct BatchFile {
   std::vector<LineFault> faults;
 };
 
-// Empty lines are passed over. `fallback`: the capability of lines that name none.
+// Empty lines are ignored. `fallback`: the capability of lines that name none.
 BatchFile read_batch(std::istream& in, const std::optional<Capability>& fallback);
 
-// One line. With a fallback, an object that has the key `capability` or `input` is a task, and anything else is a
-// bare input.
+// One line. With a fallback, an object that has the key `capability` or `input` is a task, and any other value is an
+// input.
 Result<JsonText> task_of_line(std::string_view line, const std::optional<Capability>& fallback);
 
-// At most this much in one request.
+// The maximum size of one request.
 inline constexpr std::size_t most_batch_bytes = std::size_t{8} << 20U;
 
 // In order; a chunk has at most `most_tasks` tasks and a body of at most `most_bytes` (or a single task).

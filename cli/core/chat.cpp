@@ -55,7 +55,7 @@ void AnswerReader::line(std::string_view text) {
 void AnswerReader::piece(const Document& chunk) {
   if (const auto& error = member_of(chunk, "error"); error.is_object()) {
     error_ = text_of(error, "message");
-    if (error_.empty()) error_ = "the answer broke off";
+    if (error_.empty()) error_ = "the answer ended with an error";
   }
   if (const auto& usage = member_of(chunk, "usage"); usage.is_object()) usage_ = usage;
   const auto& choices = member_of(chunk, "choices");
@@ -77,9 +77,9 @@ std::string show_usage(const Document& usage) {
   const auto tokens = count_of(usage, "completion_tokens");
   if (tokens == 0) return {};
   std::string text = counted(tokens, "token", "tokens");
-  if (const auto speed = number_of(usage, "tokens_per_second")) text += ", " + decimals(*speed, 1) + " a second";
+  if (const auto speed = number_of(usage, "tokens_per_second")) text += ", " + decimals(*speed, 1) + " per second";
   if (const auto first = number_of(usage, "first_token_ms")) {
-    text += ", the first after " + decimals(*first / 1000, 1) + " s";
+    text += ", first token after " + decimals(*first / 1000, 1) + " s";
   }
   return text;
 }

@@ -1,4 +1,4 @@
-// A conversation with a model: what is asked, and the answer as it streams in. Pure.
+// A conversation with a model: the requests, and the answer as it is streamed. Pure.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class Conversation {
   explicit Conversation(ChatOptions options);
   void ask(const std::string& text);
   void answered(const std::string& text);
-  void unanswered();  // takes the last question back
+  void unanswered();  // removes the last question
   [[nodiscard]] std::string request(bool stream) const;
 
  private:
@@ -31,7 +31,7 @@ class Conversation {
   Document messages_ = Document::array();
 };
 
-// Server-sent events as OpenAI's API has them.
+// Reads the server-sent events of OpenAI's API.
 class AnswerReader {
  public:
   using OnText = std::function<void(const std::string& text, bool reasoning)>;
@@ -57,13 +57,13 @@ class AnswerReader {
   bool done_ = false;
 };
 
-// The message of an error in OpenAI's shape; empty if it is none.
+// The message of an error in OpenAI's format; empty if the body is not one.
 std::string error_text(std::string_view body);
 
-// "27 tokens, 18.5 a second, the first after 0.4 s"; empty if nothing is known.
+// "27 tokens, 18.5 per second, first token after 0.4 s"; empty if the number of tokens is unknown.
 std::string show_usage(const Document& usage);
 
-// Made fit for a terminal like printable(), but lines stay lines.
+// Like printable(), but keeps line breaks.
 std::string printable_text(std::string_view text);
 
 }  // namespace edgefleet::cli

@@ -80,7 +80,7 @@ std::string pretty(const Document& value) {
   std::string out;
   out.reserve(dumped.size());
   for (std::string_view text = dumped; !text.empty();) {
-    const std::size_t control = text.front() == '\n' ? 0 : control_bytes(text);  // those below 0x20 are escaped by now
+    const std::size_t control = text.front() == '\n' ? 0 : control_bytes(text);  // those below 0x20 are escaped already
     const auto code = static_cast<unsigned char>(text[std::max<std::size_t>(control, 1) - 1]);
     if (control > 0) {
       out += std::string("\\u00") + hex[code >> 4U] + hex[code & 15U];

@@ -1,5 +1,5 @@
-// Reading the API's answers. A member that is missing or of another type reads as its empty value: a newer or older
-// coordinator must not trip the command line up.
+// Reads answers of the API. A member that is missing or has another type reads as its empty value, so that answers of
+// newer and older coordinators can be shown.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace edgefleet::cli {
 
 using Document = nlohmann::ordered_json;  // keeps the order of keys
 
-std::optional<Document> parse_document(std::string_view text);  // only an object
+std::optional<Document> parse_document(std::string_view text);  // nothing if it is not an object
 
 std::string text_of(const Document& object, const char* key);
 std::optional<double> number_of(const Document& object, const char* key);
@@ -27,10 +27,10 @@ const Document& member_of(const Document& object, const char* key);  // null whe
 // {"board":"pi4","agent":"pi-1"} -> "board=pi4 agent=pi-1"
 std::string pairs_of(const Document& object);
 
-// A task's state after which nothing happens any more.
+// Whether a task in this state has ended.
 bool ended_state(std::string_view state);
 
-// Of GET /api/v1/batches/{id}.
+// The counts in an answer of GET /api/v1/batches/{id}.
 BatchCounts batch_counts(const Document& batch);
 
 // Indented, for people; control characters that JSON allows are escaped.

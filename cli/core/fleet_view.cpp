@@ -35,7 +35,7 @@ std::uint64_t taken(const Document& executor) {
   return slots - std::min(slots, count_of(executor, "free"));
 }
 
-// Heat takes slots away without a task in them, and tasks wait on the agent without a slot: busy is what both allow.
+// Heat closes slots that have no task, and tasks can wait on the agent without a slot: the smaller number is busy.
 std::string slots_of(const Document& agent) {
   std::uint64_t slots = 0;
   std::uint64_t used = 0;
@@ -51,7 +51,7 @@ std::string celsius_of(const Document& agent) {
   return celsius ? decimal("%.1f C", *celsius) : std::string();
 }
 
-// In the table three and more of one family are one entry: "image.* (5)".
+// In the table, three or more of one family are one entry: "image.* (5)".
 std::string capabilities_of(const Document& agent) {
   std::map<std::string, std::vector<std::string>> families;
   for (const auto& executor : member_of(agent, "executors")) {
@@ -84,7 +84,7 @@ std::string trend_of(const Document& agent) {
   return trend && number_of(agent, "celsius") ? decimal("%+.1f", *trend) : std::string();
 }
 
-// Of the firmware's flags those that tell what it does at this moment.
+// The flags of the firmware that describe the present, not the past.
 std::string throttled_now(const Document& agent) {
   std::string text;
   for (const auto& flag : member_of(agent, "throttled")) {
@@ -101,7 +101,7 @@ std::vector<std::string> problems_of(const Document& agent) {
   };
   add(text_of(agent, "sensor_problem"));
   const auto throttled = throttled_now(agent);
-  add(throttled.empty() ? "" : "its firmware says: " + throttled);
+  add(throttled.empty() ? "" : "its firmware reports: " + throttled);
   for (const auto& executor : member_of(agent, "executors")) {
     const auto problem = text_of(executor, "problem");
     add(problem.empty() ? "" : text_of(executor, "name") + ": " + problem);
@@ -117,10 +117,10 @@ std::string temperature_of(const Document& agent) {
   const auto celsius = celsius_of(agent);
   if (celsius.empty()) return {};
   const auto trend = number_of(agent, "trend_per_minute");
-  auto text = celsius + (trend ? decimal(", %+.1f C a minute", *trend) : std::string());
+  auto text = celsius + (trend ? decimal(", %+.1f C per minute", *trend) : std::string());
   const auto throttled = joined(member_of(agent, "throttled"), ", ");
   const auto sensor = text_of(agent, "sensor");
-  if (!sensor.empty()) text += ", by " + sensor;
+  if (!sensor.empty()) text += ", measured by " + sensor;
   return text + (throttled.empty() ? "" : "; firmware: " + throttled);
 }
 
@@ -145,7 +145,7 @@ std::string skew_of(const Document& agent) {
   const auto skew = number_of(agent, "skew_ms");
   if (!skew) return {};
   const auto amount = show_duration(std::chrono::milliseconds(static_cast<std::int64_t>(std::abs(*skew))));
-  return amount + (*skew < 0 ? " behind the coordinator's" : " ahead of the coordinator's");
+  return amount + (*skew < 0 ? " behind the coordinator's clock" : " ahead of the coordinator's clock");
 }
 
 Facts facts_of(const Document& agent, const Look& look) {
@@ -153,7 +153,7 @@ Facts facts_of(const Document& agent, const Look& look) {
   return {
       {"session", text_of(agent, "session") +
                       (since ? ", since " + show_instant(*since) + " (" + show_age(look.now, *since) + ")" : "")},
-      {"last beat", beat_of(agent)},
+      {"heartbeat", beat_of(agent)},
       {"clock", skew_of(agent)},
       {"heat", temperature_of(agent)},
       {"policy", text_of(agent, "policy")},

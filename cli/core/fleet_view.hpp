@@ -1,4 +1,4 @@
-// Agents and queues for people.
+// Shows agents and queues as text.
 #pragma once
 
 #include <string>

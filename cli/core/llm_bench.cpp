@@ -14,7 +14,7 @@ namespace edgefleet::cli {
 namespace {
 
 constexpr const char* capability = "llm.chat";
-constexpr Duration longest_wait = std::chrono::minutes(5);  // for a slot: other work goes on meanwhile
+constexpr Duration longest_wait = std::chrono::minutes(5);  // for a slot: the agent may have other work
 constexpr std::size_t most_named = 20;
 
 bool offers_chat(const Document& executor) {
@@ -22,7 +22,7 @@ bool offers_chat(const Document& executor) {
   return std::find(all.begin(), all.end(), capability) != all.end();
 }
 
-// "provider/model" too. A coordinator that does not tell providers gets the benefit of the doubt.
+// Also "provider/model". If the coordinator does not name the provider, it is taken to match.
 bool same_model(const std::string& wanted, const std::string& model, const std::string& provider) {
   if (wanted.empty() || wanted == model) return true;
   const auto slash = wanted.find('/');
@@ -30,7 +30,7 @@ bool same_model(const std::string& wanted, const std::string& model, const std::
   return provider.empty() || wanted.substr(0, slash) == provider;
 }
 
-// Where two executors of an agent have it, its name alone does not say which one is meant.
+// If two executors of an agent have the model, its name alone is ambiguous.
 std::string name_for(const std::string& wanted, const std::string& model, const std::string& provider, bool twice) {
   if (!wanted.empty()) return wanted;
   return twice && !provider.empty() ? provider + "/" + model : model;
@@ -49,7 +49,8 @@ std::vector<std::pair<std::string, std::string>> models_of(const Document& agent
 
 std::string why_not(const Document& agent) {
   const auto state = text_of(agent, "state");
-  return text_of(agent, "name") + (flag_of(agent, "drained") ? " is drained" : " is " + state) + ": it gets no tasks";
+  return text_of(agent, "name") + (flag_of(agent, "drained") ? " is drained" : " is " + state) +
+         ": it is given no tasks";
 }
 
 std::string decimals(double number, int places) {
@@ -66,7 +67,7 @@ std::optional<double> median_of(const std::vector<Document>& usages, const char*
   return median(std::move(numbers));
 }
 
-// Only the first ask can have found it unloaded.
+// Only before the first request can the model be unloaded.
 std::optional<double> load_ms(const std::vector<Document>& usages) {
   return usages.empty() ? std::nullopt : number_of(usages.front(), "load_ms");
 }
@@ -105,11 +106,11 @@ LlmPlan plan_llm_bench(const Document& agents, const std::string& model) {
 }
 
 std::string nothing_to_ask(const LlmPlan& plan, const std::string& model) {
-  auto text = model.empty() ? std::string("no agent that gets tasks offers a language model")
-                            : "no agent that gets tasks offers the model \"" + model + "\"";
+  auto text = model.empty() ? std::string("no available agent offers a language model")
+                            : "no available agent offers the model \"" + model + "\"";
   for (const auto& reason : plan.left_out) text += "; " + reason;
   for (std::size_t i = 0; i < std::min(plan.other_models.size(), most_named); ++i) {
-    text += (i == 0 ? "; there are " : ", ") + plan.other_models[i];
+    text += (i == 0 ? "; other models: " : ", ") + plan.other_models[i];
   }
   return text;
 }
@@ -134,7 +135,7 @@ std::optional<std::string> LlmBench::next(std::size_t lane) const {
   if (at == end) return std::nullopt;
   const auto& row = rows_[at];
   const auto number = row.usages.size() + 1;
-  // What is read before differs from the first word on: a back end that remembers the last prompt must read it again.
+  // The prompts differ from the first word on, so that a back end cannot reuse its cache of the last prompt.
   const auto prompt =
       "Run " + std::to_string(number) + " of " + std::to_string(options_.repeat) + ". " + options_.prompt;
   const Document input = {{"model", row.pair.model},
@@ -154,9 +155,9 @@ std::optional<std::string> LlmBench::next(std::size_t lane) const {
 void LlmBench::ended(std::size_t lane, const Document& task) {
   const auto state = text_of(task, "state");
   const auto& usage = member_of(task, "usage");
-  if (state == "expired") return failed(lane, "no slot was free for it in 5 minutes");
+  if (state == "expired") return failed(lane, "no slot became free within 5 minutes");
   if (state != "succeeded") return failed(lane, task_outcome(task));
-  if (!usage.is_object()) return failed(lane, "its back end does not tell how many tokens there were");
+  if (!usage.is_object()) return failed(lane, "its back end does not report the number of tokens");
   current(lane).usages.push_back(usage);
   step(lanes_[lane]);
 }
@@ -182,7 +183,7 @@ std::string LlmBench::progress(const std::vector<std::string>& status) const {
   std::uint64_t left = 0;
   for (const auto& row : rows_) left += static_cast<std::uint64_t>(asks_of(row));
   const auto all = rows_.size() * static_cast<std::size_t>(options_.repeat);
-  auto text = grouped(all - left) + " of " + counted(all, "ask", "asks");
+  auto text = grouped(all - left) + " of " + counted(all, "request", "requests");
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (lanes_[i].row == lanes_[i].end) continue;
     const auto& row = rows_[lanes_[i].row];

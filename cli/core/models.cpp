@@ -55,7 +55,7 @@ std::vector<Row> rows_of(const Document& agents) {
       if (models.empty() && !problem.empty() && !away(agent)) rows.push_back(row);
     }
   }
-  // What has no model comes last.
+  // Rows without a model come last.
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return std::tuple(a.model.empty(), a.order()) < std::tuple(b.model.empty(), b.order());
   });
@@ -89,7 +89,7 @@ bool offers(const Document& agent, const std::string& capability) {
                      [&](const Document& executor) { return has(member_of(executor, "capabilities"), capability); });
 }
 
-// Empty: the agent is one of those that are meant.
+// Why the agent does not match; empty if it does.
 std::string why_not(const Document& agent, const ModelOrder& order) {
   const auto& labels = member_of(agent, "labels");
   for (const auto& [key, value] : order.where) {
@@ -117,13 +117,13 @@ Document input_of(const ModelOrder& order) {
   return input;
 }
 
-// Of one attempt: a model comes over a line that may be slow for a day; what is not there in half an hour is no load.
+// Of one attempt: a download over a slow link may take a day; a load never takes half an hour.
 std::int64_t timeout_ms(const std::string& verb) {
   constexpr std::int64_t minute = 60'000;
   return verb == "pull" ? 24 * 60 * minute : verb == "load" ? 30 * minute : 5 * minute;
 }
 
-std::string rate_and_rest(const std::optional<double>& rate, std::uint64_t rest) {
+std::string rate_and_time_left(const std::optional<double>& rate, std::uint64_t rest) {
   if (!rate || *rate < 1) return {};
   auto text = ", " + show_bytes(static_cast<std::uint64_t>(*rate)) + "/s";
   const double seconds = static_cast<double>(rest) / *rate;
@@ -139,7 +139,7 @@ std::string transfer_of(const Document& progress, const std::optional<double>& r
   if (all == 0) return text;
   const auto share = static_cast<double>(done) / static_cast<double>(all);
   const auto shown = bar(share, 16) + "  " + show_bytes(done) + " of " + show_bytes(all);
-  return done >= all ? shown + ", " + text : shown + rate_and_rest(rate, all - done);
+  return done >= all ? shown + ", " + text : shown + rate_and_time_left(rate, all - done);
 }
 
 std::string agent_of(const Document& task) { return text_of(member_of(task, "where"), "agent"); }
@@ -183,7 +183,7 @@ Result<std::vector<std::string>> choose_agents(const Document& agents, const Mod
   if (!chosen.empty()) return chosen;
   if (refused == 0) return Error{"no agents have announced themselves yet", ErrorKind::not_found};
   if (refused > most_named) others += "; and " + std::to_string(refused - most_named) + " more";
-  return Error{"there is no agent to " + order.verb + " " + order.model + ": " + others, ErrorKind::not_found};
+  return Error{"no agent can " + order.verb + " " + order.model + ": " + others, ErrorKind::not_found};
 }
 
 std::string to_body(const ModelOrder& order, const std::vector<std::string>& agents) {
@@ -236,7 +236,7 @@ std::string ModelWatch::lines(int width, int height) const {
     ones.push_back(&one);
     longest = std::max(longest, width_of(one.agent));
   }
-  // Those that are not done first, should there be too many for the screen.
+  // Unfinished tasks come first, in case the screen is too small for all.
   std::sort(ones.begin(), ones.end(), [](const One* a, const One* b) {
     return std::tuple(ended_state(a->state), a->agent) < std::tuple(ended_state(b->state), b->agent);
   });

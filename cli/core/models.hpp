@@ -1,4 +1,4 @@
-// The fleet's language models: who has which, who is to fetch or drop one, and how far that is. Pure.
+// The language models of the fleet: which agents have them, which agents a command is for, its progress. Pure.
 #pragma once
 
 #include <map>
@@ -15,39 +15,39 @@
 
 namespace edgefleet::cli {
 
-// Of GET /api/v1/agents: each model on each agent, and what keeps executors of models from working.
+// From GET /api/v1/agents: each model on each agent, and the problems of the executors.
 std::string show_models(const Document& agents, const Look& look);
 
-// What is to be done with a model, and where.
+// An operation on a model, and the agents that it is for.
 struct ModelOrder {
-  std::string verb;  // pull, remove, load: of llm.<verb>
+  std::string verb;  // pull, remove or load, as in llm.<verb>
   std::string model;
   bool force = false;      // pull
   std::string keep_alive;  // load
   Where where;
-  bool only_holders = false;  // unless an agent is named: those that have the model
+  bool only_holders = false;  // only agents that have the model, unless `where` names an agent
 };
 
-// Ollama's name of it: what has no tag is called latest.
+// The name in Ollama: a name without a tag has the tag latest.
 std::string full_model_name(const std::string& model);
 
-// The agents that match and offer it, by name; an error says who does not, and why.
+// The matching agents that offer the operation, sorted by name; if there are none, the error gives the reason for each.
 Result<std::vector<std::string>> choose_agents(const Document& agents, const ModelOrder& order);
 
-// The body of POST /api/v1/batches: a task for each agent.
+// The body of POST /api/v1/batches: one task for each agent.
 std::string to_body(const ModelOrder& order, const std::vector<std::string>& agents);
 
-// A task of such a batch, watched.
+// The tasks of such a batch, as they progress.
 class ModelWatch {
  public:
-  // As GET /api/v1/tasks shows them; each of them may come again and again.
+  // A task from GET /api/v1/tasks; called again for every new state of it.
   void take(const Document& task, Time now);
-  [[nodiscard]] bool ended() const;      // all that were seen
-  [[nodiscard]] bool succeeded() const;  // all of them
-  // Of those that wait or run: for a closer look.
+  [[nodiscard]] bool ended() const;  // all tasks so far
+  [[nodiscard]] bool succeeded() const;  // all tasks so far
+  // Ids of the waiting tasks, whose reason can be requested.
   [[nodiscard]] std::vector<std::string> waiting() const;
   void take_reason(const std::string& id, const std::string& status);
-  // A line for each, by agent; at most `height`.
+  // One line for each task, sorted by agent; at most `height` lines.
   [[nodiscard]] std::string lines(int width, int height) const;
 
  private:

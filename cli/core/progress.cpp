@@ -55,7 +55,7 @@ BatchCounts& BatchCounts::operator+=(const BatchCounts& other) {
 
 void RateMeter::add(Time now, std::uint64_t done) {
   samples_.emplace_back(now, done);
-  // One sample older than the window stays: the rate is over the whole window, not over less.
+  // One sample that is older than the window stays, so that the rate covers the whole window.
   while (samples_.size() > 2 && now - samples_[1].first >= window) samples_.pop_front();
 }
 
@@ -76,7 +76,7 @@ std::string bar(double share, std::size_t width) {
   std::string text(filled, '=');
   if (filled < width) text += '>';
   text.resize(width, ' ');
-  // Down, not to the nearest: 100 % means all.
+  // Rounded down: 100 % means all.
   const auto percent = std::to_string(static_cast<int>(bounded * 100));
   return "[" + text + "] " + pad(percent, 3, true) + " %";
 }

@@ -1,4 +1,4 @@
-// How far a batch is.
+// The progress of a batch.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct BatchCounts {
   std::uint64_t failed = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t expired = 0;
-  std::uint64_t purged = 0;  // ended so long ago that the coordinator has forgotten how
+  std::uint64_t purged = 0;  // ended so long ago that the coordinator no longer keeps the outcome
 
   [[nodiscard]] std::uint64_t done() const { return succeeded + failed + cancelled + expired + purged; }
   [[nodiscard]] bool ended() const { return done() >= total; }

@@ -10,7 +10,7 @@ Error wrong(const std::string& message) { return Error{message, ErrorKind::inval
 
 Result<JsonText> within_limits(JsonText input, const std::string& source) {
   if (input.size() <= limits::input_bytes) return input;
-  return Error{source + " has " + show_bytes(input.size()) + ", the input of a task at most " +
+  return Error{source + " has " + show_bytes(input.size()) + "; the input of a task has at most " +
                    show_bytes(limits::input_bytes) +
                    ": store it with edgefleet put, and name the artifact in the input",
                ErrorKind::too_large};
@@ -45,11 +45,11 @@ std::string to_body(const TaskRequest& request) {
 
 Result<JsonText> check_input(std::string_view text, const std::string& source) {
   const auto value = trimmed(text);
-  if (value.empty()) return wrong(source + " is empty: a task's input is JSON, null at the least");
+  if (value.empty()) return wrong(source + " is empty: the input of a task is JSON; for no input pass null");
   if (json::well_formed(value)) return within_limits(JsonText(value), source);
   return wrong(source +
-               " is not valid JSON; a string is written in double quotes, which the shell wants quoted too: "
-               "'\"text\"', or add --text to send it as a string");
+               " is not valid JSON; a string needs double quotes, and quotes around them for the shell: "
+               "'\"text\"'; or pass --text to send it as a string");
 }
 
 Result<JsonText> text_input(std::string_view text, const std::string& source) {

@@ -1,4 +1,4 @@
-// A task to be handed in, and its input.
+// A task to submit, and its input.
 #pragma once
 
 #include <optional>
@@ -24,10 +24,10 @@ struct TaskRequest {
   Where where;
 };
 
-// The body of POST /api/v1/tasks; the input goes in letter by letter as it was given.
+// The body of POST /api/v1/tasks; it contains the input byte for byte.
 std::string to_body(const TaskRequest& request);
 
-// Checks that the text is JSON within the limits; `source` names where it came from in messages.
+// Checks that the text is JSON within the limits; `source` is the name of its origin in messages.
 Result<JsonText> check_input(std::string_view text, const std::string& source);
 
 // The text as a JSON string.

@@ -27,7 +27,7 @@ std::size_t total_of(const std::vector<std::size_t>& widths) {
   return shown == 0 ? 0 : sum + gap * (shown - 1);
 }
 
-// Takes from the widest column that may shrink, one step at a time, so that narrow ones keep what they need.
+// Shrinks the widest column that may shrink, one step at a time, so that narrow columns keep their width.
 void shrink(std::vector<std::size_t>& widths, const std::vector<Column>& columns, std::size_t most) {
   while (total_of(widths) > most) {
     std::size_t widest = columns.size();
@@ -43,17 +43,17 @@ void shrink(std::vector<std::size_t>& widths, const std::vector<Column>& columns
 std::string line(const std::vector<Cell>& cells, const Table& table, const std::vector<std::size_t>& widths,
                  bool colour) {
   std::string out;
-  std::size_t owed = 0;  // spaces, written only if something follows
+  std::size_t pending = 0;  // spaces, written only if text follows
   for (std::size_t i = 0; i < widths.size(); ++i) {
     if (widths[i] == 0) continue;
     const auto text = fit(printable(cells[i].text), widths[i]);
     const auto space = widths[i] - width_of(text);
     if (!text.empty()) {
-      out.append(owed + (table.columns[i].right ? space : 0), ' ');
+      out.append(pending + (table.columns[i].right ? space : 0), ' ');
       out += paint(text, cells[i].style, colour);
-      owed = gap + (table.columns[i].right ? 0 : space);
+      pending = gap + (table.columns[i].right ? 0 : space);
     } else {
-      owed += gap + space;
+      pending += gap + space;
     }
   }
   return out + '\n';

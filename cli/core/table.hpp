@@ -1,4 +1,4 @@
-// Aligned columns. Where they do not fit, the columns that may shrink are cut.
+// Aligned columns. If they do not fit, the columns that may shrink are cut.
 #pragma once
 
 #include <string>
@@ -27,8 +27,8 @@ struct Table {
   std::vector<std::vector<Cell>> rows;  // as many cells as columns
 };
 
-// With a heading line; every line ends in '\n' and has no spaces before it. Columns that are empty in every row are
-// left out.
+// With a heading line; every line ends in '\n' without trailing spaces. Columns that are empty in every row are
+// omitted.
 std::string render(const Table& table, const Look& look);
 
 }  // namespace edgefleet::cli

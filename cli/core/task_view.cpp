@@ -43,7 +43,7 @@ struct Moment {
   std::string state;  // for its colour
 };
 
-// Keeps them in the order of time, and those of one millisecond in the order in which they are added.
+// Keeps the moments sorted by time; moments of the same millisecond stay in the order in which they were added.
 void add_moment(std::vector<Moment>& moments, const Document& object, const char* key, std::string text,
                 std::string state) {
   const auto at = instant_of(object, key);
@@ -61,7 +61,7 @@ std::vector<Moment> moments_of(const Document& task) {
     const auto state = text_of(attempt, "state");
     auto end = n + " " + state;
     if (const auto& error = member_of(attempt, "error"); error.is_object()) end += ": " + error_text(error);
-    add_moment(moments, attempt, "assigned_at", n + " given to " + text_of(attempt, "agent"), "");
+    add_moment(moments, attempt, "assigned_at", n + " assigned to " + text_of(attempt, "agent"), "");
     add_moment(moments, attempt, "started_at", n + " started", "running");
     add_moment(moments, attempt, "ended_at", end, state);
   }
@@ -98,8 +98,8 @@ Facts facts_of(const Document& task, const Look& look) {
       {"batch", text_of(task, "batch")},
       {"where", pairs_of(member_of(task, "where"))},
       {"priority", std::to_string(static_cast<int>(number_of(task, "priority").value_or(0)))},
-      {"timeout", milliseconds_of(task, "timeout_ms") + " an attempt, " +
-                      counted(count_of(task, "max_attempts"), "attempt", "attempts") + " at most"},
+      {"timeout", milliseconds_of(task, "timeout_ms") + " per attempt, at most " +
+                      counted(count_of(task, "max_attempts"), "attempt", "attempts")},
       {"accepted", accepted ? show_instant(*accepted) + " (" + show_age(look.now, *accepted) + ")" : std::string()},
       {"run", ran(task)},
       {"usage", pairs_of(usage)},
@@ -151,13 +151,14 @@ std::string show_task(const Document& task, const Look& look) {
 std::string show_acceptance(const Document& answer) {
   const auto state = text_of(answer, "state");
   auto text = printable(state);
-  if (state != "queued" && state != "scheduled" && state != "assigned") return text;  // of a key that was used before
-  if (const auto ahead = count_of(answer, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " before it";
+  if (state != "queued" && state != "scheduled" && state != "assigned")
+    return text;  // an idempotency key that was used before
+  if (const auto ahead = count_of(answer, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " ahead of it";
   if (number_of(answer, "eligible_agents")) {
     const auto agents = count_of(answer, "eligible_agents");
     text += agents == 0 ? "; no agent can take it now" : "; " + counted(agents, "agent", "agents") + " can take it";
   }
-  if (const auto waiting = text_of(answer, "waiting"); !waiting.empty()) text += "; it waits: " + printable(waiting);
+  if (const auto waiting = text_of(answer, "waiting"); !waiting.empty()) text += "; waiting: " + printable(waiting);
   return text;
 }
 
@@ -174,7 +175,7 @@ std::string task_status(const Document& task) {
   if (const auto percent = number_of(member_of(task, "progress"), "percent")) {
     text += ", " + std::to_string(static_cast<int>(*percent)) + " %";
   }
-  if (const auto ahead = count_of(task, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " before it";
+  if (const auto ahead = count_of(task, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " ahead of it";
   if (const auto waiting = text_of(task, "waiting"); !waiting.empty()) text += ": " + printable(waiting);
   return text;
 }

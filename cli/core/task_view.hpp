@@ -1,4 +1,4 @@
-// Tasks for people.
+// Shows tasks as text.
 #pragma once
 
 #include <string>
@@ -11,13 +11,13 @@ namespace edgefleet::cli {
 // GET /api/v1/tasks: a table.
 std::string show_tasks(const Document& answer, const Look& look);
 
-// GET /api/v1/tasks/{id}: what it is, its life as a timeline, and its output or error.
+// GET /api/v1/tasks/{id}: its fields, its attempts as a timeline, and its output or error.
 std::string show_task(const Document& task, const Look& look);
 
-// The answer of POST /api/v1/tasks: "queued, 3 before it; 2 agents can take it", and why it waits.
+// The answer of POST /api/v1/tasks: "queued, 3 ahead of it; 2 agents can take it", and why it waits.
 std::string show_acceptance(const Document& answer);
 
-// "queued, 3 before it: all agents that offer image.blur are paused for heat", "running on pi-2 (attempt 2)".
+// "queued, 3 ahead of it: all agents that offer image.blur are paused for heat", "running on pi-2 (attempt 2)".
 std::string task_status(const Document& task);
 
 // "succeeded on pi-2, ran 1.2 s", "failed after 3 attempts: timed_out: ..."

@@ -1,4 +1,4 @@
-// Text for terminals: what came from elsewhere must not steer the terminal, and columns must line up.
+// Text for terminals: foreign text must not control the terminal, and columns must be aligned.
 #pragma once
 
 #include <cstdint>
@@ -10,36 +10,36 @@
 
 namespace edgefleet::cli {
 
-// Where human output goes.
+// Properties of the output for people.
 struct Look {
   int width = 0;  // columns; 0: no limit (a file, a pipe)
   bool colour = false;
-  WallTime now;   // ages are counted from here
+  WallTime now;   // ages are relative to this
 };
 
 enum class Style { plain, good, bad, warn, busy, dim, heading };
 std::string paint(std::string_view text, Style style, bool colour);
 
-// How the state of a task, attempt or agent, or a heat policy, is painted.
+// The style for the state of a task, attempt or agent, or for a heat policy.
 Style style_of_state(std::string_view state);
 
-// Control characters (also the ones of two bytes in UTF-8) become spaces: nobody's error message moves the cursor.
+// Control characters (also those of two bytes in UTF-8) become spaces, so that a message cannot move the cursor.
 std::string printable(std::string_view text);
-// Bytes of the control character that `text` (not empty) begins with; 0: it begins with another one.
+// Size in bytes of the control character at the beginning of `text` (not empty); 0 if it begins with another character.
 std::size_t control_bytes(std::string_view text);
 
-// Columns that the text takes: its code points.
+// Columns of the text: the number of its code points.
 std::size_t width_of(std::string_view text);
 
-// Without the white space around it.
+// The text without surrounding white space.
 std::string_view trimmed(std::string_view text);
 
-// At most `width` columns; what is cut ends in "…".
+// At most `width` columns; a text that is cut ends in "…".
 std::string fit(std::string_view text, std::size_t width);
 
 std::string pad(std::string_view text, std::size_t width, bool right);
 
-// With a full stop, if it ends in none.
+// Adds a full stop if the text ends without punctuation.
 std::string sentence(std::string text);
 
 }  // namespace edgefleet::cli

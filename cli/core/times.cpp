@@ -23,7 +23,7 @@ std::optional<double> seconds_in(std::string_view unit) {
   return std::nullopt;
 }
 
-// One number with its unit from the front of `text`; in seconds.
+// Removes one number with its unit from the front of `text`; returns seconds.
 std::optional<double> take_part(std::string_view& text) {
   const auto digits = text.find_first_not_of("0123456789.");
   double number = 0;
@@ -58,7 +58,7 @@ std::string format(const char* pattern, double number) {
   return {buffer.data(), static_cast<std::size_t>(length)};
 }
 
-// "3 h 20 min": the whole part of a larger unit and what is left in a smaller one.
+// "3 h 20 min": the whole part in a larger unit and the remainder in a smaller one.
 std::string two_units(std::int64_t count, std::int64_t ratio, const char* large, const char* small) {
   auto text = std::to_string(count / ratio) + large;
   if (count % ratio != 0) text += " " + std::to_string(count % ratio) + small;

@@ -1,4 +1,4 @@
-// Durations and instants as people write and read them.
+// Parses and shows durations and instants.
 #pragma once
 
 #include <optional>
@@ -10,14 +10,14 @@
 
 namespace edgefleet::cli {
 
-// `500ms`, `10s`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`; a bare number is seconds. At most 30 days, as in a task.
+// `500ms`, `10s`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`; a bare number is in seconds. At most 30 days, as in a task.
 Result<Duration> parse_duration(std::string_view text);
 inline constexpr std::string_view duration_forms = "500ms, 10s, 5m, 2h or 1h30m";
 
 // "120 ms", "3.2 s", "45 s", "5 min 3 s", "3 h 20 min", "2 d 4 h".
 std::string show_duration(Duration d);
 
-// "just now", "3 s ago", "5 min ago". Clocks differ: what lies in the future is just now.
+// "just now", "3 s ago", "5 min ago". Clocks may differ: a time in the future is "just now".
 std::string show_age(WallTime now, WallTime then);
 
 // RFC 3339 in UTC, "2025-11-21T03:20:11.123Z".

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Chaos: a fleet of real processes on a network of its own, with faults, while clients work; then a checker.
+"""Chaos: a fleet of real processes on its own network, with faults while clients work; afterwards a checker.
 
-  ./dev chaos --minutes 10 --seed 42     that seed's plan of faults (what the processes make of it differs)
-  ./dev chaos --preset tsan              the programs of that preset; what a sanitizer reports is a violation
+  ./dev chaos --minutes 10 --seed 42     the plan of faults of that seed (the reaction of the processes differs)
+  ./dev chaos --preset tsan              the programs of that preset; a report of a sanitizer is a violation
   ./dev chaos --keep                     keeps the folder of a good run too
 
-Exit codes: 0 nothing lost and nothing doubled; 1 a violation, and the folder with all logs is kept; 77 not possible here.
+Exit codes: 0 nothing lost or duplicated; 1 a violation, and the folder with all logs is kept; 77 not possible here.
 """
 import argparse
 import collections
@@ -31,16 +31,16 @@ from faults import Faults  # noqa: E402
 from ledger import Ledger  # noqa: E402
 from world import World  # noqa: E402
 
-DATA_MB = 256, 16  # the coordinator's disk: at first, and for each minute
-SLOWER = 4  # times, with sanitizers: what follows
-HEALED = 60  # seconds until every agent must be back, once all faults are over
+DATA_MB = 256, 16  # size of the coordinator's disk: fixed part, and per minute
+SLOWER = 4  # factor for the following times with sanitizers
+HEALED = 60  # seconds until every agent must be back after the last fault
 OUTCOMES = 240  # seconds until every accepted task must have an outcome
-QUIET = 60  # seconds until nothing waits for delivery, and every clock is known
-SKEW = 2000  # ms by which the skew that is shown may be off: a beat on its way
+QUIET = 60  # seconds until nothing waits for delivery, and every clock skew is known
+SKEW = 2000  # ms of tolerance for the shown skew, because a heartbeat takes time
 
 
 class Monitor:
-    """Looks ten times a second who could be given work, to tell how long recoveries take, and what agents have spooled."""
+    """Records ten times per second which agents are placeable, to measure recoveries, and what agents have spooled."""
 
     def __init__(self, world):
         self.world = world
@@ -61,7 +61,7 @@ class Monitor:
                 self.seen.append((time.monotonic(), names))
 
     def recoveries(self, faults):
-        """(seconds, fault) from the end of a fault until its target works, where no other fault was in the way."""
+        """(seconds, fault) from the end of a fault until its target works, unless another fault interfered."""
         found = []
         common = {"broker", "coordinator", "disk"}
         for fault in faults:
@@ -71,10 +71,10 @@ class Monitor:
             back = next((at for at, names in self.seen if at > fault.until and (wanted <= names if wanted else names)), None)
             if back is None:
                 continue
-            def in_the_way(other):
+            def interferes(other):
                 return (other is not fault and (other.target in common or other.target == fault.target)
                         and other.at < back and (other.until or back) > fault.until - 1)
-            if not any(in_the_way(other) for other in faults):
+            if not any(interferes(other) for other in faults):
                 found.append((back - fault.until, fault))
         return found
 
@@ -92,7 +92,7 @@ class Chaos:
         self.ledger = Ledger()
         self.faults = Faults(self.world, args.seed, self.log)
         self.final = {}
-        self.files = {}  # id: what was fetched, or None
+        self.files = {}  # id: the fetched content, or None
         self.violations = []
 
     def log(self, event, **what):
@@ -113,7 +113,7 @@ class Chaos:
             client.thread.start()
         self.faults.run(self.args.minutes * 60)
         over.set()
-        self.say(f"{len(self.faults.history)} faults are over and mended; waiting for {len(self.ledger.entries)} tasks")
+        self.say(f"{len(self.faults.history)} faults are over; waiting for {len(self.ledger.entries)} tasks")
         self.heal()
         for client in clients:
             client.thread.join(60)
@@ -139,12 +139,12 @@ class Chaos:
             last, missing = missing, names - self.world.placeable()
             time.sleep(0.1)
         if missing:
-            self.violations.append(f"not back: {sorted(missing)} cannot be given work {HEALED * self.slower} s after all faults")
+            self.violations.append(f"not back: {sorted(missing)} are not placeable {HEALED * self.slower} s after the last fault")
         self.say(self.violations[-1] if missing else
                  f"all agents are back after {time.monotonic() - began:.1f} s, last {', '.join(sorted(last))}")
 
     def unfinished(self, http):
-        """A state at a time, forwards and backwards: a task that changes its state meanwhile is seen by one of them."""
+        """One state at a time, forwards and backwards: a task that changes its state meanwhile is counted too."""
         count = 0
         states = ("scheduled", "queued", "assigned", "running", "cancelling")
         for state in (*states, *reversed(states), *states):
@@ -162,10 +162,10 @@ class Chaos:
                 except Lost:
                     pass
                 time.sleep(0.2)
-        # Which ones, the checker says.
+        # The checker reports the tasks without an outcome.
 
     def wait_for_quiet(self):
-        """Everything that was spooled is delivered and forgotten, and each agent's beat has told its clock."""
+        """Waits until all spooled results are delivered, and a heartbeat of each agent has reported its clock."""
         end = time.monotonic() + QUIET * self.slower
         while True:
             wrong = [f"spool: {path.relative_to(self.world.folder)} is still there" for path in self.world.undelivered()]
@@ -176,7 +176,7 @@ class Chaos:
             time.sleep(0.2)
 
     def wrong_clocks(self):
-        """Agents of which the API shows another skew than the jumps of their clock and the coordinator's make."""
+        """Agents for which the API shows another skew than the jumps of their clock and of the coordinator's clock."""
         wrong = []
         with self.world.http(10) as http:
             agents = http.good("GET", "/api/v1/agents")["agents"]
@@ -187,7 +187,7 @@ class Chaos:
         return wrong
 
     def collect(self):
-        """Every task in full, as the API says it; and the store itself, once the coordinator has let go of it."""
+        """Every task, complete, from the API; and the store itself, after the end of the coordinator."""
         with self.world.http(60) as http:
             after = ""
             while True:
@@ -245,7 +245,7 @@ class Chaos:
                           "KiB": sum(len(data or b"") for data in self.files.values()) // 1024}
         lines["spooled by agents"] = self.spooled
         lines["attempts"] = collections.Counter(a["state"] for t in self.final.values() for a in t["attempts"])
-        lines["clients"] = {**self.ledger.counts, "outcomes told": sum(len(e.told) for e in self.ledger.entries.values()),
+        lines["clients"] = {**self.ledger.counts, "outcomes received": sum(len(e.outcomes) for e in self.ledger.entries.values()),
                             "submits without an answer": sum(e.lost for e in self.ledger.entries.values())}
         for title, counts in lines.items():
             print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in sorted(counts.items())))
@@ -257,7 +257,7 @@ class Chaos:
             for violation in self.violations[:40]:
                 print("  " + violation[:1500])
         else:
-            print(f"nothing lost, nothing doubled: {len(self.final)} tasks, {len(self.faults.history)} faults")
+            print(f"nothing lost, nothing duplicated: {len(self.final)} tasks, {len(self.faults.history)} faults")
 
     @staticmethod
     def role(target):
@@ -282,7 +282,7 @@ class Chaos:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2)
-    parser.add_argument("--seed", type=int, default=None, help="default: a new one, which is printed")
+    parser.add_argument("--seed", type=int, default=None, help="default: a random one, which is printed")
     parser.add_argument("--agents", type=int, default=6)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--preset", choices=("release", "asan", "tsan"), help="programs from build/PRESET/bin")
@@ -297,7 +297,7 @@ def main():
     except Exception as error:
         import traceback
         traceback.print_exc()
-        chaos.violations.append(f"the run itself failed: {error!r}")
+        chaos.violations.append(f"the test itself failed: {error!r}")
     sys.exit(chaos.end())
 
 

@@ -1,4 +1,4 @@
-"""Compares what clients were told, what the API says at the end, and what really ran. Pure: no process, no clock."""
+"""Compares the answers to the clients, the final state in the API, and the real runs. Pure: no process, no clock."""
 import collections
 import dataclasses
 import datetime
@@ -7,10 +7,10 @@ from clock import without_jumps
 from ledger import FINAL, artifact_id, content, outcome_of
 from runner import made
 
-# Codes with which a task may fail in a run like this: the loss of its agent, its own timeout or exit code, and a stop of
-# the agent in its midst.
+# Codes with which a task may fail in such a run: the loss of its agent, its own timeout or exit code, and a stop of the
+# agent during the task.
 EXPECTED_ERRORS = {"agent_lost", "outcome_unknown", "timed_out", "exit_status", "agent_stopping", "killed"}
-MOST_HISTORY = 64  # attempts that the coordinator keeps of one task
+MOST_HISTORY = 64  # attempts that the coordinator keeps per task
 
 
 @dataclasses.dataclass
@@ -25,7 +25,7 @@ class Run:
 
 
 def read_runs(folder):
-    """Every run of every agent, by its task."""
+    """Every run of every agent, by task."""
     runs = {}
     for path in sorted(folder.glob("*.runs")):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -47,7 +47,7 @@ def unix_ms(text):
 
 
 def named_artifacts(value):
-    """The ids of all artifacts that a task names, at any depth."""
+    """The ids of all artifacts in a task, at any depth."""
     if isinstance(value, dict):
         own = {value["artifact"]} if isinstance(value.get("artifact"), str) else set()
         return own.union(*map(named_artifacts, value.values()))
@@ -57,8 +57,8 @@ def named_artifacts(value):
 
 
 class Checker:
-    """`final`: every task of the API by id; `files`: what each artifact that anybody named was fetched as, None if it
-    was not there; `wall_minus_mono_ms`, `now_ms`: of the machine that all run on, by its wall clock, which does not jump.
+    """`final`: every task of the API by id; `files`: the content of each named artifact, None if it is missing;
+    `wall_minus_mono_ms`, `now_ms`: from the wall clock of the machine, which does not jump.
     """
 
     def __init__(self, ledger, final, runs, files, wall_minus_mono_ms, now_ms):
@@ -85,10 +85,10 @@ class Checker:
             self.check_file(f"{label}, which was uploaded", artifact, content(label))
         for label in self.by_label:
             if label not in self.ledger.entries:
-                self.bad("invented", f"the store has a task {label!r} that nobody submitted")
+                self.bad("unknown task", f"the store has a task {label!r} that was not submitted")
         for task, runs in self.runs.items():
             if not self.by_label.get(task):
-                self.bad("ghost", f"{task} ran, and no such task is in the store: {runs}")
+                self.bad("run without task", f"{task} ran, but is not in the store: {runs}")
             for run in runs:
                 if run.trouble:
                     self.bad("slots" if run.trouble == "overbooked" else "orphan", f"{run}")
@@ -99,24 +99,24 @@ class Checker:
     def check_existence(self, entry):
         tasks = self.by_label.get(entry.label, [])
         if len(tasks) > 1:
-            self.bad("doubled", f"{entry.label} is in the store {len(tasks)} times: {[t['id'] for t in tasks]}")
+            self.bad("duplicated", f"{entry.label} is in the store {len(tasks)} times: {[t['id'] for t in tasks]}")
         if len(entry.ids) > 1:
-            self.bad("doubled", f"{entry.label} was answered with several ids: {sorted(entry.ids)}")
+            self.bad("duplicated", f"{entry.label} was answered with several ids: {sorted(entry.ids)}")
         if entry.id and entry.id not in self.final:
             self.bad("lost", f"{entry.label} was accepted as {entry.id} ({entry.way}) and is not in the store")
         if entry.way != "batch" and not entry.id and not entry.lost and tasks:
             self.bad("refused but kept", f"{entry.label} was answered {entry.refused} and is in the store: {tasks[0]['id']}")
         if 422 in entry.refused:
-            self.bad("refused as wrong", f"{entry.label}: {entry.body}")
+            self.bad("refused as invalid", f"{entry.label}: {entry.body}")
 
     def check_batch(self, label, record):
         there = [one for one in record["tasks"] if self.by_label.get(one)]
         if there and len(there) != len(record["tasks"]):
-            self.bad("half a batch", f"{label}: {len(there)} of {len(record['tasks'])} tasks are in the store")
+            self.bad("partial batch", f"{label}: {len(there)} of {len(record['tasks'])} tasks are in the store")
         if record["ids"] and not there:
             self.bad("lost", f"batch {label} was accepted as {record['ids']} and is not in the store")
         if len(record["ids"]) > 1:
-            self.bad("doubled", f"batch {label} was answered with several ids: {record['ids']}")
+            self.bad("duplicated", f"batch {label} was answered with several ids: {record['ids']}")
         if there and not record["ids"] and not record["lost"]:
             self.bad("refused but kept", f"batch {label} was answered {record['refused']} and is in the store")
 
@@ -127,29 +127,29 @@ class Checker:
         if task["state"] not in FINAL:
             return self.bad("no outcome", f"{name} is {task['state']}: {task.get('waiting', '')} {task['attempts']}")
         last = outcome_of(task)
-        for when, how, told in entry.told:
+        for when, how, outcome in entry.outcomes:
             # A retry without an answer may take effect at any time.
             retried = any(status == 0 or (status == 202 and answered >= when) for _, answered, status in entry.retries)
-            if not retried and told != last:
-                self.bad("changed outcome", f"{name}: told over {how} {told}, now {last}")
+            if not retried and outcome != last:
+                self.bad("changed outcome", f"{name}: the answer over {how} was {outcome}, now it is {last}")
         code = last["error"]
         if task["state"] == "failed" and code not in EXPECTED_ERRORS:
-            self.bad("strange failure", f"{name}: {task.get('error')}")
+            self.bad("unexpected failure", f"{name}: {task.get('error')}")
         if task["state"] == "succeeded" and task["capability"] == "echo" and task["output"] != entry.body["input"]:
             self.bad("wrong result", f"{name}: {task['output']} instead of {entry.body['input']}")
         if task["state"] == "cancelled" and not entry.cancels:
-            self.bad("cancelled by nobody", f"{name}: {task['attempts']}")
+            self.bad("cancelled without request", f"{name}: {task['attempts']}")
         if task["state"] == "expired" and "expires_after_ms" not in entry.body:
-            self.bad("expired by itself", name)
+            self.bad("expired without limit", name)
         if code == "outcome_unknown" and not entry.once:
             self.bad("given up early", f"{name}: outcome_unknown although it has attempts left")
         if [a for a in task["attempts"] if a["state"] in ("assigned", "running")]:
             self.bad("open attempt", f"{name} is {task['state']}: {task['attempts']}")
         if task["state"] == "succeeded" and sum(a["state"] == "succeeded" for a in task["attempts"]) != 1:
-            self.bad("succeeded not once", f"{name}: {task['attempts']}")
+            self.bad("not one success", f"{name}: {task['attempts']}")
         return None
 
-    # ---- what really ran
+    # ---- the real runs
 
     def check_runs(self, entry, task):
         runs = self.runs.get(entry.label, [])
@@ -181,9 +181,9 @@ class Checker:
         found = [run for run in runs if run.run == said]
         winner = [a["agent"] for a in task["attempts"] if a["state"] == "succeeded"]
         if not found or not found[0].end:
-            self.bad("wrong result", f"{name} says it was run {said!r}, which did not end; it had {runs}")
+            self.bad("wrong result", f"the output of {name} names run {said!r}, which did not end; its runs are {runs}")
         elif [found[0].agent] != winner:
-            self.bad("wrong result", f"{name} is said to have succeeded on {winner}, it was {found[0]}")
+            self.bad("wrong result", f"{name} is recorded as succeeded on {winner}; the run was {found[0]}")
         if entry.body["input"]["code"]:
             self.bad("wrong result", f"{name} succeeded with exit code {entry.body['input']['code']}")
         self.check_made(name, entry, said, task["output"]["artifacts"])
@@ -191,28 +191,28 @@ class Checker:
     # ---- files
 
     def check_made(self, name, entry, run, artifacts):
-        """The files of a result are those of just that run, made from the file it was given."""
+        """The files of a result were made by that run, from its input file."""
         names = [f"part-{part}" for part in range(entry.body["input"].get("files", 0))]
         if sorted(artifact["name"] for artifact in artifacts) != names:
-            return self.bad("wrong files", f"{name} left {names}; its result names {artifacts}")
+            return self.bad("wrong files", f"{name} made {names}; its result names {artifacts}")
         for part, artifact in enumerate(sorted(artifacts, key=lambda one: one["name"])):
             wanted = made(run, entry.label, part, content(entry.source))
             self.check_file(f"{artifact['name']} of {name}", artifact["artifact"], wanted)
             if artifact["bytes"] != len(wanted):
-                self.bad("wrong files", f"{name} says {artifact}; it has {len(wanted)} bytes")
+                self.bad("wrong files", f"the result of {name} names {artifact}; the file has {len(wanted)} bytes")
         return None
 
     def check_file(self, what, artifact, wanted):
         there = self.files.get(artifact)
         if there is None:
-            self.bad("lost file", f"{what}: {artifact} is not there")
+            self.bad("lost file", f"{what}: {artifact} is missing")
         elif artifact_id(there) != artifact:
-            self.bad("broken file", f"{what}: {artifact} has {len(there)} bytes that are {artifact_id(there)}")
+            self.bad("corrupt file", f"{what}: {artifact} has {len(there)} bytes, with the id {artifact_id(there)}")
         elif there != wanted:
-            self.bad("wrong files", f"{what}: {artifact} has {len(there)} bytes that are not what it was made of")
+            self.bad("wrong files", f"{what}: {artifact} has {len(there)} bytes that differ from the original")
 
     def check_cancelled(self, name, task, runs):
-        """A cancelled queued task never starts; a stop that was confirmed was one."""
+        """A cancelled queued task never starts; after a confirmed stop nothing runs."""
         if runs and not task["attempts"]:
             self.bad("ran after cancel", f"{name} was cancelled in the queue: {runs}")
         unconfirmed = (task.get("error") or {}).get("code") == "stop_unconfirmed"
@@ -224,7 +224,7 @@ class Checker:
             known = states[run.agent]
             if known == {"returned"}:
                 self.bad("ran after return", f"{name}: {run}; {task['attempts']}")
-            # With one attempt only: of several, those that others replaced are cancelled without being waited for.
+            # Only with one attempt: of several, the replaced attempts are cancelled without waiting for their end.
             confirmed = known == {"cancelled"} and len(task["attempts"]) == 1 and not unconfirmed
             if confirmed and max(run.start, run.end) / 1e6 > over + 50:
                 self.bad("ran after stop", f"{name} ended at {over:.0f} ms of the monotonic clock: {run}; {task['attempts']}")

@@ -1,4 +1,4 @@
-"""One HTTP connection that never sends anything twice, so that what was lost is known to be lost."""
+"""One HTTP connection that never repeats a request, so that every lost answer is noticed."""
 import collections
 import http.client
 import json
@@ -8,7 +8,7 @@ Answer = collections.namedtuple("Answer", "status body")
 
 
 class Lost(Exception):
-    """No answer: whether the request was done is not known."""
+    """No answer: it is unknown whether the request was carried out."""
 
 
 class Http:
@@ -17,7 +17,7 @@ class Http:
         self.connection = None
 
     def request(self, method, path, body=None):
-        """The answer, or Lost."""
+        """The answer; raises Lost without one."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             if self.connection is None:

@@ -1,4 +1,4 @@
-"""Clients that submit, cancel, ask and retry all the time, with a mix of tasks, and note what they are told."""
+"""Clients that submit, cancel, query and retry a mix of tasks all the time, and record the answers."""
 import json
 import random
 import subprocess
@@ -10,11 +10,11 @@ from ledger import FINAL, Entry, artifact_id, content, outcome_of
 from world import BROKER_PORT
 
 TOPICS = "edgefleet/v1/home"
-RATE = 25  # deeds of one client in a second, at most
-OPEN = 40  # tasks of one client that have not ended: it waits with new ones
-PATIENCE = 8  # seconds for one answer
-LATE = 1.5  # seconds, of a long poll
-RECENT = 20  # files of a client that its tasks read, the last ones; each is stored for an hour by itself
+RATE = 25  # actions of one client per second, at most
+OPEN = 40  # unfinished tasks of one client, before it stops submitting
+PATIENCE = 8  # seconds until an answer counts as lost
+LATE = 1.5  # seconds of a long poll
+RECENT = 20  # latest files of a client, which its tasks read; an unused file is kept for an hour
 
 
 def command(draw, label):
@@ -25,7 +25,7 @@ def command(draw, label):
 
 
 def file_command(draw, label, artifact):
-    """The same with a file, from which it makes up to three."""
+    """A command with an input file, from which it makes up to three files."""
     body = command(draw, label)
     body["capability"] = "command.file"
     body["input"].update(file={"artifact": artifact}, files=draw.randrange(1, 4))
@@ -55,7 +55,7 @@ def any_task(draw, label, artifact):
 
 
 def unclear(answer):
-    """A 503 that says itself that nothing is known."""
+    """A 503 that states that the outcome of the request is unknown."""
     return answer.status == 503 and "not known" in str(answer.body)
 
 
@@ -65,31 +65,31 @@ class Client:
         self.name = f"client-{number}"
         self.random = random.Random(f"{seed}-{self.name}")
         self.counter = 0
-        self.mine = []  # entries that have not ended, as far as we know
+        self.mine = []  # entries whose outcome the client has not received
         self.ended = []
-        self.files = []  # (label, id) of what was stored
-        self.strange = []  # answers that are wrong whatever happens
+        self.files = []  # (label, id) of stored files
+        self.strange = []  # answers that are wrong in every case
         self.http = world.http(PATIENCE)
         self.error = None
         self.thread = threading.Thread(target=self.run, name=self.name, daemon=True)
 
     def run(self):
-        deeds = {self.submit: 6, self.submit_batch: 1, self.submit_mqtt: 1, self.ask: 6, self.cancel: 2, self.again: 1,
+        actions = {self.submit: 6, self.submit_batch: 1, self.submit_mqtt: 1, self.ask: 6, self.cancel: 2, self.again: 1,
                  self.upload: 1}
         try:
             while not self.stop.is_set():
-                deed = self.random.choices(list(deeds), list(deeds.values()))[0]
-                if deed in (self.submit, self.submit_batch, self.submit_mqtt) and len(self.mine) > OPEN:
-                    deed = self.ask
-                deed()
+                action = self.random.choices(list(actions), list(actions.values()))[0]
+                if action in (self.submit, self.submit_batch, self.submit_mqtt) and len(self.mine) > OPEN:
+                    action = self.ask
+                action()
                 self.stop.wait(self.random.expovariate(RATE))
-        except Exception as error:  # a mistake in here must fail the run
+        except Exception as error:  # an error of this client must fail the test
             self.error = error
         finally:
             self.http.close()
 
     def request(self, method, path, body=None):
-        """The answer, or None if there was no telling one."""
+        """The answer, or None if the outcome of the request is unknown."""
         try:
             answer = self.http.request(method, path, body)
         except Lost:
@@ -110,7 +110,7 @@ class Client:
         return self.ledger.add(Entry(label, body, way, batch, source=source, first_sent=time.monotonic()))
 
     def upload(self):
-        """A file is used only once it was said to be stored."""
+        """A file is used only after the answer that it is stored."""
         self.counter += 1
         label = f"{self.name}-file-{self.counter}"
         data = content(label)
@@ -134,7 +134,7 @@ class Client:
     def submit(self):
         entry = self.entry("http")
         self.post(entry)
-        if not entry.id and self.random.random() < 0.7:  # people try again
+        if not entry.id and self.random.random() < 0.7:  # as a person would try again
             self.post(entry)
         if entry.id:
             self.mine.append(entry)
@@ -173,7 +173,7 @@ class Client:
         entry = self.entry("mqtt")
         wants = self.random.choice(["accepted", "outcome"])
         self.over_mqtt(entry, wants)
-        if entry.id and not entry.told:
+        if entry.id and not entry.outcomes:
             self.mine.append(entry)
 
     def over_mqtt(self, entry, wants):
@@ -199,10 +199,10 @@ class Client:
             return None
         self.ledger.accepted(entry, view["id"])
         if view["state"] in FINAL and wants == "outcome":
-            self.ledger.tell(entry, "mqtt", view, entry.first_sent)
+            self.ledger.record(entry, "mqtt", view, entry.first_sent)
         return None
 
-    # ---- asking, cancelling, retrying
+    # ---- querying, cancelling, retrying
 
     def ask(self):
         if not self.mine:
@@ -214,10 +214,10 @@ class Client:
         if answer is None or answer.status not in (200, 404):
             return
         if answer.status == 404:
-            self.ledger.tell(entry, "http", {"state": "404"}, sent)
+            self.ledger.record(entry, "http", {"state": "404"}, sent)
             self.mine.remove(entry)
         elif answer.body["state"] in FINAL:
-            self.ledger.tell(entry, "http", answer.body, sent)
+            self.ledger.record(entry, "http", answer.body, sent)
             self.mine.remove(entry)
             self.ended.append(entry)
 
@@ -231,23 +231,23 @@ class Client:
         entry.cancels.append((sent, time.monotonic(), answer.status if answer is not None else 0, state))
 
     def again(self):
-        """Asks about one that has ended already; now and then retries it by hand."""
+        """Queries a task that has ended; sometimes retries it."""
         if not self.ended:
             return
         entry = self.random.choice(self.ended[-50:])
         sent = time.monotonic()
-        if entry.told[-1][2]["state"] in ("failed", "cancelled") and not entry.retries and self.random.random() < 0.3:
+        if entry.outcomes[-1][2]["state"] in ("failed", "cancelled") and not entry.retries and self.random.random() < 0.3:
             answer = self.request("POST", f"/api/v1/tasks/{entry.id}/retry")
             entry.retries.append((sent, time.monotonic(), answer.status if answer is not None else 0))
             return
         answer = self.request("GET", f"/api/v1/tasks/{entry.id}")
         if answer is not None and answer.status == 200 and answer.body["state"] in FINAL:
-            self.ledger.tell(entry, "http", answer.body, sent)
+            self.ledger.record(entry, "http", answer.body, sent)
 
     # ---- the end
 
     def settle(self):
-        """Repeats every submit whose fate is not known, with its key, until it is answered."""
+        """Repeats every submit whose outcome is unknown, with its key, until it is answered."""
         self.http = self.world.http(PATIENCE)
         for entry in [e for e in self.ledger.entries.values() if e.label.startswith(self.name + "-")]:
             if entry.way == "http" and entry.lost and self.random.random() < 0.8:
@@ -259,9 +259,9 @@ class Client:
                 self.until_answered(lambda l=label: self.post_batch(l))
         self.http.close()
 
-    def until_answered(self, deed):
+    def until_answered(self, action):
         end = time.monotonic() + 30
-        while not deed():
+        while not action():
             if time.monotonic() > end:
                 raise RuntimeError("the coordinator does not answer submits although all faults are over")
             time.sleep(0.2)

@@ -1,9 +1,10 @@
-"""Wall clocks that jump: a library is preloaded into a program, and its offset is a file (tests/support/wall_clock.cpp)."""
+"""Wall clocks that jump: a library is preloaded into a program and reads its offset from a file
+(tests/support/wall_clock.cpp)."""
 import mmap
 import pathlib
 import struct
 
-# Jumps are whole multiples of it, and a run is shorter: so a stamp of a clock that jumped tells when it was made.
+# Jumps are multiples of it, and a run is shorter: so the true time follows from a timestamp of a clock that jumped.
 STEP = 6 * 3600  # seconds
 MOST = 120  # steps, forwards and backwards: a month
 
@@ -17,10 +18,10 @@ class WallClock:
         self.offset = 0  # seconds
 
     def environment(self, programs):
-        """Of a process with this clock; the library lies beside the programs."""
+        """The environment of a process with this clock; the library is in the folder of the programs."""
         library = pathlib.Path(programs) / "libwall_clock.so"
         if not library.exists():
-            raise RuntimeError(f"there is no {library}: build the target wall_clock")
+            raise RuntimeError(f"{library} is missing: build the target wall_clock")
         return {"LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(self.path)}
 
     def jump_to(self, steps):
@@ -29,6 +30,6 @@ class WallClock:
 
 
 def without_jumps(ms, true_ms):
-    """What the clock would have said: `ms` less the whole steps by which it is off from some moment of the run."""
+    """The time without jumps: `ms` minus the whole steps by which it differs from some moment of the run."""
     step = STEP * 1000
     return ms - round((ms - true_ms) / step) * step

@@ -1,4 +1,4 @@
-"""Faults, chosen by a seed, each with an end of its own; one at a time for each host, several hosts at once."""
+"""Faults, chosen by a seed, each with its own duration; one at a time per host, several hosts at the same time."""
 import dataclasses
 import os
 import random
@@ -12,7 +12,7 @@ from world import GRACE_S
 
 PAUSE = 1.2  # seconds between two faults, on average
 MOMENT = 1.0
-CALM_EVERY, CALM = 45, 8  # seconds: now and then nothing new happens, so that whole recoveries are seen
+CALM_EVERY, CALM = 45, 8  # seconds: regular pauses without new faults, so that recoveries can complete
 
 
 @dataclasses.dataclass
@@ -21,7 +21,7 @@ class Fault:
     target: str
     at: float  # monotonic
     seconds: float  # as planned
-    until: float = 0  # monotonic, once it has been mended
+    until: float = 0  # monotonic, when it was repaired
 
 
 # kind: (weight, shortest and longest duration in seconds)
@@ -57,18 +57,18 @@ class Faults:
         return table
 
     def choose(self):
-        """Everything that is random is drawn here, in one order, so that a seed gives the same plan."""
+        """All random numbers are drawn here, in one order, so that a seed always gives the same plan."""
         draw = self.random
         role = draw.choices(list(TARGETS), list(TARGETS.values()))[0]
         target = draw.choice(self.world.agent_names) if role == "agent" else role
         table = self.kinds(role, target)
         kind = draw.choices(list(table), [rule[0] for rule in table.values()])[0]
         _, least, most = table[kind]
-        seconds = least + (most - least) * draw.random() ** 2  # short ones mostly
+        seconds = least + (most - least) * draw.random() ** 2  # mostly short ones
         return Fault(kind, target, 0, seconds), draw.random(), draw.expovariate(1 / PAUSE)
 
     def run(self, seconds):
-        """Makes faults for so long; then all are mended."""
+        """Makes faults for that time, and repairs all of them."""
         end = time.monotonic() + seconds
         calm = time.monotonic() + CALM_EVERY
         while time.monotonic() < end and not self.ending.is_set():
@@ -87,7 +87,7 @@ class Faults:
             thread.join(90)
 
     def wait(self, seconds):
-        """Waits, and looks after programs that ended by themselves."""
+        """Waits, and restarts programs that ended by themselves."""
         end = time.monotonic() + seconds
         while True:
             self.look_after()
@@ -96,7 +96,7 @@ class Faults:
                 return
 
     def look_after(self):
-        """What ended by itself is started again, as a service manager would do it, and noted."""
+        """Records programs that ended by themselves and starts them again, as a service manager does."""
         for name, program in self.world.programs.items():
             with self.world.lock:
                 if not program.wanted or program.alive():
@@ -104,13 +104,13 @@ class Faults:
                 code = program.process.popen.returncode
                 full = name == "coordinator" and self.disk_full()
                 self.log("ended", name=name, life=program.life, code=code, disk_full=full)
-                # A coordinator that cannot record its epoch says so and stops.
+                # A coordinator that cannot store its epoch logs an error and ends.
                 if not (full and code > 0):
                     self.unexpected.append((name, program.life, code))
                 program.start()
 
     def disk_full(self):
-        """Now, or a moment ago: a program may have seen it and still be on its way out."""
+        """Now or a moment ago: a program that noticed it may still be ending."""
         return self.ballast.exists() or time.monotonic() < self.freed + MOMENT
 
     # ---- performing
@@ -125,7 +125,7 @@ class Faults:
             mend()
             fault.until = time.monotonic()
             self.log("mended", kind=fault.kind, target=fault.target)
-        except Exception as error:  # the harness's own trouble must not pass for a quiet run
+        except Exception as error:  # an error of the test itself must fail the run
             self.log("harness", what=repr(error))
             self.unexpected.append((f"fault {fault.kind} on {fault.target}", 0, repr(error)))
         finally:
@@ -154,10 +154,10 @@ class Faults:
         program = self.program(fault)
         began = time.monotonic()
         with self.world.lock:
-            program.wanted = False  # nobody shall start it meanwhile
+            program.wanted = False  # it must not be restarted meanwhile
         code = program.terminate(GRACE_S + 15)
         if code == -signal.SIGTERM and began < program.began + MOMENT:
-            code = 0  # before it could say what it wants to do about signals
+            code = 0  # it had not yet installed its signal handlers
         self.log("terminated", target=fault.target, code=code, seconds=round(time.monotonic() - began, 2))
         if code is None or (code != 0 and not (fault.target == "coordinator" and self.disk_full())):
             self.unexpected.append((fault.target + " on SIGTERM", program.life, code))
@@ -169,11 +169,11 @@ class Faults:
             if program.alive():
                 program.signal(signal.SIGSTOP)
 
-        def go_on():
+        def resume():
             with self.world.lock:
                 if program.alive():
                     program.signal(signal.SIGCONT)
-        return go_on
+        return resume
 
     def do_cut(self, fault, _detail):
         self.world.network.cut(fault.target)
@@ -185,16 +185,16 @@ class Faults:
         return lambda: self.world.network.hurry(fault.target)
 
     def do_drop(self, fault, detail):
-        self.world.proxy.tell(fault.target, "drop", round(0.05 + 0.4 * detail, 3))
-        return lambda: self.world.proxy.tell(fault.target, "pass")
+        self.world.proxy.set_mode(fault.target, "drop", round(0.05 + 0.4 * detail, 3))
+        return lambda: self.world.proxy.set_mode(fault.target, "pass")
 
     def do_stall(self, fault, _detail):
-        self.world.proxy.tell(fault.target, "stall")
-        return lambda: self.world.proxy.tell(fault.target, "pass")
+        self.world.proxy.set_mode(fault.target, "stall")
+        return lambda: self.world.proxy.set_mode(fault.target, "pass")
 
     def do_drain(self, fault, _detail):
-        """By an operator; said again until it is answered, so that it is over when it is said to be over."""
-        def say(what):
+        """As by an operator; the request is repeated until it is answered, so that the drain ends with the fault."""
+        def request(what):
             end = time.monotonic() + 60
             while time.monotonic() < end:
                 with self.world.http(5) as http:
@@ -202,19 +202,19 @@ class Faults:
                 if answer is not None and answer.status == 202:
                     return
                 time.sleep(0.2)
-            raise RuntimeError(f"{what} of {fault.target} is not answered: {answer}")
-        say("drain")
-        return lambda: say("resume")
+            raise RuntimeError(f"{what} of {fault.target} was not answered: {answer}")
+        request("drain")
+        return lambda: request("resume")
 
     def do_jump(self, fault, detail):
-        """The wall clock, by up to a month to either side, and it stays there; now and then it is right again."""
+        """Moves the wall clock by up to a month, permanently; sometimes back to the right time."""
         clock = self.program(fault).clock
         clock.jump_to(0 if detail < 0.2 else round((detail - 0.6) / 0.4 * MOST))
         self.log("jumped", target=fault.target, offset=clock.offset)
         return lambda: None
 
     def do_disk_full(self, _fault, _detail):
-        """To the last byte; what the coordinator frees meanwhile is its own."""
+        """Fills the disk to the last byte; the coordinator can use what it frees meanwhile."""
         fd = os.open(self.ballast, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             size = 0

@@ -1,23 +1,23 @@
-"""Runs the program anew in network, mount and process namespaces of its own: all that it makes ends with it."""
+"""Runs the program again in its own network, mount and process namespaces: everything that it creates ends with it."""
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 
-SKIPPED = 77  # the exit code that says: not possible here
-os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian keeps ip, tc and mosquitto
+SKIPPED = 77  # exit code: not possible on this machine
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # Debian's folders for ip, tc and mosquitto
 MARK = "EDGEFLEET_CHAOS_INSIDE"
 UNSHARE = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
 if os.geteuid() != 0:
-    UNSHARE.append("--map-root-user")  # root within, where the system lets everybody make user namespaces
+    UNSHARE.append("--map-root-user")  # root inside, if the system permits user namespaces
 
 
 def not_possible():
     """Why this machine cannot run it; None if it can."""
     for program in ("unshare", "nsenter", "ip", "tc", "mount", "mosquitto_rr"):
         if shutil.which(program) is None:
-            return f"there is no {program} (packages util-linux, iproute2, mosquitto-clients)"
+            return f"{program} is not installed (packages util-linux, iproute2, mosquitto-clients)"
     probe = subprocess.run(
         [*UNSHARE, "sh", "-ec",
          "mkdir -p /run/netns; mount -t tmpfs none /run/netns; ip netns add probe;"

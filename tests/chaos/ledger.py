@@ -1,4 +1,4 @@
-"""What clients were told, written down at the moment they were told it."""
+"""The answers to the clients, recorded when they arrive."""
 import dataclasses
 import hashlib
 import random
@@ -10,7 +10,7 @@ FINAL = {"succeeded", "failed", "cancelled", "expired"}
 
 @dataclasses.dataclass
 class Entry:
-    """One task as its submitter knows it, by a label that is its name and its idempotency key."""
+    """One task from the view of its submitter; the label is its name and its idempotency key."""
 
     label: str
     body: dict  # as submitted
@@ -19,31 +19,31 @@ class Entry:
     source: str = ""  # label of the file that it reads
     first_sent: float = 0  # monotonic
     id: str = ""
-    ids: set = dataclasses.field(default_factory=set)  # every id that was ever answered for it
+    ids: set = dataclasses.field(default_factory=set)  # every id that was answered for it
     accepted_at: float = 0
     refused: list = dataclasses.field(default_factory=list)  # status of each definite refusal
     lost: int = 0  # submits without an answer
     cancels: list = dataclasses.field(default_factory=list)  # (sent, answered, status, state)
     retries: list = dataclasses.field(default_factory=list)  # (sent, answered, status); status 0: lost
-    told: list = dataclasses.field(default_factory=list)  # (when, how, outcome)
+    outcomes: list = dataclasses.field(default_factory=list)  # (when, how, outcome)
 
     @property
     def once(self):
         return self.body.get("max_attempts") == 1
 
     def is_over(self):
-        return bool(self.told) and not any(sent > self.told[-1][0] for sent, _, status in self.retries
+        return bool(self.outcomes) and not any(sent > self.outcomes[-1][0] for sent, _, status in self.retries
                                            if status in (0, 202))
 
 
 def outcome_of(view):
-    """What must never change once it was told."""
+    """The part of a view that must not change after it was answered."""
     error = view.get("error") or {}
     return {"state": view["state"], "output": view.get("output"), "error": error.get("code")}
 
 
 def content(label):
-    """Of the file with that label: mostly small, now and then empty, or so large that a slow link takes half a minute."""
+    """The content of the file with that label: mostly small, sometimes empty, or half a minute over a slow link."""
     draw = random.Random(f"content of {label}")
     size = draw.choices([int(8000 * draw.random() ** 2), 0, 200_000], [92, 3, 5])[0]
     return draw.randbytes(size)
@@ -80,7 +80,7 @@ class Ledger:
         with self.lock:
             self.files[artifact] = (label, time.monotonic())
 
-    def tell(self, entry, how, view, when):
-        """`when`: the question was sent then, so a retry after it may have changed the answer."""
+    def record(self, entry, how, view, when):
+        """`when`: the time of the request; a retry after it may have changed the answer."""
         with self.lock:
-            entry.told.append((when, how, outcome_of(view)))
+            entry.outcomes.append((when, how, outcome_of(view)))

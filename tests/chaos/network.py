@@ -1,6 +1,6 @@
-"""A network of namespaces behind one bridge, and links that can be cut without a word or slowed.
+"""A network of namespaces behind one bridge, with links that can be cut silently or slowed.
 
-All of it lives in the namespaces of the run itself (see isolation.py) and vanishes with its last process.
+All of it is in the namespaces of the run itself (see isolation.py) and ends with its last process.
 """
 import pathlib
 import subprocess
@@ -21,7 +21,7 @@ def run(*command, check=True):
 class Network:
     def __init__(self):
         pathlib.Path("/run/netns").mkdir(exist_ok=True)
-        # Names of namespaces are files there, which nobody but this run shall see.
+        # Names of namespaces are files there, which must be visible in this run only.
         run("mount", "-t", "tmpfs", "none", "/run/netns")
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", BRIDGE, "type", "bridge")
@@ -46,7 +46,7 @@ class Network:
         return address
 
     def can(self, name, kind):
-        """Whether this kernel has that queueing discipline."""
+        """Whether this kernel supports that queueing discipline."""
         if not run("tc", "qdisc", "add", "dev", f"v-{name}", "root", *kind, check=False):
             return False
         run("tc", "qdisc", "del", "dev", f"v-{name}", "root")
@@ -54,12 +54,12 @@ class Network:
 
     @staticmethod
     def inside(name, command):
-        """The command, to be run on that host; it keeps its process id."""
+        """The command line that runs a command on that host; the process id stays the same."""
         return ["nsenter", f"--net=/run/netns/{name}", "--", *command]
 
     @staticmethod
     def cut(name):
-        """Nothing passes any more, and neither side is told: both of them still have a carrier."""
+        """No packet passes, and neither side notices: both still have a carrier."""
         run("ip", "link", "set", f"v-{name}", "nomaster")
 
     @staticmethod

@@ -1,7 +1,8 @@
-"""A TCP proxy before the broker, one port for each host, that can lose whole MQTT messages or hold everything back.
+"""A TCP proxy before the broker, one port for each host, that can drop whole MQTT messages or delay all of them.
 
-A lost message is one that the broker had and forgot: its sender gets the acknowledgement, nobody gets the message.
-Runs as a process of its own: `proxy.py SEED BROKER PORT NAME:PORT...`, told "NAME pass|stall|drop RATE" line by line.
+A dropped message is like one that the broker acknowledged and lost: its sender receives the acknowledgement, but no
+subscriber receives the message. The proxy is a separate process, `proxy.py SEED BROKER PORT NAME:PORT...`, and reads
+commands "NAME pass|stall|drop RATE" line by line.
 """
 import asyncio
 import contextlib
@@ -14,7 +15,7 @@ PUBLISH, PUBACK = 3, 4
 
 
 class Proxy:
-    """The process, as the world sees it."""
+    """The proxy process."""
 
     def __init__(self, world):
         from world import BROKER_PORT
@@ -26,12 +27,12 @@ class Proxy:
             raise RuntimeError("the proxy did not start; see proxy.log")
         self.dropped = {}
 
-    def tell(self, name, mode, rate=0.0):
+    def set_mode(self, name, mode, rate=0.0):
         self.popen.stdin.write(f"{name} {mode} {rate}\n")
         self.popen.stdin.flush()
 
     def stop(self):
-        """What it has dropped, by host."""
+        """Ends the proxy; returns the number of dropped messages by host."""
         with contextlib.suppress(OSError):
             self.popen.stdin.close()
         try:
@@ -43,7 +44,7 @@ class Proxy:
 
 
 def split(buffer):
-    """Whole packets from the front of the buffer: (packets, rest)."""
+    """Complete packets from the beginning of the buffer: (packets, rest)."""
     packets, at = [], 0
     while True:
         length, shift, i = 0, 0, at + 1
@@ -63,7 +64,7 @@ def split(buffer):
 
 
 def acknowledgement(packet, head):
-    """For a PUBLISH: the PUBACK its sender waits for, or nothing for QoS 0."""
+    """For a PUBLISH: the PUBACK for its sender, or nothing for QoS 0."""
     if (packet[0] >> 1) & 3 == 0:
         return b""
     topic = int.from_bytes(packet[head:head + 2], "big")
@@ -72,7 +73,7 @@ def acknowledgement(packet, head):
 
 
 class Line:
-    """What is in force for one host."""
+    """The current mode for one host."""
 
     def __init__(self):
         self.rate = 0.0

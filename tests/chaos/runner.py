@@ -1,11 +1,11 @@
-"""The command that agents run: it notes what REALLY ran, with the clock that all processes of a machine share.
+"""The command that agents run: it records the real runs, with the clock that all processes of a machine share.
 
 runner.py FOLDER AGENT LIFE KIND SLOTS TASK SECONDS CODE [FILE FILES]
 
 Lines go to FOLDER/AGENT.runs: "start|end|overbooked|outlived RUN TASK LIFE MONOTONIC_NS". Each run holds a lock on one
-of SLOTS files of its KIND; the kernel lets go of it when the process ends, however it ends, before its parent can know.
-So a run that finds no free one is one too many; unless they are held by an earlier LIFE of the agent, which was killed
-and whose commands have a moment to follow it. With a FILE, a run leaves FILES files in out/, made from it.
+of SLOTS files of its KIND; the kernel releases the lock when the process ends in any way, before its parent notices.
+So a run that finds no free file is one too many, unless an earlier LIFE of the agent holds it: that agent was killed,
+and its commands have a moment to end. With a FILE, a run makes FILES files from it in out/.
 """
 import fcntl
 import os
@@ -16,7 +16,7 @@ MOMENT = 2.0  # seconds
 
 
 def made(run, task, part, content):
-    """What that run of a task leaves as one of its files: no other run does, and no other input."""
+    """The content of one output file of that run; it differs for every run and every input."""
     return f"{run} {task} {part}\n".encode() + content[::-1]
 
 

@@ -1,4 +1,4 @@
-"""The sanitizers that programs were built with: how such programs run, and what they have reported."""
+"""The sanitizers of the programs: how such programs are started, and their reports."""
 import os
 import pathlib
 import re
@@ -6,9 +6,9 @@ import subprocess
 
 SUPPRESSIONS = pathlib.Path(__file__).resolve().parents[1] / "support/tsan.supp"
 REPORT = re.compile(r"^.*(?:(?:ERROR|WARNING): (?:Address|Thread|Leak|UndefinedBehavior)Sanitizer|: runtime error: ).*$", re.M)
-LINES = 40  # of a report, to be shown
+LINES = 40  # of a report that are shown
 
-# As ./dev check has them. A library of ours is loaded before theirs, which AddressSanitizer would refuse.
+# As in ./dev check. Our library is preloaded before AddressSanitizer, which refuses this by default.
 OPTIONS = {
     b"libasan.so": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:verify_asan_link_order=0",
                     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
@@ -17,19 +17,19 @@ OPTIONS = {
 
 
 class Sanitizers:
-    """Of that program, which names the libraries it needs."""
+    """The sanitizers of that program, found by the names of its libraries."""
 
     def __init__(self, program):
         content = pathlib.Path(program).read_bytes()
         self.environment = next((options for library, options in OPTIONS.items() if library in content), {})
         self.prefix = []
-        # The sanitizers of g++ 12 want a smaller randomness of addresses than new kernels have.
+        # The sanitizers of g++ 12 need less address-space randomization than new kernels use.
         if self.environment and subprocess.run(["setarch", "-R", "true"], capture_output=True, check=False).returncode == 0:
             self.prefix = ["setarch", "-R"]
 
     @staticmethod
     def reports(log):
-        """Each report in the log of a program, with what follows it; none twice for one end of the program."""
+        """The first report in the log of each life of a program, with the lines after it."""
         text = pathlib.Path(log).read_text(encoding="utf-8", errors="replace")
         found = []
         for life in re.split(r"^(?=---- life )", text, flags=re.M):

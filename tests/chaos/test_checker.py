@@ -55,22 +55,22 @@ class Tasks(Case):
         self.task["state"] = "running"
         self.assertIn("no outcome", self.violations())
 
-    def test_doubled(self):
+    def test_duplicated(self):
         self.tasks.append({**copy.deepcopy(self.task), "id": "T2"})
-        self.assertIn("doubled", self.violations())
+        self.assertIn("duplicated", self.violations())
 
     def test_two_ids_for_one_key(self):
         self.entry.ids.add("T2")
-        self.assertEqual(self.violations(), ["doubled"])
+        self.assertEqual(self.violations(), ["duplicated"])
 
     def test_refused_but_kept(self):
         self.entry.id, self.entry.ids, self.entry.refused = "", set(), [507]
         self.assertEqual(self.violations(), ["refused but kept"])
-        self.entry.lost = 1  # one of its submits had no answer: then it may be there
+        self.entry.lost = 1  # one of its submits had no answer: then it may exist
         self.assertEqual(self.violations(), [])
 
     def test_changed_outcome(self):
-        self.entry.told.append((12.0, "http", {"state": "failed", "output": None, "error": "agent_lost"}))
+        self.entry.outcomes.append((12.0, "http", {"state": "failed", "output": None, "error": "agent_lost"}))
         self.assertEqual(self.violations(), ["changed outcome"])
         self.entry.retries.append((12.5, 12.6, 202))
         self.assertEqual(self.violations(), [])
@@ -106,23 +106,23 @@ class Tasks(Case):
         self.task["error"] = {"code": "stop_unconfirmed"}
         self.assertEqual(self.violations(), [])
 
-    def test_cancelled_by_nobody(self):
+    def test_cancelled_without_request(self):
         self.cancelled()
         self.entry.cancels.clear()
-        self.assertEqual(self.violations(), ["cancelled by nobody"])
+        self.assertEqual(self.violations(), ["cancelled without request"])
 
     def test_too_early(self):
         self.entry.body["delay_ms"] = 1500
         self.assertEqual(self.violations(), ["too early"])
 
-    def test_ghost_and_invented(self):
+    def test_run_without_task_and_unknown_task(self):
         self.runs["x"] = [Run("r3", "x", "pi-1", 1, 1)]
         self.tasks.append({**copy.deepcopy(self.task), "id": "T3", "name": "y"})
-        self.assertEqual(self.violations(), ["ghost", "invented"])
+        self.assertEqual(self.violations(), ["run without task", "unknown task"])
 
-    def test_half_a_batch(self):
+    def test_partial_batch(self):
         self.ledger.batches["b"] = {"ids": {"B1"}, "tasks": ["a", "z"], "refused": [], "lost": 0}
-        self.assertEqual(self.violations(), ["half a batch"])
+        self.assertEqual(self.violations(), ["partial batch"])
 
     def test_slots(self):
         self.run1.trouble = "overbooked"
@@ -137,13 +137,13 @@ class Tasks(Case):
             self.task["ended_at"] = at(11.5 + hours)
             self.assertEqual(self.violations(), ["ran after stop"])
 
-    def test_refused_as_wrong(self):
+    def test_refused_as_invalid(self):
         self.entry.refused = [422]
-        self.assertEqual(self.violations(), ["refused as wrong"])
+        self.assertEqual(self.violations(), ["refused as invalid"])
 
-    def test_strange_failure(self):
+    def test_unexpected_failure(self):
         self.task.update(state="failed", output=None, error={"code": "internal"}, attempts=[attempt(state="failed")])
-        self.assertEqual(self.violations(), ["strange failure"])
+        self.assertEqual(self.violations(), ["unexpected failure"])
 
     def test_run_logs(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -153,13 +153,13 @@ class Tasks(Case):
 
 
 def at(seconds):
-    """As the API writes it, of the monotonic clock."""
+    """A monotonic time in the format of the API."""
     moment = datetime.datetime.fromtimestamp(SHIFT / 1000 + seconds, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Files(Case):
-    """The same with a file that was uploaded, and two files that the run made of it."""
+    """The same with an uploaded file and two files that the run made from it."""
 
     def setUp(self):
         super().setUp()
@@ -190,9 +190,9 @@ class Files(Case):
             self.assertEqual(self.violations(), ["lost file"])
             self.files[artifact] = kept
 
-    def test_broken_file(self):
+    def test_corrupt_file(self):
         self.files[self.parts[0]["artifact"]] = b"something else"
-        self.assertEqual(self.violations(), ["broken file"])
+        self.assertEqual(self.violations(), ["corrupt file"])
 
     def test_files_of_another_run(self):
         self.name_files("r2")
@@ -217,7 +217,7 @@ class Files(Case):
 
 class Reports(unittest.TestCase):
     RACE = "WARNING: ThreadSanitizer: data race (pid=7)"
-    LOG = (f"---- life 1, monotonic 1.0\n=====\n{RACE}\n  Write of size 8\n---- life 2, monotonic 2.0\nall is well\n"
+    LOG = (f"---- life 1, monotonic 1.0\n=====\n{RACE}\n  Write of size 8\n---- life 2, monotonic 2.0\nno error\n"
            "---- life 3, monotonic 3.0\na.cpp:7:1: runtime error: signed integer overflow\n"
            "---- life 4, monotonic 4.0\n==9==ERROR: AddressSanitizer: heap-use-after-free\n"
            "---- life 5, monotonic 5.0\n==9==ERROR: LeakSanitizer: detected memory leaks\n")

@@ -1,4 +1,4 @@
-"""The wall clock of a program jumps when its file says so, and nothing else does."""
+"""The wall clock of a program jumps when its file changes, and no other clock does."""
 import pathlib
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from clock import STEP, WallClock, without_jumps
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 from support import BIN, clean_environment
 
-# Says its clocks for each line it reads.
+# Prints its clocks for each line that it reads.
 TELLER = """
 import ctypes, sys, time
 library = ctypes.CDLL(None)
@@ -24,7 +24,7 @@ for _ in sys.stdin:
           time.clock_gettime(time.CLOCK_BOOTTIME), time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
 """
 
-# Waits on a condition variable that nobody signals, until its wall clock says SECONDS more than now.
+# Waits on a condition variable that is never signalled, until its wall clock is SECONDS later.
 WAITER = """
 import ctypes, errno, sys, time
 library = ctypes.CDLL(None)
@@ -57,7 +57,7 @@ class Clock(unittest.TestCase):
         return [float(value) for value in process.stdout.readline().split()]
 
     def test_jumps(self):
-        """Every way to read the wall clock jumps, at once, forwards and backwards; no other clock does."""
+        """All functions that read the wall clock jump at once, forwards and backwards; no other clock does."""
         process = self.start(TELLER)
         for steps in (0, 2, -4, 0):
             self.clock.jump_to(steps)
@@ -71,7 +71,7 @@ class Clock(unittest.TestCase):
             self.assertLess(now[6], 60)
 
     def test_waits(self):
-        """A wait until a date is over when the clock has jumped past it, and not before."""
+        """A wait until a date ends when the clock has jumped past it, and not before."""
         process = self.start(WAITER, "3600")
         self.assertEqual(process.stdout.readline(), "waiting\n")
         self.clock.jump_to(-1)
@@ -81,7 +81,7 @@ class Clock(unittest.TestCase):
         self.assertEqual((process.stdout.readline(), process.wait(10)), ("over\n", 0))
 
     def test_no_file(self):
-        """Without its file a program does not run with a right clock unnoticed."""
+        """Without the file the program fails; it does not silently run with the right clock."""
         self.clock.path.unlink()
         self.assertEqual(self.start("pass").wait(10), 99)
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How long work stands still after a fault, measured from outside: from the fault to the first line a task writes.
+"""How long work stops after a fault, measured from outside: from the fault to the first line that a task writes.
 
-  ./dev times                          50 trials of each, some ten minutes
+  ./dev times                          50 trials of each, about ten minutes
   ./dev times --only killed,broker     some of: killed, cut, broker, coordinator
-  ./dev times --trials 10 --json       fewer; figures for programs
+  ./dev times --trials 10 --json       fewer trials; the figures as JSON
 
-Each process runs on a host (network namespace) of its own, the coordinator's store lies on the disk of TMPDIR. Times
-are those of the clock that all processes of a machine share (CLOCK_MONOTONIC). Exit code 77: not possible here.
+Each process runs on its own host (network namespace); the coordinator's store is on the disk of TMPDIR. Times are from
+the clock that all processes of a machine share (CLOCK_MONOTONIC). Exit code 77: not possible on this machine.
 """
 import argparse
 import concurrent.futures
@@ -31,14 +31,14 @@ if __name__ == "__main__":
 
 from world import World, wait_until  # noqa: E402
 
-LONG = 90  # seconds a victim task would take: it never ends by itself
-PATIENCE = 60  # seconds for anything
+LONG = 90  # seconds of a victim's task, so that it never ends by itself
+PATIENCE = 60  # seconds for each wait
 QUEUED = 100_000
 BATCH = 10_000
 
 
 class Starts:
-    """Follows what the agents' commands write."""
+    """Reads the lines that the agents' commands write."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -74,7 +74,7 @@ class Starts:
             with self.lock:
                 later = [at for starts in self.by_task.values() for _, at in starts if at > ns]
             return min(later, default=0)
-        return wait_until(found, PATIENCE, "anything starts", pause=0.02)
+        return wait_until(found, PATIENCE, "a task starts", pause=0.02)
 
 
 class Times:
@@ -104,7 +104,7 @@ class Times:
             http.good("POST", f"/api/v1/tasks/{task_id}/cancel")
 
     def placeable(self, *names):
-        wait_until(lambda: set(names) <= self.world.placeable(), PATIENCE, f"{names} can be given work", pause=0.1)
+        wait_until(lambda: set(names) <= self.world.placeable(), PATIENCE, f"{names} are placeable", pause=0.1)
 
     def in_parallel(self, trial, at_once):
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
@@ -114,7 +114,7 @@ class Times:
     # ---- trials
 
     def killed(self):
-        """Kill -9 of an agent in the midst of a task of less than three seconds."""
+        """Kill -9 of an agent during a task of less than three seconds."""
         label, task = self.submit(LONG)
         agent, _ = self.starts.nth(label, 1)
         time.sleep(self.random.uniform(0.2, 2.0))
@@ -129,7 +129,7 @@ class Times:
         self.placeable(agent)
 
     def cut(self):
-        """A link that says nothing any more; and when it is mended, work that waits for just that agent."""
+        """A link that is cut silently; after its repair, a task that waits for that agent."""
         time.sleep(self.random.uniform(0, 10))  # anywhere between two heartbeats
         label, task = self.submit(LONG)
         agent, _ = self.starts.nth(label, 1)
@@ -149,7 +149,7 @@ class Times:
         self.placeable(agent)
 
     def broker(self):
-        """Kill -9 of the broker, which starts again at once and knows nothing."""
+        """Kill -9 of the broker, which starts again at once without its data."""
         began = time.monotonic_ns()
         self.world.broker.kill()
         for kept in (self.world.folder / "broker").glob("mosquitto.db*"):
@@ -163,7 +163,7 @@ class Times:
         time.sleep(self.random.uniform(0.5, 1.5))
 
     def fill(self):
-        """So many that wait, all of a second."""
+        """Queues tasks of one second each."""
         with self.world.http(60) as http:
             for _ in range(QUEUED // BATCH):
                 http.good("POST", "/api/v1/batches", {"tasks": [
@@ -171,12 +171,12 @@ class Times:
                     for _ in range(BATCH)]})
 
     def coordinator(self):
-        """Kill -9 of the coordinator, which starts again at once. Nobody has tasks ahead: they take too long."""
+        """Kill -9 of the coordinator, which starts again at once. No agent has prefetched tasks: they take too long."""
         began = time.monotonic_ns()
         self.world.coordinator.kill()
         self.world.coordinator.start()
         killed = time.monotonic_ns()
-        wait_until(self.world.ready, PATIENCE, "it is ready", pause=0.01)
+        wait_until(self.world.ready, PATIENCE, "the coordinator is ready", pause=0.01)
         self.note(f"coordinator killed, {QUEUED:,} queued: serving", time.monotonic_ns() - began)
         self.note("the same: dispatching", self.starts.first_after(killed) - began)
         self.placeable(*self.world.agent_names)
@@ -202,7 +202,7 @@ AIMS = {"agent killed: its task starts elsewhere": 2.5, "link cut silently: its 
 
 
 def percentile(values, share):
-    """The smallest value that so large a share of all does not exceed."""
+    """The smallest value that this percentage of all values does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
 
@@ -227,7 +227,7 @@ def main():
     parser.add_argument("--agents", type=int, default=16)
     parser.add_argument("--only", default="killed,cut,broker,coordinator")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs, and say where it is")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs, and print its path")
     args = parser.parse_args()
     only = set(args.only.split(","))
     if not only <= {"killed", "cut", "broker", "coordinator"} or args.trials < 1 or args.agents < 16:

@@ -1,4 +1,4 @@
-"""The fleet under test: broker, coordinator and agents, each on a host (namespace) of its own."""
+"""The fleet under test: broker, coordinator and agents, each on its own host (namespace)."""
 import itertools
 import pathlib
 import re
@@ -21,19 +21,19 @@ RUNNER = pathlib.Path(__file__).resolve().parent / "runner.py"
 BROKER_PORT = 1883
 HTTP_PORT = 7001
 PROXY_PORT = 2000  # and up, one for each host behind it
-GRACE_S = 3  # of agents that are asked to stop
+GRACE_S = 3  # for agents that are asked to stop
 CONDITION = re.compile(r"^(persistence|log_type)\b")
 
 
 class Program:
-    """One program on its host, through all its lives. Only lives that we did not end ourselves are suspicious."""
+    """One program on its host, with all its lives. An end that the test did not cause is a violation."""
 
     def __init__(self, world, name, command):
         self.world, self.name, self.command = world, name, command
         self.process = None
         self.life = 0
         self.began = 0.0  # monotonic, this life
-        self.wanted = False  # it shall run: who ends by itself is noted, and started again
+        self.wanted = False  # it must run: if it ends by itself, this is recorded and it is restarted
         self.stopped = False  # by SIGSTOP
         self.clock = WallClock(world.folder / f"{name}.clock") if world.clocks else None
 
@@ -50,7 +50,7 @@ class Program:
         return self
 
     def prefix(self):
-        """Of its command: the environment it has besides."""
+        """The prefix of its command, which sets its environment."""
         clock = self.clock.environment(self.world.bin) if self.clock else {}
         variables = {**clock, **self.world.sanitizers.environment}
         return [*self.world.sanitizers.prefix, "env", *(f"{name}={value}" for name, value in variables.items())]
@@ -82,7 +82,7 @@ class Program:
 
 
 class World:
-    """`preset`: whose programs run; `clocks`: each program has a wall clock that can jump."""
+    """`preset`: the build of the programs; `clocks`: each program has a wall clock that can jump."""
 
     def __init__(self, folder, *, agents, slots=2, echo=4, data_mb=256, proxied=(), coordinator_args=(), preset=None,
                  clocks=False):
@@ -102,7 +102,7 @@ class World:
         self.data = self.folder / "data"
         self.data.mkdir()
         self.data_mb = data_mb
-        if data_mb:  # a small disk of its own, which can be filled
+        if data_mb:  # a small separate disk, which can be filled
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m", "none", self.data], check=True)
         self.proxied = {name: PROXY_PORT + n for n, name in enumerate(proxied)}
         self.proxy = None
@@ -116,10 +116,10 @@ class World:
     def programs(self):
         return {"broker": self.broker, "coordinator": self.coordinator, **self.agents}
 
-    # ---- what runs
+    # ---- the programs
 
     def broker_command(self, _program):
-        """As mosquitto/common.conf has it, but with a database: a broker that remembers old things is harder."""
+        """The broker of mosquitto/common.conf, but with a database: a broker with old data is a harder test."""
         common = (ROOT / "mosquitto/common.conf").read_text(encoding="utf-8").splitlines()
         own = self.folder / "broker"
         own.mkdir(exist_ok=True)
@@ -149,18 +149,18 @@ class World:
                 f'code = {{ type = "integer", default = 0 }}\n{more_params}')
 
     def work(self, name):
-        """The folder of an agent."""
+        """The work folder of an agent."""
         return self.folder / f"work-{name}"
 
     def log(self, name):
         return self.folder / f"{name}.log"
 
     def undelivered(self):
-        """What agents have spooled."""
+        """The files that agents have spooled."""
         return [path for name in self.agent_names for path in (self.work(name) / "spool").rglob("*") if path.is_file()]
 
     def left_over(self):
-        """What nobody needs once all tasks have ended and all programs too: scratch folders, halves of uploads."""
+        """Files that must not exist after the end of all tasks and programs: scratch folders, partial uploads."""
         scratch = [path for name in self.agent_names for path in (self.work(name) / "scratch").glob("[!.]*")]
         unknown = [path for name in self.agent_names for path in (self.work(name) / "unknown-results").glob("*")]
         return scratch + unknown + list((self.data / "store/artifacts/incoming").glob("*"))

@@ -133,7 +133,7 @@ class Demo(DemoCase):
         empty.mkdir()
         for arguments, sentence in (
                 (["--bin", empty], f"demo: {empty}/edgefleet is missing: run ./dev build\n"),
-                (["--images", empty], f"demo: there are no pictures in {empty} "),
+                (["--images", empty], f"demo: no pictures in {empty} "),
                 (["--images", self.folder / "none"], f"demo: cannot read the folder {self.folder}/none: "),
                 (["--stop", empty], f"demo: {empty} is not the folder of a demo that was kept running\n")):
             with self.subTest(arguments=arguments):
@@ -158,10 +158,10 @@ class LlmDemo(DemoCase):
             came.append((time.monotonic(), len(said)))
         self.assertEqual(process.wait(PATIENCE), 0, said)
         self.assertRegex(said, r"(?m)^  edge-tiny-1m \(openai\), on pi-1 and pi-2$")
-        self.assertRegex(said, r"(?m)^    -- \d+ tokens, \d+ a second, the first after [\d.]+ s$")
-        kill = re.search(r"(?m)^    -- (pi-\d), whose words these are, was killed with -9$", said)
+        self.assertRegex(said, r"(?m)^    -- \d+ tokens, \d+ per second, first token after [\d.]+ s$")
+        kill = re.search(r"(?m)^    -- (pi-\d), which generates this answer, was killed with -9$", said)
         self.assertTrue(kill, said)
-        silence = re.search(r"(?m)^    -- ([\d.]+) s of silence; (pi-\d) goes on where (pi-\d) was$", said)
+        silence = re.search(r"(?m)^    -- ([\d.]+) s without output; (pi-\d) continues where (pi-\d) stopped$", said)
         self.assertEqual({kill[1], silence[2]}, {"pi-1", "pi-2"}, said)
         self.assertEqual(silence[3], kill[1], said)
         self.assertGreater(float(silence[1]), 1)
@@ -173,7 +173,7 @@ class LlmDemo(DemoCase):
         self.assertGreater(came[-1][0] - next(at for at, length in came if length > silence.end()), 0.5)
         self.assertRegex(said, rf"(?m)^      1  {kill[1]}   lost       killed with -9$")
         self.assertRegex(said, rf"(?m)^      2  {silence[2]}   succeeded  started [\d.]+ s after the kill$")
-        whole = re.findall(r"(?m)^what was streamed is the result of task \w+, letter by letter: ([\d,]+) char", said)
+        whole = re.findall(r"(?m)^the streamed answer is the result of task \w+, byte for byte: ([\d,]+) char", said)
         told = said[question:].split("\n", 1)[1]
         told = "".join(line for line in told[:told.index("    -- 400 tokens")].splitlines() if "    -- " not in line)
         self.assertEqual(int(whole[1].replace(",", "")), len(told), said)
@@ -192,7 +192,7 @@ class LlmDemo(DemoCase):
     def test_without_a_llama_server_it_is_skipped_with_one_clear_sentence(self):
         code, said = self.run_demo(EDGEFLEET_LLAMA="/proc/none")
         self.assertEqual(code, 77, said)
-        self.assertRegex(said, r"^demo: llama-server cannot be had here \(get-llama-server\.sh: .*/proc/none.*\)\n$")
+        self.assertRegex(said, r"^demo: llama-server is not available \(get-llama-server\.sh: .*/proc/none.*\)\n$")
         code, said = self.run_demo("--count", 3)
         self.assertEqual(code, 2, said)
         self.assert_nothing_left()

@@ -119,7 +119,7 @@ class Heat(FleetCase):
         text = self.fleet.cli("agents").stdout
         self.assertRegex(text, r"NAME +STATE +BUSY +TEMP +C/MIN +POLICY")
         self.assertRegex(text, r"pi-1 +online +0/4 +75\.5 C +\+[0-9.]+ +reduced")
-        self.assertIn("pi-1: its firmware says: soft temperature limit now", text)
+        self.assertIn("pi-1: its firmware reports: soft temperature limit now", text)
         shutil.rmtree(self.sys("pi-1") / ZONE)
         problem = "sensor thermal_zone0 (cpu-thermal) is gone"
         self.shown("pi-1", sensor_problem=problem, policy="reduced")

@@ -438,7 +438,7 @@ class Bench(LlmCase):
             self.assertEqual(len(self.tasks_of(agent)), 1)
         unknown = self.fleet.cli("bench", "llm", "gpt-9")
         self.assertEqual((unknown.returncode, unknown.stdout), (3, ""))
-        self.assertIn(f'offers the model "gpt-9"; there are {llama.MODEL}', unknown.stderr)
+        self.assertIn(f'offers the model "gpt-9"; other models: {llama.MODEL}', unknown.stderr)
 
     def test_an_interruption(self):
         """On a terminal it says how far it is; Ctrl-C cancels what it has asked, and only that."""
@@ -452,7 +452,7 @@ class Bench(LlmCase):
         self.addCleanup(bench.kill)
         os.close(end)
         said = ""
-        while "0 of 6 asks; pi-1: " not in said:
+        while "0 of 6 requests; pi-1: " not in said:
             said += os.read(terminal, 4096).decode()
         bench.send_signal(signal.SIGINT)
         while "2 tasks were cancelled" not in said:

@@ -208,7 +208,7 @@ class BackupAndRestore(StoreCase):
         self.assertNotIn("begin queued", self.fleet.note_lines())
 
         released = self.fleet.cli("release")
-        self.assertEqual((released.returncode, released.stdout.strip()), (0, "2 released"))
+        self.assertEqual((released.returncode, released.stdout.strip()), (0, "2 tasks released"))
         for task in (queued, once):
             self.assertEqual(self.api.outcome(task)["state"], "succeeded")
         self.assertEqual(self.api.task(unwanted)["state"], "cancelled")

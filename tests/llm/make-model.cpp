@@ -1,8 +1,8 @@
-// mkmodel.cpp - makes a tiny, really trained llama-architecture GGUF chat model from nothing.
-// Original code, no dependencies: g++ -O3 -march=native -ffast-math -fopenmp mkmodel.cpp -o mkmodel
-// usage: mkmodel OUT.gguf SECONDS [TEXTFILE...]      (SECONDS=0: random weights, still loads and generates)
+// make-model.cpp - trains a tiny GGUF chat model of the llama architecture from scratch.
+// Original code, no dependencies: g++ -O3 -march=native -ffast-math -fopenmp make-model.cpp -o make-model
+// usage: make-model OUT.gguf SECONDS [TEXTFILE...]      (SECONDS=0: random weights, still loads and generates)
 // The model (about 1M parameters) learns short ChatML dialogues about sensor readings, so that a real
-// llama-server answers plausibly, stops by itself (finish_reason "stop") and counts tokens truthfully.
+// llama-server answers plausibly, stops by itself (finish_reason "stop") and counts tokens correctly.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -116,7 +116,7 @@ static Doc synth() {
 
 // ---------------------------------------------------------------- tokenizer (SentencePiece-style BPE with byte
 // fallback)
-static const string SP = "\xE2\x96\x81";   // U+2581 stands for a space, as llama.cpp's "llama" tokenizer wants it
+static const string SP = "\xE2\x96\x81";   // U+2581 replaces the space, as llama.cpp's "llama" tokenizer expects
 enum { UNK = 0, BOS = 1, IMS = 2, IME = 3, BYTE0 = 4, NFIX = 260 };
 static vector<string> vocab;
 static vector<float> score;
@@ -211,8 +211,8 @@ static void train_bpe(const vector<string>& texts) {
     add(s, 0, 5);
   }
 }
-// Greedy best-score merging, as llama.cpp does it. No token has a space anywhere but first, so a word at a time gives
-// the same result.
+// Greedy best-score merging, as in llama.cpp. A token has a space at most at its beginning, so merging word by word
+// gives the same result.
 static const vector<int>& encode_word(const string& s) {
   static std::unordered_map<string, vector<int>> cache;
   auto hit = cache.find(s);
@@ -686,7 +686,7 @@ static void write_gguf(const char* path, const string& name) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fprintf(stderr, "usage: mkmodel OUT.gguf SECONDS [TEXTFILE...]\n");
+    fprintf(stderr, "usage: make-model OUT.gguf SECONDS [TEXTFILE...]\n");
     return 2;
   }
   double secs = atof(argv[2]);

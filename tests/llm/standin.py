@@ -3,8 +3,8 @@
 
   standin.py --provider ollama --port 11434 --backend http://127.0.0.1:8080 --models deepseek-r1:1.5b=1100000000
 
-Its words, counts and times are llama-server's, streamed as they come. See standins/server.py for faults and counters,
-README.md for what it stands in for.
+Its text, counts and times are llama-server's, streamed as they arrive. See standins/server.py for faults and counters,
+and README.md for what is simulated.
 """
 
 import argparse
@@ -20,7 +20,7 @@ OWN_MODELS = {"ollama": "edge-tiny=1905152", "groq": "llama-3.3-70b-versatile,op
 
 
 def sizes(text):
-    """NAME[=BYTES],...; in bytes, or with K, M or G behind."""
+    """NAME[=BYTES],...; in bytes, or with the suffix K, M or G."""
     made = {}
     for part in filter(None, text.split(",")):
         name, _, size = part.partition("=")
@@ -33,20 +33,20 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--provider", required=True, choices=sorted(CLASSES))
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any; it is printed")
+    parser.add_argument("--port", type=int, default=0, help="0: a free port, which is printed")
     parser.add_argument("--backend", required=True, help="llama-server, started with --embeddings --pooling mean")
-    parser.add_argument("--models", help="NAME[=BYTES],...: the models it has (with sizes: Ollama)")
-    parser.add_argument("--key", default="stand-in-key", help="the key that is good (Groq, Gemini)")
-    parser.add_argument("--token-ms", type=float, default=0, help="a pause behind each piece")
-    parser.add_argument("--ignore-eos", action="store_true", help="the model goes on until max_tokens or its context")
+    parser.add_argument("--models", help="NAME[=BYTES],...: the models that it offers (with sizes: Ollama)")
+    parser.add_argument("--key", default="stand-in-key", help="the valid key (Groq, Gemini)")
+    parser.add_argument("--token-ms", type=float, default=0, help="a pause after each piece")
+    parser.add_argument("--ignore-eos", action="store_true", help="generate until max_tokens or the end of the context")
     ollama = parser.add_argument_group("Ollama")
-    ollama.add_argument("--library", default="", help="NAME=BYTES,...: what can be pulled")
-    ollama.add_argument("--most-loaded", type=int, default=0, help="models loaded at a time; 0: all")
-    ollama.add_argument("--load-ms", type=float, default=0, help="what loading a model costs")
-    ollama.add_argument("--num-ctx", type=int, default=4096, help="the context of a request that does not say")
+    ollama.add_argument("--library", default="", help="NAME=BYTES,...: models that can be pulled")
+    ollama.add_argument("--most-loaded", type=int, default=0, help="maximum number of loaded models; 0: no limit")
+    ollama.add_argument("--load-ms", type=float, default=0, help="time to load a model")
+    ollama.add_argument("--num-ctx", type=int, default=4096, help="the context of a request without num_ctx")
     ollama.add_argument("--pull-bytes-per-s", type=float, default=0, help="0: at once")
     groq = parser.add_argument_group("Groq, Gemini")
-    groq.add_argument("--requests", type=int, default=14400, help="requests in a window; then 429")
+    groq.add_argument("--requests", type=int, default=14400, help="requests in a window, before 429")
     groq.add_argument("--window-s", type=float, default=86400)
     return parser.parse_args()
 

@@ -14,10 +14,10 @@ namespace {
 using protocol::TopicKind;
 using namespace std::chrono_literals;
 
-constexpr Duration care_interval = 2s;  // a real agent reads its sensors as often
+constexpr Duration care_interval = 2s;  // a real agent reads its sensors at this interval
 constexpr double longest_run_ms = 600'000;
 
-// How long the task says that it takes; without a word, no time at all.
+// The run time in the input of the task; by default zero.
 Duration run_time(const JsonText& input) {
   const auto object = json::Object::read(input);
   const auto member = object ? object->find("run_ms") : std::nullopt;
@@ -35,7 +35,7 @@ SimulatedAgent::SimulatedAgent(const Setting& setting, AgentName name, std::uint
       state_(std::move(name), new_session_id(), agent::HeatLimits{}),
       session_(seed),
       connection_(options_for(setting), setting.host, setting.port,
-                  [this](mqtt::ClientEvent event) { heard_.push_back(std::move(event)); }) {}
+                  [this](mqtt::ClientEvent event) { received_.push_back(std::move(event)); }) {}
 
 mqtt::Options SimulatedAgent::options_for(const Setting& setting) const {
   mqtt::Options options;
@@ -57,16 +57,16 @@ void SimulatedAgent::start(Time now) {
 }
 
 void SimulatedAgent::connect() {
-  wants_connection_ = false;
+  needs_connection_ = false;
   connecting_ = true;
   connection_.connect();
 }
 
-// As the loop of a real agent. What the broker answers to what we say here belongs to it.
+// Like the loop of a real agent. Answers of the broker to messages sent here belong to this turn.
 void SimulatedAgent::take_turn(Time now) {
   if (now >= next_care_) care(now);
   do {
-    for (auto& event : std::exchange(heard_, {})) {
+    for (auto& event : std::exchange(received_, {})) {
       if (const auto* received = std::get_if<mqtt::Received>(&event)) {
         receive(received->message, now);
       } else {
@@ -77,7 +77,7 @@ void SimulatedAgent::take_turn(Time now) {
     perform_mqtt(session_.tick(now), now);
     step(agent::Tick{}, now);
     step(agent::Flush{}, now);
-  } while (!heard_.empty());
+  } while (!received_.empty());
   counters_.dropped += session_.dropped() - std::exchange(dropped_, session_.dropped());
 }
 
@@ -88,7 +88,7 @@ Time SimulatedAgent::wake_at() const {
   return at;
 }
 
-// A board that is neither hot nor still: a sensor that never changes would be taken for a broken one.
+// A cool board with changing values: a sensor that never changes counts as broken.
 void SimulatedAgent::care(Time now) {
   next_care_ = now + care_interval;
   connection_.care();
@@ -195,7 +195,7 @@ Heartbeat SimulatedAgent::heartbeat(Time now) const {
   beat.free_memory_bytes = 2'147'483'648;
   beat.free_slots = free_slots(state_);
   beat.held = held_list(state_, now);
-  beat.clock = wall_now();  // the coordinator's clock is the same: what it shows as skew is how long the beat took
+  beat.clock = wall_now();  // the coordinator has the same clock: the skew that it shows is the delay of the heartbeat
   return beat;
 }
 
@@ -241,7 +241,7 @@ void SimulatedAgent::perform_mqtt(mqtt::Actions actions, Time now) {
   for (auto& action : actions) {
     std::visit(overloaded{
                    [&](const mqtt::DoConnect&) {
-                     wants_connection_ = true;
+                     needs_connection_ = true;
                      connecting_ = false;  // not yet
                    },
                    [&](const mqtt::DoSubscribe&) {

@@ -1,5 +1,5 @@
-// One simulated agent: the real core and the real rules of a connection, on a real connection of its own. Simulated are
-// only its executor, which echoes its input after as long as the input says, and its board.
+// One simulated agent: the real core and the real rules of a connection, on its own real connection. Only its board and
+// its executor are simulated; the executor returns its input after the time that the input states.
 #pragma once
 
 #include <map>
@@ -15,24 +15,23 @@
 
 namespace edgefleet::load {
 
-// Of all agents together.
+// Sums over all agents.
 struct Counters {
   std::uint64_t up = 0;  // connected and subscribed now
-  std::uint64_t connects = 0;  // that came up
+  std::uint64_t connects = 0;  // that succeeded
   std::uint64_t losses = 0;  // of connections that were up
   std::uint64_t beats = 0;
-  std::uint64_t sent = 0;  // messages, beats included
+  std::uint64_t sent = 0;  // messages, including heartbeats
   std::uint64_t received = 0;
   std::uint64_t dropped = 0;  // messages that could not be sent
   std::uint64_t started = 0;  // runs of tasks
   std::uint64_t finished = 0;
   std::uint64_t stopped = 0;  // runs that were cancelled
-  std::uint64_t returned = 0;  // tasks given back
-  std::uint64_t spooled =
-      0;  // results that could not be delivered for so long that an agent would put them on its disk
-  std::uint64_t unknown = 0;  // results of which the coordinator knew nothing
-  std::uint64_t bad = 0;  // messages that could not be read
-  std::int64_t first_start_ns = 0;  // of the first run, on the monotonic clock
+  std::uint64_t returned = 0;  // tasks returned to the coordinator
+  std::uint64_t spooled = 0;  // results undelivered for so long that a real agent writes them to its disk
+  std::uint64_t unknown = 0;  // results that the coordinator answered as unknown
+  std::uint64_t bad = 0;  // messages that could not be decoded
+  std::int64_t first_start_ns = 0;  // start of the first run, on the monotonic clock
 };
 
 struct Setting {
@@ -49,11 +48,11 @@ class SimulatedAgent {
   SimulatedAgent(const Setting& setting, AgentName name, std::uint64_t seed, Counters& counters);
 
   void start(Time now);
-  // Everything that has happened or is due.
+  // Handles all events that have arrived or are due.
   void take_turn(Time now);
   [[nodiscard]] Time wake_at() const;
-  // It wants a connection, and waits until its owner lets it have one.
-  [[nodiscard]] bool wants_connection() const { return wants_connection_; }
+  // It needs a connection and waits until its owner calls connect().
+  [[nodiscard]] bool needs_connection() const { return needs_connection_; }
   void connect();
   [[nodiscard]] bool connecting() const { return connecting_ && !session_.up() && !session_.next_tick(); }
   Connection& connection() { return connection_; }
@@ -83,11 +82,11 @@ class SimulatedAgent {
   std::mt19937_64 random_;
   agent::State state_;
   mqtt::Session session_;
-  std::vector<mqtt::ClientEvent> heard_;  // not yet handled
+  std::vector<mqtt::ClientEvent> received_;  // not yet handled
   Connection connection_;
-  bool wants_connection_ = false;
+  bool needs_connection_ = false;
   bool connecting_ = false;
-  std::uint64_t dropped_ = 0;  // of the session's, counted already
+  std::uint64_t dropped_ = 0;  // dropped messages of the session that are already counted
   Time began_;
   Time next_care_;
   std::map<AttemptKey, Run> runs_;

@@ -1,4 +1,4 @@
-"""Clients that submit at a steady rate: batches, and single tasks each of whose outcomes somebody waits for."""
+"""Clients that submit at a steady rate: batches, and single tasks whose outcome a client waits for."""
 import concurrent.futures
 import json
 import random
@@ -10,14 +10,14 @@ from world import Api
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 LONGEST_RUN_MS = 20_000
 BATCH_PERIOD = 0.5  # seconds
-WAITERS = 200  # at the same time; the coordinator lets 256 wait
+WAITERS = 200  # at the same time
 CAPABILITY = "echo"
 FILLER = "x" * 150  # so that an input is about 200 bytes
 
 
 class Clients:
-    """All times in seconds. A single task's latency counts from when it was due, so that what waits for a free client
-    is not left out."""
+    """All times in seconds. The latency of a single task counts from the time at which it was due, so that a wait for a
+    free client is included."""
 
     def __init__(self, port, *, rate, singles, run_ms, seed):
         self.port, self.rate, self.singles_rate, self.run_ms = port, rate, singles, run_ms
@@ -27,7 +27,7 @@ class Clients:
         self.accepted, self.batches = [], []
         self.singles = []  # (id, state, latency, latency without the run)
         self.trouble = []  # refusals and wrong answers
-        self.latest_start = 0.0  # how late a batch was sent at most
+        self.latest_start = 0.0  # the longest delay of a batch
 
     def api(self):
         if not hasattr(self.local, "api"):
@@ -43,7 +43,7 @@ class Clients:
             self.trouble.append(text)
 
     def submit(self, seconds):
-        """Returns when all that was submitted in that time has been answered, and the single ones have ended."""
+        """Submits for that time; returns when all submits have been answered and all single tasks have ended."""
         began = time.monotonic()
         pool = concurrent.futures.ThreadPoolExecutor(WAITERS)
         batches = threading.Thread(target=self.guarded, args=(self.submit_batches, began, seconds))
@@ -95,8 +95,8 @@ class Clients:
             if found.status == 200 and found.body["state"] in ENDED:
                 break
             if found.status != 200:
-                self.bad(f"asking for {task_id} was answered {found.status}: {found.body}")
-                time.sleep(1)  # as a client that was refused would
+                self.bad(f"a query of {task_id} was answered {found.status}: {found.body}")
+                time.sleep(1)  # as a client does after a refusal
         latency = time.monotonic() - due
         if found.body.get("output") != task["input"]:
             self.bad(f"the output of {task_id} is not its input: {found.body}")

@@ -9,7 +9,7 @@ namespace edgefleet::load {
 namespace {
 
 constexpr int packets_at_once = 100;
-constexpr int most_in_flight = 65535;  // libmosquitto's own bound is 20; Paho's, which agents use, is this
+constexpr int most_in_flight = 65535;  // the limit of Paho, which agents use; libmosquitto's default is 20
 
 std::string code_text(int reason_code) {
   return std::string(mosquitto_reason_string(reason_code)) + " (reason code " + std::to_string(reason_code) + ")";
@@ -22,29 +22,29 @@ Library::~Library() { mosquitto_lib_cleanup(); }
 
 void Connection::Free::operator()(mosquitto* client) const { mosquitto_destroy(client); }
 
-// What libmosquitto calls; `self` is the connection.
+// The callbacks of libmosquitto; `self` is the connection.
 struct Connection::Callbacks {
   static Connection& of(void* self) { return *static_cast<Connection*>(self); }
 
   static void connected(mosquitto*, void* self, int reason, int, const mosquitto_property*) {
-    if (reason == 0) return of(self).tell(mqtt::Connected{});
-    of(self).tell(mqtt::ConnectFailed{code_text(reason)});
+    if (reason == 0) return of(self).emit(mqtt::Connected{});
+    of(self).emit(mqtt::ConnectFailed{code_text(reason)});
   }
   static void lost(mosquitto*, void* self, int reason, const mosquitto_property*) {
-    of(self).tell(mqtt::ConnectionLost{std::string("connection lost: ") + mosquitto_strerror(reason), reason});
+    of(self).emit(mqtt::ConnectionLost{std::string("connection lost: ") + mosquitto_strerror(reason), reason});
   }
   static void subscribed(mosquitto*, void* self, int, int count, const int* granted, const mosquitto_property*) {
     for (int i = 0; i < count; ++i) {
-      if (granted[i] >= MQTT_RC_UNSPECIFIED) return of(self).tell(mqtt::SubscribeFailed{code_text(granted[i])});
+      if (granted[i] >= MQTT_RC_UNSPECIFIED) return of(self).emit(mqtt::SubscribeFailed{code_text(granted[i])});
     }
-    of(self).tell(mqtt::Subscribed{});
+    of(self).emit(mqtt::Subscribed{});
   }
   static void delivered(mosquitto*, void* self, int, int reason, const mosquitto_property*) {
-    if (reason < MQTT_RC_UNSPECIFIED) return of(self).tell(mqtt::Delivered{});
-    of(self).tell(mqtt::Delivered{false, code_text(reason), reason});
+    if (reason < MQTT_RC_UNSPECIFIED) return of(self).emit(mqtt::Delivered{});
+    of(self).emit(mqtt::Delivered{false, code_text(reason), reason});
   }
   static void received(mosquitto*, void* self, const mosquitto_message* message, const mosquitto_property*) {
-    of(self).tell(mqtt::Received{
+    of(self).emit(mqtt::Received{
         {message->topic,
          std::string(static_cast<const char*>(message->payload), static_cast<std::size_t>(message->payloadlen)),
          message->qos, message->retain}});
@@ -74,11 +74,11 @@ Connection::Connection(const mqtt::Options& options, std::string host, int port,
                         will.qos, will.retained, nullptr);
 }
 
-// The broker is on this machine's loopback: the TCP connection is there at once, or it is refused.
+// The broker is on the loopback interface: the TCP connection is established or refused at once.
 void Connection::connect() {
   ++connects_;
   const int failure = mosquitto_connect_bind_v5(client_.get(), host_.c_str(), port_, keepalive_s_, nullptr, nullptr);
-  if (failure != MOSQ_ERR_SUCCESS) tell(mqtt::ConnectFailed{mosquitto_strerror(failure)});
+  if (failure != MOSQ_ERR_SUCCESS) emit(mqtt::ConnectFailed{mosquitto_strerror(failure)});
 }
 
 void Connection::subscribe(const std::vector<mqtt::Subscription>& subscriptions) {
@@ -88,7 +88,7 @@ void Connection::subscribe(const std::vector<mqtt::Subscription>& subscriptions)
   }
   const int failure = mosquitto_subscribe_multiple(client_.get(), nullptr, static_cast<int>(filters.size()),
                                                    filters.data(), 1, 0, nullptr);
-  if (failure != MOSQ_ERR_SUCCESS) tell(mqtt::SubscribeFailed{mosquitto_strerror(failure)});
+  if (failure != MOSQ_ERR_SUCCESS) emit(mqtt::SubscribeFailed{mosquitto_strerror(failure)});
 }
 
 bool Connection::publish(const mqtt::Message& message) {
@@ -96,7 +96,7 @@ bool Connection::publish(const mqtt::Message& message) {
       mosquitto_publish_v5(client_.get(), nullptr, message.topic.c_str(), static_cast<int>(message.payload.size()),
                            message.payload.data(), message.qos, message.retained, nullptr);
   if (failure == MOSQ_ERR_SUCCESS) return true;
-  tell(mqtt::Delivered{false, mosquitto_strerror(failure), 0});
+  emit(mqtt::Delivered{false, mosquitto_strerror(failure), 0});
   return false;
 }
 
@@ -104,7 +104,7 @@ void Connection::disconnect(Duration /*patience*/) { mosquitto_disconnect_v5(cli
 
 int Connection::socket() const { return mosquitto_socket(client_.get()); }
 bool Connection::wants_write() const { return mosquitto_want_write(client_.get()); }
-// A failure of these is told by the callback for a lost connection.
+// A failure of these is reported by the callback for a lost connection.
 void Connection::readable() { mosquitto_loop_read(client_.get(), packets_at_once); }
 void Connection::writable() { mosquitto_loop_write(client_.get(), packets_at_once); }
 void Connection::care() { mosquitto_loop_misc(client_.get()); }

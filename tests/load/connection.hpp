@@ -1,6 +1,5 @@
-// One agent's connection to the broker, over libmosquitto: it leaves the waiting to its owner, so that one thread
-// serves thousands. (Paho C has one receiving thread for all clients of a process, which goes through lists of all of
-// them.)
+// The connection of one agent to the broker, with libmosquitto: its owner waits for it, so that one thread serves
+// thousands. (Paho C has one receiving thread for all clients of a process, which iterates over lists of all clients.)
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@ struct mosquitto;
 
 namespace edgefleet::load {
 
-// Once before the first connection, and after the last.
+// Initializes libmosquitto; lives longer than all connections.
 class Library {
  public:
   Library();
@@ -26,7 +25,7 @@ class Library {
 
 class Connection final : public mqtt::Client {
  public:
-  // Events come within calls of this class: whoever hears them must only put them away.
+  // Events arrive during calls of this class: `on_event` must only store them.
   Connection(const mqtt::Options& options, std::string host, int port, OnEvent on_event);
 
   void connect() override;
@@ -37,17 +36,17 @@ class Connection final : public mqtt::Client {
   // ---- for the owner's epoll
   [[nodiscard]] int socket() const;  // -1: none
   [[nodiscard]] bool wants_write() const;
-  [[nodiscard]] std::uint64_t connects() const { return connects_; }  // each gives another socket
+  [[nodiscard]] std::uint64_t connects() const { return connects_; }  // each has a new socket
   void readable();
   void writable();
-  void care();  // every second or two: the keepalive
+  void care();  // to be called every second or two: the keepalive
 
  private:
   struct Callbacks;
   struct Free {
     void operator()(mosquitto* client) const;
   };
-  void tell(mqtt::ClientEvent event) { on_event_(std::move(event)); }
+  void emit(mqtt::ClientEvent event) { on_event_(std::move(event)); }
 
   OnEvent on_event_;
   std::string host_;

@@ -13,8 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Connects that the broker has not answered yet: fewer than it lets wait for being accepted (100), beyond which TCP
-// tries again only after a second.
+// Connects that the broker has not answered yet: fewer than its backlog (100), because TCP retries a connect beyond the
+// backlog only after a second.
 constexpr std::size_t most_connecting = 64;
 constexpr Duration report_interval = 1s;
 constexpr Duration longest_wait = 100ms;
@@ -56,7 +56,7 @@ void Fleet::run(const std::atomic<bool>& stop, const std::function<void()>& repo
   }
 }
 
-// As fast as the broker answers: a connect() beyond that would hold up all the others, which share this thread.
+// As fast as the broker answers: a blocked connect() would delay all others, which share this thread.
 void Fleet::connect_more() {
   while (!waiting_.empty() && connecting_ < most_connecting) {
     const std::size_t index = waiting_.front();
@@ -93,13 +93,13 @@ void Fleet::turn(std::size_t index, Time now) {
     member.connecting = !member.connecting;
     connecting_ += member.connecting ? 1 : std::size_t(-1);
   }
-  if (member.agent.wants_connection() && !std::exchange(member.waiting, true)) waiting_.push_back(index);
+  if (member.agent.needs_connection() && !std::exchange(member.waiting, true)) waiting_.push_back(index);
   wakes_.erase({member.wake, index});
   member.wake = member.agent.wake_at();
   wakes_.emplace(member.wake, index);
 }
 
-// A socket that is closed leaves the epoll by itself, and its number may soon be another one's.
+// A closed socket leaves the epoll by itself, and its number may soon be reused.
 void Fleet::watch(std::size_t index) {
   Member& member = members_[index];
   const Connection& connection = member.agent.connection();

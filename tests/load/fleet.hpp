@@ -1,4 +1,4 @@
-// Thousands of simulated agents on one thread: an epoll over their connections, and when each wants its next turn.
+// Thousands of simulated agents on one thread: an epoll over their connections, and the time of each next turn.
 #pragma once
 
 #include <atomic>
@@ -23,17 +23,17 @@ class Fleet {
   Fleet& operator=(Fleet&&) = delete;
   ~Fleet();
 
-  // Until `stop`; `report` is called every second.
+  // Runs until `stop`; `report` is called every second.
   void run(const std::atomic<bool>& stop, const std::function<void()>& report);
   [[nodiscard]] const Counters& counters() const { return counters_; }
-  // How late a turn was at most, since this was last asked: what the driver itself adds to everything measured.
+  // The longest delay of a turn since the last call: the part of the measured times that the driver itself causes.
   Duration take_lag() { return std::exchange(lag_, Duration{0}); }
 
  private:
   struct Member {
     explicit Member(SimulatedAgent& one) : agent(one) {}
     SimulatedAgent& agent;
-    std::uint64_t watched = 0;  // which of its sockets
+    std::uint64_t watched = 0;  // number of the connect whose socket is watched
     bool for_writing = false;
     bool connecting = false;
     bool waiting = false;  // for a connection

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """One coordinator and one broker under load, over real MQTT.
 
-  ./dev load                              5,000 agents for ten minutes, 500 tasks a second
-  ./dev load --agents 200 --seconds 15    fewer, shorter
-  ./dev load --restarts                   and at the end the coordinator is killed, and then the broker
-  ./dev load --queued 1000000             a million tasks that nobody can take: memory, submit, start after kill -9
-  ./dev load --json                       figures for programs
+  ./dev load                              5,000 agents for ten minutes, 500 tasks per second
+  ./dev load --agents 200 --seconds 15    fewer agents, shorter
+  ./dev load --restarts                   at the end, kills the coordinator, then the broker
+  ./dev load --queued 1000000             a million tasks that no agent can take: memory, submit, start after kill -9
+  ./dev load --json                       the figures as JSON
 
-Every agent has a connection of its own, and the core of a real agent; simulated are its board and its executor, which
-echoes its input after as long as the input says. All runs on this machine's loopback and shares its cores. Exit code 1:
-an accepted task without its one outcome, or an agent that was there and was held lost.
+Every agent has its own connection and the core of a real agent; its board and its executor are simulated. The executor
+returns its input after the time that the input states. Everything runs on the loopback interface and shares the cores.
+Exit code 1: an accepted task without exactly one outcome, or a connected agent that was declared lost.
 """
 import argparse
 import json
@@ -30,18 +30,18 @@ from world import Impossible
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, default=5000)
-    parser.add_argument("--slots", type=int, default=2, help="of each agent")
-    parser.add_argument("--seconds", type=float, default=None, help="of work; default: ten minutes")
+    parser.add_argument("--slots", type=int, default=2, help="slots per agent")
+    parser.add_argument("--seconds", type=float, default=None, help="duration of the work (default: ten minutes)")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--idle-seconds", type=float, default=30, help="of beats alone, before the work")
-    parser.add_argument("--rate", type=float, default=500, help="tasks a second")
-    parser.add_argument("--singles", type=float, default=50, help="of them, submitted one by one and waited for")
-    parser.add_argument("--run-ms", type=float, default=1000, help="mean of the tasks' exponential run times")
-    parser.add_argument("--restarts", action="store_true", help="at the end, kill -9 of coordinator and broker, all at work")
-    parser.add_argument("--queued", type=int, default=None, metavar="N", help="the other test: N tasks and no agent")
+    parser.add_argument("--idle-seconds", type=float, default=30, help="duration of heartbeats alone, before the work")
+    parser.add_argument("--rate", type=float, default=500, help="tasks per second")
+    parser.add_argument("--singles", type=float, default=50, help="single tasks per second among them")
+    parser.add_argument("--run-ms", type=float, default=1000, help="mean run time of the tasks (exponential)")
+    parser.add_argument("--restarts", action="store_true", help="at the end, kill -9 of coordinator and broker")
+    parser.add_argument("--queued", type=int, default=None, metavar="N", help="the other test: N tasks, no agent")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--port", type=int, default=None, help="of HTTP; the next one is the broker's (default: free ones)")
-    parser.add_argument("--keep", action="store_true", help="keep store and logs")
+    parser.add_argument("--port", type=int, default=None, help="HTTP port; the broker uses the next (default: free ones)")
+    parser.add_argument("--keep", action="store_true", help="keep the store and the logs")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     args.seconds = args.minutes * 60 if args.seconds is None else args.seconds
@@ -50,7 +50,7 @@ def arguments():
 
 def main():
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the started processes are ended too
     say = lambda text: print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
     folder = tempfile.mkdtemp(prefix="edgefleet-load-", dir=os.environ.get("TMPDIR"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"
@@ -66,7 +66,7 @@ def main():
         traceback.print_exc()
         if test is None:
             raise
-        test.violations.append(f"the run itself failed: {error!r}")
+        test.violations.append(f"the test itself failed: {error!r}")
     except (KeyboardInterrupt, SystemExit):
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -80,8 +80,8 @@ def main():
     else:
         if "violations" in test.figures:
             (report.queued if args.queued else report.steady)(test.figures)
-        report.violations(found, "all that was queued is there or has been run" if args.queued else
-                          "every accepted task has its one outcome, no agent was held lost")
+        report.violations(found, "all queued tasks exist or have been run" if args.queued else
+                          "every accepted task has exactly one outcome, no connected agent was declared lost")
     if found or args.keep:
         say(f"everything is kept in {folder}")
     else:

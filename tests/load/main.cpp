@@ -1,4 +1,4 @@
-// edgefleet-load-agents: what load.py measures with. Prints its counters every second, a JSON object a line.
+// edgefleet-load-agents: the simulated agents of load.py. Prints its counters every second, one JSON object per line.
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -27,13 +27,13 @@ void report(Fleet& fleet) {
     object.integer("first_start_ns", c.first_start_ns);
     object.number("lag_ms", std::chrono::duration<double, std::milli>(fleet.take_lag()).count());
   }
-  std::cout << line << std::endl;  // at once: somebody waits for it
+  std::cout << line << std::endl;  // flushed: load.py waits for the line
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Many simulated agents, each on an MQTT connection of its own.", "edgefleet-load-agents");
+  CLI::App app("Many simulated agents, each on its own MQTT connection.", "edgefleet-load-agents");
   std::string host = "127.0.0.1";
   int port = 1883;
   std::size_t agents = 100;
@@ -41,13 +41,13 @@ int main(int argc, char** argv) {
   std::uint64_t seed = 1;
   std::string prefix = "load";
   std::string capability = "echo";
-  app.add_option("--host", host, "of the broker")->capture_default_str();
-  app.add_option("--port", port, "of the broker")->capture_default_str();
-  app.add_option("--agents", agents, "how many")->capture_default_str()->check(CLI::Range(1, 100'000));
-  app.add_option("--slots", slots, "of each")->capture_default_str()->check(CLI::Range(1, 1024));
-  app.add_option("--seed", seed, "of their chances")->capture_default_str();
-  app.add_option("--prefix", prefix, "of their names")->capture_default_str();
-  app.add_option("--capability", capability, "that they offer")->capture_default_str();
+  app.add_option("--host", host, "host of the broker")->capture_default_str();
+  app.add_option("--port", port, "port of the broker")->capture_default_str();
+  app.add_option("--agents", agents, "number of agents")->capture_default_str()->check(CLI::Range(1, 100'000));
+  app.add_option("--slots", slots, "slots per agent")->capture_default_str()->check(CLI::Range(1, 1024));
+  app.add_option("--seed", seed, "seed of the random numbers")->capture_default_str();
+  app.add_option("--prefix", prefix, "prefix of the names")->capture_default_str();
+  app.add_option("--capability", capability, "capability that the agents offer")->capture_default_str();
   block_signals();
   CLI11_PARSE(app, argc, argv);
   const auto offered = Capability::parse(capability);

@@ -1,4 +1,4 @@
-"""A queue of a million tasks that nobody can take: memory, submitting, and the start after a kill."""
+"""A queue of a million tasks that no agent can take: memory, submit rate, and the start after a kill."""
 import json
 import statistics
 import threading
@@ -39,7 +39,7 @@ class Queued:
     def submit(self):
         body = json.dumps({"tasks": [{"capability": "echo", "input": {"text": "x" * 180}}] * BATCH})
         rest = list(range(self.count // BATCH))
-        told = [time.monotonic()]
+        last_report = [time.monotonic()]
         lock = threading.Lock()
 
         def client():
@@ -53,8 +53,8 @@ class Queued:
                 if answer.status != 202:
                     self.violations.append(f"a batch was answered {answer.status}: {answer.body}")
                 with lock:
-                    if time.monotonic() - told[0] > 2:
-                        told[0] = time.monotonic()
+                    if time.monotonic() - last_report[0] > 2:
+                        last_report[0] = time.monotonic()
                         self.say(f"submitting: {self.count - len(rest) * BATCH} of {self.count}")
 
         cpu, began = cpu_seconds(self.world.processes["coordinator"].pid), time.monotonic()
@@ -68,7 +68,7 @@ class Queued:
                             submit_cpu_s=round(cpu_seconds(self.world.processes["coordinator"].pid) - cpu, 2))
 
     def one_more(self):
-        """What a single submit costs beside so many."""
+        """The latency of a single submit with a full queue."""
         times = []
         for _ in range(ONE_MORE):
             began = time.monotonic()
@@ -80,7 +80,7 @@ class Queued:
         return sum(one["queued"] for one in self.world.api.good("GET", "/api/v1/queue")["queues"])
 
     def kill_and_start(self):
-        """An agent that could take the tasks is connected by then, and waits for a coordinator."""
+        """Kills and starts the coordinator, while an agent that can take the tasks is connected and waits for it."""
         before = self.queued()
         self.world.processes["coordinator"].kill()
         self.world.api.close()
@@ -93,16 +93,16 @@ class Queued:
         wait_until(self.world.ready, PATIENCE, "the coordinator is ready", pause=0.01)
         self.figures["ready_s"] = round((time.monotonic_ns() - began) / 1e9, 2)
         self.say(f"ready after {self.figures['ready_s']} s")
-        first = wait_until(lambda: driver.latest()["first_start_ns"], PATIENCE, "a task begins", pause=0.1)
+        first = wait_until(lambda: driver.latest()["first_start_ns"], PATIENCE, "a task starts", pause=0.1)
         self.figures["first_start_s"] = round((first - began) / 1e9, 2)
         self.memory("after the start")
         driver.process.terminate()
         self.check(before, driver)
 
     def check(self, before, driver):
-        """All that was queued is still there, or has been run."""
+        """All queued tasks still exist, or have been run."""
         counts = driver.reports()[-1]
-        wait_until(lambda: not any(a["placeable"] for a in self.world.api.agents().values()), 20, "the agent is gone")
+        wait_until(lambda: not any(a["placeable"] for a in self.world.api.agents().values()), 20, "the agent is offline")
         rest = self.queued() + sum(a["tasks"] for a in self.world.api.agents().values())
         if before != self.count + ONE_MORE:
             self.violations.append(f"{before} tasks were queued, {self.count + ONE_MORE} were accepted")

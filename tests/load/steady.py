@@ -1,4 +1,4 @@
-"""Thousands of agents at work for minutes: joining, beating, and tasks that flow through them."""
+"""Thousands of agents for minutes: joining, heartbeats, and a steady flow of tasks."""
 import collections
 import http.client
 import re
@@ -13,8 +13,8 @@ from world import Driver, World, raise_file_limit, wait_until
 STATES = ["scheduled", "queued", "assigned", "running", "cancelling", "succeeded", "failed", "cancelled", "expired"]
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs
 MOST_IN_A_BATCH = 10_000
-LOOK_EVERY = 7  # seconds; not a divisor of the beats' 10, so that looks wander through their rhythm
-PATIENCE = 180  # for joining, and for the last outcomes
+LOOK_EVERY = 7  # seconds; not a divisor of the heartbeats' 10, so that the phase of the samples varies
+PATIENCE = 180  # seconds, for joining and for the last outcomes
 
 
 def percentile(values, share):
@@ -23,8 +23,8 @@ def percentile(values, share):
 
 
 class Looks:
-    """What the coordinator shows of all agents, once in a while. The agents' clock is the coordinator's, so the skew of
-    an agent's clock is how long its last beat took from being made to being handled, in whole milliseconds."""
+    """Samples the coordinator's list of agents. Agents and coordinator share a clock, so the skew of an agent's clock
+    is the time from the creation of its last heartbeat until it was handled, in whole milliseconds."""
 
     def __init__(self, world):
         self.port = world.http_port
@@ -34,7 +34,7 @@ class Looks:
         self.thread = threading.Thread(target=self.watch)
 
     def fetch(self):
-        """As it came: the driver shares the cores, and to parse megabytes of JSON would take its time."""
+        """Unparsed: the driver shares the cores, and parsing megabytes of JSON would slow it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", "/api/v1/agents")
         text = connection.getresponse().read()
@@ -44,7 +44,7 @@ class Looks:
     def watch(self):
         over = False
         while not over:
-            over = self.stopped.wait(LOOK_EVERY)  # and a last look
+            over = self.stopped.wait(LOOK_EVERY)  # and a last sample
             began = time.monotonic()
             text = self.fetch()
             self.answers_s.append(time.monotonic() - began)
@@ -105,7 +105,7 @@ class Steady:
         self.check()
 
     def start_coordinator(self):
-        """Ended tasks are kept: at the end the store tells what became of each."""
+        """Ended tasks are kept, so that the store has every outcome at the end."""
         self.world.start_coordinator("--keep-ended-tasks", "100000000")
 
     # ---- phases
@@ -118,33 +118,33 @@ class Steady:
                                   "cpu_s": self.world.cpu_since(before)}
 
     def all_there(self, began, what):
-        """Seconds from `began` until the coordinator would give work to every agent."""
-        looks, told = Looks(self.world), [time.monotonic()]
+        """Seconds from `began` until every agent is placeable."""
+        looks, last_report = Looks(self.world), [time.monotonic()]
 
         def there():
             try:
                 count = looks.fetch().count(b'"placeable":true')
             except OSError:
-                count = 0  # the coordinator is not there yet
-            if time.monotonic() - told[0] > 2:
-                told[0] = time.monotonic()
+                count = 0  # the coordinator has not started yet
+            if time.monotonic() - last_report[0] > 2:
+                last_report[0] = time.monotonic()
                 self.say(f"{what}: {count} of {self.args.agents} agents")
             return count >= self.args.agents
 
-        wait_until(there, PATIENCE, "all agents can be given work", pause=0.2)
+        wait_until(there, PATIENCE, "all agents are placeable", pause=0.2)
         seconds = round(time.monotonic() - began, 2)
         self.say(f"{what}: {self.args.agents} agents in {seconds} s")
         return seconds
 
     def restart(self, name):
-        """Kill -9 while every slot is at work, and how long the fleet needs to be whole again."""
+        """Kill -9 while every slot is busy, and the time until all agents are placeable again."""
         clients, api = self.clients, self.world.api
         slots = self.args.agents * self.args.slots
         tasks = [{"capability": CAPABILITY, "input": {"run_ms": 5000 + n % 1000}} for n in range(slots)]
         batches = [api.good("POST", "/api/v1/batches", {"tasks": tasks[first:first + MOST_IN_A_BATCH]})
                    for first in range(0, slots, MOST_IN_A_BATCH)]
         started = self.driver.latest()["started"] + len(tasks)
-        wait_until(lambda: self.driver.latest()["started"] >= started, PATIENCE, "all slots are at work", pause=0.1)
+        wait_until(lambda: self.driver.latest()["started"] >= started, PATIENCE, "all slots are busy", pause=0.1)
         losses = self.driver.next()["losses"]
         self.world.processes[name].kill()
         api.close()
@@ -152,7 +152,7 @@ class Steady:
         if name == "coordinator":
             self.start_coordinator()
         else:
-            wait_until(lambda: not self.world.ready(), 10, "the coordinator has noticed")
+            wait_until(lambda: not self.world.ready(), 10, "the coordinator has noticed the loss")
             self.world.start_broker()
         self.figures.setdefault("restarts", {})[name] = {
             "whole_s": self.all_there(began, f"{name} killed"), "cpu_s": self.world.cpu_since(before)}
@@ -164,20 +164,20 @@ class Steady:
             self.expected_losses += self.driver.next()["losses"] - losses
 
     def stopped_wait(self, seconds):
-        time.sleep(seconds)  # the measure itself: what beats alone cost in that time
+        time.sleep(seconds)  # part of the measurement: the cost of heartbeats alone
 
     def phase(self, name, during):
-        """CPU, memory and beats while `during` runs."""
+        """CPU, memory and heartbeats while `during` runs."""
         before, counted, began = self.world.cpu(), self.driver.latest(), time.monotonic()
         looks = Looks(self.world).start()
         over = threading.Event()
-        teller = threading.Thread(target=self.tell, args=(name, over))
-        teller.start()
+        reporter = threading.Thread(target=self.report_progress, args=(name, over))
+        reporter.start()
         try:
             during()
         finally:
             over.set()
-            teller.join()
+            reporter.join()
             looks.stop()
         seconds, spent, counts = time.monotonic() - began, self.world.cpu_since(before), self.driver.latest()
         self.figures[name] = {
@@ -187,11 +187,11 @@ class Steady:
             "messages_from_agents_per_s": round((counts["sent"] - counted["sent"]) / seconds),
             "messages_to_agents_per_s": round((counts["received"] - counted["received"]) / seconds), **looks.found()}
 
-    def tell(self, name, over):
+    def report_progress(self, name, over):
         began = time.monotonic()
         while not over.wait(10 if self.args.seconds > 60 else 2):
             counts = self.driver.latest()
-            text = f"{name}: {time.monotonic() - began:.0f} s, {counts['up']} agents, {counts['beats']} beats"
+            text = f"{name}: {time.monotonic() - began:.0f} s, {counts['up']} agents, {counts['beats']} heartbeats"
             if hasattr(self, "clients"):
                 text += f", {len(self.clients.accepted)} tasks accepted, {counts['finished']} run"
             self.say(text)
@@ -226,32 +226,32 @@ class Steady:
         if without:
             bad(f"{without} accepted tasks have no outcome: {dict(by_state)}")
         if len(accepted) != len(clients.accepted):
-            bad(f"{len(clients.accepted) - len(accepted)} ids were given to two tasks")
+            bad(f"{len(clients.accepted) - len(accepted)} ids were assigned twice")
         if set(stored) - accepted:
-            bad(f"the store has {len(set(stored) - accepted)} tasks that nobody was told of")
+            bad(f"the store has {len(set(stored) - accepted)} tasks that no client received")
         for task_id, state, _, _ in clients.singles:
             if STATES[stored.get(id_bytes(task_id), 0)] != state:
-                bad(f"{task_id} was told to be {state} and is {STATES[stored.get(id_bytes(task_id), 0)]}")
+                bad(f"{task_id} was answered as {state} and is {STATES[stored.get(id_bytes(task_id), 0)]}")
         if len({agent["name"] for agent in listed}) != self.args.agents or len(listed) != self.args.agents:
-            bad(f"the list of agents has {len(listed)}, there are {self.args.agents}")
+            bad(f"the list of agents has {len(listed)} of {self.args.agents}")
         for name in self.world.lost_agents():
-            bad(f"agent {name} was held lost or deaf, though it was there")
+            bad(f"agent {name} was declared lost or deaf, although it was connected")
         if counts["losses"] != self.expected_losses or counts["up"] != self.args.agents:
-            bad(f"{counts['losses']} connections broke (by the broker's restart: {self.expected_losses}), "
+            bad(f"{counts['losses']} connections were lost (by the broker's restart: {self.expected_losses}), "
                 f"{counts['up']} of {self.args.agents} agents are connected")
         if counts["started"] != len(accepted):
-            bad(f"{counts['started']} runs of {len(accepted)} tasks: some ran twice, or never")
+            bad(f"{counts['started']} runs of {len(accepted)} tasks: some ran twice or not at all")
         for name in ("dropped", "unknown", "bad", "spooled"):
-            if counts[name] and not (name == "spooled" and self.args.restarts):  # what cannot be delivered for 2 s is
+            if counts[name] and not (name == "spooled" and self.args.restarts):  # after 2 s without delivery results are spooled
                 bad(f"agents counted {name}: {counts[name]}")
         for name in ("beats alone", "at work"):
             times = self.figures[name]["agents_not_placeable"]
             if times:
-                bad(f"{name}: agents that were there could not be given work, {times} times")
+                bad(f"{name}: connected agents were not placeable, {times} times")
         self.violations += clients.trouble
-        self.tell_tasks(by_state, counts)
+        self.report_tasks(by_state, counts)
 
-    def tell_tasks(self, by_state, counts):
+    def report_tasks(self, by_state, counts):
         def spread(values):
             ms = [value * 1e3 for value in values]
             return {"p50": round(percentile(ms, 0.5), 1), "p99": round(percentile(ms, 0.99), 1), "max": round(max(ms), 1)}
@@ -268,7 +268,7 @@ class Steady:
         self.figures["violations"] = self.violations
 
     def stored(self):
-        """State of every task in the store, by the 16 bytes of its id; the coordinator has let go of it."""
+        """State of every task in the store, by the 16 bytes of its id; read after the end of the coordinator."""
         code = self.world.processes["coordinator"].terminate(30)
         if code != 0:
             self.violations.append(f"the coordinator ended with {code} on SIGTERM")

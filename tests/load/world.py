@@ -1,4 +1,4 @@
-"""What a load test runs: the broker with this project's configuration, a coordinator, and the driver of the agents."""
+"""The processes of a load test: the broker in this project's configuration, a coordinator, the driver of the agents."""
 import collections
 import json
 import os
@@ -13,12 +13,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/integration"))
 from support import BIN, Api, Fleet, Process, free_port, wait_until  # noqa: E402, F401
 
-FILES_OF_AN_AGENT = 3  # its socket, and a pair of libmosquitto's own
+FILES_OF_AN_AGENT = 3  # its socket, and a socket pair of libmosquitto
 LOST = re.compile(r"agent (\S+) is lost|agent (\S+) beats but gets none")
 
 
 class Impossible(Exception):
-    """This machine does not permit it; the text says what to change."""
+    """The machine does not permit it; the text says what to change."""
 
 
 def raise_file_limit(agents):
@@ -26,7 +26,7 @@ def raise_file_limit(agents):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise Impossible(f"{agents} agents need {needed} open files in one process, the limit is {hard}: "
-                         f"raise it (ulimit -Hn {needed}), or take fewer agents")
+                         f"raise it (ulimit -Hn {needed}), or use fewer agents")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
@@ -46,7 +46,7 @@ def memory_mb(pid):
 
 
 class Driver:
-    """The process that is all agents; it says its counters every second, a line each."""
+    """The process with all agents; it prints its counters every second, one line each time."""
 
     def __init__(self, world, *, agents, slots, seed):
         self.began = time.monotonic()
@@ -64,17 +64,17 @@ class Driver:
         return collections.defaultdict(int, reports[-1] if reports else {})
 
     def next(self):
-        """The counters as they are now, not as they were up to a second ago."""
+        """The current counters, not those of up to a second ago."""
         known = len(self.reports())
-        wait_until(lambda: len(self.reports()) > known, 20, "the driver says its counters", pause=0.05)
+        wait_until(lambda: len(self.reports()) > known, 20, "the driver prints its counters", pause=0.05)
         return self.latest()
 
 
 class World:
     def __init__(self, folder, port):
-        """`port`: of HTTP, and the next one of the broker; None: free ones."""
+        """`port`: for HTTP, the next one for the broker; None: free ports."""
         self.folder = pathlib.Path(folder)
-        self.folder.chmod(0o755)  # the broker becomes a user of its own
+        self.folder.chmod(0o755)  # the broker switches to another user
         self.http_port, self.broker_port = (port, port + 1) if port else (free_port(), free_port())
         self.processes = {}
         self.api = Api(self.http_port)
@@ -105,7 +105,7 @@ class World:
             return False
 
     def cpu(self, without=None):
-        """CPU seconds until now; this process is the clients."""
+        """CPU seconds until now; this process runs the clients."""
         spent = {name: cpu_seconds(process.pid) for name, process in self.processes.items() if name != without}
         return {**spent, "clients": time.process_time()}
 
@@ -116,7 +116,7 @@ class World:
         return {name: memory_mb(process.pid) for name, process in self.processes.items()}
 
     def lost_agents(self):
-        """Every agent that the coordinator has held lost or deaf, by its log."""
+        """Every agent that the coordinator has declared lost or deaf, from its log."""
         return sorted({a or b for a, b in LOST.findall(self.processes["coordinator"].log())})
 
     def stop(self):

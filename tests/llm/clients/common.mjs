@@ -1,4 +1,4 @@
-// What the checks share. The runner (run.py) gives the places in the environment.
+// Shared by the checks. The runner (run.py) passes the addresses in the environment.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -31,7 +31,7 @@ export const fault = (url, kind, more = {}) => post(url, "/standin/fault", { kin
 export const set = (url, settings) => post(url, "/standin/set", settings);
 export const seen = async (url) => (await fetch(url + "/standin/seen")).json();
 
-// Waits until condition() is true; what it is about is never a matter of time.
+// Waits until condition() is true.
 export async function until(condition, what) {
   const end = Date.now() + 20000;
   while (!(await condition())) {
@@ -40,7 +40,7 @@ export async function until(condition, what) {
   }
 }
 
-// A stand-in whose answers take long, while run() lasts; afterwards nobody is served any more.
+// Makes the answers of a stand-in slow during run().
 export async function slowly(url, run) {
   await set(url, { token_ms: 20, ignore_eos: true });
   try {
@@ -50,12 +50,12 @@ export async function slowly(url, run) {
   }
 }
 
-// run() must break off a request that the stand-in serves.
+// run() must abort a request that the stand-in is serving.
 export async function seesAbort(url, run) {
   const before = (await seen(url)).client_aborts;
   await slowly(url, run);
-  await until(async () => (await seen(url)).client_aborts > before, "the stand-in sees the abort");
-  await until(async () => (await seen(url)).infer_open === 0, "nothing is served any more");
+  await until(async () => (await seen(url)).client_aborts > before, "the stand-in notices the abort");
+  await until(async () => (await seen(url)).infer_open === 0, "no request is being served");
 }
 
 export async function gather(stream, text) {

@@ -1,4 +1,4 @@
-// The stand-in for Gemini, asked by its official client.
+// The stand-in for Gemini, used by Gemini's official client.
 import assert from "node:assert/strict";
 import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from "@google/genai";
 import { check, env, fault, gather, isShape, seesAbort, set, shape, tokens } from "./common.mjs";
@@ -34,7 +34,7 @@ check("generateContent", async () => {
   assert.equal(answer.modelVersion, model);
 });
 
-check("streamed, says the same", async () => {
+check("a streamed answer has the same text", async () => {
   const whole = await ask();
   const { all, said } = await gather(await ai.models.generateContentStream({ model, contents, config }), (c) => c.text);
   assert.ok(all.length > 3);

@@ -1,4 +1,4 @@
-// The stand-in for Groq, asked by its official client.
+// The stand-in for Groq, used by Groq's official client.
 import assert from "node:assert/strict";
 import Groq from "groq-sdk";
 import { check, env, fault, gather, isShape, question, seesAbort, set, shape, tokens, weather } from "./common.mjs";
@@ -19,7 +19,7 @@ check("chat", async () => {
   assert.ok(answer.usage.completion_time > 0 && answer.x_groq.id.startsWith("req_"));
 });
 
-check("chat, streamed, says the same; x_groq has the usage", async () => {
+check("a streamed chat has the same text; x_groq has the usage", async () => {
   const whole = await ask();
   const { all, said } = await gather(await ask({ stream: true }), (c) => c.choices[0]?.delta.content);
   assert.equal(said, whole.choices[0].message.content);

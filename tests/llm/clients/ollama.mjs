@@ -1,4 +1,4 @@
-// The stand-in for Ollama, asked by its official client.
+// The stand-in for Ollama, used by Ollama's official client.
 import assert from "node:assert/strict";
 import { Ollama } from "ollama";
 import { check, env, fault, gather, isShape, question, seen, seesAbort, set, shape, tokens, weather } from "./common.mjs";
@@ -23,7 +23,7 @@ check("chat", async () => {
   tokens(answer.prompt_eval_count, answer.eval_count, answer.total_duration, answer.eval_duration);
 });
 
-check("chat, streamed, says the same", async () => {
+check("a streamed chat has the same text", async () => {
   const whole = await ollama.chat({ model, messages: question, options });
   const { all, said } = await gather(await ollama.chat({ model, messages: question, options, stream: true }), (c) => c.message.content);
   assert.ok(all.length > 3);
@@ -89,7 +89,7 @@ check("the silent cut at num_ctx", async () => {
   const turns = Array.from({ length: 12 }, (_, n) => ({ role: n % 2 ? "assistant" : "user", content: "The attic is warm. " + n }));
   turns.push(...question);
   const shortened = await ollama.chat({ model, messages: turns, options: { num_ctx: 100, num_predict: 2 } });
-  assert.ok(shortened.prompt_eval_count <= 100); // whole messages are left out
+  assert.ok(shortened.prompt_eval_count <= 100); // whole messages are dropped
   await fails(ollama.chat({ model, messages, truncate: false, options: { num_ctx: 64 } }), 400, /exceeds the context length/);
 });
 
@@ -113,7 +113,7 @@ check("pull with progress, and remove", async () => {
   await assert.rejects(gather(await ollama.pull({ model: "no-such", stream: true }), () => ""), /file does not exist/);
 });
 
-check("a pull that is broken off goes on later", async () => {
+check("an interrupted pull continues later", async () => {
   await set(url, { pull_hold: 0.5 });
   const pull = await ollama.pull({ model: "deepseek-coder:1.3b", stream: true });
   let half = 0;

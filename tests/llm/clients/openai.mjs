@@ -1,9 +1,9 @@
-// The coordinator's door, asked by OpenAI's official client: behind it llama-server itself, and the stand-ins.
+// The coordinator's OpenAI endpoint, used by OpenAI's official client; its back ends are llama-server and the stand-ins.
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { check, env, fault, gather, isShape, question, seesAbort, shape, tokens, until, seen, weather } from "./common.mjs";
 
-const make = (more = {}) => new OpenAI({ apiKey: "whatever", baseURL: env.DOOR_URL + "/v1", maxRetries: 0, ...more });
+const make = (more = {}) => new OpenAI({ apiKey: "whatever", baseURL: env.COORDINATOR_URL + "/v1", maxRetries: 0, ...more });
 const client = make();
 const local = "edge-tiny"; // llama-server
 const groq = "groq/llama-3.3-70b-versatile";
@@ -34,7 +34,7 @@ for (const model of everywhere) {
   });
 }
 
-check("the stream helper puts an answer together", async () => {
+check("the stream helper assembles an answer", async () => {
   const stream = client.chat.completions.stream({ ...base, model: local });
   const final = await stream.finalChatCompletion();
   assert.ok(final.choices[0].message.content);
@@ -94,7 +94,7 @@ check("completions", async () => {
 for (const model of [local, "ollama/other:latest", "gemini/gemini-embedding-001"]) {
   check(`embeddings, as base64 and as numbers: ${model}`, async () => {
     const input = ["the attic", "the cellar"];
-    const packed = await client.embeddings.create({ model, input }); // this client asks for base64 by itself
+    const packed = await client.embeddings.create({ model, input }); // by default this client requests base64
     const plain = await client.embeddings.create({ model, input, encoding_format: "float" });
     assert.equal(packed.data.length, 2);
     assert.equal(packed.data[1].index, 1);
@@ -124,7 +124,7 @@ check("errors have the client's classes", async () => {
   await assert.rejects(client.chat.completions.create({ messages: question }), OpenAI.BadRequestError);
 });
 
-check("an error in mid-answer ends the stream with an error", async () => {
+check("an error in the middle of an answer ends the stream with an error", async () => {
   await fault(env.GROQ_URL, "error_mid", { times: -1 });
   try {
     await assert.rejects(gather(await ask(groq, { stream: true }), () => ""), OpenAI.APIError);
@@ -134,7 +134,7 @@ check("an error in mid-answer ends the stream with an error", async () => {
   }
 });
 
-check("one failure is not seen by the client", async () => {
+check("a single failure is invisible to the client", async () => {
   await fault(env.GROQ_URL, "cut_mid", { after: 0 });
   const before = (await seen(env.GROQ_URL)).infer;
   assert.ok((await ask(groq)).choices[0].message.content);
@@ -152,7 +152,7 @@ check("a client's own timeout", async () => {
   const before = (await seen(env.GROQ_URL)).client_aborts;
   await fault(env.GROQ_URL, "hang_before");
   await assert.rejects(make({ timeout: 500 }).chat.completions.create({ ...base, model: groq }), OpenAI.APIConnectionTimeoutError);
-  await until(async () => (await seen(env.GROQ_URL)).client_aborts > before, "the back end is let go");
+  await until(async () => (await seen(env.GROQ_URL)).client_aborts > before, "the request to the back end has ended");
 });
 
 check("many at once", async () => {

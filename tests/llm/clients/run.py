@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the stand-ins and the coordinator's door with the official clients of OpenAI, Ollama, Groq and Gemini.
+"""Checks the stand-ins and the OpenAI endpoint with the official clients of OpenAI, Ollama, Groq and Gemini.
 
 Starts a real llama-server, the stand-ins, a broker, a coordinator and an agent, and prints a table. npm installs the
-clients in build/clients, from where npm is configured to get them. Exit code 77: something needed is not here.
+clients in build/clients, from the registry that npm is configured to use. Exit code 77: a requirement is missing.
 
   run.py [--only openai|ollama|groq|gemini]... [--logs]
 """
@@ -39,14 +39,14 @@ def skip(why):
 def need_node():
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            skip(f"there is no {program}: it needs node {OLDEST_NODE} or newer, and npm")
+            skip(f"{program} is not installed: node {OLDEST_NODE} or newer and npm are required")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=30, check=True).stdout.strip()
     if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE:
-        skip(f"node is {version}: it needs {OLDEST_NODE} or newer")
+        skip(f"node is {version}: {OLDEST_NODE} or newer is required")
 
 
 def installed():
-    """Versions that are there, as package.json wants them, or None."""
+    """The installed versions if they are those of package.json, otherwise None."""
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
     for name, version in wanted.items():
         try:
@@ -72,7 +72,7 @@ def install():
 
 
 class Place:
-    """All that the clients talk to."""
+    """The servers that the clients use."""
 
     def __init__(self, fleet):
         self.fleet = fleet
@@ -102,11 +102,12 @@ class Place:
 
     def environment(self):
         return {**os.environ, "OLLAMA_URL": self.ollama.url, "GROQ_URL": self.groq.url, "GEMINI_URL": self.gemini.url,
-                "DOOR_URL": f"http://127.0.0.1:{self.fleet.http_port}", "KEY": standin.KEY, "NODE_NO_WARNINGS": "1"}
+                "COORDINATOR_URL": f"http://127.0.0.1:{self.fleet.http_port}", "KEY": standin.KEY,
+                "NODE_NO_WARNINGS": "1"}
 
 
 def check(name, place):
-    """[(what, good, ms)] and all that was printed."""
+    """[(name, passed, ms)] and the complete output."""
     with open(place.fleet.dir / f"client-{name}.log", "w+", encoding="utf-8") as log:
         try:
             code = subprocess.run(["node", "--test-reporter=tap", f"{name}.mjs"], cwd=FOLDER, env=place.environment(),
@@ -122,14 +123,14 @@ def check(name, place):
         elif rows and (found := re.match(r"  duration_ms: ([\d.]+)", line)):
             rows[-1][2] = float(found[1])
     if not rows or (code != 0 and all(good for _, good, _ in rows)):
-        rows.append(["ran to its end", False, 0])
+        rows.append(["ran to the end", False, 0])
     return rows, text
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=sorted(CLIENTS))
-    parser.add_argument("--logs", action="store_true", help="print the logs of all processes when something is wrong")
+    parser.add_argument("--logs", action="store_true", help="print the logs of all processes if a check fails")
     args = parser.parse_args()
     need_node()
     versions = install()
@@ -145,7 +146,7 @@ def main():
             rows, text = check(name, place)
             client = f"{CLIENTS[name]} {versions[CLIENTS[name]]}"
             for what, good, ms in rows:
-                print(f"{client:<22} {'good ' if good else 'WRONG'} {ms:7.0f} ms  {what}", flush=True)
+                print(f"{client:<22} {'ok    ' if good else 'FAILED'} {ms:7.0f} ms  {what}", flush=True)
             if not all(good for _, good, _ in rows):
                 wrong += 1
                 print(text)

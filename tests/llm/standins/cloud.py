@@ -1,4 +1,4 @@
-"""What providers in the cloud have in common: a key, and a limit of requests in a window of time."""
+"""Shared by the cloud providers: a key, and a limit of requests in a window of time."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ class Limit:
             self.began, self.used = time.monotonic(), 0
 
     def take(self, settings):
-        """Seconds to wait, or None: it may pass, and counts."""
+        """Seconds to wait, or None if the request is admitted and counted."""
         with self.lock:
             self.window(settings)
             if self.used >= settings["requests"]:
@@ -26,7 +26,7 @@ class Limit:
             return None
 
     def left(self, settings):
-        """(requests left, seconds until it begins anew)"""
+        """(requests left, seconds until the next window)"""
         with self.lock:
             self.window(settings)
             return max(0, settings["requests"] - self.used), max(0.01, self.began + settings["window_s"] - time.monotonic())

@@ -142,7 +142,7 @@ class Gemini(Cloud):
             one["role"] = "assistant" if one["role"] == "model" else one["role"]
         wanted = Wanted(messages=messages, params=self.params(config), schema=self.schema(config), tools=tools, tool=tool)
         wanted.thoughts, shown = self.thoughts(name, config)
-        self.tell(call, name, wanted, shown, method == "streamGenerateContent")
+        self.send_answer(call, name, wanted, shown, method == "streamGenerateContent")
 
     @staticmethod
     def take(given, fields, where=""):
@@ -225,7 +225,7 @@ class Gemini(Cloud):
 
     @staticmethod
     def thoughts(name, config):
-        """(tokens to think, whether they are shown)"""
+        """(tokens for thoughts, whether they are shown)"""
         given = config.get("thinkingConfig")
         if given and "2.5" not in name:
             raise Refused(400, "Unable to submit request because thinking is not supported by this model")
@@ -236,7 +236,7 @@ class Gemini(Cloud):
             return 0, False
         return (12 if budget < 0 else min(12, budget)), bool(given.get("includeThoughts"))
 
-    def tell(self, call, name, wanted, shown, streaming):
+    def send_answer(self, call, name, wanted, shown, streaming):
         totals = Totals()
         tokens = self.backend.prompt_tokens(wanted)
         if len(tokens) > self.backend.context():
@@ -261,7 +261,7 @@ class Sink:
         self.sse = "alt=sse" in call.query
         self.base = {"modelVersion": model, "responseId": uuid.uuid4().hex[:22]}
         self.parts = []
-        self.held = None  # the last part, which comes with the reason for the end
+        self.held = None  # the last part, which is sent with the finish reason
         self.many = 0
 
     def body(self, parts, **more):
@@ -310,7 +310,7 @@ class Sink:
 
 
 def plain(schema):
-    """Google writes types in capitals; JSON Schema does not."""
+    """Google writes types in capital letters; JSON Schema does not."""
     if isinstance(schema, list):
         return [plain(one) for one in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Groq's API: OpenAI's chat completions with limits and times of its own.
+"""Groq's API: OpenAI's chat completions with its own limits and times.
 
 Facts: console.groq.com/docs (openai, rate-limits, errors, reasoning, structured-outputs), the types of groq-sdk.
 """
@@ -120,7 +120,7 @@ class Groq(Cloud):
         elif choice != "none":
             wanted.tool = chosen_tool(wanted.tools, messages, must=choice == "required")
         wanted.thoughts = self.thoughts(body)
-        self.tell(call, wanted)
+        self.send_answer(call, wanted)
 
     @staticmethod
     def message(number, given):
@@ -180,7 +180,7 @@ class Groq(Cloud):
             raise Refused(400, "`reasoning_effort` must be one of `low`, `medium`, or `high`")
         return {"low": 6, "medium": 12, "high": 18}[effort or "medium"] if thinks else 0
 
-    def tell(self, call, wanted):
+    def send_answer(self, call, wanted):
         totals = Totals()
         tokens = self.backend.prompt_tokens(wanted)
         if len(tokens) > self.backend.context():

@@ -12,7 +12,7 @@ from standins.words import Totals, Wanted, chosen_tool, now
 
 TOO_LONG = "the input length exceeds the context length"
 KEPT = 4  # tokens that stay at the beginning when a message itself is cut (num_keep)
-# Our name: llama-server's. What is not here is an option that Ollama takes and that means nothing to this model.
+# Ollama's name: llama-server's. Options that are not listed are accepted by Ollama and have no effect on this model.
 OPTIONS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "min_p": "min_p", "seed": "seed",
            "repeat_penalty": "repeat_penalty", "presence_penalty": "presence_penalty",
            "frequency_penalty": "frequency_penalty", "stop": "stop", "num_predict": "n_predict"}
@@ -88,13 +88,13 @@ class Ollama(Provider):
             if empty:
                 return call.json(200, self.said(body, shape, "", done=True, done_reason="load"))
             tokens = self.fit(wanted, loaded.num_ctx, body)
-            if body.get("shift") is False:  # else what is oldest is pushed out, and it goes on
+            if body.get("shift") is False:  # otherwise the oldest tokens are dropped and generation continues
                 room = max(1, loaded.num_ctx - len(tokens))
                 asked = wanted.params.get("n_predict", -1)
                 wanted.params["n_predict"] = room if asked < 0 else min(asked, room)
-            return self.tell(call, wanted, shape, tokens, loaded)
+            return self.send_answer(call, wanted, shape, tokens, loaded)
 
-    def tell(self, call, wanted, shape, tokens, loaded):
+    def send_answer(self, call, wanted, shape, tokens, loaded):
         totals = Totals()
         whole = types.SimpleNamespace(text="", thinking="", calls=[])
         streaming = call.body.get("stream") is not False
@@ -194,8 +194,8 @@ class Ollama(Provider):
         return 12 if thinks and body.get("think") is not False else 0
 
     def fit(self, wanted, num_ctx, body):
-        """The prompt's tokens. What does not fit is left out without a word: first the oldest messages, but not the
-        system's and not the last one, then the beginning of what is left."""
+        """The prompt's tokens. Text that does not fit is silently cut: first the oldest messages, except the system
+        message and the last one, then the beginning of the rest."""
         tokens = self.backend.prompt_tokens(wanted)
         if len(tokens) <= num_ctx:
             return tokens

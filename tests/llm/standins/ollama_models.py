@@ -1,6 +1,6 @@
-"""The models of the stand-in for Ollama: which there are, which are loaded, and a registry to pull them from.
+"""The models of the stand-in for Ollama: the list, the loaded ones, and a registry to pull them from.
 
-Only their names and sizes are pretended: whatever its name, a model answers with the words of the one llama-server.
+Only their names and sizes are simulated: every model answers with the text of the same llama-server.
 """
 
 import contextlib
@@ -10,10 +10,10 @@ import random
 import re
 import time
 
-from standins.server import Gone, Refused
+from standins.server import Disconnected, Refused
 from standins.words import now
 
-STEP_S = 0.06  # between two lines of a pull, as Ollama has it
+STEP_S = 0.06  # between two lines of a pull, as in Ollama
 SMALL = {"template": 1_429, "params": 96}  # the layers beside the model itself
 CONFIG_BYTES = 487
 
@@ -27,7 +27,7 @@ def digest_of(*words):
 
 
 def seconds_of(given, default=300.0):
-    """keep_alive: seconds, or a duration as Go writes it; below 0 for ever."""
+    """keep_alive: seconds, or a duration in Go's notation; negative: no limit."""
     if given is None or given == "":
         return default
     if isinstance(given, (int, float)):
@@ -44,7 +44,7 @@ def seconds_of(given, default=300.0):
 @dataclasses.dataclass
 class Loaded:
     num_ctx: int
-    settings: tuple  # another one of these means loading it anew
+    settings: tuple  # if they differ, the model is loaded again
     load_s: float = 0
     uses: int = 0
     used: float = 0
@@ -58,7 +58,7 @@ class Models:
         self.library = {full_name(name): size for name, size in options["library"].items()}
         self.library.update(self.sizes)
         self.made = {name: now() for name in self.sizes}
-        self.pulled = {}  # bytes of a pull that was broken off
+        self.pulled = {}  # bytes of an interrupted pull
         self.loaded = {}  # name: Loaded
         self.loading = set()
 
@@ -70,7 +70,7 @@ class Models:
     def lock(self):
         return self.standin.lock
 
-    # ---- what there is
+    # ---- the list
 
     def details(self):
         return {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"], "parameter_size": "951.42K",
@@ -144,7 +144,7 @@ class Models:
 
     @contextlib.contextmanager
     def use(self, call, name, body):
-        """Loads the model if need be; waits until others have done with what must go."""
+        """Loads the model if necessary; waits until models that must be unloaded are idle."""
         options = body.get("options") or {}
         num_ctx = min(options.get("num_ctx") or self.standin.settings["num_ctx"], self.provider.backend.context())
         settings = (num_ctx, options.get("num_thread"))
@@ -156,7 +156,7 @@ class Models:
         if loads:
             try:
                 call.wait(self.standin.settings["load_ms"] / 1000)
-            except Gone:
+            except Disconnected:
                 self.loaded_now(name, None)
                 raise
             self.loaded_now(name, Loaded(num_ctx, settings, uses=1))
@@ -179,7 +179,7 @@ class Models:
                 self.standin.seen["loads"][name] = self.standin.seen["loads"].get(name, 0) + 1
 
     def ready(self, name, settings):
-        """True if it is loaded, and in use by the caller then, or is to be loaded by the caller."""
+        """True if the model is loaded and now in use by the caller, or must be loaded by the caller."""
         with self.lock:
             self.expire()
             if self.loading:
@@ -228,14 +228,14 @@ class Models:
         streaming = call.body.get("stream") is not False
         if streaming:
             call.begin("application/x-ndjson")
-        tell = call.piece if streaming else lambda line: None
-        tell({"status": "pulling manifest"})
+        send = call.piece if streaming else lambda line: None
+        send({"status": "pulling manifest"})
         if name not in self.library:
             raise Refused(500, "pull model manifest: file does not exist")
         for layer in self.layers(name):
-            self.pull_layer(call, tell, layer)
+            self.pull_layer(call, send, layer)
         for status in ("verifying sha256 digest", "writing manifest"):
-            tell({"status": status})
+            send({"status": status})
         with self.lock:
             self.sizes[name] = self.library[name]
             self.made[name] = now()
@@ -244,13 +244,13 @@ class Models:
             return call.end()
         return call.json(200, {"status": "success"})
 
-    def pull_layer(self, call, tell, layer):
-        """What was had before a break is not fetched again."""
+    def pull_layer(self, call, send, layer):
+        """Bytes from before an interruption are not fetched again."""
         digest, total = layer["digest"], layer["size"]
         line = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": total}
         while True:
             done = self.pulled.get(digest, 0)
-            tell({**line, "completed": done} if done else line)
+            send({**line, "completed": done} if done else line)
             if done >= total:
                 break
             settings = self.standin.settings
@@ -261,7 +261,7 @@ class Models:
             done = min(total, done + int(step))
             if hold is not None and done >= total * hold:
                 self.pulled[digest] = min(done, int(total * hold))
-                tell({**line, "completed": self.pulled[digest]})
+                send({**line, "completed": self.pulled[digest]})
                 call.wait_for(lambda: self.standin.settings["pull_hold"] is None)
             self.pulled[digest] = done
         self.standin.count("layers_pulled")

@@ -1,8 +1,8 @@
-"""What all stand-ins share: HTTP, faults on request, and counters of what was seen.
+"""Shared by all stand-ins: HTTP, faults on request, and counters of requests.
 
-Beside a provider's own paths each answers
-  POST /standin/fault   {"kind": ..., "times": 1, ...}: see FAULTS; {"kind": "none"} takes back what is left
-  POST /standin/set     {"token_ms": 20, ...}: changes settings while it runs
+In addition to the paths of its provider, each stand-in answers
+  POST /standin/fault   {"kind": ..., "times": 1, ...}: see FAULTS; {"kind": "none"} removes the remaining faults
+  POST /standin/set     {"token_ms": 20, ...}: changes settings at run time
   GET  /standin/seen    counters, the settings, the last request
 """
 
@@ -16,24 +16,24 @@ import time
 import traceback
 import urllib.parse
 
-# What a fault may be, and what else its request may say. `times` (1; -1: for ever), `after` pieces of a stream (2),
-# `on`: "infer" (the default), "list", "pull" or "any" (the default for 401 and 403), `model`: only its requests.
+# The kinds of faults with their fields. Fields of all: `times` (1; -1: no limit), `after` pieces of a stream (2),
+# `on`: "infer" (the default), "list", "pull" or "any" (the default for 401 and 403), `model`: only requests for it.
 FAULTS = {
-    "status": ("status", "message", "retry_after"),  # refuses; loading is {"status": 503}
-    "hang_before": ("seconds",),  # says nothing at all
-    "hang_mid": ("after", "seconds"),  # stops in the middle, and keeps the connection
+    "status": ("status", "message", "retry_after"),  # an error; loading is {"status": 503}
+    "hang_before": ("seconds",),  # no answer
+    "hang_mid": ("after", "seconds"),  # stops in the middle and keeps the connection open
     "cut_mid": ("after",),  # the connection ends in the middle
-    "end_early": ("after",),  # the body ends in order, before the answer does
-    "garbage_line": ("after",),  # a line that is not JSON, then goes on
+    "end_early": ("after",),  # the body ends properly, but before the answer is complete
+    "garbage_line": ("after",),  # a line that is not JSON, then the answer continues
     "endless_line": ("after",),  # a line without an end
-    "error_mid": ("after", "status", "message"),  # an error in the middle, under status 200
+    "error_mid": ("after", "status", "message"),  # an error in the middle, with status 200
 }
 FOR_ALL = ("kind", "times", "on", "model")
 LONGEST_ENDLESS = 1 << 30
 
 
-class Gone(Exception):
-    """The client has gone away, or the connection has been cut on purpose: there is nobody to answer."""
+class Disconnected(Exception):
+    """The client has disconnected, or the connection was cut on purpose: no answer is possible."""
 
 
 class Refused(Exception):
@@ -49,25 +49,25 @@ class Call:
         self.standin, self.handler, self.path, self.query, self.body, self.kind = standin, handler, path, query, body, kind
         self.headers = handler.headers
         self.began = time.monotonic()
-        self.gone = threading.Event()
+        self.disconnected = threading.Event()
         self.over = threading.Event()
         self.fault = None
         self.pieces = 0
         self.started = False
-        self.answered = False  # to the end
-        self.backend = None  # the connection to llama-server while it works for us
+        self.answered = False  # completely
+        self.backend = None  # the connection to llama-server during a request
 
     # ---- the client
 
     def watch(self):
-        """Ends the back end's work when the client goes away, as the real ones do."""
+        """Ends the work of the back end when the client disconnects, as the real servers do."""
         while not self.over.wait(0.02):
-            if self.client_has_gone():
-                self.gone.set()
+            if self.client_has_disconnected():
+                self.disconnected.set()
                 self.drop_backend()
                 return
 
-    def client_has_gone(self):
+    def client_has_disconnected(self):
         try:
             return self.handler.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
@@ -84,11 +84,11 @@ class Call:
                 pass
 
     def wait(self, seconds):
-        if self.gone.wait(seconds):
-            raise Gone
+        if self.disconnected.wait(seconds):
+            raise Disconnected
 
     def wait_for(self, condition):
-        """Until condition() is true, looked at fifty times a second."""
+        """Waits until condition() is true; checked fifty times per second."""
         while not condition():
             self.wait(0.02)
 
@@ -121,17 +121,17 @@ class Call:
         self.answered = True
 
     def write(self, data):
-        if self.gone.is_set():
-            raise Gone
+        if self.disconnected.is_set():
+            raise Disconnected
         try:
             self.handler.wfile.write(data)
             self.handler.wfile.flush()
         except OSError as why:
-            self.gone.set()
-            raise Gone from why
+            self.disconnected.set()
+            raise Disconnected from why
 
     def piece(self, value):
-        """A piece of a stream, framed as the provider does; here the faults in mid-answer happen."""
+        """Sends a piece of a stream in the provider's framing; faults in the middle of an answer happen here."""
         if self.fault and self.pieces >= self.fault.get("after", 2):
             fault, self.fault = self.fault, None
             self.strike(fault)
@@ -154,7 +154,7 @@ class Call:
             message = fault.get("message", "an error was encountered while running the model")
             self.chunk(provider.frame(provider.mid_error(status, message)))
             self.end()
-            raise Gone
+            raise Disconnected
         else:
             if kind == "end_early":
                 self.end()
@@ -162,10 +162,10 @@ class Call:
 
     def cut(self):
         self.handler.connection.shutdown(socket.SHUT_RDWR)
-        raise Gone
+        raise Disconnected
 
     def whole(self, body):
-        """An answer in one piece, which a fault in mid-answer hits too."""
+        """Sends an answer in one piece; faults in the middle of an answer apply to it too."""
         fault, self.fault = self.fault, None
         if fault is None:
             return self.json(200, body)
@@ -189,7 +189,7 @@ class Call:
 
 
 class Standin:
-    """A provider that answers on a port."""
+    """A server for one provider on a port."""
 
     def __init__(self, provider, settings):
         self.provider = provider
@@ -215,7 +215,7 @@ class Standin:
                 self.faults = []
             return
         if kind not in FAULTS:
-            raise Refused(400, f"kind is one of {sorted(FAULTS)}")
+            raise Refused(400, f"kind must be one of {sorted(FAULTS)}")
         unknown = set(fault) - set(FAULTS[kind]) - set(FOR_ALL)
         if unknown or (kind == "status" and "status" not in fault):
             raise Refused(400, f"{kind} takes {FAULTS[kind]} and {FOR_ALL}, not {sorted(unknown)}")
@@ -281,7 +281,7 @@ class Standin:
             with self.lock:
                 self.seen["open"] -= 1
                 self.seen["infer_open"] -= infer
-                self.seen["client_aborts"] += call.gone.is_set() and not call.answered
+                self.seen["client_aborts"] += call.disconnected.is_set() and not call.answered
 
     def run(self, call, what, match):
         try:
@@ -293,13 +293,13 @@ class Standin:
                 raise Refused(400, "the body is not JSON")
             self.provider.check(call)
             what(call, *match.groups())
-        except Gone:
+        except Disconnected:
             call.handler.close_connection = True
         except Refused as refused:
             self.refuse(call, refused)
         except Exception as why:  # pylint: disable=broad-except
             traceback.print_exc(file=sys.stderr)
-            self.refuse(call, Refused(500, f"the stand-in has a fault: {why!r}"))
+            self.refuse(call, Refused(500, f"internal error of the stand-in: {why!r}"))
 
     @staticmethod
     def fault_before(call):
@@ -317,12 +317,12 @@ class Standin:
         self.count("refused")
         provider = self.provider
         try:
-            if call.started:  # the status has been told: an error in the stream
+            if call.started:  # the status has already been sent: an error in the stream
                 call.chunk(provider.frame(provider.mid_error(refused.status, refused.message)))
                 call.end()
             else:
                 call.json(refused.status, provider.error(refused), provider.error_headers(refused))
-        except Gone:
+        except Disconnected:
             call.handler.close_connection = True
 
     def admin(self, call):
@@ -333,11 +333,11 @@ class Standin:
             elif call.path == "/standin/set":
                 unknown = set(call.body) - set(self.settings)
                 if unknown:
-                    raise Refused(400, f"there are {sorted(self.settings)}, not {sorted(unknown)}")
+                    raise Refused(400, f"unknown settings: {sorted(unknown)}; the settings are {sorted(self.settings)}")
                 with self.lock:
                     self.settings.update(call.body)
             elif call.path != "/standin/seen":
-                raise Refused(404, "there are /standin/fault, /standin/set and /standin/seen")
+                raise Refused(404, "no such path; the paths are /standin/fault, /standin/set and /standin/seen")
             with self.lock:
                 answer = json.loads(json.dumps({**self.seen, "settings": self.settings, "faults_left": self.faults}))
             call.json(200, answer)
@@ -346,7 +346,7 @@ class Standin:
 
 
 class Provider:
-    """What a stand-in has of its own; `routes` gives (method, pattern, kind, function of the call and the groups)."""
+    """The part that differs by provider; `routes` returns (method, pattern, kind, function of the call and the groups)."""
 
     name = ""
     standin = None
@@ -361,7 +361,7 @@ class Provider:
         return {}
 
     def check(self, call):
-        """Raises Refused if the request may not pass: a key, ..."""
+        """Raises Refused if the request is not permitted, for example without a valid key."""
 
     def error(self, refused):
         raise NotImplementedError
@@ -384,7 +384,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         try:
             self.standin.answer(self, self.command)
-        except (OSError, Gone):
+        except (OSError, Disconnected):
             self.close_connection = True
 
     do_GET = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
@@ -395,7 +395,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def take(body, fields, where="the request"):
-    """The fields of `body`; one that is not among them is refused."""
+    """The fields of `body`; unknown fields are refused."""
     unknown = set(body) - set(fields)
     if unknown:
         raise Refused(400, f"{where} has unknown fields: {', '.join(sorted(unknown))}")

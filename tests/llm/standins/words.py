@@ -1,6 +1,6 @@
-"""Real words from a real llama-server, whichever provider is stood in for.
+"""Text from a real llama-server, for all stand-ins.
 
-The model of the tests is tiny and knows no tools, so three things are arranged, always with tokens of its own:
+The model of the tests is tiny and not trained for tools, so three features are arranged, always with its own tokens:
 - a tool is called if it must be, or if the last message names it; the arguments are generated under its schema,
 - thoughts are a first, short answer to the same prompt,
 - strings and lists in a schema get a bound, because the model would not end them.
@@ -12,7 +12,7 @@ import json
 import time
 import urllib.parse
 
-from standins.server import Gone, Refused
+from standins.server import Disconnected, Refused
 
 LONGEST_STRING = 16
 MOST_ITEMS = 3
@@ -20,13 +20,13 @@ MOST_ITEMS = 3
 
 @dataclasses.dataclass
 class Wanted:
-    messages: list = None  # as OpenAI has them, content as text
-    prompt: str = None  # instead: passed as it is
-    params: dict = dataclasses.field(default_factory=dict)  # with llama-server's names
+    messages: list = None  # in OpenAI's format, with content as text
+    prompt: str = None  # instead of messages; passed unchanged
+    params: dict = dataclasses.field(default_factory=dict)  # named as in llama-server
     schema: dict = None
     tools: dict = dataclasses.field(default_factory=dict)  # name: schema of the arguments
-    tool: str = None  # one of them, if it is to be called
-    thoughts: int = 0  # at most so many tokens
+    tool: str = None  # the one to call, if any
+    thoughts: int = 0  # maximum number of tokens
 
 
 @dataclasses.dataclass
@@ -50,7 +50,7 @@ class Backend:
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
     def ask(self, path, body=None):
-        """A short question to the server itself."""
+        """A short request to the server itself."""
         connection = self.connect(60)
         try:
             connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body),
@@ -58,7 +58,7 @@ class Backend:
             answer = connection.getresponse()
             return self.good(answer.status, answer.read())
         except OSError as why:
-            raise Refused(502, f"llama-server is away: {why}") from why
+            raise Refused(502, f"llama-server cannot be reached: {why}") from why
         finally:
             connection.close()
 
@@ -74,7 +74,7 @@ class Backend:
         return body
 
     def context(self):
-        """Tokens that fit, the answer's first included."""
+        """Tokens that fit, including the first token of the answer."""
         if self.known_ctx is None:
             self.known_ctx = self.ask("/props")["default_generation_settings"]["n_ctx"] - 1
         return self.known_ctx
@@ -95,10 +95,10 @@ class Backend:
         call.standin.count("prompt_tokens", tokens)
         return [one["embedding"] for one in made["data"]], tokens
 
-    # ---- words
+    # ---- text
 
     def words(self, call, wanted, tokens, totals):
-        """Yields ("thinking", text), ("text", text) and ("tool", name, arguments); the counts are in `totals` then."""
+        """Yields ("thinking", text), ("text", text) and ("tool", name, arguments); afterwards the counts are in `totals`."""
         params = dict(wanted.params)
         most = params.get("n_predict", -1)
         if wanted.thoughts:
@@ -141,7 +141,7 @@ class Backend:
                     continue
                 piece = json.loads(line[6:])
                 if "error" in piece:
-                    raise Refused(500, piece["error"].get("message", "the back end broke off"))
+                    raise Refused(500, piece["error"].get("message", "the back end ended the answer"))
                 if piece.get("stop"):
                     self.add_up(call, piece, totals)
                 if piece.get("content"):
@@ -149,14 +149,14 @@ class Backend:
                     if settings["token_ms"]:
                         call.wait(settings["token_ms"] / 1000)
         except (OSError, http.client.HTTPException, ValueError) as why:
-            if call.gone.is_set():
-                raise Gone from why
+            if call.disconnected.is_set():
+                raise Disconnected from why
             raise Refused(500, f"llama runner process has terminated: {why}") from why
         finally:
             call.backend = None
             connection.close()
-        if call.gone.is_set():
-            raise Gone
+        if call.disconnected.is_set():
+            raise Disconnected
 
     @staticmethod
     def add_up(call, piece, totals):
@@ -174,7 +174,7 @@ class Backend:
 
 
 def bounded(schema):
-    """The same schema, with an end for every string and list."""
+    """The same schema, with a maximum length for every string and list."""
     if isinstance(schema, list):
         return [bounded(one) for one in schema]
     if not isinstance(schema, dict):
@@ -195,7 +195,7 @@ def bounded(schema):
 
 
 def chosen_tool(tools, messages, must=False):
-    """The tool that is called: the one that the last message names, or any if one must be."""
+    """The tool to call: the one that the last message names, or any tool if a call is required."""
     last = messages[-1] if messages else {}
     if last.get("role") in ("user", "model"):
         for name in tools:

@@ -19,7 +19,7 @@ BatchFile read(const std::string& text, const std::optional<Capability>& fallbac
 
 }  // namespace
 
-TEST_CASE("each line is a task, passed on as it stands") {
+TEST_CASE("each line is a task and is passed on unchanged") {
   const auto file = read("\xEF\xBB\xBF{\"capability\":\"echo\",\"input\": 1.50}\r\n\n  {\"capability\":\"a.b\"}");
   CHECK(file.faults.empty());
   REQUIRE(file.tasks.size() == 2);
@@ -28,7 +28,7 @@ TEST_CASE("each line is a task, passed on as it stands") {
   CHECK(file.tasks[1].line == 3);
 }
 
-TEST_CASE("with a capability given, lines are bare inputs or tasks that may leave it out") {
+TEST_CASE("with --capability, a line is an input or a task that may omit the capability") {
   const auto file =
       read("5\n{\"path\":\"x\"}\n{\"input\":7,\"priority\":2}\n{\"capability\":\"other\",\"input\":1}\n[ ]\n", echo);
   CHECK(file.faults.empty());
@@ -40,7 +40,7 @@ TEST_CASE("with a capability given, lines are bare inputs or tasks that may leav
   CHECK(file.tasks[4].json == R"({"capability":"echo","input":[ ]})");
 }
 
-TEST_CASE("bad lines are named by number, good ones around them are kept") {
+TEST_CASE("invalid lines are listed by number, valid lines are kept") {
   const auto file = read(
       "{\"capability\":\"echo\"}\nnonsense\n{\"capability\":\"Echo\"}\n{\"capability\":\"echo\",\"prio\":1}\n"
       "{\"input\":1}\n7\n{\"capability\":\"echo\"}\n");

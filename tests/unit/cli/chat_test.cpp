@@ -4,7 +4,7 @@
 
 using namespace edgefleet::cli;
 
-TEST_CASE("a conversation carries what was said, and not what failed") {
+TEST_CASE("a conversation contains the answered questions, not the failed ones") {
   Conversation conversation({"m", "be kind", 0.5, 7});
   conversation.ask("one");
   conversation.answered("first");
@@ -37,11 +37,11 @@ TEST_CASE("an answer is read from pieces of any size") {
     for (std::size_t at = 0; at < events.size(); at += size) reader.feed(events.substr(at, size));
     CHECK((thought == "hm" && said == "Hello" && reader.text() == "Hello"));
     CHECK((reader.done() && reader.error().empty() && reader.finish_reason() == "length"));
-    CHECK(show_usage(reader.usage()) == "2 tokens, 18.5 a second, the first after 0.4 s");
+    CHECK(show_usage(reader.usage()) == "2 tokens, 18.5 per second, first token after 0.4 s");
   }
 }
 
-TEST_CASE("an error in the stream is told, nonsense is not") {
+TEST_CASE("an error in the stream is reported, invalid data is ignored") {
   AnswerReader reader([](const std::string&, bool) {});
   reader.feed("data: {\"error\":{\"message\":\"broke off\"}}\ndata: nonsense\ndata: 5\ndata: {\"choices\":[7]}\n");
   CHECK(reader.error() == "broke off");
@@ -50,7 +50,7 @@ TEST_CASE("an error in the stream is told, nonsense is not") {
   CHECK(error_text("<html>").empty());
 }
 
-TEST_CASE("an answer cannot steer the terminal, its lines stay") {
+TEST_CASE("an answer cannot control the terminal and keeps its line breaks") {
   CHECK(printable_text("a\n\x1b[31mb\n") == "a\n [31mb\n");
   CHECK(printable_text("").empty());
 }

@@ -14,7 +14,7 @@ Document document(const std::string& text) {
   return *parsed;
 }
 
-// An agent with executors as given, each by its provider and its models.
+// An agent with the given executors, each defined by its provider and its models.
 std::string agent(const std::string& name, const std::string& executors,
                   const std::string& more = R"("placeable":true)") {
   return R"({"name":")" + name + R"(","state":"online",)" + more + R"(,"executors":[)" + executors + "]}";
@@ -34,39 +34,39 @@ Document input_of(const std::optional<std::string>& body) {
 
 }  // namespace
 
-TEST_CASE("every model of every agent that gets tasks is asked, or those of one name") {
+TEST_CASE("every model of every available agent is measured, or only those with the given name") {
   const auto all = fleet(
       agent("pi-1", executor("ollama", R"("a","b")")) + "," + agent("pi-2", executor("openai", R"("b")")) + "," +
       agent("pi-3", executor("openai", R"("b")"), R"("placeable":false,"drained":true)") + "," +
       agent("pi-4", executor("openai", R"("x")", "llm.embed")) + "," + agent("pi-5", R"({"capabilities":["echo"]})"));
   const auto every = plan_llm_bench(all, "");
   CHECK(every.pairs == std::vector<LlmPair>{{"pi-1", "a"}, {"pi-1", "b"}, {"pi-2", "b"}});
-  CHECK(every.left_out == std::vector<std::string>{"pi-3 is drained: it gets no tasks"});
+  CHECK(every.left_out == std::vector<std::string>{"pi-3 is drained: it is given no tasks"});
 
   CHECK(plan_llm_bench(all, "b").pairs == std::vector<LlmPair>{{"pi-1", "b"}, {"pi-2", "b"}});
   CHECK(plan_llm_bench(all, "openai/b").pairs == std::vector<LlmPair>{{"pi-2", "openai/b"}});
 
   const auto none = plan_llm_bench(all, "c");
   CHECK(none.pairs.empty());
-  CHECK(nothing_to_ask(none, "c") == "no agent that gets tasks offers the model \"c\"; there are a, b");
-  CHECK(nothing_to_ask(plan_llm_bench(fleet(""), ""), "") == "no agent that gets tasks offers a language model");
+  CHECK(nothing_to_ask(none, "c") == "no available agent offers the model \"c\"; other models: a, b");
+  CHECK(nothing_to_ask(plan_llm_bench(fleet(""), ""), "") == "no available agent offers a language model");
 }
 
-TEST_CASE("a model that two executors of an agent have is asked of each") {
+TEST_CASE("a model that two executors of an agent have is measured on both") {
   const auto twice = fleet(agent("pi-1", executor("ollama", R"("m","n")") + "," + executor("openai", R"("m")")));
   CHECK(plan_llm_bench(twice, "").pairs ==
         std::vector<LlmPair>{{"pi-1", "ollama/m"}, {"pi-1", "n"}, {"pi-1", "openai/m"}});
-  CHECK(plan_llm_bench(twice, "m").pairs == std::vector<LlmPair>{{"pi-1", "m"}});  // whichever has a slot
+  CHECK(plan_llm_bench(twice, "m").pairs == std::vector<LlmPair>{{"pi-1", "m"}});  // any executor with a free slot
 }
 
-TEST_CASE("the median is the middle one, or lies between the two") {
+TEST_CASE("the median is the middle number, or the mean of the two in the middle") {
   CHECK_FALSE(median({}));
   CHECK(median({3}) == 3.0);
   CHECK(median({9, 1, 2}) == 2.0);
   CHECK(median({9, 1, 2, 4}) == 3.0);
 }
 
-TEST_CASE("an ask is a task for one agent and one model, and no two asks begin alike") {
+TEST_CASE("a request is a task for one agent and one model, and no two requests begin alike") {
   LlmBench bench({{"pi-1", "m"}}, {"", "Why?", 16, 2});
   const auto task = document(*bench.next(0));
   CHECK(task["capability"] == "llm.chat");
@@ -81,17 +81,17 @@ TEST_CASE("an ask is a task for one agent and one model, and no two asks begin a
   CHECK_FALSE(bench.next(0));
 }
 
-TEST_CASE("the models of an agent are asked one after another, the agents side by side") {
+TEST_CASE("the models of an agent are measured one after another, the agents in parallel") {
   LlmBench bench({{"pi-1", "m"}, {"pi-1", "n"}, {"pi-2", "m"}}, {"", "Why?", 16, 1});
   REQUIRE(bench.lanes() == 2);
   CHECK(input_of(bench.next(0))["model"] == "m");
   CHECK(input_of(bench.next(1))["model"] == "m");
-  CHECK(bench.progress({"running on pi-1", ""}) == "0 of 3 asks; pi-1: m 1 of 1, running on pi-1; pi-2: m 1 of 1");
+  CHECK(bench.progress({"running on pi-1", ""}) == "0 of 3 requests; pi-1: m 1 of 1, running on pi-1; pi-2: m 1 of 1");
   bench.ended(1, success_with(R"({"completion_tokens":5})"));
   CHECK_FALSE(bench.next(1));
   bench.ended(0, success_with(R"({"completion_tokens":5})"));
   CHECK(input_of(bench.next(0))["model"] == "n");
-  CHECK(bench.progress({"", ""}) == "2 of 3 asks; pi-1: n 1 of 1");
+  CHECK(bench.progress({"", ""}) == "2 of 3 requests; pi-1: n 1 of 1");
   bench.ended(0, success_with(R"({"completion_tokens":5})"));
   CHECK_FALSE(bench.next(0));
   CHECK_FALSE(bench.any_failed());
@@ -108,7 +108,7 @@ TEST_CASE("the table has medians, the first load, and a line for each failure") 
   bench.ended(1, success_with(R"({"completion_tokens":128,"first_token_ms":400,"tokens_per_second":20})"));
   bench.ended(1, document(R"({"state":"failed","attempts":[{"n":1,"agent":"pi-2"}],
     "error":{"code":"backend_timed_out","message":"silent for 60 s"}})"));
-  CHECK_FALSE(bench.next(1));  // the third ask is left out
+  CHECK_FALSE(bench.next(1));  // the third request is skipped
   bench.failed(2, "refused\x1b[2J");
   CHECK(bench.any_failed());
   CHECK(bench.show(plain) ==
@@ -127,13 +127,13 @@ TEST_CASE("the table has medians, the first load, and a line for each failure") 
   CHECK(json["results"][1]["failure"] == "failed: backend_timed_out: silent for 60 s");
 }
 
-TEST_CASE("what gives no figures is a failure too") {
+TEST_CASE("a result without figures is a failure too") {
   LlmBench bench({{"pi-1", "m"}, {"pi-2", "m"}, {"pi-3", "m"}}, {"", "Why?", 128, 3});
   bench.ended(0, document(R"({"state":"succeeded"})"));
   bench.ended(1, document(R"({"state":"expired"})"));
   bench.ended(2, document(R"({"state":"cancelled"})"));
   const auto text = bench.show(plain);
-  CHECK(text.find("pi-1, m: its back end does not tell how many tokens there were\n") != std::string::npos);
-  CHECK(text.find("pi-2, m: no slot was free for it in 5 minutes\n") != std::string::npos);
+  CHECK(text.find("pi-1, m: its back end does not report the number of tokens\n") != std::string::npos);
+  CHECK(text.find("pi-2, m: no slot became free within 5 minutes\n") != std::string::npos);
   CHECK(text.find("pi-3, m: cancelled\n") != std::string::npos);
 }

@@ -54,7 +54,7 @@ Document running(const std::string& agent, const std::string& progress) {
 
 }  // namespace
 
-TEST_CASE("the models of a fleet are listed with who has them, what is loaded and what is wrong") {
+TEST_CASE("the models of a fleet are listed with their agents, which are loaded, and problems") {
   CHECK(show_models(document(fleet), plain) ==
         "MODEL                AGENT  EXECUTOR    PROVIDER  LOADED  PROBLEM\n"
         "deepseek-coder:1.3b  pi-4   llm-ollama  ollama    yes\n"
@@ -67,24 +67,24 @@ TEST_CASE("the models of a fleet are listed with who has them, what is loaded an
         "no agent offers a language model\n");
 }
 
-TEST_CASE("a pull goes to the agents that offer it and match") {
+TEST_CASE("a pull is for the matching agents that offer it") {
   CHECK(chosen(order_of("pull", "m")) == "pi-4 pi-5");
   CHECK(chosen(order_of("pull", "m", {{"board", "pi4"}})) == "pi-4");
   CHECK(chosen(order_of("pull", "m", {{"model", "tinyllama"}})) == "pi-4");
   CHECK(chosen(order_of("pull", "m", {{"agent", "pi-5"}})) == "pi-5");
 }
 
-TEST_CASE("a model is removed and loaded where it is, or where it is said to be") {
+TEST_CASE("remove and load are for the agents that have the model, or for the named agent") {
   CHECK(chosen(order_of("remove", "tinyllama")) == "pi-4");
   CHECK(chosen(order_of("load", "deepseek-coder:1.3b")) == "pi-4");
   CHECK(chosen(order_of("remove", "secret:7b", {{"agent", "pi-5"}})) == "pi-5");
 }
 
-TEST_CASE("if no agent matches, each is named with the reason") {
+TEST_CASE("if no agent matches, each is listed with the reason") {
   CHECK(chosen(order_of("pull", "m", {{"board", "pi3"}})) ==
-        "there is no agent to pull m: pi-4 board is pi4; pi-5 board is pi5; pi-6 board is pi4; x86 has no board pi3");
+        "no agent can pull m: pi-4 board is pi4; pi-5 board is pi5; pi-6 board is pi4; x86 has no board pi3");
   CHECK(chosen(order_of("remove", "m:7b", {{"board", "pi4"}})) ==
-        "there is no agent to remove m:7b: pi-4 does not have m:7b; pi-5 board is pi5; pi-6 is lost; x86 has no board "
+        "no agent can remove m:7b: pi-4 does not have m:7b; pi-5 board is pi5; pi-6 is lost; x86 has no board "
         "pi4");
   CHECK(chosen(order_of("load", "m", {{"agent", "x86"}})).find("x86 offers no llm.load") != std::string::npos);
   CHECK(choose_agents(document(R"({"agents":[]})"), order_of("pull", "m")).error().message ==
@@ -109,11 +109,11 @@ TEST_CASE("a batch has a task for each agent") {
   CHECK(kept("2h") == "2h");
   CHECK(kept("-1") == -1);
   CHECK(kept("--") == "--");
-  load.model = "\xff";  // what a shell may hand over
+  load.model = "\xff";  // a shell can pass this
   CHECK(parse_document(to_body(load, {"pi-1"})));
 }
 
-TEST_CASE("each agent has a line: how far, how fast, how long still") {
+TEST_CASE("each agent has a line with its progress, the speed and the remaining time") {
   ModelWatch watch;
   const Time start{};
   watch.take(running("pi-10", R"({"text":"pulling ab","percent":0,"completed_bytes":0,"total_bytes":104857600})"),
@@ -142,7 +142,7 @@ TEST_CASE("each agent has a line: how far, how fast, how long still") {
   CHECK(watch.succeeded());
 }
 
-TEST_CASE("more agents than lines: those at work come first, the others are counted") {
+TEST_CASE("if there are more agents than lines, running tasks come first and the others are counted") {
   ModelWatch watch;
   for (int i = 0; i < 9; ++i) {
     watch.take(document(R"({"id":"T)" + std::to_string(i) + R"(","state":")" + (i < 5 ? "succeeded" : "running") +

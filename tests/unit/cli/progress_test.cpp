@@ -7,7 +7,7 @@ using namespace edgefleet;
 using namespace edgefleet::cli;
 using namespace std::chrono_literals;
 
-TEST_CASE("a line of progress names what there is") {
+TEST_CASE("a progress line names only the counts that are not zero") {
   BatchCounts counts{.total = 1000, .running = 12, .succeeded = 417, .failed = 3};
   CHECK(progress_line(counts, 80.0) == "420 of 1,000 done, 12 running, 3 failed, 80/s, 8.0 s left");
   CHECK(progress_line(counts, std::nullopt) == "420 of 1,000 done, 12 running, 3 failed");
@@ -30,7 +30,7 @@ TEST_CASE("the bar fits its width and is full only at the end") {
   CHECK(progress_bar({}, std::nullopt, 79).find("100 %") != std::string::npos);
 }
 
-TEST_CASE("the rate is that of the last ten seconds") {
+TEST_CASE("the rate is over the last ten seconds") {
   RateMeter meter;
   CHECK_FALSE(meter.per_second());
   Time now{100s};
@@ -50,7 +50,7 @@ TEST_CASE("the counts of several batches add up") {
   CHECK_FALSE(sum.ended());
 }
 
-TEST_CASE("the summary says how each ended, and what did not") {
+TEST_CASE("the summary counts the outcomes and the unfinished tasks") {
   CHECK(batch_summary({.total = 1000, .succeeded = 990, .failed = 10}, 12s) ==
         "1,000 tasks: 990 succeeded, 10 failed, in 12 s (83/s)");
   CHECK(batch_summary({.total = 3, .succeeded = 1}, 2s) == "3 tasks: 1 succeeded, 2 unfinished, in 2.0 s (0.5/s)");

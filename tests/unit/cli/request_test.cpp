@@ -7,12 +7,12 @@
 using namespace edgefleet;
 using namespace edgefleet::cli;
 
-TEST_CASE("an input is passed on letter by letter") {
+TEST_CASE("an input is passed on byte for byte") {
   CHECK(*check_input(" {\"b\": 1.10, \"a\": 12345678901234567890}\n", "INPUT") ==
         "{\"b\": 1.10, \"a\": 12345678901234567890}");
 }
 
-TEST_CASE("an input that is no JSON gets advice on quoting") {
+TEST_CASE("the error for an input that is not JSON explains the quoting") {
   const auto input = check_input("hello", "INPUT");
   REQUIRE_FALSE(input);
   CHECK(input.error().message.find("'\"text\"'") != std::string::npos);
@@ -20,20 +20,20 @@ TEST_CASE("an input that is no JSON gets advice on quoting") {
   CHECK(check_input("", "x.json").error().message.find("x.json is empty") == 0);
 }
 
-TEST_CASE("an input over the limit is refused with the way around it") {
+TEST_CASE("the error for an input over the limit names the alternative") {
   const auto input = check_input('"' + std::string(limits::input_bytes, 'x') + '"', "INPUT");
   REQUIRE_FALSE(input);
   CHECK(input.error().kind == ErrorKind::too_large);
   CHECK(input.error().message.find("edgefleet put") != std::string::npos);
 }
 
-TEST_CASE("text becomes a JSON string, whatever is in it") {
+TEST_CASE("any text becomes a JSON string") {
   const std::string text = "say \"hi\"\n\\ ü";
   CHECK(json::as_string(*text_input(text, "INPUT")) == text);
   CHECK_FALSE(text_input("\xff\xfe", "INPUT"));
 }
 
-TEST_CASE("the body of a task has what was asked for and nothing else") {
+TEST_CASE("the body of a task contains only the given fields") {
   TaskRequest request;
   request.capability = *Capability::parse("echo");
   request.input = "[1, 2]";
@@ -48,7 +48,7 @@ TEST_CASE("the body of a task has what was asked for and nothing else") {
                             R"("max_attempts":1,"idempotency_key":"k","where":{"board":"pi4"}})");
 }
 
-TEST_CASE("--wait takes a following duration and nothing else") {
+TEST_CASE("only a duration after --wait is its value") {
   using Words = std::vector<std::string>;
   CHECK(join_wait({"submit", "echo", "--wait", "30s", "1"}) == Words{"submit", "echo", "--wait=30s", "1"});
   CHECK(join_wait({"submit", "echo", "--wait", "\"x\""}) == Words{"submit", "echo", "--wait=forever", "\"x\""});
@@ -57,7 +57,7 @@ TEST_CASE("--wait takes a following duration and nothing else") {
   CHECK(join_wait({"submit", "--", "--wait"}) == Words{"submit", "--", "--wait"});
 }
 
-TEST_CASE("conditions are KEY=VALUE, each key once") {
+TEST_CASE("conditions are KEY=VALUE, and each key occurs once") {
   CHECK(*parse_where({"board=pi4", "note=a=b", "empty="}) == Where{{"board", "pi4"}, {"note", "a=b"}, {"empty", ""}});
   CHECK_FALSE(parse_where({"board"}));
   CHECK_FALSE(parse_where({"=x"}));

@@ -5,7 +5,7 @@
 
 using namespace edgefleet::cli;
 
-TEST_CASE("text from elsewhere cannot steer the terminal") {
+TEST_CASE("foreign text cannot control the terminal") {
   CHECK(printable("a\x1b[31mb\tc\nd\x7f") == "a [31mb c d ");
   CHECK(printable("x\xC2\x9By") == "x y");  // the two-byte form of the escape sequence introducer
   CHECK(printable("grün ✓") == "grün ✓");
@@ -19,12 +19,12 @@ TEST_CASE("text is cut by columns, never within a character") {
   CHECK(width_of("grüße") == 5);
 }
 
-TEST_CASE("a sentence has one end") {
+TEST_CASE("a full stop is added only if punctuation is missing") {
   CHECK(sentence("no") == "no.");
   CHECK(sentence("no?") == "no?");
 }
 
-TEST_CASE("a table lines its columns up and leaves no spaces at the end of a line") {
+TEST_CASE("the columns of a table are aligned, and lines have no trailing spaces") {
   Table table{{{"NAME"}, {"N", true}, {"NOTE"}}, {{"a", "1", "x"}, {"longer", "1,000", ""}}};
   CHECK(render(table, {}) ==
         "NAME        N  NOTE\n"
@@ -32,19 +32,19 @@ TEST_CASE("a table lines its columns up and leaves no spaces at the end of a lin
         "longer  1,000\n");
 }
 
-TEST_CASE("a column that is empty in every row is left out") {
+TEST_CASE("a column that is empty in every row is omitted") {
   Table table{{{"A"}, {"B"}, {"C"}}, {{"1", "", "2"}}};
   CHECK(render(table, {}) == "A  C\n1  2\n");
 }
 
-TEST_CASE("a table that is too wide cuts the columns that may shrink") {
+TEST_CASE("in a table that is too wide the columns that may shrink are cut") {
   Table table{{{"ID"}, {"WHAT", false, true}}, {{"0123456789", "a long explanation of it all"}}};
   const auto text = render(table, {30, false, {}});
   CHECK(text == "ID          WHAT\n0123456789  a long explanatio…\n");
   CHECK(render(table, {10, false, {}}) == "ID          WHAT\n0123456789  a long …\n");
 }
 
-TEST_CASE("colour goes around a cell's text and not into its width") {
+TEST_CASE("colour does not count in the width of a cell") {
   Table table{{{"S"}, {"T"}}, {{{"up", Style::good}, "1"}, {"down", "2"}}};
   CHECK(render(table, {0, true, {}}) == "\x1b[1mS\x1b[0m     \x1b[1mT\x1b[0m\n\x1b[32mup\x1b[0m    1\ndown  2\n");
 }

@@ -6,7 +6,7 @@ using namespace edgefleet;
 using namespace edgefleet::cli;
 using namespace std::chrono_literals;
 
-TEST_CASE("durations are read as people write them") {
+TEST_CASE("durations are parsed in their usual notations") {
   const std::pair<const char*, Duration> good[] = {{"500ms", 500ms}, {"10s", 10s},     {"5m", 5min},     {"2h", 2h},
                                                    {"1d", 24h},      {"1h30m", 90min}, {"1.5s", 1500ms}, {"10", 10s},
                                                    {"0", 0s},        {"0.25", 250ms},  {"30d", 720h}};
@@ -18,7 +18,7 @@ TEST_CASE("durations are read as people write them") {
   }
 }
 
-TEST_CASE("what is no duration is refused with the forms that are") {
+TEST_CASE("the error for an invalid duration lists the valid notations") {
   for (const char* text : {"", "s", "10x", "10 s", "-5s", "1.2.3s", ".", "5m3", "1e3s", "nan", "inf", "10S"}) {
     CAPTURE(text);
     const auto read = parse_duration(text);
@@ -39,7 +39,7 @@ TEST_CASE("durations are shown in the unit that fits") {
   CHECK(show_duration(52h) == "2 d 4 h");
 }
 
-TEST_CASE("instants are read to the millisecond and shown in UTC") {
+TEST_CASE("instants are parsed to the millisecond and shown in UTC") {
   const auto time = parse_instant("2025-11-21T03:20:11.123Z");
   REQUIRE(time);
   CHECK(time->unix_ms == 1763695211123);
@@ -54,7 +54,7 @@ TEST_CASE("instants are read to the millisecond and shown in UTC") {
   }
 }
 
-TEST_CASE("an age in the future, where clocks differ, is just now") {
+TEST_CASE("a time in the future, because clocks differ, is just now") {
   const WallTime then{1'000'000};
   CHECK(show_age({then.unix_ms - 5000}, then) == "just now");
   CHECK(show_age({then.unix_ms + 3000}, then) == "3 s ago");

@@ -33,14 +33,14 @@ TEST_CASE("a task's attempts are shown as a timeline") {
         "T1  succeeded\n"
         "  capability  echo\n"
         "  priority    0\n"
-        "  timeout     10 min an attempt, 3 attempts at most\n"
+        "  timeout     10 min per attempt, at most 3 attempts\n"
         "  accepted    2025-11-21 03:20:11 UTC (4 s ago)\n"
         "  run         50 ms\n"
         "timeline\n"
         "         +0 ms  accepted\n"
-        "         +4 ms  attempt 1 given to pi-1\n"
+        "         +4 ms  attempt 1 assigned to pi-1\n"
         "        +2.0 s  attempt 1 lost: agent_lost: its will came\n"
-        "        +2.0 s  attempt 2 given to pi-2\n"
+        "        +2.0 s  attempt 2 assigned to pi-2\n"
         "        +2.0 s  attempt 2 started\n"
         "        +3.3 s  attempt 2 succeeded\n"
         "        +3.3 s  succeeded\n"
@@ -48,19 +48,19 @@ TEST_CASE("a task's attempts are shown as a timeline") {
         "{\n  \"a\": 1\n}\n");
 }
 
-TEST_CASE("a waiting task says why, in the coordinator's words") {
+TEST_CASE("a waiting task is shown with the coordinator's reason") {
   const auto task =
       document(R"({"id":"T1","state":"queued","ahead":1200,"waiting":"3 agents offer echo, all paused for heat"})");
-  CHECK(task_status(task) == "queued, 1,200 before it: 3 agents offer echo, all paused for heat");
-  CHECK(show_task(task, plain).find("  now         queued, 1,200 before it") != std::string::npos);
+  CHECK(task_status(task) == "queued, 1,200 ahead of it: 3 agents offer echo, all paused for heat");
+  CHECK(show_task(task, plain).find("  now         queued, 1,200 ahead of it") != std::string::npos);
 }
 
-TEST_CASE("a running task says where") {
+TEST_CASE("a running task is shown with its agent") {
   CHECK(task_status(document(R"({"state":"running","attempts":[{"n":1,"agent":"pi-1"},{"n":2,"agent":"pi-2"}]})")) ==
         "running on pi-2 (attempt 2)");
 }
 
-TEST_CASE("the end of a task is one line") {
+TEST_CASE("the outcome of a task is one line") {
   CHECK(task_outcome(document(
             R"({"state":"failed","attempts":[{"n":1},{"n":2}],"error":{"code":"timed_out","message":"no end"}})")) ==
         "failed after 2 attempts: timed_out: no end");
@@ -68,50 +68,50 @@ TEST_CASE("the end of a task is one line") {
         "succeeded on pi-1, ran 1.2 s");
 }
 
-TEST_CASE("an acceptance says what comes next") {
+TEST_CASE("an acceptance shows the place in the queue and the number of agents") {
   CHECK(show_acceptance(document(R"({"id":"T","state":"queued","ahead":3,"eligible_agents":1})")) ==
-        "queued, 3 before it; 1 agent can take it");
+        "queued, 3 ahead of it; 1 agent can take it");
   CHECK(show_acceptance(
-            document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"nobody offers a.b"})")) ==
-        "queued; no agent can take it now; it waits: nobody offers a.b");
+            document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"no agent offers a.b"})")) ==
+        "queued; no agent can take it now; waiting: no agent offers a.b");
   for (const std::string state : {"running", "succeeded", "failed", "cancelling"}) {
     const auto answer = R"({"id":"T","state":")" + state + R"(","ahead":0,"eligible_agents":0})";
     CHECK(show_acceptance(document(answer.c_str())) == state);
   }
 }
 
-TEST_CASE("agents: slots that heat has closed are not busy, and tasks beyond the slots are not counted twice") {
+TEST_CASE("slots that heat has closed are not busy, and tasks beyond the slots are not counted twice") {
   const auto text = show_agents(document(R"({"agents":[
     {"name":"pi-1","state":"online","executors":[{"name":"image","capabilities":["image.a","image.b","image.c"],"slots":4,"free":0}],
      "celsius":61.34,"trend_per_minute":1.83,"policy":"normal","tasks":9,"last_heartbeat_ms":2300,"throttled":["undervoltage since boot"]},
     {"name":"pi-2","state":"overheated","executors":[{"name":"echo","capabilities":["echo"],"slots":4,"free":0,"problem":"too hot"}],
-     "celsius":79,"trend_per_minute":-0.5,"policy":"paused","tasks":0,"last_heartbeat_ms":100,"sensor_problem":"sensor x is gone",
+     "celsius":79,"trend_per_minute":-0.5,"policy":"paused","tasks":0,"last_heartbeat_ms":100,"sensor_problem":"sensor x is missing",
      "throttled":["throttled now","throttled since boot"]}]})"),
                                 plain);
   CHECK(text ==
         "NAME  STATE       BUSY    TEMP  C/MIN  POLICY  TASKS  BEAT      CAPABILITIES\n"
         "pi-1  online       4/4  61.3 C   +1.8  normal      9  2 s ago   image.* (3)\n"
         "pi-2  overheated   0/4  79.0 C   -0.5  paused      0  just now  echo\n"
-        "pi-2: sensor x is gone\n"
-        "pi-2: its firmware says: throttled now\n"
+        "pi-2: sensor x is missing\n"
+        "pi-2: its firmware reports: throttled now\n"
         "pi-2: echo: too hot\n");
 }
 
-TEST_CASE("the queue says what waits and why") {
+TEST_CASE("the queue shows which tasks wait, and why") {
   const auto text =
       show_queue(document(R"({"queues":[{"capability":"echo","where":{},"queued":1200,"running":4,"eligible_agents":2},
-    {"capability":"a.b","where":{"board":"pi4"},"queued":1,"running":0,"eligible_agents":0,"waiting":"nobody offers a.b"}],
+    {"capability":"a.b","where":{"board":"pi4"},"queued":1,"running":0,"eligible_agents":0,"waiting":"no agent offers a.b"}],
     "queued":1201,"running":4})"),
                  plain);
   CHECK(text ==
         "CAPABILITY  WHERE      QUEUED  RUNNING  AGENTS\n"
         "echo                    1,200        4       2\n"
         "a.b         board=pi4       1        0       0\n"
-        "a.b (board=pi4) waits: nobody offers a.b\n"
+        "a.b (board=pi4) waits: no agent offers a.b\n"
         "1,201 queued, 4 running\n");
 }
 
-TEST_CASE("answers of other shapes are shown as far as they go") {
+TEST_CASE("answers with missing or unexpected members are shown as far as possible") {
   for (
       const char* text :
       {"{}", R"({"tasks":7,"agents":"x","queues":null})", R"({"tasks":[1,"x",null],"agents":[[]],"queues":[{}]})",
@@ -135,7 +135,7 @@ TEST_CASE("control characters in an output are escaped") {
   CHECK(pretty(document("{\"a\":\"x\xC2\x9By\"}")) == "{\n  \"a\": \"x\\u009by\"\n}");
 }
 
-TEST_CASE("the counts of a batch are read") {
+TEST_CASE("the counts of a batch are parsed") {
   const auto counts = batch_counts(
       document(R"({"id":"B","total":10,"counts":{"queued":1,"assigned":2,"running":3,"succeeded":3,"failed":1}})"));
   CHECK(counts == BatchCounts{.total = 10, .running = 5, .succeeded = 3, .failed = 1});

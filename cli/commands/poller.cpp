@@ -1,4 +1,4 @@
-#include "cli/commands/patience.hpp"
+#include "cli/commands/poller.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,15 +18,15 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr Duration longest_absence = std::chrono::minutes(5);
+constexpr Duration longest_outage = std::chrono::minutes(5);
 constexpr Duration first_pause = std::chrono::milliseconds(250);
 constexpr Duration longest_pause = seconds(5);
-// Also if a coordinator answers at once instead of holding the call.
+// Applies also if a coordinator answers at once and does not hold the call.
 constexpr Duration least_between = std::chrono::milliseconds(250);
-// Short at first, so that a person soon sees why a task waits.
+// Short at first, so that the reason why a task waits is shown soon.
 constexpr std::array<seconds, 5> holds = {seconds(1), seconds(2), seconds(5), seconds(10), seconds(30)};
 
-bool passing(const Result<http::Response>& answer) {
+bool temporary(const Result<http::Response>& answer) {
   if (!answer) return answer.error().kind == ErrorKind::unavailable;
   const auto kind = protocol::kind_of_status(answer->status);
   return !answer->ok() && (kind == ErrorKind::unavailable || kind == ErrorKind::busy);
@@ -42,20 +42,20 @@ bool pause(const std::stop_token& stop, Duration duration) {
   return !stop.stop_requested();
 }
 
-Patience::Patience(Session& session, std::stop_token stop, std::optional<Duration> limit)
+Poller::Poller(Session& session, std::stop_token stop, std::optional<Duration> limit)
     : session_(session), stop_(std::move(stop)) {
   if (limit) limit_ = monotonic_now() + *limit;
 }
 
-seconds Patience::hold(seconds most) const {
+seconds Poller::hold(seconds most) const {
   if (!limit_) return most;
   const auto left = std::chrono::ceil<seconds>(*limit_ - monotonic_now());
   return std::clamp(left, seconds(1), most);
 }
 
-bool Patience::give_up(Time now) const { return over() || now - *away_since_ >= longest_absence; }
+bool Poller::give_up(Time now) const { return over() || now - *unreachable_since_ >= longest_outage; }
 
-Result<http::Response> Patience::ask(const std::string& path, seconds hold) {
+Result<http::Response> Poller::ask(const std::string& path, seconds hold) {
   const auto due = last_asked_ + least_between;
   if (const auto now = monotonic_now(); last_asked_ != Time{} && now < due && hold > seconds(0))
     pause(stop_, due - now);
@@ -67,22 +67,22 @@ Result<http::Response> Patience::ask(const std::string& path, seconds hold) {
   return session_.client().get(http::with_query(path, {{"wait", held}}), options);
 }
 
-Result<std::string> Patience::get(const std::string& path, seconds hold) {
+Result<std::string> Poller::get(const std::string& path, seconds hold) {
   for (;;) {
     auto answer = ask(path, hold);
     if (stop_.stop_requested()) return Error{"interrupted", ErrorKind::unavailable};
-    if (!passing(answer)) {
-      if (away_since_) session_.note("the coordinator answers again");
-      away_since_.reset();
+    if (!temporary(answer)) {
+      if (unreachable_since_) session_.note("the coordinator is reachable again");
+      unreachable_since_.reset();
       answer = http::expect_success(std::move(answer));
       if (!answer) return answer.error();
       return std::move(answer->body);
     }
     const auto error = http::expect_success(std::move(answer)).error();
     const auto now = monotonic_now();
-    if (!away_since_) {
-      session_.note(sentence(printable(error.message)) + " Trying again for " + show_duration(longest_absence) + ".");
-      away_since_ = now;
+    if (!unreachable_since_) {
+      session_.note(sentence(printable(error.message)) + " Retrying for " + show_duration(longest_outage) + ".");
+      unreachable_since_ = now;
       pause_ = first_pause;
     }
     if (give_up(now) || !pause(stop_, pause_)) return error;
@@ -92,13 +92,14 @@ Result<std::string> Patience::get(const std::string& path, seconds hold) {
 
 namespace {
 
-void say_interrupted(Session& session, const std::string& id) {
-  session.note("\nThe task goes on. Look at it: " + session.hint("task " + id) +
-               "; stop it: " + session.hint("cancel " + id));
+void note_interrupted(Session& session, const std::string& id) {
+  session.note("\nThe task continues. To look at it: " + session.hint("task " + id) +
+               "; to cancel it: " + session.hint("cancel " + id));
 }
 
-Exit say_unfinished(Session& session, const std::string& id, const Document& task) {
-  session.note("still " + task_status(task) + ". It goes on; to wait again: " + session.hint("task " + id + " --wait"));
+Exit note_unfinished(Session& session, const std::string& id, const Document& task) {
+  session.note("still " + task_status(task) +
+               ". The task continues; to wait again: " + session.hint("task " + id + " --wait"));
   return Exit::unfinished;
 }
 
@@ -106,20 +107,20 @@ Exit say_unfinished(Session& session, const std::string& id, const Document& tas
 
 Waited wait_for_task(Session& session, const std::string& id, const std::optional<Duration>& limit) {
   const Interrupt interrupt;
-  Patience patience(session, interrupt.token(), limit);
-  std::string said;
+  Poller poller(session, interrupt.token(), limit);
+  std::string last_status;
   for (std::size_t i = 0;; ++i) {
-    const auto body = patience.get("/api/v1/tasks/" + id, patience.hold(holds[std::min(i, holds.size() - 1)]));
+    const auto body = poller.get("/api/v1/tasks/" + id, poller.hold(holds[std::min(i, holds.size() - 1)]));
     if (interrupt.happened()) {
-      say_interrupted(session, id);
+      note_interrupted(session, id);
       return {interrupt.exit(), {}};
     }
     if (!body) return {session.fail(body.error()), {}};
     const auto task = read_answer(*body);
     if (!task) return {session.fail(task.error()), {}};
     if (ended_state(text_of(*task, "state"))) return {Exit::ok, *body};
-    if (patience.over()) return {say_unfinished(session, id, *task), *body};
-    if (const auto status = task_status(*task); status != said) session.note(said = status);
+    if (poller.over()) return {note_unfinished(session, id, *task), *body};
+    if (const auto status = task_status(*task); status != last_status) session.note(last_status = status);
   }
 }
 

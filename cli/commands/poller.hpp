@@ -1,4 +1,4 @@
-// Waiting for tasks by long polls, also across a restart of the coordinator.
+// Waits for tasks with long polls, also across a restart of the coordinator.
 #pragma once
 
 #include <optional>
@@ -13,19 +13,19 @@
 
 namespace edgefleet::cli {
 
-// False when it was cut short by a stop request.
+// False if a stop request ended it early.
 bool pause(const std::stop_token& stop, Duration duration);
 
-class Patience {
+class Poller {
  public:
-  Patience(Session& session, std::stop_token stop, std::optional<Duration> limit);
+  Poller(Session& session, std::stop_token stop, std::optional<Duration> limit);
 
-  // GET `path`, held by the coordinator for up to `hold`. While it cannot be reached the call is repeated, and that is
-  // said once; after five minutes without an answer, at the limit, or on a refusal the error comes back.
+  // GET `path`, held by the coordinator for up to `hold`. While the coordinator cannot be reached, the call is
+  // repeated, with one note. After five minutes without an answer, at the limit, or on a refusal the error is returned.
   Result<std::string> get(const std::string& path, std::chrono::seconds hold);
 
   [[nodiscard]] bool over() const { return limit_ && monotonic_now() >= *limit_; }
-  // `most`, or what is left; at least a second.
+  // `most` or the remaining time, whichever is shorter; at least a second.
   [[nodiscard]] std::chrono::seconds hold(std::chrono::seconds most) const;
 
  private:
@@ -35,19 +35,19 @@ class Patience {
   Session& session_;
   std::stop_token stop_;
   std::optional<Time> limit_;
-  std::optional<Time> away_since_;
+  std::optional<Time> unreachable_since_;
   Duration pause_{0};
   Time last_asked_{};
 };
 
-// How a wait for one task ended; if badly, that has been said already. `body` is the last answer of the API.
+// How a wait for one task ended; an error has already been printed. `body` is the last answer of the API.
 struct Waited {
   Exit exit = Exit::ok;  // ok: the task has ended
   std::string body;
 };
 Waited wait_for_task(Session& session, const std::string& id, const std::optional<Duration>& limit);
 
-// Succeeded or not, as an exit code.
+// The exit code for the state of an ended task.
 Exit exit_of(const Document& task);
 
 }  // namespace edgefleet::cli
