@@ -1,4 +1,4 @@
-// The one thread that owns the agent's core: drains the inbox, steps each event, performs what comes out.
+// The one thread that owns the agent's core: drains the inbox, steps each event, performs the effects.
 #pragma once
 
 #include <atomic>
@@ -34,8 +34,8 @@ class Loop {
     std::string sys = "/sys";
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
-    std::shared_ptr<ArtifactSpool> artifacts;  // if the executors store any
-    std::function<void(bool frozen)> freeze_work;  // all that runs in executors that can be frozen
+    std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
+    std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     std::size_t inbox = 16'384;
   };
 
@@ -46,7 +46,7 @@ class Loop {
   Loop& operator=(Loop&&) = delete;
   ~Loop();
 
-  // Until request_stop() and its grace, or until another agent has our name for good.
+  // Until request_stop() and its grace, or until another agent keeps our name.
   Status run();
   void request_stop();  // any thread; a second time: at once
   void reload();        // any thread: keys and models are looked up again
