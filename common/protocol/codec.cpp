@@ -19,7 +19,8 @@ constexpr std::array<std::string_view, 3> held_phases{"waiting", "running", "don
 
 constexpr int most_attempts = 1'000'000;
 constexpr Duration longest_run = std::chrono::hours(24 * 365);
-constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // the largest range that every JSON reader represents exactly
+constexpr std::uint64_t most_epochs = std::uint64_t{1}
+                                      << 53U;  // the largest range that every JSON reader represents exactly
 constexpr int most_slots = 10'000;
 constexpr Duration most_extension = 10 * limits::longest;
 constexpr std::size_t most_code_bytes = 64;  // of an error

@@ -57,7 +57,8 @@ ExecutorSlots* executor_for(State& state, const Capability& capability, const Ex
 // Why a task is returned instead of accepted; empty: it is accepted.
 TaskError refusal(const State& state, const ExecutorSlots* executor) {
   const auto returned = [](const char* code, const std::string& why) { return TaskError{code, why, true, {}}; };
-  if (executor == nullptr) return returned("not_offered", "this agent does not offer the capability, or no longer does");
+  if (executor == nullptr)
+    return returned("not_offered", "this agent does not offer the capability, or no longer does");
   if (stopping(state)) return returned("stopping", "this agent is being stopped");
   if (state.draining) return returned("draining", "this agent is drained");
   if (state.heat.policy() == HeatPolicy::paused) return returned("overheated", "this agent is paused because of heat");
@@ -337,7 +338,8 @@ void on(Context& c, const RecallSeen& event) {
   for (const AttemptKey& key : event.tasks) {
     const auto known = c.state.held.find(key);
     if (known == c.state.held.end() || !take_from_waiting(c, key, known->second)) continue;
-    finish(c, key, known->second, ResultStatus::returned, TaskError{"recalled", "recalled by the coordinator", true, {}});
+    finish(c, key, known->second, ResultStatus::returned,
+           TaskError{"recalled", "recalled by the coordinator", true, {}});
   }
 }
 
@@ -429,7 +431,8 @@ void on(Context& c, const OfferChanged& event) {
     if (serves(executor, held.capability)) {
       executor.waiting.push_back(key);
     } else {
-      finish(c, key, held, ResultStatus::returned, TaskError{"not_offered", "this agent no longer offers the capability", true, {}});
+      finish(c, key, held, ResultStatus::returned,
+             TaskError{"not_offered", "this agent no longer offers the capability", true, {}});
     }
   }
   pump(c, executor);

@@ -17,7 +17,8 @@ using protocol::TopicKind;
 constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration reading_interval = std::chrono::seconds(2);
 constexpr Duration progress_interval = std::chrono::milliseconds(500);
-constexpr Duration name_contest = std::chrono::minutes(2);  // another agent with our name, seen this often in this time,
+constexpr Duration name_contest =
+    std::chrono::minutes(2);  // another agent with our name, seen this often in this time,
 constexpr std::size_t name_sightings = 3;  // is not an earlier connection of ours
 constexpr std::size_t most_part_bytes = 16 * 1024;  // of partial output in a message
 
@@ -183,7 +184,8 @@ void Loop::handle(const StopAsked&) {
     end_ = true;
     return;
   }
-  log::info("stopping: no new tasks; running ones have " + std::to_string(to_ms(state_.policy.stop_grace) / 1000) + " s");
+  log::info("stopping: no new tasks; running ones have " + std::to_string(to_ms(state_.policy.stop_grace) / 1000) +
+            " s");
   step(Stop{});
 }
 

@@ -169,8 +169,7 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
     std::string text;
     reader.read(name, text);
     const bool special = name.empty() || name == "agent" || name == "model";
-    if (special)
-      reader.fail(name, "a label must have a name other than agent and model, which are reserved");
+    if (special) reader.fail(name, "a label must have a name other than agent and model, which are reserved");
     if (name.size() > limits::label_bytes || text.size() > limits::label_bytes) {
       reader.fail(name, "a label and its name have at most " + std::to_string(limits::label_bytes) + " bytes each");
     }
@@ -178,8 +177,7 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
   }
   if (machine.labels.size() > limits::labels) {
     reader.fail(**table, std::to_string(machine.labels.size()) +
-                             " labels, including those that the agent adds; at most " +
-                             std::to_string(limits::labels));
+                             " labels, including those that the agent adds; at most " + std::to_string(limits::labels));
   }
   return reader.finish();
 }
@@ -212,8 +210,8 @@ Result<HeatLimits> heat_limits(const Settings& settings) {
 
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   s.name = host_name();
-  Configuration configuration("An agent of a fleet: runs tasks that the coordinator sends over MQTT, and reports its state.",
-                              program);
+  Configuration configuration(
+      "An agent of a fleet: runs tasks that the coordinator sends over MQTT, and reports its state.", program);
   configuration.option("name", s.name, "name of this agent, unique in its fleet");
   configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
   configuration.option("username", s.username, "user name at the broker");
@@ -223,7 +221,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("work", s.work, "directory for scratch folders and persistent data");
   configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: do not offer it)")
       ->check(CLI::Range(0, 10'000));
-  configuration.option("max-held", s.max_held, "maximum number of held tasks, over all executors")->check(CLI::Range(1, 1024));
+  configuration.option("max-held", s.max_held, "maximum number of held tasks, over all executors")
+      ->check(CLI::Range(1, 1024));
   configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: reduce the capacity when hot; firmware: only observe")

@@ -63,7 +63,7 @@ Status CommandConfig::take_argv(const CommandSettings& settings) {
 
 // Literal text and placeholders in turn; never empty.
 Result<CommandConfig::Element> CommandConfig::parse_element(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) return invalid("holds a NUL");
+  if (text.find('\0') != std::string_view::npos) return invalid("contains a NUL");
   Element element{Part{}};
   for (std::size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];

@@ -94,7 +94,7 @@ Status Param::set_values(const ParamSettings& settings) {
   for (const auto& choice : settings.choices) {
     auto text = read(std::visit(ScalarAsJson{}, choice));
     if (!text) return text.error().context("choices");
-    if (text->find('\0') != std::string::npos) return invalid("choices: holds a NUL");
+    if (text->find('\0') != std::string::npos) return invalid("choices: contains a NUL");
     choices.push_back(std::move(*text));
   }
   choices_ = std::move(choices);
@@ -155,7 +155,7 @@ Status Param::check_text(const std::string& text) const {
 
 Status Param::check_string(const std::string& text) const {
   if (text.size() > max_length_) return invalid("is longer than " + std::to_string(max_length_) + " bytes");
-  if (!to_stdin_ && text.find('\0') != std::string::npos) return invalid("holds a NUL");
+  if (!to_stdin_ && text.find('\0') != std::string::npos) return invalid("contains a NUL");
   if (pattern_) {
     if (pattern_->matches(text)) return success();
     return invalid("does not match the pattern " + pattern_->str());
@@ -164,7 +164,7 @@ Status Param::check_string(const std::string& text) const {
   if (text.empty()) return invalid("is empty");
   // Programs would interpret such a word as an option.
   if (text.front() == '-') return invalid("begins with '-'");
-  if (std::any_of(text.begin(), text.end(), control)) return invalid("holds a control character");
+  if (std::any_of(text.begin(), text.end(), control)) return invalid("contains a control character");
   return success();
 }
 

@@ -54,8 +54,8 @@ class Exchange {
                      true);
     }
     if (first_ && now - last_ > patience_.token) {
-      return give_up("backend_timed_out", "the back end sent nothing more of its answer for " + exact_duration(patience_.token),
-                     true);
+      return give_up("backend_timed_out",
+                     "the back end sent nothing more of its answer for " + exact_duration(patience_.token), true);
     }
     return success();
   }

@@ -229,7 +229,8 @@ std::string LlmExecutor::named_here(const std::string& model) const {
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
   return {monotonic_now() + over.wait,
-          "the budget of " + over.what + " is used up; available again in " + seconds_text(over.wait), false, over.wait <= soon};
+          "the budget of " + over.what + " is used up; available again in " + seconds_text(over.wait), false,
+          over.wait <= soon};
 }
 
 // The pause applies to this executor only: a task that it cannot accept goes elsewhere at once.
@@ -266,7 +267,8 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);
   if (report.exhausted_for)
-    rest(*report.exhausted_for, "the provider's limit is reached; available again in " + seconds_text(*report.exhausted_for));
+    rest(*report.exhausted_for,
+         "the provider's limit is reached; available again in " + seconds_text(*report.exhausted_for));
   RunOutcome outcome;
   outcome.usage = settle(answer, report);
   if (answer.error()) {
@@ -286,7 +288,7 @@ void LlmExecutor::heed(const TaskError& error) {
     const Duration wait = error.retry_after.value_or(rest_without_word);
     rest(wait, "the provider asks for a pause of " + seconds_text(wait) + ": " + error.message);
   } else if (error.code == "unauthorized") {
-    rest(rest_after_refused_key, "the back end refused the key: " + error.message, true);
+    rest(rest_after_refused_key, "the key is refused: " + error.message, true);
   } else if (error.code == "backend_unavailable" || error.code == "model_not_found") {
     lookout_->look_again();  // it may have disappeared
   }

@@ -15,10 +15,10 @@ namespace {
 
 constexpr Duration progress_interval = std::chrono::seconds(1);
 constexpr Duration repeat_interval = std::chrono::seconds(10);
-constexpr Duration notice_interval = std::chrono::seconds(10);   // each is a message with the whole info of the agent
-constexpr Duration look_patience = std::chrono::seconds(10);     // for the chat executor to see a change
+constexpr Duration notice_interval = std::chrono::seconds(10);  // each is a message with the whole info of the agent
+constexpr Duration look_patience = std::chrono::seconds(10);  // for the chat executor to see a change
 constexpr Duration list_timeout = std::chrono::seconds(10);
-constexpr Duration start_timeout = std::chrono::hours(24);       // of one download at the start
+constexpr Duration start_timeout = std::chrono::hours(24);  // of one download at the start
 constexpr Backoff start_backoff{std::chrono::seconds(5), std::chrono::minutes(10)};
 
 RunOutcome failed(const TaskError& error) { return agent::failed(error.code, error.message, error.retryable); }
@@ -273,7 +273,8 @@ void ModelKeeper::keep_pulled(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     if (wanted.empty()) return notice("");
     const Duration most = start_backoff.ceiling(failures);
-    const Duration pause = most / 2 + start_backoff.pause(failures, random_seed()) / 2;  // spreads a fleet that starts at once
+    const Duration pause =
+        most / 2 + start_backoff.pause(failures, random_seed()) / 2;  // spreads a fleet that starts at once
     why += "; next attempt in " + exact_duration(std::chrono::ceil<std::chrono::seconds>(pause));
     log_(log::Level::warning, name().str() + ": " + why);
     notice(why);

@@ -107,7 +107,8 @@ std::uint64_t PullProgress::to_come() const {
 int PullProgress::percent() const {
   const auto all = total();
   if (all == 0) return -1;
-  return static_cast<int>(static_cast<double>(completed()) * 100 / static_cast<double>(all));  // rounded down: 100 means complete
+  return static_cast<int>(static_cast<double>(completed()) * 100 /
+                          static_cast<double>(all));  // rounded down: 100 means complete
 }
 
 TaskError model_error(int status, std::string_view body, std::optional<Duration> retry_after) {

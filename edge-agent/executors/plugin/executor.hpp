@@ -56,10 +56,10 @@ class PluginExecutor final : public Executor {
   RunGate gate_;
   PluginDesk desk_;
   mutable std::mutex mutex_;
-  std::string problem_;        // guarded by mutex_
+  std::string problem_;  // guarded by mutex_
   PluginHello last_hello_{{}, {}, 1};  // the supervisor's: its offer while it is in service
   std::optional<Time> up_at_;  // the supervisor's; the time of its hello
-  std::jthread supervisor_;    // last: it uses the others
+  std::jthread supervisor_;  // last: it uses the others
 };
 
 }  // namespace edgefleet::agent

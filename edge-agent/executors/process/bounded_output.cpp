@@ -38,8 +38,7 @@ std::string BoundedOutput::text(std::size_t bound) const {
   const auto kept_first = without_broken_end(first.substr(0, part));
   const auto kept_last = without_broken_begin(last.substr(last.size() - part));
   const std::uint64_t missing = bytes_ - kept_first.size() - kept_last.size();
-  return valid_utf8(kept_first) + "\n[... " + std::to_string(missing) + " bytes omitted ...]\n" +
-         valid_utf8(kept_last);
+  return valid_utf8(kept_first) + "\n[... " + std::to_string(missing) + " bytes omitted ...]\n" + valid_utf8(kept_last);
 }
 
 }  // namespace edgefleet::agent

@@ -147,8 +147,7 @@ Result<std::variant<FileSource, InlineSource>> parse_source(const json& input, c
     return Source(*std::move(source));
   }
   const auto file = image->find("file");
-  if (file == image->end() || !file->is_string())
-    return Error{"image.artifact has no file in the scratch folder"};
+  if (file == image->end() || !file->is_string()) return Error{"image.artifact has no file in the scratch folder"};
   if (!is_below(file->get_ref<const std::string&>(), scratch))
     return Error{"image.file must be below the scratch folder"};
   return Source(FileSource{file->get<std::string>()});

@@ -56,7 +56,8 @@ void Service::on_message(const Task& task) {
   const auto refuse = [&](const char* code, const std::string& why, bool retryable) {
     say(failure_line(task.key, {code, why, retryable}));
   };
-  if (std::ranges::count(workers_, task.key, &Worker::key) > 0) return log_("task " + task.key.id + " was received twice");
+  if (std::ranges::count(workers_, task.key, &Worker::key) > 0)
+    return log_("task " + task.key.id + " was received twice");
   if (workers_.size() >= slots_) return refuse("busy", "all slots are in use", true);
   const auto request = parse_request(task.capability, task.input, task.scratch);
   if (!request) return refuse("bad_input", request.error().message, false);
