@@ -93,7 +93,7 @@ struct State {
   Time credit_at;
   bool capacity_changed = false;
   bool info_changed = false;
-  std::optional<AgentState> said;        // last published status
+  std::optional<AgentState> published_status;  // the last one
 };
 
 // ---- parts that the shell publishes

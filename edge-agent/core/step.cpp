@@ -148,8 +148,8 @@ void forget_result(Context& c, std::map<AttemptKey, Held>::iterator held) {
 
 void say_status(Context& c) {
   const AgentState now = status_of(c.state);
-  if (!c.state.link || c.state.said == now) return;
-  c.state.said = now;
+  if (!c.state.link || c.state.published_status == now) return;
+  c.state.published_status = now;
   c.emit(SendStatus{now});
 }
 
@@ -161,7 +161,7 @@ void beat(Context& c) {
   if (c.now >= c.state.next_introduction) {
     c.state.next_introduction = c.now + c.state.policy.introduce_every;
     c.emit(SendInfo{});
-    c.state.said.reset();  // publish the status too, after this
+    c.state.published_status.reset();  // publish the status too, after this
   }
   c.emit(SendBeat{});
   c.emit(SendTemperature{});
@@ -228,7 +228,7 @@ void present(Context& c) {
   c.state.info_changed = false;
   c.state.next_introduction = c.now;
   beat(c);
-  c.state.said.reset();
+  c.state.published_status.reset();
   say_status(c);
 }
 
@@ -244,7 +244,7 @@ void on(Context& c, const LinkUp&) {
 
 void on(Context& c, const LinkDown&) {
   c.state.link = false;
-  c.state.said.reset();
+  c.state.published_status.reset();
   // It may reconnect to the broker later than the agent does, and misses messages sent before that.
   c.state.coordinator_online = false;
 }

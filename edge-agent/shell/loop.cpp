@@ -17,9 +17,9 @@ using protocol::TopicKind;
 constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration reading_interval = std::chrono::seconds(2);
 constexpr Duration progress_interval = std::chrono::milliseconds(500);
-constexpr Duration name_contest =
-    std::chrono::minutes(2);  // another agent with our name, seen this often in this time,
-constexpr std::size_t name_sightings = 3;  // is not an earlier connection of ours
+// Another agent with our name, seen this often within this time, is not an earlier run of ours.
+constexpr std::size_t name_conflict_limit = 3;
+constexpr Duration name_conflict_window = std::chrono::minutes(2);
 constexpr std::size_t most_part_bytes = 16 * 1024;  // of partial output in a message
 
 }  // namespace
@@ -326,12 +326,12 @@ void Loop::handle(const mqtt::ClientEvent& event) {
 // Two agents with the same name disconnect each other without end. On a reconnect, each finds the other's last status
 // in place of its own; the one with the greater session ends. (At the first connect the status is that of an earlier
 // run, and rarely a broker has an outdated one: hence several sightings.)
-void Loop::notice_namesake(const AgentStatus& status) {
+void Loop::check_name_conflict(const AgentStatus& status) {
   if (status.session == state_.session || connects_ < 2) return;
   const Time now = monotonic_now();
-  namesakes_.push_back(now);
-  while (namesakes_.front() + name_contest < now) namesakes_.pop_front();
-  if (namesakes_.size() < name_sightings) return;
+  name_conflicts_.push_back(now);
+  while (name_conflicts_.front() + name_conflict_window < now) name_conflicts_.pop_front();
+  if (name_conflicts_.size() < name_conflict_limit) return;
   const std::string what = "another agent is connected as " + options_.name.str() + "; give one of them another --name";
   if (state_.session > status.session) {
     fatal_ = what;
@@ -354,7 +354,7 @@ void Loop::receive(const mqtt::Message& message) {
     return step(CoordinatorSeen{status->state == protocol::CoordinatorState::online, std::move(status->reign)});
   }
   if (topic->kind == TopicKind::agent_status && topic->agent == options_.name) {
-    if (auto status = protocol::decode_agent_status(message.payload)) notice_namesake(*status);
+    if (auto status = protocol::decode_agent_status(message.payload)) check_name_conflict(*status);
     return;
   }
   if (topic->kind == TopicKind::control && topic->agent == options_.name) return receive_control(message);

@@ -83,7 +83,7 @@ class Loop {
   // ---- MQTT
   void receive(const mqtt::Message& message);
   void receive_control(const mqtt::Message& message);
-  void notice_namesake(const AgentStatus& status);
+  void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
   void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {});
   [[nodiscard]] AgentInfo info() const;
@@ -109,7 +109,7 @@ class Loop {
   mqtt::Session session_;
   std::unique_ptr<mqtt::Client> client_;
   std::uint64_t connects_ = 0;
-  std::deque<Time> namesakes_;  // when another session of our name was seen
+  std::deque<Time> name_conflicts_;  // when another session of our name was seen
   bool end_ = false;
   std::optional<std::string> fatal_;
   std::atomic<std::uint64_t> dropped_{0};

@@ -18,7 +18,7 @@ namespace {
 
 constexpr Duration listing_timeout = std::chrono::seconds(10);
 constexpr Duration spent_kept_every = std::chrono::seconds(30);
-constexpr Duration rest_without_word = std::chrono::seconds(10);  // rate limited, without a given duration
+constexpr Duration default_rest = std::chrono::seconds(10);  // rate limited, without a given duration
 constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
 constexpr Duration soon = std::chrono::minutes(1);  // short enough for the model endpoints to wait
 
@@ -162,7 +162,7 @@ Status LlmExecutor::list(Listing& listing, const std::string& key, const std::st
     if (!response->ok()) {
       TaskError refusal = refusal_of(response->status, response->body, response->retry_after);
       refusal.message = without_key(std::move(refusal.message), key);
-      heed(refusal);
+      react_to(refusal);
       return Error{refusal.message, ErrorKind::unavailable};
     }
     if (!json::well_formed(response->body)) return Error{"the back end's list of models is not JSON"};
@@ -274,7 +274,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const
   if (answer.error()) {
     outcome.error = answer.error();
     outcome.error->message = without_key(std::move(outcome.error->message), *key);
-    heed(*outcome.error);
+    react_to(*outcome.error);
     if (outcome.error->code == "rate_limited") outcome.error->retry_after.reset();  // as in admit()
     return outcome;
   }
@@ -283,9 +283,9 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const
 }
 
 // The effect of a refusal on later requests.
-void LlmExecutor::heed(const TaskError& error) {
+void LlmExecutor::react_to(const TaskError& error) {
   if (error.code == "rate_limited") {
-    const Duration wait = error.retry_after.value_or(rest_without_word);
+    const Duration wait = error.retry_after.value_or(default_rest);
     rest(wait, "the provider asks for a pause of " + seconds_text(wait) + ": " + error.message);
   } else if (error.code == "unauthorized") {
     rest(rest_after_refused_key, "the key is refused: " + error.message, true);

@@ -53,7 +53,7 @@ class LlmExecutor final : public Executor {
   static Rest rest_for(const Exhausted& over);
   std::optional<TaskError> admit();
   void rest(Duration wait, const std::string& why, bool key_refused = false);
-  void heed(const TaskError& error);
+  void react_to(const TaskError& error);
   std::string settle(const Answer& answer, const ExchangeReport& report);
   void keep_spent(bool now);
 

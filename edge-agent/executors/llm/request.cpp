@@ -90,7 +90,7 @@ const FieldRule* rule_of(RequestKind kind, const std::string& field) {
 }
 
 // Equivalent to an absent field.
-bool says_nothing(const Json& value) {
+bool is_empty(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) || (value.is_structured() && value.empty());
 }
 
@@ -147,7 +147,7 @@ Result<Json> check_request(RequestKind kind, ProviderKind provider, std::string_
   if (auto good = check_shape(kind, given); !good) return good.error();
   Json request = Json::object();
   for (const auto& [field, value] : given.items()) {
-    if (says_nothing(value) && field != "think") continue;
+    if (is_empty(value) && field != "think") continue;
     const FieldRule* rule = rule_of(kind, field);
     // OpenAI-compatible servers have fields of their own; they refuse or ignore unknown ones themselves.
     const auto treatment = rule != nullptr                    ? rule->of.at(static_cast<std::size_t>(provider))

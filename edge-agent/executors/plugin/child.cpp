@@ -41,7 +41,7 @@ PluginChild::PluginChild(Process process, std::string name, PluginDesk& desk, co
 
 std::string PluginChild::serve(const std::stop_token& stop, const OnHello& on_hello) {
   on_hello_ = on_hello;
-  while (!process_.exited() && !lost_patience()) {
+  while (!process_.exited() && !must_end()) {
     if (stop.stop_requested()) {
       shut_down();
       break;
@@ -55,7 +55,7 @@ std::string PluginChild::serve(const std::stop_token& stop, const OnHello& on_he
   return bury();
 }
 
-bool PluginChild::lost_patience() {
+bool PluginChild::must_end() {
   if (reason_.empty() && !greeted_ && clock_->now() >= hello_until_) {
     reason_ = "sent no hello within " + seconds_text(times_.hello);
   }

@@ -41,7 +41,7 @@ class PluginChild {
   std::string serve(const std::stop_token& stop, const OnHello& on_hello);
 
  private:
-  [[nodiscard]] bool lost_patience();  // sets reason_
+  [[nodiscard]] bool must_end();  // sets reason_
   void exchange(Duration most);
   void write_lines();
   void read_out();
