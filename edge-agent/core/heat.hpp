@@ -21,7 +21,7 @@ struct HeatLimits {
   double cool = 5;     // all slots are restored at once if it is this much cooler than `normal`
   bool observe_only = false;  // only the firmware reacts to heat
   Duration look_ahead = std::chrono::seconds(30);  // on a rising trend, the predicted temperature decides,
-  double most_ahead = 2;  // up to this rise: a chip jumps by 15 degrees when work begins, then warms slowly
+  double most_ahead = 2;  // at most this far above it: a chip jumps by 15 degrees when work begins, then warms slowly
   Duration settle = std::chrono::seconds(10);  // between two quarters: the effect of the last one must show first
   Duration hold = std::chrono::minutes(1);  // how long the last valid reading counts after the sensor fails
 };

@@ -57,8 +57,7 @@ ExecutorSlots* executor_for(State& state, const Capability& capability, const Ex
 // Why a task is returned instead of accepted; empty: it is accepted.
 TaskError refusal(const State& state, const ExecutorSlots* executor) {
   const auto returned = [](const char* code, const std::string& why) { return TaskError{code, why, true, {}}; };
-  if (executor == nullptr)
-    return returned("not_offered", "this agent does not offer the capability, or no longer does");
+  if (executor == nullptr) return returned("not_offered", "this agent does not offer the capability");
   if (stopping(state)) return returned("stopping", "this agent is being stopped");
   if (state.draining) return returned("draining", "this agent is drained");
   if (state.heat.policy() == HeatPolicy::paused) return returned("overheated", "this agent is paused because of heat");
