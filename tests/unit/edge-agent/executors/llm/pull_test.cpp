@@ -178,7 +178,7 @@ TEST_CASE("the errors for too little space have figures") {
   const auto memory = check_memory("m:7b", 3'800'000'000, 3'981'533'184);
   REQUIRE(memory);
   CHECK(memory->code == "insufficient_memory");
-  CHECK(memory->message.find("m:7b has 3.8 GB and needs 4.3 GB of memory") == 0);
+  CHECK(memory->message.find("m:7b is 3.8 GB in size and needs 4.3 GB of memory") == 0);
   CHECK(memory->message.find("this machine has 4.0 GB") != std::string::npos);
 }
 
