@@ -11,7 +11,8 @@ from test_llm import Stream
 
 TOOL = {"type": "function", "function": {"name": "get_temperature", "parameters": {
     "type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]}}}
-ENDINGS = [("hang_before", "backend_timed_out", "sent nothing for"), ("hang_mid", "backend_timed_out", "nothing more of its answer"),
+ENDINGS = [("hang_before", "backend_timed_out", "sent nothing for"),
+           ("hang_mid", "backend_timed_out", "nothing more of its answer"),
            ("cut_mid", "backend_unavailable", ""), ("end_early", "backend_unavailable", "is incomplete"),
            ("garbage_line", "bad_answer", "invalid JSON"), ("endless_line", "bad_answer", "without an end"),
            ("error_mid", "backend_error", "during its answer")]
