@@ -21,7 +21,7 @@ namespace {
 using namespace edgefleet;
 using namespace edgefleet::agent;
 
-// Ollama has a second one beside that of the chats: it looks after the models.
+// An Ollama has a second executor, which manages its models.
 void add_llm(std::vector<std::unique_ptr<Executor>>& all, llm::Config config, const std::string& work,
              const ProcessServices& services) {
   const std::string spent = work + "/llm/" + config.executor.str() + ".json";
@@ -48,7 +48,7 @@ std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const 
 Status run(Settings& settings, Loop::Options options) {
   std::error_code failure;
   std::filesystem::create_directories(settings.work, failure);
-  if (failure) return Error{"work directory " + settings.work + " cannot be made: " + failure.message()};
+  if (failure) return Error{"cannot create the work directory " + settings.work + ": " + failure.message()};
   ProcessServices services;
   services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
   if (!settings.commands.empty() || !settings.plugins.empty()) {

@@ -1,4 +1,4 @@
-// Values that an agent says of itself.
+// Values that an agent reports about itself.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace edgefleet {
 
-// `offline` is said by the agent itself, `lost` by its will (or by the coordinator, after silence).
+// `offline` is published by the agent itself, `lost` by its will (or by the coordinator, after silence).
 enum class AgentState { online, draining, overheated, offline, lost };
 std::string_view to_string(AgentState state);
 std::optional<AgentState> parse_agent_state(std::string_view text);
@@ -33,9 +33,9 @@ struct ExecutorInfo {
   std::string provider;  // of models: ollama, groq, ...
   std::vector<std::string> models;
   std::vector<std::string> loaded_models;
-  std::string problem;  // why it is out of service; empty when it is well
-  bool rests = false;   // with a problem: it passes by itself, and within a minute or so
-  std::string notice;   // what else people should know of it, in service or not
+  std::string problem;  // why it is out of service; empty while it is in service
+  bool rests = false;   // with a problem: temporary, ends by itself within about a minute
+  std::string notice;   // other information for people, in service or not
   friend bool operator==(const ExecutorInfo&, const ExecutorInfo&) = default;
 };
 
@@ -43,8 +43,8 @@ struct ExecutorInfo {
 struct AgentInfo {
   SessionId session;
   std::string version;
-  std::string board;  // what the board calls itself, "Raspberry Pi 4 Model B Rev 1.4"
-  std::string arch;   // as `uname -m` says it
+  std::string board;  // the model name of the board, "Raspberry Pi 4 Model B Rev 1.4"
+  std::string arch;   // as `uname -m` prints it
   std::string os;
   int cpus = 1;
   std::uint64_t memory_bytes = 0;
@@ -60,12 +60,12 @@ struct HeldTask {
   int attempt = 1;
   HeldPhase phase = HeldPhase::waiting;
   ExecutorName executor;
-  Duration run{0};  // running: for so long
-  Duration extended{0};  // running: so much longer may it take than asked for, because the agent's heat slowed it
+  Duration run{0};  // running: time since its start
+  Duration extended{0};  // running: extension of its timeout, because heat slowed it down
   friend bool operator==(const HeldTask&, const HeldTask&) = default;
 };
 
-// Which coordinator an agent listens to: the number of its reign and its session. Together they are the fence.
+// The coordinator that an agent obeys: the number of its reign and its session. Together they are the fence.
 struct Reign {
   std::uint64_t epoch = 0;
   SessionId session;
@@ -75,12 +75,12 @@ struct Reign {
 struct Heartbeat {
   SessionId session;
   std::uint64_t sequence = 0;
-  Reign coordinator;    // as the agent last saw it
-  std::uint64_t n = 0;  // highest number of a task message of this reign that it has seen
+  Reign coordinator;    // the last one that the agent received
+  std::uint64_t n = 0;  // highest number of a task message of this reign that it has received
   Duration uptime{0};
   double load = 0;  // 1 minute
   std::uint64_t free_memory_bytes = 0;
-  std::map<ExecutorName, int> free_slots;  // as they are now: heat, limits and draining included
+  std::map<ExecutorName, int> free_slots;  // current values: heat, limits and draining included
   std::vector<HeldTask> held;              // not yet acknowledged
   WallTime clock;                          // the agent's own
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
@@ -92,16 +92,16 @@ std::optional<HeatPolicy> parse_heat_policy(std::string_view text);
 
 struct Temperature {
   SessionId session;
-  std::optional<double> celsius;  // none where the board has no sensor
+  std::optional<double> celsius;  // none if the board has no sensor
   double trend_per_minute = 0;
   std::vector<std::string> throttled;  // the firmware's flags spelled out
   HeatPolicy policy = HeatPolicy::normal;
   std::string sensor;   // where `celsius` comes from
-  std::string problem;  // with the sensors; empty when there is none
+  std::string problem;  // with the sensors; empty if there is none
   friend bool operator==(const Temperature&, const Temperature&) = default;
 };
 
-// The rhythm that both sides count on.
+// The interval that both sides rely on.
 inline constexpr Duration heartbeat_interval = std::chrono::seconds(10);
 inline constexpr int heartbeats_missed_until_lost = 3;
 

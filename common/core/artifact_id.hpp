@@ -1,4 +1,4 @@
-// What an artifact is called: by its content.
+// The id of an artifact is derived from its content.
 #pragma once
 
 #include <algorithm>

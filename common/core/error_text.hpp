@@ -1,4 +1,4 @@
-// What an errno means. Not std::strerror(), which must not be called by two threads at once.
+// The text of an errno. Replaces std::strerror(), which is not thread-safe.
 #pragma once
 
 #include <string>

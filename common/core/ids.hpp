@@ -1,4 +1,4 @@
-// Names and ids as types. Each is checked where it enters (parse), and taken as good everywhere else.
+// Names and ids as types. Each is checked once, when it is parsed, and valid everywhere else.
 #pragma once
 
 #include <compare>
@@ -12,7 +12,7 @@
 
 namespace edgefleet {
 
-// A checked string of one kind. `Tag::valid(std::string_view)` says what is allowed.
+// A checked string of one kind. `Tag::valid(std::string_view)` defines which strings are allowed.
 template <typename Tag>
 class Name {
  public:

@@ -1,4 +1,4 @@
-// Lines out of chunks of bytes, with a bound on the memory that a line without an end can take.
+// Splits chunks of bytes into lines, with a bound on the memory that a line without an end can take.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@ namespace edgefleet {
 class LineReader {
  public:
   enum class Overlong {
-    drop,  // nothing of it is delivered
+    drop,  // it is not delivered
     cut,   // its first `longest` bytes are delivered
   };
   using OnLine = std::function<void(std::string_view)>;  // without the newline, and the \r before it
@@ -19,10 +19,10 @@ class LineReader {
   LineReader(std::size_t longest, Overlong overlong) : longest_(longest), overlong_(overlong) {}
 
   void feed(std::string_view bytes, const OnLine& on_line);
-  // What came behind the last newline, as a line: for the end of the stream.
+  // Delivers the bytes after the last newline as a line: for the end of the stream.
   void finish(const OnLine& on_line);
-  // How many overlong lines there were since the last call. One counts as soon as it is overlong, so that an endless
-  // one is noticed.
+  // Number of overlong lines since the last call. A line counts as soon as it is overlong, so that an endless line
+  // is noticed.
   std::size_t take_overlong() { return std::exchange(overlong_seen_, 0); }
   [[nodiscard]] std::size_t buffered() const { return buffer_.size(); }
 

@@ -1,4 +1,4 @@
-// "Did you mean ...?": of a list of names the one that a mistyped word is most like. Pure.
+// "Did you mean ...?": finds the name of a list that is most similar to a mistyped word. Pure.
 #pragma once
 
 #include <optional>
@@ -8,10 +8,10 @@
 
 namespace edgefleet {
 
-// How many letters must be put in, taken out, changed or swapped with the next one.
+// Number of letters to insert, delete, replace or swap with the next one (Damerau-Levenshtein distance).
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// None: nothing is near, that is within a third of the word's length and three letters.
+// None if no name is near: within a third of the word's length and three letters.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& names);
 
 }  // namespace edgefleet

@@ -1,4 +1,4 @@
-// One function object out of several lambdas: std::visit(overloaded{...}, variant) without a default.
+// Combines lambdas into one function object: std::visit(overloaded{...}, variant) without a default.
 #pragma once
 
 #include <type_traits>

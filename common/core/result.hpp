@@ -7,19 +7,19 @@
 
 namespace edgefleet {
 
-// What kind of failure it is, for whoever must answer: the HTTP API makes a status of it, an executor a retry.
+// The kind of a failure: the HTTP API derives a status from it, an executor whether to retry.
 enum class ErrorKind {
-  invalid,      // the request is wrong and stays wrong
+  invalid,      // the request is wrong; a retry does not help
   not_found,
   conflict,
   too_large,    // over a bound on size
-  busy,         // over a bound on number; again later
-  full,         // no space to keep it
-  unavailable,  // something needed is away for now
+  busy,         // over a bound on number; try again later
+  full,         // no space to store it
+  unavailable,  // a dependency cannot be reached for now
   internal,
 };
 
-// What went wrong, to what, and what to do about it; `context` puts the outer circumstance in front on the way up.
+// What failed, where, and how to fix it; `context` prepends the outer operation on the way up.
 struct Error {
   std::string message;
   ErrorKind kind = ErrorKind::internal;

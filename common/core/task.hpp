@@ -12,17 +12,17 @@
 
 namespace edgefleet {
 
-// JSON text that was checked where it entered. The cores carry it, they never look inside.
+// JSON text that was checked when it was received. The cores carry it and never parse it.
 using JsonText = std::string;
 
 enum class TaskState { scheduled, queued, assigned, running, cancelling, succeeded, failed, cancelled, expired };
 inline constexpr std::size_t task_state_count = 9;
 std::string_view to_string(TaskState state);
 std::optional<TaskState> parse_task_state(std::string_view text);
-// Has its one outcome.
+// Its one outcome is recorded.
 inline bool ended(TaskState s) { return s >= TaskState::succeeded; }
 
-// `returned`: the agent gave it back unspent; `lost`: the agent went away with it.
+// `returned`: the agent gave it back, and the attempt does not count; `lost`: the agent disappeared with it.
 enum class AttemptState { assigned, running, succeeded, failed, cancelled, returned, lost };
 std::string_view to_string(AttemptState state);
 std::optional<AttemptState> parse_attempt_state(std::string_view text);
@@ -74,7 +74,7 @@ struct TaskSpec {
   friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };
 
-// Names one try of one task.
+// Identifies one attempt of one task.
 struct AttemptKey {
   TaskId id;
   int attempt = 1;
@@ -92,7 +92,7 @@ struct TaskResult {
   ResultStatus status = ResultStatus::succeeded;
   JsonText output = "null";  // when succeeded; a failed command may have one too
   std::optional<TaskError> error;  // when failed or returned
-  Duration run{0};  // how long it was worked on
+  Duration run{0};  // running time
   JsonText usage;  // JSON object, or empty
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
 };

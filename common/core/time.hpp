@@ -9,8 +9,8 @@ namespace edgefleet {
 
 using Duration = std::chrono::nanoseconds;
 
-// The monotonic clock as the cores see it: nanoseconds since an arbitrary start. All deadlines run on it; the shells
-// read it from std::chrono::steady_clock, the simulations make it up.
+// The monotonic clock of the cores: nanoseconds since an arbitrary start. All deadlines use it; the shells read it
+// from std::chrono::steady_clock, the simulations generate it.
 struct CoreClock {
   using duration = Duration;
   using rep = duration::rep;
@@ -20,7 +20,7 @@ struct CoreClock {
 };
 using Time = CoreClock::time_point;
 
-// What people read: milliseconds since 1970, by the coordinator's clock. Nothing is decided by it.
+// For display: milliseconds since 1970, by the coordinator's clock. No decision depends on it.
 struct WallTime {
   std::int64_t unix_ms = 0;
   friend auto operator<=>(const WallTime&, const WallTime&) = default;

@@ -9,7 +9,7 @@ namespace {
 struct Lead {
   std::size_t length = 0;  // 0: cannot begin a character
   std::uint32_t bits = 0;
-  std::uint32_t least = 0;  // anything below was spelled too long
+  std::uint32_t least = 0;  // smaller values are overlong encodings
 };
 
 Lead lead(unsigned char c) {
@@ -20,7 +20,7 @@ Lead lead(unsigned char c) {
   return {};
 }
 
-// Length of the well-formed character that `bytes` begins with; 0: none.
+// Length of the well-formed character at the beginning of `bytes`; 0: none.
 std::size_t character(std::string_view bytes) {
   const Lead first = lead(static_cast<unsigned char>(bytes.front()));
   if (first.length == 0 || first.length > bytes.size()) return 0;

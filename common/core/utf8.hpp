@@ -1,4 +1,4 @@
-// UTF-8: text of strangers made fit for JSON, logs and messages, and cut between two characters.
+// UTF-8: makes untrusted text valid for JSON, logs and messages, and cuts text between two characters.
 #pragma once
 
 #include <string>
@@ -6,13 +6,13 @@
 
 namespace edgefleet {
 
-// A byte that continues a character; all others begin one, or are no UTF-8.
+// A byte that continues a character; all others begin one, or are not UTF-8.
 inline bool utf8_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
 // Each byte that is not part of well-formed UTF-8 becomes U+FFFD.
 std::string valid_utf8(std::string_view bytes);
 
-// Less the part of a character that a cut left at the end, or at the beginning.
+// Removes the part of a character that a cut left at the end, or at the beginning.
 std::string_view without_broken_end(std::string_view text);
 std::string_view without_broken_begin(std::string_view text);
 

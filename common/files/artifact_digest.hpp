@@ -1,4 +1,4 @@
-// Computes the id of an artifact while its content passes by.
+// Computes the id of an artifact incrementally while its content is copied.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ class ArtifactDigest {
  public:
   ArtifactDigest();
   void add(const char* data, std::size_t bytes);
-  std::string id();  // of all that was added; nothing more may be
+  std::string id();  // of all bytes added; add() must not be called afterwards
 
  private:
   std::unique_ptr<evp_md_ctx_st, void (*)(evp_md_ctx_st*)> context_;

@@ -1,6 +1,6 @@
-// A small blocking HTTP client: for the command line, and for an agent that fetches and stores artifacts. Its
-// connections are kept and used again. It follows no redirects and speaks nothing but http and https. A program that
-// talks https must ignore SIGPIPE.
+// A small blocking HTTP client: for the command line, and for an agent that fetches and stores artifacts. It reuses
+// connections, follows no redirects and supports only http and https. A program that uses https must ignore
+// SIGPIPE.
 #pragma once
 
 #include <chrono>
@@ -28,47 +28,47 @@ enum class Method { get, post, put, remove };
 struct Request {
   Method method = Method::get;
   std::string path;       // begins with '/', escaped
-  Headers headers{};      // beside our own; a value is never logged
+  Headers headers{};      // added to our own; a value is never logged
   std::string_view body{};  // JSON, of a POST or a DELETE
 };
 
-// Any answer, refusals too: see problem.hpp for making an Error of those.
+// Any answer, including errors: problem.hpp converts those to an Error.
 struct Response {
   int status = 0;
   std::string content_type;
-  std::map<std::string, std::string> headers;  // names in small letters; at most 100, of repeated ones the last
-  std::string body;  // empty where it went elsewhere
+  std::map<std::string, std::string> headers;  // names in lower case; at most 100; the last of repeated ones
+  std::string body;  // empty if it was written to a sink or file
   std::optional<Duration> retry_after;
   [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
 };
 
 struct Options {
   Duration connect_timeout = std::chrono::seconds(5);
-  Duration timeout = std::chrono::seconds(30);  // in all, connecting included; zero: as long as it takes
-  Duration stall_timeout{0};                    // this long without a byte ends it; whole seconds; zero: never
-  std::size_t most_bytes = std::size_t{64} << 20U;  // of a body kept in memory; more is an error
+  Duration timeout = std::chrono::seconds(30);  // of the whole call, connecting included; zero: none
+  Duration stall_timeout{0};                    // the longest time without a byte; whole seconds; zero: none
+  std::size_t most_bytes = std::size_t{64} << 20U;  // of a body in memory; a larger one is an error
   std::stop_token stop;                         // ends the call at once, with an Error of kind `unavailable`
-  // Asked by the calling thread at least ten times a second; an error ends the call and becomes its result.
+  // Called by the calling thread at least ten times a second; an error ends the call and becomes its result.
   std::function<Status()> watch;
 };
 
-// For files: however long they take, as long as bytes come.
+// For files: no limit on the whole transfer as long as bytes arrive.
 Options file_options(std::stop_token stop = {});
 
-// Who is called, for messages: "cannot reach <name> at <url>: connection refused; <hint>".
+// The peer's name in messages: "cannot reach <name> at <url>: connection refused; <hint>".
 struct Peer {
   std::string name = "the coordinator";
   std::string hint = "is edgefleet-coordinator running there?";
 };
 
-// Bytes moved so far and in all (0: not known); called some times a second by the calling thread.
+// Bytes transferred so far and in total (0: unknown); called several times a second by the calling thread.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
-// Takes the body of a success piece by piece; an error ends the call and becomes its result.
+// Receives the body of a success piece by piece; an error ends the call and becomes its result.
 using Sink = std::function<Status(std::string_view piece)>;
 
 // One client may be used by several threads at the same time. `path` begins with '/' and is escaped already.
-// Errors: the call found no answer (unavailable), the URL or a local file is no good (invalid), the answer is over
+// Errors: no answer (unavailable), the URL or a local file is not valid (invalid), the answer is larger than
 // `most_bytes` (too_large), the disk is full (full).
 class Client {
  public:

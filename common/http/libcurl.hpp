@@ -1,5 +1,5 @@
-// libcurl, loaded when it is first needed and not when the program starts: with the thirty libraries that it brings
-// along it costs 4 MB of resident memory unused and 7 MB used, and most agents never fetch a file.
+// libcurl, loaded on first use and not when the program starts: with its thirty dependencies it costs 4 MB of
+// resident memory unused and 7 MB used, and most agents never fetch a file.
 #pragma once
 
 #include <curl/curl.h>
@@ -29,7 +29,7 @@ struct Libcurl {
   decltype(&::curl_slist_free_all) slist_free_all = nullptr;
 };
 
-// Loads and initialises it at the first call, from any thread; it then stays for the life of the process.
+// Loads and initialises it at the first call, from any thread; it stays loaded until the process ends.
 Result<const Libcurl*> libcurl();
 
 }  // namespace edgefleet::http

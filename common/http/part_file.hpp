@@ -1,4 +1,4 @@
-// A file that appears under its name only when it is complete: written beside it, then renamed.
+// A file that appears under its name only when it is complete: written under another name, then renamed.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What an HTTP API says when it refuses: problem+json (RFC 9457).
+// Errors of an HTTP API: problem+json (RFC 9457).
 #pragma once
 
 #include <string>
@@ -20,13 +20,13 @@ struct Problem {
   std::vector<Fault> faults;
 };
 
-// Of an answer that is not a success. A body that is no problem+json (a proxy's page) gives a problem without detail.
+// Parses an answer that is not a success. Another body (a proxy's page) results in a problem without detail.
 Problem parse_problem(const Response& response);
 
 // One sentence for people: the detail, else the title, else the status.
 Error to_error(const Response& response);
 
-// A success passes, any other answer becomes an Error.
+// Returns a success unchanged; any other answer becomes an Error.
 Result<Response> expect_success(Result<Response> answer);
 
 }  // namespace edgefleet::http

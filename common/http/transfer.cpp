@@ -15,7 +15,7 @@
 namespace edgefleet::http {
 namespace {
 
-// libcurl waits at most this long between looks at what it has to do; a stop request wakes it at once.
+// The longest wait between two checks of the transfer; a stop request wakes libcurl at once.
 constexpr int poll_ms = 1000;
 constexpr int watched_poll_ms = 100;
 constexpr std::size_t most_headers = 100;
@@ -46,7 +46,7 @@ Status take(Context& context, std::string_view piece) {
   return success();
 }
 
-// No exception may pass through libcurl: it becomes the call's failure.
+// No exception may pass through libcurl: it becomes the failure of the call.
 template <typename Work>
 bool guarded(Call& call, Work work) {
   try {
@@ -58,7 +58,7 @@ bool guarded(Call& call, Work work) {
   return !call.failure;
 }
 
-// A new status line begins the headers anew: of a `100 Continue` nothing is kept.
+// A new status line resets the headers: those of a `100 Continue` are discarded.
 void take_header(Response& response, std::string_view line) {
   if (line.starts_with("HTTP/")) return response.headers.clear();
   const auto colon = line.find(':');
@@ -93,7 +93,7 @@ std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
              : 0;
 }
 
-// An upload begins again when a kept connection turns out to be closed.
+// An upload restarts if the server has closed a reused connection.
 int on_seek(void* user, curl_off_t offset, int origin) {
   auto& call = static_cast<Context*>(user)->call;
   return std::fseek(call.upload, static_cast<long>(offset), origin) == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
@@ -196,10 +196,10 @@ void Transfer::prepare_body(Call& call) {
     set(CURLOPT_POSTFIELDS, call.body.data());
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
     add_header("Content-Type: application/json");
-    add_header("Expect:");  // a round trip more for nothing
+    add_header("Expect:");  // saves a round trip
   }
   if (removes) set(CURLOPT_CUSTOMREQUEST, "DELETE");
-  // Files keep `Expect: 100-continue`: a server that has no space refuses before the bytes are sent.
+  // Files keep `Expect: 100-continue`: a server without space refuses before the bytes are sent.
   if (call.method == Method::put) {
     set(CURLOPT_UPLOAD, 1L);
     set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(call.upload_bytes));
@@ -228,7 +228,7 @@ Result<Response> Transfer::run(Call& call, const Peer& peer) {
   read_answer(call.response);
   if (code == CURLE_OK) return std::move(call.response);
   if (call.failure) return *call.failure;
-  // A server that refuses an upload closes before it has read it all: its refusal is what matters.
+  // A server that refuses an upload may close the connection early: its answer is the result.
   if (code == CURLE_SEND_ERROR && call.response.status >= 400) return std::move(call.response);
   return explain(code, call, peer);
 }
@@ -284,7 +284,7 @@ Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {
     case Fault::broken:
       return unavailable("the connection to " + at + " broke before the answer was complete");
     case Fault::not_http:
-      return unavailable("what answers at " + call.base_url + " does not speak HTTP; " + peer.hint);
+      return unavailable("the server at " + call.base_url + " does not use HTTP; " + peer.hint);
     case Fault::bad_url:
       return bad_url(call.base_url);
     case Fault::unreachable:
@@ -293,7 +293,7 @@ Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {
   long os_error = 0;
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   const auto system_says = code == CURLE_COULDNT_CONNECT && os_error != 0;
-  const auto why = code == CURLE_COULDNT_RESOLVE_HOST ? "the name of the host is not known"
+  const auto why = code == CURLE_COULDNT_RESOLVE_HOST ? "the host name cannot be resolved"
                    : system_says                      ? error_text(static_cast<int>(os_error))
                                                       : std::string(curl_.easy_strerror(code));
   return unavailable("cannot reach " + at + ": " + lower_first(why) + "; " + peer.hint);
@@ -311,7 +311,7 @@ Error Transfer::explain_timeout(const Call& call, const Peer& peer) {
   curl_.easy_getinfo(easy_, CURLINFO_TOTAL_TIME, &total);
   const auto in_all = std::chrono::duration<double>(call.options.timeout).count();
   const bool stalled = call.options.timeout <= Duration{0} || total + 0.01 < in_all;
-  const auto what = stalled ? ": nothing came for " + exact_duration(call.options.stall_timeout)
+  const auto what = stalled ? ": no data for " + exact_duration(call.options.stall_timeout)
                             : " did not answer in full within " + exact_duration(call.options.timeout);
   return Error{peer.name + " at " + call.base_url + what, ErrorKind::unavailable};
 }

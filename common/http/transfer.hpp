@@ -1,4 +1,4 @@
-// One connection's worth of libcurl: runs one call after another and keeps the connection open between them.
+// One connection of libcurl: runs one call after another and keeps the connection open between them.
 #pragma once
 
 #include <cstdio>
@@ -11,7 +11,7 @@
 
 namespace edgefleet::http {
 
-// What to do and, as libcurl calls back, what has come of it.
+// The parameters of a call, and its results, which libcurl's callbacks fill in.
 struct Call {
   Method method = Method::get;
   std::string base_url;
@@ -25,7 +25,7 @@ struct Call {
   const Progress* progress = nullptr;
 
   Response response{};
-  std::optional<Error> failure{};  // ours, found in a callback
+  std::optional<Error> failure{};  // found by one of our callbacks
 };
 
 class Transfer {

@@ -1,11 +1,11 @@
 // Paho C never sets TCP_NODELAY, so Nagle's algorithm and delayed acknowledgements stall every small message (measured:
-// below 12 round trips a second one at a time; about 2,000 with it). The program therefore defines connect() itself,
+// below 12 sequential round trips a second; about 2,000 with it). The program therefore defines connect() itself,
 // sets the option, and calls the real one; this covers reconnects too.
 //
-// For the same reason it waits for a connection of Paho's that is being made: Paho looks at such a one only once a
-// second, so every connect took a second longer than the network needs, and at its timeout only every three. Here a
-// connection is given up while TCP would still try, since the pause between the session's tries is shorter than TCP's:
-// so a link that is back is found within some 1.2 s (`./dev times --only cut`).
+// It also waits until a connection of Paho's is established: Paho checks a pending connection only once a second, so
+// every connect took a second longer than the network needs, and every three seconds once its timeout is near. Here a
+// connection attempt is aborted while TCP would still retry, because the session retries sooner than TCP: a restored
+// link is therefore found within about 1.2 s (`./dev times --only cut`).
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,7 +19,7 @@
 
 namespace edgefleet::mqtt {
 
-void use_tcp_nodelay() {}  // being linked in is what does it
+void use_tcp_nodelay() {}  // linking this file is the effect
 
 // Time for TCP's first packet and the two after it, at 1 s and (Linux before 6.5) 3 s, or 1 s and 2 s.
 constexpr int patience_ms = 2200;
@@ -30,7 +30,7 @@ static bool is_paho(const void* caller) {
          std::string_view(found.dli_fname).find("libpaho-mqtt") != std::string_view::npos;
 }
 
-// As connect() would have answered.
+// Returns what connect() would have returned.
 static int await_connection(int fd) {
   pollfd made{fd, POLLOUT, 0};
   int failure = ETIMEDOUT;

@@ -2,7 +2,7 @@
 
 namespace edgefleet::mqtt {
 
-// Called by the adapter, so that the linker takes nodelay.cpp out of its archive.
+// Called by the adapter, so that the linker includes nodelay.cpp from its archive.
 void use_tcp_nodelay();
 
 }  // namespace edgefleet::mqtt

@@ -40,7 +40,7 @@ Message from_paho(const ::mqtt::const_message_ptr& paho) {
   return message;
 }
 
-// Paho counts what is in flight as buffered: with its default of 100 a burst is refused (-12).
+// Paho counts messages in flight as buffered: with its default of 100 a burst is refused (-12).
 ::mqtt::create_options create_options() {
   ::mqtt::create_options options(MQTTVERSION_5);
   options.set_max_buffered_messages(static_cast<int>(10 * Session::window));
@@ -51,7 +51,7 @@ std::string why(const ::mqtt::token& token) {
   const int code = token.get_reason_code();
   std::string reason = ::mqtt::exception::error_str(token.get_return_code());
   if (reason.empty()) reason = "return code " + std::to_string(token.get_return_code());
-  if (token.get_return_code() == MQTTASYNC_FAILURE) reason = "it cannot be reached, or does not answer";
+  if (token.get_return_code() == MQTTASYNC_FAILURE) reason = "it cannot be reached or does not answer";
   if (code > 0) reason += " (reason code " + std::to_string(code) + ")";
   return reason;
 }
@@ -82,7 +82,7 @@ class PahoClient final : public Client {
                    [this](const auto& token) { on_event_(Delivered{false, why(token), token.get_reason_code()}); }),
         client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
-    // Built in place and never copied: 1.2.0 loses properties and reads freed memory when these are moved about.
+    // Built in place and never copied: 1.2.0 loses properties and reads freed memory if these are moved.
     connect_options_.set_mqtt_version(MQTTVERSION_5);
     connect_options_.set_clean_start(true);
     connect_options_.set_keep_alive_interval(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive));
@@ -133,7 +133,7 @@ class PahoClient final : public Client {
   }
 
  private:
-  // Paho throws; nothing of ours does.
+  // Paho throws; our code does not.
   template <typename Call, typename Fail>
   static bool attempt(Call call, Fail fail) {
     try {
@@ -145,7 +145,7 @@ class PahoClient final : public Client {
     }
   }
 
-  // The order matters: options, listeners and callbacks outlive the client and so every operation of it.
+  // The order matters: options, listeners and callbacks must outlive the client and all its operations.
   OnEvent on_event_;
   ::mqtt::connect_options connect_options_;
   Listener connected_;
@@ -180,7 +180,7 @@ Result<std::unique_ptr<Client>> make_paho_client(const Options& options, Client:
   try {
     return std::unique_ptr<Client>(std::make_unique<PahoClient>(options, *uri, std::move(on_event)));
   } catch (const std::exception& failure) {
-    return Error{"the MQTT client cannot be made: " + std::string(failure.what())};
+    return Error{"cannot create the MQTT client: " + std::string(failure.what())};
   }
 }
 

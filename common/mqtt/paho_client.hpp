@@ -6,10 +6,10 @@
 
 namespace edgefleet::mqtt {
 
-// Fails on a broker address that cannot be read.
+// Fails if the address of the broker is not valid.
 Result<std::unique_ptr<Client>> make_paho_client(const Options& options, Client::OnEvent on_event);
 
-// mqtt://HOST[:PORT], port 1883 if none is given; what Paho wants is tcp://HOST:PORT.
+// Converts mqtt://HOST[:PORT] (default port 1883) to Paho's form, tcp://HOST:PORT.
 Result<std::string> paho_uri(const std::string& broker);
 
 }  // namespace edgefleet::mqtt

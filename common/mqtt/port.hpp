@@ -1,5 +1,5 @@
-// What edgefleet needs of an MQTT 5 client. One adapter implements it (paho_client); facts behind the choices here
-// are in docs/mqtt.md.
+// The MQTT 5 client that edgefleet needs. One adapter implements it (paho_client); docs/mqtt.md has the reasons for
+// the choices here.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Message {
   std::string payload;
   int qos = 1;
   bool retained = false;
-  // MQTT 5 request/response; empty: not there
+  // MQTT 5 request/response; empty: absent
   std::string response_topic{};
   std::string correlation_data{};
 };
@@ -35,14 +35,14 @@ struct Options {
   std::optional<Message> will;
   std::string username;
   std::string password;
-  // Mosquitto gives a silent client up after one and a half of this, and looks for such every six seconds or so
-  // (docs/reliability.md): with the grace of a young task that makes less than 20 s.
+  // Mosquitto disconnects a silent client after one and a half times this interval, and checks about every six
+  // seconds (docs/reliability.md): together with the grace of a young task that is less than 20 s.
   Duration keepalive = std::chrono::seconds(8);
   Duration connect_timeout = std::chrono::seconds(3);
 };
 
-// What the client tells, from its own thread. `reason` is for people, `code` is MQTT 5's reason code (142: another
-// client took our name).
+// Events of the client, from its own thread. `reason` is for people, `code` is MQTT 5's reason code (142: another
+// client uses our client id).
 struct Connected {};
 struct ConnectFailed {
   std::string reason;
@@ -59,17 +59,17 @@ struct Delivered {
   bool ok = true;
   std::string reason;
   int code = 0;
-};  // one publish has left our hands
+};  // one publish is complete
 struct Received {
   Message message;
 };
 using ClientEvent =
     std::variant<Connected, ConnectFailed, ConnectionLost, Subscribed, SubscribeFailed, Delivered, Received>;
 
-// All calls return at once; how they went is told by events. Only one thread calls.
+// All calls return at once; events report the results. Only one thread calls.
 class Client {
  public:
-  // Called from the client's thread: must only put the event away, never call back.
+  // Called from the client's thread: must only store the event, never call the client.
   using OnEvent = std::function<void(ClientEvent)>;
 
   Client() = default;
@@ -81,9 +81,9 @@ class Client {
 
   virtual void connect() = 0;
   virtual void subscribe(const std::vector<Subscription>& subscriptions) = 0;
-  // False: not connected (the message is gone).
+  // False: not connected (the message is dropped).
   virtual bool publish(const Message& message) = 0;
-  // Waits, at most `patience`, until what was published is on its way, and says goodbye: no will is published.
+  // Waits, at most `patience`, until all publishes are complete, then disconnects cleanly: no will is published.
   virtual void disconnect(Duration patience) = 0;
 };
 

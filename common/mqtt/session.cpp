@@ -16,7 +16,7 @@ Actions Session::retry_later(Time now, std::string reason) {
   waiting_.clear();
   in_flight_ = 0;
   ++failures_;
-  // Half fixed, half jitter: a fleet must not come back in one instant, and no try may be immediate.
+  // Half fixed, half jitter: a fleet must not reconnect at the same moment, and no retry may be immediate.
   const Duration half = backoff_.ceiling(failures_) / 2;
   retry_at_ = now + half + Backoff{half, half}.pause(1, next_jitter(random_));
   if (was_up) return {};
@@ -50,7 +50,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
       self.failures_ = 0;
       return {TellUp{}};
     }
-    // The connection stands but is of no use: without a loss nothing would be tried again, so try here.
+    // The connection is open but of no use: without a connection loss there would be no retry, so retry here.
     Actions operator()(const SubscribeFailed& failed) const {
       if (self.state_ != State::subscribing) return {};
       return self.retry_later(now, "cannot subscribe: " + failed.reason);
@@ -59,7 +59,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
       Actions actions;
       if (self.in_flight_ > 0) --self.in_flight_;
       if (!delivered.ok && self.state_ == State::up) {
-        actions.emplace_back(TellTrouble{"a message was not taken by the broker: " + delivered.reason});
+        actions.emplace_back(TellTrouble{"the broker did not accept a message: " + delivered.reason});
       }
       self.send_waiting(actions);
       return actions;

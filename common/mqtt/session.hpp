@@ -1,8 +1,8 @@
-// Keeps one MQTT connection alive: connect, subscribe on every connect, tell "up", publish within a window, and after
-// a loss the same again with backoff. Pure: events in, actions out; the owner's loop drives it.
+// Keeps one MQTT connection alive: connects, subscribes on every connect, reports "up", publishes within a window, and
+// reconnects with backoff after a loss. Pure: events in, actions out; the owner's loop drives it.
 //
-// Messages that are waiting when the connection is lost are dropped: what matters is sent again by the rules of the
-// tasks (leases, unacknowledged results), never by trust in a queue.
+// Messages that wait when the connection is lost are dropped: everything important is sent again by the rules of the
+// tasks (leases, unacknowledged results), which do not rely on a queue.
 #pragma once
 
 #include <deque>
@@ -19,27 +19,27 @@ struct DoSubscribe {};
 struct DoSend {
   Message message;
 };
-struct TellUp {};                                        // subscribed: speak
+struct TellUp {};                                        // subscribed: ready to publish
 struct TellDown {
   std::string reason;
   int code = 0;
-};   // was up, is no more
+};   // was up, is now down
 struct TellTrouble {
   std::string reason;
-};              // for the log: a try failed, a publish was denied
+};              // for the log: an attempt failed, a publish was denied
 using Action = std::variant<DoConnect, DoSubscribe, DoSend, TellUp, TellDown, TellTrouble>;
 using Actions = std::vector<Action>;
 
 class Session {
  public:
-  // Paho's cost per message grows with what is in flight, so the window is ours (docs/mqtt.md).
+  // Paho's cost per message grows with the number in flight, so we limit that number (docs/mqtt.md).
   static constexpr std::size_t window = 512;
   static constexpr std::size_t most_waiting = 16'384;
 
   explicit Session(std::uint64_t seed) : random_(seed) {}
 
   Actions start(Time now);
-  Actions on(const ClientEvent& event, Time now);  // all but Received
+  Actions on(const ClientEvent& event, Time now);  // all except Received
   Actions publish(Message message);
   Actions tick(Time now);
 

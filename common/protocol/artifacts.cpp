@@ -26,7 +26,7 @@ void collect(std::string_view value, std::vector<std::string>& found) {
 
 std::vector<std::string> artifacts_in(std::string_view json) {
   std::vector<std::string> found;
-  // Nearly all tasks name none; but a key may be spelled with escapes.
+  // Nearly all tasks name none; but a key may contain escapes.
   if (json.find("artifact") == std::string_view::npos && json.find("\\u") == std::string_view::npos) return found;
   collect(json, found);
   std::sort(found.begin(), found.end());

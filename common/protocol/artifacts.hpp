@@ -1,4 +1,4 @@
-// Which artifacts a task's input or output names: every text under a key `artifact`, however deep.
+// The artifacts that a task's input or output names: every string under a key `artifact`, at any depth.
 #pragma once
 
 #include <string>

@@ -19,7 +19,8 @@ constexpr std::array<std::string_view, 3> held_phases{"waiting", "running", "don
 
 constexpr int most_attempts = 1'000'000;
 constexpr Duration longest_run = std::chrono::hours(24 * 365);
-constexpr std::uint64_t most_epochs = std::uint64_t{1} << 53U;  // what every JSON reader holds exactly
+constexpr std::uint64_t most_epochs = std::uint64_t{1}
+                                      << 53U;  // the largest range that every JSON reader represents exactly
 constexpr int most_slots = 10'000;
 constexpr Duration most_extension = 10 * limits::longest;
 constexpr std::size_t most_code_bytes = 64;  // of an error
@@ -31,7 +32,7 @@ std::optional<Enum> read_word(Fields& fields, std::string_view name, const std::
   for (std::size_t i = 0; text && i < N; ++i) {
     if (words[i] == *text) return static_cast<Enum>(i);
   }
-  fields.fail("`" + std::string(name) + "` is not one of those known");
+  fields.fail("`" + std::string(name) + "` is not one of the known values");
   return std::nullopt;
 }
 
@@ -75,7 +76,7 @@ Result<T> finish(Fields& fields, T value) {
   return value;
 }
 
-// Decodes each element of the array `name` by itself.
+// Decodes each element of the array `name` separately.
 template <typename T, typename Decode>
 Elements<T> read_elements(Fields& fields, std::string_view name, Decode decode,
                           std::size_t most = limits::message_elements) {
@@ -99,7 +100,7 @@ Elements<T> read_elements(Fields& fields, std::string_view name, Decode decode,
   return all;
 }
 
-// Puts elements into the open array until a bound is reached; at least one, so that the caller gets on.
+// Adds elements to the open array until a bound is reached; at least one, so that the caller makes progress.
 template <typename T, typename Write>
 void write_elements(std::string& out, const std::vector<T>& elements, std::size_t& first, Write write) {
   ArrayWriter array(out);
@@ -116,7 +117,7 @@ void write_elements(std::string& out, const std::vector<T>& elements, std::size_
 std::string required_json(Fields& fields, std::string_view name) {
   const auto slice = fields.object().find(name);
   if (!slice) fields.fail("`" + std::string(name) + "` is missing");
-  if (slice && !json::part_is_shallow(*slice)) fields.fail("`" + std::string(name) + "` is nested too deep");
+  if (slice && !json::part_is_shallow(*slice)) fields.fail("`" + std::string(name) + "` is nested too deeply");
   return std::string(slice.value_or("null"));
 }
 
@@ -180,7 +181,7 @@ ExecutorInfo read_executor(Fields& fields) {
     if (auto capability = Capability::parse(text)) {
       executor.capabilities.push_back(std::move(*capability));
     } else {
-      fields.fail("`capabilities` holds a bad one: " + std::string(capability_rule));
+      fields.fail("`capabilities` has an invalid element: " + std::string(capability_rule));
     }
   }
   executor.slots = static_cast<int>(fields.integer("slots", 0, most_slots).value_or(1));
@@ -288,13 +289,13 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
       const auto executor = ExecutorName::parse(name);
       const auto slots = json::as_integer(value);
       if (!executor || !slots || *slots < 0 || *slots > most_slots) {
-        fields.fail("`free_slots` holds a bad entry");
+        fields.fail("`free_slots` has an invalid entry");
         break;
       }
       beat.free_slots[*executor] = static_cast<int>(*slots);
     }
   }
-  // A beat is bounded by bytes, not by elements: one that was cut would look like lost tasks.
+  // A beat is bounded by bytes, not by elements: missing elements would look like lost tasks.
   auto held = read_elements<HeldTask>(
       fields, "tasks",
       [](Fields& element) {
@@ -308,7 +309,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
         return task;
       },
       limits::payload_bytes);
-  // A list with a hole would say that a task is absent which is not.
+  // An incomplete list would report a task as absent that the agent holds.
   if (!held.bad.empty()) fields.fail("`tasks`: " + held.bad.front());
   beat.held = std::move(held.good);
   return finish(fields, std::move(beat));
@@ -404,7 +405,7 @@ namespace {
 TaskError read_error(Fields& fields) {
   TaskError error;
   fields.require("code");
-  // Cut rather than refused: an error that cannot be read would be sent for ever.
+  // Truncated rather than refused: the agent would resend a refused result without end.
   error.code = cut_front(fields.string("code", limits::payload_bytes).value_or(""), most_code_bytes);
   error.message = cut_front(fields.string("message", limits::payload_bytes).value_or(""), limits::error_bytes);
   error.retryable = fields.boolean("retryable").value_or(false);
@@ -451,7 +452,7 @@ TaskResult read_result(Fields& fields) {
   result.status = status.value_or(ResultStatus::failed);
   if (!fields.ok()) return result;
   result.output = std::string(fields.object().find("output").value_or("null"));
-  if (!json::part_is_shallow(result.output)) fields.fail("`output` is nested too deep");
+  if (!json::part_is_shallow(result.output)) fields.fail("`output` is nested too deeply");
   if (const auto slice = fields.find("error")) {
     Fields error(*slice);
     result.error = read_error(error);

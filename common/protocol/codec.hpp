@@ -1,5 +1,5 @@
-// Every payload on MQTT, in both directions: encode and decode stand side by side. Shapes with full examples:
-// docs/protocol.md, which a test holds against this codec.
+// Every payload on MQTT: encoders and decoders together. docs/protocol.md has the shapes with full examples, which a
+// test compares with this codec.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace edgefleet::protocol {
 
-// The good elements of a message, and what was wrong with the others: a bad one does not take them with it.
+// The valid elements of a message, and the errors of the others: one invalid element does not invalidate the rest.
 template <typename T>
 struct Elements {
   std::vector<T> good;
@@ -25,7 +25,7 @@ struct TaskElement {
   int attempt = 1;
   JsonText input;
   Duration timeout{};
-  ExecutorName executor{};  // of the agent's, the one that is meant; empty: any that offers the capability
+  ExecutorName executor{};  // which of the agent's executors; empty: any that offers the capability
   friend bool operator==(const TaskElement&, const TaskElement&) = default;
 };
 
@@ -64,7 +64,7 @@ struct AttemptRef {
 
 struct AgentInfoMessage {
   AgentInfo info;
-  std::vector<std::string> bad;  // executors that were left out, and why
+  std::vector<std::string> bad;  // executors that were omitted, and why
 };
 
 struct ControlMessage {
@@ -97,15 +97,15 @@ Result<StreamMessage> decode_stream(std::string_view payload);
 Result<ControlMessage> decode_control(std::string_view payload);
 Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload);
 
-// Messages of many elements are filled one by one, so that the bounds on elements and bytes hold: `encode` puts as
-// many of `elements` from `first` on as fit into one payload, and moves `first` behind them. At least one goes in.
+// Messages of many elements keep the bounds on elements and bytes: `encode` writes as many of `elements` from `first`
+// on as fit into one payload, but at least one, and advances `first` past them.
 std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<TaskElement>& elements,
                          std::size_t& first);
 std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first);
 std::string encode_control(const Reign& reign, ControlType type, const std::vector<AttemptRef>& elements,
                            std::size_t& first);
 
-// `{"code","message","retryable","retry_after_ms"?}`, as it stands in results and in the HTTP API.
+// `{"code","message","retryable","retry_after_ms"?}`, the same in results and in the HTTP API.
 void append_error(std::string& out, const TaskError& error);
 Result<TaskError> decode_error(std::string_view json);
 

@@ -1,4 +1,4 @@
-// Typed access to the members of an object, for decoders: the first field that is wrong is remembered, and named.
+// Typed access to the members of an object, for decoders: the first invalid field is recorded, with its name.
 #pragma once
 
 #include <limits>
@@ -54,7 +54,7 @@ class Fields {
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most) {
     const auto number = read<std::int64_t>(name, as_integer, "a whole number");
     if (number && (*number < least || *number > most)) {
-      fail("`" + std::string(name) + "` is " + std::to_string(*number) + "; it goes from " + std::to_string(least) +
+      fail("`" + std::string(name) + "` is " + std::to_string(*number) + "; the range is " + std::to_string(least) +
            " to " + std::to_string(most));
       return std::nullopt;
     }
@@ -109,7 +109,7 @@ class Fields {
     for (const auto& [key, slice] : object->members()) {
       auto text = as_string(slice);
       if (!text || key.empty() || key.size() > most_bytes || text->size() > most_bytes || all.size() >= most) {
-        fail("`" + std::string(name) + "` holds at most " + std::to_string(most) + " strings of at most " +
+        fail("`" + std::string(name) + "` may have at most " + std::to_string(most) + " strings of at most " +
              std::to_string(most_bytes) + " bytes by name");
         break;
       }

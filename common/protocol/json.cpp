@@ -12,7 +12,7 @@ constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// Where the string that begins at `quote` ends: behind the next quote that no odd number of backslashes stands before.
+// The end of the string that begins at `quote`: after the next quote that an even number of backslashes precedes.
 std::size_t after_string(std::string_view text, std::size_t quote) {
   for (std::size_t end = text.find('"', quote + 1); end != std::string_view::npos; end = text.find('"', end + 1)) {
     std::size_t backslash = end;
@@ -22,8 +22,8 @@ std::size_t after_string(std::string_view text, std::size_t quote) {
   return text.size();
 }
 
-// A cursor over text that is known to be well formed, so that it needs no errors of its own; the bounds are checked
-// all the same.
+// A cursor over text that is known to be well formed, so that it reports no errors; the bounds are checked
+// nevertheless.
 class Cursor {
  public:
   explicit Cursor(std::string_view text) : text_(text) { skip_space(); }
@@ -99,7 +99,7 @@ std::optional<Number> whole_number(std::string_view value) {
 
 }  // namespace
 
-// nlohmann takes a NUL byte for the end of the text, and skips a byte order mark: both would travel on within messages.
+// nlohmann treats a NUL byte as the end of the text, and skips a byte order mark: both would be passed on in messages.
 bool well_formed(std::string_view text) {
   if (text.find('\0') != std::string_view::npos || text.substr(0, byte_order_mark.size()) == byte_order_mark)
     return false;

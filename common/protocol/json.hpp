@@ -1,6 +1,6 @@
-// Reading and writing JSON without a tree. A task's input and output are carried as the text they came in (order of
-// keys and precision of numbers are the submitter's business), so messages are split into slices of their text; only
-// the syntax check is nlohmann's. Every reader below takes text that `well_formed` has accepted.
+// Reads and writes JSON without a tree. A task's input and output are carried as the received text (which keeps the
+// order of keys and the precision of numbers), so messages are split into slices of their text; only the syntax
+// check uses nlohmann. Every reader below takes text that `well_formed` has accepted.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace edgefleet::json {
 
-// Levels of nesting; deeper text is refused, so that nobody's recursion overflows. A task's input or output may have
-// `deepest_part` of them, so that every message it travels in keeps within `deepest`.
+// Levels of nesting; deeper text is refused, so that no recursion overflows a stack. A task's input or output may
+// have `deepest_part` of them, so that every message that contains it keeps within `deepest`.
 inline constexpr int deepest = 72;
 inline constexpr int deepest_part = 64;
 

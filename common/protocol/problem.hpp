@@ -1,4 +1,4 @@
-// Errors over HTTP and MQTT: problem+json (RFC 9457), and which status a kind of error has. Pure.
+// Errors over HTTP and MQTT: problem+json (RFC 9457), and the status of each kind of error. Pure.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 namespace edgefleet::protocol {
 
 int status_of(ErrorKind kind);
-// The other way round, for clients; a status that no kind has becomes the nearest: 4xx invalid, 5xx internal.
+// The inverse, for clients; a status without a kind is mapped to the nearest: 4xx invalid, 5xx internal.
 ErrorKind kind_of_status(int status);
 
 inline constexpr const char* problem_type = "application/problem+json";

@@ -19,9 +19,9 @@ Result<Submission> decode(json::Fields fields, std::optional<Capability> capabil
   }
   spec.input = std::string(fields.object().find("input").value_or("null"));
   if (spec.input.size() > limits::input_bytes) {
-    return Error{"`input` has " + std::to_string(spec.input.size()) + " bytes, the bound is " +
+    return Error{"`input` has " + std::to_string(spec.input.size()) + " bytes; the maximum is " +
                      std::to_string(limits::input_bytes) +
-                     "; upload larger things with PUT /api/v1/artifacts and name the artifact in the input",
+                     "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input",
                  ErrorKind::too_large};
   }
   if (!json::part_is_shallow(spec.input)) fields.fail("`input` is nested more than 64 levels deep");

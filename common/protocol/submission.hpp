@@ -1,4 +1,4 @@
-// A task as it is handed in: the same JSON object over HTTP, over MQTT and in a line of a batch file.
+// A submitted task: the same JSON object over HTTP, over MQTT and in a line of a batch file.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ struct Submission {
 //  "where"?: {"label":"value"},"idempotency_key"?}
 Result<Submission> decode_submission(std::string_view json, std::optional<Capability> capability = std::nullopt);
 
-// The same for a part of a text that is known to be well formed.
+// The same for a part of a text that was checked before.
 Result<Submission> decode_submission_part(std::string_view json);
 
 }  // namespace edgefleet::protocol

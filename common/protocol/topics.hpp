@@ -1,4 +1,4 @@
-// The one table of topics: it builds and parses all of them, and no other file spells one.
+// The table of topics, which builds and parses all of them; no other file contains a topic.
 #pragma once
 
 #include <optional>
@@ -24,8 +24,8 @@ enum class TopicKind {
   reply
 };
 
-// A topic below the fleet's root. Names that its kind does not have are empty; when a filter is built, an empty name
-// stands for any (`+`).
+// A topic below the fleet's root. Names that its kind does not have are empty; in a filter, an empty name matches
+// any (`+`).
 struct Topic {
   TopicKind kind = TopicKind::agent_status;
   AgentName agent;

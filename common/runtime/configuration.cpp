@@ -52,7 +52,7 @@ void Configuration::log_level(std::string& target) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 }
 
-// As text, the way a flag would bring it; none: of another type. A whole number is a number too.
+// As text, in the form of a flag's argument; none: another type. A whole number is a number too.
 std::optional<std::string> Configuration::as_text(const toml::node& node, TomlType type) {
   if (const auto text = node.value_exact<std::string>(); text && type == TomlType::text) return text;
   if (const auto flag = node.value_exact<bool>(); flag && type == TomlType::boolean) return *flag ? "true" : "false";
@@ -112,7 +112,7 @@ Status Configuration::take_from_file() {
     if (!text) {
       return invalid(place_in(path_, node) + "`" + name + "` must be " + std::string(name_of(known->type)));
     }
-    if (known->option->count() > 0) continue;  // a flag or the environment has said it
+    if (known->option->count() > 0) continue;  // a flag or the environment has precedence
     try {
       known->option->add_result(*text);
       known->option->run_callback();

@@ -1,4 +1,4 @@
-// Options of a program, defined once: flags win over the environment (EDGEFLEET_...), which wins over a TOML file.
+// Options of a program, defined once. Flags override the environment (EDGEFLEET_...), which overrides a TOML file.
 #pragma once
 
 #include <toml++/toml.h>
@@ -16,7 +16,7 @@ namespace edgefleet {
 
 class Configuration {
  public:
-  // `environment_prefix`: "EDGEFLEET_"; option --broker is EDGEFLEET_BROKER there, and `broker` in the file.
+  // `environment_prefix`: "EDGEFLEET_"; option --broker is EDGEFLEET_BROKER in it, and `broker` in the file.
   Configuration(std::string description, std::string program);
 
   template <typename T>
@@ -28,13 +28,13 @@ class Configuration {
   }
   // `log-level`, the same in all programs.
   void log_level(std::string& target);
-  // Something else that the program does, with options of its own; those of the program may stand after its name too.
+  // A subcommand with options of its own; the options of the program may also follow its name.
   CLI::App* command(const std::string& name, const std::string& help);
   // A table or array of tables that the program reads from `file()` itself.
   void allow_table(const std::string& name) { tables_.insert(name); }
   void footer(const std::string& examples) { app_.footer(examples); }
 
-  // None: go on. Otherwise the program ends with this exit code; what there is to say has been said.
+  // None: continue. Otherwise the program ends with this exit code; all messages have been printed.
   std::optional<int> parse(int argc, const char* const* argv);
   [[nodiscard]] const toml::table& file() const { return file_; }
   [[nodiscard]] const std::string& file_path() const { return path_; }
@@ -58,9 +58,9 @@ class Configuration {
   toml::table file_;
 };
 
-// The one sentence a program ends with when it cannot go on; returns the exit code.
+// Prints the error with which a program ends; returns the exit code.
 int give_up(const std::string& program, const std::string& message);
-// The same for what its user got wrong on the command line, in the environment or in the file.
+// The same for an error on the command line, in the environment or in the file.
 int wrong_usage(const std::string& program, const std::string& message);
 
 }  // namespace edgefleet

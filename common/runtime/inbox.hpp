@@ -1,4 +1,4 @@
-// The bounded queue in front of a loop: many threads put in, one takes out everything at once.
+// The bounded queue in front of a loop: many threads add values, one takes all of them at once.
 #pragma once
 
 #include <chrono>
@@ -17,13 +17,13 @@ class Inbox {
  public:
   explicit Inbox(std::size_t most) : most_(most) {}
 
-  // False: full, and the value was not taken. Never waits.
+  // False: full, the value was not added. Never waits.
   bool offer(T value) { return put(std::move(value), most_); }
-  // For what must not be refused: news of the connection, answers that somebody counts on. Its number is bounded
-  // by what causes it.
+  // For values that must not be refused: events of the connection, answers that a caller waits for. Their number
+  // is bounded by their cause.
   void insist(T value) { put(std::move(value), static_cast<std::size_t>(-1)); }
 
-  // Everything that is there; waits for something until `until` (none: as long as it takes).
+  // Returns all values; waits for one until `until` (none: without a limit).
   std::vector<T> drain(std::optional<Time> until) {
     std::unique_lock lock(mutex_);
     const auto there = [&] { return !waiting_.empty(); };

@@ -44,7 +44,7 @@ Status start(std::string_view program, std::string_view level) {
 }
 
 void write(Level level, std::string_view text) {
-  // One line a message, whatever a peer has put into it.
+  // One line per message, even if text of a peer has newlines.
   std::string line(text);
   std::replace_if(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   spdlog::default_logger_raw()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
@@ -70,7 +70,7 @@ void Complaints::complain(const std::string& kind, const std::string& text, Leve
     }
     ++entry.written;
   }
-  write(level, text + (left_out > 0 ? " (" + std::to_string(left_out) + " like it were not written)" : ""));
+  write(level, text + (left_out > 0 ? " (" + std::to_string(left_out) + " similar messages were suppressed)" : ""));
 }
 
 std::uint64_t Complaints::count() const {

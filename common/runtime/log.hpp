@@ -21,8 +21,8 @@ inline void info(std::string_view text) { write(Level::info, text); }
 inline void warning(std::string_view text) { write(Level::warning, text); }
 inline void error(std::string_view text) { write(Level::error, text); }
 
-// For complaints that a bad peer could repeat without end: at most `burst` of one kind within `window`, then one line
-// that says how many were left out. Thread-safe.
+// For warnings that a bad peer could repeat without end: at most `burst` of one kind within `window`, then one line
+// with the number of suppressed ones. Thread-safe.
 class Complaints {
  public:
   void complain(const std::string& kind, const std::string& text, Level level = Level::warning);

@@ -9,13 +9,13 @@
 
 namespace edgefleet {
 
-// The first line of the file, whichever system wrote it: a carriage return would break the header it is put into.
+// The first line of the file, without a carriage return, which would break the header that contains it.
 inline Result<std::string> read_secret(const std::string& path) {
   std::ifstream file(path);
   std::string line;
   if (file && std::getline(file, line) && line.ends_with('\r')) line.pop_back();
   if (!file || line.empty()) {
-    return Error{"no secret can be read from " + path, ErrorKind::invalid};
+    return Error{"cannot read a secret from " + path, ErrorKind::invalid};
   }
   return line;
 }

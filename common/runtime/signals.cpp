@@ -9,15 +9,15 @@
 namespace edgefleet {
 namespace {
 
-// Whoever starts a program under nohup wants it to outlive the terminal. (A blocked signal is delivered to
-// sigtimedwait() although it is ignored.)
+// A program under nohup must outlive the terminal. (A blocked signal is delivered to sigtimedwait() although it is
+// ignored.)
 bool ignored(int signal) {
   struct sigaction action{};
   return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 bool has_terminal() {
-  const int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);  // the controlling one, whatever its name
+  const int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);  // the controlling terminal
   if (terminal >= 0) close(terminal);
   return terminal >= 0;
 }
@@ -36,7 +36,7 @@ sigset_t awaited() {
 void block_signals() {
   const sigset_t set = awaited();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // a peer that goes away is an error code, not a death
+  std::signal(SIGPIPE, SIG_IGN);  // a closed connection is an error code, not a fatal signal
 }
 
 void unblock_signals() {
@@ -49,7 +49,7 @@ Signals::Signals(std::function<void()> on_stop, std::function<void()> on_reload)
     : thread_([on_stop = std::move(on_stop), on_reload = std::move(on_reload),
                reloads = !has_terminal()](const std::stop_token& stop) {
         const sigset_t set = awaited();
-        const timespec patience{0, 200'000'000};  // how long the destructor waits at most
+        const timespec patience{0, 200'000'000};  // the longest time that the destructor waits
         while (!stop.stop_requested()) {
           const int signal = sigtimedwait(&set, nullptr, &patience);
           if (signal > 0) signal == SIGHUP&& reloads ? on_reload() : on_stop();

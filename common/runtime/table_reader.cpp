@@ -35,7 +35,7 @@ void TableReader::read_strings(std::string_view key, std::map<std::string, std::
 void TableReader::read_choices(std::string_view key, std::vector<TomlScalar>& into) {
   const auto* array = list(key);
   if (array == nullptr) return;
-  if (array->empty()) return fail(*array, quoted(key) + " is empty, so that nothing would be allowed");
+  if (array->empty()) return fail(*array, quoted(key) + " is empty, which would allow nothing");
   for (const auto& element : *array) {
     auto value = scalar_of(element);
     if (!value) return fail(element, quoted(key) + " must be a list, each element " + any_scalar);

@@ -1,4 +1,4 @@
-// Tables of a settings file (TOML). What is wrong in one is told in one way: "FILE, line N: TABLE: the problem".
+// Tables of a settings file (TOML). All errors have one form: "FILE, line N: TABLE: the problem".
 #pragma once
 
 #include <toml++/toml.h>
@@ -20,8 +20,8 @@ namespace edgefleet {
 
 using TomlScalar = std::variant<std::string, std::int64_t, double, bool>;
 
-// Reads one table, key by key. A key that is absent leaves the value as it is. The first problem is remembered, with
-// its line, and finish() returns it; a key that was never asked for is one too.
+// Reads one table, key by key. A key that is absent leaves the value unchanged. The first problem is recorded, with
+// its line, and finish() returns it; a key that was never read is a problem too.
 class TableReader {
  public:
   // `what` names the table for people. `file` and `table` must outlive the reader.
@@ -51,18 +51,18 @@ class TableReader {
   }
   // A table of strings with any keys.
   void read_strings(std::string_view key, std::map<std::string, std::string>& into);
-  // A list that is there has elements: an empty one would allow nothing.
+  // A list that is present must have elements: an empty one would allow nothing.
   void read_choices(std::string_view key, std::vector<TomlScalar>& into);
   void need(std::string_view key);
 
-  // For what the functions above do not read. None: the key is absent, or its value is no table (a problem then).
+  // For other values. None: the key is absent, or its value is not a table (which is a problem).
   const toml::table* table(std::string_view key);
   std::optional<TomlScalar> scalar(std::string_view key);
-  // All keys that the table has, for one whose keys are chosen by the user.
+  // All keys of the table, if its keys are chosen by the user.
   [[nodiscard]] std::vector<std::string> keys() const;
 
   void fail(const toml::node& node, const std::string& problem);
-  // At the place of `key`, or of the table when the key is absent.
+  // At the place of `key`, or of the table if the key is absent.
   void fail(std::string_view key, const std::string& problem);
   [[nodiscard]] Status finish();
 

@@ -1,4 +1,4 @@
-// Values of a settings file: their types and their place, in the words of every error about them.
+// Values of a settings file: the names of their types and their position, for all error messages.
 #pragma once
 
 #include <toml++/toml.h>

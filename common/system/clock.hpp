@@ -1,4 +1,4 @@
-// The clocks of the machine. A core never reads them: the time comes in with each event.
+// The clocks of the machine. A core never reads them: each event brings the time.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Random bits from the system. A core never asks for them: its seed comes in at the start (common/core/random.hpp).
+// Random bits from the system. A core never reads them: it receives its seed at the start (common/core/random.hpp).
 #pragma once
 
 #include <cstdint>

@@ -8,17 +8,18 @@
 namespace edgefleet::agent {
 namespace {
 
-// Short against the seconds in which a chip warms up and against the graces of cancels; long against what a stop costs.
+// Short compared with the seconds in which a chip warms up and with the grace of a cancel; long compared with the cost
+// of a stop.
 constexpr Duration duty_period = std::chrono::seconds(2);
-// Half the slots, for who has only one, is a rest as long as the work before it; three quarters a third of it. A board
-// has done most of its cooling after two minutes.
+// With a single slot, half the slots is a rest as long as the work before it; three quarters a third of it. A board
+// has cooled down for the most part after two minutes.
 constexpr Duration shortest_rest = std::chrono::seconds(1);
 constexpr Duration longest_rest = std::chrono::minutes(2);
-constexpr double least_share = 0.25;  // of a paused agent, whose task has ended at last
+constexpr double least_share = 0.25;  // of a paused agent whose task has ended
 constexpr Duration worth_giving_back = std::chrono::seconds(5);
 
-// The part of the time in which the processes of executors that freeze stand still. Several slots are taken away one by
-// one first; one slot cannot be, so what it runs is slowed as soon as the agent takes less.
+// The share of time in which the processes of executors that freeze are stopped. With several slots, slots are removed
+// first; a single slot cannot be removed, so its task is slowed as soon as the agent reduces its capacity.
 double frozen_share(const State& state) {
   bool any = false;
   bool single = false;
@@ -54,7 +55,7 @@ int allowed_by_heat(const State& state, const ExecutorSlots& executor) {
 bool rest_after(const State& state, ExecutorSlots& executor, Duration run, Time now) {
   if (state.heat.policy() == HeatPolicy::normal || executor.info.slots != 1 || executor.freezes) return false;
   executor.worked += run;
-  if (executor.worked < shortest_rest) return false;  // of very short tasks several go together
+  if (executor.worked < shortest_rest) return false;  // several very short tasks share one rest
   const double share = std::max(state.heat.share(), least_share);
   const double rest_for_work = (1 - share) / share;
   const auto earned = std::chrono::duration_cast<Duration>(std::exchange(executor.worked, Duration{0}) * rest_for_work);

@@ -1,5 +1,5 @@
-// What a hot agent does to what it runs: with one slot it rests between tasks, and what it can stop runs on a duty
-// cycle. The policy itself is in heat.hpp.
+// How a hot agent slows its tasks: with one slot it rests between tasks, and processes that it can stop run on a
+// duty cycle. The policy itself is in heat.hpp.
 #pragma once
 
 #include <optional>
@@ -16,22 +16,22 @@ struct Held;
 struct Cooling {
   bool frozen = false;
   Time frozen_at;
-  Duration frozen_for{0};  // all of it until now, but for what lasts
+  Duration frozen_for{0};  // in total, without the current freeze
   Time cycle_began;         // each begins with its frozen part
   std::optional<Time> next_toggle;
 };
 
-// How many tasks the executor may run as warm as it is.
+// The number of tasks that the executor may run at the current temperature.
 int allowed_by_heat(const State& state, const ExecutorSlots& executor);
-// A task has ended there. True: the executor now rests long enough for others to do what waits for it.
+// A task of the executor has ended. True: it now rests long enough that its waiting tasks should go elsewhere.
 bool rest_after(const State& state, ExecutorSlots& executor, Duration run, Time now);
-// Ends rests that are over. True: one was.
+// Ends rests whose time is over. True: at least one ended.
 bool end_rests(State& state, Time now);
-// Freezes and thaws, as the duty cycle has it.
+// Freezes and thaws according to the duty cycle.
 void keep_duty(State& state, Time now, Effects& effects);
-// How much longer than asked for a running task may take, because it was frozen for so long.
+// The extension of a running task's timeout: the time for which it was frozen.
 Duration extension(const State& state, const Held& held);
-// When the next of these things is due.
+// The time of the next of these changes.
 std::optional<Time> next_cooling(const State& state);
 
 }  // namespace edgefleet::agent

@@ -1,4 +1,4 @@
-// What the agent's core wants done.
+// Effects that the agent's core returns.
 #pragma once
 
 #include <string>
@@ -29,7 +29,7 @@ struct SendTemperature {};
 struct SendStatus {
   AgentState state = AgentState::online;
 };
-// To the disk, where it outlasts this process; and away from there.
+// Writes a result to the disk, where it survives this process; and removes it.
 struct SpoolResult {
   AttemptKey key;
 };
@@ -46,7 +46,7 @@ struct WriteLog {
   bool warning = false;
   std::string text;
 };
-struct EndProgram {};  // nothing is left to do
+struct EndProgram {};  // all work is complete
 
 using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
                             SpoolResult, UnspoolResult, FreezeWork, KeepForPerson, WriteLog, EndProgram>;

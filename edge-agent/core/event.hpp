@@ -1,4 +1,4 @@
-// What can happen to an agent.
+// Events of an agent.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,7 @@ struct GivenTask {
   int attempt = 1;
   JsonText input;
   Duration timeout{};
-  ExecutorName executor{};  // the one that is meant; empty: any
+  ExecutorName executor{};  // the requested one; empty: any
 };
 struct TasksSeen {
   Reign reign;
@@ -49,7 +49,7 @@ struct CancelSeen {
 struct RecallSeen {
   Reign reign;
   std::vector<AttemptKey> tasks;
-};  // give back what has not begun
+};  // return tasks that have not started
 struct DrainSeen {
   Reign reign;
   bool drain = true;
@@ -63,7 +63,7 @@ struct Finished {
   Duration run{0};
   std::set<std::string> uploads;  // artifacts of the output that the coordinator does not have yet
 };
-// From the spool of an earlier life.
+// From the spool of an earlier run of the agent.
 struct Restored {
   Capability capability;
   TaskResult result;
@@ -78,11 +78,11 @@ struct ArtifactUploaded {
 struct ArtifactRefused {
   std::string artifact;
   std::string why;
-  bool retryable = true;  // false: whoever does the task again makes a file that is refused as well
+  bool retryable = true;  // false: another attempt would create a file that is refused too
 };
 struct OfferChanged {
   ExecutorInfo executor;
-  bool freezes = false;  // what it runs stands still on FreezeWork, and its timeouts with it
+  bool freezes = false;  // FreezeWork stops its processes and their timeouts
 };
 struct TemperatureRead {
   std::vector<ZoneReading> zones;
@@ -90,7 +90,7 @@ struct TemperatureRead {
   double load = 0;  // 1: all CPUs are busy
 };
 struct Stop {};   // asked to end: drain
-struct Ending {};  // this is the end: what is not delivered must outlast it
+struct Ending {};  // the program ends: undelivered results must survive it
 struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 

@@ -9,7 +9,7 @@ constexpr double half = 0.5;
 constexpr double quarter = 0.25;
 constexpr double soft_limit_lower = 10;
 constexpr double frozen_when_too_hot = 0.8;  // at the pause limit and above: a fifth of the speed
-constexpr double frozen_when_hot = 0.5;      // below it, on the way back
+constexpr double frozen_when_hot = 0.5;      // below it, while cooling down
 
 double minutes(Duration length) { return std::chrono::duration<double, std::ratio<60>>(length).count(); }
 
@@ -59,7 +59,7 @@ void Heat::go_to(HeatPolicy policy, double share, Time now) {
   changed_at_ = now;
 }
 
-// Up by what is coming, down only by what is: so it does not flutter.
+// Rises with the predicted temperature, falls only with the measured one: this avoids oscillation.
 void Heat::decide(Time now) {
   if (soon() >= limits_.pause) return go_to(HeatPolicy::paused, half, now);
   if (*celsius_ < limits_.normal - limits_.cool && soon() < limits_.reduce) return go_to(HeatPolicy::normal, 1, now);
@@ -86,9 +86,9 @@ void Heat::decide_reduced(Time now) {
   }
 }
 
-// A sensor that falls silent does not cool anything: what was decided holds for a while. After that we work on
-// carefully: with half the slots, because nobody would tell us that all of them are too many; and not paused for ever,
-// because nobody would tell us either that it has cooled.
+// A sensor that fails does not cool the board: the last decision holds for a while. After that the agent works with
+// half the slots, because overheating with all slots would not be detected; it does not stay paused, because cooling
+// would not be detected either.
 void Heat::go_without(Time now, bool expected) {
   readings_.clear();
   if (limits_.observe_only || (!expected && policy_ == HeatPolicy::normal)) return;

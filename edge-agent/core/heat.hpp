@@ -1,5 +1,5 @@
-// When an agent takes less because it is hot, and when it takes more again. Pure: readings in, a policy out.
-// What each number does, and why it is what it is: docs/heat.md.
+// When an agent reduces its capacity because it is hot, and when it restores it. Pure: readings in, a policy out.
+// The effect of each number, and the reason for its value: docs/heat.md.
 #pragma once
 
 #include <deque>
@@ -15,34 +15,34 @@ namespace edgefleet::agent {
 // (https://www.raspberrypi.com/documentation/computers/raspberry-pi.html#frequency-management-and-thermal-control),
 // and were chosen by `./dev sim-heat`.
 struct HeatLimits {
-  double reduce = 75;  // half the slots from here on
-  double pause = 78;   // no new tasks from here on, and what runs is slowed
-  double normal = 73;  // below this a quarter of the slots comes back at a time
-  double cool = 5;     // and all of them at once when it is so much cooler than that
-  bool observe_only = false;  // the owner leaves it to the firmware
-  Duration look_ahead = std::chrono::seconds(30);  // on a rising trend, act on what it will be by then,
-  double most_ahead = 2;  // but by so much at most: a chip jumps by 15 degrees when work begins, and then is slow
-  Duration settle = std::chrono::seconds(10);  // between two quarters: what the last one did must show first
-  Duration hold = std::chrono::minutes(1);  // so long the last good reading counts once none comes
+  double reduce = 75;  // from here on, half the slots
+  double pause = 78;   // from here on, no new tasks, and running ones are slowed
+  double normal = 73;  // below this, a quarter of the slots is restored at a time
+  double cool = 5;     // all slots are restored at once if it is this much cooler than `normal`
+  bool observe_only = false;  // only the firmware reacts to heat
+  Duration look_ahead = std::chrono::seconds(30);  // on a rising trend, the predicted temperature decides,
+  double most_ahead = 2;  // at most this far above it: a chip jumps by 15 degrees when work begins, then warms slowly
+  Duration settle = std::chrono::seconds(10);  // between two quarters: the effect of the last one must show first
+  Duration hold = std::chrono::minutes(1);  // how long the last valid reading counts after the sensor fails
 };
 
-// `model`: what the device tree calls the board.
+// `model`: the name of the board in the device tree.
 HeatLimits limits_for_board(std::string_view model);
 
 class Heat {
  public:
   explicit Heat(HeatLimits limits) : limits_(limits) {}
 
-  // A reading that can be believed. None: there is no sensor (`expected` false; a PC, which is normal), or there
-  // should be one and it says nothing that can be believed.
+  // A plausible reading. None: there is no sensor (`expected` false: usual for a PC), or there should be one and it
+  // has no plausible reading.
   void read(std::optional<double> celsius, Time now, bool expected = true);
   [[nodiscard]] HeatPolicy policy() const { return policy_; }
   [[nodiscard]] std::optional<double> celsius() const { return celsius_; }
   [[nodiscard]] double trend_per_minute() const;
-  // Part of its slots that each executor may use: 1 when normal, a quarter to three quarters when reduced, 0 when
+  // The share of its slots that each executor may use: 1 if normal, a quarter to three quarters if reduced, 0 if
   // paused.
   [[nodiscard]] double share() const { return policy_ == HeatPolicy::paused ? 0 : share_; }
-  // Part of the time that the agent's own processes are to stand still, so that they cool.
+  // The share of time in which the agent's own processes are stopped, so that the board cools.
   [[nodiscard]] double frozen_share() const;
 
  private:

@@ -9,15 +9,15 @@
 namespace edgefleet::agent {
 namespace {
 
-// What a processor's sensor can say. Boards that are sold for -40 to 85 C switch off far below the upper end.
+// The plausible range of a processor's sensor. Boards rated for -40 to 85 C switch off far below the upper end.
 constexpr double coldest = -30;
 constexpr double hottest = 130;
-// How far a reading may be from the one before: a Pi's chip jumps by 10 to 15 degrees within seconds when all cores
-// begin, a PC's by 40. More than this is an error, or it is confirmed by the readings that follow.
+// The largest plausible difference between two readings: a Pi's chip jumps by 10 to 15 degrees within seconds when all
+// cores start to work, a PC's by 40. A larger jump is an error unless the next readings confirm it.
 constexpr double jump_at_once = 40;
 constexpr double jump_per_second = 2;
 constexpr int readings_that_confirm = 3;
-// An idle board may say the same for long. One whose load has changed by half its cores in between cannot.
+// An idle board may have a constant reading for long. One whose load has changed by half its cores cannot.
 constexpr Duration still_for = std::chrono::minutes(5);
 constexpr double load_changed = 0.5;
 constexpr std::size_t most_zones = 64;
@@ -71,14 +71,14 @@ bool SensorWatch::stands_still(Zone& zone, double celsius, double load, Time now
   return now - zone.same_since >= still_for && zone.most_load - zone.least_load >= load_changed;
 }
 
-// Why this reading is not believed; empty: it is.
+// Why this reading is not plausible; empty: it is.
 std::string SensorWatch::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
-  if (!reading.celsius) return "says \"" + reading.text + "\", which is not a number";
+  if (!reading.celsius) return "reads \"" + reading.text + "\", which is not a number";
   const double celsius = *reading.celsius;
   if (std::isnan(celsius) || celsius < coldest || celsius > hottest)
-    return "says " + degrees(celsius) + ", which cannot be";
+    return "reads " + degrees(celsius) + ", which is impossible";
   if (stands_still(zone, celsius, load, now)) {
-    return "has said exactly " + degrees(celsius) + " for minutes while the load changed";
+    return "has read exactly " + degrees(celsius) + " for minutes while the load changed";
   }
   return doubt_jump(zone, celsius, now);
 }
@@ -90,12 +90,12 @@ SensorWatch::Verdict SensorWatch::judge(const std::vector<ZoneReading>& readings
     zones_[reading.name].cpu = reading.cpu;
     there.insert(reading.name);
   }
-  // Where the processor has a sensor, the others (of a battery, of the Wi-Fi, of nothing at all) do not count.
+  // If the processor has a sensor, the others (of a battery, of the Wi-Fi, of unknown parts) do not count.
   Verdict verdict;
   for (const auto& [name, zone] : zones_) verdict.expected = verdict.expected || zone.cpu;
   std::vector<std::string> problems;
   for (const auto& [name, zone] : zones_) {
-    if (zone.cpu && there.count(name) == 0) problems.push_back("sensor " + name + " is gone");
+    if (zone.cpu && there.count(name) == 0) problems.push_back("sensor " + name + " has disappeared");
   }
   for (const ZoneReading& reading : readings) {
     if (there.count(reading.name) == 0 || reading.cpu != verdict.expected) continue;

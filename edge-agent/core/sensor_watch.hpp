@@ -1,4 +1,4 @@
-// Which readings of the board's sensors can be believed. Pure: all zones in, one temperature and a complaint out.
+// Which readings of the board's sensors are plausible. Pure: all zones in, one temperature and a problem out.
 #pragma once
 
 #include <map>
@@ -13,31 +13,31 @@ namespace edgefleet::agent {
 struct ZoneReading {
   std::string name;               // "thermal_zone0 (cpu-thermal)"
   bool cpu = true;                // of the processor, or of an unknown kind
-  std::optional<double> celsius;  // none: what it says is not a number
-  std::string text;               // what it says then; for people
+  std::optional<double> celsius;  // none: its content is not a number
+  std::string text;               // its content then; for people
 };
 
 class SensorWatch {
  public:
   struct Verdict {
-    std::optional<double> celsius;  // of the hottest zone that is believed
+    std::optional<double> celsius;  // of the hottest zone with a plausible reading
     std::string sensor;             // its name
-    std::string problem;            // empty: all is well, which it also is without any sensor
-    bool expected = false;          // there is, or has been, a sensor of the processor
+    std::string problem;            // empty: none, also if there is no sensor
+    bool expected = false;          // the processor has, or had, a sensor
   };
 
-  // `load`: of all CPUs, 1 is all of them busy.
+  // `load`: of all CPUs; 1: all of them are busy.
   Verdict judge(const std::vector<ZoneReading>& zones, double load, Time now);
 
  private:
   struct Zone {
     bool cpu = true;
-    std::optional<double> good;     // last one that was believed
+    std::optional<double> good;     // the last plausible one
     Time good_at;
-    std::optional<double> strange;  // it jumped there
+    std::optional<double> strange;  // the value after an implausible jump
     Time strange_at;
-    int agreeing = 0;               // readings there, one after the other
-    std::optional<double> same;     // it has said exactly this
+    int agreeing = 0;               // consecutive readings near that value
+    std::optional<double> same;     // it has had exactly this value
     Time same_since;                // since then,
     double least_load = 0;          // while the load went from
     double most_load = 0;           // to

@@ -1,4 +1,4 @@
-// Everything an agent knows while it runs.
+// The whole state of a running agent.
 #pragma once
 
 #include <deque>
@@ -23,13 +23,13 @@ struct Policy {
   Duration resend_after = std::chrono::seconds(10);
   Duration remember_cancels = std::chrono::minutes(10);
   std::size_t most_cancels = 10'000;
-  // An SD card wears: only what cannot be delivered is written.
+  // SD cards wear: only undeliverable results are written.
   Duration spool_after = std::chrono::seconds(2);  // without the broker or the coordinator
-  Duration spool_unacknowledged = std::chrono::seconds(30);  // though both seem to be there
-  Duration stop_grace = std::chrono::seconds(20);  // for what runs, when the agent is asked to end
-  // Who we are is said again now and then: a coordinator with a full inbox may have missed it.
+  Duration spool_unacknowledged = std::chrono::seconds(30);  // although both seem to be connected
+  Duration stop_grace = std::chrono::seconds(20);  // for running tasks when the agent is stopped
+  // The agent's info is published again at times: a coordinator with a full inbox may have missed it.
   Duration introduce_every = std::chrono::minutes(1);
-  // Beats on a change of capacity: a few at once, then one every so often.
+  // Beats on a change of capacity: a few at once, then one per interval.
   double beat_burst = 5;
   Duration beat_spacing = std::chrono::seconds(2);
 };
@@ -41,13 +41,13 @@ struct Held {
   JsonText input;
   Duration timeout{};
   Time started_at;                // running
-  Duration frozen_before{0};      // running: of Cooling::frozen_for, what was before it began
-  bool cancel = false;            // asked for
-  std::optional<Time> sent_at;    // done: when its result last left
+  Duration frozen_before{0};      // running: Cooling::frozen_for at its start
+  bool cancel = false;            // requested
+  std::optional<Time> sent_at;    // done: when its result was last sent
   TaskResult result;              // done
   Time done_at;
-  std::set<std::string> uploads;  // done: artifacts that must be at the coordinator before the result goes
-  bool spooled = false;           // done: it is on the disk
+  std::set<std::string> uploads;  // done: artifacts that the coordinator must have before the result is sent
+  bool spooled = false;           // done: the result is on the disk
 };
 
 struct ExecutorSlots {
@@ -69,7 +69,7 @@ struct State {
   bool link = false;
   Reign reign;
   bool coordinator_online = false;
-  std::uint64_t n = 0;  // highest number of a task message of this reign
+  std::uint64_t n = 0;  // highest number of a task message of this reign received
   std::map<ExecutorName, ExecutorSlots> executors;
   std::map<AttemptKey, Held> held;
   std::set<AttemptKey> unsent;          // done, and not sent on this connection
@@ -78,8 +78,8 @@ struct State {
   std::size_t result_bytes = 0;
   std::size_t spooled = 0;               // of the results
   std::optional<Time> cut_since;         // since when results cannot be delivered
-  bool draining = false;                 // by the coordinator's word
-  std::optional<Time> stop_at;           // asked to end: the end of the grace
+  bool draining = false;                 // by order of the coordinator
+  std::optional<Time> stop_at;           // stopping: the end of the grace
   bool stopped_rest = false;
   Heat heat;
   Cooling cooling;
@@ -89,14 +89,14 @@ struct State {
   std::uint64_t beats = 0;
   Time next_beat;
   Time next_introduction;
-  double beat_credit = 5;  // how many beats may go now; as of credit_at
+  double beat_credit = 5;  // number of beats that may be sent now; as of credit_at
   Time credit_at;
   bool capacity_changed = false;
   bool info_changed = false;
-  std::optional<AgentState> said;        // last published status
+  std::optional<AgentState> published_status;  // the last one
 };
 
-// ---- what the shell publishes of it
+// ---- parts that the shell publishes
 AgentState status_of(const State& state);
 std::map<ExecutorName, int> free_slots(const State& state);
 std::vector<HeldTask> held_list(const State& state, Time now);

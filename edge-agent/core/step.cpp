@@ -31,13 +31,13 @@ bool outbox_full(const State& state) {
   return state.results >= state.policy.most_results || state.result_bytes >= state.policy.most_result_bytes;
 }
 
-// Out of service, it still names what it offers otherwise.
+// Out of service, it still lists the capabilities that it offers otherwise.
 bool serves(const ExecutorSlots& executor, const Capability& capability) {
   const auto& offered = executor.info.capabilities;
   return executor.info.problem.empty() && std::find(offered.begin(), offered.end(), capability) != offered.end();
 }
 
-// `wanted`: the coordinator's choice. Two executors may offer the same with different models: no other one will do.
+// `wanted`: the coordinator's choice. Two executors may offer the same with different models, so no other is used.
 ExecutorSlots* executor_for(State& state, const Capability& capability, const ExecutorName& wanted) {
   if (!wanted.empty()) {
     const auto found = state.executors.find(wanted);
@@ -54,18 +54,18 @@ ExecutorSlots* executor_for(State& state, const Capability& capability, const Ex
   return best;
 }
 
-// Why a task is given back instead of taken; empty: it is taken.
+// Why a task is returned instead of accepted; empty: it is accepted.
 TaskError refusal(const State& state, const ExecutorSlots* executor) {
   const auto returned = [](const char* code, const std::string& why) { return TaskError{code, why, true, {}}; };
-  if (executor == nullptr) return returned("not_offered", "this agent does not offer the capability (any more)");
+  if (executor == nullptr) return returned("not_offered", "this agent does not offer the capability");
   if (stopping(state)) return returned("stopping", "this agent is being stopped");
   if (state.draining) return returned("draining", "this agent is drained");
-  if (state.heat.policy() == HeatPolicy::paused) return returned("overheated", "this agent has paused for heat");
+  if (state.heat.policy() == HeatPolicy::paused) return returned("overheated", "this agent is paused because of heat");
   if (executor->rests_until) return returned("resting", "this agent lets its one slot rest to cool");
-  if (outbox_full(state)) return returned("outbox_full", "too many results wait to be acknowledged");
+  if (outbox_full(state)) return returned("outbox_full", "too many results wait for an acknowledgement");
   if (open_tasks(state) >= static_cast<std::size_t>(state.policy.max_tasks) ||
       executor->waiting.size() >= state.policy.most_waiting) {
-    return returned("full", "this agent holds as many tasks as it may");
+    return returned("full", "this agent holds its maximum number of tasks");
   }
   return {};
 }
@@ -112,7 +112,7 @@ void pump_all(Context& c) {
   for (auto& [name, executor] : c.state.executors) pump(c, executor);
 }
 
-// What has not begun goes to agents that can take it.
+// Tasks that have not started go to agents that can accept them.
 void return_waiting(Context& c, ExecutorSlots& executor, const char* code, const std::string& why) {
   for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
     finish(c, key, c.state.held.at(key), ResultStatus::returned, TaskError{code, why, true, {}});
@@ -147,8 +147,8 @@ void forget_result(Context& c, std::map<AttemptKey, Held>::iterator held) {
 
 void say_status(Context& c) {
   const AgentState now = status_of(c.state);
-  if (!c.state.link || c.state.said == now) return;
-  c.state.said = now;
+  if (!c.state.link || c.state.published_status == now) return;
+  c.state.published_status = now;
   c.emit(SendStatus{now});
 }
 
@@ -160,7 +160,7 @@ void beat(Context& c) {
   if (c.now >= c.state.next_introduction) {
     c.state.next_introduction = c.now + c.state.policy.introduce_every;
     c.emit(SendInfo{});
-    c.state.said.reset();  // and the status with it, after this
+    c.state.published_status.reset();  // publish the status too, after this
   }
   c.emit(SendBeat{});
   c.emit(SendTemperature{});
@@ -178,7 +178,7 @@ bool take_credit(Context& c) {
   return true;
 }
 
-// The shell splits them into messages. What names an artifact that is still to be uploaded stays.
+// The shell splits them into messages. Results whose artifacts are not uploaded yet are kept back.
 void send_results(Context& c) {
   auto& unsent = c.state.unsent;
   if (!c.state.link || unsent.empty()) return;
@@ -217,7 +217,7 @@ void spool_what_is_stuck(Context& c) {
   }
 }
 
-// Finished work first, then who we are, what we hold, and only then that we are there.
+// Results first, then the agent's info, its held tasks, and only then the status `online`.
 void present(Context& c) {
   if (!c.state.link) return;
   for (const auto& [key, held] : c.state.held) {
@@ -227,11 +227,11 @@ void present(Context& c) {
   c.state.info_changed = false;
   c.state.next_introduction = c.now;
   beat(c);
-  c.state.said.reset();
+  c.state.published_status.reset();
   say_status(c);
 }
 
-// Only the reign that we follow may give orders.
+// Only the reign that the agent follows may give orders.
 bool obeys(const State& state, const Reign& reign) { return reign == state.reign; }
 
 // ---- events
@@ -243,23 +243,23 @@ void on(Context& c, const LinkUp&) {
 
 void on(Context& c, const LinkDown&) {
   c.state.link = false;
-  c.state.said.reset();
-  // It may come back to the broker later than we do, and what we say before that it does not hear.
+  c.state.published_status.reset();
+  // It may reconnect to the broker later than the agent does, and misses messages sent before that.
   c.state.coordinator_online = false;
 }
 
 void on(Context& c, const CoordinatorSeen& event) {
   const Reign& known = c.state.reign;
-  // The will of ours may name the epoch that it began with.
+  // The will of the followed coordinator may name the epoch that it started with.
   if (!event.online && event.reign.session == known.session) c.state.coordinator_online = false;
   if (event.reign == known) {
     const bool back = event.online && !c.state.coordinator_online;
     c.state.coordinator_online = event.online;
-    if (back) present(c);  // what we said meanwhile, nobody heard
+    if (back) present(c);  // messages sent meanwhile were lost
     return;
   }
   const bool newer = event.reign.epoch > known.epoch || known.session.empty();
-  if (!newer || !event.online) return;  // one that is gone is waited for; an older one is not obeyed
+  if (!newer || !event.online) return;  // an offline one is waited for; an older one is not obeyed
   c.state.coordinator_online = true;
   c.emit(WriteLog{false, "following the coordinator of epoch " + std::to_string(event.reign.epoch)});
   c.state.reign = event.reign;
@@ -271,14 +271,14 @@ void on(Context& c, const TasksSeen& event) {
   State& state = c.state;
   if (!obeys(state, event.reign)) {
     return c.emit(WriteLog{true, "tasks of epoch " + std::to_string(event.reign.epoch) +
-                                     " are ignored: we follow epoch " + std::to_string(state.reign.epoch)});
+                                     " are ignored: this agent follows epoch " + std::to_string(state.reign.epoch)});
   }
   state.n = std::max(state.n, event.n);
   for (const GivenTask& task : event.tasks) {
     const AttemptKey key{task.id, task.attempt};
     if (const auto known = state.held.find(key); known != state.held.end()) {
       if (known->second.phase == HeldPhase::done) state.unsent.insert(key);
-      continue;  // it was sent again because a message was lost, not because it is wanted twice
+      continue;  // sent again because a message was lost, not to run it twice
     }
     ExecutorSlots* const executor = executor_for(state, event.capability, task.executor);
     Held& held = state.held[key];
@@ -315,7 +315,7 @@ void on(Context& c, const CancelSeen& event) {
     if (state.cancelled.size() < state.policy.most_cancels)
       state.cancelled[key] = c.now + state.policy.remember_cancels;
     const auto known = state.held.find(key);
-    // Not here, and it never will be: that is what the coordinator wants to hear.
+    // Not held here: the cancel is confirmed, and remembered in case the task arrives later.
     if (known == state.held.end()) {
       Held& held = state.held[key];
       held.capability = *Capability::parse("unknown");  // a cancel does not name it
@@ -337,7 +337,8 @@ void on(Context& c, const RecallSeen& event) {
   for (const AttemptKey& key : event.tasks) {
     const auto known = c.state.held.find(key);
     if (known == c.state.held.end() || !take_from_waiting(c, key, known->second)) continue;
-    finish(c, key, known->second, ResultStatus::returned, TaskError{"recalled", "wanted back", true, {}});
+    finish(c, key, known->second, ResultStatus::returned,
+           TaskError{"recalled", "recalled by the coordinator", true, {}});
   }
 }
 
@@ -364,11 +365,11 @@ void on(Context& c, const Finished& event) {
   } else if (held.cancel) {
     result.status = ResultStatus::cancelled;
   } else if (event.error->code == "cancelled") {
-    // Nobody asked for that: it may have done half its work, so it is not "returned".
+    // No cancel was requested: half the work may be done, so the result is not "returned".
     result.status = ResultStatus::failed;
     result.error = stopping(c.state)
-                       ? TaskError{"agent_stopping", "the agent was stopped while it worked on it", true, {}}
-                       : TaskError{"stopped", "the executor stopped it unasked", true, {}};
+                       ? TaskError{"agent_stopping", "the agent was stopped while the task ran", true, {}}
+                       : TaskError{"stopped", "the executor stopped the task without a request", true, {}};
   } else {
     result.status = ResultStatus::failed;
     result.error = event.error;
@@ -399,7 +400,7 @@ void on(Context& c, const SpoolFailed& event) {
   const auto held = c.state.held.find(event.key);
   if (held == c.state.held.end() || !held->second.spooled) return;
   held->second.spooled = false;
-  held->second.done_at = c.now;  // tried again in a while; until then it is in memory only
+  held->second.done_at = c.now;  // retried later; until then it is in memory only
   --c.state.spooled;
   if (c.state.cut_since) c.state.cut_since = c.now + c.state.policy.spool_unacknowledged;
 }
@@ -429,13 +430,14 @@ void on(Context& c, const OfferChanged& event) {
     if (serves(executor, held.capability)) {
       executor.waiting.push_back(key);
     } else {
-      finish(c, key, held, ResultStatus::returned, TaskError{"not_offered", "the capability has gone", true, {}});
+      finish(c, key, held, ResultStatus::returned,
+             TaskError{"not_offered", "this agent no longer offers the capability", true, {}});
     }
   }
   pump(c, executor);
 }
 
-// What the sensors say is judged first; a trouble with them is told once, and once when it is over.
+// The readings are checked first; a problem with a sensor is logged once, and its end once.
 std::optional<double> believed(Context& c, const TemperatureRead& event) {
   SensorWatch::Verdict verdict = c.state.sensors.judge(event.zones, event.load, c.now);
   if (verdict.problem.empty() != c.state.sensor.problem.empty()) {
@@ -464,7 +466,7 @@ void on(Context& c, const TemperatureRead& event) {
   if (c.state.link) c.emit(SendTemperature{});  // before the status that follows from it
 }
 
-// After anything that happens: rests that are over, and the duty cycle.
+// After every event: ends of rests, and the duty cycle.
 void keep_cool(Context& c) {
   if (end_rests(c.state, c.now)) {
     c.state.capacity_changed = true;
@@ -480,7 +482,7 @@ void on(Context& c, const Stop&) {
   c.state.capacity_changed = true;
 }
 
-// While it stops: what runs has its grace, what is done its chance to be acknowledged.
+// While stopping: running tasks have their grace, results wait for their acknowledgement.
 void go_on_stopping(Context& c) {
   State& state = c.state;
   if (!stopping(state)) return;
@@ -540,7 +542,7 @@ Effects step(State& state, const Event& event, Time now) {
   return effects;
 }
 
-// The rhythm of the heartbeat is enough for everything but a beat that waits for its spacing, and the end.
+// The interval of the heartbeat is enough for everything except a beat that waits for credit, and the end.
 Time next_deadline(const State& state) {
   Time next = state.next_beat;
   if (state.capacity_changed && state.link) {

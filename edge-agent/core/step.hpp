@@ -1,4 +1,4 @@
-// The agent as one function: an event and a time in, effects out.
+// The agent as one function: takes an event and a time, returns effects.
 #pragma once
 
 #include "edge-agent/core/effect.hpp"

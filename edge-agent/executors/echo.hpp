@@ -1,4 +1,4 @@
-// Answers its input: for health checks and benchmarks of everything around it.
+// Returns its input: for health checks and benchmarks of the rest of the system.
 #pragma once
 
 #include "edge-agent/executors/port.hpp"

@@ -1,4 +1,4 @@
-// Where executors write what people should know: `edgefleet::log::write` fits, tests collect.
+// The log of executors: `edgefleet::log::write` in the agent, a collector in tests.
 #pragma once
 
 #include <functional>

@@ -64,8 +64,8 @@ RunOutcome bounded(RunOutcome outcome) {
   const std::size_t bytes = outcome.output.size();
   if (bytes <= limits::input_bytes) return outcome;
   return failed("output_too_large",
-                "the output has " + std::to_string(bytes) + " bytes, at most " + std::to_string(limits::input_bytes) +
-                    " are allowed: leave large things as files",
+                "the output has " + std::to_string(bytes) + " bytes, the maximum is " +
+                    std::to_string(limits::input_bytes) + ": store large data as files",
                 false);
 }
 

@@ -1,4 +1,4 @@
-// How the executors say that a run failed.
+// Failures of runs, in the form that all executors use.
 #pragma once
 
 #include <exception>
@@ -15,15 +15,15 @@ RunOutcome failed(std::string code, const std::string& message, bool retryable, 
 inline RunOutcome cancelled_outcome(JsonText output = "null") {
   return failed("cancelled", "the task was cancelled", false, std::move(output));
 }
-// `cause`: how the run ended when its time was up; a transfer that did not get on is told.
+// `cause`: the error at the timeout; if it is that of a transfer, the message includes it.
 RunOutcome timed_out_outcome(Duration timeout, const TaskError& cause, JsonText output = "null");
 
-// A transfer or a scratch folder that failed: what is wrong with the task is not retryable, what is wrong here is.
+// A failed transfer or scratch folder: an error of the task is not retryable, a problem of this device is.
 RunOutcome failed_by(const Error& error, JsonText output = "null");
-// The same, of what an input names.
+// The same for files that an input names.
 RunOutcome failed_by_input(const Error& error);
 
-// `run` ends with an exception only where the machine has nothing left (threads, memory): for another try elsewhere.
+// `run` throws only if the machine is out of threads or memory: the attempt is retryable elsewhere.
 template <typename Run>
 RunOutcome without_exceptions(Run run) {
   try {
@@ -33,7 +33,7 @@ RunOutcome without_exceptions(Run run) {
   }
 }
 
-// What a result's message has room for; else `output_too_large`, not retryable.
+// Checks that the output fits into a message; otherwise `output_too_large`, not retryable.
 RunOutcome bounded(RunOutcome outcome);
 
 }  // namespace edgefleet::agent

@@ -1,4 +1,4 @@
-// What an executor is to the agent: it offers capabilities with slots, and runs one task at a time in each slot.
+// The interface of an executor: it offers capabilities with slots, and runs one task at a time in each slot.
 #pragma once
 
 #include <cstdint>
@@ -21,25 +21,25 @@ struct Job {
   Duration timeout{};  // the executor enforces it: error code `timed_out`, retryable
 };
 
-// How a run ended. `error` none: succeeded. A run that was stopped through its token ends with error code `cancelled`.
+// The outcome of a run. `error` none: succeeded. A run that its token stopped ends with error code `cancelled`.
 struct RunOutcome {
   JsonText output = "null";
   std::optional<TaskError> error;
   JsonText usage;
 };
 
-// What comes while a run goes on. Partial output is for whoever listens: the result has all of it once more.
+// Reports of a run in progress. Partial output is for live readers: the result repeats all of it.
 enum class Channel { note, content, reasoning };
 struct Progress {
   int percent = -1;  // -1: unknown
   std::string text;  // a note for people; or a piece of the output
   Channel channel = Channel::note;
   std::uint64_t at = 0;  // byte offset of a piece of output in its channel
-  std::uint64_t completed_bytes = 0;  // of a transfer that the note is about
-  std::uint64_t total_bytes = 0;      // 0: it is about none, or not known
+  std::uint64_t completed_bytes = 0;  // of the transfer that the note describes
+  std::uint64_t total_bytes = 0;      // 0: no transfer, or unknown
 };
 
-inline constexpr std::size_t most_problem_bytes = 500;  // a message of the agent holds 128 of them
+inline constexpr std::size_t most_problem_bytes = 500;  // a message of the agent has up to 128 of them
 
 class Executor {
  public:
@@ -58,18 +58,18 @@ class Executor {
 
   [[nodiscard]] virtual const ExecutorName& name() const = 0;
   virtual void start(OnOffer on_offer) = 0;
-  // True: run() returns at once, so the agent calls it on its loop's thread and spares a switch of threads.
+  // True: run() returns at once, so the agent calls it on its loop's thread and saves a thread switch.
   [[nodiscard]] virtual bool instant() const { return false; }
-  // True: its runs are processes of the spawner, so they and their timeouts stand still when those are frozen.
+  // True: its runs are processes of the spawner, so a freeze stops them and their timeouts.
   [[nodiscard]] virtual bool freezes() const { return false; }
-  // Asked for by SIGHUP: what is read from elsewhere (keys, models) may have changed. Returns at once; any thread.
+  // Called on SIGHUP: external data (keys, models) may have changed. Returns at once; any thread.
   virtual void reload() {}
-  // Blocks until the end; called from one worker thread a slot, so up to `slots` at the same time. Must return soon
+  // Blocks until the end; called from one worker thread per slot, so up to `slots` at the same time. Must return soon
   // (within 5 s) after a stop request. Never throws.
   virtual RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) = 0;
 };
 
-// Where artifacts come from and go to: the coordinator's HTTP API in the agent, a folder in tests.
+// The store of artifacts: the coordinator's HTTP API in the agent, a folder in tests.
 class ArtifactStore {
  public:
   ArtifactStore() = default;
@@ -79,8 +79,8 @@ class ArtifactStore {
   ArtifactStore& operator=(ArtifactStore&&) = delete;
   virtual ~ArtifactStore() = default;
 
-  // Blocking; a failed transfer is tried again inside until `stop`.
-  // Error kind too_large: it has more than `most_bytes`; no more than that is written.
+  // Blocking; a failed transfer is retried internally until `stop`.
+  // Error kind too_large: it is larger than `most_bytes`; no more than that is written.
   virtual Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                        std::stop_token stop) = 0;
   virtual Result<std::string> store(const std::string& path, std::stop_token stop) = 0;  // -> "sha256-..."

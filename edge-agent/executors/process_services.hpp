@@ -1,4 +1,4 @@
-// What executors that run processes share; one of each in an agent.
+// Services that executors with processes share; one of each per agent.
 #pragma once
 
 #include <memory>

@@ -16,7 +16,7 @@ namespace {
 std::string read_text(const std::string& path) {
   std::ifstream file(path);
   std::string text;
-  std::getline(file, text, '\0');  // a device tree's strings end so
+  std::getline(file, text, '\0');  // strings of a device tree end with NUL
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return std::string(cut_front(text, 200));
 }

@@ -1,4 +1,4 @@
-// What the machine says of itself.
+// Properties of the machine.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,6 @@ void describe_machine(AgentInfo& info);
 std::string short_board_name(const std::string& model);
 
 double load_average();             // 1 minute
-std::uint64_t free_memory_bytes();  // what a new program could get (MemAvailable)
+std::uint64_t free_memory_bytes();  // available to a new program (MemAvailable)
 
 }  // namespace edgefleet::agent

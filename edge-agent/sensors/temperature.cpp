@@ -63,7 +63,7 @@ bool of_processor(const std::string& zone_type) {
                      [&](const char* word) { return type.find(word) != std::string::npos; });
 }
 
-// A zone whose file cannot be read is not there: drivers answer so while a sensor is off.
+// A zone whose file cannot be read counts as absent: drivers report this while a sensor is off.
 std::vector<ThermalZone> Thermometer::zones() const {
   std::vector<ThermalZone> all;
   for (const auto& folder : folders(sys_ + "/class/thermal", "thermal_zone")) {
@@ -72,7 +72,7 @@ std::vector<ThermalZone> Thermometer::zones() const {
   return all;
 }
 
-// Raspberry Pi's kernels: the firmware's node lies in `soc` (Pi 0 to 4) or `soc@107c000000` (Pi 5), and the file holds
+// Raspberry Pi's kernels: the firmware's node is in `soc` (Pi 0 to 4) or `soc@107c000000` (Pi 5), and the file has
 // hexadecimal digits without 0x. https://github.com/raspberrypi/linux/pull/2397
 unsigned Thermometer::firmware_flags() const {
   for (const auto& soc : folders(sys_ + "/devices/platform", "soc")) {
@@ -84,7 +84,7 @@ unsigned Thermometer::firmware_flags() const {
   return 0;
 }
 
-// All kernels since 4.19: the hwmon device `rpi_volt`, which knows of the voltage only.
+// All kernels since 4.19: the hwmon device `rpi_volt`, which reports only the voltage.
 // https://docs.kernel.org/hwmon/raspberrypi-hwmon.html
 bool Thermometer::undervoltage_alarm() const {
   for (const auto& device : folders(sys_ + "/class/hwmon", "hwmon")) {

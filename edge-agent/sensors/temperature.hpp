@@ -1,4 +1,4 @@
-// How warm the board says it is, and what its firmware does about it. Nothing is judged here: edge-agent/core does.
+// Reads the board's temperature and its firmware's reaction. edge-agent/core checks and interprets the values.
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@ namespace edgefleet::agent {
 // One of class/thermal/thermal_zone*.
 struct ThermalZone {
   std::string name;               // "thermal_zone0 (cpu-thermal)"
-  bool cpu = true;                // by its type; one without a type is taken for the processor's
-  std::optional<double> celsius;  // none: what it says is not a number
-  std::string text;               // what it says
+  bool cpu = true;                // by its type; one without a type counts as the processor's
+  std::optional<double> celsius;  // none: its content is not a number
+  std::string text;               // its content
 };
 
 class Thermometer {
@@ -21,7 +21,7 @@ class Thermometer {
   explicit Thermometer(std::string sys) : sys_(std::move(sys)) {}
 
   [[nodiscard]] std::vector<ThermalZone> zones() const;  // sorted by name
-  // The Raspberry Pi firmware's flags spelled out; empty where there are none. What has been seen once is "since boot"
+  // The Raspberry Pi firmware's flags spelled out; empty if there are none. A flag that was set once is "since boot"
   // from then on: the kernel's voltage monitor clears the firmware's own memory every two seconds.
   [[nodiscard]] std::vector<std::string> throttled();
 

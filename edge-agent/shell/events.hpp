@@ -1,4 +1,4 @@
-// What the coordinator's messages are to the core.
+// Converts the coordinator's messages to events of the core.
 #pragma once
 
 #include "common/protocol/codec.hpp"

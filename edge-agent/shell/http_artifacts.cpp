@@ -19,8 +19,8 @@ void pause(Duration length, const std::stop_token& stop) {
   rings.wait_for(lock, stop, length, [] { return false; });
 }
 
-// A run that is stopped while it waits must be able to say what it waited for: the last failure is kept, and each is
-// complained about.
+// A run that is stopped while it waits must report the reason for the wait: the last failure is kept, and each is
+// logged.
 template <typename Call>
 auto until_answered(const std::stop_token& stop, log::Complaints& complaints, bool (*worth)(ErrorKind), Call call)
     -> decltype(call()) {
@@ -55,7 +55,7 @@ Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string&
   const auto take = [&](std::string_view piece) -> Status {
     bytes += piece.size();
     if (bytes > most_bytes)
-      return Error{"it has more than " + std::to_string(most_bytes) + " bytes", ErrorKind::too_large};
+      return Error{"it is larger than " + std::to_string(most_bytes) + " bytes", ErrorKind::too_large};
     return part->write(piece);
   };
   const auto response =

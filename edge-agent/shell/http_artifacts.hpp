@@ -9,10 +9,10 @@
 
 namespace edgefleet::agent {
 
-// A coordinator that is away or restarts is waited for: a finished task is not thrown away for that.
+// Waits for a coordinator that is unavailable or restarts: finished work is not discarded because of that.
 inline bool worth_another_try(ErrorKind kind) { return kind == ErrorKind::unavailable || kind == ErrorKind::busy; }
-// Nor for a full disk of the coordinator or a quota, which do not concern what is fetched. Another attempt would meet
-// them too, after doing the work again.
+// Storing also waits for a full disk of the coordinator or a full quota (fetching is not affected by them): another
+// attempt would repeat the work and meet the same problem.
 inline bool worth_storing_later(ErrorKind kind) { return worth_another_try(kind) || kind == ErrorKind::full; }
 
 class HttpArtifacts final : public ArtifactStore {
@@ -22,7 +22,7 @@ class HttpArtifacts final : public ArtifactStore {
   Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                std::stop_token stop) override;
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
-  // One try; of an error, worth_storing_later() says whether a later one may succeed.
+  // One attempt; worth_storing_later() tells from an error whether a later one may succeed.
   Result<std::string> store_once(const std::string& path, const std::stop_token& stop);
 
  private:

@@ -17,8 +17,9 @@ using protocol::TopicKind;
 constexpr Duration goodbye = std::chrono::seconds(2);
 constexpr Duration reading_interval = std::chrono::seconds(2);
 constexpr Duration progress_interval = std::chrono::milliseconds(500);
-constexpr Duration name_contest = std::chrono::minutes(2);  // another agent of our name, seen so often in this time:
-constexpr std::size_t name_sightings = 3;  // it is there to stay
+// Another agent with our name, seen this often within this time, is not an earlier run of ours.
+constexpr std::size_t name_conflict_limit = 3;
+constexpr Duration name_conflict_window = std::chrono::minutes(2);
 constexpr std::size_t most_part_bytes = 16 * 1024;  // of partial output in a message
 
 }  // namespace
@@ -90,7 +91,7 @@ Status Loop::run() {
 
 void Loop::take_turn(Time until) {
   for (auto& item : inbox_.drain(until)) take(item);
-  publish_parts();  // before the result that has all of it
+  publish_parts();  // before the result, which contains all of them
   read_sensors();
   perform_mqtt(session_.tick(monotonic_now()));
   step(Tick{});
@@ -98,10 +99,10 @@ void Loop::take_turn(Time until) {
   spool();
 }
 
-// Whoever hears `offline` gives our work to others: so nothing of it may run any more by then, and what is done was
-// delivered or is on the disk.
+// On `offline`, the coordinator gives our tasks to other agents: by then none of them may still run, and all results
+// are delivered or on the disk.
 void Loop::end_work() {
-  if (options_.freeze_work) options_.freeze_work(false);  // what is to end must be able to
+  if (options_.freeze_work) options_.freeze_work(false);  // frozen processes could not end
   pool_.reset();
   const Time until = monotonic_now() + goodbye;
   do {
@@ -116,7 +117,7 @@ void Loop::restore() {
   std::vector<std::string> complaints;
   auto kept = spool_.load(complaints);
   for (const auto& complaint : complaints) log::warning(complaint);
-  if (!kept.empty()) log::info(std::to_string(kept.size()) + " results of an earlier life are still to be delivered");
+  if (!kept.empty()) log::info(std::to_string(kept.size()) + " results of an earlier run are still to be delivered");
   for (auto& one : kept) {
     auto uploads = options_.artifacts ? options_.artifacts->named_in(one.result.output) : std::set<std::string>{};
     step(Restored{std::move(one.capability), std::move(one.result), std::move(uploads)});
@@ -150,7 +151,7 @@ void Loop::handle(Finished& finished) {
 }
 
 void Loop::handle(ArtifactRefused& refused) {
-  log::warning("artifact " + refused.artifact + " was not taken by the coordinator: " + refused.why);
+  log::warning("artifact " + refused.artifact + " was refused by the coordinator: " + refused.why);
   step(std::move(refused));
 }
 
@@ -179,15 +180,16 @@ void Loop::take(Item& item) {
 
 void Loop::handle(const StopAsked&) {
   if (state_.stop_at) {
-    log::warning("asked to stop a second time: stopping at once");
+    log::warning("second request to stop: stopping at once");
     end_ = true;
     return;
   }
-  log::info("stopping: no new tasks, what runs has " + std::to_string(to_ms(state_.policy.stop_grace) / 1000) + " s");
+  log::info("stopping: no new tasks; running ones have " + std::to_string(to_ms(state_.policy.stop_grace) / 1000) +
+            " s");
   step(Stop{});
 }
 
-// Pieces of one drain go together: the busier we are, the fewer messages.
+// Pieces of one drain share a message: the higher the load, the fewer messages.
 void Loop::take_part(const Progressed& progressed) {
   const Progress& part = progressed.progress;
   protocol::StreamMessage* last = parts_.empty() ? nullptr : &parts_.back();
@@ -208,7 +210,7 @@ void Loop::handle(const Progressed& progressed) {
   const auto held = state_.held.find(progressed.key);
   if (held == state_.held.end() || held->second.phase != HeldPhase::running) return;
   if (progressed.progress.channel != Channel::note) return take_part(progressed);
-  // At most twice a second and task: progress is for people.
+  // At most twice a second per task: progress is for people.
   const Time now = monotonic_now();
   auto& last = last_progress_[progressed.key];
   if (last + progress_interval > now) return;
@@ -223,7 +225,7 @@ void Loop::handle(const Progressed& progressed) {
   publish(TopicKind::stream, protocol::encode(message));
 }
 
-// Instant executors answer within the effect; what they answer is stepped in turn, not in depth.
+// Instant executors answer within the effect; their answers are queued as events, not stepped recursively.
 void Loop::step(const Event& event) {
   for (auto& effect : agent::step(state_, event, monotonic_now())) perform(effect);
   while (!instant_.empty()) {
@@ -321,15 +323,15 @@ void Loop::handle(const mqtt::ClientEvent& event) {
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 
-// Two agents of one name throw each other out without end. On a reconnect, each finds the other's last status where
-// its own should be; of the two, the one with the greater session goes. (At the first connect it is only an earlier
-// life of ours, and once in a while a broker that remembers too much: hence several sightings.)
-void Loop::notice_namesake(const AgentStatus& status) {
+// Two agents with the same name disconnect each other without end. On a reconnect, each finds the other's last status
+// in place of its own; the one with the greater session ends. (At the first connect the status is that of an earlier
+// run, and rarely a broker has an outdated one: hence several sightings.)
+void Loop::check_name_conflict(const AgentStatus& status) {
   if (status.session == state_.session || connects_ < 2) return;
   const Time now = monotonic_now();
-  namesakes_.push_back(now);
-  while (namesakes_.front() + name_contest < now) namesakes_.pop_front();
-  if (namesakes_.size() < name_sightings) return;
+  name_conflicts_.push_back(now);
+  while (name_conflicts_.front() + name_conflict_window < now) name_conflicts_.pop_front();
+  if (name_conflicts_.size() < name_conflict_limit) return;
   const std::string what = "another agent is connected as " + options_.name.str() + "; give one of them another --name";
   if (state_.session > status.session) {
     fatal_ = what;
@@ -352,7 +354,7 @@ void Loop::receive(const mqtt::Message& message) {
     return step(CoordinatorSeen{status->state == protocol::CoordinatorState::online, std::move(status->reign)});
   }
   if (topic->kind == TopicKind::agent_status && topic->agent == options_.name) {
-    if (auto status = protocol::decode_agent_status(message.payload)) notice_namesake(*status);
+    if (auto status = protocol::decode_agent_status(message.payload)) check_name_conflict(*status);
     return;
   }
   if (topic->kind == TopicKind::control && topic->agent == options_.name) return receive_control(message);
@@ -393,7 +395,7 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
               step(LinkUp{});
             },
             [&](const mqtt::TellDown& down) {
-              log::warning("the broker is lost: " + down.reason + "; going on and trying again");
+              log::warning("lost the connection to the broker: " + down.reason + "; tasks continue, reconnecting");
               step(LinkDown{});
             },
             [&](const mqtt::TellTrouble& trouble) {

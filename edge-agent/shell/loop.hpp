@@ -1,4 +1,4 @@
-// The one thread that owns the agent's core: drains the inbox, steps each event, performs what comes out.
+// The one thread that owns the agent's core: drains the inbox, steps each event, performs the effects.
 #pragma once
 
 #include <atomic>
@@ -34,8 +34,8 @@ class Loop {
     std::string sys = "/sys";
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
-    std::shared_ptr<ArtifactSpool> artifacts;  // if the executors store any
-    std::function<void(bool frozen)> freeze_work;  // all that runs in executors that can be frozen
+    std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
+    std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     std::size_t inbox = 16'384;
   };
 
@@ -46,7 +46,7 @@ class Loop {
   Loop& operator=(Loop&&) = delete;
   ~Loop();
 
-  // Until request_stop() and its grace, or until another agent has our name for good.
+  // Until request_stop() and its grace, or until another agent keeps our name.
   Status run();
   void request_stop();  // any thread; a second time: at once
   void reload();        // any thread: keys and models are looked up again
@@ -83,7 +83,7 @@ class Loop {
   // ---- MQTT
   void receive(const mqtt::Message& message);
   void receive_control(const mqtt::Message& message);
-  void notice_namesake(const AgentStatus& status);
+  void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
   void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {});
   [[nodiscard]] AgentInfo info() const;
@@ -109,7 +109,7 @@ class Loop {
   mqtt::Session session_;
   std::unique_ptr<mqtt::Client> client_;
   std::uint64_t connects_ = 0;
-  std::deque<Time> namesakes_;  // when another session of our name was seen
+  std::deque<Time> name_conflicts_;  // when another session of our name was seen
   bool end_ = false;
   std::optional<std::string> fatal_;
   std::atomic<std::uint64_t> dropped_{0};

@@ -31,7 +31,7 @@ void Pool::stop(const AttemptKey& key) {
     if (found == running_.end()) return;
     source = found->second;
   }
-  source.request_stop();  // outside the lock: it may call an executor back
+  source.request_stop();  // outside the lock: it may call callbacks of an executor
 }
 
 void Pool::serve() {
@@ -65,8 +65,8 @@ Finished Pool::run(Executor& executor, const Job& job, std::stop_token stop, con
                     std::move(outcome.usage), monotonic_now() - began,   {}};
   if (finished.output.size() > limits::input_bytes) {
     finished.error = TaskError{"output_too_large",
-                               "the output has " + std::to_string(finished.output.size()) + " bytes, the bound is " +
-                                   std::to_string(limits::input_bytes) + "; larger things are artifacts",
+                               "the output has " + std::to_string(finished.output.size()) + " bytes; the maximum is " +
+                                   std::to_string(limits::input_bytes) + "; store larger data as artifacts",
                                false,
                                {}};
     finished.output = "null";

@@ -1,4 +1,4 @@
-// The threads that tasks run on: as many as run at the same time, no more.
+// The threads that tasks run on: as many as tasks that run at the same time.
 #pragma once
 
 #include <condition_variable>
@@ -30,7 +30,7 @@ class Pool {
 
   void start(Executor& executor, Job job);
   void stop(const AttemptKey& key);
-  // Runs it here and now: for executors that are `instant`.
+  // Runs it on the calling thread: for executors that are `instant`.
   Finished run_here(Executor& executor, const Job& job) const;
 
  private:

@@ -53,7 +53,7 @@ Status read_params(const std::string& file, const toml::table& params, CommandSe
   return reader.finish();
 }
 
-// What the file has, as the executor wants it; what is wrong with it, with the place.
+// Converts a table of the file to the executor's configuration; an error has its place.
 template <typename Config, typename Read>
 Result<Config> checked(TableReader& reader, const std::string& file, const toml::table& table, const Read& read) {
   if (auto good = reader.finish(); !good) return good.error();
@@ -150,8 +150,8 @@ Status check_keepers(const Configuration& configuration, const std::vector<llm::
                                    [&](const auto& other) { return one.keeper == std::optional(other.executor); });
     if (taken) {
       return invalid(configuration.file_path() +
-                     ": the name of an [[llm]] must not be that of an Ollama with -models "
-                     "behind it: " +
+                     ": the name of an [[llm]] must not be the name of an Ollama followed by "
+                     "-models: " +
                      one.keeper->str());
     }
   }
@@ -169,8 +169,7 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
     std::string text;
     reader.read(name, text);
     const bool special = name.empty() || name == "agent" || name == "model";
-    if (special)
-      reader.fail(name, "a label must have a name, other than agent and model: those have a meaning already");
+    if (special) reader.fail(name, "a label must have a name other than agent and model, which are reserved");
     if (name.size() > limits::label_bytes || text.size() > limits::label_bytes) {
       reader.fail(name, "a label and its name have at most " + std::to_string(limits::label_bytes) + " bytes each");
     }
@@ -178,13 +177,12 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
   }
   if (machine.labels.size() > limits::labels) {
     reader.fail(**table, std::to_string(machine.labels.size()) +
-                             " labels with those that the machine has by itself; at most " +
-                             std::to_string(limits::labels));
+                             " labels, including those that the agent adds; at most " + std::to_string(limits::labels));
   }
   return reader.finish();
 }
 
-// The defaults of the board, with what the owner has set; a limit that is not set keeps its distance to one that is.
+// The defaults of the board, with the owner's settings; a limit that is not set keeps its distance to one that is set.
 Result<HeatLimits> heat_limits(const Settings& settings) {
   AgentInfo machine;
   describe_machine(machine);
@@ -212,35 +210,36 @@ Result<HeatLimits> heat_limits(const Settings& settings) {
 
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   s.name = host_name();
-  Configuration configuration("An agent of a fleet: runs what the coordinator hands it over MQTT, and says how it is.",
-                              program);
+  Configuration configuration(
+      "An agent of a fleet: runs tasks that the coordinator sends over MQTT, and reports its state.", program);
   configuration.option("name", s.name, "name of this agent, unique in its fleet");
   configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
   configuration.option("username", s.username, "user name at the broker");
   configuration.option("password-file", s.password_file, "file with the password at the broker");
   configuration.option("coordinator", s.coordinator, "the coordinator's HTTP API, for artifacts: http://HOST:PORT");
   configuration.option("fleet", s.fleet, "name of the fleet");
-  configuration.option("work", s.work, "directory for scratch folders and what must be kept");
-  configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: not at all)")
+  configuration.option("work", s.work, "directory for scratch folders and persistent data");
+  configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: do not offer it)")
       ->check(CLI::Range(0, 10'000));
-  configuration.option("max-held", s.max_held, "bound on tasks held over all executors")->check(CLI::Range(1, 1024));
+  configuration.option("max-held", s.max_held, "maximum number of held tasks, over all executors")
+      ->check(CLI::Range(1, 1024));
   configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
       ->check(CLI::Range(0, 3600));
-  configuration.option("heat", s.heat, "policy: take less when it is hot; firmware: only observe")
+  configuration.option("heat", s.heat, "policy: reduce the capacity when hot; firmware: only observe")
       ->check(CLI::IsMember({"policy", "firmware"}));
-  configuration.option("normal-celsius", s.normal_celsius, "more slots again below this (0: by board, else 73)")
+  configuration.option("normal-celsius", s.normal_celsius, "restore slots below this (0: by board, else 73)")
       ->check(CLI::Range(0.0, 120.0));
-  configuration.option("reduce-celsius", s.reduce_celsius, "half the slots from here on (0: by board, else 75)")
+  configuration.option("reduce-celsius", s.reduce_celsius, "half the slots at or above this (0: by board, else 75)")
       ->check(CLI::Range(0.0, 120.0));
-  configuration.option("pause-celsius", s.pause_celsius, "no new tasks from here on (0: by board, else 78)")
+  configuration.option("pause-celsius", s.pause_celsius, "no new tasks at or above this (0: by board, else 78)")
       ->check(CLI::Range(0.0, 120.0));
   configuration.option("sys", s.sys, "root of sysfs, where temperature and throttling are read");
   configuration.log_level(s.log_level);
   for (const char* table : {"labels", "command", "plugin", "llm"}) configuration.allow_table(table);
   configuration.footer(
-      "Commands, plug-ins, LLM back ends and labels stand in the file: docs/agent.md, docs/plugins.md, docs/llm.md.\n"
+      "The file defines commands, plug-ins, LLM back ends and labels: docs/agent.md, docs/plugins.md, docs/llm.md.\n"
       "Each option is also an environment variable (--max-held: EDGEFLEET_MAX_HELD) and a key of the TOML file;\n"
-      "flags win over the environment, which wins over the file.\n\n"
+      "flags override the environment, which overrides the file.\n\n"
       "Examples:\n"
       "  edgefleet-agent --echo 4\n"
       "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"

@@ -1,4 +1,4 @@
-// What the owner of an agent decides: flags, environment and agent.toml.
+// The settings of an agent: flags, environment and agent.toml.
 #pragma once
 
 #include <memory>
@@ -39,7 +39,7 @@ struct Settings {
   std::vector<llm::Config> llms;
 };
 
-// None: go on. Otherwise the program ends with this exit code; what there is to say has been said.
+// None: continue. Otherwise the program ends with this exit code; all messages have been printed.
 std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv);
 
 Result<Loop::Options> loop_options(const Settings& settings);

@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 constexpr const char* fresh = ".new";  // not yet complete
 constexpr std::uintmax_t largest_result = 2 * limits::payload_bytes;
 constexpr std::size_t most_unknown_results = 1000;
-constexpr std::size_t most_results = 2048;  // read at a start; the core's bound is below
+constexpr std::size_t most_results = 2048;  // read at the start; the core's bound is lower
 
-// What was written appears under its name only when all of it is on the disk.
+// A file appears under its name only when all of it is on the disk.
 Status publish(const std::string& from, const std::string& to) {
   auto done = sync_file(from);
   if (done) done = rename_durably(from, to);
@@ -98,7 +98,7 @@ Status ResultSpool::write(const Kept& kept) const {
   return error;
 }
 
-// Two waits for the disk, however many there are: the contents, then the names.
+// Two waits for the disk, for any number of files: the contents, then the names.
 Status ResultSpool::publish_all(const std::vector<Kept>& results, const std::set<std::string>& paths) const {
   std::error_code failure;
   fs::create_directories(folder_, failure);
@@ -119,7 +119,7 @@ Status ResultSpool::keep(const std::vector<Kept>& results) const {
   for (const auto& kept : results) paths.insert(path_of({kept.result.id, kept.result.attempt}));
   auto published = publish_all(results, paths);
   if (published) return published;
-  // What nobody knows of would never be removed.
+  // Files that are not listed would never be removed.
   for (const auto& path : paths) {
     ::unlink(path.c_str());
     ::unlink((path + fresh).c_str());
@@ -133,7 +133,7 @@ Result<std::string> keep_for_person(const std::string& folder, const SessionId& 
   std::error_code failure;
   fs::create_directories(folder, failure);
   if (files_in(folder).size() >= most_unknown_results) {
-    return Error{folder + " holds " + std::to_string(most_unknown_results) + " of them already; empty it",
+    return Error{folder + " already has " + std::to_string(most_unknown_results) + " of them; empty it",
                  ErrorKind::full};
   }
   const std::string path = folder + "/" + result.id.str() + "-" + std::to_string(result.attempt) + ".json";
@@ -195,7 +195,7 @@ Result<std::string> ArtifactSpool::store(const std::string& path, std::stop_toke
   if (stored || !worth_storing_later(stored.error().kind) || stop.stop_requested()) return stored;
   auto kept = keep(path);
   if (kept) return kept;
-  return remote_->store(path, std::move(stop));  // no room here: the task holds its slot until it is uploaded
+  return remote_->store(path, std::move(stop));  // no space here: the task keeps its slot until the file is uploaded
 }
 
 Result<std::string> ArtifactSpool::keep(const std::string& path) {
@@ -206,9 +206,9 @@ Result<std::string> ArtifactSpool::keep(const std::string& path) {
   {
     const std::lock_guard lock(mutex_);
     if (failure || bytes_ + bytes > bounds_.bytes || space.available < bytes + bounds_.free_bytes) {
-      return Error{"there is no room for an artifact in " + folder_, ErrorKind::full};
+      return Error{"no space for an artifact in " + folder_, ErrorKind::full};
     }
-    bytes_ += bytes;  // before it is written: several may come at once
+    bytes_ += bytes;  // before it is written: several threads may store at once
   }
   auto copied = copy_and_name(path);
   const std::lock_guard lock(mutex_);
@@ -218,7 +218,7 @@ Result<std::string> ArtifactSpool::keep(const std::string& path) {
   return copied;
 }
 
-// The content may change until it is read: so it is hashed as it is copied.
+// The content may change until it is read, so it is hashed while it is copied.
 Result<std::string> ArtifactSpool::copy_and_name(const std::string& path) {
   std::string temporary = folder_ + "/copy.XXXXXX";
   UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,4 +1,4 @@
-// What an agent has finished and cannot deliver, on its disk, so that it outlasts the agent and a reboot:
+// Undeliverable results of an agent on its disk, where they survive the agent and a reboot:
 // <folder>/results/<task>-<attempt>.json, and the files they name in <folder>/artifacts/<sha256-...>. Nothing is
 // written while results can be delivered.
 #pragma once
@@ -27,9 +27,9 @@ class ResultSpool {
   };
 
   explicit ResultSpool(std::string folder) : folder_(std::move(folder)) {}
-  // What an earlier life left. A file that cannot be read is set aside as *.bad and named in `complaints`.
+  // Results of an earlier run. A file that cannot be read is renamed to *.bad and listed in `complaints`.
   std::vector<Kept> load(std::vector<std::string>& complaints) const;
-  // On the disk when it returns: all or none. Of one that comes twice, the later counts.
+  // On the disk when it returns: all or none. The later of two results of one attempt counts.
   [[nodiscard]] Status keep(const std::vector<Kept>& results) const;
   void forget(const AttemptKey& key) const;
 
@@ -40,17 +40,17 @@ class ResultSpool {
   std::string folder_;
 };
 
-// A result whose task the coordinator does not know, for a person to find: a file of `folder`, which holds a thousand.
+// Keeps a result whose task the coordinator does not know as a file in `folder` (at most a thousand), for inspection.
 // On the disk when it returns. Returns its path.
 Result<std::string> keep_for_person(const std::string& folder, const SessionId& session, const TaskResult& result);
 
-// Stores artifacts at the coordinator, and while that cannot be reached on the disk, from where they are uploaded later
-// by a thread of its own. The id is the content's either way.
+// Stores artifacts at the coordinator; while it cannot be reached, on the disk, from where a thread uploads them
+// later. The id depends only on the content.
 class ArtifactSpool final : public ArtifactStore {
  public:
   struct Bounds {
     std::uint64_t bytes = std::uint64_t{2} << 30U;  // of all files here
-    std::uint64_t free_bytes = std::uint64_t{256} << 20U;  // stay free on the disk
+    std::uint64_t free_bytes = std::uint64_t{256} << 20U;  // kept free on the disk
   };
   using OnUploaded = std::function<void(std::string artifact)>;
   using OnRefused = std::function<void(std::string artifact, const Error& why)>;
@@ -62,10 +62,10 @@ class ArtifactSpool final : public ArtifactStore {
   ArtifactSpool& operator=(ArtifactSpool&&) = delete;
   ~ArtifactSpool() override;
 
-  // Begins to upload what waits. The functions are called from its thread.
+  // Starts to upload waiting artifacts. The functions are called from its thread.
   void start(OnUploaded on_uploaded, OnRefused on_refused);
   void stop();  // neither is called after this
-  // Of the artifacts that wait here, those that `output` names.
+  // The waiting artifacts that `output` names.
   [[nodiscard]] std::set<std::string> named_in(const JsonText& output) const;
 
   Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,

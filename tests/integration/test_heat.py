@@ -121,7 +121,7 @@ class Heat(FleetCase):
         self.assertRegex(text, r"pi-1 +online +0/4 +75\.5 C +\+[0-9.]+ +reduced")
         self.assertIn("pi-1: its firmware reports: soft temperature limit now", text)
         shutil.rmtree(self.sys("pi-1") / ZONE)
-        problem = "sensor thermal_zone0 (cpu-thermal) is gone"
+        problem = "sensor thermal_zone0 (cpu-thermal) has disappeared"
         self.shown("pi-1", sensor_problem=problem, policy="reduced")
         self.assertIn(f"pi-1: {problem}", self.fleet.cli("agents").stdout)
         self.assertIn(problem, self.fleet.cli("agent", "pi-1").stdout)
@@ -129,14 +129,14 @@ class Heat(FleetCase):
     def test_a_sensor_that_lies_and_vanishes(self):
         """The agent says so once, works on, half of its slots closed after a minute, and all open when it is back."""
         agent = self.start("pi-1", 50, echo=4)
-        for text, problem in (("200000", "says 200.0 C, which cannot be"), ("-40000", "says -40.0 C, which cannot be"),
-                              ("hot", 'says "hot", which is not a number')):
+        for text, problem in (("200000", "reads 200.0 C, which is impossible"), ("-40000", "reads -40.0 C, which is impossible"),
+                              ("hot", 'reads "hot", which is not a number')):
             self.write("pi-1", f"{ZONE}/temp", text)
             self.shown("pi-1", sensor_problem=f"sensor thermal_zone0 (cpu-thermal) {problem}")
             self.assertEqual(self.api.outcome(self.api.submit("echo", 1))["state"], "succeeded")
             self.heat("pi-1", 50)
             self.shown("pi-1", sensor_problem=None, celsius=50)
-        self.assertEqual(agent.log().count("which cannot be"), 2, "told once each")
+        self.assertEqual(agent.log().count("which is impossible"), 2, "told once each")
         shutil.rmtree(self.sys("pi-1") / ZONE)
         began = time.monotonic()
         wait_until(lambda: self.api.agents()["pi-1"]["policy"] == "reduced", 90, "it is careful", 0.5)

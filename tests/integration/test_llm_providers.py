@@ -11,10 +11,11 @@ from test_llm import Stream
 
 TOOL = {"type": "function", "function": {"name": "get_temperature", "parameters": {
     "type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]}}}
-ENDINGS = [("hang_before", "backend_timed_out", "said nothing"), ("hang_mid", "backend_timed_out", "mid-answer"),
-           ("cut_mid", "backend_unavailable", ""), ("end_early", "backend_unavailable", "broke off"),
-           ("garbage_line", "bad_answer", "not JSON"), ("endless_line", "bad_answer", "without an end"),
-           ("error_mid", "backend_error", "middle")]
+ENDINGS = [("hang_before", "backend_timed_out", "sent nothing for"),
+           ("hang_mid", "backend_timed_out", "nothing more of its answer"),
+           ("cut_mid", "backend_unavailable", ""), ("end_early", "backend_unavailable", "is incomplete"),
+           ("garbage_line", "bad_answer", "invalid JSON"), ("endless_line", "bad_answer", "without an end"),
+           ("error_mid", "backend_error", "during its answer")]
 
 
 class ProviderCase(FleetCase):
@@ -92,7 +93,7 @@ class Common:
     """What is asked of each of them."""
 
     def test_answers(self):
-        """Whole and streamed, tools, a schema, thoughts, embeddings: what the door promises, whatever is behind it."""
+        """Whole and streamed, tools, a schema, thoughts, embeddings: what the model endpoints guarantee, for every back end."""
         self.agent()
         whole = self.ask()
         stream = self.stream(stream_options={"include_usage": True}).rest()
@@ -141,7 +142,7 @@ class Common:
         self.backend.fault("error_mid", times=-1)
         stream = self.stream().rest()
         self.assertFalse(stream.done)
-        self.assertIn("middle of its answer", stream.chunks[-1]["error"]["message"])
+        self.assertIn("during its answer", stream.chunks[-1]["error"]["message"])
 
     def test_cancel(self):
         """A client that goes away, and a task that is cancelled: the back end stops working."""
@@ -296,7 +297,7 @@ class Groq(Common, Limits, ProviderCase):
         self.backend.set(requests=1, window_s=3600)
         self.agent()
         self.ask()
-        self.problem("limit is reached; again in 35")
+        self.problem("limit is reached; available again in 35")
         self.assertEqual(self.backend.seen("refused"), 0)
 
 

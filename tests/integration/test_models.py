@@ -260,7 +260,7 @@ class Room(ModelsCase):
         message = self.failed(self.pull("huge:900b"), "insufficient_memory")
         self.assertRegex(message, r"huge:900b has 900\.0 GB and needs 900\.5 GB of memory .* this machine has \d+\.\d GB")
         message = self.failed(self.pull("huge:900b", force=True), "insufficient_storage")
-        self.assertRegex(message, r"needs 900\.0 GB more on the disk, of which 537 MB are to stay free; .* has \d+\.\d GB free")
+        self.assertRegex(message, r"needs 900\.0 GB more on the disk, including 537 MB to be kept free; .* has \d+\.\d GB free")
         self.assertEqual(self.ollama.seen("pulls"), {})
 
     def test_too_little_disk(self):
@@ -304,8 +304,8 @@ class AtTheStart(ModelsCase):
         """It is fetched while the agent works, is said, and is not fetched again at the next start."""
         self.ollama.set(pull_hold=0.5)
         self.agent("pi-1", pull=[CODER, "edge-tiny"])
-        wait_until(lambda: f"fetching {CODER}: " in self.keeper("pi-1").get("notice", ""), what="the notice")
-        self.assertIn(f"pi-1: llm-ollama-models: fetching {CODER}", self.fleet.cli("agents").stdout)
+        wait_until(lambda: f"downloading {CODER}: " in self.keeper("pi-1").get("notice", ""), what="the notice")
+        self.assertIn(f"pi-1: llm-ollama-models: downloading {CODER}", self.fleet.cli("agents").stdout)
         self.ollama.set(pull_hold=None)
         wait_until(lambda: CODER in self.models("pi-1"), what="it is there")
         wait_until(lambda: not self.keeper("pi-1").get("notice"), what="the notice is gone")
@@ -318,14 +318,14 @@ class AtTheStart(ModelsCase):
     def test_it_is_tried_again(self):
         self.ollama.fault("error_mid", on="pull", message="dial tcp: lookup registry.ollama.ai: no such host")
         self.agent("pi-1", pull=[CODER])
-        wait_until(lambda: "no such host; again in" in self.keeper("pi-1").get("notice", ""), what="the reason is told")
+        wait_until(lambda: "no such host; next attempt in" in self.keeper("pi-1").get("notice", ""), what="the reason is told")
         self.assertEqual(self.keeper("pi-1").get("problem", ""), "")
         wait_until(lambda: CODER in self.models("pi-1"), what="it is there")
 
     def test_the_same_checks(self):
         self.agent("pi-1", pull=["huge:900b", "small"])
         wait_until(lambda: "small:latest" in self.models("pi-1"), what="the other one is there")
-        wait_until(lambda: "huge:900b is not here yet: huge:900b has 900.0 GB" in self.keeper("pi-1").get("notice", ""),
+        wait_until(lambda: "huge:900b is not available yet: huge:900b is 900.0 GB" in self.keeper("pi-1").get("notice", ""),
                    what="the reason is told")
         self.assertEqual(self.ollama.seen("pulls"), {"small:latest": 1})
 

@@ -141,7 +141,7 @@ class BirthAndDeath(FleetCase):
         self.fleet.noted("begin spooled")
         self.fleet.broker.kill()
         log = self.fleet.agents["pi-1"].log
-        wait_until(lambda: "the broker is lost" in log(), what="the agent misses the broker")
+        wait_until(lambda: "lost the connection to the broker" in log(), what="the agent misses the broker")
         self.fleet.coordinator.terminate()  # nobody acknowledges until the observer is there
         self.fleet.noted("end spooled")
         self.fleet.agents["pi-1"].signal(signal.SIGSTOP)

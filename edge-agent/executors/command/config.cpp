@@ -63,7 +63,7 @@ Status CommandConfig::take_argv(const CommandSettings& settings) {
 
 // Literal text and placeholders in turn; never empty.
 Result<CommandConfig::Element> CommandConfig::parse_element(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) return invalid("holds a NUL");
+  if (text.find('\0') != std::string_view::npos) return invalid("contains a NUL");
   Element element{Part{}};
   for (std::size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
@@ -124,7 +124,7 @@ Status CommandConfig::take_numbers(const CommandSettings& settings) {
   return success();
 }
 
-// Every placeholder has its parameter and every parameter its use, or the file has a slip of the pen in it.
+// Every placeholder must have a parameter, and every parameter a use; otherwise the file has a mistake.
 Status CommandConfig::check_uses() const {
   std::set<std::string, std::less<>> used;
   for (const auto& element : argv_) {
@@ -167,7 +167,7 @@ Result<Invocation> CommandConfig::bind(std::string_view input, const std::string
 // The text of every parameter.
 Result<CommandConfig::Values> CommandConfig::values_of(std::string_view input) const {
   if (!json::well_formed(input)) return invalid("the input is not JSON");
-  const bool none = trimmed(input) == "null";  // an input that was left out
+  const bool none = trimmed(input) == "null";  // an omitted input
   const auto object = json::Object::read(none ? "{}" : input);
   if (!object) return invalid("the input must be an object of parameters");
   for (const auto& [key, value] : object->members()) {

@@ -1,4 +1,4 @@
-// What the owner of an agent allows as a command, and how a task's parameters become its arguments. Pure.
+// Commands that the owner of an agent allows, and how a task's parameters become their arguments. Pure.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +22,20 @@ namespace edgefleet::agent {
 // A value in a configuration file.
 using Scalar = std::variant<std::string, std::int64_t, double, bool>;
 
-// `[command.params.<name>]` as the file has it.
+// `[command.params.<name>]` as written in the file.
 struct ParamSettings {
   std::string type = "string";  // string, integer, number, boolean, artifact
   std::optional<std::string> pattern;  // string: ECMAScript, matched against the whole value
-  std::optional<double> min;           // integer, number; 0 unless given, so that no value looks like an option
+  std::optional<double> min;           // integer, number; default 0, so that no value looks like an option
   std::optional<double> max;
-  std::vector<Scalar> choices;         // nothing else is allowed then
+  std::vector<Scalar> choices;         // if not empty, the only allowed values
   std::optional<Scalar> default_value;
-  std::optional<std::int64_t> max_length;  // string: bytes; 1024 unless given, 4096 at most
-  bool to_stdin = false;  // string or artifact: it is the command's standard input; a string may then hold anything
-                          // but must still match the pattern, and be as long as an input may be
+  std::optional<std::int64_t> max_length;  // string: bytes; default 1024, at most 4096
+  bool to_stdin = false;  // string or artifact: it is the command's standard input; a string may then have any content
+                          // that matches the pattern, up to the size of an input
 };
 
-// `[[command]]` as the file has it.
+// `[[command]]` as written in the file.
 struct CommandSettings {
   std::string name;
   std::vector<std::string> argv;  // `{param}` is replaced within its element; `{{` and `}}` are braces
@@ -43,8 +43,8 @@ struct CommandSettings {
   std::int64_t slots = 1;
   std::int64_t timeout_s = 600;
   Environment env;
-  std::int64_t output_bytes = 32 * 1024;  // of stdout, and as many of stderr: half head, half tail
-  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files left in out/, and of those laid in in/
+  std::int64_t output_bytes = 32 * 1024;  // of stdout, and the same of stderr: half head, half tail
+  std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files in out/, and of those in in/
   std::int64_t artifact_files = 64;
   std::vector<std::int64_t> retry_exit_codes;
 };
@@ -55,7 +55,7 @@ class Param {
 
   static Result<Param> check(const ParamSettings& settings);
 
-  // The text that takes the place of the placeholder; of an artifact, its id. `value`: JSON.
+  // The text that replaces the placeholder; for an artifact, its id. `value`: JSON.
   [[nodiscard]] Result<std::string> text(std::string_view value) const;
   [[nodiscard]] Type type() const { return type_; }
   [[nodiscard]] bool to_stdin() const { return to_stdin_; }
@@ -80,12 +80,12 @@ class Param {
   std::optional<std::string> default_text_;
 };
 
-// What one task makes of a command.
+// A command with the parameters of one task.
 struct Invocation {
   std::vector<std::string> argv;
-  std::set<std::string> artifacts;  // to be laid at <in_dir>/<id>
+  std::set<std::string> artifacts;  // to be placed at <in_dir>/<id>
   std::optional<std::string> stdin_text;
-  std::string stdin_path;  // of a laid artifact; empty: none
+  std::string stdin_path;  // of a placed artifact; empty: none
 };
 
 class CommandConfig {

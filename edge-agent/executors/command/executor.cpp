@@ -33,7 +33,7 @@ void append_artifacts(std::string& out, const std::vector<StoredFile>& files) {
   }
 }
 
-// A file without a name: what a pipe would need somebody to feed.
+// A file without a name: a pipe would need a thread that writes to it.
 Result<UniqueFd> memory_file(std::string_view text) {
   UniqueFd fd(::memfd_create("stdin", MFD_CLOEXEC));
   while (fd && !text.empty()) {
@@ -55,7 +55,7 @@ Result<UniqueFd> open_stdin(const Invocation& invocation) {
 
 }  // namespace
 
-// What a run says of itself, however it ended.
+// The report of a run, independent of how it ended.
 struct CommandExecutor::Report {
   explicit Report(std::size_t bound) : out(bound), err(bound) {}
 
@@ -65,7 +65,7 @@ struct CommandExecutor::Report {
   std::vector<StoredFile> files;
   Time began = monotonic_now();
 
-  // Control characters take six bytes in JSON, so what is kept of the streams may not fit: then less of it is said.
+  // Control characters take six bytes in JSON, so the kept output may not fit: then it is shortened further.
   [[nodiscard]] JsonText output() const {
     constexpr std::size_t most = limits::input_bytes - 6 * limits::error_bytes;
     std::size_t bound = out.bound();
@@ -122,7 +122,7 @@ RunOutcome CommandExecutor::run_limited(const Job& job, std::stop_token stop) {
   auto scratch = services_.scratch->make(job.id, job.attempt);
   if (!scratch) return failed_by(scratch.error());
   RunOutcome outcome = run_in(*scratch, job, limit);
-  // Whatever failed because of them, the stop and the timeout are the reason to tell.
+  // The stop or the timeout is the reported reason, not a failure that it caused.
   if (outcome.error && limit.stopped()) return bounded(cancelled_outcome(std::move(outcome.output)));
   if (outcome.error && outcome.error->code != "exit_status" && limit.timed_out()) {
     const TaskError cause = *outcome.error;
@@ -138,7 +138,7 @@ RunOutcome CommandExecutor::run_in(const Scratch& scratch, const Job& job, RunLi
     const auto laid = scratch.lay(*services_.artifacts, invocation->artifacts, config_.file_limits, limit.transfers());
     if (!laid) return failed_by_input(laid.error());
   }
-  if (limit.over()) return failed("cancelled", "it was over before it began", false);
+  if (limit.over()) return failed("cancelled", "it was cancelled before it started", false);
   Report report(config_.output_bytes);
   return execute(*invocation, scratch, limit, report);
 }
@@ -182,7 +182,7 @@ RunOutcome CommandExecutor::conclude(const CommandEnd& end, const Scratch& scrat
   RunOutcome outcome = exit_outcome(*end.status.code, report);
   if (files) return outcome;
   if (!outcome.error) return failed_by(files.error(), report.output());
-  // That the command failed comes first; what became of its files is said as well.
+  // The failure of the command comes first; the failure of its files is appended.
   return failed(outcome.error->code, outcome.error->message + "; its files are not kept: " + files.error().message,
                 outcome.error->retryable, report.output());
 }

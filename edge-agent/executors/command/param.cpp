@@ -18,7 +18,7 @@ constexpr std::array<std::pair<std::string_view, Param::Type>, 5> types{{{"strin
 
 bool numeric(Param::Type type) { return type == Param::Type::integer || type == Param::Type::number; }
 
-// A number without the noise of std::to_string: "0.5", "3".
+// A number without the trailing zeros of std::to_string: "0.5", "3".
 std::string shortest(double value) {
   std::array<char, 32> buffer{};
   const auto [end, failure] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
@@ -39,7 +39,7 @@ bool control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 Result<Param> Param::check(const ParamSettings& settings) {
   const auto type = std::find_if(types.begin(), types.end(), [&](const auto& t) { return t.first == settings.type; });
   if (type == types.end()) {
-    return invalid("type '" + settings.type + "' is none of string, integer, number, boolean, artifact");
+    return invalid("type '" + settings.type + "' is not one of string, integer, number, boolean, artifact");
   }
   Param param;
   param.type_ = type->second;
@@ -59,14 +59,14 @@ Status Param::set_pattern(const ParamSettings& settings) {
   const std::int64_t most = anything ? static_cast<std::int64_t>(limits::input_bytes) : longest;
   max_length_ = anything ? limits::input_bytes : 1024;
   if (settings.max_length) {
-    if (type_ != Type::string) return invalid("max_length belongs to strings");
+    if (type_ != Type::string) return invalid("max_length is for strings only");
     if (*settings.max_length < 1 || *settings.max_length > most) {
       return invalid("max_length must be from 1 to " + std::to_string(most));
     }
     max_length_ = static_cast<std::size_t>(*settings.max_length);
   }
   if (!settings.pattern) return success();
-  if (type_ != Type::string) return invalid("pattern belongs to strings");
+  if (type_ != Type::string) return invalid("pattern is for strings only");
   auto pattern = Pattern::compile(*settings.pattern);
   if (!pattern) return pattern.error();
   pattern_ = std::move(*pattern);
@@ -74,18 +74,18 @@ Status Param::set_pattern(const ParamSettings& settings) {
 }
 
 Status Param::set_range(const ParamSettings& settings) {
-  if ((settings.min || settings.max) && !numeric(type_)) return invalid("min and max belong to numbers");
+  if ((settings.min || settings.max) && !numeric(type_)) return invalid("min and max are for numbers only");
   const auto bad = [](const std::optional<double>& bound) { return bound && !std::isfinite(*bound); };
   if (bad(settings.min) || bad(settings.max)) return invalid("min and max must be finite");
   min_ = settings.min.value_or(0);
   max_ = settings.max;
   if (max_ && *max_ < *min_) {
-    return invalid("max is below min" + std::string(settings.min ? "" : " (which is 0 unless given)"));
+    return invalid("max is below min" + std::string(settings.min ? "" : " (default 0)"));
   }
   return success();
 }
 
-// Choices and the default are values like a task's: they are checked by the same rules.
+// Choices and the default are checked by the same rules as the values of a task.
 Status Param::set_values(const ParamSettings& settings) {
   if (type_ == Type::artifact && (settings.default_value || !settings.choices.empty())) {
     return invalid("an artifact has neither choices nor a default");
@@ -94,7 +94,7 @@ Status Param::set_values(const ParamSettings& settings) {
   for (const auto& choice : settings.choices) {
     auto text = read(std::visit(ScalarAsJson{}, choice));
     if (!text) return text.error().context("choices");
-    if (text->find('\0') != std::string::npos) return invalid("choices: holds a NUL");
+    if (text->find('\0') != std::string::npos) return invalid("choices: contains a NUL");
     choices.push_back(std::move(*text));
   }
   choices_ = std::move(choices);
@@ -112,7 +112,7 @@ Result<std::string> Param::text(std::string_view value) const {
   return text;
 }
 
-// The type only. A number keeps the text it was sent as, but zero has one form: "-0" would look like an option.
+// Checks the type only. A number keeps its received text, but zero has one form: "-0" would look like an option.
 Result<std::string> Param::read(std::string_view value) const {
   switch (type_) {
     case Type::string:
@@ -155,20 +155,20 @@ Status Param::check_text(const std::string& text) const {
 
 Status Param::check_string(const std::string& text) const {
   if (text.size() > max_length_) return invalid("is longer than " + std::to_string(max_length_) + " bytes");
-  if (!to_stdin_ && text.find('\0') != std::string::npos) return invalid("holds a NUL");
+  if (!to_stdin_ && text.find('\0') != std::string::npos) return invalid("contains a NUL");
   if (pattern_) {
     if (pattern_->matches(text)) return success();
     return invalid("does not match the pattern " + pattern_->str());
   }
   if (to_stdin_) return success();
   if (text.empty()) return invalid("is empty");
-  // Programs take such a word as an option, whatever the owner meant it to be.
+  // Programs would interpret such a word as an option.
   if (text.front() == '-') return invalid("begins with '-'");
-  if (std::any_of(text.begin(), text.end(), control)) return invalid("holds a control character");
+  if (std::any_of(text.begin(), text.end(), control)) return invalid("contains a control character");
   return success();
 }
 
-// long double holds every 64-bit integer exactly on the machines we build for.
+// long double represents every 64-bit integer exactly on the supported machines.
 Status Param::check_range(long double value) const {
   if (min_ && value < static_cast<long double>(*min_)) return invalid("is below " + shortest(*min_));
   if (max_ && value > static_cast<long double>(*max_)) return invalid("is above " + shortest(*max_));

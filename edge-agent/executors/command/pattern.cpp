@@ -10,11 +10,11 @@ namespace edgefleet::agent {
 namespace {
 
 constexpr std::size_t longest_pattern = 1024;
-// A match of an ordinary pattern takes some steps a character; this many take a Pi milliseconds.
+// A match of an ordinary pattern takes some steps per character; this number takes milliseconds on a Pi.
 constexpr std::uint32_t most_steps = 200'000;
-constexpr std::uint32_t most_heap_kib = 8 * 1024;  // for the moment of the match; newer PCRE2 want more a step
+constexpr std::uint32_t most_heap_kib = 8 * 1024;  // during the match; newer versions of PCRE2 need more per step
 
-// The whole text, also before a final newline; no \C, which could split a character.
+// Matches the whole text, including a final newline; no \C, which could split a character.
 constexpr std::uint32_t options =
     PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX | PCRE2_NEVER_BACKSLASH_C;
 

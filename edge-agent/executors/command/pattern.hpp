@@ -1,9 +1,9 @@
-// A regular expression that a whole text must match, with a bound on the work that a hostile text can cause.
+// A regular expression that must match a whole text, with a bound on the work that a hostile text can cause.
 //
-// PCRE2, because std::regex recurses once a character (4 KiB of text can overflow a thread's stack) and has no bound
-// on backtracking; PCRE2 matches without recursion, under limits, in a library that every Debian has in memory
-// already (libselinux and glib use it). RE2 would be linear, but brings abseil along on Debian 13 and lacks
-// look-ahead, which ECMAScript patterns use.
+// PCRE2, because std::regex recurses once per character (4 KiB of text can overflow a thread's stack) and has no bound
+// on backtracking. PCRE2 matches without recursion, under limits, in a library that every Debian system has loaded
+// (libselinux and glib use it). RE2 would be linear, but depends on abseil on Debian 13 and lacks look-ahead, which
+// ECMAScript patterns use.
 #pragma once
 
 #include <memory>
@@ -16,10 +16,10 @@ namespace edgefleet::agent {
 
 class Pattern {
  public:
-  // ECMAScript's syntax as far as PCRE2 shares it (all that is in common use, \uXXXX included), on Unicode characters.
+  // The part of ECMAScript's syntax that PCRE2 supports (all in common use, \uXXXX included), on Unicode characters.
   static Result<Pattern> compile(const std::string& pattern);
 
-  // False as well when the text needs too much work to tell. From any thread.
+  // Also false if the match needs too much work. Thread-safe.
   [[nodiscard]] bool matches(std::string_view text) const;
   [[nodiscard]] const std::string& str() const { return pattern_; }
 

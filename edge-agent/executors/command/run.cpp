@@ -47,7 +47,7 @@ void CommandRun::keep_deadlines() {
   }
   if (exited_ && pipes_until_ && now >= *pipes_until_) {
     process_.kill();
-    given_up_ = true;  // what the group had written is in the pipes, and is read once more
+    given_up_ = true;  // the output of the group is in the pipes, and is read once more
   }
 }
 

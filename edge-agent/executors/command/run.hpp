@@ -1,4 +1,4 @@
-// One process from its start to its end: its pipes drained, its time kept, its group gone.
+// Runs one process from start to end: drains its pipes, enforces its timeout, ends its group.
 #pragma once
 
 #include "edge-agent/executors/process/bounded_output.hpp"
@@ -7,7 +7,7 @@
 
 namespace edgefleet::agent {
 
-// How long things may take once a process must end, or has. Tests shorten them.
+// Time limits once a process must end, or has ended. Tests shorten them.
 struct ProcessGraces {
   Duration terminate = std::chrono::seconds(3);  // between SIGTERM and SIGKILL
   Duration pipes = std::chrono::seconds(1);      // for descendants that hold the pipes of a process that has exited
@@ -19,7 +19,7 @@ struct CommandEnd {
   ExitStatus status;
 };
 
-// Blocks until the process and its group are gone.
+// Blocks until the process and its group have ended.
 class CommandRun {
  public:
   CommandRun(Process process, RunLimit& limit, ProcessGraces graces, BoundedOutput& out, BoundedOutput& err);
@@ -40,7 +40,7 @@ class CommandRun {
   WakeFd wake_;
   CommandEnd::Why why_ = CommandEnd::Why::exited;
   bool exited_ = false;
-  bool given_up_ = false;          // on pipes that something outside the group holds
+  bool given_up_ = false;          // stopped reading pipes that a process outside the group keeps open
   std::optional<Time> kill_at_;    // after SIGTERM
   std::optional<Time> pipes_until_;  // after the exit
 };

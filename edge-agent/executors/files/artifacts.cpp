@@ -53,7 +53,7 @@ Result<LaidInput> lay_input(std::string_view input, const std::string& in_dir) {
     const auto id = artifact ? json::as_string(*artifact) : std::nullopt;
     if (!id) {
       if (!object.find("file")) return MemberEdits{};
-      return Error{"the input holds a \"file\": a file is named as {\"artifact\":\"sha256-...\"}", ErrorKind::invalid};
+      return Error{"the input has a \"file\": name files as {\"artifact\":\"sha256-...\"}", ErrorKind::invalid};
     }
     if (!valid_artifact_id(*id))
       return Error{"not the id of an artifact: " + std::string(cut_front(*id, 100)), ErrorKind::invalid};

@@ -14,18 +14,18 @@
 
 namespace edgefleet::agent {
 
-// A copy of `value` (well-formed JSON) in which members of objects were set, or removed (no text). The text of
-// everything else is kept as it is, numbers exactly.
+// A copy of `value` (well-formed JSON) in which members of objects are set, or removed (no text). All other text,
+// including numbers, is unchanged.
 using MemberEdits = std::map<std::string, std::optional<std::string>>;
 using EditObject = std::function<Result<MemberEdits>(const json::Object&)>;
 Result<std::string> edit_objects(std::string_view value, const EditObject& edit);
 
 struct LaidInput {
   std::string input;                 // with "file" added to each object that names an artifact
-  std::set<std::string> artifacts;   // to be laid at <in_dir>/<id>
+  std::set<std::string> artifacts;   // to be placed at <in_dir>/<id>
 };
-// `file` is the agent's word. An input may not bring one of its own, or a submitter could name any file of the device
-// to a plug-in that trusts it.
+// `file` is reserved for the agent. An input must not contain it: otherwise a submitter could name any file of the
+// device to a plug-in that trusts it.
 Result<LaidInput> lay_input(std::string_view input, const std::string& in_dir);
 
 }  // namespace edgefleet::agent

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_entries = 10'000;  // looked at in out/, whatever they are
+constexpr std::size_t most_entries = 10'000;  // in out/, of any kind
 
 Error system_error(const std::string& what, int error) {
   const bool no_space = error == ENOSPC || error == EDQUOT;
@@ -31,7 +31,7 @@ struct Found {
 
 Error too_much(const FileLimits& limits) {
   return Error{
-      "out/ holds more than " + std::to_string(limits.files) + " files or " + std::to_string(limits.bytes) + " bytes",
+      "out/ has more than " + std::to_string(limits.files) + " files or " + std::to_string(limits.bytes) + " bytes",
       ErrorKind::too_large};
 }
 
@@ -102,7 +102,7 @@ Scratch::~Scratch() {
 Status Scratch::lay(ArtifactStore& store, const std::set<std::string>& artifacts, const FileLimits& limits,
                     const std::stop_token& stop) const {
   const Error over{"the input names more than " + std::to_string(limits.files) + " files or " +
-                       std::to_string(limits.bytes) + " bytes, which is what this agent takes",
+                       std::to_string(limits.bytes) + " bytes, the maximum of this agent",
                    ErrorKind::too_large};
   if (artifacts.size() > limits.files) return over;
   std::uint64_t left = limits.bytes;
@@ -144,9 +144,9 @@ Result<std::shared_ptr<ScratchRoot>> ScratchRoot::open(const std::string& work_d
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return Error{"the work_dir " + dir + " is in use by another agent", ErrorKind::conflict};
   }
-  // Behind the lock: whatever still runs or lies here belongs to an agent that is no more.
+  // Under the lock: remaining processes and folders belong to an agent that has ended.
   if (const int killed = kill_processes_of(marker, dir); killed > 0) {
-    write_log(log, Severity::warning, "killed " + std::to_string(killed) + " processes of an earlier life");
+    write_log(log, Severity::warning, "killed " + std::to_string(killed) + " processes of an earlier run of the agent");
   }
   remove_attempts(dir, log);
   return std::shared_ptr<ScratchRoot>(new ScratchRoot(dir, std::move(lock), std::move(log)));
@@ -154,7 +154,7 @@ Result<std::shared_ptr<ScratchRoot>> ScratchRoot::open(const std::string& work_d
 
 Result<Scratch> ScratchRoot::make(const TaskId& id, int attempt) const {
   const std::string dir = dir_ + '/' + id.str() + '-' + std::to_string(attempt);
-  // One that is there belongs to a run of the same attempt.
+  // An existing folder belongs to a run of the same attempt.
   if (::mkdir(dir.c_str(), 0700) != 0) return system_error("making the scratch folder " + dir, errno);
   Scratch scratch(dir, log_);
   for (const char* part : {"/in", "/out"}) {

@@ -1,4 +1,4 @@
-// Folders of attempts: `<work_dir>/<task id>-<attempt>/` with `in/` and `out/`, gone when the attempt is.
+// Folders of attempts: `<work_dir>/<task id>-<attempt>/` with `in/` and `out/`, removed when the attempt ends.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +22,23 @@ struct StoredFile {
   std::uint64_t bytes = 0;
 };
 
-// How much one attempt may leave in out/, and as much again be laid in in/.
+// Limits of one attempt: for the files in out/, and separately for those in in/.
 struct FileLimits {
   std::uint64_t bytes = std::uint64_t{256} << 20U;
   std::size_t files = 64;
 };
 
-// A regular file below a directory, reached without following a link at any step.
+// A regular file below a directory, opened without following a link at any step.
 struct OpenFile {
   UniqueFd fd;
   std::uint64_t bytes = 0;
-  // Another name of this very file, for whoever wants a path: what lies at the old name may be swapped meanwhile.
+  // A path to this very file: the file at the original path may be replaced meanwhile.
   [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd.get()); }
 };
 Result<OpenFile> open_beneath(const std::string& dir, const std::string& relative);
 
-// A transfer that failed, in the circumstances `where`. Ids and paths were checked before it, so what the store calls
-// invalid is its own trouble: another agent may do better.
+// The error of a transfer during `where`. Ids and paths were checked before, so if the store reports `invalid` the
+// problem is with this store: another agent may succeed.
 Error transfer_error(const Error& error, const std::string& where);
 
 class Scratch {
@@ -56,7 +56,7 @@ class Scratch {
   // Each at in/<id>. Error kind too_large: over a limit.
   Status lay(ArtifactStore& store, const std::set<std::string>& artifacts, const FileLimits& limits,
              const std::stop_token& stop) const;
-  // Stores what lies in out/, sub-folders included (names are relative to out/), links and devices excluded. Error
+  // Stores the files in out/ and its sub-folders (names are relative to out/), without links and devices. Error
   // kind too_large: over a limit; nothing was stored then.
   Result<std::vector<StoredFile>> collect(ArtifactStore& store, const FileLimits& limits,
                                           const std::stop_token& stop) const;
@@ -66,8 +66,8 @@ class Scratch {
   ExecutorLog log_;
 };
 
-// The work_dir of one agent: made if it is not there, locked against a second agent, and cleaned of what an earlier
-// life left: folders of attempts, and processes that outlived it (they carry `marker` in their environment).
+// The work_dir of one agent: created if absent, locked against a second agent, and cleaned of the remains of an
+// earlier run: folders of attempts, and processes that survived it (they have `marker` in their environment).
 class ScratchRoot {
  public:
   static constexpr const char* marker = "EDGEFLEET_WORK_DIR";

@@ -60,7 +60,7 @@ void Answer::add_tool_call(const Json& piece) {
   for (const char* key : {"name", "arguments"}) {
     const auto more = text_at(function, key);
     auto& whole = call["function"][key].get_ref<std::string&>();
-    // A name is repeated by some servers, never continued.
+    // Some servers repeat the name; none splits it.
     whole = std::string_view(key) == "name" && !whole.empty() ? whole : whole + more;
     tool_bytes_ += more.size();
   }

@@ -1,4 +1,4 @@
-// What comes back from a back end, whichever: it grows while the answer streams in, and becomes a task's output. Pure.
+// The answer of a back end, the same for all providers: filled while it streams in, then a task's output. Pure.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 
 enum class RequestKind { chat, generate, embed };
 
-// Counted by the back end. Durations are its own, where it tells them.
+// Counted by the back end. Durations are its own, if it reports them.
 struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
@@ -40,15 +40,15 @@ class Answer {
   }
 
   std::string model;          // as the back end names it
-  std::string finish_reason;  // OpenAI's words: stop, length, tool_calls, content_filter
+  std::string finish_reason;  // OpenAI's values: stop, length, tool_calls, content_filter
   Json logprobs;
   Json embeddings = Json::array();  // of RequestKind::embed: [{"index","embedding"}]
   std::optional<Usage> usage;
-  bool complete = false;  // the back end has said that this was all
+  bool complete = false;  // the back end has reported the end
 
   [[nodiscard]] const std::optional<TaskError>& error() const { return error_; }
   [[nodiscard]] bool calls_tools() const { return !tool_calls_.empty(); }
-  [[nodiscard]] bool begun() const { return begun_; }  // something of the answer itself has come
+  [[nodiscard]] bool begun() const { return begun_; }  // a part of the answer itself was received
   [[nodiscard]] std::size_t bytes() const { return text_.size() + reasoning_.size() + tool_bytes_; }
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
   [[nodiscard]] std::string output(RequestKind kind) const;
@@ -65,11 +65,11 @@ class Answer {
   std::optional<TaskError> error_;
 };
 
-// Members of what a stranger sent; a wrong type reads as absent.
+// Members of untrusted JSON; a member of a wrong type counts as absent.
 std::string text_at(const Json& object, const char* key);
 std::optional<std::int64_t> count_at(const Json& object, const char* key);
 std::optional<double> number_at(const Json& object, const char* key);
-const Json& at(const Json& object, const char* key);                // null if there is none
+const Json& at(const Json& object, const char* key);                // null if absent
 const Json& first_of(const Json& object, const char* key);          // of an array; null if there is none
 
 }  // namespace edgefleet::agent::llm

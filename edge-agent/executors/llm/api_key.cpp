@@ -11,7 +11,7 @@ Result<std::string> read_key(const Config& config) {
   if (config.api_key_env.empty()) return std::string();
   const char* value = std::getenv(config.api_key_env.c_str());
   if (value == nullptr || *value == '\0') {
-    return Error{"the environment has no " + config.api_key_env + ", which is to hold the key", ErrorKind::invalid};
+    return Error{"the environment variable " + config.api_key_env + " for the key is not set", ErrorKind::invalid};
   }
   return std::string(value);
 }

@@ -1,4 +1,4 @@
-// The key for a back end, if it wants one. Read at each use: a key that is changed needs no restart.
+// The key for a back end, if it needs one. Read at each use: a changed key needs no restart.
 #pragma once
 
 #include "common/core/result.hpp"
@@ -6,8 +6,8 @@
 
 namespace edgefleet::agent::llm {
 
-Result<std::string> read_key(const Config& config);  // empty: there is to be none
-// A back end that repeats the key in its refusal does not get it into a log or onto MQTT.
+Result<std::string> read_key(const Config& config);  // empty: none is configured
+// Removes a key that a back end repeats in its refusal, so that it is not in a log or on MQTT.
 std::string without_key(std::string text, const std::string& key);
 
 }  // namespace edgefleet::agent::llm

@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t minute_ms = 60'000;
 constexpr std::int64_t day_ms = 24 * 60 * minute_ms;
 
-// Begins a window anew when it is over; one that began in the future began now.
+// Starts a new window when one is over; a start in the future is set to now.
 bool over(WallTime& began, std::int64_t length_ms, WallTime now) {
   if (began.unix_ms > now.unix_ms) began = now;
   if (began.unix_ms != 0 && now.unix_ms - began.unix_ms < length_ms) return false;

@@ -1,6 +1,6 @@
-// How much of a provider its owner wants to use: requests a minute and a day, tokens a day. Pure; the shell keeps what
-// it says over restarts. A day is 24 hours from the first request; a wall clock that jumps back makes it longer, never
-// emptier.
+// The owner's limits for a provider: requests per minute and per day, tokens per day. Pure; the shell keeps the used
+// part over restarts. A day is 24 hours from the first request; a wall clock that jumps back extends it, but resets
+// no count.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ struct Spent {
   std::uint64_t requests_in_minute = 0;
 };
 
-// Until when nothing may be asked any more; none: now.
+// The wait until the next request is allowed; none: now.
 struct Exhausted {
   Duration wait{};
   std::string what;  // "1500 requests a day"
@@ -29,6 +29,6 @@ void count_request(Spent& spent);
 void count_tokens(Spent& spent, std::uint64_t tokens);
 
 std::string write_spent(const Spent& spent);  // one line of JSON
-Spent read_spent(const std::string& text);    // what cannot be read counts as nothing spent
+Spent read_spent(const std::string& text);    // text that cannot be read counts as unused
 
 }  // namespace edgefleet::agent::llm

@@ -12,8 +12,8 @@ namespace {
 struct Place {
   ProviderKind kind;
   std::string_view name;
-  std::string_view url;  // where it is unless said otherwise
-  bool cloud;            // needs a key, and the models by name
+  std::string_view url;  // default address
+  bool cloud;            // needs a key and a list of models
 };
 constexpr std::array<Place, 4> places = {{
     {ProviderKind::ollama, "ollama", "http://127.0.0.1:11434", false},
@@ -44,21 +44,21 @@ Status check_numbers(const Settings& s) {
   if (s.requests_per_minute < 0 || s.requests_per_day < 0 || s.tokens_per_day < 0) {
     return invalid("requests_per_minute, requests_per_day and tokens_per_day must not be negative");
   }
-  const auto price = [](std::optional<double> dollars) { return dollars.value_or(0) >= 0; };  // not a NaN either
+  const auto price = [](std::optional<double> dollars) { return dollars.value_or(0) >= 0; };  // also refuses NaN
   if (!price(s.price_prompt) || !price(s.price_completion)) return invalid("a price must not be negative");
   return success();
 }
 
-// What only Ollama has.
+// Settings for Ollama only.
 Status check_models(const Settings& s, ProviderKind kind) {
   if (kind != ProviderKind::ollama) {
     if (s.registry.empty() && s.models_dir.empty() && s.pull.empty()) return success();
-    return invalid("registry, models_dir and pull are for provider ollama only: the others are given their models");
+    return invalid("registry, models_dir and pull are for provider ollama only");
   }
   if (!s.registry.empty() && !http::is_http_url(http::normal_base(s.registry))) {
     return invalid("registry \"" + s.registry + "\" is not of the form https://HOST");
   }
-  if (!s.models_dir.empty() && s.models_dir.front() != '/') return invalid("models_dir must be a whole path");
+  if (!s.models_dir.empty() && s.models_dir.front() != '/') return invalid("models_dir must be an absolute path");
   if (s.pull.size() > 64) return invalid("pull names at most 64 models");
   for (const auto& model : s.pull) {
     if (model == by_memory) continue;
@@ -67,7 +67,7 @@ Status check_models(const Settings& s, ProviderKind kind) {
   return success();
 }
 
-// As its list has them: one without a tag would never be found there.
+// In the form of Ollama's list: a name without a tag would not match.
 std::vector<std::string> listed_names(std::vector<std::string> models) {
   for (auto& model : models) {
     if (const auto name = ModelName::parse(model)) model = name->listed();
@@ -75,13 +75,13 @@ std::vector<std::string> listed_names(std::vector<std::string> models) {
   return models;
 }
 
-// A name and a password in it would be told with every error.
+// Every error would show a user name and a password in it.
 Status check_url(const std::string& url) {
   if (url.empty()) return success();
   const std::string base = http::normal_base(url);
   const auto host = base.find("://") == std::string::npos ? 0 : base.find("://") + 3;
   if (base.substr(host, base.find('/', host) - host).find('@') != std::string::npos) {
-    return invalid("url must not hold a name or a password: give the key by api_key_file");
+    return invalid("url must not contain a user name or a password: set the key with api_key_file");
   }
   if (!http::is_http_url(base))
     return invalid("url \"" + std::string(cut_front(url, 100)) + "\" is not of the form http://HOST:PORT");
@@ -108,13 +108,13 @@ Result<Config> Config::check(const Settings& s) {
   if (!executor) return invalid(where + ": the name must be of a-z, 0-9 and '-', and at most 59 characters long");
   if (s.url.empty() && place->url.empty()) return invalid(where + ": url is missing: http://HOST:PORT of the server");
   if (!s.api_key_file.empty() && !s.api_key_env.empty()) {
-    return invalid(where + ": the key stands in api_key_file or in api_key_env, not in both");
+    return invalid(where + ": set api_key_file or api_key_env, not both");
   }
   if (place->cloud && s.api_key_file.empty() && s.api_key_env.empty()) {
-    return invalid(where + ": api_key_file or api_key_env is missing; " + s.provider + " answers nobody without a key");
+    return invalid(where + ": api_key_file or api_key_env is missing; " + s.provider + " requires a key");
   }
   if (place->cloud && s.models.empty()) {
-    return invalid(where + ": models is missing: which of " + s.provider + "'s models may be used");
+    return invalid(where + ": models is missing: list the models of " + s.provider + " to offer");
   }
   if (auto url = check_url(s.url); !url) return url.error().context(where);
   if (s.models.size() > 256) return invalid(where + ": at most 256 models");

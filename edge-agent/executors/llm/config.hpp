@@ -16,27 +16,27 @@ namespace edgefleet::agent::llm {
 enum class ProviderKind { ollama, openai, groq, gemini };
 std::string_view to_string(ProviderKind kind);
 
-// As the file has it. 0 where a number is not set.
+// As written in the file. 0 if a number is not set.
 struct Settings {
   std::string name;      // default: the provider's
-  std::string provider;  // ollama, openai (llama.cpp, vLLM and anything alike), groq, gemini
-  std::string url;       // default: the provider's own place; openai has none
-  std::vector<std::string> models;  // empty: all that the server has; a cloud provider's must be named
+  std::string provider;  // ollama, openai (llama.cpp, vLLM and compatible servers), groq, gemini
+  std::string url;       // default: the provider's address; openai has none
+  std::vector<std::string> models;  // empty: all of the server; required for a cloud provider
   std::int64_t slots = 1;
   std::string api_key_file;
   std::string api_key_env;  // name of an environment variable
   std::int64_t connect_timeout_s = 10;
-  std::int64_t first_token_timeout_s = 300;  // a model may be loaded first, a long prompt read
+  std::int64_t first_token_timeout_s = 300;  // includes loading a model and processing a long prompt
   std::int64_t token_timeout_s = 60;         // between two tokens
-  std::int64_t refresh_s = 30;               // how often the models are looked up
+  std::int64_t refresh_s = 30;               // interval of looking up the models
   // Ollama
-  std::int64_t num_ctx = 4096;  // of a model of 7 thousand million parameters as much as 8 GB have room for
+  std::int64_t num_ctx = 4096;  // fits into 8 GB with a model of 7 billion parameters
   std::int64_t num_thread = 0;
   std::string keep_alive;
-  std::string registry;           // where the sizes of models are asked for; default: Ollama's own
-  std::string models_dir;         // where it keeps its models, if it is on this machine; default: found
-  std::vector<std::string> pull;  // models that are fetched at the start if they are not there
-  // Own budgets
+  std::string registry;           // source of the sizes of models; default: Ollama's own
+  std::string models_dir;         // its folder of models, if it is on this machine; default: searched
+  std::vector<std::string> pull;  // models that are downloaded at the start if absent
+  // Budgets of the owner
   std::int64_t requests_per_minute = 0;
   std::int64_t requests_per_day = 0;
   std::int64_t tokens_per_day = 0;
@@ -46,7 +46,7 @@ struct Settings {
 };
 
 struct Budget {
-  std::uint64_t requests_per_minute = 0;  // 0: without
+  std::uint64_t requests_per_minute = 0;  // 0: no limit
   std::uint64_t requests_per_day = 0;
   std::uint64_t tokens_per_day = 0;
   [[nodiscard]] bool any() const { return requests_per_minute + requests_per_day + tokens_per_day > 0; }

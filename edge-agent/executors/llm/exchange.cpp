@@ -22,7 +22,7 @@ class Exchange {
   Status take(std::string_view bytes) {
     if (framing_ == Framing::whole) {
       whole_ += bytes;
-      return whole_.size() <= most_whole ? success() : give_up("bad_answer", "the answer has no end", false);
+      return whole_.size() <= most_whole ? success() : give_up("bad_answer", "the answer is too large", false);
     }
     lines_.feed(bytes, [this](std::string_view line) { take_line(line); });
     return check_bounds();
@@ -35,13 +35,13 @@ class Exchange {
       lines_.finish([this](std::string_view line) { take_line(line); });
     }
     if (answer_.error() || answer_.complete) return;
-    (void)give_up("backend_unavailable", "the back end's answer broke off", true);
+    (void)give_up("backend_unavailable", "the back end's answer is incomplete", true);
   }
 
-  // Asked by the client at least ten times a second.
+  // Called by the client at least ten times a second.
   Status watch() {
     const Time now = monotonic_now();
-    // All was said: a back end that does not close behind it spoils nothing, but it holds the slot no longer.
+    // The answer is complete: a back end that keeps the connection open must not keep the slot occupied.
     if (answer_.complete) {
       const bool over = now - completed_.value_or(now) > std::min(patience_.token, behind_the_end);
       return over ? Status(Error{"the back end does not end its answer", ErrorKind::unavailable}) : success();
@@ -50,12 +50,12 @@ class Exchange {
       return give_up("timed_out", "not finished within " + exact_duration(patience_.in_all), true);
     }
     if (!first_ && now - began_ > patience_.first_token) {
-      return give_up("backend_timed_out", "the back end said nothing for " + exact_duration(patience_.first_token),
+      return give_up("backend_timed_out", "the back end sent nothing for " + exact_duration(patience_.first_token),
                      true);
     }
     if (first_ && now - last_ > patience_.token) {
-      return give_up("backend_timed_out", "the back end stopped in mid-answer for " + exact_duration(patience_.token),
-                     true);
+      return give_up("backend_timed_out",
+                     "the back end sent nothing more of its answer for " + exact_duration(patience_.token), true);
     }
     return success();
   }
@@ -76,7 +76,7 @@ class Exchange {
                      "the answer has more than " + std::to_string(limits::input_bytes) + " bytes; ask for fewer tokens",
                      false);
     }
-    // What came is enough, or no good: nothing more is waited for.
+    // The answer is complete or has failed: no further data is needed.
     if (answer_.error()) return Error{answer_.error()->message, ErrorKind::unavailable};
     return success();
   }
@@ -91,7 +91,7 @@ class Exchange {
     else if (line.starts_with("data:"))
       line.remove_prefix(5);
     else
-      return;  // comments, event names, the empty line behind an event
+      return;  // comments, event names, the empty line after an event
     while (line.starts_with(' ')) line.remove_prefix(1);
     if (line == "[DONE]") {
       done_ = true;
@@ -103,7 +103,7 @@ class Exchange {
   void take_piece(std::string_view text) {
     if (answer_.error() || done_) return;
     if (!json::well_formed(text)) {
-      (void)give_up("bad_answer", "the back end sent what is not JSON", true);
+      (void)give_up("bad_answer", "the back end sent invalid JSON", true);
       return;
     }
     const Json piece = Json::parse(text, nullptr, false);
@@ -143,7 +143,7 @@ ExchangeReport ask(http::Client& client, const Provider& provider, RequestKind k
   const auto response = client.send(request, options, [&](std::string_view bytes) { return exchange.take(bytes); });
   ExchangeReport report;
   if (!response) {
-    // A broken connection behind a whole answer changes nothing.
+    // A connection that breaks after a complete answer changes nothing.
     if (!answer.complete) answer.fail(TaskError{"backend_unavailable", response.error().message, true, {}});
   } else {
     report.exhausted_for = exhausted_for(*response);

@@ -18,9 +18,9 @@ namespace {
 
 constexpr Duration listing_timeout = std::chrono::seconds(10);
 constexpr Duration spent_kept_every = std::chrono::seconds(30);
-constexpr Duration rest_without_word = std::chrono::seconds(10);  // rate limited, and not told for how long
+constexpr Duration default_rest = std::chrono::seconds(10);  // rate limited, without a given duration
 constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
-constexpr Duration soon = std::chrono::minutes(1);  // worth waiting for at the door
+constexpr Duration soon = std::chrono::minutes(1);  // short enough for the model endpoints to wait
 
 const Capability& capability_of(RequestKind kind) {
   static const std::array all = {*Capability::parse("llm.chat"), *Capability::parse("llm.generate"),
@@ -98,7 +98,7 @@ Duration LlmExecutor::pause_after(bool well) const {
   if (rest_) {
     return std::clamp<Duration>(rest_->until - monotonic_now(), std::chrono::milliseconds(10), config_.refresh);
   }
-  // A back end that is away is looked for more often: it is usually being started.
+  // An unavailable back end is checked more often: it is usually just starting.
   return well ? config_.refresh : std::min<Duration>(config_.refresh, std::chrono::seconds(3));
 }
 
@@ -137,14 +137,14 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop, std::string& trouble
     std::vector<std::string> some;
     std::copy_if(all.begin(), all.end(), std::back_inserter(some), wanted);
     std::sort(some.begin(), some.end());
-    some.resize(std::min<std::size_t>(some.size(), 256));  // as many as a message takes
+    some.resize(std::min<std::size_t>(some.size(), 256));  // the maximum of a message
     return some;
   };
   info.models = only_wanted(listing.models);
   info.loaded_models = only_wanted(listing.loaded);
   if (info.models.empty()) {
     info.problem = config_.models.empty() ? "the back end has no model yet"
-                                          : cut_problem("the back end has none of the models that are configured here");
+                                          : cut_problem("the back end has none of the configured models");
   }
   return info;
 }
@@ -162,7 +162,7 @@ Status LlmExecutor::list(Listing& listing, const std::string& key, const std::st
     if (!response->ok()) {
       TaskError refusal = refusal_of(response->status, response->body, response->retry_after);
       refusal.message = without_key(std::move(refusal.message), key);
-      heed(refusal);
+      react_to(refusal);
       return Error{refusal.message, ErrorKind::unavailable};
     }
     if (!json::well_formed(response->body)) return Error{"the back end's list of models is not JSON"};
@@ -193,7 +193,7 @@ void LlmExecutor::reload() {
   lookout_->look_again();
 }
 
-// It speaks, so it is loaded: if that is news, the fleet is told.
+// A model that answers is loaded: if it was not listed as loaded, the list is refreshed.
 void LlmExecutor::expect_loaded(const std::string& model) {
   {
     const std::lock_guard lock(mutex_);
@@ -218,7 +218,7 @@ RunOutcome LlmExecutor::run(const Job& job, std::stop_token stop, const OnProgre
   });
 }
 
-// "groq/llama-3.3-70b" names the provider too; a model's own name may have a slash as well.
+// "groq/llama-3.3-70b" also names the provider; but a model's own name may contain a slash too.
 std::string LlmExecutor::named_here(const std::string& model) const {
   const std::string prefix = std::string(to_string(config_.provider)) + "/";
   if (!model.starts_with(prefix)) return model;
@@ -229,10 +229,11 @@ std::string LlmExecutor::named_here(const std::string& model) const {
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
   return {monotonic_now() + over.wait,
-          "the budget of " + over.what + " is used up; again in " + seconds_text(over.wait), false, over.wait <= soon};
+          "the budget of " + over.what + " is used up; available again in " + seconds_text(over.wait), false,
+          over.wait <= soon};
 }
 
-// The pause is this executor's: a task that it cannot take goes elsewhere without one.
+// The pause applies to this executor only: a task that it cannot accept goes elsewhere at once.
 std::optional<TaskError> LlmExecutor::admit() {
   const std::lock_guard lock(mutex_);
   if (!rest_ || rest_->until <= monotonic_now()) {
@@ -266,13 +267,14 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);
   if (report.exhausted_for)
-    rest(*report.exhausted_for, "the provider's limit is reached; again in " + seconds_text(*report.exhausted_for));
+    rest(*report.exhausted_for,
+         "the provider's limit is reached; available again in " + seconds_text(*report.exhausted_for));
   RunOutcome outcome;
   outcome.usage = settle(answer, report);
   if (answer.error()) {
     outcome.error = answer.error();
     outcome.error->message = without_key(std::move(outcome.error->message), *key);
-    heed(*outcome.error);
+    react_to(*outcome.error);
     if (outcome.error->code == "rate_limited") outcome.error->retry_after.reset();  // as in admit()
     return outcome;
   }
@@ -280,15 +282,15 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const
   return bounded(std::move(outcome));
 }
 
-// What a refusal means for everything that comes next.
-void LlmExecutor::heed(const TaskError& error) {
+// The effect of a refusal on later requests.
+void LlmExecutor::react_to(const TaskError& error) {
   if (error.code == "rate_limited") {
-    const Duration wait = error.retry_after.value_or(rest_without_word);
+    const Duration wait = error.retry_after.value_or(default_rest);
     rest(wait, "the provider asks for a pause of " + seconds_text(wait) + ": " + error.message);
   } else if (error.code == "unauthorized") {
     rest(rest_after_refused_key, "the key is refused: " + error.message, true);
   } else if (error.code == "backend_unavailable" || error.code == "model_not_found") {
-    lookout_->look_again();  // perhaps it has gone
+    lookout_->look_again();  // it may have disappeared
   }
 }
 
@@ -302,7 +304,7 @@ void LlmExecutor::rest(Duration wait, const std::string& why, bool key_refused) 
   lookout_->look_again();
 }
 
-// Usage as a result has it: OpenAI's counts, and what it cost in time and money.
+// Usage in the form of a result: OpenAI's counts, and the time and the price.
 std::string LlmExecutor::settle(const Answer& answer, const ExchangeReport& report) {
   const Usage usage = answer.usage.value_or(Usage{});
   const auto total = usage.prompt_tokens + usage.completion_tokens;
@@ -333,7 +335,7 @@ std::string LlmExecutor::settle(const Answer& answer, const ExchangeReport& repo
   return json.dump();
 }
 
-// Seldom: SD cards wear. What a crash loses is at most what was asked in the last half minute.
+// Rarely: SD cards wear. A crash loses at most the counts of the last half minute.
 void LlmExecutor::keep_spent(bool now) {
   std::string text;
   {
@@ -348,8 +350,8 @@ void LlmExecutor::keep_spent(bool now) {
   const std::string partial = spent_path_ + ".partial";
   {
     std::ofstream file(partial);
-    // What was kept before is better than half a file.
-    if (!(file << text << std::flush)) return log_(log::Level::warning, "the budget cannot be kept in " + spent_path_);
+    // The old content is better than an incomplete file.
+    if (!(file << text << std::flush)) return log_(log::Level::warning, "cannot write the budget to " + spent_path_);
   }
   std::filesystem::rename(partial, spent_path_, failure);
 }

@@ -17,7 +17,7 @@ namespace edgefleet::agent::llm {
 class LlmExecutor final : public Executor {
  public:
   using Log = std::function<void(log::Level, const std::string&)>;
-  // `spent_path`: where the budget's use is kept over restarts.
+  // `spent_path`: the file that keeps the used budget over restarts.
   LlmExecutor(Config config, std::string spent_path, Log log,
               std::shared_ptr<Lookout> lookout = std::make_shared<Lookout>());
   LlmExecutor(const LlmExecutor&) = delete;
@@ -32,16 +32,16 @@ class LlmExecutor final : public Executor {
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 
  private:
-  // Until when this back end is left alone, and why.
+  // How long this back end gets no requests, and why.
   struct Rest {
     Time until{};
     std::string why;
     bool key_refused = false;
-    bool passes = false;  // soon, and by itself
+    bool passes = false;  // temporary: ends soon by itself
   };
 
   void keep_looking(const std::stop_token& stop);
-  // `trouble`: why the back end could not be asked.
+  // `trouble`: why the back end could not be reached.
   ExecutorInfo look(const std::stop_token& stop, std::string& trouble);
   Status list(Listing& listing, const std::string& key, const std::stop_token& stop);
   void offer(ExecutorInfo info);
@@ -53,7 +53,7 @@ class LlmExecutor final : public Executor {
   static Rest rest_for(const Exhausted& over);
   std::optional<TaskError> admit();
   void rest(Duration wait, const std::string& why, bool key_refused = false);
-  void heed(const TaskError& error);
+  void react_to(const TaskError& error);
   std::string settle(const Answer& answer, const ExchangeReport& report);
   void keep_spent(bool now);
 

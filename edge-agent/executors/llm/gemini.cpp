@@ -20,7 +20,7 @@ constexpr std::array<std::pair<const char*, const char*>, 9> generation = {{
     {"stop", "stopSequences"},
 }};
 
-// Tokens that a model may think.
+// Number of tokens that a model may use for thinking.
 const std::map<std::string, int> thinking_budgets = {
     {"none", 0}, {"minimal", 512}, {"low", 1024}, {"medium", 8192}, {"high", 24576}};
 
@@ -86,14 +86,14 @@ class Conversation {
 
   Status add_result(const Json& message) {
     const auto name = names_.find(text_at(message, "tool_call_id"));
-    if (name == names_.end()) return invalid("a message of a tool answers a `tool_call_id` that no message before has");
+    if (name == names_.end()) return invalid("a tool message answers a `tool_call_id` that no earlier message has");
     Json result = at(message, "content");
     if (result.is_string()) {
       const Json parsed = Json::parse(result.get<std::string>(), nullptr, false);
       result = parsed.is_object() ? parsed : Json{{"result", result}};
     }
     const Json part = {{"functionResponse", {{"name", name->second}, {"response", result}}}};
-    // All results of a turn's calls stand in one turn: Gemini counts them.
+    // All results of a turn's calls must be in one turn: Gemini counts them.
     if (!answering_) contents_.push_back({{"role", "user"}, {"parts", Json::array()}});
     answering_ = true;
     contents_.back()["parts"].push_back(part);
@@ -113,7 +113,7 @@ Status add_format(const Json& format, Json& config) {
   if (type == "json_object") return success();
   const Json& schema = at(at(format, "json_schema"), "schema");
   if (type != "json_schema" || !schema.is_object()) {
-    return invalid("`response_format` is text, json_object, or json_schema with its schema");
+    return invalid("`response_format` must be text, json_object, or json_schema with its schema");
   }
   config["responseJsonSchema"] = schema;
   return success();
@@ -126,7 +126,7 @@ Status add_tools(const Json& request, Json& body) {
   for (const Json& tool : tools) {
     const Json& function = at(tool, "function");
     if (text_at(tool, "type") != "function" || text_at(function, "name").empty()) {
-      return invalid("each of `tools` is of type function and has a name");
+      return invalid("each of `tools` must be of type function and have a name");
     }
     Json made = {{"name", text_at(function, "name")}, {"description", text_at(function, "description")}};
     if (const Json& parameters = at(function, "parameters"); parameters.is_object()) {
@@ -143,7 +143,7 @@ Status add_tools(const Json& request, Json& body) {
   } else if (const auto name = text_at(at(choice, "function"), "name"); !name.empty()) {
     config = {{"mode", "ANY"}, {"allowedFunctionNames", Json::array({name})}};
   } else {
-    return invalid("`tool_choice` is auto, none, required, or a function with its name");
+    return invalid("`tool_choice` must be auto, none, required, or a function with its name");
   }
   body["toolConfig"] = {{"functionCallingConfig", config}};
   return success();
@@ -161,14 +161,14 @@ Result<Json> generation_config(const Json& request) {
   if (const auto effort = text_at(request, "reasoning_effort"); !effort.empty()) {
     const auto budget = thinking_budgets.find(effort);
     if (budget == thinking_budgets.end()) {
-      return invalid("`reasoning_effort` is none, minimal, low, medium or high");
+      return invalid("`reasoning_effort` must be none, minimal, low, medium or high");
     }
     config["thinkingConfig"] = {{"thinkingBudget", budget->second}, {"includeThoughts", budget->second > 0}};
   }
   return config;
 }
 
-// What is not here is a refusal of some kind: SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, ...
+// Other values are kinds of refusal: SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, ...
 std::string finish_reason_of(const std::string& theirs, bool calls) {
   if (theirs == "STOP") return calls ? "tool_calls" : "stop";
   if (theirs == "MAX_TOKENS") return "length";
@@ -187,7 +187,7 @@ class Gemini final : public Provider {
     // It becomes part of the path.
     if (model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
         std::string::npos) {
-      return invalid("`model`: \"" + model + "\" is not a name of gemini's");
+      return invalid("`model`: \"" + model + "\" is not the name of a Gemini model");
     }
     const std::string path = "/v1beta/models/" + model;
     if (kind == RequestKind::embed)

@@ -1,5 +1,5 @@
-// With what Ollama loads a model. A request with others has it loaded anew, so chats, embeddings and loads all say
-// these.
+// The options with which Ollama loads a model. A request with other options makes Ollama reload it, so chats,
+// embeddings and loads all use these.
 #pragma once
 
 #include "edge-agent/executors/llm/answer.hpp"

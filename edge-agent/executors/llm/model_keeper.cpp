@@ -15,10 +15,10 @@ namespace {
 
 constexpr Duration progress_interval = std::chrono::seconds(1);
 constexpr Duration repeat_interval = std::chrono::seconds(10);
-constexpr Duration notice_interval = std::chrono::seconds(10);   // each is a message with all that the agent has
-constexpr Duration look_patience = std::chrono::seconds(10);     // for the chats' executor to see a change
+constexpr Duration notice_interval = std::chrono::seconds(10);  // each is a message with the whole info of the agent
+constexpr Duration look_patience = std::chrono::seconds(10);  // for the chat executor to see a change
 constexpr Duration list_timeout = std::chrono::seconds(10);
-constexpr Duration start_timeout = std::chrono::hours(24);       // of one download at the start
+constexpr Duration start_timeout = std::chrono::hours(24);  // of one download at the start
 constexpr Backoff start_backoff{std::chrono::seconds(5), std::chrono::minutes(10)};
 
 RunOutcome failed(const TaskError& error) { return agent::failed(error.code, error.message, error.retryable); }
@@ -27,10 +27,10 @@ RunOutcome done(const Json& output) { return {output.dump(), std::nullopt, {}}; 
 
 Result<Json> read_keep_alive(const Json& value) {
   if (value.is_null() || value.is_number() || value.is_string()) return value;
-  return invalid("`keep_alive` is a duration such as \"10m\", or seconds");
+  return invalid("`keep_alive` must be a duration such as \"10m\", or seconds");
 }
 
-// What is new of a download, at most once in `interval`; what is not, once in a while for those who have just come.
+// Progress of a download, at most once per `interval`; unchanged progress is repeated at times for new readers.
 class Seldom {
  public:
   explicit Seldom(Duration interval) : interval_(interval) {}
@@ -101,7 +101,7 @@ const std::vector<ModelKeeper::Operation>& ModelKeeper::operations() {
 
 Result<ModelKeeper::Order> ModelKeeper::read_order(const Operation& operation, const Job& job) {
   const Json input = Json::parse(job.input, nullptr, false);
-  if (!input.is_object()) return invalid(R"(the input is an object such as {"model":"deepseek-coder:1.3b"})");
+  if (!input.is_object()) return invalid(R"(the input must be an object such as {"model":"deepseek-coder:1.3b"})");
   for (const auto& [key, value] : input.items()) {
     const bool known = key == "model" || std::count(operation.fields.begin(), operation.fields.end(), key) > 0;
     if (!known) return invalid("`" + key + "` is not a field of " + operation.capability);
@@ -109,7 +109,7 @@ Result<ModelKeeper::Order> ModelKeeper::read_order(const Operation& operation, c
   auto model = ModelName::parse(text_at(input, "model"));
   if (!model) return invalid("`model`: " + model.error().message);
   const Json& force = at(input, "force");
-  if (!force.is_null() && !force.is_boolean()) return invalid("`force` is true or false");
+  if (!force.is_null() && !force.is_boolean()) return invalid("`force` must be true or false");
   auto keep_alive = read_keep_alive(at(input, "keep_alive"));
   if (!keep_alive) return keep_alive.error();
   return Order{std::move(*model), force == true, std::move(*keep_alive), job.attempt > 1};
@@ -125,7 +125,7 @@ RunOutcome ModelKeeper::run(const Job& job, std::stop_token stop, const OnProgre
     if (!order) return agent::failed("bad_input", order.error().message, false);
     auto outcome = (this->*operation->work)(*order, {job.timeout, stop}, on_progress);
     if (stop.stop_requested() && outcome.error) return cancelled_outcome();
-    // Whoever hears of the outcome finds the models as they are now.
+    // The list of models is up to date before the outcome is reported.
     lookout_->look_again_and_wait(stop, look_patience);
     return outcome;
   });
@@ -141,7 +141,7 @@ RunOutcome ModelKeeper::remove(const Order& order, const Limits& limits, const O
 RunOutcome ModelKeeper::load(const Order& order, const Limits& limits, const OnProgress& /*on_progress*/) {
   const Time began = monotonic_now();
   if (auto failure = ollama_.load(order.model, order.keep_alive, limits)) return failed(*failure);
-  return done({{"model", order.model.listed()}, {"load_ms", to_ms(monotonic_now() - began)}});  // Ollama tells none
+  return done({{"model", order.model.listed()}, {"load_ms", to_ms(monotonic_now() - began)}});  // Ollama reports none
 }
 
 // ---- a download
@@ -159,7 +159,7 @@ class ModelKeeper::Room {
     return missing ? storage(*missing) : std::nullopt;
   }
 
-  // What could not be known before is seen when Ollama tells of a layer.
+  // If the size was unknown before, it is known when Ollama reports a layer.
   Failure meanwhile(const PullProgress& progress) {
     if (!keeper_.local_ || progress.layers() == layers_) return std::nullopt;
     layers_ = progress.layers();
@@ -195,7 +195,7 @@ RunOutcome ModelKeeper::pull(const Order& order, const Limits& limits, const OnP
     if (auto no = room.before(*manifest)) return failed(*no);
   } else {
     log_(log::Level::info,
-         name().str() + ": the size of " + model + " is not known before its download: " + manifest.error().message);
+         name().str() + ": the size of " + model + " is unknown before its download: " + manifest.error().message);
   }
   PullProgress progress(manifest ? bytes_of(*manifest) : 0);
   Seldom seldom(progress_interval);
@@ -229,7 +229,7 @@ std::vector<ModelName> ModelKeeper::wanted_models() {
       wanted.push_back(*ModelName::parse(*chosen));
     } else {
       const std::string why =
-          "no model is fetched by itself: none is worth running in " + show_size(memory_bytes_) + " of memory";
+          "no model is downloaded automatically: none is useful in " + show_size(memory_bytes_) + " of memory";
       log_(log::Level::warning, name().str() + ": " + why);
       notice(why);
     }
@@ -241,23 +241,23 @@ RunOutcome ModelKeeper::pull_at_start(const ModelName& model, const std::stop_to
   Listing listing;
   if (auto failure = ollama_.list(listing, {list_timeout, stop})) return failed(*failure);
   if (std::count(listing.models.begin(), listing.models.end(), model.listed()) > 0) return done({});
-  log_(log::Level::info, name().str() + ": fetching " + model.listed() + ", which is to be here");
+  log_(log::Level::info, name().str() + ": downloading the configured model " + model.listed());
   Seldom seldom(notice_interval);
   auto outcome = pull({model, false, {}, false}, {start_timeout, stop}, [&](const Progress& now) {
     if (!seldom.due(now.text, now.completed_bytes)) return;
     const auto far = now.percent < 0 ? now.text : std::to_string(now.percent) + " % of " + show_size(now.total_bytes);
-    notice("fetching " + model.listed() + ": " + far);
+    notice("downloading " + model.listed() + ": " + far);
   });
   if (!outcome.error) {
     const auto why = why_not_offered(model);
     log_(why.empty() ? log::Level::info : log::Level::warning,
-         name().str() + ": " + model.listed() + " is here" + (why.empty() ? "" : ", but not offered: " + why));
+         name().str() + ": " + model.listed() + " is available" + (why.empty() ? "" : ", but not offered: " + why));
     lookout_->look_again();
   }
   return outcome;
 }
 
-// Each is tried again until it is there: the network may come up later, somebody may make room.
+// Each is retried until it is present: the network may come up later, disk space may be freed.
 void ModelKeeper::keep_pulled(const std::stop_token& stop) {
   auto wanted = wanted_models();
   std::mutex mutex;
@@ -267,14 +267,15 @@ void ModelKeeper::keep_pulled(const std::stop_token& stop) {
     std::erase_if(wanted, [&](const ModelName& model) {
       if (stop.stop_requested()) return false;
       const auto outcome = pull_at_start(model, stop);
-      if (outcome.error) why = model.listed() + " is not here yet: " + outcome.error->message;
+      if (outcome.error) why = model.listed() + " is not available yet: " + outcome.error->message;
       return !outcome.error;
     });
     if (stop.stop_requested()) return;
     if (wanted.empty()) return notice("");
     const Duration most = start_backoff.ceiling(failures);
-    const Duration pause = most / 2 + start_backoff.pause(failures, random_seed()) / 2;  // a fleet starts together
-    why += "; again in " + exact_duration(std::chrono::ceil<std::chrono::seconds>(pause));
+    const Duration pause =
+        most / 2 + start_backoff.pause(failures, random_seed()) / 2;  // spreads a fleet that starts at once
+    why += "; next attempt in " + exact_duration(std::chrono::ceil<std::chrono::seconds>(pause));
     log_(log::Level::warning, name().str() + ": " + why);
     notice(why);
     std::unique_lock lock(mutex);

@@ -1,5 +1,5 @@
-// Fetches, removes and loads the models of one Ollama: capabilities llm.pull, llm.remove, llm.load. It has a slot of
-// its own, so that an hour's download does not hold up chats; and it fetches what its configuration wants at the start.
+// Downloads, removes and loads the models of one Ollama: capabilities llm.pull, llm.remove, llm.load. It has a slot of
+// its own, so that an hour's download does not block chats; at the start it downloads the configured models.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ namespace edgefleet::agent::llm {
 class ModelKeeper final : public Executor {
  public:
   using Log = std::function<void(log::Level, const std::string&)>;
-  // `memory_bytes`: of this machine, in all. `lookout`: shared with the executor of the chats.
+  // `memory_bytes`: total of this machine. `lookout`: shared with the chat executor.
   ModelKeeper(Config config, std::uint64_t memory_bytes, std::shared_ptr<Lookout> lookout, Log log);
   ModelKeeper(const ModelKeeper&) = delete;
   ModelKeeper& operator=(const ModelKeeper&) = delete;
@@ -34,7 +34,7 @@ class ModelKeeper final : public Executor {
     ModelName model;
     bool force = false;
     Json keep_alive;
-    bool repeated = false;  // an earlier attempt may have done it already
+    bool repeated = false;  // an earlier attempt may have completed the work
   };
   using Limits = OllamaModels::Limits;
   using Failure = OllamaModels::Failure;
@@ -51,7 +51,7 @@ class ModelKeeper final : public Executor {
   RunOutcome remove(const Order& order, const Limits& limits, const OnProgress& on_progress);
   RunOutcome load(const Order& order, const Limits& limits, const OnProgress& on_progress);
 
-  // Before a download, and while it goes on for what could not be known before.
+  // Before a download, and during it if the size was unknown before.
   class Room;
 
   [[nodiscard]] std::string why_not_offered(const ModelName& model) const;  // empty: it is

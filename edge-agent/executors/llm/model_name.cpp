@@ -41,8 +41,8 @@ struct Choice {
   std::uint64_t least_bytes;
   std::string_view model;
 };
-// What the system shows of boards with 8, 4 and 2 GB is a little less than that. The smallest is not
-// deepseek-coder:1.3b: each token of that one's context takes seven times the memory.
+// Boards with 8, 4 and 2 GB report a little less memory than that. The smallest model is not deepseek-coder:1.3b:
+// each token of its context takes seven times the memory.
 constexpr std::array<Choice, 3> choices = {{{6'000'000'000, "deepseek-coder:6.7b"},
                                             {3'000'000'000, "deepseek-coder:1.3b"},
                                             {1'700'000'000, "deepseek-r1:1.5b"}}};

@@ -1,4 +1,4 @@
-// Names of models as Ollama reads them, [HOST/][NAMESPACE/]NAME[:TAG], and the one to take where none is named. Pure.
+// Names of models in Ollama's form, [HOST/][NAMESPACE/]NAME[:TAG], and the default model of a machine. Pure.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +18,14 @@ struct ModelName {
   std::string name;
   std::string tag;
 
-  [[nodiscard]] std::string listed() const;  // as Ollama's list has it: "tinyllama:latest", "hf.co/user/name:Q4"
+  [[nodiscard]] std::string listed() const;  // the form of Ollama's list: "tinyllama:latest", "hf.co/user/name:Q4"
   [[nodiscard]] std::string manifest_path() const;  // at a registry: "/v2/library/tinyllama/manifests/latest"
 };
 
 // In a list of models to pull: the one below.
 inline constexpr std::string_view by_memory = "by-memory";
 
-// What a machine with so much memory can run beside its system; none: nothing that is worth it.
+// The largest suitable model for this amount of memory; none: no useful model fits.
 std::optional<std::string_view> model_for_memory(std::uint64_t bytes);
 
 }  // namespace edgefleet::agent::llm

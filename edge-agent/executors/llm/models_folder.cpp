@@ -22,7 +22,7 @@ std::string environment(const char* name) {
   return value == nullptr ? std::string() : value;
 }
 
-// Bytes on the disk; a partial file is sparse, its size is that of the whole.
+// Allocated bytes: a partial file is sparse and has the size of the complete file.
 std::uint64_t allocated(const std::string& path) {
   struct stat found{};
   return stat(path.c_str(), &found) == 0 ? static_cast<std::uint64_t>(found.st_blocks) * 512 : 0;
@@ -33,7 +33,7 @@ std::uint64_t allocated(const std::string& path) {
 std::string ModelsFolder::find(const std::string& configured) {
   if (!configured.empty()) return configured;
   if (auto named = environment("OLLAMA_MODELS"); !named.empty()) return named;
-  // The service's user, and who runs it by hand (docs/linux.md and docs/faq.md of Ollama).
+  // The home of the service's user, then that of an interactive user (docs/linux.md and docs/faq.md of Ollama).
   for (const std::string& home : {std::string("/usr/share/ollama"), environment("HOME")}) {
     if (!home.empty() && is_there(home + "/.ollama")) return home + "/.ollama/models";
   }
@@ -42,7 +42,7 @@ std::string ModelsFolder::find(const std::string& configured) {
 
 std::optional<std::uint64_t> ModelsFolder::free_bytes() const {
   if (path_.empty()) return std::nullopt;
-  // It is made with the first model: until then, what is above it.
+  // It is created with the first model: until then its parent is used.
   for (std::filesystem::path at(path_);; at = at.parent_path()) {
     struct statvfs room{};
     if (statvfs(at.c_str(), &room) == 0) return std::uint64_t{room.f_bavail} * room.f_frsize;

@@ -1,4 +1,4 @@
-// Where Ollama keeps its models, if that is on this machine: how much room there is, and what is there already.
+// The folder of Ollama's models, if it is on this machine: its free space, and the layers that it already has.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@ namespace edgefleet::agent::llm {
 
 class ModelsFolder {
  public:
-  // `configured`, else $OLLAMA_MODELS, else where Ollama's installers put it; empty if none of these is there.
+  // `configured`, else $OLLAMA_MODELS, else the folder of Ollama's installers; empty if none of these exists.
   static std::string find(const std::string& configured);
 
   explicit ModelsFolder(std::string path) : path_(std::move(path)) {}
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  // Of its file system; none: it cannot be asked.
+  // Of its file system; none: unknown.
   [[nodiscard]] std::optional<std::uint64_t> free_bytes() const;
-  // What is still to be written of a model: less the layers, and the parts of layers, that are there. None: we may not
-  // look into the folder.
+  // The bytes of a model that are still to be written, without the layers, and parts of layers, that exist. None: no
+  // permission to read the folder.
   [[nodiscard]] std::optional<std::uint64_t> missing_bytes(const Manifest& manifest) const;
 
  private:

@@ -1,4 +1,4 @@
-// Ollama's own API, not its imitation of OpenAI's: only here can the context be asked for, and the load time seen.
+// Ollama's own API, not its OpenAI-compatible one: only this one accepts a context size and reports the load time.
 #include <algorithm>
 #include <array>
 
@@ -46,7 +46,7 @@ Status add_content(const Json& content, Json& into) {
   return success();
 }
 
-// Arguments travel as text at OpenAI, as an object here.
+// Arguments are text in OpenAI's API, an object here.
 Result<Json> tool_calls_of(const Json& calls) {
   Json all = Json::array();
   for (const Json& call : calls) {
@@ -59,7 +59,7 @@ Result<Json> tool_calls_of(const Json& calls) {
   return all;
 }
 
-// The name of the function that a tool's message answers: Ollama wants the name, OpenAI has the id.
+// The name of the function that a tool message answers: Ollama needs the name, OpenAI's API has the id.
 std::string name_of_call(const Json& messages, const std::string& id) {
   for (const Json& message : messages) {
     const Json& calls = at(message, "tool_calls");
@@ -93,7 +93,7 @@ Status add_format(const Json& format, Json& body) {
   } else if (type == "json_schema" && at(at(format, "json_schema"), "schema").is_object()) {
     body["format"] = at(at(format, "json_schema"), "schema");
   } else {
-    return invalid("`response_format` is text, json_object, or json_schema with its schema");
+    return invalid("`response_format` must be text, json_object, or json_schema with its schema");
   }
   return success();
 }
@@ -101,7 +101,7 @@ Status add_format(const Json& format, Json& body) {
 Status add_tools(const Json& request, Json& body) {
   const Json& choice = at(request, "tool_choice");
   if (!choice.is_null() && choice != "auto" && choice != "none") {
-    return invalid("`tool_choice` can be auto or none: ollama cannot be made to call a tool");
+    return invalid("`tool_choice` must be auto or none: ollama cannot be forced to call a tool");
   }
   if (request.contains("tools") && choice != "none") body["tools"] = request["tools"];
   return success();
@@ -115,7 +115,7 @@ class Ollama final : public Provider {
   [[nodiscard]] std::vector<RequestKind> kinds() const override {
     return {RequestKind::chat, RequestKind::generate, RequestKind::embed};
   }
-  // Ollama itself knows no keys; what stands before it may.
+  // Ollama itself has no keys; a proxy in front of it may.
   [[nodiscard]] http::Headers headers(const std::string& key) const override {
     if (key.empty()) return {};
     return {{"Authorization", "Bearer " + key}};
@@ -124,8 +124,8 @@ class Ollama final : public Provider {
   [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
     Json body = {{"model", request["model"]}};
     if (!keep_alive_.empty()) body["keep_alive"] = keep_alive_;
-    // Unless told so, it leaves out the beginning of what does not fit (whole messages first) and says nothing; since
-    // 0.12.6 it can be told.
+    // By default it silently truncates the beginning of a prompt that does not fit (whole messages first); since
+    // 0.12.6 this can be disabled.
     body["truncate"] = false;
     if (kind == RequestKind::embed) {
       body["input"] = request["input"];
@@ -133,7 +133,7 @@ class Ollama final : public Provider {
       if (request.contains("dimensions")) body["dimensions"] = request["dimensions"];
       return BackendRequest{"/api/embed", body.dump(), Framing::whole};
     }
-    body["shift"] = false;  // a full context ends the answer; it does not push out the question
+    body["shift"] = false;  // a full context ends the answer instead of discarding the question
     body["stream"] = true;
     body["options"] = options_of(request);
     if (kind == RequestKind::generate) {
@@ -204,7 +204,7 @@ class Ollama final : public Provider {
 
   static double ms(const Json& piece, const char* key) { return number_at(piece, key).value_or(0) / 1e6; }
 
-  // Every count and duration may be missing: it reads as 0.
+  // Every count and duration may be missing, which counts as 0.
   void finish(const Json& piece, Answer& answer) const {
     answer.complete = true;
     answer.finish_reason = text_at(piece, "done_reason") == "length" ? "length"
@@ -217,12 +217,12 @@ class Ollama final : public Provider {
     usage.prompt_ms = ms(piece, "prompt_eval_duration");
     usage.completion_ms = ms(piece, "eval_duration");
     answer.usage = usage;
-    // Older than 0.12.6: a message that is too long was cut to what fits.
+    // Versions before 0.12.6 truncate a message that is too long.
     if (num_ctx_ > 0 && usage.prompt_tokens >= num_ctx_) {
       answer.fail(TaskError{"context_too_long",
                             "the prompt has at least " + std::to_string(usage.prompt_tokens) + " tokens, the context " +
                                 std::to_string(num_ctx_) +
-                                ": its beginning was left out. Shorten it, or set num_ctx for this agent",
+                                ": its beginning was truncated. Shorten it, or set num_ctx for this agent",
                             false,
                             {}});
     }

@@ -13,15 +13,15 @@ constexpr Duration registry_timeout = std::chrono::seconds(10);
 constexpr std::size_t most_manifest_bytes = std::size_t{4} << 20U;
 constexpr std::size_t most_answer_bytes = std::size_t{4} << 20U;
 constexpr std::size_t longest_line = std::size_t{1} << 20U;
-// Ollama tries a network again by itself and tells the same numbers meanwhile; it is silent while it checks the digest
-// of what came, for minutes on an SD card.
+// Ollama itself retries after network errors and repeats the same numbers meanwhile; it sends nothing while it checks
+// the digest of a download, which takes minutes on an SD card.
 constexpr Duration longest_standstill = std::chrono::minutes(30);
 
 TaskError unavailable(const std::string& message) { return {"backend_unavailable", message, true, {}}; }
 
 }  // namespace
 
-// Watches a call's time, and says so in its own words if that is what ended it.
+// Enforces the timeouts of a call, and reports a timeout that ended it.
 class OllamaModels::Clock {
  public:
   explicit Clock(Duration timeout) : timeout_(timeout) {}
@@ -33,7 +33,7 @@ class OllamaModels::Clock {
       failure_ = TaskError{"timed_out", "not finished within " + exact_duration(timeout_), true, {}};
     } else if (now - moved_ > longest_standstill) {
       failure_ = TaskError{
-          "backend_timed_out", "Ollama has not come any further for " + exact_duration(longest_standstill), true, {}};
+          "backend_timed_out", "Ollama has made no progress for " + exact_duration(longest_standstill), true, {}};
     }
     return failure_ ? Status(Error{failure_->message, ErrorKind::unavailable}) : success();
   }
@@ -50,7 +50,7 @@ OllamaModels::OllamaModels(const Config& config)
     : config_(config),
       provider_(make_provider(config)),
       ollama_(config.url, {"Ollama", "is it running there?"}),
-      registry_(config.registry, {"the registry of models", "is this machine on the internet?"}) {}
+      registry_(config.registry, {"the registry of models", "does this machine have internet access?"}) {}
 
 Result<http::Headers> OllamaModels::headers() const {
   const auto key = read_key(config_);
@@ -61,7 +61,7 @@ Result<http::Headers> OllamaModels::headers() const {
 http::Options OllamaModels::options_for(const Limits& limits, Clock& clock) const {
   http::Options options;
   options.connect_timeout = config_.connect_timeout;
-  options.timeout = Duration{0};  // the clock's
+  options.timeout = Duration{0};  // the timeout is enforced by the clock
   options.most_bytes = most_answer_bytes;
   options.stop = limits.stop;
   options.watch = [&clock] { return clock.watch(); };
@@ -82,7 +82,7 @@ OllamaModels::Failure OllamaModels::call(const http::Request& request, const Lim
   return std::nullopt;
 }
 
-// The lines of a download: each moves the progress on, or ends it.
+// The lines of a download: each updates the progress, or ends it.
 class OllamaModels::Download {
  public:
   using OnProgress = std::function<Failure(const PullProgress&)>;
@@ -109,7 +109,7 @@ class OllamaModels::Download {
 
   void take_line(std::string_view line) {
     if (line.empty() || failure_) return;
-    if (!json::well_formed(line)) return fail_with("Ollama sent what is not JSON");
+    if (!json::well_formed(line)) return fail_with("Ollama sent invalid JSON");
     const auto before = std::pair(progress_.status(), progress_.completed());
     progress_.take(Json::parse(line, nullptr, false));
     if (before != std::pair(progress_.status(), progress_.completed())) clock_.moved();
@@ -137,9 +137,9 @@ OllamaModels::Failure OllamaModels::pull(const ModelName& model, PullProgress& p
   if (response && !response->ok()) return model_error(response->status, response->body, response->retry_after);
   if (response) download.finish();
   if (download.failure()) return download.failure();
-  if (progress.complete()) return std::nullopt;  // a connection that breaks behind that changes nothing
+  if (progress.complete()) return std::nullopt;  // a connection that breaks after that changes nothing
   if (clock.failure()) return clock.failure();
-  return unavailable(response ? "Ollama's answer broke off" : response.error().message);
+  return unavailable(response ? "Ollama's answer is incomplete" : response.error().message);
 }
 
 OllamaModels::Failure OllamaModels::remove(const ModelName& model, const Limits& limits) {
@@ -172,7 +172,7 @@ OllamaModels::Failure OllamaModels::list(Listing& listing, const Limits& limits)
 }
 
 Result<Manifest> OllamaModels::manifest(const ModelName& model, const std::stop_token& stop) {
-  // A name with a host makes Ollama ask that host; we call nobody whom a task names.
+  // A name with a host makes Ollama contact that host; the agent itself contacts no host that a task names.
   if (!model.host.empty()) return Error{"models of " + model.host + " are not looked up"};
   http::Options options;
   options.connect_timeout = config_.connect_timeout;
@@ -184,7 +184,7 @@ Result<Manifest> OllamaModels::manifest(const ModelName& model, const std::stop_
   if (!response) return response.error();
   if (!response->ok()) return Error{"the registry answered " + std::to_string(response->status)};
   auto manifest = read_manifest(response->body);
-  if (!manifest) return Error{"what the registry sent is not a manifest"};
+  if (!manifest) return Error{"the registry's answer is not a manifest"};
   return std::move(*manifest);
 }
 

@@ -1,4 +1,4 @@
-// The part of Ollama's API that is about its models, and the registry that they come from, over HTTP.
+// Ollama's API for its models, and the registry of models, over HTTP.
 #pragma once
 
 #include <functional>
@@ -21,10 +21,10 @@ class OllamaModels {
     Duration timeout{};
     std::stop_token stop;
   };
-  using Failure = std::optional<TaskError>;  // none: it went well
+  using Failure = std::optional<TaskError>;  // none: success
 
-  // Blocks until the model is there. `on_progress` is called with each line, and ten times a second while there is
-  // none; an error of its own ends the download.
+  // Blocks until the model is present. `on_progress` is called for each line, and ten times a second while there is
+  // none; an error that it returns ends the download.
   Failure pull(const ModelName& model, PullProgress& progress, const Limits& limits,
                const std::function<Failure(const PullProgress&)>& on_progress);
   Failure remove(const ModelName& model, const Limits& limits);
@@ -32,7 +32,7 @@ class OllamaModels {
   Failure load(const ModelName& model, const Json& keep_alive, const Limits& limits);
   Failure list(Listing& listing, const Limits& limits);
 
-  // What the model consists of, says the registry; an error says why that is not known.
+  // The layers of the model according to the registry; an error has the reason why they are unknown.
   Result<Manifest> manifest(const ModelName& model, const std::stop_token& stop);
 
  private:

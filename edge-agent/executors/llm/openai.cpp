@@ -1,4 +1,4 @@
-// OpenAI's own shape: llama.cpp's llama-server, vLLM, and Groq, which adds limits and times of its own.
+// OpenAI's format: llama.cpp's llama-server, vLLM, and Groq, which adds limits and times of its own.
 #include "edge-agent/executors/llm/provider.hpp"
 
 namespace edgefleet::agent::llm {
@@ -18,7 +18,7 @@ Usage read_usage(const Json& usage) {
 
 void read_delta(const Json& choice, Answer& answer) {
   const Json& delta = at(choice, "delta");
-  // Two names are in use for what a model thinks before it answers.
+  // Two names are in use for the reasoning of a model.
   answer.add_text(text_at(delta, "reasoning_content"), true);
   answer.add_text(text_at(delta, "reasoning"), true);
   answer.add_text(text_at(delta, "content"));
@@ -28,7 +28,7 @@ void read_delta(const Json& choice, Answer& answer) {
   answer.add_text(text_at(choice, "text"));  // of /v1/completions
 }
 
-// One list of the log probabilities of all tokens, from a list of some in each piece.
+// Joins the log probabilities of the pieces into one list.
 void read_logprobs(const Json& logprobs, Answer& answer) {
   if (!logprobs.is_object()) return;
   if (answer.logprobs.is_null()) answer.logprobs = Json::object();
@@ -58,7 +58,7 @@ class OpenAi : public Provider {
     if (kind == RequestKind::embed) {
       return BackendRequest{"/v1/embeddings", body.dump(), Framing::whole};
     }
-    // The older name is the one that every server of this kind knows.
+    // All servers of this kind support the older name.
     if (body.contains("max_completion_tokens") && old_name_of_limit()) {
       if (!body.contains("max_tokens")) body["max_tokens"] = body["max_completion_tokens"];
       body.erase("max_completion_tokens");
@@ -90,7 +90,7 @@ class OpenAi : public Provider {
 
   [[nodiscard]] std::vector<std::string> listing_paths() const override { return {"/v1/models"}; }
 
-  // What such a server lists it has loaded, or it is none of our business when.
+  // Such a server has loaded all listed models, or loads them by rules of its own.
   void read_listing(std::size_t, const Json& body, Listing& listing) const override {
     const Json& models = at(body, "data");
     if (!models.is_array()) return;
@@ -123,7 +123,7 @@ class Groq final : public OpenAi {
     const Json& own = at(piece, "x_groq");
     if (const Json& usage = at(own, "usage"); usage.is_object()) answer.usage = read_usage(usage);
     if (const auto error = text_at(own, "error"); !error.empty()) {
-      answer.fail(TaskError{"backend_error", "groq broke off: " + error, true, {}});
+      answer.fail(TaskError{"backend_error", "groq ended its answer: " + error, true, {}});
     }
   }
 

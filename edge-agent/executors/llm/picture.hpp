@@ -1,5 +1,5 @@
-// A picture in a message: a data: URL with base64. A picture elsewhere is not fetched: an agent calls nobody on
-// request.
+// A picture in a message: a data: URL with base64. Other URLs are not fetched: an agent contacts no host that a task
+// names.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a provider's wire format makes of our request, and of its answers. Pure: whoever calls does the HTTP.
+// Encodes our request in a provider's wire format, and decodes its answers. Pure: the caller does the HTTP.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace edgefleet::agent::llm {
 
-// How an answer is cut into pieces of JSON.
+// How an answer is split into pieces of JSON.
 enum class Framing { events, lines, whole };  // server-sent events, a line each, one body
 
 struct BackendRequest {
@@ -21,7 +21,7 @@ struct BackendRequest {
   Framing framing = Framing::events;
 };
 
-// Where the list of models comes from: asked one after another.
+// The sources of the list of models, in order.
 struct Listing {
   std::vector<std::string> models;
   std::vector<std::string> loaded;
@@ -38,11 +38,11 @@ class Provider {
 
   [[nodiscard]] virtual std::vector<RequestKind> kinds() const = 0;
   [[nodiscard]] virtual http::Headers headers(const std::string& key) const = 0;
-  // `request` has been through check_request(). An error is the task's fault and names the field.
+  // `request` has passed check_request(). An error means an invalid task and names the field.
   [[nodiscard]] virtual Result<BackendRequest> encode(RequestKind kind, const Json& request) const = 0;
   // One piece of the answer.
   virtual void decode(RequestKind kind, const Json& piece, Answer& answer) const = 0;
-  // Paths to GET for a listing, and what they answer, in this order.
+  // Paths to GET for a listing, and their answers, in this order.
   [[nodiscard]] virtual std::vector<std::string> listing_paths() const = 0;
   virtual void read_listing(std::size_t path, const Json& body, Listing& listing) const = 0;
 };

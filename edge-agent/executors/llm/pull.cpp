@@ -13,14 +13,14 @@ namespace {
 
 constexpr std::size_t most_layers = 1000;
 constexpr std::size_t most_status_bytes = 200;
-constexpr std::uint64_t largest = std::uint64_t{1} << 50U;  // of one layer: sums of strangers' numbers must not wrap
+constexpr std::uint64_t largest = std::uint64_t{1} << 50U;  // of one layer: sums of untrusted numbers must not overflow
 
 struct Meaning {
   std::string_view words;
   const char* code;
   bool retryable;
 };
-// Ollama's own words (server/images.go, server/download.go and what the system says there).
+// Ollama's messages (server/images.go, server/download.go, and errors of the system in them).
 constexpr std::array<Meaning, 6> meanings = {{
     {"file does not exist", "model_not_found", false},  // of the registry's manifest
     {"no space left on device", "insufficient_storage", false},
@@ -107,7 +107,8 @@ std::uint64_t PullProgress::to_come() const {
 int PullProgress::percent() const {
   const auto all = total();
   if (all == 0) return -1;
-  return static_cast<int>(static_cast<double>(completed()) * 100 / static_cast<double>(all));  // down: 100 is all
+  return static_cast<int>(static_cast<double>(completed()) * 100 /
+                          static_cast<double>(all));  // rounded down: 100 means complete
 }
 
 TaskError model_error(int status, std::string_view body, std::optional<Duration> retry_after) {
@@ -121,7 +122,7 @@ TaskError model_error(int status, std::string_view body, std::optional<Duration>
 }
 
 TaskError model_error(const std::string& message) {
-  TaskError error{"backend_unavailable", "Ollama says: " + message, true, {}};
+  TaskError error{"backend_unavailable", "Ollama reports: " + message, true, {}};
   error.message = std::string(cut_front(error.message, limits::error_bytes));
   if (const auto* meaning = meaning_of(message)) {
     error.code = meaning->code;
@@ -134,9 +135,9 @@ std::optional<TaskError> check_storage(const std::string& model, std::uint64_t b
                                        const std::string& folder) {
   if (bytes == 0 || bytes + storage_reserve <= free_bytes) return std::nullopt;
   return TaskError{"insufficient_storage",
-                   model + " needs " + show_size(bytes) + " more on the disk, of which " + show_size(storage_reserve) +
-                       " are to stay free; " + folder + " has " + show_size(free_bytes) +
-                       " free: remove a model, or make room there",
+                   model + " needs " + show_size(bytes) + " more on the disk, including " + show_size(storage_reserve) +
+                       " to be kept free; " + folder + " has " + show_size(free_bytes) +
+                       " free: remove a model, or free disk space",
                    false,
                    {}};
 }
@@ -144,9 +145,9 @@ std::optional<TaskError> check_storage(const std::string& model, std::uint64_t b
 std::optional<TaskError> check_memory(const std::string& model, std::uint64_t bytes, std::uint64_t memory_bytes) {
   if (memory_bytes == 0 || bytes + memory_reserve <= memory_bytes) return std::nullopt;
   return TaskError{"insufficient_memory",
-                   model + " has " + show_size(bytes) + " and needs " + show_size(bytes + memory_reserve) +
-                       " of memory with what runs beside it; this machine has " + show_size(memory_bytes) +
-                       ": take a smaller one, or say \"force\": true",
+                   model + " is " + show_size(bytes) + " in size and needs " + show_size(bytes + memory_reserve) +
+                       " of memory, including the rest of the system; this machine has " + show_size(memory_bytes) +
+                       ": use a smaller one, or set \"force\": true",
                    false,
                    {}};
 }

@@ -1,4 +1,4 @@
-// What Ollama and a registry say of a model that is fetched, and whether this machine has room for it. Pure.
+// Messages of Ollama and a registry about a download, and whether this machine has space for the model. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace edgefleet::agent::llm {
 
-// A file of a model. Ollama keeps it as <models>/blobs/<digest>, its ':' written as '-'.
+// A file of a model. Ollama stores it as <models>/blobs/<digest>, with ':' replaced by '-'.
 struct Layer {
   std::string digest;
   std::uint64_t bytes = 0;
@@ -26,15 +26,15 @@ std::uint64_t bytes_of(const Manifest& manifest);
 // The lines of POST /api/pull.
 class PullProgress {
  public:
-  // `expected_bytes`: of all layers; 0: not known.
+  // `expected_bytes`: of all layers; 0: unknown.
   explicit PullProgress(std::uint64_t expected_bytes = 0) : expected_(expected_bytes) {}
 
   void take(const Json& piece);
 
-  [[nodiscard]] const std::string& status() const { return status_; }  // Ollama's words, cut
+  [[nodiscard]] const std::string& status() const { return status_; }  // Ollama's text, truncated
   [[nodiscard]] std::uint64_t completed() const;
   [[nodiscard]] std::uint64_t total() const;    // 0: not known
-  [[nodiscard]] std::uint64_t to_come() const;  // of the layers that were told of so far
+  [[nodiscard]] std::uint64_t to_come() const;  // of the layers reported so far
   [[nodiscard]] std::size_t layers() const { return layers_.size(); }
   [[nodiscard]] int percent() const;  // -1: not known
   [[nodiscard]] bool complete() const { return complete_; }
@@ -52,20 +52,20 @@ class PullProgress {
   std::optional<TaskError> error_;
 };
 
-// What Ollama says is wrong with a model. It is for one agent: another that has the model is of no use.
+// Converts Ollama's error about a model. It concerns this agent only: trying another agent does not help.
 TaskError model_error(int status, std::string_view body, std::optional<Duration> retry_after = {});
 TaskError model_error(const std::string& message);  // a line of a stream under status 200
 
-// Left free on the disk, for what else grows there.
+// Kept free on the disk for other files.
 inline constexpr std::uint64_t storage_reserve = std::uint64_t{512} << 20U;
-// Beside the model itself: a small context, Ollama, the system.
+// In addition to the model itself: a small context, Ollama, the system.
 inline constexpr std::uint64_t memory_reserve = std::uint64_t{512} << 20U;
 
-// `bytes`: what is still to be written; `folder`: where.
+// `bytes`: still to be written to `folder`.
 std::optional<TaskError> check_storage(const std::string& model, std::uint64_t bytes, std::uint64_t free_bytes,
                                        const std::string& folder);
 std::optional<TaskError> check_memory(const std::string& model, std::uint64_t bytes, std::uint64_t memory_bytes);
 
-std::string show_size(std::uint64_t bytes);  // "776 MB", "3.8 GB": decimal, as Ollama and its library show it
+std::string show_size(std::uint64_t bytes);  // "776 MB", "3.8 GB": decimal, like Ollama and its library
 
 }  // namespace edgefleet::agent::llm

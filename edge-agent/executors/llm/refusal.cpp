@@ -16,7 +16,7 @@ constexpr Duration longest_wait = std::chrono::hours(48);
 // {"error":"text"}, {"error":{"message","code","type","status","details"}}, the same in a list, or no JSON at all.
 struct Refusal {
   std::string message;
-  std::string code;  // code, type and status in small letters, one after the other
+  std::string code;  // code, type and status in lower case, joined
   std::optional<Duration> retry_after;
 };
 
@@ -103,7 +103,7 @@ Meaning meaning_of(int status, const Refusal& refusal) {
   if ((status == 400 || status == 413 || status == 500) && about_context(refusal)) {
     return {status, "context_too_long", false};
   }
-  // Gemini's way. Others repeat what they were sent: a question about keys must not put the executor out of service.
+  // Gemini's form. Other providers repeat the prompt: one about keys must not put the executor out of service.
   if (status == 400 && lower(refusal.message).starts_with("api key")) return {status, "unauthorized", true};
   const auto known =
       std::find_if(meanings.begin(), meanings.end(), [&](const Meaning& m) { return m.status == status; });
@@ -111,7 +111,7 @@ Meaning meaning_of(int status, const Refusal& refusal) {
   return {status, "backend_error", status >= 500};
 }
 
-// A status hidden in a stream's error.
+// The status that the error in a stream corresponds to.
 int status_in(const Json& error) {
   const Json& code = at(error, "code");
   if (code.is_number_integer()) return code.get<int>();
@@ -166,7 +166,7 @@ std::optional<TaskError> error_in(const Json& piece) {
   const Json& error = at(body, "error");
   if (error.is_null() || (error.is_string() && error.get<std::string>().empty())) return std::nullopt;
   auto made = make_error(error.is_object() ? status_in(error) : 500, read_refusal(body), std::nullopt);
-  made.message = "in the middle of its answer " + made.message;
+  made.message = "during its answer, " + made.message;
   return made;
 }
 

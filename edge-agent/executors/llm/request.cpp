@@ -28,14 +28,14 @@ const std::vector<FieldRule> chat_rules = {
     {"stop", {map, pass, pass, map}, ""},
     {"seed", {map, pass, pass, map}, ""},
     {"max_tokens", {map, pass, pass, map}, ""},
-    {"max_completion_tokens", {map, map, pass, map}, "max_tokens wins where both stand"},
+    {"max_completion_tokens", {map, map, pass, map}, "max_tokens has precedence"},
     {"reasoning_effort", {map, pass, pass, map}, "Ollama: think, off for none and minimal; Gemini: a thinking budget"},
     {"n", {map, map, map, map}, "1 only: submit more tasks for more answers"},
     {"logprobs", {no, pass, no, no}, ""},
     {"top_logprobs", {no, pass, no, no}, ""},
     {"logit_bias", {no, pass, no, no}, ""},
     {"stream", {none, none, none, none}, "the fleet always streams inside"},
-    {"stream_options", {none, none, none, none}, "of the door"},
+    {"stream_options", {none, none, none, none}, "for the model endpoints"},
     {"user", {none, none, none, none}, ""},
     {"metadata", {none, none, none, none}, ""},
     {"store", {none, none, none, none}, ""},
@@ -71,7 +71,7 @@ const std::vector<FieldRule> generate_rules = {
     {"logprobs", {no, pass, no, no}, ""},
     {"logit_bias", {no, pass, no, no}, ""},
     {"stream", {none, none, none, none}, "the fleet always streams inside"},
-    {"stream_options", {none, none, none, none}, "of the door"},
+    {"stream_options", {none, none, none, none}, "for the model endpoints"},
     {"user", {none, none, none, none}, ""},
 };
 
@@ -79,7 +79,7 @@ const std::vector<FieldRule> embed_rules = {
     {"model", {pass, pass, no, map}, ""},
     {"input", {pass, pass, no, map}, "a string or a list of strings"},
     {"dimensions", {pass, pass, no, map}, ""},
-    {"encoding_format", {map, map, no, map}, "float; the door makes base64 of it"},
+    {"encoding_format", {map, map, no, map}, "float; the model endpoints convert it to base64"},
     {"user", {none, none, none, none}, ""},
 };
 
@@ -89,20 +89,20 @@ const FieldRule* rule_of(RequestKind kind, const std::string& field) {
   return found == rules.end() ? nullptr : &*found;
 }
 
-// As good as not said.
-bool says_nothing(const Json& value) {
+// Equivalent to an absent field.
+bool is_empty(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) || (value.is_structured() && value.empty());
 }
 
 Result<Json> check_messages(const Json& messages) {
-  if (!messages.is_array() || messages.empty()) return invalid("`messages` must be a list with a message in it");
+  if (!messages.is_array() || messages.empty()) return invalid("`messages` must be a list with at least one message");
   for (const Json& message : messages) {
     if (!message.is_object() || text_at(message, "role").empty()) {
-      return invalid("each of `messages` is an object with a `role`");
+      return invalid("each of `messages` must be an object with a `role`");
     }
     const Json& content = at(message, "content");
     if (!content.is_null() && !content.is_string() && !content.is_array()) {
-      return invalid("a message's `content` is a string or a list of parts");
+      return invalid("a message's `content` must be a string or a list of parts");
     }
   }
   return messages;
@@ -110,7 +110,7 @@ Result<Json> check_messages(const Json& messages) {
 
 Status check_shape(RequestKind kind, const Json& request) {
   if (const Json& n = at(request, "n"); !n.is_null() && n != 1) {
-    return invalid("`n` can only be 1: submit as many tasks as answers are wanted");
+    return invalid("`n` must be 1: submit one task per answer");
   }
   if (text_at(request, "model").empty()) return invalid("`model` is missing");
   if (kind == RequestKind::chat) {
@@ -123,7 +123,7 @@ Status check_shape(RequestKind kind, const Json& request) {
                          std::all_of(input.begin(), input.end(), [](const Json& one) { return one.is_string(); });
     if (!input.is_string() && !strings) return invalid("`input` must be a string or a list of strings");
     if (const auto format = text_at(request, "encoding_format"); !format.empty() && format != "float") {
-      return invalid("`encoding_format` of a task is float");
+      return invalid("`encoding_format` of a task must be float");
     }
   }
   return success();
@@ -143,13 +143,13 @@ const std::vector<FieldRule>& field_rules(RequestKind kind) {
 
 Result<Json> check_request(RequestKind kind, ProviderKind provider, std::string_view input) {
   const Json given = Json::parse(input, nullptr, false);
-  if (!given.is_object()) return invalid("the input must be an object as OpenAI's API has it");
+  if (!given.is_object()) return invalid("the input must be an object in the format of OpenAI's API");
   if (auto good = check_shape(kind, given); !good) return good.error();
   Json request = Json::object();
   for (const auto& [field, value] : given.items()) {
-    if (says_nothing(value) && field != "think") continue;
+    if (is_empty(value) && field != "think") continue;
     const FieldRule* rule = rule_of(kind, field);
-    // Servers of OpenAI's kind have fields of their own, and refuse what they do not know themselves or not at all.
+    // OpenAI-compatible servers have fields of their own; they refuse or ignore unknown ones themselves.
     const auto treatment = rule != nullptr                    ? rule->of.at(static_cast<std::size_t>(provider))
                            : provider == ProviderKind::openai ? Treatment::passed
                                                               : Treatment::refused;

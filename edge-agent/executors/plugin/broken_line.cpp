@@ -12,11 +12,11 @@ namespace {
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 struct Token {
-  std::string_view text;  // a string's without its quotes, as it is spelled
+  std::string_view text;  // of a string: without its quotes, escapes unchanged
   bool quoted = false;
 };
 
-// Strings, punctuation and everything else between them; knows nothing else of JSON's grammar, so it reads any bytes.
+// Strings, punctuation and other text between them; does not check JSON's grammar, so it reads any bytes.
 class Tokens {
  public:
   explicit Tokens(std::string_view text) : rest_(text) {}
@@ -52,7 +52,7 @@ class Tokens {
   std::string_view rest_;
 };
 
-// What we look for in the outermost object.
+// The members of the outermost object that identify the task.
 struct Envelope {
   std::string_view type;
   std::string_view id;
@@ -64,7 +64,7 @@ Envelope envelope_of(std::string_view line) {
   Tokens tokens(line);
   int depth = 0;
   Token key;       // the last string at depth 1
-  bool of_key = false;  // its colon has just been there
+  bool of_key = false;  // the previous token was its colon
   while (const auto token = tokens.next()) {
     const bool alone = !token->quoted && token->text.size() == 1;
     if (alone && (token->text == "{" || token->text == "[")) ++depth;
@@ -98,10 +98,10 @@ std::optional<std::string_view> foreign_word(std::string_view line) {
 }  // namespace
 
 std::string what_is_broken(std::string_view line) {
-  if (line.size() >= longest_plugin_line) return "it is longer than 1 MiB: leave large things as files";
+  if (line.size() >= longest_plugin_line) return "it is longer than 1 MiB: store large data as files";
   if (valid_utf8(line) != line) return "it is not UTF-8";
-  if (const auto word = foreign_word(line)) return "it holds " + std::string(*word) + ", which JSON does not have";
-  return "it is not JSON as it is read here (no number beyond a double, no half of a surrogate pair, at most " +
+  if (const auto word = foreign_word(line)) return "it contains " + std::string(*word) + ", which is not JSON";
+  return "it is not valid JSON for this agent (no number beyond a double, no half of a surrogate pair, at most " +
          std::to_string(json::deepest) + " levels): " + std::string(cut_front(line, 200));
 }
 

@@ -1,4 +1,4 @@
-// What can still be told of a plug-in's line that is not JSON: whose result it was to be, and what is wrong with it.
+// Reads a plug-in's line that is not JSON as far as possible: the task that it is the result of, and the error.
 // Pure.
 #pragma once
 
@@ -10,11 +10,11 @@
 
 namespace edgefleet::agent {
 
-// A `plugin_error` for the task of which `line` is the result, so far as the line can be read; none: it is no result,
-// or does not say of which task. Only what stands in the outermost object counts: an output may quote other tasks.
+// A `plugin_error` for the task of which `line` is the result, as far as the line can be read; none: it is not a
+// result, or does not name its task. Only members of the outermost object count: an output may quote other tasks.
 std::optional<PluginResult> result_of_broken(std::string_view line);
 
-// For people: "it holds NaN, which JSON does not have".
+// For people: "it contains NaN, which is not JSON".
 std::string what_is_broken(std::string_view line);
 
 }  // namespace edgefleet::agent

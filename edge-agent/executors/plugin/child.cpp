@@ -13,7 +13,7 @@
 
 namespace edgefleet::agent {
 namespace {
-constexpr std::size_t most_reason = 300;  // of its last line; the rest is in the log
+constexpr std::size_t most_reason = 300;  // from its last line; the log has the rest
 
 std::string seconds_text(Duration duration) { return std::to_string((to_ms(duration) + 999) / 1000) + " s"; }
 }  // namespace
@@ -41,7 +41,7 @@ PluginChild::PluginChild(Process process, std::string name, PluginDesk& desk, co
 
 std::string PluginChild::serve(const std::stop_token& stop, const OnHello& on_hello) {
   on_hello_ = on_hello;
-  while (!process_.exited() && !lost_patience()) {
+  while (!process_.exited() && !must_end()) {
     if (stop.stop_requested()) {
       shut_down();
       break;
@@ -55,9 +55,9 @@ std::string PluginChild::serve(const std::stop_token& stop, const OnHello& on_he
   return bury();
 }
 
-bool PluginChild::lost_patience() {
+bool PluginChild::must_end() {
   if (reason_.empty() && !greeted_ && clock_->now() >= hello_until_) {
-    reason_ = "said no hello within " + seconds_text(times_.hello);
+    reason_ = "sent no hello within " + seconds_text(times_.hello);
   }
   if (reason_.empty() && broken_until_ && monotonic_now() >= *broken_until_) {
     reason_ = "closed its standard input or output";
@@ -101,7 +101,7 @@ void PluginChild::read_out() {
   read_some(process_.out,
             [this](std::string_view bytes) { out_.feed(bytes, [this](std::string_view line) { take_line(line); }); });
   if (!process_.out && !broken_until_) broken_until_ = monotonic_now() + times_.broken;
-  if (out_.take_overlong() > 0) say(Severity::warning, "dropped what is beyond 1 MiB of a line");
+  if (out_.take_overlong() > 0) say(Severity::warning, "dropped the part of a line beyond 1 MiB");
 }
 
 void PluginChild::read_err() {
@@ -175,7 +175,7 @@ void PluginChild::shut_down() {
 std::string PluginChild::bury() {
   const bool by_itself = process_.exited();
   const ExitStatus status = process_.finish();
-  // What it said last: no more can come, unless something outside its group holds the pipes.
+  // Its last output: no more can follow, unless a process outside its group keeps the pipes open.
   for (int chunks = 0; chunks < 64 && (process_.out || process_.err); ++chunks) exchange(Duration{0});
   err_.finish([this](std::string_view line) { take_error_line(line); });
   std::string why = reason_.empty() || by_itself ? "died with " + describe(status) : reason_ + ", and was killed";

@@ -1,4 +1,4 @@
-// One life of a plug-in's process: from its start, through its hello and its lines, to its end.
+// One process of a plug-in: from its start, through its hello and its lines, to its end.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 
 namespace edgefleet::agent {
 
-// A chatty plug-in must not fill the agent's log: some lines at once, then some a second.
+// A plug-in with much output must not fill the agent's log: some lines at once, then some per second.
 class LogBudget {
  public:
   bool take(Time now);
@@ -36,12 +36,12 @@ class PluginChild {
   PluginChild(Process process, std::string name, PluginDesk& desk, const PluginTimes& times,
               std::shared_ptr<const ProcessGroups> clock, ExecutorLog log);
 
-  // Blocks until the process is gone: why, for people. On a stop request it is asked to end, then made to. What it
-  // had written by then was delivered to the desk.
+  // Blocks until the process has ended; returns the reason, for people. On a stop request it is asked to end, then
+  // killed. All its output up to then is delivered to the desk.
   std::string serve(const std::stop_token& stop, const OnHello& on_hello);
 
  private:
-  [[nodiscard]] bool lost_patience();  // sets reason_
+  [[nodiscard]] bool must_end();  // sets reason_
   void exchange(Duration most);
   void write_lines();
   void read_out();
@@ -62,14 +62,14 @@ class PluginChild {
   ExecutorLog log_;
   OnHello on_hello_;
   LogBudget budget_;
-  LineReader out_{longest_plugin_line, LineReader::Overlong::cut};  // what is cut is broken, but tells whose it was
+  LineReader out_{longest_plugin_line, LineReader::Overlong::cut};  // a cut line is not JSON, but names its task
   LineReader err_{4096, LineReader::Overlong::cut};
   std::string outgoing_;
   std::size_t written_ = 0;  // of outgoing_
   bool greeted_ = false;
   Time hello_until_;
   std::optional<Time> broken_until_;
-  std::string reason_;  // why we end it
+  std::string reason_;  // why the agent ends it
   std::string last_error_line_;
 };
 

@@ -30,7 +30,7 @@ Result<PluginConfig> PluginConfig::check(const PluginSettings& settings) {
   }
   if (settings.argv.empty() || settings.argv.front().empty()) return invalid(where + ": argv names no program");
   if (std::any_of(settings.argv.begin(), settings.argv.end(), holds_nul) || holds_nul(settings.cwd)) {
-    return invalid(where + ": argv or cwd holds a NUL");
+    return invalid(where + ": argv or cwd contains a NUL");
   }
   if (auto env = check_environment(settings.env); !env) return env.error().context(where);
   if (auto numbers = check_numbers(settings); !numbers) return numbers.error().context(where);

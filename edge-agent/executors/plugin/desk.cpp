@@ -5,7 +5,7 @@
 
 namespace edgefleet::agent {
 namespace {
-constexpr std::size_t most_progress = 64;  // not yet taken by the run; older ones are dropped
+constexpr std::size_t most_progress = 64;  // not yet read by the run; older ones are dropped
 }
 
 PluginDesk::TicketPtr PluginDesk::open(const AttemptKey& key, const std::string& task_line) {

@@ -1,4 +1,4 @@
-// Where the runs of a plug-in (one worker thread each) meet the thread that speaks with the child.
+// Connects the runs of a plug-in (one worker thread each) with the thread that serves the child.
 #pragma once
 
 #include <condition_variable>
@@ -22,16 +22,16 @@ class PluginDesk {
   struct Ticket {
     AttemptKey key;
     std::deque<Progress> progress;
-    std::optional<PluginResult> result;  // once it is there the ticket is over
-    bool silent = false;                 // cancelled, and no answer in time
+    std::optional<PluginResult> result;  // once set, the ticket is complete
+    bool silent = false;                 // cancelled without an answer in time
     std::condition_variable_any changed;
   };
   using TicketPtr = std::shared_ptr<Ticket>;
 
   // --- the runs' side ---
-  // None while the plug-in is down, and for an attempt that is already there.
+  // None while the plug-in is down, and for an attempt that is already held.
   TicketPtr open(const AttemptKey& key, const std::string& task_line);
-  // Until there is progress, a result, a stop request or the end of `most`. Takes the progress.
+  // Waits for progress, a result, a stop request or the end of `most`. Takes the progress.
   std::deque<Progress> wait(Ticket& ticket, const std::stop_token& stop, Duration most);
   std::optional<PluginResult> result(const Ticket& ticket) const;
   void cancel(const Ticket& ticket);
@@ -40,11 +40,11 @@ class PluginDesk {
   void close(const Ticket& ticket);
 
   // --- the child's side ---
-  void set_up();                      // tickets are taken from now on
-  void set_down(const TaskError& why);  // ends all tickets; none are taken any more
+  void set_up();                      // tickets are accepted from now on
+  void set_down(const TaskError& why);  // ends all tickets and accepts no further ones
   std::string take_lines();
-  [[nodiscard]] bool to_be_killed() const;  // some ticket was given up
-  // False: nobody waits for it.
+  [[nodiscard]] bool to_be_killed() const;  // a ticket was given up
+  // False: no run waits for it.
   bool deliver(PluginResult result);
   bool deliver(PluginProgress progress);
   [[nodiscard]] const WakeFd& wake() const { return wake_; }

@@ -93,7 +93,7 @@ void PluginExecutor::offer(const PluginHello& hello) {
   last_hello_ = hello;
   {
     const std::lock_guard lock(mutex_);
-    problem_ = "it holds this attempt already";
+    problem_ = "it already has this attempt";
   }
   desk_.set_up();  // before the offer, which brings tasks
   ExecutorInfo info;
@@ -141,7 +141,7 @@ RunOutcome PluginExecutor::run_limited(const Job& job, std::stop_token stop, con
   const auto scratch = services_.scratch->make(job.id, job.attempt);
   if (!scratch) return failed_by(scratch.error());
   RunOutcome outcome = run_in(*scratch, job, limit, on_progress);
-  // Whatever failed because of them, the stop and the timeout are the reason to tell.
+  // The stop or the timeout is the reported reason, not a failure that it caused.
   if (outcome.error && limit.stopped()) return cancelled_outcome();
   if (outcome.error && limit.timed_out()) return timed_out_outcome(job.timeout, *outcome.error);
   return bounded(std::move(outcome));
@@ -156,8 +156,8 @@ RunOutcome PluginExecutor::run_in(const Scratch& scratch, const Job& job, RunLim
     const auto fetched = scratch.lay(*services_.artifacts, laid->artifacts, config_.file_limits, limit.transfers());
     if (!fetched) return failed_by_input(fetched.error());
   }
-  if (limit.over()) return failed("cancelled", "it was over before it began", false);
-  // Without artifacts the input goes on as it came, to the byte.
+  if (limit.over()) return failed("cancelled", "it was cancelled before it started", false);
+  // Without artifacts the input is passed on unchanged, byte for byte.
   const std::string& input = laid->artifacts.empty() ? job.input : laid->input;
   const auto ticket = desk_.open({job.id, job.attempt}, task_line(job, input, scratch.dir()));
   if (!ticket) return failed("plugin_unavailable", problem(), true);
@@ -177,7 +177,7 @@ PluginResult PluginExecutor::await(PluginDesk::Ticket& ticket, RunLimit& limit, 
   return await_cancelled(ticket);
 }
 
-// The scratch folder may go only when the plug-in has let go of it. (Or when all of it ends: then its process does.)
+// The scratch folder may be removed only when the plug-in has finished with it, or when its process ends.
 PluginResult PluginExecutor::await_cancelled(PluginDesk::Ticket& ticket) {
   const Time until = monotonic_now() + times_.cancel;
   bool given_up = false;
@@ -185,17 +185,17 @@ PluginResult PluginExecutor::await_cancelled(PluginDesk::Ticket& ticket) {
     if (auto result = desk_.result(ticket)) return *result;
     const Duration left = until - monotonic_now();
     if (left <= Duration{0} && !given_up) {
-      desk_.give_up(ticket);  // ends it by the death of the plug-in
+      desk_.give_up(ticket);  // kills the plug-in, which ends the ticket
       given_up = true;
     }
     desk_.wait(ticket, gate_.closing(), given_up ? Duration(std::chrono::seconds(1)) : left);
   }
-  return {ticket.key, "null", TaskError{"cancelled", "the agent stops", false, {}}};
+  return {ticket.key, "null", TaskError{"cancelled", "the agent is stopping", false, {}}};
 }
 
 RunOutcome PluginExecutor::take_over(const PluginResult& result, const Scratch& scratch, RunLimit& limit) {
-  // Too late for a success to count, though the plug-in may not have noticed.
-  if (limit.over()) return failed("cancelled", "it was over", false);
+  // Too late for a success to count, even if the plug-in has not noticed.
+  if (limit.over()) return failed("cancelled", "it was cancelled", false);
   if (result.error) return failed(result.error->code, result.error->message, result.error->retryable);
   auto output =
       store_output_files(result.output, scratch, config_.file_limits, *services_.artifacts, limit.transfers());

@@ -1,5 +1,5 @@
-// Runs tasks through a long-lived child that speaks JSON lines (docs/plugins.md): capabilities and slots are what its
-// hello says. A plug-in that dies is started again with backoff, and offers nothing meanwhile.
+// Runs tasks in a long-lived child that exchanges JSON lines (docs/plugins.md); its hello lists capabilities and slots.
+// A plug-in that dies is restarted with backoff, and is out of service meanwhile.
 #pragma once
 
 #include <memory>
@@ -29,7 +29,7 @@ class PluginExecutor final : public Executor {
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
   [[nodiscard]] bool freezes() const override { return true; }
   void start(OnOffer on_offer) override;
-  // After a stop request it returns within PluginTimes::cancel and the moment that a kill takes.
+  // After a stop request it returns within PluginTimes::cancel plus the time of a kill.
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 
  private:
@@ -41,7 +41,7 @@ class PluginExecutor final : public Executor {
   void offer_nothing(const std::string& problem);
   void pause(const std::stop_token& stop, Duration most) const;
 
-  // The runs' side: a thread a slot.
+  // The runs' side: a thread per slot.
   RunOutcome run_limited(const Job& job, std::stop_token stop, const OnProgress& on_progress);
   RunOutcome run_in(const Scratch& scratch, const Job& job, RunLimit& limit, const OnProgress& on_progress);
   PluginResult await(PluginDesk::Ticket& ticket, RunLimit& limit, const OnProgress& on_progress);
@@ -56,10 +56,10 @@ class PluginExecutor final : public Executor {
   RunGate gate_;
   PluginDesk desk_;
   mutable std::mutex mutex_;
-  std::string problem_;        // guarded by mutex_
-  PluginHello last_hello_{{}, {}, 1};  // the supervisor's: what it offers when it is well
-  std::optional<Time> up_at_;  // the supervisor's; since its hello
-  std::jthread supervisor_;    // last: it uses the others
+  std::string problem_;  // guarded by mutex_
+  PluginHello last_hello_{{}, {}, 1};  // the supervisor's: its offer while it is in service
+  std::optional<Time> up_at_;  // the supervisor's; the time of its hello
+  std::jthread supervisor_;  // last: it uses the others
 };
 
 }  // namespace edgefleet::agent

@@ -144,7 +144,7 @@ std::string task_line(const Job& job, std::string_view input, const std::string&
     writer.integer("timeout_ms", to_ms(job.timeout));
     writer.string("scratch", scratch);
   }
-  // Within well-formed JSON these stand between values only.
+  // In well-formed JSON these occur only between values.
   std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return line += '\n';
 }

@@ -33,7 +33,7 @@ struct PluginResult {
   JsonText output = "null";
   std::optional<TaskError> error;
 };
-// Everything after the hello. A result that is not JSON fails its task, if the line still tells which that is.
+// Messages after the hello. A result that is not JSON fails its task, if the line still identifies it.
 Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string_view line);
 
 // With the newline. `input` is well formed; it becomes one line.

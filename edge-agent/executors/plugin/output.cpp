@@ -19,7 +19,7 @@ class OutputFiles {
     const auto value = object.find("file");
     const auto path = value ? json::as_string(*value) : std::nullopt;
     if (!path) return MemberEdits{};
-    // A part of its input said back: the path means nothing outside this device.
+    // A repeated part of its input: the path has no meaning outside this device.
     if (object.find("artifact")) return MemberEdits{{"file", std::nullopt}};
     auto file = stored(*path);
     if (!file) return file.error();

@@ -11,8 +11,8 @@
 
 namespace edgefleet::agent {
 
-// The output with "artifact", "name" and "bytes" in the place of each "file". Error kind invalid: the plug-in named
-// something that is not a file of its own below out/.
+// The output with "artifact", "name" and "bytes" in place of each "file". Error kind invalid: the plug-in named a
+// path that is not a regular file below its out/.
 Result<std::string> store_output_files(std::string_view output, const Scratch& scratch, const FileLimits& limits,
                                        ArtifactStore& store, const std::stop_token& stop);
 

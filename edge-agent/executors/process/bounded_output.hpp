@@ -1,4 +1,4 @@
-// What a command printed, however much it was: its beginning, its end and the true number of bytes.
+// The output of a command, of any size: its beginning, its end and the true number of bytes.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class BoundedOutput {
 
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] bool truncated(std::size_t bound) const { return bytes_ > bound || bytes_ > 2 * half_; }
-  // Well-formed UTF-8 made of at most `bound` bytes of what was kept, with a line between head and tail that says how
-  // much is missing.
+  // Well-formed UTF-8 from at most `bound` of the kept bytes, with a line between head and tail that has the number of
+  // missing bytes.
   [[nodiscard]] std::string text(std::size_t bound) const;
   [[nodiscard]] std::string text() const { return text(2 * half_); }
   [[nodiscard]] std::size_t bound() const { return 2 * half_; }
@@ -28,8 +28,8 @@ class BoundedOutput {
   std::size_t half_;
   std::uint64_t bytes_ = 0;
   std::string head_;
-  std::string ring_;  // the last half_ bytes behind the head
-  std::size_t ring_begin_ = 0;  // where the oldest byte lies once the ring is full
+  std::string ring_;  // the last half_ bytes after the head
+  std::size_t ring_begin_ = 0;  // position of the oldest byte once the ring is full
 };
 
 }  // namespace edgefleet::agent

@@ -19,7 +19,7 @@ namespace {
   ::_exit(127);
 }
 
-// Ignored signals and the mask would survive the exec; a handler of the agent must not run in the child.
+// Ignored signals and the mask survive an exec; a handler of the agent must not run in the child.
 void reset_signals() {
   struct sigaction action{};
   action.sa_handler = SIG_DFL;
@@ -47,7 +47,7 @@ void keep_only_stdio() {
 }  // namespace
 
 void become(const ChildPlan& plan) {
-  // A session is a group too, and one without a terminal: nothing in it can wait for a password there.
+  // A session is also a group, without a terminal: no process of it can wait for a password there.
   if (::setsid() < 0) fail(plan, ChildStep::session);
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(plan, ChildStep::die_with_parent);
   if (::getppid() != plan.parent) ::_exit(127);  // the supervisor died before the line above

@@ -1,4 +1,4 @@
-// What a forked child does until it is another program.
+// The code of a forked child up to its exec.
 #pragma once
 
 #include <sys/types.h>
@@ -7,14 +7,14 @@
 
 namespace edgefleet::agent {
 
-// All memory is made ready before the fork.
+// All memory is allocated before the fork.
 struct ChildPlan {
   const char* program = nullptr;
   char* const* argv = nullptr;
   char* const* env = nullptr;
-  const char* cwd = nullptr;  // null: as it is
+  const char* cwd = nullptr;  // null: unchanged
   int stdio[3] = {-1, -1, -1};  // each above 2
-  int report = -1;              // closed by a successful exec; otherwise takes a ChildFailure
+  int report = -1;              // closed by a successful exec; otherwise receives a ChildFailure
   pid_t parent = -1;            // the supervisor
   std::string_view oom_score_adj;
 };
@@ -25,7 +25,7 @@ struct ChildFailure {
   int error = 0;
 };
 
-// In the child. Calls only what is safe after a fork in a process with threads: no allocation, no locks, no stdio.
+// In the child. Calls only functions that are safe after a fork with threads: no allocation, no locks, no stdio.
 [[noreturn]] void become(const ChildPlan& plan);
 
 }  // namespace edgefleet::agent

@@ -9,7 +9,7 @@
 namespace edgefleet::agent {
 namespace {
 
-// Our own folder first: the programs that come with the agent lie beside it.
+// The agent's own folder first: it has the programs that are installed with the agent.
 const std::string& default_path() {
   static const std::string path = [] {
     std::error_code failure;
@@ -37,7 +37,7 @@ bool variable(std::string_view name) {
 Status check_environment(const Environment& env) {
   for (const auto& [key, value] : env) {
     if (!variable(key)) return Error{"env: '" + key + "' is not the name of a variable", ErrorKind::invalid};
-    if (value.find('\0') != std::string::npos) return Error{"env: " + key + " holds a NUL", ErrorKind::invalid};
+    if (value.find('\0') != std::string::npos) return Error{"env: " + key + " contains a NUL", ErrorKind::invalid};
   }
   return success();
 }

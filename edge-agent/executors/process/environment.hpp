@@ -1,4 +1,4 @@
-// Programs and environments of children. Nothing of the agent's own environment is passed on: it can hold secrets.
+// Programs and environments of children. The agent's own environment is not passed on: it can contain secrets.
 #pragma once
 
 #include <map>
@@ -11,13 +11,13 @@ namespace edgefleet::agent {
 
 using Environment = std::map<std::string, std::string>;
 
-// The name of a variable is of [A-Za-z_][A-Za-z0-9_]*, a value holds no NUL.
+// The name of a variable is [A-Za-z_][A-Za-z0-9_]*, a value contains no NUL.
 Status check_environment(const Environment& env);
 
-// PATH, LANG, HOME and TMPDIR, then what the configuration says.
+// PATH, LANG, HOME and TMPDIR, then the variables of the configuration.
 Environment make_environment(const Environment& configured, const std::string& home);
 
-// The absolute path of the executable that `name` means: looked up in `path` (PATH's form) unless it holds a slash.
+// The absolute path of the executable `name`: searched in `path` (PATH's form) unless it contains a slash.
 Result<std::string> find_program(const std::string& name, std::string_view path);
 std::string_view path_of(const Environment& env);  // its PATH, or the default one
 

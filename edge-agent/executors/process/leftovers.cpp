@@ -33,7 +33,7 @@ void make_writable(const fs::path& path) {
   fs::permissions(path, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, failure);
 }
 
-// Top down, because a folder without permissions hides what is in it.
+// Top down, because a folder without permissions hides its content.
 void make_folders_writable(const fs::path& top) {
   std::error_code failure;
   if (fs::symlink_status(top, failure).type() != fs::file_type::directory) return;
@@ -53,7 +53,7 @@ bool has_variable(const fs::path& environ_file, const std::string& variable) {
 }
 
 bool kill_if_marked(pid_t pid, const std::string& variable) {
-  // Taken before the look, so that the signal goes to the process that was looked at.
+  // Opened before the check, so that the signal goes to the process that was checked.
   const UniqueFd process = open_pidfd(pid);
   if (!process || !has_variable("/proc/" + std::to_string(pid) + "/environ", variable)) return false;
   return signal_pidfd(process, SIGKILL);

@@ -1,4 +1,4 @@
-// What a run or an earlier life of the agent leaves behind, and how it is removed.
+// Removes the remains of a run, or of an earlier run of the agent.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace edgefleet::agent {
 
-// Everything at `path`, following no links, also where a command took away its own permissions. Nothing there: well.
+// Removes `path` with its content, without following links, even without permissions. An absent path is a success.
 Status remove_tree(const std::string& path);
 
-// All folders in `work_dir` whose names are those of attempts; anything else there is somebody's own.
+// Removes all folders in `work_dir` that are named after attempts, and nothing else.
 void remove_attempts(const std::string& work_dir, const ExecutorLog& log);
 
-// Kills every process of this user, but this one, with `name=value` in its environment; how many. This finds what
-// PR_SET_PDEATHSIG cannot: descendants of children of an agent that was killed.
+// Kills all other processes of this user with `name=value` in their environment; returns their number. This finds
+// processes that PR_SET_PDEATHSIG cannot: descendants of children of an agent that was killed.
 int kill_processes_of(const std::string& name, const std::string& value);
 
 }  // namespace edgefleet::agent

@@ -14,11 +14,11 @@
 
 namespace edgefleet::agent {
 
-// Waits for an event, at most `timeout` (rounded up to milliseconds), at most a minute. Clears the events when there
+// Waits for an event, at most `timeout` (rounded up to milliseconds), at most a minute. Clears the events if there
 // are none.
 void poll_for(std::span<pollfd> fds, Duration timeout);
 
-// What another process wrote in one go, into a pipe that blocks; none at the end of the stream.
+// One write of another process, from a blocking pipe; none at the end of the stream.
 template <typename Record>
 std::optional<Record> read_record(const UniqueFd& fd) {
   Record record;
@@ -30,7 +30,7 @@ std::optional<Record> read_record(const UniqueFd& fd) {
   return record;
 }
 
-// Reads what is there, some 64 KiB at most; closes the descriptor at the end of the stream.
+// Reads the available bytes, at most about 64 KiB; closes the descriptor at the end of the stream.
 void read_some(UniqueFd& fd, const std::function<void(std::string_view)>& on_bytes);
 
 }  // namespace edgefleet::agent

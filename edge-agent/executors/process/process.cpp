@@ -49,7 +49,7 @@ bool Process::exited() const {
   return ::poll(&poll_exit, 1, 0) == 1;
 }
 
-// The supervisor reaps the leader only when the lifeline is closed, so the group's number cannot be a stranger's.
+// The supervisor reaps the leader only when the lifeline is closed, so the group's id cannot be reused before.
 void Process::signal_group(int signal) const {
   if (hold_.leader > 0) ::kill(-hold_.leader, signal);
 }
@@ -59,7 +59,7 @@ void Process::keep_thawed() {
 }
 
 void Process::terminate() {
-  keep_thawed();  // it must run to end itself, however hot it is
+  keep_thawed();  // it must run to end itself, at any temperature
   signal_group(SIGTERM);
   signal_group(SIGCONT);
 }
@@ -72,7 +72,7 @@ ExitStatus Process::finish() {
   kill();
   hold_.leader = -1;
   hold_.lifeline.reset();
-  status_.signal = SIGKILL;  // what a supervisor that was killed itself cannot tell any more
+  status_.signal = SIGKILL;  // if the supervisor was killed, it did not report a status
   while (const auto news = read_record<SupervisorNews>(hold_.news)) take(*news);
   while (::waitpid(hold_.supervisor, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -1,4 +1,4 @@
-// A child process in a group and session of its own, from its start to its last descendant.
+// A child process in a group and session of its own, from its start to the end of its last descendant.
 #pragma once
 
 #include <sys/types.h>
@@ -27,15 +27,15 @@ struct ProcessSpec {
 
 struct ExitStatus {
   std::optional<int> code;
-  int signal = 0;  // when there is no code
-  bool left = false;  // something that it had started could not be killed, and runs on
+  int signal = 0;  // if there is no code
+  bool left = false;  // a descendant could not be killed and still runs
 };
-std::string signal_name(int signal);            // "SIGKILL"; a number where there is no name
+std::string signal_name(int signal);            // "SIGKILL"; a number if it has no name
 std::string describe(const ExitStatus& status);  // "exit code 3", "signal SIGKILL"
 
 class Process {
  public:
-  // How it is held (supervisor.hpp).
+  // The connection to its supervisor (supervisor.hpp).
   struct Hold {
     pid_t supervisor = -1;
     pid_t leader = -1;  // also the group's
@@ -49,17 +49,17 @@ class Process {
   Process& operator=(Process&&) = delete;
   ~Process();  // finishes it
 
-  // Our ends of its pipes, not blocking. Close them at will.
+  // Our ends of its pipes, non-blocking. They may be closed at any time.
   UniqueFd in;
   UniqueFd out;
   UniqueFd err;
 
   [[nodiscard]] int exit_fd() const { return hold_.news.get(); }  // readable once the child itself has exited
   [[nodiscard]] bool exited() const;
-  void keep_thawed();  // no freeze stops it from now on
+  void keep_thawed();  // from now on, freezes do not affect it
   void terminate();    // SIGTERM to the group
   void kill();         // SIGKILL to the group
-  // Kills what is left, the child included, in its group or out of it, and waits until it is gone.
+  // Kills the child and all its descendants, inside or outside its group, and waits for their end.
   ExitStatus finish();
 
  private:

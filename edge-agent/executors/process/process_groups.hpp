@@ -1,5 +1,5 @@
-// The process groups of everything that runs, so that a hot agent can let them rest: they are stopped and continued
-// together, and a clock stands still meanwhile. Timeouts of runs are measured on that clock.
+// The process groups of all runs, so that a hot agent can freeze them: they are stopped and continued together, and a
+// clock pauses meanwhile. Timeouts of runs are measured on that clock.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +19,7 @@ class ProcessGroups {
   [[nodiscard]] Time now() const;
 
   void add(pid_t group);
-  // Before the leader is reaped, because its number may belong to a stranger after that. Continues the group.
+  // To be called before the leader is reaped, because its id may be reused after that. Continues the group.
   void remove(pid_t group);
 
  private:

@@ -39,7 +39,7 @@ void RunGate::enter() {
 void RunGate::leave() {
   const std::lock_guard lock(mutex_);
   --inside_;
-  empty_.notify_all();  // under the lock: the gate may be gone right after
+  empty_.notify_all();  // under the lock: the gate may be destroyed right after
 }
 
 }  // namespace edgefleet::agent

@@ -1,4 +1,4 @@
-// When a run must end: its stop was requested, its executor goes down, or its timeout is over.
+// When a run must end: its stop was requested, its executor is destroyed, or its timeout is over.
 #pragma once
 
 #include <condition_variable>
@@ -22,12 +22,12 @@ class RunLimit {
   [[nodiscard]] bool stopped() const { return stop_.stop_requested(); }
   [[nodiscard]] bool timed_out() const { return clock_->now() >= deadline_; }
   [[nodiscard]] bool over() const { return stopped() || timed_out(); }
-  // Until the timeout, as long as nothing is frozen; at least some milliseconds.
+  // The time until the timeout, if nothing is frozen; at least some milliseconds.
   [[nodiscard]] Duration left() const;
 
   // Requested when stopped().
   [[nodiscard]] std::stop_token stop() const { return stop_.get_token(); }
-  // Requested when over(): for transfers, which know nothing of timeouts. The first call starts a thread.
+  // Requested when over(): for transfers, which have no such timeout. The first call starts a thread.
   std::stop_token transfers();
 
  private:

@@ -52,7 +52,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return all;
 }
 
-// Everything that the child needs, alive until it is another program.
+// All data of the child, valid until its exec.
 struct Launch {
   std::vector<std::string> argv;
   std::vector<std::string> env;
@@ -107,7 +107,7 @@ ChildPlan plan_of(const ProcessSpec& spec, const Launch& launch) {
   return plan;
 }
 
-// A supervisor keeps all signals blocked; the leader unblocks them after it has dropped the agent's handlers.
+// A supervisor keeps all signals blocked; the leader unblocks them after it has reset the agent's handlers.
 pid_t fork_supervisor(const ChildPlan& plan, int lifeline, int news) {
   sigset_t all;
   sigset_t before;
@@ -124,7 +124,7 @@ pid_t fork_supervisor(const ChildPlan& plan, int lifeline, int news) {
 Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
   switch (failure.step) {
     case ChildStep::die_with_parent:
-      return system_error("binding it to its supervisor's life", failure.error);
+      return system_error("setting the parent-death signal", failure.error);
     case ChildStep::session:
       return system_error("making its session", failure.error);
     case ChildStep::directory:

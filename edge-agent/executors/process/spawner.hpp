@@ -1,5 +1,5 @@
 // Starts child processes for all executors of an agent, each below a supervisor of its own (supervisor.hpp): when its
-// Process is finished, or the agent dies, nothing that the child has started is left.
+// Process is finished, or the agent dies, all descendants of the child are killed.
 #pragma once
 
 #include <memory>
@@ -11,9 +11,9 @@ namespace edgefleet::agent {
 
 class Spawner {
  public:
-  // From any thread. Waits until the child is the program, or could not become it.
+  // From any thread. Waits until the exec of the child has succeeded or failed.
   Result<Process> spawn(const ProcessSpec& spec) const;
-  // Heat, and the clock that timeouts run on.
+  // For freezing by heat, and the clock of timeouts.
   [[nodiscard]] const std::shared_ptr<ProcessGroups>& groups() const { return groups_; }
 
  private:

@@ -31,7 +31,7 @@ void close_all(unsigned first, unsigned last) {
   for (unsigned fd = first; fd <= last && fd < most; ++fd) ::close(static_cast<int>(fd));
 }
 
-// Above all the other ends of pipes, the lifelines of other supervisors among them, and the lock of the work_dir.
+// In particular ends of pipes, such as the lifelines of other supervisors, and the lock of the work_dir.
 void keep_only(int one, int other) {
   const auto low = static_cast<unsigned>(std::min(one, other));
   const auto high = static_cast<unsigned>(std::max(one, other));
@@ -46,14 +46,14 @@ std::int64_t now_ms() {
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// The number that a folder of /proc is called by; -1: it is another one.
+// The process id that a folder of /proc is named after; -1: another folder.
 pid_t number(const char* name) {
   pid_t pid = 0;
   for (; *name >= '0' && *name <= '9'; ++name) pid = pid * 10 + (*name - '0');
   return *name == '\0' && pid > 1 ? pid : -1;
 }
 
-// The parent's, out of /proc/<pid>/stat: "12 (any name) S 1 ...".
+// The parent's id, from /proc/<pid>/stat: "12 (any name) S 1 ...".
 pid_t parent_of(int proc, const char* pid) {
   std::array<char, 32> path{};
   constexpr std::string_view file = "/stat";
@@ -74,7 +74,7 @@ pid_t parent_of(int proc, const char* pid) {
   return parent;
 }
 
-// Ours are not reaped meanwhile, so no number can become a stranger's between the look and the signal.
+// Our children are not reaped meanwhile, so no id can be reused between the check and the signal.
 void kill_children() {
   const int proc = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (proc < 0) return;
@@ -126,20 +126,20 @@ class Supervisor {
     }
   }
 
-  // Until the agent lets go. Reaps what was adopted, but not the leader: its number is the group's.
+  // Until the agent closes the lifeline. Reaps adopted processes, but not the leader: its id is the group's.
   void watch() {
     for (;;) {
       while (!exited_ && look_for_exit()) {
       }
       std::array<pollfd, 2> fds{{{lifeline_, POLLIN, 0}, {exited_ ? -1 : children_, POLLIN, 0}}};
-      const int ms = children_ < 0 && !exited_ ? 20 : -1;  // no file was left for a signalfd: then it is looked for
+      const int ms = children_ < 0 && !exited_ ? 20 : -1;  // no descriptor was available for a signalfd: poll instead
       if (::poll(fds.data(), fds.size(), ms) < 0 && errno != EINTR) return;
       if (fds[0].revents != 0) return;
       if (fds[1].revents != 0) wait_for_child(0);
     }
   }
 
-  // One child that has ended; false: none.
+  // Handles one child that has ended; false: none.
   bool look_for_exit() {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return false;
@@ -165,7 +165,7 @@ class Supervisor {
     tell(exit_);
   }
 
-  // Nothing survives that may be killed: who loses its parent becomes our child, and is killed in the next round.
+  // All processes that may be killed end: an orphan becomes our child, and is killed in the next round.
   bool sweep() {
     const auto until = now_ms() + std::chrono::milliseconds(sweep_patience).count();
     for (;;) {
@@ -176,7 +176,7 @@ class Supervisor {
     }
   }
 
-  // True: there are no children any more.
+  // True: no children are left.
   bool reap_all() {
     for (;;) {
       siginfo_t info{};
@@ -198,12 +198,12 @@ class Supervisor {
 }  // namespace
 
 void supervise(ChildPlan plan, int lifeline, int news) {
-  ::setsid();  // what is sent to the agent's group and terminal is not for us
+  ::setsid();  // not affected by signals to the agent's group and terminal
   ::prctl(PR_SET_NAME, "edgefleet-super");
   SupervisorNews begun;
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0) {
     plan.parent = ::getpid();
-    // Spares a second copy of the agent's page tables. This process waits meanwhile, and become() writes nothing of it.
+    // Saves a second copy of the agent's page tables. This process waits meanwhile, and become() does not modify it.
     // NOLINTNEXTLINE(bugprone-unsafe-functions): posix_spawn cannot set the limits and the score that the child needs
     begun.leader = ::vfork();
     if (begun.leader == 0) become(plan);

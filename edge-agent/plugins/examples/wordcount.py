@@ -17,4 +17,4 @@ for message in map(json.loads, sys.stdin):
     if isinstance(text, str):
         say(**about, output={"lines": len(text.splitlines()), "words": len(text.split()), "characters": len(text)})
     else:
-        say(**about, error={"code": "bad_input", "message": "text must be a text", "retryable": False})
+        say(**about, error={"code": "bad_input", "message": "text must be a string", "retryable": False})

@@ -31,13 +31,13 @@ std::string no_conflict(const Values&) { return {}; }
 Fit fit_of(const Values& values) { return static_cast<Fit>(static_cast<int>(*values[2])); }
 
 std::string resize_conflict(const Values& values) {
-  if (!values[0] && !values[1]) return "resize wants width or height (1 to 16384), or both";
-  if (fit_of(values) == Fit::cover && !(values[0] && values[1])) return "fit \"cover\" wants both width and height";
+  if (!values[0] && !values[1]) return "resize needs width or height (1 to 16384), or both";
+  if (fit_of(values) == Fit::cover && !(values[0] && values[1])) return "fit \"cover\" needs both width and height";
   return {};
 }
 
-// The arguments that vips_thumbnail and vips_thumbnail_image share. A side that is left out is no bound, save for
-// "exact", where it keeps the aspect just as well.
+// The arguments that vips_thumbnail and vips_thumbnail_image share. An omitted side is no bound; with "exact" it keeps
+// the aspect ratio too.
 vips::VOption* thumbnail_options(const Values& values) {
   const bool both = values[0] && values[1];
   auto* options = VImage::option()->set("height", static_cast<int>(values[1].value_or(VIPS_MAX_COORD)));
@@ -58,8 +58,8 @@ VImage resize_file(const char* path, const Values& values) {
   return VImage::thumbnail(path, thumbnail_width(values), options);
 }
 
-// A wide blur is made on a shrunk picture: nothing as fine as a shrunk pixel survives it, and its cost would grow with
-// the radius.
+// A wide blur runs on a shrunk picture: it removes all details of the size of a shrunk pixel anyway, and its cost would
+// grow with the radius.
 constexpr double kFineRadius = 8;
 
 VImage gauss(const VImage& in, double radius) {
@@ -78,8 +78,8 @@ VImage blur(const VImage& in, const Values& values) {
   return gauss(in.premultiply().cast(VIPS_FORMAT_UCHAR), *values[0]).unpremultiply().cast(VIPS_FORMAT_UCHAR);
 }
 
-// An unsharp mask on lightness: flat areas stay as they are (m1), jagged ones gain by the intensity (m2), halos are
-// bounded (y2 brighter, y3 darker).
+// An unsharp mask on lightness: flat areas are unchanged (m1), jagged ones are sharpened by the intensity (m2), halos
+// are bounded (y2 brighter, y3 darker).
 VImage sharpen(const VImage& in, const Values& values) {
   const double intensity = *values[0];
   return in.sharpen(VImage::option()
@@ -105,7 +105,7 @@ VImage edges(const VImage& in, const Values& values) {
   const auto [low, high] = std::minmax(*values[0], *values[1]);
   VImage grey = in.has_alpha() ? in.flatten(VImage::option()->set("background", 255.0)) : in;
   grey = grey.colourspace(VIPS_INTERPRETATION_B_W).cast(VIPS_FORMAT_FLOAT);
-  // vips computes anew for every reader of an image: the line caches are for the two readers of what follows each.
+  // vips computes an image again for every reader: the line caches serve the two readers after each of them.
   const VImage smooth = in_lines(grey.gaussblur(*values[2], VImage::option()->set("precision", VIPS_PRECISION_FLOAT)));
   const VImage thin = in_lines(smooth.canny(VImage::option()->set("sigma", kNoBlur)));
   // A place without any gradient is at canny_level(0): > and not >=, so that a threshold of 0 does not mark it.
@@ -150,7 +150,7 @@ Size size_after(const Filter& filter, const Values& values, Size before) {
 
 void keep_connected(std::span<std::uint8_t> classes, std::size_t width, std::size_t height) {
   constexpr std::uint8_t kept = 255;
-  std::vector<std::size_t> open;  // kept, its neighbours not yet looked at
+  std::vector<std::size_t> open;  // kept, its neighbours not yet checked
   const auto visit_neighbours = [&](std::size_t at) {
     const std::size_t x = at % width;
     const std::size_t y = at / width;

@@ -1,5 +1,5 @@
-// The filters as one table: names, parameters with their ranges, and what they do with a picture. The request parser
-// checks input against this table, so a range stands in one place only.
+// The filters as one table: names, parameters with their ranges, and their operations. The request parser checks input
+// against this table, so each range is defined once.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 namespace edgefleet::image {
 
 struct Limits {
-  std::int64_t most_pixels = 100'000'000;  // of a picture that comes in or goes out: width x height
+  std::int64_t most_pixels = 100'000'000;  // of an input or output picture: width x height
 };
 
 struct Parameter {
@@ -33,16 +33,16 @@ using Values = std::vector<std::optional<double>>;  // in the order of Filter::p
 struct Filter {
   std::string_view name;
   std::span<const Parameter> parameters;
-  std::string (*conflict)(const Values&);  // why these values do not go together; empty when they do
+  std::string (*conflict)(const Values&);  // why these values conflict; empty if they do not
   vips::VImage (*apply)(const vips::VImage&, const Values&);
-  // Not null: the filter can also read its picture from the file itself, upright, in sRGB, and cheaper (resize: JPEG
+  // Not null: the filter can also read its picture from the file itself, upright, in sRGB, at less cost (resize: JPEG
   // and WebP decode at a fraction of their size).
   vips::VImage (*apply_to_file)(const char* path, const Values&);
   bool evaluates = false;  // it computes its whole picture at once, before the next filter begins
 };
 
 std::span<const Filter> filters();
-const Filter* find_filter(std::string_view name);  // null: there is none
+const Filter* find_filter(std::string_view name);  // null: none
 
 struct Size {
   std::int64_t width = 0;

@@ -23,18 +23,18 @@ struct Options {
 void declare(CLI::App& app, Options& options) {
   app.description(
       "edgefleet's image plug-in: resizes, blurs, sharpens and finds edges, with libvips.\n"
-      "Started by edgefleet-agent; speaks JSON lines on stdin and stdout, logs to stderr.");
+      "Started by edgefleet-agent; uses JSON lines on stdin and stdout, logs to stderr.");
   app.set_version_flag("--version", "edgefleet-plugin-image " EDGEFLEET_VERSION);
-  app.add_option("--slots", options.slots, "pictures at a time, each on one core")
+  app.add_option("--slots", options.slots, "number of pictures processed at the same time, each on one core")
       ->check(CLI::Range(1U, 256U))
       ->capture_default_str();
   app.add_option("--max-megapixels", options.max_megapixels,
-                 "largest picture in or out; one of 100 can take 400 MB of memory")
+                 "largest input or output picture; 100 can take 400 MB of memory")
       ->check(CLI::Range(1U, 2000U))
       ->capture_default_str();
 }
 
-// The agent's lines alone may go to stdout: what a library prints there goes to the log.
+// Only lines for the agent may go to stdout: output of a library is redirected to the log.
 int claim_stdout() {
   const int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   const auto log = [](const std::string& text) { std::cerr << text << std::endl; };
-  signal(SIGPIPE, SIG_IGN);  // an agent that is gone shows as a failed write
+  signal(SIGPIPE, SIG_IGN);  // if the agent has ended, a write fails
   const int out = claim_stdout();
   if (const auto started = image::start_vips(argv[0]); !started) {
     log(started.error().message);

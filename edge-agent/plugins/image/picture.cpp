@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kAccepted = "JPEG, PNG, WebP, GIF, TIFF";
 
-// What a file is, by its first bytes and never by its name. Kinds whose decoders have a long record of holes, or which
-// are programs rather than pictures, are known only so that the refusal can name them.
+// The kind of a file, by its first bytes and never by its name. Kinds whose decoders have a history of vulnerabilities,
+// or which are programs rather than pictures, are listed only so that the refusal can name them.
 struct FileSignature {
   std::string_view name;
   std::size_t offset;
@@ -56,7 +56,7 @@ std::string beginning_of(const std::string& path) {
 }
 
 std::variant<FileSignature, Failure> kind_of(const std::string& path) {
-  if (!fs::is_regular_file(path)) return Failure{"missing_file", "the picture's file is not there", true};
+  if (!fs::is_regular_file(path)) return Failure{"missing_file", "the picture's file does not exist", true};
   const std::string bytes = beginning_of(path);
   if (bytes.empty()) return bad_image("the picture's file is empty");
   const auto matches = [&](const FileSignature& kind) {
@@ -66,33 +66,33 @@ std::variant<FileSignature, Failure> kind_of(const std::string& path) {
   const bool svg = kind == kKinds.end() && bytes.find("<svg") != std::string::npos;
   if (kind != kKinds.end() && kind->accepted) return *kind;
   const std::string what = svg ? "SVG" : kind != kKinds.end() ? std::string(kind->name) : "";
-  const std::string accepted = "; accepted are " + std::string(kAccepted);
+  const std::string accepted = "; accepted formats: " + std::string(kAccepted);
   return bad_image(what.empty() ? "the file is not a picture" + accepted
                                 : what + " pictures are not accepted" + accepted);
 }
 
-// libvips collects its messages, a line each, in a buffer of the process: the first one is the cause.
+// libvips collects its messages, one per line, in a buffer of the process: the first one is the cause.
 std::string vips_message(const std::exception& problem) {
   const std::string text = problem.what();
   vips_error_clear();
   return std::string(cut_front(std::string_view(text).substr(0, text.find('\n')), 500));
 }
 
-// Warnings of libvips, a line each. A broken picture can give one for each tile: the first few tell it all.
+// Warnings of libvips, one per line. A broken picture can cause one for each tile: the first few are enough.
 void log_warning(const char*, GLogLevelFlags, const char* text, void*) {
-  constexpr int most = 5;  // of a task, which is a process
+  constexpr int most = 5;  // per task, which is a process
   static std::atomic<int> count = 0;
   if (++count <= most) std::fprintf(stderr, "libvips: %s\n", text);
 }
 
-// Progress over all passes of libvips over the picture: each filter that evaluates is one, and so is the writing.
+// Progress over all passes of libvips over the picture: one per filter that evaluates, and one for the writing.
 class PassProgress {
  public:
   PassProgress(const Request& request, const OnProgress& on_progress) : on_progress_(on_progress) {
     passes_ += std::ranges::count_if(request.steps, [](const Step& step) { return step.filter->evaluates; });
   }
 
-  // Images made from this one report through it.
+  // Images derived from this one report through it.
   void attach(const VImage& picture, std::string text) {
     const std::lock_guard lock(mutex_);
     text_ = std::move(text);
@@ -121,15 +121,15 @@ class PassProgress {
     ++watch.done_;
   }
 
-  std::mutex mutex_;  // a pass within a pass reports from a thread of libvips
+  std::mutex mutex_;  // a nested pass reports from a thread of libvips
   const OnProgress& on_progress_;
   std::int64_t passes_ = 1;
   std::int64_t done_ = 0;
   std::string text_;
 };
 
-// Eight bits and one or three bands in sRGB, perhaps with alpha: what every filter and format takes. The profile is
-// applied, since it is stripped from the result; a broken one is ignored, as viewers do.
+// Eight bits and one or three bands in sRGB, optionally with alpha: the input of every filter and format. The profile
+// is applied, because it is stripped from the result; a broken one is ignored, as in viewers.
 VImage to_srgb(VImage in) {
   if (in.get_typeof(VIPS_META_ICC_NAME) != 0) {
     try {
@@ -157,7 +157,7 @@ Size upright_size(const VImage& header) {
   return on_its_side ? Size{header.height(), header.width()} : Size{header.width(), header.height()};
 }
 
-// Checked against the header alone, before a pixel is decoded: the picture itself and what each filter will make of it.
+// Checks sizes by the header alone, before a pixel is decoded: of the picture and of the result of each filter.
 std::optional<Failure> check_sizes(const Request& request, const Limits& limits, Size size) {
   if (auto failure = over(limits, size, "the picture")) return failure;
   for (const auto& step : request.steps) {
@@ -178,7 +178,7 @@ Decoded decode(const Request& request, const std::string& path, const VImage& he
     return {first->filter->apply_to_file(path.c_str(), first->values), 1};
   }
   if (vips_image_get_orientation(header.get_image()) <= 1) return {to_srgb(header), 0};
-  // Turning a picture reads it in another order than its file has it.
+  // Rotating a picture reads it in another order than that of its file.
   const VImage whole = VImage::new_from_file(
       path.c_str(), VImage::option()->set("access", VIPS_ACCESS_RANDOM)->set("fail_on", VIPS_FAIL_ON_ERROR));
   watch.attach(whole, "reading");
@@ -244,7 +244,7 @@ std::variant<json, Failure> transform(const Request& request, const Limits& limi
   return write(request, picture, request.format.value_or(std::get<FileSignature>(kind).format.value_or(Format::jpeg)));
 }
 
-// A full disk looks to libvips like any other trouble.
+// libvips does not distinguish a full disk from other errors.
 Failure failure_of(const Request& request, const std::string& message) {
   std::error_code ignored;
   const auto space = fs::space(request.scratch, ignored);
@@ -262,12 +262,12 @@ std::string lay_out(const Request& request) {
 }  // namespace
 
 Status start_vips(const char* program) {
-  // Its modules (ImageMagick, PDF, slides, HEIC) lie below this folder: none of them is even loaded.
+  // Its modules (ImageMagick, PDF, slides, HEIC) are below this folder: none of them is loaded.
   setenv("VIPSHOME", "/nonexistent", 1);
   if (VIPS_INIT(program) != 0) return Error{std::string("starting libvips: ") + vips_error_buffer()};
   g_log_set_handler("VIPS", static_cast<GLogLevelFlags>(G_LOG_LEVEL_WARNING | G_LOG_LEVEL_CRITICAL), log_warning,
                     nullptr);
-  vips_concurrency_set(1);  // a task is a process with one thread of work: slots are what runs side by side
+  vips_concurrency_set(1);  // a task is a process with one working thread: slots give the parallelism
   vips_cache_set_max(0);  // nothing is computed twice
   vips_block_untrusted_set(TRUE);
   vips_operation_block_set("VipsForeignLoad", TRUE);
@@ -278,7 +278,7 @@ Status start_vips(const char* program) {
 }
 
 std::variant<json, Failure> process(const Request& request, const Limits& limits, const OnProgress& on_progress) {
-  setenv("TMPDIR", request.scratch.c_str(), 1);  // what libvips puts on disk goes when the attempt goes
+  setenv("TMPDIR", request.scratch.c_str(), 1);  // temporary files of libvips are removed with the attempt
   try {
     fs::create_directories(request.scratch + "/out");
     return transform(request, limits, lay_out(request), on_progress);

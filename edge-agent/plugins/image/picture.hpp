@@ -1,5 +1,5 @@
-// One request from file to file: the only place where pictures that nobody vouches for are decoded. To be called in a
-// process that may die of it (worker.hpp).
+// One request from file to file: the only place where untrusted pictures are decoded. To be called in a process that
+// may crash (worker.hpp).
 #pragma once
 
 #include <functional>
@@ -14,13 +14,13 @@
 
 namespace edgefleet::image {
 
-// Once a process, before anything else here: starts libvips and leaves it only the loaders that we accept.
+// Once per process, before anything else here: starts libvips and disables all loaders except the accepted ones.
 Status start_vips(const char* program);
 
-// The share of the work done, 0 to 99, and what is going on. Called often, from threads of libvips, one at a time.
+// The completed share of the work, 0 to 99, and a description. Called often, from threads of libvips, one at a time.
 using OnProgress = std::function<void(int percent, std::string_view text)>;
 
-// Writes below <scratch>/out and gives the task's output. Throws nothing.
+// Writes below <scratch>/out and returns the task's output. Never throws.
 std::variant<nlohmann::json, Failure> process(const Request& request, const Limits& limits,
                                               const OnProgress& on_progress);
 

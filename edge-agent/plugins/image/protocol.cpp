@@ -12,7 +12,7 @@ using nlohmann::json;
 constexpr int kMostDepth = 32;
 
 std::string line_of(const json& message) {
-  // File names and library messages may hold anything: what is not UTF-8 is replaced, never thrown about.
+  // File names and library messages may contain any bytes: invalid UTF-8 is replaced, it does not throw.
   return message.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 
@@ -35,7 +35,7 @@ std::optional<TaskKey> key_of(const json& message) {
 }  // namespace
 
 Message parse_message(std::string_view line) {
-  // Copying a JSON value, or writing it, recurses: what is nested deeper than any request of ours is left out.
+  // Copying or writing a JSON value recurses: parts that are nested deeper than any valid request are omitted.
   const auto shallow = [](int depth, json::parse_event_t, const json&) { return depth <= kMostDepth; };
   json message = json::parse(line, shallow, false);
   if (!message.is_object()) return Ignored{"a line is not a JSON object"};

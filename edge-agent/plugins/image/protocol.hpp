@@ -29,7 +29,7 @@ struct Cancel {
   TaskKey key;
 };
 struct Ignored {
-  std::string reason;  // empty: nothing to say, a message of a later protocol
+  std::string reason;  // empty: not logged, a message of a later protocol
 };
 using Message = std::variant<Task, Cancel, Ignored>;
 

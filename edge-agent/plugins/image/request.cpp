@@ -54,13 +54,13 @@ Result<std::optional<double>> parse_value(const Parameter& parameter, const json
   return std::optional(value);
 }
 
-// A misspelt parameter would silently take its default, so unknown keys are refused.
+// A misspelt parameter would silently have its default, so unknown keys are refused.
 Result<Step> parse_step(const Filter& filter, const json& object, std::span<const std::string_view> other_keys) {
   for (const auto& [key, value] : object.items()) {
     const bool known =
         std::ranges::count(filter.parameters, key, &Parameter::name) + std::ranges::count(other_keys, key) > 0;
     if (!known)
-      return Error{std::string(filter.name) + " knows no \"" + key + "\"; it takes " + parameter_names(filter)};
+      return Error{std::string(filter.name) + " has no parameter \"" + key + "\"; it has " + parameter_names(filter)};
   }
   Step step{&filter, {}};
   for (const auto& parameter : filter.parameters) {
@@ -92,7 +92,7 @@ Result<std::vector<Step>> parse_chain(const json& input) {
   static constexpr std::array<std::string_view, 4> kOwn{"image", "filters", "format", "quality"};
   for (const auto& [key, value] : input.items()) {
     if (std::ranges::count(kOwn, key) == 0)
-      return Error{"image.process knows no \"" + key + "\"; it takes " + joined(kOwn)};
+      return Error{"image.process has no parameter \"" + key + "\"; it has " + joined(kOwn)};
   }
   const auto chain = input.find("filters");
   if (chain == input.end() || !chain->is_array() || chain->size() > kMostFilters) {
@@ -118,7 +118,7 @@ Result<std::vector<Step>> parse_steps(std::string_view capability, const json& i
   return std::vector<Step>{*std::move(step)};
 }
 
-// The agent writes `file`; one that it did not write must not lead out of the scratch folder.
+// The agent writes `file`; a `file` from elsewhere must not be outside the scratch folder.
 bool is_below(const std::string& path, const std::string& folder) {
   const auto relative = std::filesystem::path(path).lexically_normal().lexically_relative(
       std::filesystem::path(folder).lexically_normal());
@@ -147,10 +147,9 @@ Result<std::variant<FileSource, InlineSource>> parse_source(const json& input, c
     return Source(*std::move(source));
   }
   const auto file = image->find("file");
-  if (file == image->end() || !file->is_string())
-    return Error{"image.artifact names no file that was laid into the scratch folder"};
+  if (file == image->end() || !file->is_string()) return Error{"image.artifact has no file in the scratch folder"};
   if (!is_below(file->get_ref<const std::string&>(), scratch))
-    return Error{"image.file must lie below the scratch folder"};
+    return Error{"image.file must be below the scratch folder"};
   return Source(FileSource{file->get<std::string>()});
 }
 

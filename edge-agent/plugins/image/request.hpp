@@ -1,4 +1,4 @@
-// A task's input as values, checked against the table of filters. Pure; an error names the field and what it allows.
+// A task's input as values, checked against the table of filters. Pure; an error names the field and its valid values.
 #pragma once
 
 #include <cstddef>

@@ -27,7 +27,7 @@ void Service::run() {
       log_("poll: " + error_text(errno));
       return;
     }
-    // Workers first: a task that has just ended frees its slot for the one that comes in the same moment.
+    // Workers first: a task that has just ended frees its slot for one that arrives at the same time.
     for (std::size_t i = 0; i < workers.size(); ++i) {
       if (ends[i + 1].revents != 0) read_worker(workers[i]);
     }
@@ -56,8 +56,9 @@ void Service::on_message(const Task& task) {
   const auto refuse = [&](const char* code, const std::string& why, bool retryable) {
     say(failure_line(task.key, {code, why, retryable}));
   };
-  if (std::ranges::count(workers_, task.key, &Worker::key) > 0) return log_("task " + task.key.id + " came twice");
-  if (workers_.size() >= slots_) return refuse("busy", "all slots are taken", true);
+  if (std::ranges::count(workers_, task.key, &Worker::key) > 0)
+    return log_("task " + task.key.id + " was received twice");
+  if (workers_.size() >= slots_) return refuse("busy", "all slots are in use", true);
   const auto request = parse_request(task.capability, task.input, task.scratch);
   if (!request) return refuse("bad_input", request.error().message, false);
   auto worker = Worker::start(task.key, *request, limits_);
@@ -67,7 +68,7 @@ void Service::on_message(const Task& task) {
 
 void Service::on_message(const Cancel& cancel) {
   const auto worker = std::ranges::find(workers_, cancel.key, &Worker::key);
-  if (worker != workers_.end()) worker->cancel();  // else its result is on the way already
+  if (worker != workers_.end()) worker->cancel();  // otherwise its result has already been sent
 }
 
 void Service::on_message(const Ignored& ignored) {

@@ -1,4 +1,4 @@
-// The plug-in's loop: lines from the agent, workers, lines to the agent. One thread, which poll()s.
+// The plug-in's loop: lines from the agent, workers, lines to the agent. One thread, which uses poll().
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ class Service {
   Service(int in, int out, unsigned slots, Limits limits, Log log)
       : in_(in), out_(out), slots_(slots), limits_(limits), log_(std::move(log)) {}
 
-  // Until the agent closes its end or no longer listens; what runs then is killed.
+  // Until the agent closes its end or stops reading; running tasks are killed then.
   void run();
 
  private:

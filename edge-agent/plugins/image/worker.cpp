@@ -31,10 +31,10 @@ json report_of(const std::variant<json, Failure>& outcome) {
   return {{"code", failure.code}, {"message", failure.message}, {"retryable", failure.retryable}};
 }
 
-// Out of memory, this process goes, before the plug-in and whatever else the device does.
+// If memory runs out, this process is killed before the plug-in and other programs of the device.
 void volunteer_for_the_oom_killer() { std::ofstream("/proc/self/oom_score_adj") << 1000; }
 
-// A decoder gets neither the agent's lines nor the pipes of other tasks: standard streams and its own pipe remain.
+// A decoder has no access to the agent's lines or the pipes of other tasks: standard streams and its own pipe remain.
 int close_all_but(int fd) {
   constexpr int own = STDERR_FILENO + 1;
   if (fd != own) dup2(fd, own);
@@ -61,7 +61,7 @@ int close_all_but(int fd) {
 
 Failure crashed(int status) {
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-    return {"killed", "the work was killed from outside, most likely for want of memory", true};
+    return {"killed", "the process was killed, most likely because memory ran out", true};
   }
   const std::string how = WIFSIGNALED(status) ? std::string("signal ") + std::to_string(WTERMSIG(status))
                                               : "exit code " + std::to_string(WEXITSTATUS(status));

@@ -1,5 +1,5 @@
-// A task in a process of its own, forked from the plug-in: a decoder that crashes or eats all memory takes one task
-// with it, and a cancel is a kill, at once, whatever the library is doing.
+// A task in a process of its own, forked from the plug-in: a decoder that crashes or uses all memory fails only one
+// task, and a cancel kills the process at once, in any state of the library.
 #pragma once
 
 #include <sys/types.h>
@@ -33,12 +33,12 @@ class Worker {
   Worker& operator=(Worker&& other) noexcept;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
-  ~Worker();  // kills what still runs
+  ~Worker();  // kills a process that still runs
 
   [[nodiscard]] const TaskKey& key() const { return key_; }
-  [[nodiscard]] int fd() const { return fd_; }  // readable when there is something for read()
+  [[nodiscard]] int fd() const { return fd_; }  // readable when read() has data
 
-  // True once the process has ended; then take_outcome() has the task's one end.
+  // True once the process has ended; then take_outcome() has the task's outcome.
   bool read(const OnProgress& on_progress);
   void cancel();
   std::variant<nlohmann::json, Failure> take_outcome();
@@ -56,7 +56,7 @@ class Worker {
   std::optional<std::variant<nlohmann::json, Failure>> outcome_;
 };
 
-// All of it, or false when the other end is gone.
+// Writes all of it; false: the other end is closed.
 bool write_all(int fd, std::string_view bytes);
 
 }  // namespace edgefleet::image

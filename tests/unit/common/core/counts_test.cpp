@@ -4,7 +4,7 @@
 
 using namespace edgefleet;
 
-TEST_CASE("numbers and sizes are shown for people") {
+TEST_CASE("numbers and sizes are formatted for people") {
   CHECK(grouped(0) == "0");
   CHECK(grouped(999) == "999");
   CHECK(grouped(1'234'567) == "1,234,567");

@@ -17,7 +17,7 @@ TEST_CASE("capabilities are words joined by dots") {
   for (const char* bad : {"", ".", "a.", ".a", "a..b", "A", "a/b", "a+b", "#"}) CHECK_FALSE(Capability::parse(bad));
 }
 
-TEST_CASE("a ULID survives its text") {
+TEST_CASE("a ULID is equal to the one parsed from its text") {
   const Ulid id{0x0123456789ABCDEF, 0xFEDCBA9876543210};
   CHECK(id.str().size() == 26);
   CHECK(Ulid::parse(id.str()) == id);
@@ -26,7 +26,7 @@ TEST_CASE("a ULID survives its text") {
   CHECK_FALSE(Ulid::parse("01ARZ3NDEKTSV4RRFFQ69G5FAu"));
 }
 
-TEST_CASE("ids grow strictly, also when the clock stands still or jumps back") {
+TEST_CASE("ids grow strictly, also if the clock stops or jumps back") {
   UlidSource source(1);
   Ulid last = source.next(WallTime{1000});
   for (const std::int64_t ms : {1000, 1000, 500, 1001, 0, 2000}) {

@@ -15,7 +15,7 @@ struct Collected {
 };
 using Strings = std::vector<std::string>;
 
-TEST_CASE("lines come out whole, however the bytes are cut") {
+TEST_CASE("lines are complete for every division of the bytes into chunks") {
   const std::string all = "one\ntwo\r\n\nthree\n";
   for (std::size_t chunk = 1; chunk <= all.size(); ++chunk) {
     Collected got;
@@ -57,7 +57,7 @@ TEST_CASE("a line without an end takes no more memory than the longest line") {
   CHECK(got.lines.empty());
 }
 
-TEST_CASE("what follows the last newline is a line at the end of the stream") {
+TEST_CASE("the bytes after the last newline are a line at the end of the stream") {
   Collected got;
   LineReader reader(100, LineReader::Overlong::cut);
   reader.feed("one\nlast", got.take());

@@ -4,7 +4,7 @@
 
 using namespace edgefleet;
 
-TEST_CASE("the distance of two words counts letters put in, taken out, changed and swapped") {
+TEST_CASE("the distance of two words counts inserted, deleted, replaced and swapped letters") {
   CHECK(edit_distance("", "") == 0);
   CHECK(edit_distance("blur", "blur") == 0);
   CHECK(edit_distance("blur", "blurr") == 1);
@@ -15,7 +15,7 @@ TEST_CASE("the distance of two words counts letters put in, taken out, changed a
   CHECK(edit_distance("", "abc") == 3);
 }
 
-TEST_CASE("the nearest name is found, and none where nothing is near") {
+TEST_CASE("the nearest name is found, and none if no name is near") {
   const std::vector<std::string> names = {"image.blur", "image.resize", "echo"};
   CHECK(nearest("image.blurr", names) == "image.blur");
   CHECK(nearest("imge.resize", names) == "image.resize");

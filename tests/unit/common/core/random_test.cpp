@@ -4,7 +4,7 @@
 
 using namespace edgefleet;
 
-TEST_CASE("SplitMix64 gives the values of its reference implementation") {
+TEST_CASE("SplitMix64 returns the values of its reference implementation") {
   std::uint64_t state = 0;
   CHECK(next_random(state) == 0xE220A8397B1DCDAFULL);
   state = 1234567;
@@ -12,7 +12,7 @@ TEST_CASE("SplitMix64 gives the values of its reference implementation") {
   CHECK(next_random(state) == 3203168211198807973ULL);
 }
 
-TEST_CASE("the same seed gives the same jitter, and another seed another one") {
+TEST_CASE("equal seeds give equal jitter, different seeds different jitter") {
   std::uint64_t state = 1;
   CHECK(next_jitter(state) == 6364136223846793005ULL + 1442695040888963407ULL);
   std::uint64_t again = 1;

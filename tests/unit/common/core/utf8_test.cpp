@@ -8,7 +8,7 @@ namespace {
 
 const std::string replacement = "\xEF\xBF\xBD";
 
-// The lengths of the characters, which is what a cut must respect.
+// Characters of all lengths: a cut must not split one.
 const std::string mixed = "a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80z";  // of 1, 2, 3, 4 and 1 bytes
 
 }  // namespace
@@ -16,13 +16,13 @@ const std::string mixed = "a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80z";  // of 1, 2,
 TEST_CASE("bytes that are not UTF-8 are replaced, one by one") {
   CHECK(valid_utf8(mixed) == mixed);
   CHECK(valid_utf8("\xFFx\xC3") == replacement + "x" + replacement);
-  CHECK(valid_utf8("\xC0\x80") == replacement + replacement);                    // spelled too long
+  CHECK(valid_utf8("\xC0\x80") == replacement + replacement);                    // an overlong encoding
   CHECK(valid_utf8("\xED\xA0\x80") == replacement + replacement + replacement);  // a surrogate
   CHECK(valid_utf8("\xF5\x80\x80\x80").size() == 12);                            // past the last character
   CHECK(valid_utf8("") == "");
 }
 
-TEST_CASE("of all pairs of bytes exactly the well-formed ones stay as they are") {
+TEST_CASE("of all pairs of bytes, exactly the well-formed ones are unchanged") {
   for (unsigned first = 0; first < 256; ++first) {
     for (unsigned second = 0; second < 256; ++second) {
       const std::string pair{static_cast<char>(first), static_cast<char>(second)};
@@ -55,7 +55,7 @@ TEST_CASE("a text is cut between two characters, at either end and at any length
   CHECK(cut_back("\xC3\xA4z", 2) == "z");
 }
 
-TEST_CASE("a cut of bytes that are no text at all still bounds them") {
+TEST_CASE("bytes that are not text are cut to the bound too") {
   const std::string rubbish(100, '\x80');
   CHECK(cut_front(rubbish, 10).size() <= 10);
   CHECK(cut_back(rubbish, 10).size() <= 10);

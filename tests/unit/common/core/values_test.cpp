@@ -1,4 +1,4 @@
-// The words that states are stored and sent as, and other values with a text.
+// The names under which states are stored and sent, and other values with a text.
 #include <cerrno>
 
 #include "common/core/agent.hpp"
@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The values of an enumeration, up to its last one, each with a word of its own that is read back.
+// Checks all values of an enumeration: each has a unique name, which is parsed back.
 template <typename Enum, typename Parse>
 void check_words(Enum last, Parse parse) {
   for (int i = 0; i <= static_cast<int>(last); ++i) {
@@ -29,7 +29,7 @@ void check_words(Enum last, Parse parse) {
 
 }  // namespace
 
-TEST_CASE("each state has a word that is read back as the same state") {
+TEST_CASE("each state has a name that is parsed back as the same state") {
   check_words(TaskState::expired, parse_task_state);
   check_words(AttemptState::lost, parse_attempt_state);
   check_words(ResultStatus::returned, parse_result_status);
@@ -37,7 +37,7 @@ TEST_CASE("each state has a word that is read back as the same state") {
   check_words(HeatPolicy::paused, parse_heat_policy);
 }
 
-TEST_CASE("the id of an artifact is a digest in lower case, and nothing that could be a path") {
+TEST_CASE("the id of an artifact is a digest in lower case, never a path") {
   const std::string digits(64, 'a');
   CHECK(valid_artifact_id("sha256-" + digits));
   CHECK_FALSE(valid_artifact_id("sha256-" + std::string(64, 'A')));
@@ -54,10 +54,10 @@ TEST_CASE("a duration is shown in seconds if that is exact, else in milliseconds
   CHECK(exact_duration(0s) == "0 s");
 }
 
-TEST_CASE("an error takes the circumstance in front of its message and keeps its kind") {
+TEST_CASE("a context is prepended to the message of an error, whose kind is unchanged") {
   const Error error = Error{"no such file", ErrorKind::not_found}.context("reading a.toml");
   CHECK(error.message == "reading a.toml: no such file");
   CHECK(error.kind == ErrorKind::not_found);
 }
 
-TEST_CASE("an errno is told in words") { CHECK(error_text(ENOENT) == "No such file or directory"); }
+TEST_CASE("an errno has a text") { CHECK(error_text(ENOENT) == "No such file or directory"); }

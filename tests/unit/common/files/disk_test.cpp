@@ -35,7 +35,7 @@ std::string content_of(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("the id of an artifact is the SHA-256 of its content, however it is cut into pieces") {
+TEST_CASE("the id of an artifact is the SHA-256 of its content, for every division into pieces") {
   // FIPS 180-4, examples
   CHECK(ArtifactDigest().id() == "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   CHECK(id_of("abc", 3) == "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -43,14 +43,14 @@ TEST_CASE("the id of an artifact is the SHA-256 of its content, however it is cu
   CHECK(id_of(content, 7) == id_of(content, content.size()));
 }
 
-TEST_CASE("a disk or a quota that is full is told apart from other failures") {
+TEST_CASE("a full disk or quota is distinguished from other failures") {
   CHECK(disk_error("a", code(ENOSPC)).kind == ErrorKind::full);
   CHECK(disk_error("a", code(EDQUOT)).kind == ErrorKind::full);
   CHECK(disk_error("a", code(EIO)).kind == ErrorKind::internal);
   CHECK(disk_error("writing b", code(ENOSPC)).message == "writing b: No space left on device");
 }
 
-TEST_CASE("everything is written, also to a pipe that takes less at once") {
+TEST_CASE("everything is written, also to a pipe that accepts less at once") {
   std::array<int, 2> ends{};
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
   const std::string sent(1 << 20, 'x');
@@ -70,7 +70,7 @@ TEST_CASE("everything is written, also to a pipe that takes less at once") {
   CHECK(received == sent.size());
 }
 
-TEST_CASE("a write to a full device fails, and errno says why") {
+TEST_CASE("a write to a full device fails, and errno has the reason") {
   const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
   REQUIRE(full >= 0);
   CHECK_FALSE(write_all(full, "x", 1));
@@ -78,7 +78,7 @@ TEST_CASE("a write to a full device fails, and errno says why") {
   ::close(full);
 }
 
-TEST_CASE("a file is renamed over an older one, and one that is absent is an error that names it") {
+TEST_CASE("a file is renamed over an older one, and an absent file is an error that names it") {
   const test::TemporaryFolder folder;
   const std::string from = folder.path() + "/new";
   const std::string to = folder.path() + "/file";
@@ -93,7 +93,7 @@ TEST_CASE("a file is renamed over an older one, and one that is absent is an err
   CHECK(content_of(to) == "new");
 }
 
-TEST_CASE("files and folders are synced, and a path that leads nowhere is an error that names it") {
+TEST_CASE("files and folders are synced, and an absent path is an error that names it") {
   const test::TemporaryFolder folder;
   std::ofstream(folder.path() + "/file") << "x";
   CHECK(sync_file(folder.path() + "/file"));

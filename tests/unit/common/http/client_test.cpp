@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A server that lives as long as the test.
+// A server that runs as long as the test.
 class Server {
  public:
   explicit Server(const std::function<void(httplib::Server&)>& routes) {
@@ -46,7 +46,7 @@ class Server {
   std::jthread thread_;
 };
 
-// Listens and takes connections into its backlog; for each call of `serve` one is answered with `answer` and closed.
+// Listens and queues connections in its backlog; each call of `serve` answers one with `answer` and closes it.
 class RawServer {
  public:
   RawServer() : descriptor_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -120,7 +120,7 @@ std::string large() {
 
 }  // namespace
 
-TEST_CASE("an answer is given with its status, type and body, refusals too") {
+TEST_CASE("an answer has its status, type and body, also if it is an error") {
   const Server server([](httplib::Server& s) {
     s.Get("/ok", [](const auto&, auto& response) { response.set_content("{}", "application/json"); });
     s.Get("/busy", [](const auto&, auto& response) {
@@ -161,8 +161,8 @@ TEST_CASE("a post sends JSON, also an empty body") {
   CHECK(client.post("/", {})->body == "application/json||");
 }
 
-TEST_CASE("a connection is used again") {
-  std::set<int> ports;  // only the one connection's thread writes it
+TEST_CASE("a connection is reused") {
+  std::set<int> ports;  // only the thread of the one connection writes it
   const Server server([&ports](httplib::Server& s) {
     s.Get("/", [&ports](const httplib::Request& request, auto&) { ports.insert(request.remote_port); });
   });
@@ -191,7 +191,7 @@ TEST_CASE("a client serves several threads at once") {
   CHECK(right == 6);
 }
 
-TEST_CASE("a refused connection says where to and what to look at") {
+TEST_CASE("the error of a refused connection has the address and a hint") {
   std::string url;
   {
     const RawServer gone;
@@ -206,7 +206,7 @@ TEST_CASE("a refused connection says where to and what to look at") {
   CHECK(other.error().message == "cannot reach Ollama at " + url + ": connection refused; start it with: ollama serve");
 }
 
-TEST_CASE("a silent server is given up after the timeout") {
+TEST_CASE("a call of a silent server ends at the timeout") {
   const RawServer server;
   Options options;
   options.timeout = 150ms;
@@ -216,7 +216,7 @@ TEST_CASE("a silent server is given up after the timeout") {
   CHECK(mentions(answer.error(), "within 150 ms"));
 }
 
-TEST_CASE("a body that trickles is cut off by the timeout, one that stalls by the stall timeout") {
+TEST_CASE("a slow body ends at the timeout, a stalled one at the stall timeout") {
   std::atomic<bool> over = false;
   const Server server([&over](httplib::Server& s) {
     s.Get("/trickle", [&over](const auto&, httplib::Response& response) {
@@ -244,12 +244,12 @@ TEST_CASE("a body that trickles is cut off by the timeout, one that stalls by th
   options.stall_timeout = 1s;
   const auto stall = client.get("/stall", options);
   REQUIRE_FALSE(stall);
-  CHECK(mentions(stall.error(), "nothing came for 1 s"));
+  CHECK(mentions(stall.error(), "no data for 1 s"));
   over = true;
   over.notify_all();
 }
 
-TEST_CASE("a body over the bound is an error, not memory") {
+TEST_CASE("a body over the bound is an error and is not kept in memory") {
   const Server server([](httplib::Server& s) {
     s.Get("/",
           [](const auto&, httplib::Response& response) { response.set_content(large(), "application/octet-stream"); });
@@ -285,15 +285,15 @@ TEST_CASE("a stop request ends a long poll at once") {
   Client client(server.url());
   const auto answer = client.get("/", options);
   stopper.join();
-  CHECK(std::chrono::steady_clock::now() - stopped < 5s);  // of the 60 that it would wait
+  CHECK(std::chrono::steady_clock::now() - stopped < 5s);  // instead of 60
   REQUIRE_FALSE(answer);
   CHECK(mentions(answer.error(), "stopped before"));
-  CHECK_FALSE(client.get("/", options));  // and the next call does not begin
+  CHECK_FALSE(client.get("/", options));  // and the next call does not start
   over = true;
   over.notify_all();
 }
 
-TEST_CASE("a connection that breaks in mid-answer is an error") {
+TEST_CASE("a connection that breaks during an answer is an error") {
   RawServer server;
   const auto thread = server.serve("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
   const auto answer = Client(server.url()).get("/");
@@ -302,15 +302,15 @@ TEST_CASE("a connection that breaks in mid-answer is an error") {
   CHECK(mentions(answer.error(), "broke before the answer was complete"));
 }
 
-TEST_CASE("whatever does not speak HTTP is named as such") {
+TEST_CASE("the error names a server that does not use HTTP") {
   RawServer server;
   const auto thread = server.serve("SSH-2.0-OpenSSH_9.2\r\n");
   const auto answer = Client(server.url()).get("/");
   REQUIRE_FALSE(answer);
-  CHECK(mentions(answer.error(), "does not speak HTTP"));
+  CHECK(mentions(answer.error(), "does not use HTTP"));
 }
 
-TEST_CASE("other schemes and nonsense are refused") {
+TEST_CASE("other schemes and invalid URLs are refused") {
   for (const char* url : {"ftp://127.0.0.1", "file:///etc", "http://", "http://a b/"}) {
     CAPTURE(url);
     const auto answer = Client(url).get("/passwd");
@@ -319,14 +319,14 @@ TEST_CASE("other schemes and nonsense are refused") {
   }
 }
 
-TEST_CASE("a redirect is an answer, it is not followed") {
+TEST_CASE("a redirect is an answer and is not followed") {
   const Server server([](httplib::Server& s) {
     s.Get("/", [](const auto&, httplib::Response& response) { response.set_redirect("/elsewhere"); });
   });
   CHECK(Client(server.url()).get("/")->status == 302);
 }
 
-TEST_CASE("a file goes up and comes down as it was") {
+TEST_CASE("a file is uploaded and downloaded unchanged") {
   std::string stored;
   const Server server([&stored](httplib::Server& s) {
     s.Put("/a", [&stored](const httplib::Request& request, httplib::Response& response) {
@@ -378,7 +378,7 @@ TEST_CASE("a download that fails leaves the old file and no part of the new one"
   CHECK(folder.files() == 1);
 }
 
-TEST_CASE("a refused upload is an answer, also when the server has not read it all") {
+TEST_CASE("a refused upload is an answer, also if the server has not read all of it") {
   RawServer server;
   const Folder folder;
   write(folder.file("up"), large());
@@ -388,7 +388,7 @@ TEST_CASE("a refused upload is an answer, also when the server has not read it a
   CHECK(answer->status == 413);
 }
 
-TEST_CASE("local files that are no good are named") {
+TEST_CASE("errors of local files name the file") {
   const Folder folder;
   Client client("http://127.0.0.1:1");
   CHECK(mentions(client.put_file("/", folder.file("none")).error(), folder.file("none")));

@@ -39,7 +39,7 @@ TEST_CASE("a file appears under its name when it is committed, not before") {
   CHECK(files_in(folder.path()) == 1);
 }
 
-TEST_CASE("what is not committed is gone, also after it was moved") {
+TEST_CASE("an uncommitted file is removed, also after it was moved") {
   const test::TemporaryFolder folder;
   const std::string path = folder.path() + "/file";
   {
@@ -52,7 +52,7 @@ TEST_CASE("what is not committed is gone, also after it was moved") {
   CHECK(files_in(folder.path()) == 0);
 }
 
-TEST_CASE("two writers of one file do not meet before the commit, and the later commit stays") {
+TEST_CASE("two writers of one file are independent before the commit, and the later commit wins") {
   const test::TemporaryFolder folder;
   const std::string path = folder.path() + "/file";
   auto first = PartFile::create(path);

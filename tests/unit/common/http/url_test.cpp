@@ -4,17 +4,17 @@
 
 using namespace edgefleet::http;
 
-TEST_CASE("what is not unreserved is percent-encoded") {
+TEST_CASE("all characters except unreserved ones are percent-encoded") {
   CHECK(escape("aZ09-._~") == "aZ09-._~");
   CHECK(escape("a b/ü?&=") == "a%20b%2F%C3%BC%3F%26%3D");
 }
 
-TEST_CASE("parameters without a value are left out of a query") {
+TEST_CASE("parameters without a value are omitted from a query") {
   CHECK(with_query("/t", {{"a", ""}, {"b", "1"}, {"c", "x y"}}) == "/t?b=1&c=x%20y");
   CHECK(with_query("/t", {}) == "/t");
 }
 
-TEST_CASE("a base URL may be typed in short") {
+TEST_CASE("a base URL may be abbreviated") {
   CHECK(normal_base("pi.local:7001/") == "http://pi.local:7001");
   CHECK(normal_base("https://x/") == "https://x");
 }
@@ -24,7 +24,7 @@ TEST_CASE("a URL needs http or https, and a host") {
   for (const char* url : {"", "http://", "http:///x", "http://:7001", "ftp://x", "x"}) CHECK_FALSE(is_http_url(url));
 }
 
-TEST_CASE("this machine is known by its names") {
+TEST_CASE("the names of this machine are recognised") {
   for (const char* url : {"http://localhost", "http://localhost:1", "http://127.0.0.1:7001", "http://[::1]:1/x"})
     CHECK(is_loopback(url));
   for (const char* url : {"http://localhost.example", "http://128.0.0.1", "https://pi-1:7001"})

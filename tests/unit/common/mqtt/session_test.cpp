@@ -36,7 +36,7 @@ TEST_CASE("it subscribes on every connect and is up only then") {
   CHECK(count<DoSubscribe>(session.on(Connected{}, start)) == 1);
 }
 
-TEST_CASE("it tries for ever, with growing pauses") {
+TEST_CASE("it retries without end, with growing pauses") {
   Session session(1);
   session.start(start);
   Time now = start;
@@ -50,7 +50,7 @@ TEST_CASE("it tries for ever, with growing pauses") {
   }
 }
 
-TEST_CASE("at most a window of messages is in flight, the rest waits its turn") {
+TEST_CASE("at most a window of messages is in flight, the others wait") {
   Session session = connected();
   std::size_t sent = 0;
   for (std::size_t i = 0; i < Session::window + 100; ++i)
@@ -60,7 +60,7 @@ TEST_CASE("at most a window of messages is in flight, the rest waits its turn") 
   CHECK(count<DoSend>(session.on(Delivered{}, start)) == 0);
 }
 
-TEST_CASE("what cannot be sent is dropped and counted, and a loss empties the queue") {
+TEST_CASE("messages that cannot be sent are dropped and counted, and a connection loss empties the queue") {
   Session session(1);
   session.publish({"t", "too early"});
   CHECK(session.dropped() == 1);

@@ -14,7 +14,7 @@ const SessionId session = *SessionId::parse("s-1");
 const Reign reign{3, session};
 }  // namespace
 
-TEST_CASE("a beat survives the wire") {
+TEST_CASE("a beat is unchanged after encoding and decoding") {
   Heartbeat beat;
   beat.session = session;
   beat.sequence = 7;
@@ -31,7 +31,7 @@ TEST_CASE("a beat survives the wire") {
   CHECK(*decoded == beat);
 }
 
-TEST_CASE("a beat that does not say on which executor a task is survives the wire too") {
+TEST_CASE("a beat without the executor of a task is unchanged after encoding and decoding") {
   const auto beat = decode_heartbeat(
       R"({"session":"a","tasks":[{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":1,"phase":"running","run_ms":5}]})");
   REQUIRE(beat);
@@ -40,7 +40,7 @@ TEST_CASE("a beat that does not say on which executor a task is survives the wir
   CHECK(*again == *beat);
 }
 
-TEST_CASE("a beat whose list has a hole is refused whole: a task would look absent") {
+TEST_CASE("a beat with an invalid task is refused as a whole: the task would look absent") {
   CHECK_FALSE(decode_heartbeat(R"({"session":"a","tasks":[{"id":"bad","attempt":1,"phase":"running"}]})"));
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("results and tasks are split by the bounds on elements and bytes") {
   CHECK(decoded == 300);
 }
 
-TEST_CASE("one bad element does not take the others with it") {
+TEST_CASE("one bad element does not affect the others") {
   const auto message = decode_tasks(
       R"({"epoch":3,"session":"s","n":1,"tasks":[
         {"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":1,"input":{"z":1,"a":1.10},"timeout_ms":1000},
@@ -74,11 +74,11 @@ TEST_CASE("one bad element does not take the others with it") {
         {"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":2,"input":null,"timeout_ms":1000}]})");
   REQUIRE(message);
   REQUIRE(message->tasks.good.size() == 2);
-  CHECK(message->tasks.good[0].input == R"({"z":1,"a":1.10})");  // untouched: order of keys, digits
+  CHECK(message->tasks.good[0].input == R"({"z":1,"a":1.10})");  // unchanged: order of keys, digits
   CHECK(message->tasks.bad.size() == 3);
 }
 
-TEST_CASE("one bad executor of an agent does not take the others with it, and is told") {
+TEST_CASE("one bad executor of an agent does not affect the others, and is reported") {
   const auto read = decode_agent_info(
       R"({"session":"s","executors":[{"name":"a","capabilities":["x"]},{"name":"b","capabilities":["x"],"problem":")" +
       std::string(5000, 'p') + R"("},{"name":"c","capabilities":["x"]}]})");
@@ -89,7 +89,7 @@ TEST_CASE("one bad executor of an agent does not take the others with it, and is
   CHECK(read->bad[0].find("`problem`") != std::string::npos);
 }
 
-TEST_CASE("rubbish is refused with words, never with a crash") {
+TEST_CASE("an invalid message is an error with a text, never a crash") {
   for (const char* bad : {"", "null", "[]", "{", "1", "\"x\"", "{}", R"({"session":5})",
                           R"({"epoch":-1,"session":"s"})", R"({"state":"happy","session":"s"})", "\xff\xfe"}) {
     INFO(bad);
@@ -106,7 +106,7 @@ TEST_CASE("rubbish is refused with words, never with a crash") {
   }
 }
 
-TEST_CASE("any result survives the wire") {
+TEST_CASE("any result is unchanged after encoding and decoding") {
   rc::check([](std::uint64_t low, int attempt, const std::string& code, const std::string& message, bool retryable) {
     TaskResult result;
     result.id = TaskId{Ulid{low >> 3U, low}};
@@ -123,7 +123,7 @@ TEST_CASE("any result survives the wire") {
   });
 }
 
-TEST_CASE("an error is cut between two characters, so that it stays what it is however often it travels") {
+TEST_CASE("an error is cut between two characters, so that encoding it again does not change it") {
   std::string long_one = "x";
   for (int i = 0; i < 3000; ++i) long_one += "\u00e9";
   const auto error = decode_error("{\"code\":\"" + std::string(63, 'x') + "\u00e9\",\"message\":\"" + long_one + "\"}");
@@ -136,7 +136,7 @@ TEST_CASE("an error is cut between two characters, so that it stays what it is h
   CHECK(decode_error(sent)->message == error->message);
 }
 
-TEST_CASE("how long it ran survives the wire to the nanosecond") {
+TEST_CASE("a running time is exact to the nanosecond after encoding and decoding") {
   for (const std::int64_t nanoseconds : {0LL, 1LL, 249LL, 999'999'937LL, 86'400'000'000'001LL}) {
     TaskResult result;
     result.id = id;

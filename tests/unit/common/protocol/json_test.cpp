@@ -6,7 +6,7 @@
 
 using namespace edgefleet;
 
-TEST_CASE("only well formed JSON of bounded depth passes") {
+TEST_CASE("only well-formed JSON of bounded depth is accepted") {
   CHECK(json::well_formed(R"({"a":[1,2.5e3,"x\"}",null,true]})"));
   CHECK(json::well_formed(std::string(72, '[') + std::string(72, ']')));
   CHECK_FALSE(json::well_formed(std::string(73, '[') + std::string(73, ']')));
@@ -17,7 +17,7 @@ TEST_CASE("only well formed JSON of bounded depth passes") {
   }
 }
 
-TEST_CASE("nothing hides behind a NUL byte or a byte order mark") {
+TEST_CASE("a NUL byte and a byte order mark are refused") {
   using namespace std::string_view_literals;
   for (const auto bad : {"0\0"sv, "{}\0"sv, "{}\0{"sv, "0\n\0.v"sv, "\xEF\xBB\xBF{}"sv, "\"a\0b\""sv}) {
     CHECK_FALSE(json::well_formed(bad));
@@ -25,7 +25,7 @@ TEST_CASE("nothing hides behind a NUL byte or a byte order mark") {
   CHECK(json::well_formed(R"("a\u0000b")"));
 }
 
-TEST_CASE("members and elements are slices of the very text") {
+TEST_CASE("members and elements are slices of the text") {
   const std::string text = R"( { "a" : [ 1 , {"b":"]}"} ] , "n\u0061me" : "x,y" , "a" : -1.50 } )";
   const auto object = json::Object::read(text);
   REQUIRE(object);
@@ -41,7 +41,7 @@ TEST_CASE("members and elements are slices of the very text") {
   CHECK_FALSE(json::elements("{}"));
 }
 
-TEST_CASE("strings survive quoting, whatever is in them") {
+TEST_CASE("any string is unchanged after quoting and parsing") {
   rc::check([](const std::string& text) {
     const auto quoted = json::quoted(text);
     RC_ASSERT(json::well_formed(quoted));
@@ -51,7 +51,7 @@ TEST_CASE("strings survive quoting, whatever is in them") {
 }
 
 TEST_CASE("slicing agrees with a full parser on any document") {
-  // Documents are grown from random numbers, so that they nest and hold every kind of value.
+  // Documents are generated from random numbers, so that they nest and contain every kind of value.
   const std::function<nlohmann::json(std::vector<unsigned>&, int)> grow = [&](std::vector<unsigned>& seeds, int depth) {
     if (seeds.empty()) return nlohmann::json(nullptr);
     const unsigned seed = seeds.back();

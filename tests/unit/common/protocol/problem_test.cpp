@@ -5,7 +5,7 @@
 using namespace edgefleet;
 using namespace edgefleet::protocol;
 
-TEST_CASE("a kind of error and its status are two words for one thing") {
+TEST_CASE("kinds of errors and their statuses are converted in both directions") {
   for (const auto kind : {ErrorKind::invalid, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::too_large,
                           ErrorKind::busy, ErrorKind::full, ErrorKind::unavailable, ErrorKind::internal}) {
     CHECK(kind_of_status(status_of(kind)) == kind);

@@ -46,7 +46,7 @@ std::string again(const Result<T>& decoded) {
 
 }  // namespace
 
-TEST_CASE("every example in docs/protocol.md is what the codec reads and writes") {
+TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
   const std::map<std::string, std::function<std::string(const std::string&)>> round_trips{
       {"status", [](const std::string& t) { return again(decode_agent_status(t)); }},
       {"info", [](const std::string& t) { return again(info_of(decode_agent_info(t))); }},

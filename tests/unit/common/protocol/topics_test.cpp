@@ -23,7 +23,7 @@ TEST_CASE("a missing name makes a filter") {
   CHECK(topics.build({TopicKind::tasks, *AgentName::parse("pi-1"), {}, {}}) == "edgefleet/v1/home/tasks/+/pi-1");
 }
 
-TEST_CASE("what is not ours is not parsed") {
+TEST_CASE("other topics are not parsed") {
   const Topics topics(*FleetName::parse("home"));
   for (const char* bad : {"", "edgefleet/v1/home", "edgefleet/v1/home/", "edgefleet/v1/garden/agents/a/status",
                           "edgefleet/v2/home/agents/a/status", "edgefleet/v1/home/agents/A/status",

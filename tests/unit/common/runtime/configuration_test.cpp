@@ -10,7 +10,7 @@ using namespace edgefleet;
 
 namespace {
 
-// What the program ends with; none: it goes on.
+// The exit code of the program; none: it continues.
 std::optional<int> parse(double& degrees, const char* option, const std::string& value) {
   Configuration configuration("A test.", "test");
   configuration.option("degrees", degrees, "of something")->check(CLI::Range(0.0, 120.0));
@@ -20,7 +20,7 @@ std::optional<int> parse(double& degrees, const char* option, const std::string&
 
 }  // namespace
 
-TEST_CASE("a number that is none is refused, on the command line and in the file") {
+TEST_CASE("a value that is not a number is refused, on the command line and in the file") {
   const test::TemporaryFolder folder;
   for (const char* value : {"nan", "inf", "121.0"}) {
     INFO(value);
@@ -32,7 +32,7 @@ TEST_CASE("a number that is none is refused, on the command line and in the file
   }
 }
 
-TEST_CASE("a number within its range is taken, from the command line and from the file") {
+TEST_CASE("a number within its range is accepted, from the command line and from the file") {
   const test::TemporaryFolder folder;
   double degrees = 0;
   CHECK_FALSE(parse(degrees, "--degrees", "61.5"));

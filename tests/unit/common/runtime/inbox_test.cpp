@@ -8,7 +8,7 @@
 using namespace edgefleet;
 using namespace std::chrono_literals;
 
-TEST_CASE("a full inbox refuses what is offered and takes what is insisted on") {
+TEST_CASE("a full inbox refuses offered values and accepts values that must not be refused") {
   Inbox<int> inbox(2);
   CHECK(inbox.offer(1));
   CHECK(inbox.offer(2));
@@ -26,13 +26,13 @@ TEST_CASE("a drain of an empty inbox ends at its time") {
   CHECK(monotonic_now() >= until);
 }
 
-TEST_CASE("a drain without a time waits for what another thread puts in") {
+TEST_CASE("a drain without a time waits for a value of another thread") {
   Inbox<int> inbox(1);
   const std::jthread other([&] { inbox.insist(7); });
   CHECK(inbox.drain(std::nullopt) == std::vector<int>{7});
 }
 
-TEST_CASE("nothing is lost or doubled between many threads and one drain, and each thread keeps its order") {
+TEST_CASE("no value of many threads is lost or duplicated, and each thread's order is kept") {
   constexpr int threads = 4;
   constexpr int each = 5'000;
   Inbox<std::pair<int, int>> inbox(static_cast<std::size_t>(threads) * each);

@@ -14,7 +14,7 @@ using namespace edgefleet;
 
 namespace {
 
-// The lines that are written to stderr while it exists.
+// Captures the lines written to stderr during its lifetime.
 class Stderr {
  public:
   Stderr() : before_(::dup(STDERR_FILENO)) {
@@ -46,14 +46,14 @@ class Stderr {
 
 }  // namespace
 
-TEST_CASE("a log begins at one of four levels") {
+TEST_CASE("a log has one of four levels") {
   for (const char* level : {"debug", "info", "warning", "error"}) CHECK(log::start("test", level));
   const auto wrong = log::start("test", "loud");
   REQUIRE_FALSE(wrong);
   CHECK(wrong.error().message.find("\"loud\"") != std::string::npos);
 }
 
-TEST_CASE("what is below the level is not written") {
+TEST_CASE("messages below the level are not written") {
   const Stderr output;
   REQUIRE(log::start("test", "warning"));
   log::info("quiet");
@@ -63,7 +63,7 @@ TEST_CASE("what is below the level is not written") {
   CHECK(lines[0].ends_with("heard"));
 }
 
-TEST_CASE("a message is one line, whatever a peer has put into it") {
+TEST_CASE("a message is one line, also if text of a peer has newlines") {
   const Stderr output;
   REQUIRE(log::start("test", "info"));
   log::info("name\n2026-01-01 error forged\r\x1b[31m");
@@ -72,7 +72,7 @@ TEST_CASE("a message is one line, whatever a peer has put into it") {
   CHECK(lines[0].ends_with("name 2026-01-01 error forged  [31m"));
 }
 
-TEST_CASE("of complaints of one kind some are written and all are counted; other kinds are not affected") {
+TEST_CASE("some messages of one kind are written and all are counted; other kinds are not affected") {
   const Stderr output;
   REQUIRE(log::start("test", "info"));
   log::Complaints complaints;
@@ -84,7 +84,7 @@ TEST_CASE("of complaints of one kind some are written and all are counted; other
   CHECK(lines.back().ends_with("other"));
 }
 
-TEST_CASE("a peer that invents kinds of complaints does not get a line for each") {
+TEST_CASE("a peer cannot cause unlimited lines with new kinds of messages") {
   const Stderr output;
   REQUIRE(log::start("test", "info"));
   log::Complaints complaints;

@@ -7,7 +7,7 @@ using namespace edgefleet;
 
 namespace {
 
-// What is read from a file with this content; none: an error.
+// The secret read from a file with this content; none: an error.
 std::string secret_in(const std::string& content) {
   const test::TemporaryFolder folder;
   const std::string path = folder.path() + "/secret";
@@ -20,7 +20,7 @@ std::string secret_in(const std::string& content) {
 
 }  // namespace
 
-TEST_CASE("a secret is the first line of its file, whichever system wrote it") {
+TEST_CASE("a secret is the first line of its file, with any line ending") {
   CHECK(secret_in("key\n") == "key");
   CHECK(secret_in("key") == "key");
   CHECK(secret_in("key\r\nmore\r\n") == "key");

@@ -13,7 +13,7 @@
 using namespace edgefleet;
 using namespace std::chrono_literals;
 
-TEST_CASE("a signal to stop comes to a thread, and interrupts no other") {
+TEST_CASE("a signal to stop is delivered to one thread and does not interrupt others") {
   block_signals();
   std::mutex mutex;
   std::condition_variable changed;
@@ -35,7 +35,7 @@ TEST_CASE("a signal to stop comes to a thread, and interrupts no other") {
   unblock_signals();
 }
 
-TEST_CASE("a child before its program undoes what its parent has blocked") {
+TEST_CASE("a child unblocks its parent's blocked signals before its exec") {
   block_signals();
   sigset_t blocked;
   REQUIRE(pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0);

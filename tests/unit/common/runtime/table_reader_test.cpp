@@ -63,7 +63,7 @@ std::string tables_problem(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("each kind of value is read, and what is absent stays as it was") {
+TEST_CASE("each kind of value is read, and an absent one leaves its target unchanged") {
   const auto all = read(R"(
 text = "t"
 number = 2
@@ -92,7 +92,7 @@ any = 7
   CHECK_FALSE(none.values.any.has_value());
 }
 
-TEST_CASE("a problem is told with file, line, table and what the value must be") {
+TEST_CASE("a problem is reported with file, line, table and the required type") {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"text = 1", "`text` must be a string"},
       {"number = 'x'", "`number` must be a whole number"},
@@ -104,7 +104,7 @@ TEST_CASE("a problem is told with file, line, table and what the value must be")
       {"list = [1]", "`list` must be a list, each element a string"},
       {"strings = 1", "`strings` must be a table"},
       {"strings = { k = 1 }", "`strings.k` must be a string"},
-      {"choices = []", "`choices` is empty, so that nothing would be allowed"},
+      {"choices = []", "`choices` is empty, which would allow nothing"},
       {"choices = [['x']]", "`choices` must be a list, each element a string, a number, or true or false"},
       {"any = []", "`any` must be a string, a number, or true or false"},
       {"other = 1", "unknown key `other`"},
@@ -115,11 +115,11 @@ TEST_CASE("a problem is told with file, line, table and what the value must be")
   }
 }
 
-TEST_CASE("the first problem is the one that is told") {
+TEST_CASE("the first problem is reported") {
   CHECK(read("number = 'x'\ntext = 1").problem == "test.toml, line 2: [test]: `text` must be a string");
 }
 
-TEST_CASE("a key that is needed and absent is a problem of its table") {
+TEST_CASE("an absent required key is a problem of its table") {
   const auto table = toml::parse("x = 1");
   const std::string file = "test.toml";
   TableReader reader(file, "[[command]]", table);
@@ -130,7 +130,7 @@ TEST_CASE("a key that is needed and absent is a problem of its table") {
   CHECK(done.error().message == "test.toml, line 1: [[command]]: `name` is missing");
 }
 
-TEST_CASE("tables of a file are found, and another form is told with the right one") {
+TEST_CASE("tables of a file are found, and an error for another form has the valid one") {
   CHECK(tables_problem("") == "0");
   CHECK(tables_problem("[one]\n[[many]]\n[[many]]\n") == "2");
   CHECK(tables_problem("one = 1\n") == "test.toml, line 1: `one` must be a table: write [one]");

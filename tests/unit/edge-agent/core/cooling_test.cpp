@@ -35,7 +35,7 @@ struct HotAgent : Conversation {
     finished.run = run;
     hear(finished);
   }
-  // As the shell does: awake when the core wants it.
+  // Like the shell: wakes at the core's deadline.
   Duration frozen_during(Duration length) {
     Duration frozen{0};
     for (const Time end = now + length; now < end;) {
@@ -75,7 +75,7 @@ TEST_CASE("reduced with one slot that can be frozen: half the speed, and no rest
   CHECK(agent.free() == 1);
 }
 
-TEST_CASE("the coordinator hears of each quarter, and what waits begins when one comes back") {
+TEST_CASE("each quarter is reported to the coordinator, and waiting tasks start when one is restored") {
   HotAgent agent(4);
   agent.celsius(HeatLimits{}.reduce);
   agent.now += 20s;
@@ -101,7 +101,7 @@ TEST_CASE("reduced with one slot that cannot be frozen: a rest as long as the wo
   CHECK(agent.free() == 0);
   const auto back = std::find_if(agent.state.held.begin(), agent.state.held.end(),
                                  [](const auto& held) { return held.first.id == id(2); });
-  CHECK(back->second.result.error->code == "resting");  // others may do it meanwhile
+  CHECK(back->second.result.error->code == "resting");  // other agents may run it meanwhile
   agent.give({3});
   CHECK(agent.state.held.at({id(3), 1}).result.error->code == "resting");
   CHECK(next_deadline(agent.state) <= agent.now + 30s);
@@ -116,7 +116,7 @@ TEST_CASE("reduced with one slot that cannot be frozen: a rest as long as the wo
   CHECK(agent.free() == 1);
 }
 
-TEST_CASE("a long task that ends on a paused agent is followed by a rest, too") {
+TEST_CASE("a long task that ends on a paused agent is followed by a rest too") {
   HotAgent agent(1, false);
   agent.give({1});
   agent.celsius(HeatLimits{}.pause);
@@ -128,7 +128,7 @@ TEST_CASE("a long task that ends on a paused agent is followed by a rest, too") 
   CHECK(agent.free() == 1);
 }
 
-TEST_CASE("very short tasks rest together") {
+TEST_CASE("very short tasks share a rest") {
   HotAgent agent(1, false);
   agent.celsius(HeatLimits{}.reduce);
   for (std::uint64_t task = 1; task <= 9; ++task) {
@@ -152,7 +152,8 @@ TEST_CASE("a rest ends with the heat") {
   CHECK(agent.free() == 1);
 }
 
-TEST_CASE("paused: what can be frozen runs at a fifth, then at half of its speed, and its timeout grows by that") {
+TEST_CASE(
+    "paused: processes that can be frozen run at a fifth, then half of their speed, and the timeout is extended") {
   HotAgent agent(1);
   agent.give({1});
   agent.celsius(HeatLimits{}.pause + 1);
@@ -171,7 +172,7 @@ TEST_CASE("paused: what can be frozen runs at a fifth, then at half of its speed
   CHECK(held_list(agent.state, agent.now).back().extended == Duration{0});  // only its own time
 }
 
-TEST_CASE("paused: what cannot be frozen is not, nor is an agent that runs nothing") {
+TEST_CASE("paused: an executor that cannot be frozen is not, nor is an idle agent") {
   HotAgent server(1, false);
   server.give({1});
   HotAgent idle(1);
@@ -182,7 +183,7 @@ TEST_CASE("paused: what cannot be frozen is not, nor is an agent that runs nothi
   CHECK(held_list(server.state, server.now).at(0).extended == Duration{0});
 }
 
-TEST_CASE("when the last task ends, nothing stays frozen") {
+TEST_CASE("after the end of the last task no process stays frozen") {
   HotAgent agent(1);
   agent.give({1});
   agent.celsius(HeatLimits{}.pause + 1);
@@ -192,21 +193,21 @@ TEST_CASE("when the last task ends, nothing stays frozen") {
   CHECK_FALSE(agent.state.cooling.frozen);
 }
 
-TEST_CASE("a trouble with the sensor is told once, published, and told when it is over") {
+TEST_CASE("a problem with the sensor is logged once, published, and its end is logged") {
   HotAgent agent(4);
   agent.celsius(50);
   CHECK(temperature_of(agent.state).sensor == "thermal_zone0");
   agent.hear(TemperatureRead{});
   CHECK(agent.count<WriteLog>() == 1);
   CHECK(agent.count<SendTemperature>() == 1);
-  CHECK(temperature_of(agent.state).problem == "sensor thermal_zone0 is gone");
+  CHECK(temperature_of(agent.state).problem == "sensor thermal_zone0 has disappeared");
   agent.now += 2s;
   agent.hear(TemperatureRead{});
   CHECK(agent.count<WriteLog>() == 0);
   CHECK(agent.free() == 4);
   agent.now += 2min;
   agent.hear(TemperatureRead{});
-  CHECK(agent.free() == 2);  // carefully
+  CHECK(agent.free() == 2);  // half the slots
   agent.celsius(50);
   CHECK(agent.count<WriteLog>() == 2);  // and the policy is normal again
   CHECK(temperature_of(agent.state).problem.empty());

@@ -13,7 +13,7 @@ const HeatLimits defaults;
 struct Board {
   Heat heat{HeatLimits{}};
   Time now{1h};
-  HeatPolicy at(double celsius, Duration later = 2min) {  // so late that there is no trend
+  HeatPolicy at(double celsius, Duration later = 2min) {  // long enough that there is no trend
     now += later;
     heat.read(celsius, now);
     return heat.policy();
@@ -27,7 +27,7 @@ struct Board {
 
 }  // namespace
 
-TEST_CASE("heat halves the slots, then pauses, and comes back only when it is cooler") {
+TEST_CASE("heat halves the slots, then pauses, and slots are restored only when it is cooler") {
   Board board;
   CHECK(board.at(defaults.reduce - 5) == HeatPolicy::normal);
   CHECK(board.at(defaults.reduce) == HeatPolicy::reduced);
@@ -40,7 +40,7 @@ TEST_CASE("heat halves the slots, then pauses, and comes back only when it is co
   CHECK(board.heat.share() == 0.5);
 }
 
-TEST_CASE("a quarter of the slots goes and comes at a time, and what it did must show first") {
+TEST_CASE("one quarter of the slots is removed or restored at a time, after the effect of the last one has shown") {
   Board board;
   board.at(defaults.reduce);
   board.at(defaults.reduce, 2s);
@@ -58,7 +58,7 @@ TEST_CASE("a quarter of the slots goes and comes at a time, and what it did must
   CHECK(board.at(defaults.normal - defaults.cool - 1) == HeatPolicy::normal);  // much cooler: all at once
 }
 
-TEST_CASE("a rise is acted on before it arrives, but not by more than the chip may still rise") {
+TEST_CASE("a predicted rise counts, but not more than the chip may still rise") {
   Board board;
   board.at(defaults.reduce - 5);
   CHECK(board.at(defaults.reduce - 2, 10s) == HeatPolicy::reduced);
@@ -68,7 +68,7 @@ TEST_CASE("a rise is acted on before it arrives, but not by more than the chip m
   CHECK(idle.at(65, 2s) == HeatPolicy::normal);  // all cores begin: 450 degrees a minute, for some seconds
 }
 
-TEST_CASE("what can be frozen is slowed while paused, and more above the limit") {
+TEST_CASE("processes that can be frozen are slowed while paused, and more above the limit") {
   Board board;
   board.at(defaults.reduce);
   CHECK(board.heat.frozen_share() == 0);
@@ -86,23 +86,23 @@ TEST_CASE("after the last reading the policy holds for a while, then half the sl
   CHECK_FALSE(board.heat.celsius());
   CHECK(board.blind(50s) == before);
   CHECK(board.blind(20s) == HeatPolicy::reduced);
-  CHECK(board.at(50) == HeatPolicy::normal);  // there it is again
+  CHECK(board.at(50) == HeatPolicy::normal);  // the sensor works again
 }
 
-TEST_CASE("no sensor at all is normal") {
+TEST_CASE("without a sensor the policy is normal") {
   Board board;
   CHECK(board.blind(1h, false) == HeatPolicy::normal);
   CHECK(board.blind(1h, false) == HeatPolicy::normal);
 }
 
-TEST_CASE("a sensor that nobody relied on may vanish from a hot board") {
+TEST_CASE("a sensor that is not of the processor may disappear from a hot board") {
   Board board;
   CHECK(board.at(85) == HeatPolicy::paused);
   board.blind(2s, false);
   CHECK(board.blind(2min, false) == HeatPolicy::reduced);
 }
 
-TEST_CASE("who leaves it to the firmware only observes") {
+TEST_CASE("with heat left to the firmware the agent only observes") {
   HeatLimits firmware;
   firmware.observe_only = true;
   Heat heat{firmware};

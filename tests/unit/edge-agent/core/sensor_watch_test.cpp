@@ -26,7 +26,7 @@ struct Watched {
 
 }  // namespace
 
-TEST_CASE("of several zones the hottest of the processor counts") {
+TEST_CASE("the hottest of the processor's zones counts") {
   Watched board;
   const auto verdict = board.says({zone(50, "a"), zone(60, "b"), zone(90, "battery", false)});
   CHECK(*verdict.celsius == 60);
@@ -35,7 +35,7 @@ TEST_CASE("of several zones the hottest of the processor counts") {
   CHECK(verdict.expected);
 }
 
-TEST_CASE("other zones count where the processor has none, and nobody relies on them") {
+TEST_CASE("other zones count if the processor has none, and may disappear") {
   Watched pc;
   CHECK(*pc.says({zone(27.8, "acpitz", false)}).celsius == Approx(27.8));
   const auto gone = pc.says(std::vector<ZoneReading>{});
@@ -44,7 +44,7 @@ TEST_CASE("other zones count where the processor has none, and nobody relies on 
   CHECK(gone.problem.empty());
 }
 
-TEST_CASE("no zones at all are no problem") {
+TEST_CASE("a board without zones has no problem") {
   Watched vm;
   const auto verdict = vm.says(std::vector<ZoneReading>{});
   CHECK_FALSE(verdict.celsius);
@@ -52,28 +52,28 @@ TEST_CASE("no zones at all are no problem") {
   CHECK(verdict.problem.empty());
 }
 
-TEST_CASE("a sensor that vanishes is missed until it is back") {
+TEST_CASE("a sensor that disappears is a problem until it is back") {
   Watched board;
   board.says(50);
   const auto gone = board.says(std::vector<ZoneReading>{});
   CHECK_FALSE(gone.celsius);
   CHECK(gone.expected);
-  CHECK(gone.problem == "sensor zone0 is gone");
+  CHECK(gone.problem == "sensor zone0 has disappeared");
   CHECK(board.says(50).problem.empty());
 }
 
-TEST_CASE("what cannot be is not believed") {
+TEST_CASE("an impossible reading is ignored") {
   Watched board;
-  CHECK(board.says(-40).problem == "sensor zone0 says -40.0 C, which cannot be");
-  CHECK(board.says(200).problem == "sensor zone0 says 200.0 C, which cannot be");
-  CHECK(board.says({zone({})}).problem == "sensor zone0 says \"rubbish\", which is not a number");
+  CHECK(board.says(-40).problem == "sensor zone0 reads -40.0 C, which is impossible");
+  CHECK(board.says(200).problem == "sensor zone0 reads 200.0 C, which is impossible");
+  CHECK(board.says({zone({})}).problem == "sensor zone0 reads \"rubbish\", which is not a number");
   CHECK_FALSE(board.says(200).celsius);
-  const auto other = board.says({zone(200), zone(55, "b")});  // one liar does not blind the rest
+  const auto other = board.says({zone(200), zone(55, "b")});  // one wrong sensor does not affect the others
   CHECK(*other.celsius == 55);
   CHECK_FALSE(other.problem.empty());
 }
 
-TEST_CASE("a jump is believed when it is confirmed") {
+TEST_CASE("a jump counts once it is confirmed") {
   Watched board;
   board.says(45);
   CHECK(*board.says(60).celsius == 60);  // all cores have begun
@@ -86,13 +86,13 @@ TEST_CASE("a jump is believed when it is confirmed") {
   CHECK(*board.says(118).celsius == 118);
 }
 
-TEST_CASE("a reading may stand still, but not while the load comes and goes") {
+TEST_CASE("a reading may be constant, but not while the load changes") {
   Watched board;
   for (Duration past{0}; past < 20min; past += 2s) REQUIRE(board.says(48.3, 0.1).celsius);
   CHECK(board.says(48.3, 0.4).celsius);
   const auto frozen = board.says(48.3, 0.9);
   CHECK_FALSE(frozen.celsius);
-  CHECK(frozen.problem == "sensor zone0 has said exactly 48.3 C for minutes while the load changed");
+  CHECK(frozen.problem == "sensor zone0 has read exactly 48.3 C for minutes while the load changed");
   CHECK(board.says(48.8, 0.9).celsius);
   for (Duration past{0}; past < 4min; past += 2s) REQUIRE(board.says(50.0, past < 2min ? 0.0 : 1.0).celsius);
 }

@@ -32,7 +32,7 @@ struct Running : Conversation {
 
 }  // namespace
 
-TEST_CASE("what can be delivered is not written to the disk") {
+TEST_CASE("a deliverable result is not written to the disk") {
   Running c;
   c.finish();
   CHECK(c.count_after<SendResults>(0s) == 1);
@@ -43,8 +43,8 @@ TEST_CASE("what can be delivered is not written to the disk") {
 
 TEST_CASE("without a broker or a coordinator a result is on the disk after two seconds, until it is acknowledged") {
   Running c;
-  SECTION("the broker is away") { c.hear(LinkDown{}); }
-  SECTION("the coordinator is away") { c.hear(CoordinatorSeen{false, reign}); }
+  SECTION("the broker is unavailable") { c.hear(LinkDown{}); }
+  SECTION("the coordinator is unavailable") { c.hear(CoordinatorSeen{false, reign}); }
   c.finish();
   CHECK(c.count_after<SpoolResult>(1900ms) == 0);
   CHECK(next_deadline(c.state) <= c.now + 2s);
@@ -57,14 +57,14 @@ TEST_CASE("without a broker or a coordinator a result is on the disk after two s
   CHECK(std::get<UnspoolResult>(c.said[0]).key == key);
 }
 
-TEST_CASE("a result that nobody acknowledges is on the disk after half a minute") {
+TEST_CASE("an unacknowledged result is on the disk after half a minute") {
   Running c;
   c.finish();
   CHECK(c.count_after<SpoolResult>(29s) == 0);
   CHECK(c.count_after<SpoolResult>(2s) == 1);
 }
 
-TEST_CASE("what an earlier life has left is delivered, once it is acknowledged it is forgotten") {
+TEST_CASE("results of an earlier run are delivered, and removed once they are acknowledged") {
   Running c;
   TaskResult old;
   old.id = id(7);
@@ -77,7 +77,7 @@ TEST_CASE("what an earlier life has left is delivered, once it is acknowledged i
   CHECK(c.state.spooled == 0);
 }
 
-TEST_CASE("a disk that cannot be written is tried again in a while") {
+TEST_CASE("a write to the disk that fails is retried later") {
   Running c;
   c.hear(LinkDown{});
   c.finish();
@@ -109,7 +109,7 @@ TEST_CASE("a result waits for the upload of the files that it names") {
   }
 }
 
-TEST_CASE("at its end an agent leaves what was not delivered on the disk") {
+TEST_CASE("at its end an agent keeps undelivered results on the disk") {
   Running c;
   c.finish();
   c.hear(Ending{});

@@ -6,13 +6,13 @@ using namespace edgefleet::agent;
 using namespace edgefleet::test;
 using namespace std::chrono_literals;
 
-TEST_CASE("an executor that is out of service is still named, and takes nothing") {
+TEST_CASE("an executor that is out of service is still listed, and accepts no tasks") {
   Conversation c(2);
   c.give({1, 2, 3});
   ExecutorInfo executor = c.state.executors.begin()->second.info;
   executor.problem = "it died";
   c.hear(OfferChanged{executor});
-  auto results = c.results();  // what ran ends by itself, what waited goes back
+  auto results = c.results();  // the running task ends by itself, the waiting one is returned
   REQUIRE(results.size() == 1);
   CHECK(results[0].status == ResultStatus::returned);
   CHECK(free_slots(c.state).begin()->second == 0);
@@ -37,7 +37,7 @@ TEST_CASE("a task goes to the executor that the coordinator has chosen, and to n
     c.hear(TasksSeen{reign, number, work, {{id(number), 1, "{}", 1min, *ExecutorName::parse(executor)}}});
     return c.all<StartTask>();
   };
-  REQUIRE(give(1, "main").size() == 1);  // though the other one has more room
+  REQUIRE(give(1, "main").size() == 1);  // although the other one has more free slots
   CHECK(give(2, "main").at(0).executor.str() == "main");
   CHECK(give(3, "main").empty());
   CHECK(give(4, "other").at(0).executor.str() == "other");
@@ -75,7 +75,7 @@ TEST_CASE("a task is started, its result sent until it is acknowledged") {
   CHECK(c.state.result_bytes == 0);
 }
 
-TEST_CASE("an attempt that is known is not begun twice") {
+TEST_CASE("a held attempt is not started twice") {
   Conversation c(2);
   c.give({1});
   c.give({1}, 2);
@@ -84,10 +84,10 @@ TEST_CASE("an attempt that is known is not begun twice") {
   c.done(1);
   CHECK(c.results().size() == 1);
   c.give({1}, 3);
-  CHECK(c.results().size() == 1);  // its result is said again
+  CHECK(c.results().size() == 1);  // its result is sent again
 }
 
-TEST_CASE("no more run than there are slots; the rest waits") {
+TEST_CASE("at most as many tasks run as there are slots; the others wait") {
   Conversation c(2);
   c.give({1, 2, 3});
   CHECK(c.all<StartTask>().size() == 2);
@@ -96,23 +96,23 @@ TEST_CASE("no more run than there are slots; the rest waits") {
   CHECK(c.all<StartTask>().size() == 1);
 }
 
-TEST_CASE("a cancel is confirmed, wherever the task is") {
+TEST_CASE("a cancel is confirmed in every phase of a task") {
   Conversation c;
   c.give({1, 2});
   c.hear(CancelSeen{reign, {{id(1), 1}, {id(2), 1}, {id(3), 1}}});
   CHECK(c.all<StopTask>().size() == 1);
-  const auto now = c.results();  // the waiting one and the one that never came
+  const auto now = c.results();  // the waiting one and the one that was never received
   REQUIRE(now.size() == 2);
   for (const auto& result : now) CHECK(result.status == ResultStatus::cancelled);
   c.done(1, TaskError{"cancelled", "stopped", false, {}});
   CHECK(c.results().at(0).status == ResultStatus::cancelled);
   c.hear(AcknowledgeSeen{reign, {{{id(3), 1}, false}}});
-  c.give({3}, 2);  // the cancel has overtaken it
+  c.give({3}, 2);  // the cancel has arrived before it
   CHECK(c.all<StartTask>().empty());
   CHECK(c.results().at(0).status == ResultStatus::cancelled);
 }
 
-TEST_CASE("an agent that cannot take a task gives it back") {
+TEST_CASE("an agent that cannot accept a task returns it") {
   Conversation c;
   SECTION("draining") {
     c.give({1, 2});
@@ -142,7 +142,7 @@ TEST_CASE("an agent that cannot take a task gives it back") {
   }
 }
 
-TEST_CASE("only the coordinator that it follows may give orders") {
+TEST_CASE("only the followed coordinator may give orders") {
   Conversation c;
   c.hear(TasksSeen{Reign{2, *SessionId::parse("old")}, 1, work, {{id(1), 1, "1", 1min}}});
   CHECK(c.all<StartTask>().empty());
@@ -154,7 +154,7 @@ TEST_CASE("only the coordinator that it follows may give orders") {
   CHECK_FALSE(c.all<SendBeat>().empty());
 }
 
-TEST_CASE("on every connect finished work goes first, and online last") {
+TEST_CASE("on every connect results are sent first, and the status online last") {
   Conversation c;
   c.give({1});
   c.hear(LinkDown{});
@@ -168,7 +168,7 @@ TEST_CASE("on every connect finished work goes first, and online last") {
   CHECK(std::holds_alternative<SendStatus>(c.said.back()));
 }
 
-TEST_CASE("a coordinator that was away hears everything again") {
+TEST_CASE("everything is sent again to a coordinator that was offline") {
   Conversation c;
   c.hear(CoordinatorSeen{false, reign});
   CHECK(c.said.empty());
@@ -176,7 +176,7 @@ TEST_CASE("a coordinator that was away hears everything again") {
   CHECK_FALSE(c.all<SendStatus>().empty());
 }
 
-TEST_CASE("a coordinator that comes back to the broker after us hears everything again") {
+TEST_CASE("everything is sent again to a coordinator that reconnects after the agent") {
   Conversation c;
   c.hear(LinkDown{});
   c.hear(LinkUp{});
@@ -186,7 +186,7 @@ TEST_CASE("a coordinator that comes back to the broker after us hears everything
   CHECK(c.all<SendInfo>().size() == 1);
 }
 
-TEST_CASE("a stop drains, waits for what runs, and ends when all is acknowledged") {
+TEST_CASE("a stop drains, waits for running tasks, and ends when all results are acknowledged") {
   Conversation c;
   c.give({1, 2});
   c.hear(Stop{});
@@ -202,7 +202,7 @@ TEST_CASE("a stop drains, waits for what runs, and ends when all is acknowledged
   CHECK(c.all<EndProgram>().size() == 1);
 }
 
-TEST_CASE("what outlives the grace of a stop is stopped, and fails so that it is tried elsewhere") {
+TEST_CASE("a task that runs longer than the grace of a stop is stopped, and fails so that it is retried elsewhere") {
   Conversation c;
   c.give({1});
   c.hear(Stop{});
@@ -216,7 +216,7 @@ TEST_CASE("what outlives the grace of a stop is stopped, and fails so that it is
   CHECK(results[0].error->retryable);
 }
 
-TEST_CASE("a result whose task the coordinator does not know is kept for a person") {
+TEST_CASE("a result whose task the coordinator does not know is kept for inspection") {
   Conversation c;
   c.give({1});
   c.done(1);
@@ -226,7 +226,7 @@ TEST_CASE("a result whose task the coordinator does not know is kept for a perso
   CHECK(c.state.held.empty());
 }
 
-TEST_CASE("who an agent is and how it stands is said again every minute") {
+TEST_CASE("the info and status of an agent are published again every minute") {
   Conversation c;
   c.flush();
   std::size_t infos = 0;

@@ -5,7 +5,7 @@
 namespace edgefleet::agent {
 namespace {
 
-TEST_CASE("echo offers its slots and answers its input") {
+TEST_CASE("echo offers its slots and returns its input") {
   EchoExecutor echo(7);
   ExecutorInfo offered;
   echo.start([&](ExecutorInfo info) { offered = std::move(info); });

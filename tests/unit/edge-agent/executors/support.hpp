@@ -1,4 +1,4 @@
-// What the tests of executors share: temporary folders, a folder as artifact store, a log that remembers, waiting.
+// Shared by the tests of executors: temporary folders, a folder as artifact store, a log in memory, waiting.
 #pragma once
 
 #include <unistd.h>
@@ -59,7 +59,7 @@ inline void write_file(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-// Looks again and again, for at most ten seconds.
+// Polls a condition for at most ten seconds.
 inline bool eventually(const std::function<bool()>& condition) {
   const auto until = std::chrono::steady_clock::now() + 10s;
   while (!condition()) {
@@ -69,7 +69,7 @@ inline bool eventually(const std::function<bool()>& condition) {
   return true;
 }
 
-// A zombie is gone as well: nothing of it runs. (In a container there may be nobody to reap orphans.)
+// A zombie counts as ended: it does not run. (In a container, orphans may never be reaped.)
 inline bool gone(pid_t pid) {
   std::istringstream stat(read_file("/proc/" + std::to_string(pid) + "/stat"));
   std::string number, name, state;
@@ -82,7 +82,7 @@ inline pid_t read_pid(const std::string& path) {
   return text.empty() || text.back() != '\n' ? 0 : std::stoi(text);
 }
 
-// Not a true SHA-256: ids only have to look like one, and to follow from the content.
+// Not a real SHA-256: an id only has to look like one, and to depend on the content.
 inline std::string id_of(const std::string& content) {
   std::uint64_t hash = fnv1a(content);
   std::ostringstream text;

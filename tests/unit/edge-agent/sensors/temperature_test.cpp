@@ -25,7 +25,7 @@ void zone(const test::TemporaryFolder& sys, int number, const std::string& text,
 
 }  // namespace
 
-TEST_CASE("every zone is read as it is, with its name") {
+TEST_CASE("every zone is read unchanged, with its name") {
   const test::TemporaryFolder sys;
   const Thermometer thermometer(sys.path());
   CHECK(thermometer.zones().empty());
@@ -47,7 +47,7 @@ TEST_CASE("every zone is read as it is, with its name") {
   CHECK_FALSE(zones[3].celsius);
 }
 
-TEST_CASE("the processor's zones are known by their type") {
+TEST_CASE("the type identifies the processor's zones") {
   for (const char* type : {"cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp", "bigcore0-thermal", "CPU-therm",
                            "package_thermal"}) {
     CHECK(of_processor(type));
@@ -55,7 +55,7 @@ TEST_CASE("the processor's zones are known by their type") {
   for (const char* type : {"acpitz", "iwlwifi_1", "gpu-thermal", "BAT0", "nvme"}) CHECK_FALSE(of_processor(type));
 }
 
-TEST_CASE("the firmware's flags are read where the kernels have them, and remembered") {
+TEST_CASE("the firmware's flags are read from the kernels' files, and remembered") {
   const test::TemporaryFolder sys;
   Thermometer thermometer(sys.path());
   CHECK(thermometer.throttled().empty());

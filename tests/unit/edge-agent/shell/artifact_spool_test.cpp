@@ -43,7 +43,7 @@ ArtifactSpool spool_of(const Place& place, const HttpStub& coordinator, Artifact
   return ArtifactSpool(place.spool, std::make_unique<HttpArtifacts>(coordinator.url()), most);
 }
 
-// What the spool has told, waited for.
+// Waits for the reports of the spool.
 class Told {
  public:
   void start(ArtifactSpool& spool) {
@@ -68,7 +68,7 @@ class Told {
 
 }  // namespace
 
-TEST_CASE("a file that the coordinator takes is not kept here") {
+TEST_CASE("a file that the coordinator accepts is not kept") {
   const Place place;
   const HttpStub coordinator({stored_as(id_of(content))});
   auto spool = spool_of(place, coordinator);
@@ -78,7 +78,7 @@ TEST_CASE("a file that the coordinator takes is not kept here") {
   CHECK_FALSE(fs::exists(place.spool));
 }
 
-TEST_CASE("a file is kept under its true id while the coordinator is away, and uploaded later") {
+TEST_CASE("a file is kept under its id while the coordinator is unavailable, and uploaded later") {
   const Place place;
   const HttpStub coordinator({away, stored_as(id_of(content))});
   auto spool = spool_of(place, coordinator);
@@ -96,7 +96,7 @@ TEST_CASE("a file is kept under its true id while the coordinator is away, and u
   CHECK(spool.named_in(*stored).empty());
 }
 
-TEST_CASE("what an earlier life has kept is uploaded, and what it had not completed is removed") {
+TEST_CASE("files of an earlier run are uploaded, and incomplete ones are removed") {
   const Place place;
   fs::create_directories(place.spool);
   std::ofstream(place.spool + "/" + id_of(content), std::ios::binary) << content;
@@ -112,7 +112,7 @@ TEST_CASE("what an earlier life has kept is uploaded, and what it had not comple
   CHECK(coordinator.requests()[0].body == content);
 }
 
-TEST_CASE("a file that has changed on the disk is told as refused, not as uploaded") {
+TEST_CASE("a file that has changed on the disk is reported as refused, not as uploaded") {
   const Place place;
   fs::create_directories(place.spool);
   std::ofstream(place.spool + "/" + id_of(content), std::ios::binary) << "something else";
@@ -124,7 +124,7 @@ TEST_CASE("a file that has changed on the disk is told as refused, not as upload
   spool.stop();
 }
 
-TEST_CASE("a file without room here waits for the coordinator with its task") {
+TEST_CASE("without space on the disk, the task waits for the coordinator") {
   const Place place;
   const HttpStub coordinator({away, stored_as(id_of(content))});
   auto spool = spool_of(place, coordinator, {content.size() - 1, 0});
@@ -133,7 +133,7 @@ TEST_CASE("a file without room here waits for the coordinator with its task") {
   CHECK(place.kept() == 0);
 }
 
-TEST_CASE("a file that the coordinator refuses for good is not kept") {
+TEST_CASE("a file that the coordinator permanently refuses is not kept") {
   const Place place;
   const HttpStub coordinator({HttpStub::answer("413 Content Too Large", R"({"detail":"too large"})")});
   auto spool = spool_of(place, coordinator);

@@ -40,7 +40,7 @@ TEST_CASE("each type of control message is an event of its own, with the attempt
   CHECK_FALSE(std::get<DrainSeen>(resume).drain);
 }
 
-TEST_CASE("an acknowledgement says of each result whether its task is known") {
+TEST_CASE("an acknowledgement tells for each result whether its task is known") {
   const Event event = event_of(control(protocol::ControlType::acknowledge));
   REQUIRE(std::holds_alternative<AcknowledgeSeen>(event));
   const auto& results = std::get<AcknowledgeSeen>(event).results;
@@ -51,7 +51,7 @@ TEST_CASE("an acknowledgement says of each result whether its task is known") {
   CHECK(results[1].unknown);
 }
 
-TEST_CASE("tasks come with all that a run needs") {
+TEST_CASE("task events have all data that a run needs") {
   protocol::TasksMessage message;
   message.reign = reign;
   message.n = 7;

@@ -44,7 +44,7 @@ TEST_CASE("an artifact is fetched by its id into a file") {
   CHECK(coordinator.requests()[0].head.starts_with("GET /api/v1/artifacts/" + some_id + " "));
 }
 
-TEST_CASE("an artifact over the bound is an error, and nothing of it stays on the disk") {
+TEST_CASE("an artifact over the bound is an error, and no part of it is left on the disk") {
   const Place place;
   const HttpStub coordinator({HttpStub::answer("200 OK", std::string(1001, 'x'), "application/octet-stream")});
   HttpArtifacts artifacts(coordinator.url());
@@ -54,7 +54,7 @@ TEST_CASE("an artifact over the bound is an error, and nothing of it stays on th
   CHECK(place.files() == 0);
 }
 
-TEST_CASE("a coordinator that restarts is asked again, one that has no such artifact is not") {
+TEST_CASE("a fetch is retried if the coordinator restarts, not if it has no such artifact") {
   const Place place;
   const HttpStub coordinator({away, HttpStub::answer("404 Not Found", R"({"detail":"no such artifact"})")});
   HttpArtifacts artifacts(coordinator.url());
@@ -79,7 +79,7 @@ TEST_CASE("a file is stored with its content, and its id is the coordinator's an
   CHECK(coordinator.requests()[0].body == "content");
 }
 
-TEST_CASE("an answer without an id is an error, not an artifact without a name") {
+TEST_CASE("an answer without an id is an error") {
   const Place place;
   std::ofstream(place.file) << "content";
   for (const char* body : {"{}", "[]", "not JSON", R"({"id":7})"}) {
@@ -92,7 +92,7 @@ TEST_CASE("an answer without an id is an error, not an artifact without a name")
   }
 }
 
-TEST_CASE("a full store is waited for when a file is stored, since the work is done") {
+TEST_CASE("storing a file waits for a full store, because the work is complete") {
   const Place place;
   std::ofstream(place.file) << "content";
   const HttpStub coordinator({HttpStub::answer("507 Insufficient Storage", R"({"detail":"full"})"),
@@ -102,13 +102,13 @@ TEST_CASE("a full store is waited for when a file is stored, since the work is d
   CHECK(coordinator.requests().size() == 2);
 }
 
-TEST_CASE("a transfer that is stopped while it waits tells what it waited for") {
+TEST_CASE("a transfer that is stopped while it waits reports the reason for the wait") {
   const Place place;
   const HttpStub coordinator({away});
   HttpArtifacts artifacts(coordinator.url());
   std::stop_source stop;
   std::jthread stopper([&] {
-    while (coordinator.requests().size() < 2) std::this_thread::yield();  // the first was answered by then
+    while (coordinator.requests().size() < 2) std::this_thread::yield();  // the first has been answered by then
     stop.request_stop();
   });
   const auto fetched = artifacts.fetch(some_id, place.file, 1000, stop.get_token());
@@ -117,7 +117,7 @@ TEST_CASE("a transfer that is stopped while it waits tells what it waited for") 
   CHECK(place.files() == 0);
 }
 
-TEST_CASE("an agent without a coordinator's address says so at once") {
+TEST_CASE("without the coordinator's address a transfer fails at once") {
   const Place place;
   std::ofstream(place.file) << "content";
   HttpArtifacts artifacts("");

@@ -12,7 +12,7 @@ using namespace edgefleet::test;
 
 namespace {
 
-// Runs until it is released or stopped, as its input says; it counts how many run at once.
+// Runs until it is released or stopped, depending on its input; counts concurrent runs.
 class Scripted final : public Executor {
  public:
   [[nodiscard]] const ExecutorName& name() const override { return name_; }
@@ -92,7 +92,7 @@ struct Bench {
 
 }  // namespace
 
-TEST_CASE("a task runs on a thread of the pool, and its progress and end are told with its attempt") {
+TEST_CASE("a task runs on a thread of the pool, and its progress and end are reported with its attempt") {
   Bench bench;
   bench.pool.start(bench.executor, job(1, "42"));
   REQUIRE(bench.await_finished(1));
@@ -102,7 +102,7 @@ TEST_CASE("a task runs on a thread of the pool, and its progress and end are tol
   CHECK(bench.progressed == std::vector<AttemptKey>{{id(1), 1}});
 }
 
-TEST_CASE("as many tasks run at once as were started, and threads are used again") {
+TEST_CASE("all started tasks run at the same time, and threads are reused") {
   Bench bench;
   for (std::uint64_t n = 1; n <= 4; ++n) bench.pool.start(bench.executor, job(n, "\"wait\""));
   REQUIRE(bench.executor.await_running(4));
@@ -113,11 +113,11 @@ TEST_CASE("as many tasks run at once as were started, and threads are used again
     bench.pool.start(bench.executor, job(n, "1"));
     REQUIRE(bench.await_finished(n));
   }
-  // A thread tells the end before it is idle again, so one more than run at once may have been needed each time.
+  // A thread reports the end before it is idle, so each time one more thread than concurrent runs may be needed.
   CHECK(bench.executor.threads() <= 5);
 }
 
-TEST_CASE("a stop reaches the one attempt that it names") {
+TEST_CASE("a stop affects only the attempt that it names") {
   Bench bench;
   bench.pool.start(bench.executor, job(1, "\"wait\""));
   bench.pool.start(bench.executor, job(2, "\"wait\""));
@@ -134,7 +134,7 @@ TEST_CASE("a stop reaches the one attempt that it names") {
   CHECK_FALSE(bench.finished[1].error);
 }
 
-TEST_CASE("a pool that ends stops what runs and waits for it") {
+TEST_CASE("a pool that is destroyed stops running tasks and waits for them") {
   Scripted executor;
   std::atomic<int> finished{0};
   {
@@ -145,7 +145,7 @@ TEST_CASE("a pool that ends stops what runs and waits for it") {
   CHECK(finished == 1);
 }
 
-TEST_CASE("an output that no message has room for fails its task") {
+TEST_CASE("an output that does not fit into a message fails its task") {
   Bench bench;
   bench.executor.output = '"' + std::string(limits::input_bytes, 'x') + '"';
   const auto large = bench.pool.run_here(bench.executor, job(1, "1"));
@@ -159,7 +159,7 @@ TEST_CASE("an output that no message has room for fails its task") {
   CHECK(deep.output == "null");
 }
 
-TEST_CASE("usage that is nested too deep is left out, and the output stays") {
+TEST_CASE("usage that is nested too deeply is omitted, and the output is kept") {
   Bench bench;
   bench.executor.usage = std::string(100, '[') + std::string(100, ']');
   const auto finished = bench.pool.run_here(bench.executor, job(1, "42"));

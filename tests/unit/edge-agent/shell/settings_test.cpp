@@ -19,7 +19,7 @@ struct Outcome {
   std::string said;
 };
 
-// What an agent with this file would do.
+// The result of starting an agent with this file.
 Outcome read(const std::string& file) {
   const test::TemporaryFolder folder;
   const std::string path = folder.path() + "/agent.toml";
@@ -47,7 +47,7 @@ std::string problem_of(const Settings& settings) {
 
 }  // namespace
 
-TEST_CASE("an empty file leaves the defaults, and the name is the host's") {
+TEST_CASE("with an empty file the defaults apply, and the name is the host's") {
   const auto outcome = read("");
   REQUIRE_FALSE(outcome.code);
   CHECK_FALSE(outcome.settings.name.empty());
@@ -91,7 +91,7 @@ provider = "ollama"
   CHECK(outcome.settings.llms[0].keeper.has_value());
 }
 
-TEST_CASE("what is wrong in a file ends the agent with its line and its reason") {
+TEST_CASE("an error in the file ends the agent, with its line and its reason") {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"\n[[command]]\nargv = ['ls']\n", "line 2: [[command]]: `name` is missing"},
       {"[[command]]\nname = 'x'\nargv = ['ls']\nslots = 'two'\n",
@@ -106,7 +106,7 @@ TEST_CASE("what is wrong in a file ends the agent with its line and its reason")
       {"[[command]]\nname = 'x'\nargv = ['ls']\n[[command]]\nname = 'x'\nargv = ['ls']\n",
        "line 4: another [[command]] has the same name"},
       {"[labels]\nroom = 3\n", "line 2: [labels]: `room` must be a string"},
-      {"[labels]\nmodel = 'x'\n", "line 2: [labels]: a label must have a name, other than agent and model"},
+      {"[labels]\nmodel = 'x'\n", "line 2: [labels]: a label must have a name other than agent and model"},
       {"labels = 1\n", "line 1: `labels` must be a table: write [labels]"},
       {"[[llm]]\nurl = 'http://127.0.0.1'\n", "line 1: [[llm]]: `provider` is missing"},
       {"echo = '2'\n", "line 1: `echo` must be a whole number"},
@@ -170,7 +170,7 @@ TEST_CASE("a heat limit that is not set keeps its distance to one that is") {
   CHECK(problem_of(settings).find("must grow from --normal-celsius") != std::string::npos);
 }
 
-TEST_CASE("with the firmware in charge of the heat the agent only observes") {
+TEST_CASE("with --heat firmware the agent only observes") {
   auto settings = named();
   CHECK_FALSE(loop_options(settings)->heat.observe_only);
   settings.heat = "firmware";

@@ -28,7 +28,7 @@ std::size_t files_in(const std::string& folder) {
 
 }  // namespace
 
-TEST_CASE("of a result that is spooled twice at once the later is kept, and forgotten once") {
+TEST_CASE("the later version of a result that is spooled twice is kept, and removed once") {
   const TemporaryFolder folder;
   const ResultSpool spool(folder.path());
   REQUIRE(spool.keep({result_of(1, "1"), result_of(2, "2"), result_of(1, "3")}));
@@ -42,7 +42,7 @@ TEST_CASE("of a result that is spooled twice at once the later is kept, and forg
   CHECK(files_in(folder.path()) == 0);
 }
 
-TEST_CASE("of results that cannot all be spooled none stays on the disk") {
+TEST_CASE("if not all results can be spooled, none is left on the disk") {
   const TemporaryFolder folder;
   const ResultSpool spool(folder.path());
   fs::create_directories(folder.path() + "/" + id(2).str() + "-1.json/in the way");
@@ -50,7 +50,7 @@ TEST_CASE("of results that cannot all be spooled none stays on the disk") {
   CHECK(files_in(folder.path()) == 1);
 }
 
-TEST_CASE("a result that is kept for a person is whole, or said to be lost") {
+TEST_CASE("a result that is kept for inspection is complete, or reported as lost") {
   const TemporaryFolder folder;
   const std::string unknown = folder.path() + "/unknown";
   const auto keep = [&](std::uint64_t number) {
@@ -59,7 +59,7 @@ TEST_CASE("a result that is kept for a person is whole, or said to be lost") {
   const auto kept = keep(1);
   REQUIRE(kept);
   CHECK(fs::file_size(*kept) > 0);
-  // A disk that is full: the file can be made, but nothing written to it.
+  // A full disk: the file can be created, but not written.
   fs::create_symlink("/dev/full", unknown + "/" + id(2).str() + "-1.json.new");
   CHECK_FALSE(keep(2));
   CHECK(files_in(unknown) == 1);

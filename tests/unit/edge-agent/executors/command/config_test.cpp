@@ -69,12 +69,12 @@ TEST_CASE("a placeholder is replaced within its element, which never splits") {
   CHECK(bound(plain, R"({"p":"$(x) `y` | z > w"})") == "$(x) `y` | z > w");
 }
 
-TEST_CASE("a string without a pattern is no option, not empty, and has no control characters") {
+TEST_CASE("a string without a pattern must not look like an option, be empty, or contain control characters") {
   const auto config = with({});
   CHECK(bound(config, R"({"p":"-rf"})") == "<param \"p\": begins with '-'>");
   CHECK(bound(config, R"({"p":""})") == "<param \"p\": is empty>");
-  CHECK(bound(config, R"({"p":"a\nb"})") == "<param \"p\": holds a control character>");
-  CHECK(bound(config, R"({"p":"a\u0000b"})") == "<param \"p\": holds a NUL>");
+  CHECK(bound(config, R"({"p":"a\nb"})") == "<param \"p\": contains a control character>");
+  CHECK(bound(config, R"({"p":"a\u0000b"})") == "<param \"p\": contains a NUL>");
   CHECK(bound(config, "{\"p\":\"" + std::string(1025, 'x') + "\"}") == "<param \"p\": is longer than 1024 bytes>");
   CHECK(bound(config, "{\"p\":\"" + std::string(1024, 'x') + "\"}") == std::string(1024, 'x'));
 }
@@ -92,10 +92,10 @@ TEST_CASE("a pattern must match the whole string") {
   CHECK(bound(with(param), R"({"p":"abc"})") == "abc");
   CHECK(bound(with(param), R"({"p":"abc\n"})").front() == '<');
   param.pattern = "[^x]*";
-  CHECK(bound(with(param), R"({"p":"a\u0000b"})") == "<param \"p\": holds a NUL>");
+  CHECK(bound(with(param), R"({"p":"a\u0000b"})") == "<param \"p\": contains a NUL>");
 }
 
-TEST_CASE("a hostile text cannot make a pattern run away or overflow the stack") {
+TEST_CASE("a hostile text cannot cause unbounded work or overflow the stack") {
   ParamSettings param;
   param.max_length = 4096;
   param.pattern = "(a+)+b";
@@ -108,7 +108,7 @@ TEST_CASE("a hostile text cannot make a pattern run away or overflow the stack")
   CHECK(bound(with(param), "{\"p\":\"" + std::string(4000, 'a') + "\"}").size() == 4000);
 }
 
-TEST_CASE("integers and numbers have a range, and are not negative unless it says so") {
+TEST_CASE("integers and numbers have a range, and are not negative by default") {
   ParamSettings param;
   param.type = "integer";
   CHECK(bound(with(param), R"({"p":42})") == "42");
@@ -144,7 +144,7 @@ TEST_CASE("choices and booleans are compared as values") {
   CHECK(bound(with(param), R"({"p":"true"})").front() == '<');
 }
 
-TEST_CASE("what is missing takes its default or is refused, what is unknown is refused") {
+TEST_CASE("a missing parameter has its default or is refused, an unknown one is refused") {
   CHECK(bound(with({}), "{}") == "<param \"p\" is missing>");
   CHECK(bound(with({}), R"({"p":"x","q":1})") == "<unknown param \"q\">");
   CHECK(bound(with({}), "[]") == "<the input must be an object of parameters>");
@@ -156,7 +156,7 @@ TEST_CASE("what is missing takes its default or is refused, what is unknown is r
   CHECK(bound(with(param), R"({"p":"there"})") == "there");
 }
 
-TEST_CASE("an artifact becomes the path of the laid file") {
+TEST_CASE("an artifact becomes the path of its file") {
   const std::string id = "sha256-" + std::string(64, 'b');
   ParamSettings param;
   param.type = "artifact";
@@ -172,7 +172,7 @@ TEST_CASE("an artifact becomes the path of the laid file") {
   CHECK(piped->stdin_path == "/s/in/" + id);
 }
 
-TEST_CASE("a string can be the standard input, and hold anything then") {
+TEST_CASE("a string that is the standard input may have any content") {
   ParamSettings param;
   param.to_stdin = true;
   const auto invocation = with(param).bind(R"({"p":"-a\nb\u0000"})", "/s/in");
@@ -182,7 +182,7 @@ TEST_CASE("a string can be the standard input, and hold anything then") {
   CHECK(with(param).bind("{\"p\":\"" + std::string(200'000, 'x') + "\"}", "/s/in").ok());
 }
 
-TEST_CASE("slips in the configuration of a command are found when it is read") {
+TEST_CASE("mistakes in the configuration of a command are found when it is read") {
   const auto changed = [](const std::function<void(CommandSettings&)>& change) {
     auto settings = du();
     change(settings);
@@ -209,7 +209,7 @@ TEST_CASE("slips in the configuration of a command are found when it is read") {
   CHECK(holds(changed([](auto& s) { s.params["a b"] = {}; }), "param 'a b'"));
 }
 
-TEST_CASE("slips in the configuration of a parameter are found when it is read") {
+TEST_CASE("mistakes in the configuration of a parameter are found when it is read") {
   const auto changed = [](const std::string& type, const std::function<void(ParamSettings&)>& change) {
     ParamSettings param;
     param.type = type;
@@ -219,8 +219,8 @@ TEST_CASE("slips in the configuration of a parameter are found when it is read")
   CHECK(holds(changed("text", [](auto&) {}), "type 'text'"));
   CHECK(holds(changed("string", [](auto& p) { p.pattern = "(a"; }), "pattern '(a'"));
   CHECK(holds(changed("string", [](auto& p) { p.pattern = std::string(2000, 'a'); }), "longer than 1024"));
-  CHECK(holds(changed("integer", [](auto& p) { p.pattern = "a"; }), "belongs to strings"));
-  CHECK(holds(changed("string", [](auto& p) { p.min = 1; }), "belong to numbers"));
+  CHECK(holds(changed("integer", [](auto& p) { p.pattern = "a"; }), "for strings only"));
+  CHECK(holds(changed("string", [](auto& p) { p.min = 1; }), "for numbers only"));
   CHECK(holds(changed("string", [](auto& p) { p.max_length = 5000; }), "max_length"));
   CHECK(holds(changed("integer", [](auto& p) { p.max = -1; }), "max is below min"));
   CHECK(holds(changed("integer", [](auto& p) { p.default_value = Scalar("x"); }), "default: must be an integer"));

@@ -14,13 +14,13 @@ CommandSettings shell(const std::string& script) {
   CommandSettings settings;
   settings.name = "sh";
   settings.argv = {"sh", "-c"};
-  std::string element;  // braces of the shell are no placeholders
+  std::string element;  // braces of the shell are not placeholders
   for (const char c : script) element += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
   settings.argv.push_back(element);
   return settings;
 }
 
-// A bench with one command on it.
+// A bench with one command.
 struct CommandBench : Bench {
   explicit CommandBench(const CommandSettings& settings)
       : executor(CommandConfig::check(settings).value(), services, short_graces) {}
@@ -54,7 +54,7 @@ TEST_CASE("a command that has ended is reported at once") {
   CHECK(std::chrono::steady_clock::now() - begin < 30s);
 }
 
-TEST_CASE("a non-zero exit code is a failure that says why, and keeps the output") {
+TEST_CASE("a non-zero exit code is a failure with a reason and the output") {
   auto settings = shell("echo half; echo 'disk is on fire' >&2; exit 3");
   settings.retry_exit_codes = {75};
   CommandBench bench(settings);
@@ -65,7 +65,7 @@ TEST_CASE("a non-zero exit code is a failure that says why, and keeps the output
   CHECK(stdout_of(outcome) == "half\n");
 }
 
-TEST_CASE("exit codes that the owner named are worth another try") {
+TEST_CASE("configured exit codes are retryable") {
   auto settings = shell("exit 75");
   settings.retry_exit_codes = {75};
   const auto outcome = CommandBench(settings).run();
@@ -73,7 +73,7 @@ TEST_CASE("exit codes that the owner named are worth another try") {
   CHECK(outcome.error->retryable);
 }
 
-TEST_CASE("a command that dies of a signal says of which") {
+TEST_CASE("the failure of a command that a signal killed names the signal") {
   CommandBench bench(shell("echo last words; kill -KILL $$"));
   const auto outcome = bench.run();
   REQUIRE(code(outcome) == "killed");
@@ -82,7 +82,7 @@ TEST_CASE("a command that dies of a signal says of which") {
   CHECK(stdout_of(outcome) == "last words\n");
 }
 
-TEST_CASE("parameters reach the command as they are, never through a shell") {
+TEST_CASE("parameters are passed to the command unchanged, never through a shell") {
   CommandSettings settings;
   settings.name = "show";
   settings.argv = {"printf", "[%s]", "{p}"};
@@ -123,7 +123,7 @@ TEST_CASE("the command's own timeout counts as well") {
   CHECK(code(CommandBench(settings).run()) == "timed_out");
 }
 
-TEST_CASE("output that JSON makes longer is shortened until it fits") {
+TEST_CASE("output that JSON escapes make longer is shortened until it fits") {
   auto settings = shell("head -c 200000 /dev/zero; head -c 200000 /dev/urandom >&2");
   settings.output_bytes = 120 * 1024;
   const auto outcome = CommandBench(settings).run();
@@ -141,7 +141,7 @@ TEST_CASE("invalid UTF-8 becomes valid JSON") {
         "b");
 }
 
-TEST_CASE("a descendant in the background cannot hold up the result, and does not live on") {
+TEST_CASE("a descendant in the background does not delay the result, and is killed") {
   CommandBench bench(shell("sleep 1000 & echo $! > $HOME/../pid; echo done"));
   const auto begin = std::chrono::steady_clock::now();
   const auto outcome = bench.run();
@@ -151,14 +151,14 @@ TEST_CASE("a descendant in the background cannot hold up the result, and does no
   CHECK(eventually([&] { return gone(read_pid(bench.dir / "work/pid")); }));
 }
 
-TEST_CASE("a descendant outside the group cannot hold up the result, and does not live on") {
+TEST_CASE("a descendant outside the group does not delay the result, and is killed") {
   CommandBench bench(shell("env -i setsid sleep 1000 & echo $! > $HOME/../pid; echo done"));
   const auto outcome = bench.run();
   CHECK(stdout_of(outcome) == "done\n");
   CHECK(gone(read_pid(bench.dir / "work/pid")));
 }
 
-TEST_CASE("a cancel is confirmed when nothing of the command runs any more") {
+TEST_CASE("a cancel is confirmed when no process of the command runs") {
   CommandBench bench(shell("env -i setsid sleep 1000 & echo $! > $HOME/../pid; sleep 1000"));
   std::stop_source stop;
   auto running = std::async(std::launch::async, [&] { return bench.run("null", 60s, stop.get_token()); });
@@ -192,7 +192,7 @@ TEST_CASE("a command that ignores SIGTERM is killed after the grace") {
   CHECK(text_at(outcome.output, "signal") == "SIGKILL");
 }
 
-TEST_CASE("a command that ends itself on SIGTERM is cancelled all the same") {
+TEST_CASE("a command that ends itself on SIGTERM is cancelled too") {
   CommandBench bench(shell("trap 'echo bye; exit 0' TERM; echo $$ > $HOME/../pid; while :; do sleep 0.05; done"));
   std::stop_source stop;
   auto running = std::async(std::launch::async, [&] { return bench.run("null", 60s, stop.get_token()); });
@@ -204,7 +204,7 @@ TEST_CASE("a command that ends itself on SIGTERM is cancelled all the same") {
   CHECK(stdout_of(outcome) == "bye\n");
 }
 
-TEST_CASE("destroying the executor stops what still runs") {
+TEST_CASE("destroying the executor stops running commands") {
   Bench bench;
   auto config = CommandConfig::check(shell("echo $$ > $HOME/../pid; exec sleep 1000")).value();
   auto executor = std::make_unique<CommandExecutor>(config, bench.services, short_graces);
@@ -217,7 +217,7 @@ TEST_CASE("destroying the executor stops what still runs") {
   CHECK(gone(read_pid(bench.dir / "work/pid")));
 }
 
-TEST_CASE("artifacts are laid for the command, and what it leaves becomes artifacts") {
+TEST_CASE("artifacts are placed for the command, and its output files become artifacts") {
   CommandSettings settings = shell("");
   settings.argv = {"sh", "-c", "tr a-z A-Z < \"$1\" > out/loud.txt; cat > out/stdin.txt; ls in", "sh", "{file}"};
   settings.params["file"].type = "artifact";
@@ -247,7 +247,7 @@ TEST_CASE("an artifact can be the standard input") {
   CHECK(stdout_of(outcome) == "from a file");
 }
 
-TEST_CASE("a missing artifact fails the task, an unreachable store ends at the timeout") {
+TEST_CASE("a missing artifact fails the task, and waiting for an unreachable store ends at the timeout") {
   CommandSettings settings = shell("cat");
   settings.params["file"].type = "artifact";
   settings.params["file"].to_stdin = true;
@@ -271,19 +271,19 @@ TEST_CASE("too much in out/ is an error that keeps the output") {
   CHECK(stdout_of(outcome) == "made it\n");
 }
 
-TEST_CASE("a command that failed says so first, whatever became of its files") {
+TEST_CASE("the failure of a command comes before that of its files") {
   auto settings = shell("echo 'disk is on fire' >&2; head -c 2000 /dev/zero > out/big; exit 7");
   settings.artifact_bytes = 1000;
   settings.retry_exit_codes = {7};
   const auto outcome = CommandBench(settings).run();
   REQUIRE(code(outcome) == "exit_status");
   CHECK(outcome.error->message.find("exit code 7: disk is on fire") == 0);
-  CHECK(outcome.error->message.find("its files are not kept: out/ holds more than") != std::string::npos);
+  CHECK(outcome.error->message.find("its files are not kept: out/ has more than") != std::string::npos);
   CHECK(outcome.error->retryable);
   CHECK(raw(outcome.output, "exit_code") == "7");
 }
 
-TEST_CASE("the files of an input are bounded as those of an output are") {
+TEST_CASE("the files of an input are bounded like those of an output") {
   CommandSettings settings = shell("true \"$1\" \"$2\"");
   settings.argv.insert(settings.argv.end(), {"sh", "{a}", "{b}"});
   settings.params["a"].type = settings.params["b"].type = "artifact";
@@ -313,7 +313,7 @@ TEST_CASE("a command whose program is missing is out of service") {
   CommandBench bench(settings);
   ExecutorInfo offered;
   bench.executor.start([&](ExecutorInfo info) { offered = std::move(info); });
-  REQUIRE(offered.capabilities.size() == 1);  // so that people are told why nobody does it
+  REQUIRE(offered.capabilities.size() == 1);  // so that people see why no agent runs it
   CHECK(offered.capabilities.front().str() == "command.sh");
   CHECK(offered.problem.find("'no-such-program-here' is not in") != std::string::npos);
   CHECK(code(bench.run()) == "command_not_found");
@@ -331,7 +331,7 @@ TEST_CASE("a command offers its capability and slots") {
   CHECK(offered.problem.empty());
 }
 
-TEST_CASE("a command's environment is what the owner says, its folder the scratch") {
+TEST_CASE("a command has the configured environment and runs in the scratch folder") {
   auto settings = shell("echo $GREETING:$LANG:$EDGEFLEET_TEST_SECRET; test $PWD = $HOME && pwd");
   settings.env["GREETING"] = "hello";
   ::setenv("EDGEFLEET_TEST_SECRET", "hush", 1);
@@ -349,7 +349,7 @@ TEST_CASE("time spent frozen does not count against the timeout") {
   CHECK(stdout_of(running.get()) == "done\n");
 }
 
-TEST_CASE("many runs at once do not disturb each other") {
+TEST_CASE("many concurrent runs do not affect each other") {
   CommandSettings settings;
   settings.name = "show";
   settings.argv = {"sh", "-c", "echo \"$1\"; echo \"$1\" > out/n", "sh", "{n}"};

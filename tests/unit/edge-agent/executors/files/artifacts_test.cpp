@@ -16,7 +16,7 @@ TEST_CASE("only an id that is safe in a path is the id of an artifact") {
   CHECK_FALSE(valid_artifact_id(""));
 }
 
-TEST_CASE("objects that name an artifact get the path of the laid file, at any depth") {
+TEST_CASE("objects that name an artifact get the path of its file, at any depth") {
   const auto laid = lay_input(R"({"image":{"artifact":")" + id + R"(","name":"a"},"more":[[{"artifact":")" + id +
                                   R"(","mask":{"artifact":")" + id + R"("}}]],"n":1.50})",
                               "/s/in");
@@ -34,7 +34,7 @@ TEST_CASE("an input cannot name a file of the device") {
   REQUIRE(both.ok());
   CHECK(both->input.find("passwd") == std::string::npos);
   CHECK(both->input.find("/s/in/" + id) != std::string::npos);
-  // The key spelled with an escape, and given twice.
+  // The key with an escape, and given twice.
   CHECK_FALSE(lay_input(R"({"fi\u006ce":"/etc/passwd"})", "/s/in").ok());
   const auto twice = lay_input(R"({"artifact":")" + id + R"(","file":1,"file":"/etc/passwd"})", "/s/in");
   REQUIRE(twice.ok());
@@ -46,7 +46,7 @@ TEST_CASE("an artifact with a bad id is refused") {
   CHECK_FALSE(lay_input(R"({"artifact":""})", "/s/in").ok());
 }
 
-TEST_CASE("numbers and the order of keys survive") {
+TEST_CASE("numbers and the order of keys are unchanged") {
   const std::string text = R"({"z":12345678901234567890123,"a":[0.10,1e400,-0],"s":"\u00e4"})";
   const auto laid = lay_input(text, "/s/in");
   REQUIRE(laid.ok());

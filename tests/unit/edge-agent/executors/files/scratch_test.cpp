@@ -10,7 +10,7 @@ namespace {
 
 const TaskId task = job("echo", "null").id;
 
-TEST_CASE("a scratch folder lives as long as its attempt, whatever is in it") {
+TEST_CASE("a scratch folder with any content is removed at the end of its attempt") {
   Bench bench;
   std::string dir;
   {

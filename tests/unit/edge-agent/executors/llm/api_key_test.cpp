@@ -8,7 +8,7 @@
 using namespace edgefleet;
 using namespace edgefleet::agent::llm;
 
-TEST_CASE("a key is the first line of its file, on whichever system it was written") {
+TEST_CASE("a key is the first line of its file, with any line ending") {
   const test::TemporaryFolder folder;
   Config config;
   config.api_key_file = folder.path() + "/key";
@@ -22,7 +22,7 @@ TEST_CASE("a key is the first line of its file, on whichever system it was writt
   }
 }
 
-TEST_CASE("a key that a back end repeats goes nowhere") {
+TEST_CASE("a key that a back end repeats is removed") {
   CHECK(without_key("wrong: Bearer sesame (sesame)", "sesame") == "wrong: Bearer [key] ([key])");
   CHECK(without_key("wrong", "sesame") == "wrong");
   CHECK(without_key("no key", "") == "no key");

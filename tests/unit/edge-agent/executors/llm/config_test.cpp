@@ -39,7 +39,7 @@ TEST_CASE("an Ollama has a second executor, for its models; others have none") {
   CHECK(says(other, "for provider ollama only"));
 }
 
-TEST_CASE("where a back end is: an address, and no secret in it") {
+TEST_CASE("the URL of a back end is an address without a secret") {
   auto settings = ollama();
   for (const std::string good :
        {"http://pi-4:11434", "https://models.lan/ollama/", "pi-4:11434", "http://[::1]:1/a@b"}) {
@@ -47,7 +47,7 @@ TEST_CASE("where a back end is: an address, and no secret in it") {
     CHECK(refused(settings).empty());
   }
   settings.url = "https://me:geheim@models.lan/";
-  CHECK(says(settings, "must not hold"));
+  CHECK(says(settings, "must not contain"));
   CHECK_FALSE(says(settings, "geheim"));
   for (const std::string bad : {"http://", "ftp://x", "http:///x"}) {
     settings.url = bad;
@@ -55,7 +55,7 @@ TEST_CASE("where a back end is: an address, and no secret in it") {
   }
 }
 
-TEST_CASE("Ollama's models are called as its list has them, others' as they are written") {
+TEST_CASE("Ollama's models have the names of its list, others the configured names") {
   auto settings = ollama();
   settings.models = {"tinyllama", "library/m:7b"};
   CHECK(Config::check(settings)->models == std::vector<std::string>{"tinyllama:latest", "m:7b"});
@@ -64,7 +64,7 @@ TEST_CASE("Ollama's models are called as its list has them, others' as they are 
   CHECK(Config::check(settings)->models == settings.models);
 }
 
-TEST_CASE("what is to be pulled, from where and to where is checked at the start") {
+TEST_CASE("the models to pull, the registry and the folder are checked at the start") {
   auto settings = ollama();
   settings.pull = {"by-memory", "deepseek-coder:1.3b", "hf.co/someone/thing:Q4"};
   CHECK(refused(settings).empty());
@@ -75,5 +75,5 @@ TEST_CASE("what is to be pulled, from where and to where is checked at the start
   CHECK(says(settings, "registry \"ftp://x\""));
   settings = ollama();
   settings.models_dir = "models";
-  CHECK(says(settings, "models_dir must be a whole path"));
+  CHECK(says(settings, "models_dir must be an absolute path"));
 }

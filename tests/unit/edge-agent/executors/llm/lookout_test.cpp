@@ -8,11 +8,11 @@
 using namespace edgefleet;
 using namespace edgefleet::agent::llm;
 
-TEST_CASE("who has changed something waits for a look that began after that") {
+TEST_CASE("after a change the executor waits for a look that began later") {
   Lookout lookout;
   std::stop_source stop;
   int looks = 0;
-  // A look that was under way when the change came is not enough.
+  // A look that was in progress at the time of the change is not enough.
   lookout.look_again();
   lookout.looked("");
   std::jthread looking([&] {
@@ -28,7 +28,7 @@ TEST_CASE("who has changed something waits for a look that began after that") {
   stop.request_stop();
 }
 
-TEST_CASE("a look that never comes is not waited for without end") {
+TEST_CASE("the wait for a look is bounded") {
   Lookout lookout;
   lookout.look_again_and_wait({}, std::chrono::milliseconds(1));
   std::stop_source stop;
@@ -37,7 +37,7 @@ TEST_CASE("a look that never comes is not waited for without end") {
   SUCCEED();
 }
 
-TEST_CASE("what keeps the back end from being asked is told once it is known, and when it changes") {
+TEST_CASE("a problem with the back end is reported after the first look and when it changes") {
   Lookout lookout;
   std::vector<std::string> told;
   lookout.on_trouble([&](const std::string& trouble) { told.push_back(trouble); });

@@ -1,4 +1,4 @@
-// What each provider makes of a request, and of its answers: the shapes are those of the vendors' documentation.
+// Each provider's encoding of requests and decoding of answers, in the formats of the vendors' documentation.
 #include "edge-agent/executors/llm/provider.hpp"
 
 #include "edge-agent/executors/llm/request.hpp"
@@ -58,7 +58,7 @@ const std::string tools =
 
 }  // namespace
 
-TEST_CASE("OpenAI's shape is passed on as it is, and always streamed") {
+TEST_CASE("a request in OpenAI's format is passed on unchanged, and always streamed") {
   const auto asked = ask("openai", tools);
   CHECK(asked.call.path == "/v1/chat/completions");
   CHECK(asked.body["messages"] == Json::parse(tools)["messages"]);
@@ -84,7 +84,7 @@ TEST_CASE("OpenAI's stream becomes an answer") {
   CHECK(answer.usage->completion_tokens == 2);
 }
 
-TEST_CASE("a tool call that comes in pieces becomes one") {
+TEST_CASE("the pieces of a tool call are joined") {
   const Answer answer = hear(
       "openai",
       {R"({"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"heat","arguments":""}}]}}]})",
@@ -97,7 +97,7 @@ TEST_CASE("a tool call that comes in pieces becomes one") {
   CHECK(message["tool_calls"][0]["function"]["arguments"] == R"({"room":1})");
 }
 
-TEST_CASE("Ollama is asked in its own words, with a context large enough") {
+TEST_CASE("a request to Ollama has its own format, with a large enough context") {
   const auto asked = ask("ollama", tools);
   CHECK(asked.call.path == "/api/chat");
   CHECK(asked.call.framing == Framing::lines);
@@ -127,14 +127,14 @@ TEST_CASE("Ollama's lines become an answer with its own times") {
   CHECK(message["reasoning_content"] == "hm");
 }
 
-TEST_CASE("a prompt that Ollama has cut to its context is an error, not an answer") {
+TEST_CASE("a prompt that Ollama has truncated to its context is an error, not an answer") {
   const Answer answer = hear("ollama", {R"({"message":{"content":"x"},"done":true,"prompt_eval_count":100})"});
   REQUIRE(answer.error());
   CHECK(answer.error()->code == "context_too_long");
   CHECK_FALSE(answer.error()->retryable);
 }
 
-TEST_CASE("Ollama is told not to cut what does not fit, nor to push out the question") {
+TEST_CASE("Ollama must not truncate a prompt that does not fit, nor discard the question") {
   const std::string prompt = R"({"model":"m","prompt":"x"})";
   for (const auto& asked : {ask("ollama", tools), ask("ollama", prompt, RequestKind::generate)}) {
     CHECK(asked.body["truncate"] == false);
@@ -143,7 +143,7 @@ TEST_CASE("Ollama is told not to cut what does not fit, nor to push out the ques
   CHECK(ask("ollama", R"({"model":"m","input":"x"})", RequestKind::embed).body["truncate"] == false);
 }
 
-TEST_CASE("Gemini gets the results of a turn's calls in one turn") {
+TEST_CASE("the results of a turn's calls are one turn for Gemini") {
   const auto contents =
       ask("gemini", R"({"model":"m","messages":[{"role":"user","content":"?"},{"role":"assistant","content":null,)"
                     R"("tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"b","function":)"
@@ -157,7 +157,7 @@ TEST_CASE("Gemini gets the results of a turn's calls in one turn") {
   CHECK(contents[3]["parts"][0]["text"] == "!");
 }
 
-TEST_CASE("Gemini is asked in its own words") {
+TEST_CASE("a request to Gemini has its own format") {
   const auto asked = ask("gemini", tools);
   CHECK(asked.call.path == "/v1beta/models/m:streamGenerateContent?alt=sse");
   CHECK(asked.body["systemInstruction"]["parts"][0]["text"] == "be kind");
@@ -171,7 +171,7 @@ TEST_CASE("Gemini is asked in its own words") {
         std::string::npos);
 }
 
-TEST_CASE("Gemini's events become an answer; a refusal to speak is one too") {
+TEST_CASE("Gemini's events become an answer, also if it refuses the content") {
   const Answer answer =
       hear("gemini", {R"({"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"Hi"}]}}]})",
                       R"({"candidates":[{"content":{"parts":[]},"finishReason":"MAX_TOKENS"}],"usageMetadata":)"
@@ -182,7 +182,7 @@ TEST_CASE("Gemini's events become an answer; a refusal to speak is one too") {
   CHECK(hear("gemini", {R"({"promptFeedback":{"blockReason":"SAFETY"}})"}).finish_reason == "content_filter");
 }
 
-TEST_CASE("nonsense of a back end is read as nothing") {
+TEST_CASE("invalid data of a back end is ignored") {
   for (const char* provider : {"openai", "groq", "ollama", "gemini"}) {
     for (const char* nonsense :
          {"null", "5", "[]", "{}", R"({"choices":5,"message":[],"candidates":{"content":1},"usage":[],"done":"yes"})",

@@ -1,4 +1,4 @@
-// What Ollama and its registry say of a model, as server/images.go, server/download.go and the OCI manifests have it.
+// Messages of Ollama and its registry, in the formats of server/images.go, server/download.go and OCI manifests.
 #include "edge-agent/executors/llm/pull.hpp"
 
 #include <sys/stat.h>
@@ -45,7 +45,7 @@ struct Folder {
 
 }  // namespace
 
-TEST_CASE("a model's name is read as Ollama reads it") {
+TEST_CASE("the name of a model is parsed as in Ollama") {
   const auto listed = [](const char* text) {
     const auto name = ModelName::parse(text);
     return name ? name->listed() : "";
@@ -66,14 +66,14 @@ TEST_CASE("a model's name is read as Ollama reads it") {
   CHECK_FALSE(ModelName::parse(std::string(256, 'a')));
 }
 
-TEST_CASE("the model that is taken where none is named follows the machine's memory") {
+TEST_CASE("the default model depends on the machine's memory") {
   CHECK(model_for_memory(8'200'000'000) == "deepseek-coder:6.7b");
   CHECK(model_for_memory(3'981'533'184) == "deepseek-coder:1.3b");
   CHECK(model_for_memory(1'900'000'000) == "deepseek-r1:1.5b");
   CHECK_FALSE(model_for_memory(950'000'000));
 }
 
-TEST_CASE("a manifest tells what a model consists of") {
+TEST_CASE("a manifest lists the layers of a model") {
   const auto manifest = read_manifest(manifest_of("[" + layer(digest_a, "776080839") + "]"));
   REQUIRE(manifest);
   CHECK(bytes_of(*manifest) == 776080839 + 487);
@@ -82,7 +82,7 @@ TEST_CASE("a manifest tells what a model consists of") {
         std::string(R"({"layers":{"a":1}})"), std::string(R"({"layers":[{"digest":"../../etc/passwd","size":1}]})")}) {
     CHECK_FALSE(read_manifest(wrong));
   }
-  // Sizes that nobody can have do not wrap.
+  // Impossible sizes do not overflow.
   const auto odd = read_manifest(manifest_of("[" + layer(digest_a, "9223372036854775807") + "," +
                                              layer(digest_a, "-5") + "," + layer(digest_a, "\"x\"") + "]"));
   REQUIRE(odd);
@@ -110,7 +110,7 @@ TEST_CASE("a download's progress is the sum of its layers") {
   CHECK(progress.complete());
 }
 
-TEST_CASE("a size that is known beforehand counts from the first line on") {
+TEST_CASE("a size that is known before counts from the first line on") {
   PullProgress progress(4000);
   tell(progress, {part(digest_a, "1000", "1000")});
   CHECK(progress.percent() == 25);
@@ -119,7 +119,7 @@ TEST_CASE("a size that is known beforehand counts from the first line on") {
   CHECK(progress.total() == 10'000);
 }
 
-TEST_CASE("a stranger's lines do no harm") {
+TEST_CASE("invalid lines are ignored") {
   PullProgress progress;
   tell(progress, {"null", "[]", "7", R"({"status":7,"digest":[],"total":"x"})", R"({"total":5})",
                   R"({"status":")" + std::string(5000, 'x') + R"("})"});
@@ -129,7 +129,7 @@ TEST_CASE("a stranger's lines do no harm") {
   CHECK(progress.layers() == 1000);
 }
 
-TEST_CASE("an error under status 200 says whether another try can help") {
+TEST_CASE("an error under status 200 is retryable if another attempt can help") {
   const auto error = [](const std::string& message) {
     PullProgress progress;
     progress.take({{"error", message}});
@@ -139,7 +139,7 @@ TEST_CASE("an error under status 200 says whether another try can help") {
   const auto unknown = error("pull model manifest: file does not exist");
   CHECK(unknown.code == "model_not_found");
   CHECK_FALSE(unknown.retryable);
-  CHECK(unknown.message == "Ollama says: pull model manifest: file does not exist");
+  CHECK(unknown.message == "Ollama reports: pull model manifest: file does not exist");
   CHECK(error("write /x/blobs/sha256-a-partial: no space left on device").code == "insufficient_storage");
   CHECK_FALSE(error("pull model manifest: 412: \n\nThe model requires a newer version of Ollama.").retryable);
   const auto network = error("pull model manifest: Get \"https://x/\": dial tcp: lookup x: no such host");
@@ -151,7 +151,7 @@ TEST_CASE("an error under status 200 says whether another try can help") {
   CHECK(odd.error()->retryable);
 }
 
-TEST_CASE("a refusal is for this agent: a model that it does not have is no matter of another try") {
+TEST_CASE("a refusal concerns this agent: a missing model is not retryable") {
   const auto gone = model_error(404, R"({"error":"model 'x' not found"})");
   CHECK(gone.code == "model_not_found");
   CHECK_FALSE(gone.retryable);
@@ -161,7 +161,7 @@ TEST_CASE("a refusal is for this agent: a model that it does not have is no matt
   CHECK_FALSE(memory.retryable);
 }
 
-TEST_CASE("too little room is said with figures") {
+TEST_CASE("the errors for too little space have figures") {
   CHECK_FALSE(check_storage("m", 1'000'000'000, 1'000'000'000 + storage_reserve, "/models"));
   const auto storage = check_storage("m:7b", 3'800'000'000, 2'100'000'000, "/models");
   REQUIRE(storage);
@@ -169,20 +169,20 @@ TEST_CASE("too little room is said with figures") {
   CHECK_FALSE(storage->retryable);
   CHECK(
       storage->message ==
-      "m:7b needs 3.8 GB more on the disk, of which 537 MB are to stay free; /models has 2.1 GB free: remove a model, "
-      "or make room there");
-  CHECK_FALSE(check_storage("m", 0, 0, "/models"));  // all of it is there
+      "m:7b needs 3.8 GB more on the disk, including 537 MB to be kept free; /models has 2.1 GB free: remove a model, "
+      "or free disk space");
+  CHECK_FALSE(check_storage("m", 0, 0, "/models"));  // all of it exists
 
   CHECK_FALSE(check_memory("m", 776'000'000, 3'981'533'184));
-  CHECK_FALSE(check_memory("m", 776'000'000, 0));  // not known
+  CHECK_FALSE(check_memory("m", 776'000'000, 0));  // unknown
   const auto memory = check_memory("m:7b", 3'800'000'000, 3'981'533'184);
   REQUIRE(memory);
   CHECK(memory->code == "insufficient_memory");
-  CHECK(memory->message.find("m:7b has 3.8 GB and needs 4.3 GB of memory") == 0);
+  CHECK(memory->message.find("m:7b is 3.8 GB in size and needs 4.3 GB of memory") == 0);
   CHECK(memory->message.find("this machine has 4.0 GB") != std::string::npos);
 }
 
-TEST_CASE("what is in the models' folder already needs no room") {
+TEST_CASE("layers in the folder of models need no space") {
   const Folder folder;
   const ModelsFolder models(folder.path);
   const Manifest manifest = {{digest_a, 1'000'000}, {digest_b, 500}};
@@ -200,7 +200,7 @@ TEST_CASE("what is in the models' folder already needs no room") {
   CHECK(*missing <= 600'000);
 }
 
-TEST_CASE("a models' folder that is not there yet has the room of the one above it") {
+TEST_CASE("a folder of models that does not exist yet has the free space of its parent") {
   const Folder folder;
   const ModelsFolder inner(folder.path + "/not/yet/there");
   CHECK(inner.free_bytes().value_or(0) > 0);

@@ -7,7 +7,7 @@ using namespace edgefleet;
 using namespace edgefleet::agent::llm;
 using namespace std::chrono_literals;
 
-TEST_CASE("a refusal is read in every shape in which one comes") {
+TEST_CASE("a refusal is parsed in every format in use") {
   struct Case {
     int status;
     const char* body;
@@ -40,21 +40,21 @@ TEST_CASE("a refusal is read in every shape in which one comes") {
   }
 }
 
-TEST_CASE("how long to wait is found in the header, the details and the words") {
+TEST_CASE("the time to wait is found in the header, the details and the text") {
   CHECK(refusal_of(429, "{}", 7s).retry_after == 7s);
   CHECK(refusal_of(429, R"({"error":{"message":"x","details":[{"retryDelay":"46s"}]}})", {}).retry_after == 46s);
   CHECK(refusal_of(429, R"({"error":{"message":"Please try again in 5.5s. Visit"}})", {}).retry_after == 5500ms);
   CHECK_FALSE(refusal_of(400, R"({"error":{"message":"try again in 5s"}})", {}).retry_after);
 }
 
-TEST_CASE("durations of providers") {
+TEST_CASE("the durations of providers are parsed") {
   CHECK(read_duration("2m59.56s") == 179560ms);
   CHECK(read_duration("1h2m") == 62min);
   CHECK(read_duration("250ms") == 250ms);
   for (const char* bad : {"", "s", "5", "5x", "-3s", "nan", "infs", "5s5"}) CHECK_FALSE(read_duration(bad));
 }
 
-TEST_CASE("an error in mid-stream under status 200 is an error") {
+TEST_CASE("an error within a stream under status 200 is an error") {
   CHECK(error_in(Json::parse(R"({"error":"out of memory"})"))->retryable);
   CHECK(error_in(Json::parse(R"({"error":{"code":400,"message":"context exceeded"}})"))->code == "context_too_long");
   CHECK(error_in(Json::parse(R"([{"error":{"status":"RESOURCE_EXHAUSTED"}}])"))->code == "rate_limited");
@@ -62,7 +62,7 @@ TEST_CASE("an error in mid-stream under status 200 is an error") {
   CHECK_FALSE(error_in(Json::parse("5")));
 }
 
-TEST_CASE("limits that are used up are seen in the headers") {
+TEST_CASE("used-up limits are read from the headers") {
   http::Response response;
   response.headers = {{"x-ratelimit-remaining-requests", "0"},
                       {"x-ratelimit-reset-requests", "2m"},
@@ -73,7 +73,7 @@ TEST_CASE("limits that are used up are seen in the headers") {
   CHECK_FALSE(exhausted_for(response));
 }
 
-TEST_CASE("a budget ends, is kept as text, and begins anew when its time is over") {
+TEST_CASE("a budget is used up, is stored as text, and is reset when its time is over") {
   const Budget budget{2, 3, 100};
   Spent spent;
   WallTime now{1'000'000'000};
@@ -84,15 +84,15 @@ TEST_CASE("a budget ends, is kept as text, and begins anew when its time is over
   };
   CHECK_FALSE(ask());
   CHECK_FALSE(ask());
-  REQUIRE(ask());  // two a minute
+  REQUIRE(ask());  // two per minute
   CHECK(ask()->wait == 60s);
   now.unix_ms += 60'000;
   CHECK_FALSE(ask());
   now.unix_ms += 60'000;
   spent = read_spent(write_spent(spent));
-  REQUIRE(ask());  // three a day
+  REQUIRE(ask());  // three per day
   CHECK(ask()->what == "3 requests a day");
-  now.unix_ms -= 3'600'000;  // a clock that goes back gives nothing away
+  now.unix_ms -= 3'600'000;  // a clock that goes back resets nothing
   CHECK(ask());
   now.unix_ms += 25 * 3'600'000;
   CHECK_FALSE(ask());

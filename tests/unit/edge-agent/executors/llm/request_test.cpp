@@ -20,7 +20,7 @@ std::string refusal(ProviderKind provider, const std::string& field) {
 
 }  // namespace
 
-TEST_CASE("a field that a provider does not know is refused by name, nothing is dropped in silence") {
+TEST_CASE("a field that a provider does not support is refused by name, never silently dropped") {
   CHECK(refusal(ProviderKind::ollama, R"("logit_bias":{"5":1})").find("logit_bias") != std::string::npos);
   CHECK(refusal(ProviderKind::gemini, R"("logprobs":true)").find("logprobs") != std::string::npos);
   CHECK(refusal(ProviderKind::groq, R"("logprobs":true)").find("logprobs") !=
@@ -30,7 +30,7 @@ TEST_CASE("a field that a provider does not know is refused by name, nothing is 
   CHECK_FALSE(refusal(ProviderKind::openai, R"("n":2)").empty());
 }
 
-TEST_CASE("what says nothing, or only something of the caller, is no reason to refuse") {
+TEST_CASE("empty fields and fields about the caller are not refused") {
   for (const ProviderKind provider : providers) {
     CHECK(refusal(provider, R"("logprobs":false,"logit_bias":null,"tools":[],"user":"me","metadata":{"a":"b"},"n":1,)"
                             R"("stream":true)")
@@ -41,7 +41,7 @@ TEST_CASE("what says nothing, or only something of the caller, is no reason to r
   CHECK(request->size() == 2);
 }
 
-TEST_CASE("a request without its shape is the task's fault") {
+TEST_CASE("a malformed request is an error of the task") {
   for (const char* bad :
        {"1", "[]", "{", "{}", R"({"model":"m"})", R"({"model":"m","messages":[]})", R"({"model":"m","messages":[5]})",
         R"({"model":"m","messages":[{"role":"user","content":5}]})",

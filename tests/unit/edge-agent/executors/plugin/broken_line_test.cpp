@@ -9,7 +9,7 @@ const std::string id = "01J00000000000000000000001";
 const std::string other = "01J00000000000000000000002";
 std::string head() { return R"({"type":"result","id":")" + id + R"(","attempt":3,)"; }
 
-TEST_CASE("a broken result still says whose it is, wherever in the object that stands") {
+TEST_CASE("the task of a broken result is found, at any place in the object") {
   for (const auto& line :
        {head() + R"("output":NaN})", head() + R"("output":{"id":")" + other + R"(","attempt":9)",
         R"({"output":[{"id":")" + other + R"(","attempt":9,"type":"progress"},1e999],"id" : ")" + id +
@@ -27,7 +27,7 @@ TEST_CASE("a broken result still says whose it is, wherever in the object that s
   }
 }
 
-TEST_CASE("a broken line that does not say whose result it is fails nobody") {
+TEST_CASE("a broken line that names no task fails no task") {
   for (const auto& line : std::vector<std::string>{
            "", "not json", "[1", "\"", "\"\\", "{", "}}}}", R"({"type":"result","attempt":1,"output":NaN})",
            R"({"type":"result","id":")" + id + R"(","output":NaN})",
@@ -42,9 +42,9 @@ TEST_CASE("a broken line that does not say whose result it is fails nobody") {
   }
 }
 
-TEST_CASE("what is wrong with a line is said in words") {
-  CHECK(what_is_broken(head() + R"("output":-Infinity})") == "it holds -Infinity, which JSON does not have");
-  CHECK(what_is_broken("{\"output\":\"NaN\",}").find("it is not JSON as it is read here") == 0);
+TEST_CASE("the error of a line has a text") {
+  CHECK(what_is_broken(head() + R"("output":-Infinity})") == "it contains -Infinity, which is not JSON");
+  CHECK(what_is_broken("{\"output\":\"NaN\",}").find("it is not valid JSON for this agent") == 0);
   CHECK(what_is_broken("\xFF") == "it is not UTF-8");
   CHECK(what_is_broken(std::string(longest_plugin_line, 'x')).find("it is longer than 1 MiB") == 0);
 }

@@ -8,7 +8,7 @@
 namespace edgefleet::agent::test {
 namespace {
 
-// What the fake plug-ins share: `say`, and `tasks`, which yields (task, answer) and keeps cancels in `cancelled`.
+// Shared by the fake plug-ins: `say`, and `tasks`, which yields (task, answer) and keeps cancels in `cancelled`.
 constexpr const char* prelude = R"(
 import json, os, sys, threading, time
 def say(**message):
@@ -34,7 +34,7 @@ PluginTimes quick() {
   return times;
 }
 
-// A bench with one plug-in on it.
+// A bench with one plug-in.
 struct PluginBench : Bench {
   explicit PluginBench(const std::string& script, PluginTimes times = quick(), Duration restart = 20ms)
       : executor(std::make_unique<PluginExecutor>(config(script, restart), services, times)) {
@@ -77,7 +77,7 @@ struct PluginBench : Bench {
       const std::lock_guard lock(mutex);
       seen.push_back(progress);
     };
-    // The pointer itself is taken here: a test may reset it while the run is under way.
+    // The pointer itself is copied here: a test may reset it during the run.
     return std::async(std::launch::async, [=, plugin = executor.get()] {
       return plugin->run(job("fake.it", input, timeout, number), stop, see);
     });
@@ -106,7 +106,7 @@ for m in messages():
     if m["type"] == "task": result(m, output=m["input"])
 )";
 
-TEST_CASE("a plug-in offers what its hello says, and does tasks") {
+TEST_CASE("a plug-in offers the capabilities of its hello, and runs tasks") {
   PluginBench bench(echo);
   REQUIRE(bench.up());
   CHECK(bench.offer().capabilities.front().str() == "fake.it");
@@ -118,14 +118,14 @@ TEST_CASE("a plug-in offers what its hello says, and does tasks") {
   CHECK(bench.scratches() == 0);
 }
 
-TEST_CASE("a large input and a large output pass") {
+TEST_CASE("a large input and a large output are passed on") {
   PluginBench bench(echo);
   REQUIRE(bench.up());
   const std::string input = json::quoted(std::string(limits::input_bytes - 2, 'x'));
   CHECK(bench.run(input).output == input);
 }
 
-TEST_CASE("two tasks at once are told apart") {
+TEST_CASE("two concurrent tasks are distinguished") {
   PluginBench bench(R"(
 hello("fake.it", slots=2)
 held = []
@@ -141,7 +141,7 @@ for m in messages():
   CHECK(second.get().output == "2");
 }
 
-TEST_CASE("progress is handed on before the result") {
+TEST_CASE("progress is passed on before the result") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -166,15 +166,15 @@ for m in messages(): result(m, error={"code": "bad_input", "message": "no such f
   CHECK(message(outcome) == "no such filter");
 }
 
-TEST_CASE("a plug-in that says no hello in time is killed and started again") {
+TEST_CASE("a plug-in that sends no hello in time is killed and restarted") {
   auto times = quick();
   times.hello = 100ms;
   PluginBench bench("touch('pid')\ntime.sleep(1000)\n", times);
-  CHECK(bench.down("said no hello within 1 s"));
+  CHECK(bench.down("sent no hello within 1 s"));
   CHECK(code(bench.run()) == "plugin_unavailable");
 }
 
-TEST_CASE("a plug-in with a wrong hello is said to have one, and tried again") {
+TEST_CASE("a plug-in with an invalid hello is reported and restarted") {
   PluginBench bench(R"(
 if os.path.exists(os.environ["TEST_DIR"] + "/once"):
     hello("fake.it")
@@ -189,7 +189,7 @@ time.sleep(1000)
   CHECK(bench.run().output == "1");
 }
 
-TEST_CASE("garbage, unknown tasks and endless lines are logged and do no harm") {
+TEST_CASE("invalid lines, unknown tasks and endless lines are logged and ignored") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -203,13 +203,13 @@ for m in messages():
 )");
   REQUIRE(bench.up());
   CHECK(bench.run().output == "\"right\"");
-  CHECK(bench.lines.holds("ignored a line: it is not JSON as it is read here"));
-  CHECK(bench.lines.holds("dropped what is beyond 1 MiB of a line"));
+  CHECK(bench.lines.holds("ignored a line: it is not valid JSON for this agent"));
+  CHECK(bench.lines.holds("dropped the part of a line beyond 1 MiB"));
   CHECK(bench.lines.holds("ignored a line: it is longer than 1 MiB"));
   CHECK(bench.run("null", 30s, {}, 2).output == "\"right\"");
 }
 
-TEST_CASE("a result that cannot be read fails its task at once, and the plug-in lives on") {
+TEST_CASE("an unreadable result fails its task at once, and the plug-in continues") {
   PluginBench bench(R"(
 hello("fake.it", slots=2)
 for m in messages():
@@ -226,7 +226,7 @@ for m in messages():
 )");
   REQUIRE(bench.up());
   const auto pid = bench.run("\"pid\"").output;
-  for (const auto& [how, why] : std::map<std::string, std::string>{{"nan", "it holds NaN"},
+  for (const auto& [how, why] : std::map<std::string, std::string>{{"nan", "it contains NaN"},
                                                                    {"huge", "it is longer than 1 MiB"},
                                                                    {"bytes", "it is not UTF-8"},
                                                                    {"overflow", "no number beyond a double"},
@@ -239,7 +239,7 @@ for m in messages():
   CHECK(bench.run("\"pid\"").output == pid);
 }
 
-TEST_CASE("a plug-in that dies says how, its task fails, and it comes back") {
+TEST_CASE("the death of a plug-in is reported, its task fails, and it is restarted") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -258,7 +258,7 @@ for m in messages():
   CHECK(bench.lines.holds("plug-in fake: out of ideas"));
 }
 
-TEST_CASE("a plug-in that is down goes on naming what it offers otherwise, and why it does not now") {
+TEST_CASE("a plug-in that is down still lists its capabilities, with the reason why it is down") {
   PluginBench bench(R"(
 hello("fake.it", "fake.other", slots=3)
 for m in messages():
@@ -276,7 +276,7 @@ for m in messages():
   CHECK(offer.problem.size() <= most_problem_bytes);
 }
 
-TEST_CASE("what a plug-in said before it died still counts") {
+TEST_CASE("results that a plug-in sent before it died still count") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -287,7 +287,7 @@ for m in messages():
   CHECK(bench.run().output == "\"done\"");
 }
 
-TEST_CASE("restarts back off, and begin anew after a time of being well") {
+TEST_CASE("restarts back off, and the backoff is reset after some uptime") {
   const Backoff backoff = PluginConfig::check({"a", {"b"}, {}, {}}).value().restart;
   CHECK(backoff.ceiling(1) == 1s);
   CHECK(backoff.ceiling(3) == 4s);
@@ -335,7 +335,7 @@ for m in messages():
   CHECK(bench.scratches() == 0);
 }
 
-TEST_CASE("a timeout cancels, and is told as one") {
+TEST_CASE("a timeout cancels the task, and is reported as a timeout") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -355,11 +355,11 @@ for m in messages():
 )");
   REQUIRE(bench.up());
   CHECK(code(bench.run("null", 300ms)) == "timed_out");
-  CHECK(bench.lines.holds("dropped what is beyond 1 MiB of a line"));
+  CHECK(bench.lines.holds("dropped the part of a line beyond 1 MiB"));
   CHECK(bench.down("did not answer a cancel"));
 }
 
-TEST_CASE("a plug-in that closes its output is of no use, and started again") {
+TEST_CASE("a plug-in that closes its output is restarted") {
   PluginBench bench(R"(
 hello("fake.it")
 os.close(1)
@@ -393,7 +393,7 @@ for m in messages():
   CHECK(bench.lines.size() < 500);
 }
 
-TEST_CASE("artifacts are laid for a plug-in, and files it names are stored") {
+TEST_CASE("artifacts are placed for a plug-in, and files that it names are stored") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -417,7 +417,7 @@ for m in messages():
   CHECK(bench.scratches() == 0);
 }
 
-TEST_CASE("a plug-in cannot hand out files that are not below its out/") {
+TEST_CASE("a plug-in can only return files below its out/") {
   PluginBench bench(R"(
 hello("fake.it")
 for m in messages():
@@ -466,7 +466,7 @@ TEST_CASE("a plug-in ends by itself when its standard input is closed") {
   CHECK(read_pid(bench.dir / "ended") > 0);
 }
 
-TEST_CASE("a plug-in that will not end is made to, with its children") {
+TEST_CASE("a plug-in that does not end is killed with its children") {
   auto times = quick();
   times.close = 100ms;
   PluginBench bench(R"(
@@ -488,7 +488,7 @@ while True: time.sleep(1000)
   CHECK(eventually([&] { return gone(read_pid(bench.dir / "child")); }));
 }
 
-TEST_CASE("destroying the executor ends a run that is under way") {
+TEST_CASE("destroying the executor ends a run in progress") {
   PluginBench bench("hello('fake.it')\nfor m in messages(): touch('got')\n");
   REQUIRE(bench.up());
   auto running = bench.start();
@@ -497,7 +497,7 @@ TEST_CASE("destroying the executor ends a run that is under way") {
   CHECK(code(running.get()) == "cancelled");
 }
 
-TEST_CASE("a plug-in whose program is missing says so, and is looked for again") {
+TEST_CASE("a missing program of a plug-in is reported, and searched again") {
   Bench bench;
   auto config = PluginConfig::check({"ghost", {"no-such-program-here"}, {}, {}}).value();
   config.restart = {5ms, 5ms};

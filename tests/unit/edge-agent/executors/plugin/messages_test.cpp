@@ -22,7 +22,7 @@ PluginResult result_of(const std::string& rest) {
   return std::get<PluginResult>(*message);
 }
 
-TEST_CASE("a hello tells capabilities and slots") {
+TEST_CASE("a hello has capabilities and slots") {
   const auto hello = parse_hello(
       R"({"type":"hello","protocol":1,"name":"image","version":"0.1.0","capabilities":["image.resize","a"],"slots":2})");
   REQUIRE(hello.ok());
@@ -32,7 +32,7 @@ TEST_CASE("a hello tells capabilities and slots") {
   CHECK(hello->version == "0.1.0");
 }
 
-TEST_CASE("a wrong hello is told what is wrong with it") {
+TEST_CASE("the error of an invalid hello has the reason") {
   CHECK(problem_of_hello("Traceback...") == "its first line is not a hello: Traceback...");
   CHECK(problem_of_hello("[]").find("not a hello") != std::string::npos);
   CHECK(problem_of_hello(R"({"type":"result"})").find("not a hello") != std::string::npos);
@@ -64,7 +64,7 @@ TEST_CASE("a result has an output or an error") {
   CHECK(result_of(R"(,"error":{"code":"Not A Word","message":"m"})").error->code == "plugin_error");
 }
 
-TEST_CASE("a line that is no message is refused") {
+TEST_CASE("a line that is not a message is refused") {
   CHECK_FALSE(parse_plugin_line("hello").ok());
   CHECK_FALSE(parse_plugin_line("").ok());
   CHECK_FALSE(parse_plugin_line("\xFF").ok());
@@ -87,7 +87,7 @@ TEST_CASE("progress is kept within its bounds") {
   CHECK(line(",\"text\":\"" + std::string(100'000, 'x') + '"').text.size() == 4096);
 }
 
-TEST_CASE("a task is one line, whatever its input looks like") {
+TEST_CASE("a task with any input is one line") {
   Job job;
   job.id = *TaskId::parse(id);
   job.capability = *Capability::parse("a.b");
@@ -99,7 +99,7 @@ TEST_CASE("a task is one line, whatever its input looks like") {
   CHECK(cancel_line({job.id, 3}) == R"({"type":"cancel","id":")" + id + "\",\"attempt\":3}\n");
 }
 
-TEST_CASE("slips in the configuration of a plug-in are found when it is read") {
+TEST_CASE("mistakes in the configuration of a plug-in are found when it is read") {
   const PluginSettings good{"image", {"image-plugin"}, {}, {}};
   const auto changed = [&](const std::function<void(PluginSettings&)>& change) {
     auto settings = good;
@@ -117,7 +117,7 @@ TEST_CASE("slips in the configuration of a plug-in are found when it is read") {
   CHECK(changed([](auto& s) { s.artifact_files = 1000; }).find("artifact_files") != std::string::npos);
 }
 
-TEST_CASE("a chatty plug-in is logged at a bounded rate") {
+TEST_CASE("the output of a plug-in is logged at a bounded rate") {
   LogBudget budget;
   Time now{std::chrono::hours(1)};
   int taken = 0;

@@ -43,12 +43,12 @@ bool wait_exit(const Process& process) {
   return eventually([&] { return process.exited(); });
 }
 
-TEST_CASE("a child has its arguments, its environment and nothing of the agent's") {
+TEST_CASE("a child has its own arguments and environment, not the agent's") {
   ::setenv("EDGEFLEET_TEST_SECRET", "hush", 1);
   CHECK(output_of("echo $EDGEFLEET_TEST_SECRET; env | grep -c . ; env | grep PATH=") == "\n2\nPATH=/usr/bin:/bin\n");
 }
 
-TEST_CASE("a child has no files of the agent but its three pipes") {
+TEST_CASE("a child inherits only its three pipes from the agent") {
   const UniqueFd leaked(::open("/dev/null", O_RDONLY));  // without O_CLOEXEC
   REQUIRE(leaked.get() > 2);
   CHECK(output_of("ls /proc/$$/fd | tr '\\n' ' '; readlink /proc/$$/fd/0").substr(0, 6) == "0 1 2 ");
@@ -64,14 +64,14 @@ TEST_CASE("a child leads its own session and is the first victim of the OOM kill
   CHECK(score == "1000");
 }
 
-TEST_CASE("a child starts with ordinary signals, whatever the agent does with its own") {
+TEST_CASE("a child starts with default signals, independent of the agent's") {
   const auto before = std::signal(SIGPIPE, SIG_IGN);
   const std::string text = output_of("grep -E 'Sig(Blk|Ign)' /proc/self/status | tr -d '\\t'");
   std::signal(SIGPIPE, before);
   CHECK(text == "SigBlk:0000000000000000\nSigIgn:0000000000000000\n");
 }
 
-TEST_CASE("exit codes and signals are told as they are") {
+TEST_CASE("exit codes and signals are reported") {
   Spawner spawner;
   auto exits = spawner.spawn(shell("exit 7"));
   REQUIRE(exits.ok());
@@ -113,7 +113,7 @@ TEST_CASE("a program that cannot be run is a clear error") {
   CHECK(no_cwd.error().message.find("entering") == 0);
 }
 
-// Starts processes that do what they can to get away from the script `$$`, and writes their numbers.
+// Starts processes that try to escape from the script `$$`, and writes their ids.
 std::string runaways(const std::string& dir) {
   return "sleep 1000 & echo $! > " + dir + "/plain; env -i setsid sleep 1000 & echo $! > " + dir +
          "/session; (env -i setsid sh -c 'sleep 1000 & echo $! > " + dir + "/orphan' &) ; echo $$ > " + dir + "/pid;";
@@ -129,7 +129,7 @@ bool all_gone(const TempDir& dir) {
                      [&](const auto& name) { return gone(read_pid(dir / name)); });
 }
 
-TEST_CASE("finishing a process leaves nothing of what it has started, in its group or out of it") {
+TEST_CASE("finishing a process ends all its descendants, inside and outside its group") {
   for (const bool ends_itself : {false, true}) {
     INFO(ends_itself);
     TempDir dir;
@@ -148,13 +148,13 @@ TEST_CASE("finishing a process leaves nothing of what it has started, in its gro
     CHECK(all_gone(dir));
     CHECK(describe(status) == (ends_itself ? "exit code 3" : "signal SIGKILL"));
     CHECK_FALSE(status.left);
-    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);  // nor a zombie of ours
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);  // and no zombie is left
   }
 }
 
-TEST_CASE("a killed agent leaves nothing running") {
+TEST_CASE("a killed agent leaves no running processes") {
   TempDir dir;
-  const pid_t agent = ::fork();  // plays the agent
+  const pid_t agent = ::fork();  // acts as the agent
   if (agent == 0) {
     const Spawner spawner;
     const auto process = spawner.spawn(shell(runaways(dir.path()) + "wait"));
@@ -166,7 +166,7 @@ TEST_CASE("a killed agent leaves nothing running") {
   CHECK(eventually([&] { return all_gone(dir); }));
 }
 
-TEST_CASE("a process whose supervisor is killed is over, and said to be killed") {
+TEST_CASE("a process whose supervisor is killed has ended, with status killed") {
   TempDir dir;
   const Spawner spawner;
   auto process = spawner.spawn(shell("echo $PPID > " + dir / "pid" + "; exec sleep 1000"));
@@ -177,7 +177,7 @@ TEST_CASE("a process whose supervisor is killed is over, and said to be killed")
   CHECK(describe(process->finish()) == "signal SIGKILL");
 }
 
-TEST_CASE("what a long-lived child leaves behind is reaped while it runs") {
+TEST_CASE("orphans of a long-lived child are reaped while it runs") {
   TempDir dir;
   const Spawner spawner;
   auto process = spawner.spawn(shell("(sleep 0 & echo $! > " + dir / "pid" + ") ; exec sleep 1000"));
@@ -186,7 +186,7 @@ TEST_CASE("what a long-lived child leaves behind is reaped while it runs") {
   CHECK(eventually([&] { return !fs::exists("/proc/" + std::to_string(read_pid(dir / "pid"))); }));
 }
 
-TEST_CASE("threads may start processes at the same time, and none holds the pipes of another") {
+TEST_CASE("threads may start processes at the same time, and none has the pipes of another") {
   const Spawner spawner;
   std::vector<std::jthread> threads;
   std::atomic<int> good{0};
@@ -202,7 +202,7 @@ TEST_CASE("threads may start processes at the same time, and none holds the pipe
   CHECK(good == 160);
 }
 
-TEST_CASE("frozen groups stand still, and so does their clock") {
+TEST_CASE("frozen groups and their clock are stopped") {
   TempDir dir;
   Spawner spawner;
   auto process =
@@ -229,7 +229,7 @@ TEST_CASE("a frozen process can still be ended") {
   CHECK(process->finish().signal == SIGTERM);
 }
 
-TEST_CASE("processes that an earlier life left are found by their environment") {
+TEST_CASE("processes of an earlier run are found by their environment") {
   Spawner spawner;
   auto spec = shell("exec sleep 1000");
   spec.env["EDGEFLEET_TEST_MARK"] = "one";

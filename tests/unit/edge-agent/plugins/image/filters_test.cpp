@@ -55,7 +55,7 @@ TEST_CASE("resize fits, covers or stretches, up and down") {
   }
 }
 
-TEST_CASE("a stronger blur leaves a flatter edge, on both sides of the radius where it changes its method") {
+TEST_CASE("a stronger blur makes an edge flatter, on both sides of the radius at which its method changes") {
   start_vips_once();
   const auto picture = half_black_half_white(400, 60);
   double last = 256;
@@ -71,7 +71,7 @@ TEST_CASE("a stronger blur leaves a flatter edge, on both sides of the radius wh
   CHECK(last < 30);
 }
 
-TEST_CASE("every filter takes a picture of a few pixels") {
+TEST_CASE("every filter accepts a picture of a few pixels") {
   start_vips_once();
   for (const auto& size : {Size{1, 1}, Size{3, 1}, Size{1, 7}, Size{2, 2}}) {
     CAPTURE(size.width, size.height);
@@ -95,7 +95,7 @@ TEST_CASE("blur does not let the colour of transparent pixels bleed out") {
   CHECK(pixel[3] == Approx(127).margin(40));
 }
 
-TEST_CASE("sharpen raises the contrast of an edge with its intensity, and leaves flat areas alone") {
+TEST_CASE("sharpen raises the contrast of an edge with its intensity, and does not change flat areas") {
   start_vips_once();
   const auto soft = apply("blur", half_black_half_white(100, 40) / 255 * 100 + 80, {1.5})
                         .cast(VIPS_FORMAT_UCHAR)
@@ -120,7 +120,7 @@ TEST_CASE("edges draws one white line where the brightness jumps, and nothing el
   CHECK(apply("edges", VImage::black(16, 16), {0, 0, 1}).max() == 0);
 }
 
-TEST_CASE("the thresholds of edges are gradients as a Sobel operator gives them, in either order") {
+TEST_CASE("the thresholds of edges are gradients of a Sobel operator, in either order") {
   start_vips_once();
   // Brightness rises by 10 a pixel on a slope of 8 pixels: 4 x 2 x 10 = 80 in the middle of it.
   const auto across = VImage::xyz(64, 32).extract_band(0);
@@ -132,7 +132,7 @@ TEST_CASE("the thresholds of edges are gradients as a Sobel operator gives them,
   CHECK(apply("edges", slope, {60, 90, 0.5}).max() == 0);
 }
 
-TEST_CASE("weak pixels are kept where a chain of them leads to a strong one") {
+TEST_CASE("weak pixels are kept if a chain of them leads to a strong one") {
   CHECK(connected("Sww..ww", 7) == "###....");
   CHECK(connected("w.ww", 4) == "....");
   CHECK(connected("w..."

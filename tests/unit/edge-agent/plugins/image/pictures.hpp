@@ -1,4 +1,4 @@
-// Pictures made at run time, sound and broken ones.
+// Pictures generated at run time, valid and broken ones.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace edgefleet::image::test {
 
 namespace fs = std::filesystem;
 
-// A folder as the agent lays it out for an attempt: in/ and out/. Goes with the object.
+// A folder like the agent's for an attempt: in/ and out/. Removed with the object.
 class Scratch {
  public:
   Scratch();
@@ -35,7 +35,7 @@ std::string read_bytes(const fs::path& path);
 
 // The first `share` of a file.
 std::string beginning(const fs::path& path, double share);
-// A PNG of one pixel whose header claims another size, its checksum right.
+// A PNG of one pixel whose header has another size and a correct checksum.
 std::string png_that_claims(std::uint32_t width, std::uint32_t height);
 
 }  // namespace edgefleet::image::test

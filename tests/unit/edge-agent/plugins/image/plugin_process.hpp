@@ -1,4 +1,4 @@
-// A plug-in as the agent sees it: a child that speaks lines of JSON.
+// A plug-in as the agent runs it: a child that exchanges lines of JSON.
 #pragma once
 
 #include <sys/types.h>

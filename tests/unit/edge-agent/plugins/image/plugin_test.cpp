@@ -1,4 +1,4 @@
-// The built plug-in, spoken to as the agent does.
+// Tests the built plug-in through the agent's protocol.
 #include <signal.h>
 
 #include <chrono>
@@ -84,7 +84,7 @@ std::string base64(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("the plug-in says hello with its capabilities and slots") {
+TEST_CASE("the plug-in sends a hello with its capabilities and slots") {
   PluginProcess plugin({IMAGE_PLUGIN, "--slots", "3"});
   const json hello = plugin.next();
   CHECK(hello["type"] == "hello");
@@ -123,7 +123,7 @@ TEST_CASE("every filter works on every format, and keeps the format") {
   }
 }
 
-TEST_CASE("another format can be asked for, and its quality; transparency becomes white in JPEG") {
+TEST_CASE("another format and its quality can be requested; transparency becomes white in JPEG") {
   Bench bench;
   VImage::black(40, 40, VImage::option()->set("bands", 4))
       .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB))
@@ -150,14 +150,14 @@ TEST_CASE("another format can be asked for, and its quality; transparency become
   CHECK(bytes(95) > 2 * bytes(30));
 }
 
-TEST_CASE("what a file is goes by its content, not by its name") {
+TEST_CASE("the content of a file determines its format, not its name") {
   Bench bench;
   coloured(64, 64).pngsave((bench.scratch.path() + "/x.png").c_str());
   fs::rename(bench.scratch.path() + "/x.png", bench.scratch.in("picture.jpg"));
   CHECK(bench.output("image.blur", {{"image", bench.laid_out("picture.jpg")}})["format"] == "png");
 }
 
-TEST_CASE("a picture in 16 bits, in CMYK or with two bands comes out in what the format takes") {
+TEST_CASE("a picture in 16 bits, in CMYK or with two bands is converted for the format") {
   Bench bench;
   coloured(40, 30).colourspace(VIPS_INTERPRETATION_RGB16).pngsave(bench.scratch.in("deep.png").c_str());
   coloured(40, 30).colourspace(VIPS_INTERPRETATION_CMYK).jpegsave(bench.scratch.in("print.jpg").c_str());
@@ -176,7 +176,7 @@ TEST_CASE("a picture in 16 bits, in CMYK or with two bands comes out in what the
   }
 }
 
-TEST_CASE("a picture lying on its side is set upright by its EXIF orientation, and metadata goes") {
+TEST_CASE("a picture is rotated by its EXIF orientation, and metadata is removed") {
   Bench bench;
   auto picture = coloured(120, 80).copy();
   picture.set("orientation", 6);
@@ -198,7 +198,7 @@ TEST_CASE("a picture lying on its side is set upright by its EXIF orientation, a
   }
 }
 
-TEST_CASE("a small picture can come inline, in base64") {
+TEST_CASE("a small picture can be inline, in base64") {
   Bench bench;
   coloured(50, 40).pngsave(bench.scratch.in("a.png").c_str());
   const json image{{"base64", base64(read_bytes(bench.scratch.in("a.png")))}, {"name", "my cat.png"}};
@@ -208,7 +208,7 @@ TEST_CASE("a small picture can come inline, in base64") {
   CHECK(bench.error("image.blur", {{"image", {{"base64", base64("no picture")}}}})["code"] == "bad_image");
 }
 
-TEST_CASE("what is no sound picture is refused for good, says why, and the plug-in lives on") {
+TEST_CASE("an invalid picture is refused with a reason, is not retryable, and the plug-in continues") {
   Bench bench;
   bench.lay_out_sound();
   // Fine detail, so that half of the file is about half of the picture.
@@ -257,7 +257,7 @@ TEST_CASE("what is no sound picture is refused for good, says why, and the plug-
   CHECK(bench.works());
 }
 
-TEST_CASE("a picture that is not there is an error worth another attempt") {
+TEST_CASE("a missing picture is a retryable error") {
   Bench bench;
   const json error = bench.error_of_file("nothing.jpg");
   CHECK(error["code"] == "missing_file");
@@ -288,7 +288,7 @@ TEST_CASE("bad input is refused with the field's name") {
   CHECK(bench.error("image.blur", nullptr)["code"] == "bad_input");
 }
 
-TEST_CASE("lines that are no messages are ignored") {
+TEST_CASE("lines that are not messages are ignored") {
   Bench bench;
   bench.lay_out_sound();
   bench.plugin.send_bytes("garbage\n\n[]\n{\"type\":\"task\"}\n{\"type\":\"later\"}\n\xFF\xFE\n");
@@ -297,7 +297,7 @@ TEST_CASE("lines that are no messages are ignored") {
   CHECK(bench.works());
 }
 
-TEST_CASE("a cancel stops work that is under way, at once") {
+TEST_CASE("a cancel stops work in progress at once") {
   Bench bench;
   bench.lay_out_sound();
   const std::string id = bench.send("image.process", bench.long_work());
@@ -315,7 +315,7 @@ TEST_CASE("a cancel stops work that is under way, at once") {
   CHECK(bench.works());
 }
 
-TEST_CASE("tasks run side by side, up to the slots, each with its own end") {
+TEST_CASE("tasks run in parallel, up to the slots, each with its own end") {
   Bench bench;
   bench.lay_out_sound();
   const std::string slow = bench.send("image.process", bench.long_work());
@@ -332,7 +332,7 @@ TEST_CASE("tasks run side by side, up to the slots, each with its own end") {
   CHECK(bench.plugin.next_of("result")["id"] == slow);
 }
 
-TEST_CASE("a crash of the work is the task's, not the plug-in's") {
+TEST_CASE("a crash fails the task, not the plug-in") {
   Bench bench;
   bench.lay_out_sound();
   const std::vector<std::tuple<int, std::string, bool>> ends{{SIGABRT, "crashed", false}, {SIGKILL, "killed", true}};
@@ -348,7 +348,7 @@ TEST_CASE("a crash of the work is the task's, not the plug-in's") {
   }
 }
 
-TEST_CASE("when the agent closes its end, the plug-in ends at once, and its work with it") {
+TEST_CASE("when the agent closes its end, the plug-in and its tasks end at once") {
   Bench bench;
   bench.send("image.process", bench.long_work());
   bench.plugin.next_of("progress");
@@ -359,7 +359,7 @@ TEST_CASE("when the agent closes its end, the plug-in ends at once, and its work
   CHECK(kill(workers.front(), 0) != 0);
 }
 
-TEST_CASE("a wrong flag gets one sentence and a non-zero exit") {
+TEST_CASE("an invalid flag is an error of one sentence and a non-zero exit code") {
   for (const char* slots : {"0", "many", "-1"}) {
     PluginProcess plugin({IMAGE_PLUGIN, "--slots", slots});
     CHECK(plugin.wait_for_exit() != 0);

@@ -8,7 +8,7 @@
 using namespace edgefleet::image;
 using nlohmann::json;
 
-TEST_CASE("a task message gives its parts, and unknown fields are ignored") {
+TEST_CASE("a task message is parsed into its parts, and unknown fields are ignored") {
   const auto message = parse_message(
       R"({"type":"task","id":"01J","attempt":2,"capability":"image.blur","input":{"a":1},"scratch":"/s","new":[]})");
   REQUIRE(std::holds_alternative<Task>(message));
@@ -25,7 +25,7 @@ TEST_CASE("a cancel message names its attempt") {
   CHECK(std::get<Cancel>(message).key == TaskKey{"01J", 1});
 }
 
-TEST_CASE("what is no message of ours is ignored, silently only if it is of a later protocol") {
+TEST_CASE("other lines are ignored, silently only if they are of a later protocol") {
   const auto reason = [](std::string_view line) { return std::get<Ignored>(parse_message(line)).reason; };
   CHECK(reason(R"({"type":"pause"})").empty());
   for (const char* line :
@@ -37,13 +37,13 @@ TEST_CASE("what is no message of ours is ignored, silently only if it is of a la
   }
 }
 
-TEST_CASE("a deeply nested line is parsed or refused, never a crash") {
+TEST_CASE("a deeply nested line is parsed or refused and never crashes") {
   CHECK(std::holds_alternative<Ignored>(parse_message(std::string(kMostLine, '['))));
   const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
   CHECK(std::holds_alternative<Task>(parse_message(R"({"type":"task","id":"x","attempt":1,"input":)" + deep + "}")));
 }
 
-TEST_CASE("each answer is one line of JSON, whatever bytes it carries") {
+TEST_CASE("each answer is one line of JSON, for any bytes in it") {
   const std::string line = failure_line({"01J", 3}, {"bad_image", "line\nbreak and \xFF", false});
   CHECK(line.find('\n') == line.size() - 1);
   const auto message = json::parse(line);

@@ -39,7 +39,7 @@ TEST_CASE("every filter is a capability, and so is a chain of them") {
         std::vector<std::string>{"image.resize", "image.blur", "image.sharpen", "image.edges", "image.process"});
 }
 
-TEST_CASE("a filter takes its parameters beside the image, and defaults for the rest") {
+TEST_CASE("a filter has its parameters next to the image, and defaults for the others") {
   const auto blur = parsed("image.blur", {{"radius", 2.5}});
   REQUIRE(blur.steps.size() == 1);
   CHECK(blur.steps[0].filter->name == "blur");
@@ -80,15 +80,15 @@ TEST_CASE("both bounds of every parameter are allowed, and the next value beyond
   }
 }
 
-TEST_CASE("a refusal names the field and what it allows") {
+TEST_CASE("a refusal names the field and its valid values") {
   using Case = std::tuple<std::string, json, std::string>;
   const std::vector<Case> cases{
       {"image.blur", {{"radius", "2"}}, "radius must be a number from 0.1 to 50"},
       {"image.blur", {{"radius", nullptr}}, "radius must be a number from 0.1 to 50"},
-      {"image.blur", {{"raduis", 2}}, "blur knows no \"raduis\"; it takes radius"},
+      {"image.blur", {{"raduis", 2}}, "blur has no parameter \"raduis\"; it has radius"},
       {"image.resize", {{"width", 1.5}}, "width must be a whole number from 1 to 16384"},
-      {"image.resize", json::object(), "resize wants width or height (1 to 16384), or both"},
-      {"image.resize", {{"width", 9}, {"fit", "cover"}}, "fit \"cover\" wants both width and height"},
+      {"image.resize", json::object(), "resize needs width or height (1 to 16384), or both"},
+      {"image.resize", {{"width", 9}, {"fit", "cover"}}, "fit \"cover\" needs both width and height"},
       {"image.resize", {{"width", 9}, {"fit", "stretch"}}, "fit must be one of inside, cover, exact"},
       {"image.resize", {{"width", 9}, {"fit", 1}}, "fit must be one of inside, cover, exact"},
       {"image.blur", {{"format", "gif"}}, "format must be one of jpeg, png, webp"},
@@ -100,7 +100,7 @@ TEST_CASE("a refusal names the field and what it allows") {
       {"image.process", {{"filters", 1}}, "filters must be a list of at most 16 objects"},
       {"image.process",
        {{"filters", json::array()}, {"radius", 1}},
-       "image.process knows no \"radius\"; it takes image, filters, format, quality"},
+       "image.process has no parameter \"radius\"; it has image, filters, format, quality"},
       {"image.process", {{"filters", {1}}}, "filters[0]: must be an object with a name"},
       {"image.process",
        {{"filters", {{{"name", "blur"}}, {{"name", "glow"}}}}},
@@ -114,9 +114,7 @@ TEST_CASE("a refusal names the field and what it allows") {
       {"image.blur",
        {{"image", {{"artifact", "sha256-ab"}, {"base64", "AAAA"}}}},
        "image must be an object with either artifact or base64"},
-      {"image.blur",
-       {{"image", {{"artifact", "sha256-ab"}}}},
-       "image.artifact names no file that was laid into the scratch folder"},
+      {"image.blur", {{"image", {{"artifact", "sha256-ab"}}}}, "image.artifact has no file in the scratch folder"},
       {"image.blur", {{"image", {{"base64", "A"}}}}, "image.base64 must be base64 of 1 to 184320 bytes"},
       {"image.blur", {{"image", {{"base64", ""}}}}, "image.base64 must be base64 of 1 to 184320 bytes"},
   };
@@ -131,7 +129,7 @@ TEST_CASE("a chain of too many filters is refused") {
   CHECK(refusal("image.process", {{"filters", filters}}) == "filters must be a list of at most 16 objects");
 }
 
-TEST_CASE("input that is no object, and a scratch folder that is none, are refused") {
+TEST_CASE("an input that is not an object and an invalid scratch folder are refused") {
   for (const auto& input : {json(), json(1), json("x"), json::array()})
     CHECK_FALSE(parse_request("image.blur", input, "/s"));
   CHECK_FALSE(parse_request("image.blur", with(json::object()), ""));
@@ -142,7 +140,7 @@ TEST_CASE("a file outside the scratch folder is never read") {
   for (const char* file : {"/etc/passwd", "/s/../etc/passwd", "/s", "/sx/in/a", "in/a", ""}) {
     CAPTURE(file);
     CHECK(refusal("image.blur", {{"image", {{"artifact", "sha256-ab"}, {"file", file}}}}) ==
-          "image.file must lie below the scratch folder");
+          "image.file must be below the scratch folder");
   }
 }
 
@@ -173,7 +171,7 @@ TEST_CASE("base64 is decoded strictly") {
   }
 }
 
-TEST_CASE("an inline picture has the bound that the message has room for") {
+TEST_CASE("an inline picture is bounded by the size of a message") {
   const auto verdict = [](std::size_t bytes) {
     return refusal("image.blur", {{"image", {{"base64", std::string(bytes / 3 * 4, 'A')}}}});
   };

@@ -1,11 +1,11 @@
-// The example is documentation, so it has to keep working.
+// The example is documentation, so it must work.
 #include "tests/support/catch.hpp"
 #include "tests/unit/edge-agent/plugins/image/plugin_process.hpp"
 
 using edgefleet::image::test::PluginProcess;
 using nlohmann::json;
 
-TEST_CASE("the example in Python counts words, refuses what is no text, and lives on") {
+TEST_CASE("the example in Python counts words, refuses other input, and continues") {
   PluginProcess plugin({WORDCOUNT_PLUGIN});
   CHECK(plugin.next()["capabilities"] == json{"text.wordcount"});
   const auto ask = [&](const json& input) {
