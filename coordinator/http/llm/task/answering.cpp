@@ -57,7 +57,7 @@ void Answering::submit(std::size_t at) {
   const auto listen = [hub = &parts_.hub, made, weak = weak_from_this(), responder = responder_](const TaskId& id) {
     made->listener.emplace(*hub, id, [weak, responder] {
       responder.run([weak] {
-        if (const auto self = weak.lock()) self->hear();
+        if (const auto self = weak.lock()) self->on_update();
       });
     });
   };
@@ -79,7 +79,7 @@ void Answering::submitted(const std::shared_ptr<Try>& made, const Result<Accepta
   if (!std::exchange(identified_, true)) writer_->identify(accepted->id, wall_now());
   if (question_.stream && !stream_) begin_stream();
   watch();
-  hear();
+  on_update();
 }
 
 void Answering::cancel(const TaskId& id) {
@@ -128,7 +128,7 @@ void Answering::send(std::string pieces) {
   if (!stream_->send(std::move(pieces))) client_gone();
 }
 
-void Answering::hear() {
+void Answering::on_update() {
   if (over_ || submitting_ || !try_) return;
   const auto heard = try_->listener->take();
   if (stream_) {
@@ -186,10 +186,11 @@ std::string Answering::ending(const TaskRecord& record) {
 }
 
 Failure Answering::disagreement() const {
-  return {502, "server_error", "answer_changed",
-          "the agent that had begun this answer was lost, and the answer of the agent that took over differs; try again "
-          "(task " +
-              try_->id.str() + ")"};
+  return {
+      502, "server_error", "answer_changed",
+      "the agent that had begun this answer was lost, and the answer of the agent that took over differs; try again "
+      "(task " +
+          try_->id.str() + ")"};
 }
 
 // ---- models that become unavailable

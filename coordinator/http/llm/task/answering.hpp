@@ -34,7 +34,7 @@ class Answering : public std::enable_shared_from_this<Answering> {
   void submit(std::size_t at);
   void submitted(const std::shared_ptr<Try>& made, const Result<Acceptance>& accepted);
   void begin_stream();
-  void hear();  // processes the news of the listener
+  void on_update();  // processes the news of the listener
   void outcome();
   void finish(const TaskRecord& record);
   [[nodiscard]] std::string ending(const TaskRecord& record);
