@@ -80,7 +80,8 @@ class Offline(FleetCase):
         self.assertEqual(self.api.request("PUT", "/api/v1/artifacts", bytes(1 << 20)).status, 201)
         task = self.begin("full", 0, max_attempts=1)
         wait_until(lambda: self.spooled("artifacts"), what="the artifact is on the agent's disk")
-        wait_until(lambda: "the artifacts fill their quota" in self.fleet.agents["pi-1"].log(), what="it is said")
+        log = self.fleet.agents["pi-1"].log
+        wait_until(lambda: "the artifacts have reached their quota" in log(), what="the agent logs the refusal")
         self.assertEqual(self.api.task(task)["state"], "running")
         self.fleet.coordinator.terminate()
         self.fleet.start_coordinator("--artifact-quota-mb", "2")

@@ -258,7 +258,7 @@ class Damage(StoreCase):
         healthy = self.coordinator("check", "--data", self.data)
         self.assertEqual(healthy.returncode, 0, healthy.stdout)
         self.assertIn("51 tasks", healthy.stdout)
-        self.assertIn("all is well", healthy.stdout)
+        self.assertIn("no problems", healthy.stdout)
         self.stop()
 
         database = self.data / "edgefleet.db"
@@ -270,8 +270,8 @@ class Damage(StoreCase):
         self.assertEqual(database.read_bytes(), damaged)
         found = self.coordinator("check", "--data", self.data)
         self.assertEqual(found.returncode, 1)
-        self.assertIn("wrong: ", found.stdout)
-        self.assertIn("what to do: ", found.stdout)
+        self.assertIn("problem: ", found.stdout)
+        self.assertIn("advice: ", found.stdout)
         self.assertIn("restore --from BACKUP", found.stdout)
         self.assertEqual(self.coordinator("backup", "--data", self.data, "--to", self.fleet.dir / "bad").returncode, 1)
         self.assertFalse((self.fleet.dir / "bad").exists())
