@@ -355,7 +355,7 @@ class HttpCase(ContractCase):
         return problem["detail"]
 
     def assert_refused(self, data, *statuses, model_api=False):
-        """One error is returned, then the connection is closed cleanly; nothing hidden in the data was read as a request."""
+        """One error is returned, then the connection is closed cleanly; no hidden data was read as a request."""
         connection = self.connect(timeout=5).send_what_it_takes(data)
         answers = connection.read_all()
         self.assertEqual(len(answers), 1, answers)
@@ -462,7 +462,7 @@ class ModelCase(HttpCase):
         return request("POST", "/v1/chat/completions", json.dumps(body).encode(), *lines, version=version)
 
     def chat(self, script, stream, begun=True):
-        """A connection that has sent a chat, and the id of its task; `begun`: returns once it has reached the back end."""
+        """A connection that has sent a chat, and the id of its task; `begun`: when it has reached the back end."""
         before = {task["id"] for task in self.chats()}
         questions = self.model.questions
         connection = self.connect().send(self.chat_request(script, stream))

@@ -452,7 +452,7 @@ class Fleet:
         return self.notes.read_text().splitlines()
 
     def noted(self, line, times=1, timeout=None):
-        """Waits until the command `note` has written this line `times` times. A task's state may show it up to a second later."""
+        """Waits until `note` has written this line `times` times. A task's state may follow up to a second later."""
         wait_until(lambda: self.note_lines().count(line) >= times, timeout,
                    lambda: f"{times} x {line!r}; there are {self.note_lines()}")
 

@@ -259,7 +259,7 @@ class Agent(FleetCase):
         self.assertEqual(len(set(outputs)), 1)
 
     def test_other_reign(self):
-        """Orders of another reign are ignored: those of an older one, and those of another session with the same epoch."""
+        """Orders of another reign are ignored: of an older one, and of another session with the same epoch."""
         for reign in ({"epoch": 6, "session": "older"}, {"epoch": 7, "session": "stranger"}, {"epoch": 6, "session": "played"}):
             task = self.new_task()
             self.give([task], **reign)

@@ -73,7 +73,7 @@ class Heat(FleetCase):
         self.assertEqual((first["state"], first["attempts"][-1]["agent"]), ("succeeded", "hot"))
 
     def test_what_runs_is_slowed(self):
-        """A hot agent's own processes run on a duty cycle, their timeout grows by the pauses, and they continue when it is cool again."""
+        """A hot agent's processes run on a duty cycle, their timeout grows by the pauses; once cool, they continue."""
         self.start("pi-1", 45, toml=COUNT)
         file = self.fleet.dir / "count"
         task = self.api.submit("command.count", {"file": str(file)}, timeout_ms=4000, max_attempts=1)
@@ -127,7 +127,7 @@ class Heat(FleetCase):
         self.assertIn(problem, self.fleet.cli("agent", "pi-1").stdout)
 
     def test_a_sensor_that_lies_and_vanishes(self):
-        """The agent reports it once and works on; half of its slots close after a minute, and all open when it is back."""
+        """The agent reports it once and works on; half of its slots close after a minute; all open when it is back."""
         agent = self.start("pi-1", 50, echo=4)
         for text, problem in (("200000", "says 200.0 C, which cannot be"), ("-40000", "says -40.0 C, which cannot be"),
                               ("hot", 'says "hot", which is not a number')):

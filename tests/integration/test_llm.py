@@ -262,7 +262,7 @@ class BackEnds(LlmCase):
     SERVERS = 2
 
     def test_an_agent_that_dies(self):
-        """Before the first word the client notices nothing; after it, another agent continues if its text is the same."""
+        """Before the first word the client notices nothing; after it, another agent continues if the text agrees."""
         one = self.agent("pi-1", self.servers[0])
         self.servers[0].process.signal(signal.SIGSTOP)
         stream = self.stream(QUESTION)
@@ -289,7 +289,7 @@ class BackEnds(LlmCase):
         self.assertEqual(len(self.last_task()["attempts"]), 2)
 
     def test_a_back_end_that_hangs_or_dies(self):
-        """A silent back end is replaced by another; an unreachable one is shown in `edgefleet agents` until it is back."""
+        """A silent back end is replaced by another; an unreachable one is shown by `edgefleet agents`."""
         self.agent("pi-1", self.servers[0], first_token_timeout_s=1, token_timeout_s=1)
         self.servers[0].process.signal(signal.SIGSTOP)
         stream = self.stream(QUESTION)
@@ -315,7 +315,7 @@ class BackEnds(LlmCase):
         self.assertEqual(len(self.last_task()["attempts"]), 1)
 
     def test_keys(self):
-        """A refused key puts the executor out of service with a reason; a valid one needs no restart. The key is not shown."""
+        """A refused key puts the executor out of service; a valid one needs no restart. No key is ever shown."""
         guarded = llama.LlamaServer(self.fleet, "guarded", key="open-sesame").wait()
         key_file = self.fleet.dir / "key"
         key_file.write_text("wrong-sesame\n")

@@ -92,7 +92,7 @@ class Common:
     """Tests for each provider."""
 
     def test_answers(self):
-        """Whole and streamed, tools, a schema, thoughts, embeddings: the OpenAI endpoint works the same with each back end."""
+        """Whole and streamed, tools, a schema, thoughts, embeddings: the OpenAI endpoint with each back end."""
         self.agent()
         whole = self.ask()
         stream = self.stream(stream_options={"include_usage": True}).rest()
@@ -134,8 +134,7 @@ class Common:
                 self.idle()
         self.assertTrue(self.ask()["choices"][0]["message"]["content"])
         self.assertEqual(self.backend.seen("faults_left"), [])
-        # The client does not notice one failure: the second attempt begins with the same words. Repeated failures are an
-        # error.
+        # The client does not notice one failure: the second attempt begins with the same words. More are an error.
         self.backend.fault("error_mid")
         self.assertTrue(self.stream().rest().done)
         self.assertEqual(len(self.last_task()["attempts"]), 2)
@@ -202,7 +201,7 @@ class Limits:
     """Tests for the cloud providers."""
 
     def test_a_limit_that_is_told(self):
-        """While limited there is no free slot; the task waits, runs elsewhere if possible, and later ones run here again."""
+        """While limited there is no free slot; the task waits, or runs elsewhere; later ones run here again."""
         self.agent()
         self.backend.fault("status", status=429, retry_after=30)
         task = self.task()

@@ -162,7 +162,7 @@ class Pull(ModelsCase):
         self.assertEqual(self.api.outcome(self.pull(CODER))["state"], "succeeded")
 
     def test_a_person_who_goes_away(self):
-        """Ctrl-C does not stop the task, and the message says how to; without a terminal only the outcome is printed."""
+        """Ctrl-C does not stop the task, and the message says how to; without a terminal it prints the outcome."""
         self.agent("pi-1")
         self.ollama.set(pull_hold=0.5)
         terminal = self.terminal("models", "pull", CODER, "--agent", "pi-1")

@@ -41,7 +41,7 @@ class Offline(FleetCase):
         wait_until(lambda: not self.spooled() and not self.spooled("artifacts"), what="the spool is empty")
 
     def test_reboot_without_network(self):
-        """Without broker and coordinator the agent is killed: its result and its file are delivered later, exactly once."""
+        """Without broker and coordinator the agent is killed: its result and file are delivered later, exactly once."""
         task = self.begin("away", 1, max_attempts=1)
         self.fleet.broker.kill()
         self.fleet.coordinator.kill()
@@ -73,7 +73,7 @@ class Offline(FleetCase):
         self.assert_done_once(task, "away")
 
     def test_no_space_for_its_files(self):
-        """An agent waits for a coordinator without space for a task's files: the work is not discarded, nor repeated."""
+        """An agent waits if the coordinator has no space for its files: the work is neither lost nor repeated."""
         self.fleet.coordinator.terminate()
         self.fleet.start_coordinator("--artifact-quota-mb", "1")
         self.api.placeable("pi-1")
@@ -88,7 +88,7 @@ class Offline(FleetCase):
         self.assert_done_once(task, "full")
 
     def test_files_that_are_refused(self):
-        """If several files of one result are refused permanently, the task fails, and nothing of it stays on the disk."""
+        """If files of one result are refused permanently, the task fails, and nothing of it stays on the disk."""
         self.fleet.coordinator_args = ("--max-artifact-mb", "1")
         task = self.begin("large", 1, large=(1 << 20) + 1, max_attempts=1)
         self.fleet.broker.kill()
@@ -126,7 +126,7 @@ class Offline(FleetCase):
 
 class Stopping(FleetCase):
     def test_offline_is_said_when_nothing_runs_any_more(self):
-        """A task that ignores its stop is ended before `offline` is published, so that it never runs twice at a time."""
+        """A task that ignores its stop is ended before `offline` is published, so it never runs twice at a time."""
         script = self.fleet.dir / "stubborn.sh"
         script.write_text(f'trap "" TERM\nfor i in $(seq 100); do echo $$ >>{self.fleet.notes}; sleep 0.05; done\n')
         toml = f'[[command]]\nname = "stubborn"\nargv = ["/bin/sh", "{script}"]\n'

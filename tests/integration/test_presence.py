@@ -59,7 +59,7 @@ class BirthAndDeath(FleetCase):
         self.assertEqual(numbers, sorted(set(numbers)))
 
     def test_clean_stop(self):
-        """On SIGTERM an agent completes its tasks, delivers the results, publishes offline last, and no will is sent."""
+        """On SIGTERM an agent completes its tasks, delivers results, publishes offline last, and sends no will."""
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(1), grace=20)
         observer = self.fleet.observe("agents/#", "results/#", retained=False)
         task = self.api.submit("command.note", {"label": "last", "seconds": 1})
@@ -260,7 +260,7 @@ class Heat(FleetCase):
 
 class OneName(FleetCase):
     def test_two_agents(self):
-        """Of two agents with one name the one that is repeatedly disconnected stops and reports why (takes a minute)."""
+        """Of two agents with one name, the one that is repeatedly disconnected stops with a reason (takes a minute)."""
         first = self.fleet.start_agent("twin", echo=1)
         second = self.fleet.start("twin", self.second_command())
         wait_until(lambda: not first.alive() or not second.alive(), 100, "one of them stops", pause=0.2)

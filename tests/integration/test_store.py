@@ -132,7 +132,7 @@ class RetentionByNumber(StoreCase):
         tasks = [self.api.submit("echo", n) for n in range(20)]
         for task in tasks[-5:]:
             self.api.outcome(task)
-        wait_until(lambda: all(self.gone(task) for task in batch["tasks"] + tasks[:15]), what="the oldest have been removed")
+        wait_until(lambda: all(self.gone(task) for task in batch["tasks"] + tasks[:15]), what="the oldest are removed")
         self.assertEqual([self.api.task(task)["state"] for task in tasks[15:]], ["succeeded"] * 5)
         self.assertEqual(self.api.task(waiting)["state"], "queued")
         self.assertEqual(self.api.get(f"/api/v1/batches/{batch['id']}").status, 404)
