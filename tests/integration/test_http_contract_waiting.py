@@ -219,7 +219,7 @@ class SlowReaders(ModelCase):
         cls.path = "/api/v1/artifacts/" + fleet.api.request("PUT", "/api/v1/artifacts", cls.content).body["id"]
 
     def test_of_files(self):
-        """Sixty clients that do not read a large file block no other and use little memory; a slow one gets all of it."""
+        """Sixty clients that do not read a large file block no other and use little memory; a slow one gets it all."""
         before = self.fleet.coordinator.resident_bytes()
         idle = [self.connect(receive_buffer=4096, timeout=30).send(request("GET", self.path)) for _ in range(60)]
         for connection in idle:
@@ -235,7 +235,7 @@ class SlowReaders(ModelCase):
             connection.close()
 
     def test_of_a_stream(self):
-        """A listener that falls behind is disconnected, or gets the rest later; it blocks no other and fills no memory."""
+        """A listener that falls behind is disconnected, or gets the rest later, and fills no memory."""
         connection = self.connect(receive_buffer=4096, timeout=20)
         connection.send(self.chat_request("hold", True))
         self.assertEqual(connection.begin_answer("POST").status, 200)
