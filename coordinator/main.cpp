@@ -84,7 +84,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.log_level(s.log_level);
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
-  configuration.option("max-tasks", s.max_tasks, "maximum number of unfinished tasks; beyond it, submits are answered with 429")->check(tasks);
+  configuration
+      .option("max-tasks", s.max_tasks, "maximum number of unfinished tasks; beyond it, submits are answered with 429")
+      ->check(tasks);
   configuration
       .option("max-input-mb", s.max_input_mb,
               "maximum total size of the inputs, names and conditions of unfinished tasks, in MiB")
@@ -99,7 +101,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       .option("keep-ended", s.keep_ended,
               "days to keep a task with an outcome; only time during which a coordinator runs counts")
       ->check(CLI::Range(0.0, 36'500.0));
-  configuration.option("keep-ended-tasks", s.keep_ended_tasks, "maximum number of tasks with an outcome; the oldest are removed first")
+  configuration
+      .option("keep-ended-tasks", s.keep_ended_tasks,
+              "maximum number of tasks with an outcome; the oldest are removed first")
       ->check(CLI::Range(0, 1'000'000'000));
   configuration.footer(
       "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
@@ -119,10 +123,11 @@ Result<http_server::ListenAddress> read_listen(const Settings& settings) {
   auto address = http_server::parse_listen(settings.listen);
   if (!address) return address.error().context("--listen");
   if (!address->loopback() && !settings.allow_remote) {
-    return Error{"--listen " + settings.listen +
-                     " can be reached by other machines, and the API has no credentials yet; on a trusted network, pass "
-                     "--allow-remote",
-                 ErrorKind::invalid};
+    return Error{
+        "--listen " + settings.listen +
+            " can be reached by other machines, and the API has no credentials yet; on a trusted network, pass "
+            "--allow-remote",
+        ErrorKind::invalid};
   }
   if (!address->loopback()) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
   return address;

@@ -18,13 +18,13 @@ int give_up(const Error& error) { return edgefleet::give_up("edgefleet-coordinat
 
 Maintenance::Maintenance(Configuration& configuration, const std::string& data) : data_(data) {
   back_up_ = configuration.command("backup", "Copies the database and the artifacts, also while the coordinator runs");
-  back_up_->add_option("--to", to_, "folder to create; with a name that ends in .db, only the database is copied")->required();
+  back_up_->add_option("--to", to_, "folder to create; with a name that ends in .db, only the database is copied")
+      ->required();
   back_up_->footer(
       "Example:\n  edgefleet-coordinator backup --data /var/lib/edgefleet --to /mnt/usb/fleet-$(date +%F)\n");
 
   restore_ = configuration.command("restore", "Restores a backup; unfinished tasks wait for `edgefleet release`");
-  restore_->add_option("--from", from_, "a backup made by `backup`, or the folder of a replaced database")
-      ->required();
+  restore_->add_option("--from", from_, "a backup made by `backup`, or the folder of a replaced database")->required();
   restore_->add_flag("--force", force_, "replace the present data, which is moved to DIR/replaced-N");
   restore_->footer(
       "Stop the coordinator first.\n\nExample:\n  edgefleet-coordinator restore --from /mnt/usb/fleet-2026-01-31 "
@@ -33,7 +33,8 @@ Maintenance::Maintenance(Configuration& configuration, const std::string& data) 
 
   check_ = configuration.command("check", "Checks the database and the artifacts for damage; changes nothing");
   check_->footer(
-      "Exit code: 0 no problems, 1 problems found, or the check failed.\n\nExample:\n  edgefleet-coordinator check --data "
+      "Exit code: 0 no problems, 1 problems found, or the check failed.\n\nExample:\n  edgefleet-coordinator check "
+      "--data "
       "/var/lib/edgefleet\n");
 }
 
@@ -60,7 +61,8 @@ int Maintenance::restore() const {
       counted(done->artifacts, "artifact", "artifacts"));
   if (!done->replaced.empty()) say("the previous data is kept in " + done->replaced);
   if (done->unknown > 0) {
-    say(counted(done->unknown, "task", "tasks") + " with max_attempts 1 had already been assigned: failed with outcome_unknown");
+    say(counted(done->unknown, "task", "tasks") +
+        " with max_attempts 1 had already been assigned: failed with outcome_unknown");
   }
   if (done->held > 0) {
     say(counted(done->held, "unfinished task", "unfinished tasks") +

@@ -29,8 +29,9 @@ Problem problem_of(const beast::error_code& error, std::string_view input) {
     return {431, "the first line and the headers exceed " + std::to_string(most_head) + " bytes", {}};
   }
   if (error == Kind::body_limit) return {413, "the body is larger than this endpoint accepts", {}};
-  if (error == Kind::bad_version && other_version(input))
+  if (error == Kind::bad_version && other_version(input)) {
     return {505, "this server supports HTTP/1.1 and HTTP/1.0", {}};
+  }
   if (error == Kind::bad_transfer_encoding) {
     return {400, "Transfer-Encoding and Content-Length contradict each other", {}};
   }
@@ -76,8 +77,9 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
       request.query = request.path.substr(mark + 1);
       request.path.resize(mark);
     }
-    if (!request.path.starts_with('/') && request.path != "*")
+    if (!request.path.starts_with('/') && request.path != "*") {
       return Problem{400, "the request target is not a path", {}};
+    }
     const auto& headers = request.headers;
     const auto hosts = headers.count("Host");
     if (hosts > 1 || (hosts == 0 && version == 11) || !valid_host(headers.get("Host"))) {

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/core/fleet.hpp"
 #include "coordinator/core/drain.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/core/fleet.hpp"
 #include "coordinator/core/step.hpp"
 
 namespace edgefleet::test {

@@ -16,8 +16,8 @@ namespace edgefleet::coordinator::llm {
 
 class SentText {
  public:
-  // The new text of a part, to be sent now; no value if it differs from the sent text. Parts must come from the agent of
-  // the attempt.
+  // The new text of a part, to be sent now; no value if it differs from the sent text. Parts must come from the agent
+  // of the attempt.
   std::optional<std::string> add(const Part& part);
   // The complete text of a channel, from the result: returns the unsent rest; no value if it differs.
   std::optional<std::string> complete(bool reasoning, std::string_view whole);
