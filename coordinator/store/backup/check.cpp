@@ -123,11 +123,13 @@ class Check {
         problem("task " + rows::from_bytes(row.getColumn(0)).str() + ": " + what);
       };
       const int state = row.getColumn(1).getInt();
-      if (state < 0 || state >= static_cast<int>(task_state_count))
+      if (state < 0 || state >= static_cast<int>(task_state_count)) {
         wrong("its state is unknown: " + std::to_string(state));
+      }
       if (auto attempts = decode_attempts(row.getColumn(2).getString()); !attempts) wrong(attempts.error().message);
-      if (!row.getColumn(3).isNull() && !json::well_formed(row.getColumn(3).getString()))
+      if (!row.getColumn(3).isNull() && !json::well_formed(row.getColumn(3).getString())) {
         wrong("its output is not JSON");
+      }
       if (!Capability::parse(row.getColumn(4).getString())) wrong("its capability is not valid");
       if (!json::well_formed(row.getColumn(5).getString())) wrong("its input is not JSON");
       if (!json::Object::read(row.getColumn(6).getString())) wrong("its conditions are not a JSON object");

@@ -80,8 +80,9 @@ Status copy_aside(SQLite::Database& db, const std::string& path, int version, co
     return copied.error().context("the database has schema " + std::to_string(version) + " and must be migrated to " +
                                   std::to_string(newest_schema()) + "; copying it before the migration");
   }
-  if (tell)
+  if (tell) {
     tell("a copy of the database before the migration (schema " + std::to_string(version) + ") is kept in " + copy);
+  }
   return success();
 }
 
@@ -108,8 +109,9 @@ Status migrate_schema(SQLite::Database& db, const Tell& tell) {
   const int found = db.execAndGet("PRAGMA user_version").getInt();
   for (auto version = static_cast<std::size_t>(found); version < migrations.size(); ++version) {
     const Migration& migration = migrations.at(version);
-    if (tell && found > 0)
+    if (tell && found > 0) {
       tell("migrating the database to schema " + std::to_string(version + 1) + ": " + migration.what);
+    }
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     db.exec(migration.sql);
     db.exec("PRAGMA user_version = " + std::to_string(version + 1));
