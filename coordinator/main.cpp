@@ -50,7 +50,7 @@ struct Settings {
   llm::Aliases models;
 };
 
-// [models]: a name of one's own for models that are tried one after another.
+// [models]: aliases, each for a list of models that are tried in order.
 Status read_models(const Configuration& configuration, llm::Aliases& models) {
   const auto table = table_of(configuration, "models");
   if (!table) return table.error();
@@ -67,7 +67,7 @@ Status read_models(const Configuration& configuration, llm::Aliases& models) {
   return reader.finish();
 }
 
-// The exit code, if there is nothing more to do.
+// The exit code, if the program is to end.
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   Configuration configuration("Keeps the tasks of a fleet, hands them to agents over MQTT and collects the results.",
                               program);
@@ -76,34 +76,38 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("password-file", s.password_file, "file with the password at the broker");
   configuration.option("fleet", s.fleet, "name of the fleet");
   configuration.option("data", s.data, "directory of the database and the artifacts");
-  configuration.option("listen", s.listen, "HOST:PORT of the HTTP API; port 0 takes any free one");
+  configuration.option("listen", s.listen, "HOST:PORT of the HTTP API; port 0 selects a free port");
   configuration.flag("allow-remote", s.allow_remote,
-                     "let --listen name an address that others can reach: there are no credentials yet");
+                     "allow --listen with an address that other machines can reach: there are no credentials yet");
   configuration.option("allow-origin", s.allow_origin,
-                       "web pages of these sites may use the API from a browser (CORS): origins with commas between");
+                       "origins whose web pages may use the API from a browser (CORS), separated by commas");
   configuration.log_level(s.log_level);
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
-  configuration.option("max-tasks", s.max_tasks, "bound on unfinished tasks; more are answered 429")->check(tasks);
+  configuration
+      .option("max-tasks", s.max_tasks, "maximum number of unfinished tasks; beyond it, submits are answered with 429")
+      ->check(tasks);
   configuration
       .option("max-input-mb", s.max_input_mb,
-              "bound on inputs, names and conditions of unfinished tasks together, in MiB")
+              "maximum total size of the inputs, names and conditions of unfinished tasks, in MiB")
       ->check(mebibytes);
   configuration
-      .option("max-connections", s.max_connections, "bound on HTTP connections; 7 of 8 may wait for an answer")
+      .option("max-connections", s.max_connections, "maximum number of HTTP connections; 7 of 8 may wait for an answer")
       ->check(CLI::Range(16, 100'000));
-  configuration.option("max-artifact-mb", s.max_artifact_mb, "bound on one artifact, in MiB")->check(mebibytes);
-  configuration.option("artifact-quota-mb", s.artifact_quota_mb, "bound on all artifacts together, in MiB")
+  configuration.option("max-artifact-mb", s.max_artifact_mb, "maximum size of one artifact, in MiB")->check(mebibytes);
+  configuration.option("artifact-quota-mb", s.artifact_quota_mb, "maximum total size of all artifacts, in MiB")
       ->check(mebibytes);
   configuration
       .option("keep-ended", s.keep_ended,
-              "days that a task with an outcome is kept; only time with a coordinator counts")
+              "days to keep a task with an outcome; only time during which a coordinator runs counts")
       ->check(CLI::Range(0.0, 36'500.0));
-  configuration.option("keep-ended-tasks", s.keep_ended_tasks, "bound on tasks with an outcome; the oldest go first")
+  configuration
+      .option("keep-ended-tasks", s.keep_ended_tasks,
+              "maximum number of tasks with an outcome; the oldest are removed first")
       ->check(CLI::Range(0, 1'000'000'000));
   configuration.footer(
       "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
-      "flags win over the environment, which wins over the file.\n\n"
+      "flags take precedence over the environment, which takes precedence over the file.\n\n"
       "Examples:\n"
       "  edgefleet-coordinator --data /var/lib/edgefleet\n"
       "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config "
@@ -119,10 +123,11 @@ Result<http_server::ListenAddress> read_listen(const Settings& settings) {
   auto address = http_server::parse_listen(settings.listen);
   if (!address) return address.error().context("--listen");
   if (!address->loopback() && !settings.allow_remote) {
-    return Error{"--listen " + settings.listen +
-                     " can be reached by others and the API has no credentials yet; if the network is yours, pass "
-                     "--allow-remote",
-                 ErrorKind::invalid};
+    return Error{
+        "--listen " + settings.listen +
+            " can be reached by other machines, and the API has no credentials yet; on a trusted network, pass "
+            "--allow-remote",
+        ErrorKind::invalid};
   }
   if (!address->loopback()) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
   return address;
@@ -137,7 +142,7 @@ Result<std::vector<std::string>> read_origins(const std::string& text) {
     if (origin.size() > 300 || !std::regex_match(origin, form)) {
       return Error{"--allow-origin: \"" + std::string(cut_front(origin, 100)) +
                        "\" is not an origin; write http://HOST:PORT or https://HOST, without a path (* would let every "
-                       "page that anybody here looks at use the fleet)",
+                       "page in a browser on this network use the fleet)",
                    ErrorKind::invalid};
     }
     origins.push_back(std::move(origin));
@@ -165,8 +170,8 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   return options;
 }
 
-// Every so often, and never in the loop's way.
-void keep_artifacts_tidy(const std::stop_token& stop, Artifacts& artifacts, Store& store) {
+// Runs periodically, and never blocks the loop.
+void collect_artifacts(const std::stop_token& stop, Artifacts& artifacts, Store& store) {
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
@@ -220,7 +225,7 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
             http_server::url_of(*listening, false));
 
   const Signals signals([&] { loop.request_stop(); });
-  const std::jthread tidy([&](const std::stop_token& stop) { keep_artifacts_tidy(stop, **artifacts, **store); });
+  const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const auto ended = loop.run();
   server.stop();
   while (!server.stopped_within(std::chrono::milliseconds(20))) loop.refuse_rest();

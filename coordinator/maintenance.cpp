@@ -17,23 +17,24 @@ int give_up(const Error& error) { return edgefleet::give_up("edgefleet-coordinat
 }  // namespace
 
 Maintenance::Maintenance(Configuration& configuration, const std::string& data) : data_(data) {
-  back_up_ = configuration.command("backup", "Copies database and artifacts, also while the coordinator runs");
-  back_up_->add_option("--to", to_, "folder to make; a name that ends in .db: the database alone")->required();
+  back_up_ = configuration.command("backup", "Copies the database and the artifacts, also while the coordinator runs");
+  back_up_->add_option("--to", to_, "folder to create; with a name that ends in .db, only the database is copied")
+      ->required();
   back_up_->footer(
       "Example:\n  edgefleet-coordinator backup --data /var/lib/edgefleet --to /mnt/usb/fleet-$(date +%F)\n");
 
-  restore_ = configuration.command("restore", "Goes back to a backup; unfinished tasks wait for `edgefleet release`");
-  restore_->add_option("--from", from_, "what `backup` has made, or the folder of a database that was replaced")
-      ->required();
-  restore_->add_flag("--force", force_, "replace what is there; it is kept aside in DIR/replaced-N");
+  restore_ = configuration.command("restore", "Restores a backup; unfinished tasks wait for `edgefleet release`");
+  restore_->add_option("--from", from_, "a backup made by `backup`, or the folder of a replaced database")->required();
+  restore_->add_flag("--force", force_, "replace the present data, which is moved to DIR/replaced-N");
   restore_->footer(
       "Stop the coordinator first.\n\nExample:\n  edgefleet-coordinator restore --from /mnt/usb/fleet-2026-01-31 "
       "--data "
       "/var/lib/edgefleet\n");
 
-  check_ = configuration.command("check", "Looks for damage in database and artifacts; changes nothing");
+  check_ = configuration.command("check", "Checks the database and the artifacts for damage; changes nothing");
   check_->footer(
-      "Exit code: 0 all is well, 1 something is wrong.\n\nExample:\n  edgefleet-coordinator check --data "
+      "Exit code: 0 no problems, 1 problems found, or the check failed.\n\nExample:\n  edgefleet-coordinator check "
+      "--data "
       "/var/lib/edgefleet\n");
 }
 
@@ -58,13 +59,14 @@ int Maintenance::restore() const {
   if (!done) return give_up(done.error());
   say("restored to " + data_ + ": " + counted(done->tasks, "task", "tasks") + ", " +
       counted(done->artifacts, "artifact", "artifacts"));
-  if (!done->replaced.empty()) say("what was there before is kept in " + done->replaced);
+  if (!done->replaced.empty()) say("the previous data is kept in " + done->replaced);
   if (done->unknown > 0) {
-    say(counted(done->unknown, "task", "tasks") + " with max_attempts 1 had been handed out: failed, outcome_unknown");
+    say(counted(done->unknown, "task", "tasks") +
+        " with max_attempts 1 had already been assigned: failed with outcome_unknown");
   }
   if (done->held > 0) {
     say(counted(done->held, "unfinished task", "unfinished tasks") +
-        " will be held: start the coordinator, cancel what is not wanted any more, then `edgefleet release`");
+        " will be held: start the coordinator, cancel the tasks you no longer need, then run `edgefleet release`");
   }
   return 0;
 }
@@ -76,12 +78,12 @@ int Maintenance::check() const {
       std::to_string(done->batches) + (done->batches == 1 ? " batch, " : " batches, ") +
       counted(done->artifacts, "artifact", "artifacts") + " (" + show_bytes(done->artifact_bytes) + ")");
   for (const auto& note : done->notes) say("note: " + note);
-  for (const auto& problem : done->problems) say("wrong: " + problem);
+  for (const auto& problem : done->problems) say("problem: " + problem);
   if (done->problem_count > done->problems.size()) {
     say("and " + std::to_string(done->problem_count - done->problems.size()) + " more");
   }
-  for (const auto& advice : done->advice) say("what to do: " + advice);
-  say(done->problem_count == 0 ? "all is well" : counted(done->problem_count, "problem", "problems"));
+  for (const auto& advice : done->advice) say("advice: " + advice);
+  say(done->problem_count == 0 ? "no problems" : counted(done->problem_count, "problem", "problems"));
   return done->problem_count == 0 ? 0 : 1;
 }
 

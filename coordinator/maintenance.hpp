@@ -1,4 +1,4 @@
-// What a person does to the data directory: backup, restore, check.
+// The commands for the data directory: backup, restore, check.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@ class Maintenance {
  public:
   // `data` is read when a command runs.
   Maintenance(Configuration& configuration, const std::string& data);
-  // None: no such command was given. Otherwise the exit code: 0 done, 1 something is wrong.
+  // No value: no such command was given. Otherwise the exit code: 0 success, 1 a problem.
   std::optional<int> run();
 
  private:

@@ -22,8 +22,9 @@ Result<ListenAddress> parse_listen(const std::string& text) {
   if (brackets) host = host.substr(1, host.size() - 2);
   if (brackets && host.find(':') == std::string::npos) return wrong;  // "[]" must not be all addresses
   if (host.find(':') != std::string::npos && !brackets) {
-    return Error{wrong.message + "; an IPv6 address stands in brackets: [" + host + "]:" + std::to_string(address.port),
-                 ErrorKind::invalid};
+    return Error{
+        wrong.message + "; an IPv6 address is written in brackets: [" + host + "]:" + std::to_string(address.port),
+        ErrorKind::invalid};
   }
   if (host == "*" || host == "::" || host == "0.0.0.0") host.clear();
   return address;

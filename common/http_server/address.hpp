@@ -10,7 +10,7 @@ namespace edgefleet::http_server {
 
 struct ListenAddress {
   std::string host;  // without brackets; empty: all
-  int port = 0;      // 0: any free one
+  int port = 0;      // 0: any free port
 
   [[nodiscard]] bool all() const { return host.empty(); }
   [[nodiscard]] bool loopback() const;

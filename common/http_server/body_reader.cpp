@@ -58,7 +58,7 @@ void BodyReader::write(const std::string& piece) {
   });
 }
 
-// What is not wanted any more is answered at once: the client may have much left to send.
+// A refusal is answered at once: the client may have much left to send.
 void BodyReader::take(std::string_view piece) {
   using Outcome = Inflater::Outcome;
   auto outcome = Outcome::more;

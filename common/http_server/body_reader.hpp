@@ -1,5 +1,5 @@
-// The body of one request on its way to its handler: kept whole within its bound, or handed on piece by piece. What it
-// becomes when it is inflated counts, not what arrives.
+// Passes the body of one request to its handler: whole, within its bound, or piece by piece. The inflated size counts,
+// not the size on the wire.
 #pragma once
 
 #include <functional>
@@ -16,19 +16,19 @@ namespace edgefleet::http_server {
 
 class BodyReader : public std::enable_shared_from_this<BodyReader> {
  public:
-  static constexpr std::size_t most_ahead = 256 * 1024;  // of pieces that their handler has not taken yet
+  static constexpr std::size_t most_ahead = 256 * 1024;  // bytes of pieces that the handler has not taken yet
 
-  // `head` without its body; `problem` shapes what goes wrong with the body after the head was accepted.
+  // `head` has no body; `problem` shapes the answer to errors in the body after the head was accepted.
   BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, const Route& route, Request head,
              std::function<Reply(const Problem&, const Request&)> refuse);
 
   // ---- the server's thread
   void begin();
-  // None: go on. Else the body is refused, and nothing more is taken.
+  // No value: continue. Otherwise the body is refused, and nothing more is taken.
   [[nodiscard]] std::optional<Problem> put(std::string_view piece);
   [[nodiscard]] bool behind() const { return unwritten_ > most_ahead; }
   [[nodiscard]] std::uint64_t received() const { return received_; }
-  void end();  // it is whole: now the handler
+  void end();  // the body is complete: runs the handler
 
   Time began;
   std::function<void()> caught_up;  // behind() is false again; on the server's thread
@@ -53,7 +53,7 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   bool gzip_ = false;
   std::optional<Inflater> inflater_;
   std::optional<Upload> upload_;
-  bool answered_ = false;  // before the body's end: it was refused
+  bool answered_ = false;  // before the end of the body: it was refused
 };
 
 }  // namespace edgefleet::http_server

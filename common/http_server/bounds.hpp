@@ -1,4 +1,4 @@
-// What a server allows its clients. docs/architecture.md, "Bounds".
+// The limits of a server for its clients. docs/architecture.md, "Bounds".
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@ namespace edgefleet::http_server {
 
 struct Bounds {
   std::size_t connections = 8192;
-  std::size_t connections_a_peer = 512;  // of one address; loopback has no bound of its own
+  std::size_t connections_a_peer = 512;  // of one address; loopback is not limited
   std::size_t body_readers = 128;        // bodies that are being read at the same time
   std::size_t all_bodies = 256 * 1024 * 1024;  // bytes
   std::size_t pool_threads = 8;
@@ -18,12 +18,12 @@ struct Bounds {
   Duration handshake = std::chrono::seconds(10);
   Duration idle = std::chrono::seconds(75);  // between two requests
   Duration head = std::chrono::seconds(30);
-  Duration body = std::chrono::seconds(30);  // and a second more for each `slowest_body` bytes
+  Duration body = std::chrono::seconds(30);  // plus a second for each `slowest_body` bytes
   std::size_t slowest_body = 16 * 1024;
-  Duration write = std::chrono::seconds(30);   // without a byte that the client takes
-  Duration linger = std::chrono::seconds(15);  // for a client that goes on sending what is not wanted
+  Duration write = std::chrono::seconds(30);   // without progress: the client reads nothing
+  Duration linger = std::chrono::seconds(15);  // for a client that still sends a refused body
   std::size_t lingering_bytes = 64 * 1024 * 1024;
-  Duration stop = std::chrono::seconds(5);  // for answers that are on their way
+  Duration stop = std::chrono::seconds(5);  // for answers in progress
 };
 
 }  // namespace edgefleet::http_server

@@ -12,11 +12,11 @@
 namespace edgefleet::http_server {
 namespace {
 
-constexpr std::size_t most_input = 64 * 1024;  // read ahead of what is being handled
-constexpr int reads_at_once = 16;              // before others get their turn
-constexpr std::size_t joined_body = 16 * 1024;  // up to here head and body are one write
-constexpr std::uint64_t most_upload = std::uint64_t{1} << 40U;  // who takes it has a bound of its own
-constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr std::size_t most_input = 64 * 1024;  // read ahead of the request being handled
+constexpr int reads_at_once = 16;              // before other connections get their turn
+constexpr std::size_t joined_body = 16 * 1024;  // up to this size head and body are one write
+constexpr std::uint64_t most_upload = std::uint64_t{1} << 40U;  // the body handler has a bound of its own
+constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool well_formed_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 &&
@@ -92,7 +92,7 @@ void Connection::tick(Time now) {
     const bool begun = phase_ == Phase::body || (phase_ == Phase::head && !input_.empty());
     return begun ? refuse({408, "the request came too slowly", {}}) : close();
   }
-  // Enough was read ahead, so that the end of the connection is not seen by reading.
+  // Enough was read ahead: reading has paused, so it does not detect the end of the connection.
   const bool works = phase_ == Phase::handling || phase_ == Phase::streaming;
   if (works && !ended_ && !waits_to_read_ && peer_hung_up()) client_ended();
 }
@@ -140,7 +140,7 @@ void Connection::wait_readable() {
 
 void Connection::on_readable() {
   if (phase_ == Phase::handshake) return step_handshake();
-  if (!output_.empty()) flush();  // TLS may have waited for bytes before it could write
+  if (!output_.empty()) flush();  // TLS may need to read before it can write
   more_to_read_ = true;
   for (int i = 0; more_to_read_ && i < reads_at_once && wants_input(); ++i) more_to_read_ = read_once();
   if (phase_ == Phase::closed) return;
@@ -166,14 +166,15 @@ bool Connection::read_once() {
   }
   if (phase_ == Phase::head && input_.empty()) deadline_ = monotonic_now() + core_->bounds.head;
   input_.append(core_->scratch.data(), io.bytes);
-  if (phase_ == Phase::body) advance();  // a large body is not kept a second time
+  if (phase_ == Phase::body) advance();  // a large body is not buffered twice
   return phase_ != Phase::closed;
 }
 
-// Half closed counts as gone: nobody who still wants a long answer does that. A short one is sent all the same.
+// A half-closed connection counts as closed: a client that still expects a long answer does not half-close. A short
+// answer is sent all the same.
 void Connection::client_ended() {
   ended_ = true;
-  if (phase_ == Phase::head || phase_ == Phase::body) advance();  // what came before the end may be a whole request
+  if (phase_ == Phase::head || phase_ == Phase::body) advance();  // the bytes before the end may be a whole request
   switch (phase_) {
     case Phase::handshake:
     case Phase::head:
@@ -217,10 +218,11 @@ void Connection::advance() {
   }
 }
 
-// True: there is something to go on with.
+// True: there is input to process.
 bool Connection::take_head() {
   if (!parser_) {
-    input_.erase(0, std::min(input_.find_first_not_of("\r\n"), input_.size()));  // some send one behind a body
+    input_.erase(
+        0, std::min(input_.find_first_not_of("\r\n"), input_.size()));  // some clients send an empty line after a body
     if (input_.empty()) return false;
     parser_ = std::make_unique<Parser>();
   }
@@ -251,7 +253,7 @@ bool Connection::take_body() {
   return true;
 }
 
-// What is known of it: of a head that was refused perhaps no more than the path.
+// The part of the request that was read: of a refused head perhaps only the path.
 void Connection::take_request() {
   if (parser_) request_ = std::move(parser_->request());
   request_.peer = peer_;
@@ -288,13 +290,12 @@ std::optional<Problem> Connection::problem_of_head(const Router::Match& match) c
   if (core_->stopping) return Problem{503, "the server is being stopped", {}};
   if (route_ == nullptr && match.allow.empty()) return Problem{404, {}, {}};
   if (route_ == nullptr) {
-    return Problem{405,
-                   request_.method.substr(0, 32) + " is not possible here; possible: " + match.allow,
-                   {{"Allow", match.allow}}};
+    return Problem{
+        405, request_.method.substr(0, 32) + " is not allowed here; allowed: " + match.allow, {{"Allow", match.allow}}};
   }
   if (match.broken) return Problem{400, "the path has a broken percent escape", {}};
   if (route_->needs_certificate && peer_.certificate.empty()) {
-    return Problem{403, "this needs a client certificate of this fleet", {}};
+    return Problem{403, "this endpoint needs a client certificate of this fleet", {}};
   }
   if (!parser_->has_body()) return std::nullopt;
   if (!route_->takes_body()) return Problem{400, "a " + request_.method + " request has no body", {}};
@@ -302,7 +303,7 @@ std::optional<Problem> Connection::problem_of_head(const Router::Match& match) c
   if (!coding.empty() && !equal_without_case(coding, "gzip") && !equal_without_case(coding, "x-gzip") &&
       !equal_without_case(coding, "identity")) {
     return Problem{415,
-                   "the content coding is not understood; send the body as it is, or as gzip",
+                   "the content coding is not supported; send the body uncompressed, or as gzip",
                    {{"Accept-Encoding", "gzip, identity"}}};
   }
   const bool whole = std::holds_alternative<Handler>(route_->handler);
@@ -319,7 +320,7 @@ void Connection::accept_body(const Route& route) {
   const bool upload = std::holds_alternative<UploadHandler>(route.handler);
   if (!parser_->has_body() && !upload) return dispatch();
   parser_->limit_body(upload ? most_upload : route.body_limit);
-  Request head = request_;  // this one stays for the reply
+  Request head = request_;  // request_ is kept for the reply
   body_ = std::make_shared<BodyReader>(core_, exchange_, route, std::move(head), site_->refuse);
   body_->begin();
   if (!parser_->has_body()) {
@@ -337,7 +338,7 @@ void Connection::accept_body(const Route& route) {
   ++core_->body_readers;
   phase_ = Phase::body;
   const bool awaits = !parser_->http_1_0() && equal_without_case(request_.header("Expect"), "100-continue");
-  if (awaits && input_.empty()) put(std::string(go_on));
+  if (awaits && input_.empty()) put(std::string(continue_response));
 }
 
 void Connection::body_over() {
@@ -361,7 +362,7 @@ void Connection::dispatch() {
 
 // ---- writing
 
-// What was not read of a body would be taken for the next request, so the connection ends behind the answer.
+// The unread rest of a body would be taken for the next request, so the connection is closed after the answer.
 void Connection::refuse(const Problem& problem) {
   const bool read = parser_ && parser_->state() == Parser::State::done;
   if (!read) keep_alive_ = false;
@@ -375,7 +376,7 @@ void Connection::refuse(const Problem& problem) {
 
 void Connection::reply(Exchange& exchange, Reply reply) {
   if (!is_present(exchange) || phase_ == Phase::closed) return;
-  if (phase_ == Phase::body) keep_alive_ = false;  // answered before its end
+  if (phase_ == Phase::body) keep_alive_ = false;  // answered before the end of the body
   const bool dropped = reply.status == 500 && reply.body.empty() && reply.content_type.empty();
   if (dropped) reply = site_->refuse({500, "the server failed at this request", {}}, request_);
   answer(std::move(reply));
@@ -429,7 +430,7 @@ void Connection::answer_file(const Reply& reply) {
     auto file = FileReader::open(reply.file->path);
     boost::asio::post(self->core_->io, [self, reply, file = std::move(file)]() mutable {
       if (self->phase_ != Phase::replying) return;
-      if (!file) return self->answer(self->site_->refuse({404, "the file is gone", {}}, self->request_));
+      if (!file) return self->answer(self->site_->refuse({404, "the file no longer exists", {}}, self->request_));
       Reply head = reply;
       const std::string etag = "\"" + reply.file->etag + "\"";
       head.headers.add("ETag", etag);
@@ -469,7 +470,7 @@ void Connection::read_file() {
     auto piece = file->next();
     boost::asio::post(self->core_->io, [self, file, piece = std::move(piece)]() mutable {
       if (self->phase_ != Phase::replying || self->file_ != file) return;
-      if (piece.empty()) return self->close();  // shorter than it was: the client must not take it for the whole
+      if (piece.empty()) return self->close();  // shorter than before: the client must not take it for the whole
       if (file->left() == 0) {
         self->file_.reset();
         self->end_after_output_ = true;
@@ -526,7 +527,7 @@ void Connection::flush() {
     Piece& piece = output_.front();
     const Io io = link_->write(std::string_view(piece.bytes).substr(written_));
     if (io.state == IoState::failed || io.state == IoState::closed) return close();
-    if (io.state == IoState::want_read) return;  // on_readable() goes on
+    if (io.state == IoState::want_read) return;  // on_readable() continues
     if (io.state == IoState::want_write) {
       if (std::exchange(waits_to_write_, true)) return;
       return socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
@@ -565,7 +566,7 @@ void Connection::request_over() {
   phase_ = Phase::head;
   deadline_ = monotonic_now() + (input_.empty() ? core_->bounds.idle : core_->bounds.head);
   if (input_.empty()) input_.shrink_to_fit();
-  // Not from here: a long row of small requests would go ever deeper.
+  // Not called from here: a long sequence of small requests would recurse without bound.
   boost::asio::post(core_->io, [self = shared_from_this()] {
     if (self->phase_ != Phase::head) return;
     self->advance();
@@ -573,7 +574,7 @@ void Connection::request_over() {
   });
 }
 
-// Closing with bytes unread would take the answer back that the client has not seen yet.
+// Closing with unread bytes resets the connection: the client could lose an answer that it has not read yet.
 void Connection::linger() {
   if (ended_) return close();
   input_ = {};

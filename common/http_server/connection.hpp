@@ -1,5 +1,5 @@
-// One client: reads requests, hands them to handlers and writes their answers, one after the other. All of it on the
-// server's thread, and never waiting.
+// One client: reads requests, passes them to handlers and writes their answers, one after the other. Runs on the
+// server's thread and never blocks.
 //
 //   handshake -> head -> body -> handling -> replying -> head ...
 //                                        \-> streaming -/   \-> lingering -> closed
@@ -33,12 +33,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ~Connection();
 
   void start();
-  void tick(Time now);  // deadlines, and clients that went without being read
-  void stop();          // at once if it waits for a request, else behind the answer
+  void tick(Time now);  // deadlines, and clients that closed while reading is paused
+  void stop();          // at once if it waits for a request, otherwise after the answer
   void close();
   [[nodiscard]] const std::string& address() const { return peer_.address; }
 
-  // ---- from the exchange, which may be over by now
+  // ---- from the exchange, which may have ended by now
   void reply(Exchange& exchange, Reply reply);
   void begin_stream(Exchange& exchange, const Reply& head);
   void send_piece(Exchange& exchange, std::string piece);
@@ -90,14 +90,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::string input_;  // read, not yet taken: pipelined requests wait here
   bool waits_to_read_ = false;
-  bool more_to_read_ = false;  // the link may hold what the socket will not tell of again
+  bool more_to_read_ = false;  // the link may hold bytes that the socket does not report again
   bool ended_ = false;         // the client has closed its side
 
-  // of the present request
+  // of the current request
   std::unique_ptr<Parser> parser_;
   Request request_;
   const Route* route_ = nullptr;
-  Headers extra_;  // for the reply, by the gate
+  Headers extra_;  // for the reply, from the gate
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<BodyReader> body_;
   bool head_only_ = false;

@@ -1,4 +1,4 @@
-// What the parts of a server share. Only its own thread touches what is not said to be for any thread.
+// The state that the parts of a server share. Only the server's thread uses it, except where "any thread" is noted.
 #pragma once
 
 #include <atomic>
@@ -31,16 +31,16 @@ struct Core {
     if (!ended) boost::asio::post(io, std::move(work));
   }
   std::mutex ending;
-  bool ended = false;  // under `ending`: what would still be queued could hold this, and would never be freed
+  bool ended = false;  // guarded by `ending`: a later entry could own this object, and would never be freed
   Pool pool;                                  // any thread
   std::atomic<bool> stopping{false};          // any thread
-  std::atomic<std::size_t> body_bytes{0};     // any thread: of all bodies that are kept in memory
+  std::atomic<std::size_t> body_bytes{0};     // any thread: of all bodies in memory
   std::size_t body_readers = 0;               // connections that are reading one
   std::set<std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, std::size_t> peers;  // connections of each address
   std::string date;                                    // for the header Date
   std::uint64_t next_id = 0;                           // of requests
-  std::vector<char> scratch = std::vector<char>(64 * 1024);  // what has just been read
+  std::vector<char> scratch = std::vector<char>(64 * 1024);  // the bytes of the last read
 };
 
 // Counts against Bounds::all_bodies. Any thread.

@@ -96,14 +96,14 @@ void Exchange::stop_timer() {
   timer_.reset();
 }
 
-// They may hold what holds this.
+// The callbacks may own an object that owns this one.
 void Exchange::forget_callbacks() {
   std::vector<std::function<void()>> callbacks;
   const std::lock_guard lock(mutex_);
   callbacks.swap(gone_callbacks_);
 }
 
-// ---- what handlers hold
+// ---- the handles of handlers
 
 struct Responder::Handle {
   explicit Handle(std::shared_ptr<Exchange> e) : exchange(std::move(e)) {}
@@ -111,7 +111,7 @@ struct Responder::Handle {
   Handle& operator=(const Handle&) = delete;
   Handle(Handle&&) = delete;
   Handle& operator=(Handle&&) = delete;
-  ~Handle() { exchange->answer({500, "", "", {}, {}}); }  // the connection says what that means
+  ~Handle() { exchange->answer({500, "", "", {}, {}}); }  // the connection turns it into its own 500
   std::shared_ptr<Exchange> exchange;
 };
 

@@ -1,4 +1,4 @@
-// One request on its way to its answer: joins the threads of handlers with the server's own.
+// One request until its answer: passes calls between the threads of handlers and the server's thread.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection);
 
   // ---- any thread
-  bool answer(Reply reply);        // false: it was answered already
+  bool answer(Reply reply);        // false: it has already been answered
   bool begin_stream(Reply head);
   bool send(std::string piece);
   void end_stream(bool whole);
@@ -30,7 +30,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   // ---- the server's thread
   void client_gone();
-  void over();                                                // nothing more goes out
+  void over();                                                // nothing more is sent
   void sent(std::size_t bytes) { pending_ -= bytes; }  // of pieces
 
  private:
@@ -43,12 +43,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   const std::shared_ptr<Strand> strand_;
   std::atomic<bool> answered_{false};
   std::atomic<bool> gone_{false};
-  std::atomic<std::size_t> pending_{0};  // bytes of pieces that the socket has not taken
+  std::atomic<std::size_t> pending_{0};  // bytes of pieces that the socket has not accepted
   std::mutex mutex_;
   std::vector<std::function<void()>> gone_callbacks_;
   // ---- the server's thread
   std::optional<boost::asio::steady_timer> timer_;
-  bool over_ = false;  // no timer is started any more
+  bool over_ = false;  // no timer is started after this
 };
 
 }  // namespace edgefleet::http_server

@@ -1,4 +1,4 @@
-// A file, or a range of it, in pieces. Opening and reading may wait for the disk: on the pool.
+// A file, or a range of it, in pieces. Opening and reading may wait for the disk, so they run on the pool.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@
 
 namespace edgefleet::http_server {
 
-// Which bytes a `Range` asks for, of a file of this size.
+// The bytes that a `Range` header selects in a file of this size.
 struct ByteRange {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
 };
 enum class RangeKind { whole, part, unsatisfiable };
-// What is not one range of bytes, or several, asks for the whole.
+// Several ranges, or a header that is not a range of bytes, select the whole file.
 RangeKind read_range(std::string_view header, std::uint64_t size, ByteRange& range);
 
 class FileReader {
@@ -33,7 +33,7 @@ class FileReader {
   [[nodiscard]] std::uint64_t size() const { return size_; }
   void select(ByteRange range) { range_ = range; }
   [[nodiscard]] std::uint64_t left() const { return range_.count; }
-  // The next piece; empty: the file is shorter than it was.
+  // The next piece; empty: the file has become shorter.
   std::string next();
 
  private:

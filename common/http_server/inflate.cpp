@@ -9,7 +9,7 @@ namespace edgefleet::http_server {
 namespace {
 
 constexpr std::size_t piece_bytes = 64 * 1024;
-constexpr int gzip_only = 15 + 16;  // window bits, and zlib's way to say which format
+constexpr int gzip_only = 15 + 16;  // window bits, plus 16: zlib's code for the gzip format
 
 }  // namespace
 
@@ -33,7 +33,7 @@ Inflater::Outcome Inflater::put(std::string_view compressed, const Take& take) {
   if (!z.ready) return Outcome::corrupt;
   z.stream.next_in = reinterpret_cast<const Bytef*>(compressed.data());  // NOLINT: zlib's bytes
   z.stream.avail_in = static_cast<uInt>(compressed.size());
-  bool full = false;  // what is left inside zlib comes without further input
+  bool full = false;  // zlib holds output that needs no further input
   while (z.stream.avail_in > 0 || full) {
     if (z.at_end && inflateReset(&z.stream) != Z_OK) return Outcome::corrupt;
     z.at_end = false;

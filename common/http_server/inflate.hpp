@@ -1,4 +1,4 @@
-// gzip, taken apart piece by piece, so that what it becomes can be bounded while it grows.
+// Inflates gzip piece by piece, so that the inflated size can be bounded while it grows.
 #pragma once
 
 #include <functional>
@@ -17,10 +17,10 @@ class Inflater {
   ~Inflater();
 
   enum class Outcome { more, refused, corrupt };
-  // Gives at most 64 KiB at a time to `take`, until that says false (refused).
+  // Passes at most 64 KiB at a time to `take`, until it returns false (refused).
   using Take = std::function<bool(std::string_view)>;
   Outcome put(std::string_view compressed, const Take& take);
-  [[nodiscard]] bool complete() const;  // what came so far is whole: it ends with a checksum that is right
+  [[nodiscard]] bool complete() const;  // the input so far is complete: it ends with a valid checksum
 
  private:
   struct Zlib;

@@ -1,5 +1,5 @@
-// What carries the bytes of one connection: TCP, or TLS on top of it. No call ever waits; the connection waits for the
-// socket and tries again. For one thread.
+// The transport of one connection: TCP, or TLS on top of it. No call blocks; the connection waits for the socket and
+// tries again. For one thread.
 #pragma once
 
 #include <cstddef>
@@ -25,10 +25,10 @@ class Link {
   virtual ~Link() = default;
 
   virtual Io handshake() = 0;
-  virtual Io read(char* into, std::size_t bytes) = 0;  // closed: the peer has said its last
+  virtual Io read(char* into, std::size_t bytes) = 0;  // closed: the peer sends nothing more
   virtual Io write(std::string_view bytes) = 0;
-  virtual void end_writing() = 0;  // the peer reads an end after what was written
-  // DER of the client certificate that was verified in the handshake; empty: none.
+  virtual void end_writing() = 0;  // the peer reads the end of the stream after the written bytes
+  // The client certificate that was verified in the handshake, as DER; empty: none.
   [[nodiscard]] virtual std::string certificate() const { return {}; }
 };
 

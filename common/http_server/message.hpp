@@ -1,4 +1,4 @@
-// An HTTP request and its reply as values, without a type of the library that parses them.
+// An HTTP request and its reply as values, without types of the parsing library.
 #pragma once
 
 #include <cstddef>
@@ -15,13 +15,13 @@
 
 namespace edgefleet::http_server {
 
-// In the order of the wire. Names compare without regard to case.
+// In the order of the wire. Names are case-insensitive.
 class Headers {
  public:
   Headers() = default;
   Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
   void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
-  [[nodiscard]] std::string_view get(std::string_view name) const;  // of the first; empty if there is none
+  [[nodiscard]] std::string_view get(std::string_view name) const;  // the first one; empty if there is none
   [[nodiscard]] bool has(std::string_view name) const;
   [[nodiscard]] std::size_t count(std::string_view name) const;
   // Whether a list such as `Connection: keep-alive, Upgrade` has this element.
@@ -41,20 +41,20 @@ struct Peer {
   std::string certificate;  // DER of the client certificate that this listener has verified; empty: none
 };
 
-// Who asks. A listener's gate sets it before the body is read.
+// The caller's identity. A listener's gate sets it before the body is read.
 struct Principal {
   std::string name = "local";
 };
 
-// The part of a bound on memory that one body has taken; given back at its end. Any thread.
+// The memory that one body has reserved within a bound; released when it is destroyed. Any thread.
 class BodyShare;
 
 struct Request {
   std::string method;
-  std::string path;   // as it came, without the query string: "/v1/models/a%2Fb"
-  std::string query;  // as it came, without the question mark
+  std::string path;   // as received, without the query string: "/v1/models/a%2Fb"
+  std::string query;  // as received, without the question mark
   Headers headers;
-  std::map<std::string, std::string, std::less<>> captures;  // decoded: of "/tasks/{id}" the "id"
+  std::map<std::string, std::string, std::less<>> captures;  // decoded: the "id" of "/tasks/{id}"
   std::string body;                                          // inflated; within Route::most_body
   std::string id;                                            // X-Request-Id: the client's if it is well-formed
   Peer peer;
@@ -63,14 +63,14 @@ struct Request {
 
   [[nodiscard]] std::string_view header(std::string_view name) const { return headers.get(name); }
   [[nodiscard]] const std::string& capture(std::string_view name) const;
-  // The decoded value of a parameter of the query string; none: it is not there.
+  // The decoded value of a parameter of the query string; no value: it is missing.
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
 };
 
-// %41 is A; in a query string + is a space. None: a broken escape, or a NUL.
+// %41 is A; in a query string + is a space. No value: a broken escape, or a NUL.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
 
-// A file of the disk, served with Range and If-None-Match. Its content never changes.
+// A file on disk, served with Range and If-None-Match. Its content never changes.
 struct File {
   std::string path;
   std::string etag;  // without quotes
@@ -84,7 +84,7 @@ struct Reply {
   std::optional<File> file;  // instead of the body
 };
 
-// What the server refuses by itself.
+// A refusal by the server itself.
 struct Problem {
   int status = 400;
   std::string detail;

@@ -9,11 +9,11 @@ namespace {
 
 namespace beast = boost::beast;
 
-// Beast asserts that it has the end of a last chunk, "0\r\n\r\n", whole when it looks at its line a second time.
+// Beast asserts that the end of the last chunk, "0\r\n\r\n", is complete when it parses that line a second time.
 bool cut_last_chunk(std::string_view rest) { return rest.starts_with('0') && rest.size() < 5; }
 
-// HTTP/2.0, as opposed to what is no version at all. Only as much as Beast has read counts, however much is there: the
-// version is behind the second space.
+// Detects HTTP/2.0, as opposed to an invalid version. Only the bytes that Beast has read count, even if there are more:
+// the version follows the second space.
 bool other_version(std::string_view line) {
   constexpr std::string_view name = " HTTP/";
   line.remove_prefix(std::min(line.find(' '), line.size()));
@@ -28,8 +28,10 @@ Problem problem_of(const beast::error_code& error, std::string_view input) {
   if (error == Kind::header_limit) {
     return {431, "the first line and the headers exceed " + std::to_string(most_head) + " bytes", {}};
   }
-  if (error == Kind::body_limit) return {413, "the body is larger than this endpoint takes", {}};
-  if (error == Kind::bad_version && other_version(input)) return {505, "this server speaks HTTP/1.1 and HTTP/1.0", {}};
+  if (error == Kind::body_limit) return {413, "the body is larger than this endpoint accepts", {}};
+  if (error == Kind::bad_version && other_version(input)) {
+    return {505, "this server supports HTTP/1.1 and HTTP/1.0", {}};
+  }
   if (error == Kind::bad_transfer_encoding) {
     return {400, "Transfer-Encoding and Content-Length contradict each other", {}};
   }
@@ -45,7 +47,7 @@ bool valid_host(std::string_view host) {
 struct Parser::Beast final : public beast::http::basic_parser<true> {
   Beast() {
     header_limit(static_cast<std::uint32_t>(most_head));
-    body_limit(boost::none);  // Beast's counts a chunk again when it reads its header again
+    body_limit(boost::none);  // Beast's limit counts a chunk again when it reads its header again
     eager(false);
   }
 
@@ -56,13 +58,13 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
   bool head_done = false;
   bool failed = false;
   std::size_t head_taken = 0;
-  std::uint64_t chunk_left = 0;  // of the present chunk
-  std::uint64_t chunks_left = std::numeric_limits<std::uint64_t>::max();  // of what all chunks together may have
+  std::uint64_t chunk_left = 0;  // of the current chunk
+  std::uint64_t chunks_left = std::numeric_limits<std::uint64_t>::max();  // of the bound on all chunks together
   const Piece* piece = nullptr;
 
   [[nodiscard]] bool expects_chunk() const { return head_done && chunked() && chunk_left == 0; }
 
-  // What Beast lets pass. The target becomes path and query.
+  // Refuses what Beast accepts but this server does not. The target becomes path and query.
   [[nodiscard]] std::optional<Problem> check_head() {
     const auto absolute = request.path.find("://");
     if (absolute != std::string::npos && (equal_without_case(request.path.substr(0, absolute), "http") ||
@@ -75,17 +77,19 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
       request.query = request.path.substr(mark + 1);
       request.path.resize(mark);
     }
-    if (!request.path.starts_with('/') && request.path != "*") return Problem{400, "the target is not a path", {}};
+    if (!request.path.starts_with('/') && request.path != "*") {
+      return Problem{400, "the request target is not a path", {}};
+    }
     const auto& headers = request.headers;
     const auto hosts = headers.count("Host");
     if (hosts > 1 || (hosts == 0 && version == 11) || !valid_host(headers.get("Host"))) {
-      return Problem{400, "a request has one Host header: HOST or HOST:PORT", {}};
+      return Problem{400, "a request must have one Host header: HOST or HOST:PORT", {}};
     }
     if (headers.has("Transfer-Encoding") && (version != 11 || headers.count("Transfer-Encoding") > 1 ||
                                              !equal_without_case(headers.get("Transfer-Encoding"), "chunked"))) {
-      return Problem{version == 11 ? 501 : 400, "the only transfer coding here is chunked, in HTTP/1.1", {}};
+      return Problem{version == 11 ? 501 : 400, "the only supported transfer coding is chunked, in HTTP/1.1", {}};
     }
-    // Two that agree are refused too: an intermediary may read them otherwise.
+    // Two equal headers are refused too: an intermediary may interpret them differently.
     if (headers.count("Content-Length") > 1 || headers.get("Content-Length").find(',') != std::string_view::npos) {
       return Problem{400, "there is more than one Content-Length", {}};
     }
@@ -101,7 +105,7 @@ struct Parser::Beast final : public beast::http::basic_parser<true> {
   void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
                      beast::error_code&) override {
-    if (head_done) return;  // a trailer: nothing here reads one
+    if (head_done) return;  // a trailer: trailers are not used
     request.headers.add(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
   }
   void on_header_impl(beast::error_code&) override { head_done = true; }
@@ -144,7 +148,7 @@ std::size_t Parser::put(std::string_view input, const Piece& piece) {
     if (beast.expects_chunk() && cut_last_chunk(rest)) break;
     const std::size_t used = beast.put(boost::asio::buffer(rest.data(), rest.size()), error);
     taken += used;
-    if (in_head) beast.head_taken += used;  // Beast bounds what it has not taken yet, and takes header by header
+    if (in_head) beast.head_taken += used;  // Beast bounds the bytes it has not taken yet, and takes header by header
     if (error == beast::http::error::need_more) break;
     if (error) fail(problem_of(error, rest));
     if (error || (in_head && beast.head_done)) break;

@@ -1,5 +1,5 @@
-// Reads requests off a byte stream: first the head, then the body in pieces as they come. The grammar is Boost.Beast's
-// (RFC 9112); what it lets pass and we do not is refused here. Not for several threads.
+// Reads requests from a byte stream: first the head, then the body in pieces as they arrive. The grammar is
+// Boost.Beast's (RFC 9112); input that Beast accepts but this server does not is refused here. For one thread.
 #pragma once
 
 #include <functional>
@@ -23,16 +23,16 @@ class Parser {
   ~Parser();
 
   enum class State { head, body, done, failed };
-  // Takes bytes from the front of `input` and returns how many. It stops behind the head, so that the caller decides
-  // before the body, and behind the body: the rest is the next request. Pieces of the body go to `piece`.
+  // Takes bytes from the front of `input` and returns how many. It stops after the head, so that the caller can decide
+  // before the body, and after the body: the rest is the next request. Pieces of the body go to `piece`.
   using Piece = std::function<void(std::string_view)>;
   std::size_t put(std::string_view input, const Piece& piece);
 
   [[nodiscard]] State state() const;
-  [[nodiscard]] const Problem& problem() const;  // when failed
-  // Before the body: a chunk that goes beyond this is refused (413) when it is announced.
+  [[nodiscard]] const Problem& problem() const;  // only if failed
+  // Called before the body: a chunk that exceeds this is refused (413) as soon as its header is read.
   void limit_body(std::uint64_t bytes);
-  // Whole from the end of the head on; before that what has been read.
+  // Complete once the head has been read; before that, the part that has been read.
   [[nodiscard]] Request& request();
   [[nodiscard]] bool keep_alive() const;
   [[nodiscard]] bool http_1_0() const;

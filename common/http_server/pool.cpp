@@ -38,9 +38,9 @@ void Pool::serve() {
     try {
       work();
     } catch (const std::exception&) {
-      work = nullptr;  // a request that is dropped without an answer says 500
+      work = nullptr;  // a request that is dropped without an answer answers 500
     }
-    work = nullptr;  // without the lock: its end may give more work
+    work = nullptr;  // without the lock: its destruction may add work
     lock.lock();
   }
 }
@@ -55,7 +55,8 @@ void Strand::run(std::function<void()> work) {
   next_turn();
 }
 
-// After the pool's end nothing that waits here will run. It may hold what holds this strand, so it is dropped.
+// After the end of the pool, nothing queued here will run. The queue may own an object that owns this strand, so it is
+// cleared.
 void Strand::next_turn() {
   if (pool_.run([self = shared_from_this()] { self->turn(); })) return;
   std::deque<std::function<void()>> dropped;

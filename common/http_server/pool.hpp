@@ -1,4 +1,4 @@
-// A few threads for handlers and all else that may wait for a disk.
+// A few threads for handlers and for other work that may wait for a disk.
 #pragma once
 
 #include <condition_variable>
@@ -19,9 +19,9 @@ class Pool {
   Pool(Pool&&) = delete;
   Pool& operator=(Pool&&) = delete;
   ~Pool();
-  void stop();  // what has been given before runs to its end, what is given later does not run
+  void stop();  // work that was added before runs to its end; work that is added later does not run
 
-  // Any thread; its exceptions are the end of `work` alone. False: the pool has stopped.
+  // Any thread; an exception ends only `work`. False: the pool has stopped.
   bool run(std::function<void()> work);
 
  private:
@@ -34,7 +34,7 @@ class Pool {
   std::vector<std::jthread> threads_;
 };
 
-// Runs on a pool what it is given, one after the other: the work of one request never runs twice at a time.
+// Runs work on a pool, one piece after the other: no two pieces of work of one request run at the same time.
 class Strand : public std::enable_shared_from_this<Strand> {
  public:
   explicit Strand(Pool& pool) : pool_(pool) {}

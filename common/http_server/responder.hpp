@@ -12,14 +12,14 @@ namespace edgefleet::http_server {
 
 class Exchange;
 
-// An answer that grows. Any thread; pieces go out in the order of the calls. When the last copy goes without end(), the
-// connection is cut, so that the client does not take what it has for the whole.
+// An answer that grows. Any thread; pieces are sent in the order of the calls. If the last copy is destroyed without
+// end(), the connection is cut, so that the client does not take a part for the whole.
 class Stream {
  public:
-  // A reader that is further behind than this is cut off.
+  // A reader that is further behind than this is disconnected.
   static constexpr std::size_t most_behind = 256 * 1024;
 
-  // False: the client has gone or was cut off, and nothing more will reach it.
+  // False: the client has disconnected or was disconnected, and receives nothing more.
   [[nodiscard]] bool send(std::string piece) const;
   void end() const;
 
@@ -30,8 +30,8 @@ class Stream {
   std::shared_ptr<Handle> handle_;
 };
 
-// One request that waits for its answer; copies are the same one. Answered once: what comes later is ignored. When the
-// last copy goes without an answer, the client gets 500.
+// One request that waits for its answer; copies refer to the same request. Answered once: later answers are ignored. If
+// the last copy is destroyed without an answer, the client receives 500.
 class Responder {
  public:
   explicit Responder(std::shared_ptr<Exchange> exchange);
@@ -41,11 +41,11 @@ class Responder {
 
   // The client has closed its side. Work for it may stop; an answer is still sent if it can be.
   [[nodiscard]] bool gone() const;
-  // What these run runs on the pool, and never two at a time for one request, the handler itself included.
-  // What `callback` holds stays alive until the request has been answered, or a stream of it ended.
+  // These callbacks run on the pool, and never two at a time for one request, the handler included.
+  // Everything that `callback` owns stays alive until the request has been answered, or its stream has ended.
   void on_gone(std::function<void()> callback) const;
   void run(std::function<void()> work) const;
-  // Later, unless the request has been answered by then. One at a time: a second replaces the first.
+  // Runs later, unless the request has been answered by then. One at a time: a second call replaces the first.
   void after(Duration delay, std::function<void()> work) const;
 
  private:

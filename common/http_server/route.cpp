@@ -23,7 +23,7 @@ std::string_view name_of(std::string_view segment) {
   return segment.substr(1, segment.size() - (is_rest(segment) ? 5 : 2));
 }
 
-// False: one of them cannot be decoded.
+// False: a segment cannot be decoded.
 bool read_captures(const Route& route, const std::vector<std::string_view>& segments,
                    std::map<std::string, std::string, std::less<>>& captures) {
   const auto pattern = segments_of(route.pattern);
@@ -56,7 +56,7 @@ Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
   }
 }
 
-// By what it means: "%68ealth" is "health".
+// Compares decoded text: "%68ealth" is "health".
 const Router::Node* Router::literal(const Node& node, std::string_view segment) {
   const auto decoded = percent_decode(segment, false);
   const auto found = decoded ? node.literals.find(*decoded) : node.literals.end();

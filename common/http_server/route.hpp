@@ -1,4 +1,4 @@
-// What a server answers, as a table: routing, access, metrics and the OpenAPI document read it.
+// The routes of a server as a table: routing, access, metrics and the OpenAPI document read it.
 #pragma once
 
 #include <functional>
@@ -14,11 +14,11 @@ namespace edgefleet::http_server {
 
 inline constexpr std::size_t most_body = 64 * 1024 * 1024;
 
-// Runs on the pool, when the body is there. It answers, or keeps the responder and answers later.
+// Runs on the pool when the body is complete. It answers, or keeps the responder and answers later.
 using Handler = std::function<void(Request request, Responder responder)>;
 
-// Takes a body piece by piece instead, on the pool. `piece` false: the rest is not wanted, and `end` says why. `end` is
-// called only for a body that came to its end, or that `piece` refused.
+// Takes a body piece by piece instead, on the pool. If `piece` returns false, the rest is not read, and `end` answers
+// the reason. `end` is called only for a complete body, or for one that `piece` refused.
 struct Upload {
   std::function<bool(std::string_view)> piece;
   std::function<void(Responder)> end;
@@ -26,11 +26,11 @@ struct Upload {
 using UploadHandler = std::function<Upload(const Request& head)>;
 
 struct Route {
-  std::string method;  // GET answers HEAD too
+  std::string method;  // GET also answers HEAD
   std::string pattern;  // "/api/v1/tasks/{id}"; a last segment "{name...}" takes all that follows
   std::string name;  // of the operation: "getTask"
   std::string summary;  // one line for people
-  std::string role;  // that a principal needs; empty: none
+  std::string role;  // the role that a principal needs; empty: none
   std::variant<Handler, UploadHandler> handler;
   bool quick = false;  // the handler never waits, and runs on the server's own thread
   bool needs_certificate = false;  // a verified client certificate
@@ -39,7 +39,7 @@ struct Route {
   [[nodiscard]] bool takes_body() const { return method != "GET" && method != "DELETE"; }
 };
 
-// For a handler that has its whole answer at once.
+// For a handler that returns its whole answer at once.
 template <typename Answer>
 Handler answer_with(Answer answer) {
   return [answer = std::move(answer)](const Request& request, const Responder& responder) {
@@ -47,13 +47,13 @@ Handler answer_with(Answer answer) {
   };
 }
 
-// Which route a request is for. A literal segment is preferred to a capture, a capture to the rest of the path.
+// Finds the route of a request. A literal segment is preferred to a capture, a capture to the rest of the path.
 class Router {
  public:
   explicit Router(std::vector<Route> routes);
 
   struct Match {
-    const Route* route = nullptr;  // none: the path has no route, or none of this method
+    const Route* route = nullptr;  // nullptr: the path has no route, or none with this method
     std::map<std::string, std::string, std::less<>> captures;
     std::string allow;  // methods of this path, as the header Allow lists them; empty: no such path
     bool broken = false;  // a segment that cannot be decoded
@@ -66,7 +66,7 @@ class Router {
     std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
     std::unique_ptr<Node> capture;
     std::unique_ptr<Node> rest;
-    std::vector<std::size_t> routes;  // that end here
+    std::vector<std::size_t> routes;  // routes that end here
   };
   [[nodiscard]] static const Node* literal(const Node& node, std::string_view segment);
   [[nodiscard]] const Node* descend(const Node& node, const std::vector<std::string_view>& segments,

@@ -34,7 +34,7 @@ std::string http_date() {
   std::tm utc{};
   gmtime_r(&now, &utc);
   char text[40];  // NOLINT: strftime's own shape
-  // Not strftime's names: they follow the locale.
+  // Not strftime's names: they depend on the locale.
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};  // NOLINT
   static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",        // NOLINT
                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -44,7 +44,7 @@ std::string http_date() {
   return std::string(days[utc.tm_wday]) + ", " + date;            // NOLINT
 }
 
-// Each client is a descriptor; many systems grant 1024 unless a program asks for what it may have.
+// Each client needs a file descriptor; the soft limit is often 1024, and a program may raise it to the hard limit.
 void allow_descriptors(std::size_t wanted) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
@@ -96,7 +96,7 @@ static Result<std::vector<tcp::endpoint>> endpoints_of(asio::io_context& io, con
   boost::system::error_code error;
   tcp::resolver resolver(io);
   const auto found = resolver.resolve(address.host, std::to_string(address.port), tcp::resolver::passive, error);
-  if (error) return Error{"there is no host " + address.host, ErrorKind::invalid};
+  if (error) return Error{"unknown host: " + address.host, ErrorKind::invalid};
   std::vector<tcp::endpoint> endpoints;
   for (const auto& entry : found) endpoints.push_back(entry.endpoint());
   return endpoints;
@@ -208,8 +208,7 @@ void Server::Inside::admit(Listener& listener, tcp::socket socket) {
   connection->start();
 }
 
-// What is queued may hold the core, which holds the queue: it runs, so that both are freed. The server's thread has
-// ended.
+// Queued work may own the core, which owns the queue: it is run, so that both are freed. The server's thread has ended.
 void Server::Inside::end() {
   {
     const std::lock_guard lock(core->ending);

@@ -1,5 +1,5 @@
-// An HTTP/1.1 server. It knows nothing of what it serves: routes come as a table, one Site for each listener. One
-// thread does all of the network, a small pool runs the handlers; whoever waits for an answer holds no thread.
+// An HTTP/1.1 server, independent of what it serves: routes are a table, with one Site for each listener. One thread
+// does all network I/O, a small pool runs the handlers; a request that waits for its answer holds no thread.
 #pragma once
 
 #include <memory>
@@ -20,15 +20,15 @@ class Server {
   Server& operator=(const Server&) = delete;
   Server(Server&&) = delete;
   Server& operator=(Server&&) = delete;
-  ~Server();  // ends at once what is still open
+  ~Server();  // closes at once what is still open
 
-  // Before start(). Returns the address with the port that was taken.
+  // Call before start(). Returns the address with the actual port.
   Result<ListenAddress> listen(const ListenAddress& address, Site site, std::shared_ptr<Tls> tls = nullptr);
   void start();
-  // Accepts nothing more, and closes each connection behind the answer that it waits for; those that get none within
+  // Accepts nothing more, and closes each connection after its pending answer; connections without an answer within
   // Bounds::stop are cut.
   void stop();
-  // Whether all are closed, after at most `patience`.
+  // True if all are closed, after at most `patience`.
   [[nodiscard]] bool stopped_within(Duration patience);
   [[nodiscard]] std::size_t connections() const;  // open now. Any thread
 

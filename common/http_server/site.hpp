@@ -1,4 +1,4 @@
-// What one listener serves, and to whom.
+// The routes of one listener, and who may use them.
 #pragma once
 
 #include <functional>
@@ -10,17 +10,17 @@
 namespace edgefleet::http_server {
 
 struct Verdict {
-  std::optional<Reply> refusal;  // instead of the handler, and before the body is read
-  Headers headers;               // for the reply, whatever it will be
+  std::optional<Reply> refusal;  // sent instead of calling the handler, before the body is read
+  Headers headers;               // for every reply
   Principal principal;
 };
 
 struct Site {
   std::shared_ptr<const Router> router;
-  // Looks at each head, also one without a route (nullptr). On the server's thread: it must not wait.
+  // Checks each head, also one without a route (nullptr). On the server's thread: it must not block.
   std::function<Verdict(const Request& head, const Route* route)> gate;
-  // The shape of what the server refuses by itself; `head` is empty where none could be read. A problem without a
-  // detail is 404: the path has no route.
+  // The shape of the server's own refusals; `head` is empty if none could be read. A problem without a detail is 404:
+  // the path has no route.
   std::function<Reply(const Problem& problem, const Request& head)> refuse;
 };
 

@@ -35,7 +35,7 @@ int select_http_1_1(SSL*, const unsigned char** out, unsigned char* out_length, 
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
-// A session that is resumed would pass without its certificate being looked at again.
+// A resumed session would be accepted without checking its certificate again.
 void allow_no_resumption(SSL_CTX* context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
@@ -45,11 +45,11 @@ void allow_no_resumption(SSL_CTX* context) {
 Result<SslContext> make_context(const TlsFiles& files, ClientCertificate client) {
   ERR_clear_error();
   const SslContext context(SSL_CTX_new(TLS_server_method()), Free{});
-  if (!context) return Error{"TLS: no context: " + last_error()};
+  if (!context) return Error{"TLS: cannot create a context: " + last_error()};
   SSL_CTX* ctx = context.get();
   SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
-  // An idle connection gives its 34 KiB of buffers back; what is written may move between two tries.
+  // An idle connection releases its 34 KiB of buffers; the data of a write may move between two tries.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_alpn_select_cb(ctx, select_http_1_1, nullptr);
   allow_no_resumption(ctx);

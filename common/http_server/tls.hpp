@@ -1,4 +1,4 @@
-// TLS by OpenSSL on a non-blocking socket. A certificate that is renewed counts for new connections from reload() on.
+// TLS by OpenSSL on a non-blocking socket. After reload(), new connections use the renewed certificate.
 #pragma once
 
 #include <memory>
@@ -9,12 +9,12 @@
 
 namespace edgefleet::http_server {
 
-enum class ClientCertificate { not_asked, asked, required };  // asked: verified if it comes
+enum class ClientCertificate { not_asked, asked, required };  // asked: verified if the client sends one
 
 struct TlsFiles {
   std::string certificate;  // PEM, with its chain
   std::string key;          // PEM
-  std::string client_ca;    // PEM of who signs clients' certificates; needed unless not_asked
+  std::string client_ca;    // PEM of the CA of client certificates; required unless not_asked
 };
 
 // Any thread.
@@ -27,9 +27,9 @@ class Tls {
   Tls& operator=(Tls&&) = delete;
   ~Tls();
 
-  // Reads the files again. On an error what was loaded before goes on.
+  // Reads the files again. On an error the files loaded before stay in use.
   Status reload();
-  std::unique_ptr<Link> link(int socket);  // nullptr: no memory
+  std::unique_ptr<Link> link(int socket);  // nullptr: out of memory
 
  private:
   struct Context;

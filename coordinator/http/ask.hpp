@@ -1,4 +1,4 @@
-// How a handler asks the loop, without a thread that waits for its answer.
+// Asynchronous requests from a handler to the loop; no thread waits for the answer.
 #pragma once
 
 #include <chrono>
@@ -12,13 +12,13 @@
 
 namespace edgefleet::coordinator {
 
-// Less than our clients wait for an answer, or nobody would ever read what we say then.
+// Shorter than the timeout of our clients, so that the client still receives this answer.
 constexpr Duration loop_patience = std::chrono::seconds(25);
 
 inline Error no_answer_in_time() {
   return {
-      "no answer from the coordinator's loop in time; whether the request took effect is not known: repeat it "
-      "(with an idempotency key), or look",
+      "the coordinator's loop did not answer in time; it is not known whether the request took effect: repeat it "
+      "(with an idempotency key), or look up its result",
       ErrorKind::unavailable};
 }
 
@@ -31,7 +31,7 @@ void ask(const http_server::Responder& responder, Start start, std::function<voi
   }));
 }
 
-// As ask(), where the answer needs no more than a quick view of it: made on the loop's own thread.
+// Like ask(), for an answer whose view is quick to build: it is built on the loop's thread.
 template <typename T, typename Start, typename View>
 void ask_quick(const http_server::Responder& responder, Start start, View view) {
   responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
@@ -39,7 +39,7 @@ void ask_quick(const http_server::Responder& responder, Start start, View view) 
       [responder, view](Result<T> answer) { responder.answer(answer ? view(*answer) : problem(answer.error())); }));
 }
 
-// `view(state, now)` runs on the loop's thread: it must be quick. `then` gets what it made, on the pool.
+// `view(state, now)` runs on the loop's thread: it must be quick. `then` gets its result, on the pool.
 template <typename T, typename View>
 void look(Loop& loop, const http_server::Responder& responder, View view, std::function<void(Result<T>)> then) {
   const Status asked = loop.look([view, responder, then](const State& state, Now now) {

@@ -1,4 +1,4 @@
-// One of so many that may do something at the same time.
+// A counting semaphore without waiting: one of at most `most` places, released by the destructor.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// What the handlers of all routes work with.
+// The dependencies of the handlers of all routes.
 #pragma once
 
 #include <atomic>
@@ -9,13 +9,13 @@
 
 namespace edgefleet::coordinator {
 
-// How many requests may wait at a time; the other connections are for everybody else.
+// Bounds the requests that wait at a time; the other connections stay free for other requests.
 struct WaitBound {
   std::atomic<std::size_t> taken{0};
   std::size_t most = 0;
 };
 
-// What the handlers work with; all of it outlives the server.
+// The objects that the handlers use; all of them outlive the server.
 struct Parts {
   Loop& loop;
   Store& store;

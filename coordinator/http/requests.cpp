@@ -34,7 +34,7 @@ Result<BatchRequest> read_batch(std::string_view body, const std::function<Statu
     } else if (!good) {
       batch.wrong.emplace_back(i, good.error().message);
     } else if (!one->idempotency_key.empty()) {
-      batch.wrong.emplace_back(i, "`idempotency_key` stands beside `tasks`, one for the whole batch");
+      batch.wrong.emplace_back(i, "`idempotency_key` belongs next to `tasks`: one key for the whole batch");
     } else {
       batch.tasks.push_back({std::move(one->spec), {}});
     }
@@ -54,16 +54,16 @@ Result<TaskQuery> read_task_query(const Query& parameter) {
   }
   if (const auto text = parameter("batch")) {
     query.batch = BatchId::parse(*text);
-    if (!query.batch) return Error{"`batch` is not a batch's id", ErrorKind::invalid};
+    if (!query.batch) return Error{"`batch` is not the id of a batch", ErrorKind::invalid};
   }
   if (const auto text = parameter("after")) {
     query.before = TaskId::parse(*text);
-    if (!query.before) return Error{"`after` is not a task's id", ErrorKind::invalid};
+    if (!query.before) return Error{"`after` is not the id of a task", ErrorKind::invalid};
   }
   if (const auto text = parameter("limit")) {
     const auto limit = json::as_integer(*text);
     if (!limit || *limit < 1 || *limit > longest_page) {
-      return Error{"`limit` is a number from 1 to 1000", ErrorKind::invalid};
+      return Error{"`limit` must be a number from 1 to 1000", ErrorKind::invalid};
     }
     query.limit = static_cast<std::size_t>(*limit);
   }
@@ -74,7 +74,7 @@ Result<double> read_wait(const Query& parameter) {
   const auto text = parameter("wait");
   if (!text) return 0.0;
   const auto seconds = json::as_number(*text);
-  if (!seconds || *seconds < 0) return Error{"`wait` is a number of seconds", ErrorKind::invalid};
+  if (!seconds || *seconds < 0) return Error{"`wait` must be a number of seconds, 0 or more", ErrorKind::invalid};
   return std::min(*seconds, longest_wait);
 }
 

@@ -1,4 +1,4 @@
-// What callers send over HTTP, as values: the body of a batch, and query strings. Pure.
+// HTTP requests as values: the body of a batch, and query strings. Pure.
 #pragma once
 
 #include <functional>
@@ -19,14 +19,14 @@ inline constexpr double longest_wait = 60;  // seconds of a long poll
 struct BatchRequest {
   std::vector<SubmitTasks::One> tasks;
   std::string idempotency_key;  // of the whole batch; empty: none
-  // Index and reason of those that are not valid, 100 at most. If there is one, nothing of the batch is accepted.
+  // Index and reason of each invalid task, 100 at most. If there is one, nothing of the batch is accepted.
   std::vector<std::pair<std::size_t, std::string>> wrong;
 };
 
-// `body`: any text. `check`: what else must hold for a task.
+// `body`: any text. `check`: further conditions for a task.
 Result<BatchRequest> read_batch(std::string_view body, const std::function<Status(const TaskSpec&)>& check);
 
-// The decoded value of a parameter of the query string; none: it is not there.
+// The decoded value of a parameter of the query string; no value: it is missing.
 using Query = std::function<std::optional<std::string>(const std::string&)>;
 
 Result<TaskQuery> read_task_query(const Query& query);

@@ -22,7 +22,7 @@ class CommitListener {
   virtual void committed(const Changes& changes, const State& state) = 0;
 };
 
-// The listeners of a loop, in the order in which they were added. They are added before the loop runs and live longer.
+// The listeners of a loop, in the order of their addition. They are added before the loop runs and outlive it.
 class AfterCommit {
  public:
   void add(CommitListener& listener) { listeners_.push_back(&listener); }

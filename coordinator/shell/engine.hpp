@@ -1,5 +1,5 @@
-// The core in a process: its state and its present drain, with the clocks as events want them and the log for its
-// notes. Only on the loop's thread. The parts of the shell step events through it and read the state.
+// Runs the core: holds its state and its current drain, supplies the time for events, and logs its notes. Only on the
+// loop's thread. The parts of the shell step events through it and read the state.
 #pragma once
 
 #include <optional>
@@ -22,12 +22,12 @@ class Engine {
 
   static Now now();
   [[nodiscard]] const State& state() const { return state_; }
-  // Another coordinator has taken over: the program has to end. Known from the step on, whatever becomes of the commit.
+  // Another coordinator has taken over: the program must end. Set at the step, even if the commit fails.
   [[nodiscard]] const std::optional<std::string>& stop_reason() const { return stop_reason_; }
   void step(const Event& event);
   void place() { heed(drain_.place(now())); }
   Drain& drain() { return drain_; }
-  // The present drain could not be recorded and never will be: from now on nothing is stepped.
+  // The current drain could not be recorded and never will be: after this, no event is stepped.
   void give_up() { given_up_ = true; }
 
   // ---- before the first event

@@ -10,10 +10,10 @@
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr Duration stall = std::chrono::seconds(5);  // without a turn of the loop
+constexpr Duration stall = std::chrono::seconds(5);  // time without a turn of the loop
 constexpr std::size_t recovered_at_once = 10'000;
-constexpr Duration goodbye = std::chrono::seconds(2);
-constexpr Duration first_pause = std::chrono::milliseconds(200);  // between tries at a failing store
+constexpr Duration disconnect_patience = std::chrono::seconds(2);
+constexpr Duration first_pause = std::chrono::milliseconds(200);  // between attempts to write to a failing store
 constexpr Duration longest_pause = std::chrono::seconds(1);
 
 Error being_stopped() { return {"the coordinator is being stopped", ErrorKind::unavailable}; }
@@ -101,12 +101,12 @@ Status Loop::recover() {
   on_hold_ = held->size();
   if (!held->empty()) {
     log::warning(std::to_string(held->size()) +
-                 " tasks are held after a restore and wait: release them with `edgefleet release`, or cancel them");
+                 " tasks are held after a restore: release them with `edgefleet release`, or cancel them");
   }
   return recover_tasks();
 }
 
-// On a full disk the first drain tries again, and sends nothing of this epoch before it has succeeded.
+// On a full disk the first drain tries again; nothing of this epoch is sent before it succeeds.
 Status Loop::begin_reign() {
   const auto epoch = store_.epoch();
   if (!epoch) return epoch.error();
@@ -143,7 +143,7 @@ Status Loop::recover_tasks() {
 
 void Loop::cancel_abandoned() {
   if (abandoned_.empty()) return;
-  log::info("cancelling " + std::to_string(abandoned_.size()) + " tasks whose clients have gone");
+  log::info("cancelling " + std::to_string(abandoned_.size()) + " tasks whose clients have disconnected");
   for (const TaskId& id : std::exchange(abandoned_, {})) engine_.step(CancelTask{0, id});
 }
 
@@ -183,10 +183,10 @@ std::optional<Time> Loop::wake_at() const {
   return at;
 }
 
-// Deadlines that passed while we did nothing, or did not run at all, are nobody else's fault.
+// Deadlines that passed while the coordinator was blocked or suspended do not count against agents or tasks.
 void Loop::notice_stall(Time since) {
   if (monotonic_now() - since < stall) return;
-  log::warning("the coordinator was held up for " + std::to_string(to_ms(monotonic_now() - since)) + " ms");
+  log::warning("the coordinator was blocked for " + std::to_string(to_ms(monotonic_now() - since)) + " ms");
   engine_.step(Stalled{});
 }
 
@@ -200,7 +200,7 @@ void Loop::take(Item& item) {
              item);
 }
 
-// ---- commit, then everything that others may see
+// ---- commit, then all externally visible effects
 
 void Loop::commit() {
   Drain& drain = engine_.drain();
@@ -212,13 +212,13 @@ void Loop::commit() {
   drain.committed(Engine::now(), [&](const Drain::AfterCommit& after) { announce(after, mono, wrote); });
 }
 
-// Until it is durable nothing later is stepped, published, acknowledged or answered. False: the program is to end, and
-// the store still fails.
+// Until the writes are durable, nothing later is stepped, published, acknowledged or answered. False: the program must
+// end, and the store still fails.
 bool Loop::record(const Writes& writes) {
   Duration pause = first_pause;
   std::optional<Time> give_up_at;
   for (auto written = store_.commit(writes); !written; written = store_.commit(writes)) {
-    if (store_well_.exchange(false)) log::error(written.error().message + "; trying again until it works");
+    if (store_well_.exchange(false)) log::error(written.error().message + "; retrying until it succeeds");
     if ((stopping_ || engine_.stop_reason()) && !give_up_at) give_up_at = monotonic_now() + options_.last_tries;
     if (give_up_at && monotonic_now() > *give_up_at) {
       unrecorded_ = (engine_.stop_reason() ? *engine_.stop_reason() + "; " : std::string()) +
@@ -228,7 +228,7 @@ bool Loop::record(const Writes& writes) {
     refuse_while_failing(monotonic_now() + pause, written.error());
     pause = std::min(pause * 2, longest_pause);
   }
-  if (!store_well_.exchange(true)) log::info("the store works again");
+  if (!store_well_.exchange(true)) log::info("the store has recovered");
   return true;
 }
 
@@ -292,19 +292,19 @@ void Loop::end() {
   hub_.stop();
   refuse_rest();
   link_.send_replies();
-  if (!unrecorded_ && !engine_.stop_reason()) link_.say_offline();
-  const Time until = monotonic_now() + goodbye;
+  if (!unrecorded_ && !engine_.stop_reason()) link_.publish_offline();
+  const Time until = monotonic_now() + disconnect_patience;
   while (link_.sending() && monotonic_now() < until) {
     for (auto& item : inbox_.drain(until)) {
       const auto* event = std::get_if<mqtt::ClientEvent>(&item);
       if (event != nullptr && !std::holds_alternative<mqtt::Received>(*event)) link_.handle(*event);
     }
   }
-  link_.disconnect(goodbye);
+  link_.disconnect(disconnect_patience);
 }
 
-// Also what was kept while the store failed, and what never became durable: each has an HTTP thread that waits for it,
-// and the server's stop waits for those.
+// Includes the items kept while the store failed, and requests that never became durable: each has an HTTP request that
+// waits for it, and the server's stop waits for those.
 void Loop::refuse_rest() {
   const Error over = being_stopped();
   auto items = std::exchange(postponed_, {});
@@ -318,8 +318,8 @@ void Loop::refuse_rest() {
                },
                item);
   }
-  requests_.refuse_waiting(
-      Error{"the coordinator is being stopped; whether the request took effect is not known", ErrorKind::unavailable});
+  requests_.refuse_waiting(Error{"the coordinator is being stopped; it is not known whether the request took effect",
+                                 ErrorKind::unavailable});
 }
 
 }  // namespace edgefleet::coordinator

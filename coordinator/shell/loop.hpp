@@ -1,5 +1,5 @@
-// The one thread that owns the core, in turns: drains the inbox, steps each event, commits everything in one
-// transaction, and only then publishes, replies and tells the listeners.
+// The one thread that owns the core. A turn drains the inbox, steps each event, commits everything in one transaction,
+// and only then publishes, replies and notifies the listeners.
 #pragma once
 
 #include <atomic>
@@ -30,15 +30,15 @@ class Loop {
     Retention retention;
     std::size_t inbox = 65'536;
     std::size_t inbox_bytes = 64 * 1024 * 1024;
-    Duration last_tries = std::chrono::seconds(5);   // at a failing store, once the program has to end
-    MqttLink::MakeClient make_client;                // none: Paho's
+    Duration last_tries = std::chrono::seconds(5);   // to write to a failing store, once the program must end
+    MqttLink::MakeClient make_client;                // empty: Paho's client
   };
   template <typename T>
   using Answer = coordinator::Answer<T>;
   using Retried = coordinator::Retried;
 
-  // Submitter of tasks that are somebody's who waits at the other end of a connection: they are cancelled when a
-  // coordinator starts, for nobody waits any more.
+  // Submitter of tasks whose client waits on an open connection. They are cancelled when a coordinator starts, because
+  // those connections have closed.
   static constexpr std::string_view present_client = "present";
 
   Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub);
@@ -48,28 +48,30 @@ class Loop {
   Loop& operator=(Loop&&) = delete;
   ~Loop();
 
-  // Takes over what the store holds, under a new epoch. Before run().
+  // Takes over the tasks in the store, under a new epoch. Call before run().
   Status recover();
-  // Until request_stop(); ends with everything committed and `offline` said. Fails when another coordinator took over.
+  // Runs until request_stop(); commits everything and publishes `offline` at the end. Fails if another coordinator has
+  // taken over.
   Status run();
 
-  // After run(), until nobody asks any more: answers what slipped in while it ended.
+  // Call after run(), until the server has stopped: answers the requests that arrived while run() ended.
   void refuse_rest();
 
   // ---- any thread
   void request_stop();
-  // `made` gets the id on the loop's thread, before the task is durable or sent: whoever listens to it begins there.
+  // `made` gets the id on the loop's thread, before the task is durable or sent: a listener is registered there.
   void submit(std::string submitter, SubmitTasks::One task, Answer<Acceptance> answer,
               std::function<void(const TaskId&)> made = {});
   void submit_batch(std::string submitter, std::vector<SubmitTasks::One> tasks, std::string idempotency_key,
                     std::string fingerprint, Answer<BatchAcceptance> answer);
   void cancel(TaskId id, Answer<TaskState> answer);
   void retry(TaskId id, Answer<TaskState> answer);
-  // Those that have ended otherwise than well run again; one that cannot does not keep the others from it.
+  // Retries tasks that have failed, been cancelled or expired; a task that cannot be retried does not affect the
+  // others.
   void retry_many(std::vector<TaskId> ids, Answer<Retried> answer);
   void drain(AgentName agent, bool drain, Answer<AgentState> answer);
-  void release(Answer<std::size_t> answer);  // what is held after a restore; answers how many tasks that was
-  // Looks at the state on the loop's thread. An error: the inbox is full, or the program stops, and it will not.
+  void release(Answer<std::size_t> answer);  // tasks held after a restore; answers how many were released
+  // Calls `with` on the loop's thread. An error: it will not be called, because the inbox is full or the program stops.
   Status look(std::function<void(const State&, Now)> with);
   [[nodiscard]] bool broker_up() const { return link_.up(); }
   [[nodiscard]] bool store_well() const { return store_well_; }
@@ -116,13 +118,13 @@ class Loop {
   MqttLink link_;
   Upkeep upkeep_;
   AfterCommit after_commit_;
-  std::vector<TaskId> abandoned_;  // found at the start: tasks of clients that have gone
+  std::vector<TaskId> abandoned_;  // found at the start: tasks of clients that have disconnected
 
   std::atomic<bool> store_well_{true};
   std::atomic<std::size_t> on_hold_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> over_{false};
-  std::optional<std::string> unrecorded_;  // why the last drain could not be committed, though the program ends
+  std::optional<std::string> unrecorded_;  // why the last drain could not be committed before the program ended
 };
 
 }  // namespace edgefleet::coordinator

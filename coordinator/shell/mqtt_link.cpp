@@ -16,9 +16,9 @@ using protocol::TopicKind;
 namespace {
 
 constexpr std::size_t most_correlation_data = 1024;
-constexpr std::size_t replies_ahead = 4'096;  // given to the connection before they can be sent
+constexpr std::size_t replies_ahead = 4'096;  // passed to the connection before they can be sent
 
-// What a message costs of the bound on the inbox, in bytes.
+// The bytes that a message counts against the bound on the inbox.
 std::size_t weight(const mqtt::Message& message) {
   return message.topic.size() + message.payload.size() + message.response_topic.size() +
          message.correlation_data.size();
@@ -42,7 +42,8 @@ MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& s
 
 Status MqttLink::start(const MakeClient& make_client) {
   const Reign& reign = engine_.state().reign;
-  // With the session: a second coordinator must be seen, not throw the first one out unheard.
+  // Includes the session: with one client id, the broker would disconnect the first coordinator before it sees the
+  // second.
   options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-coordinator-" + reign.session.str();
   options_.broker.will =
       mqtt::Message{topics_.build({TopicKind::coordinator_status, {}, {}, {}}),
@@ -51,7 +52,7 @@ Status MqttLink::start(const MakeClient& make_client) {
                     true,
                     {},
                     {}};
-  auto client = make_client(options_.broker, [this](mqtt::ClientEvent event) { hear(std::move(event)); });
+  auto client = make_client(options_.broker, [this](mqtt::ClientEvent event) { on_event(std::move(event)); });
   if (!client) return client.error();
   client_ = std::move(*client);
   act(session_.start(monotonic_now()));
@@ -62,12 +63,12 @@ void MqttLink::tick() { act(session_.tick(monotonic_now())); }
 
 // ---- in, on the client's thread
 
-// What is dropped here is repeated by its sender: results, beats; a task without an answer was not accepted.
-void MqttLink::hear(mqtt::ClientEvent&& event) {
+// The sender repeats dropped messages (results, heartbeats); a task without an answer was not accepted.
+void MqttLink::on_event(mqtt::ClientEvent&& event) {
   const auto* received = std::get_if<mqtt::Received>(&event);
   if (received == nullptr) return intake_.insist(std::move(event));
   if (const auto topic = topics_.parse(received->message.topic); topic && topic->kind == TopicKind::stream) {
-    return hear_part(topic->agent, received->message);
+    return take_part(topic->agent, received->message);
   }
   const std::size_t bytes = weight(received->message);
   const std::size_t inside = inbox_bytes_ += bytes;
@@ -76,8 +77,8 @@ void MqttLink::hear(mqtt::ClientEvent&& event) {
   ++dropped_;
 }
 
-// Partial output passes by the inbox and the core: a flood of it delays nobody's task.
-void MqttLink::hear_part(const AgentName& agent, const mqtt::Message& message) {
+// Partial output bypasses the inbox and the core: a flood of it delays no task.
+void MqttLink::take_part(const AgentName& agent, const mqtt::Message& message) {
   if (!hub_.anybody()) return;
   if (const auto part = protocol::decode_stream(message.payload)) hub_.publish(agent, *part);
 }
@@ -86,10 +87,10 @@ void MqttLink::hear_part(const AgentName& agent, const mqtt::Message& message) {
 
 void MqttLink::notice_drops() {
   const auto dropped = dropped_.load() + session_.dropped();
-  if (dropped == dropped_said_) return;
-  complaints_.complain("inbox", std::to_string(dropped - dropped_said_) +
-                                    " messages were dropped, because more came than could be handled or sent");
-  dropped_said_ = dropped;
+  if (dropped == dropped_reported_) return;
+  complaints_.complain("inbox", std::to_string(dropped - dropped_reported_) +
+                                    " messages were dropped, because more arrived than could be handled or sent");
+  dropped_reported_ = dropped;
 }
 
 void MqttLink::handle(const mqtt::ClientEvent& event) {
@@ -100,8 +101,8 @@ void MqttLink::handle(const mqtt::ClientEvent& event) {
   act(session_.on(event, monotonic_now()));
 }
 
-// Only messages are without bound by themselves; all else is news of the connection, without which it would never be
-// made again.
+// Only messages are unbounded; other events are connection events, and the connection could not be re-established
+// without them.
 bool MqttLink::keep(const mqtt::ClientEvent& event, bool room, const Error& why) {
   if (std::holds_alternative<mqtt::Delivered>(event)) {
     act(session_.on(event, monotonic_now()));
@@ -138,7 +139,7 @@ void MqttLink::receive(const mqtt::Message& message) {
   if (message.payload.size() > limits::payload_bytes) {
     return complain_of(
         "a message", message,
-        std::to_string(message.payload.size()) + " bytes, the bound is " + std::to_string(limits::payload_bytes));
+        std::to_string(message.payload.size()) + " bytes; the limit is " + std::to_string(limits::payload_bytes));
   }
   dispatch(*topic, message);
 }
@@ -192,7 +193,7 @@ bool MqttLink::can_be_answered(const Topic& topic, const mqtt::Message& message)
       message.response_topic.find_first_of("+#") != std::string::npos) {
     return drop("its response topic is not below " + topics_.build({TopicKind::reply, {}, {}, topic.client}));
   }
-  // The broker would hand it out again at each start of ours.
+  // The broker would deliver it again at each start of the coordinator.
   if (message.retained) return drop("it is retained; publish tasks without that flag");
   if (message.correlation_data.size() > most_correlation_data) {
     return drop("its correlation data exceed " + std::to_string(most_correlation_data) + " bytes");
@@ -209,7 +210,7 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   }
   if (replies_.full()) {
     return replies_.refuse(message,
-                           Error{"too many requests wait for their outcome; try again later", ErrorKind::busy});
+                           Error{"too many requests are waiting for their outcome; try again later", ErrorKind::busy});
   }
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
   SubmitRequest submit{"mqtt:" + topic.client.str(), {std::move(submission->spec), submission->idempotency_key}, {}};
@@ -228,10 +229,10 @@ void MqttLink::answer_when_ended(const TaskId& id, const mqtt::Message& request)
     return replies_.when_ended(id, request);
   }
   const auto record = store_.reads().task(id);
-  replies_.reply(
-      request, record && *record
-                   ? outcome_view(**record)
-                   : protocol::problem_json(record ? Error{"the task is gone", ErrorKind::not_found} : record.error()));
+  replies_.reply(request, record && *record
+                              ? outcome_view(**record)
+                              : protocol::problem_json(record ? Error{"the task no longer exists", ErrorKind::not_found}
+                                                              : record.error()));
 }
 
 // ---- out
@@ -270,12 +271,12 @@ void MqttLink::act(const mqtt::TellUp&) {
 }
 
 void MqttLink::act(const mqtt::TellDown& down) {
-  log::warning("the broker is lost: " + down.reason + "; trying again");
+  log::warning("lost the connection to the broker: " + down.reason + "; reconnecting");
   up_ = false;
   engine_.step(BrokerDown{});
 }
 
-// An answer waits for the broker to come back, as its task was accepted; other messages need not.
+// An answer is kept while the broker is unreachable, because its task was accepted; other messages are not.
 void MqttLink::send_replies() {
   while (!replies_.empty() && session_.up() && session_.waiting() < replies_ahead) {
     act(session_.publish(replies_.take()));
@@ -298,7 +299,7 @@ void MqttLink::perform(const SendTasks& send) {
   const State& state = engine_.state();
   for (const AttemptKey& key : send.tasks) {
     const auto task = state.tasks.find(key.id);
-    if (task == state.tasks.end()) continue;  // it has ended in this very drain
+    if (task == state.tasks.end()) continue;  // it has ended in this drain
     const TaskSpec& spec = task->second.record.spec;
     hub_.given(key.id, key.attempt, send.agent);
     elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});
@@ -330,7 +331,8 @@ void MqttLink::perform(const AskStore& ask) {
   if (!known.empty()) control(ask.agent, protocol::ControlType::acknowledge, known);
   if (unknown.empty()) return;
   complaints_.complain("unknown results", "agent " + ask.agent.str() + " has results of " +
-                                              std::to_string(unknown.size()) + " tasks that are not known here");
+                                              std::to_string(unknown.size()) +
+                                              " tasks that are unknown to this coordinator");
   control(ask.agent, protocol::ControlType::acknowledge, unknown, true);
 }
 
@@ -347,7 +349,7 @@ void MqttLink::control(const AgentName& agent, protocol::ControlType type, const
 
 // ---- the end
 
-void MqttLink::say_offline() {
+void MqttLink::publish_offline() {
   if (session_.up()) publish_status(protocol::CoordinatorState::offline);
 }
 

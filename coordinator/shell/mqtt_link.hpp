@@ -1,5 +1,5 @@
-// The loop's side of the broker: messages become events and requests, effects become messages. All on the loop's
-// thread, but for what the client's thread brings and for up().
+// Connects the loop to the broker: messages become events and requests, effects become messages. All on the loop's
+// thread, except up() and the callback of the client's thread.
 #pragma once
 
 #include <atomic>
@@ -22,20 +22,20 @@ class MqttLink {
  public:
   struct Options {
     FleetName fleet;
-    mqtt::Options broker;  // its will and client id are filled in here
-    std::size_t inbox_bytes = 0;  // bound on messages that have come and are not handled
+    mqtt::Options broker;  // the will and the client id are filled in here
+    std::size_t inbox_bytes = 0;  // bound on received messages that have not been handled
   };
-  // How the client's thread hands an event to the loop. Neither waits.
+  // Passes an event from the client's thread to the loop. Neither function blocks.
   struct Intake {
     std::function<bool(mqtt::ClientEvent&&)> offer;   // false: full
-    std::function<void(mqtt::ClientEvent&&)> insist;  // for news of the connection
+    std::function<void(mqtt::ClientEvent&&)> insist;  // for connection events
   };
   using MakeClient = std::function<Result<std::unique_ptr<mqtt::Client>>(const mqtt::Options&, mqtt::Client::OnEvent)>;
 
   MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts, StreamHub& hub,
            log::Complaints& complaints, Intake intake);
 
-  // Connects, under the reign that the engine has by then.
+  // Connects, under the reign that the engine has at this time.
   Status start(const MakeClient& make_client);
   [[nodiscard]] bool up() const { return up_; }  // any thread
 
@@ -46,8 +46,8 @@ class MqttLink {
   void send_replies();
   [[nodiscard]] MqttReplies& replies() { return replies_; }
 
-  // While the store fails: true if the event is to be kept until it works again (`room`: there is some for messages).
-  // Submits are refused; what only moves the connection on is handled.
+  // While the store fails: true if the event is to be kept until the store recovers (`room`: messages can be kept).
+  // Submits are refused; events that only concern the connection are handled.
   bool keep(const mqtt::ClientEvent& event, bool room, const Error& why);
 
   // ---- effects
@@ -60,13 +60,13 @@ class MqttLink {
   void perform(const AnnounceReign& announce);
 
   // ---- the end
-  void say_offline();
+  void publish_offline();
   [[nodiscard]] bool sending() const { return session_.up() && !session_.idle(); }
   void disconnect(Duration patience);
 
  private:
-  void hear(mqtt::ClientEvent&& event);
-  void hear_part(const AgentName& agent, const mqtt::Message& message);
+  void on_event(mqtt::ClientEvent&& event);
+  void take_part(const AgentName& agent, const mqtt::Message& message);
   void receive(const mqtt::Message& message);
   void dispatch(const protocol::Topic& topic, const mqtt::Message& message);
   void complain_of(const std::string& what, const mqtt::Message& message, const std::string& why);
@@ -100,7 +100,7 @@ class MqttLink {
   std::atomic<bool> up_{false};
   std::atomic<std::size_t> inbox_bytes_{0};  // of messages
   std::atomic<std::uint64_t> dropped_{0};
-  std::uint64_t dropped_said_ = 0;
+  std::uint64_t dropped_reported_ = 0;
 };
 
 }  // namespace edgefleet::coordinator

@@ -17,7 +17,8 @@ void MqttReplies::reply(const mqtt::Message& request, std::string payload) {
 
 void MqttReplies::refuse(const mqtt::Message& request, const Error& error) {
   if (replies_.size() >= most + most_refusals) {
-    return complaints_.complain("refusals", "tasks over MQTT are refused without an answer: too many answers wait");
+    return complaints_.complain("refusals",
+                                "tasks over MQTT are refused without an answer: too many answers are waiting");
   }
   reply(request, protocol::problem_json(error));
 }

@@ -1,5 +1,5 @@
-// Answers to tasks that were submitted over MQTT: kept until the outcome is durable, and until the broker can take
-// them. Only on the loop's thread.
+// Answers to tasks that were submitted over MQTT: kept until the outcome is durable, and until the broker is connected.
+// Only on the loop's thread.
 #pragma once
 
 #include <deque>
@@ -14,12 +14,12 @@ namespace edgefleet::coordinator {
 
 class MqttReplies final : public CommitListener {
  public:
-  static constexpr std::size_t most = 10'000;           // tasks whose answer is still to come
-  static constexpr std::size_t most_refusals = 5'000;   // beyond those; more are not answered
+  static constexpr std::size_t most = 10'000;  // tasks whose answer is pending
+  static constexpr std::size_t most_refusals = 5'000;  // in addition; further ones are not answered
 
   explicit MqttReplies(log::Complaints& complaints) : complaints_(complaints) {}
 
-  // Of a request only its response topic and correlation data are used.
+  // Only the response topic and the correlation data of a request are used.
   [[nodiscard]] bool full() const { return waiting_.size() + replies_.size() >= most; }
   void when_ended(const TaskId& id, const mqtt::Message& request) { waiting_.emplace(id, request); }
   void reply(const mqtt::Message& request, std::string payload);
@@ -34,7 +34,7 @@ class MqttReplies final : public CommitListener {
  private:
   log::Complaints& complaints_;
   std::unordered_multimap<TaskId, mqtt::Message> waiting_;
-  std::deque<mqtt::Message> replies_;  // not yet given to the connection
+  std::deque<mqtt::Message> replies_;  // not yet passed to the connection
 };
 
 }  // namespace edgefleet::coordinator

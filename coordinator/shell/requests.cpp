@@ -13,6 +13,10 @@ constexpr std::size_t small_fleet = 100;
 constexpr std::size_t most_explained = 1000;
 constexpr Duration explained_for = std::chrono::milliseconds(500);
 
+std::string ended_how(TaskState state) {
+  return (state == TaskState::cancelled ? "been " : "") + std::string(to_string(state));
+}
+
 Error not_known(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
 
 }  // namespace
@@ -48,7 +52,7 @@ void Requests::refuse_waiting(const Error& why) {
   for (auto& [request, reply] : std::exchange(replies_, {})) reply(why);
 }
 
-// As it is now; `ended`: what the store says of one that is no longer here.
+// The current state; `ended`: the state in the store, for a task that is no longer in memory.
 Acceptance Requests::acceptance_of(const TaskId& id, TaskState ended) {
   const State& state = engine_.state();
   const auto found = state.tasks.find(id);
@@ -58,7 +62,7 @@ Acceptance Requests::acceptance_of(const TaskId& id, TaskState ended) {
   return {id, task.record.state, ahead(state, task), why.eligible, explain_task(state, task, monotonic_now(), why)};
 }
 
-// Explaining looks at every agent that offers the capability: in a large fleet the answer may be half a second old.
+// An explanation examines every agent that offers the capability, so in a large fleet it may be half a second old.
 const Explanation& Requests::explained(const ClassKey& key) {
   const Time mono = monotonic_now();
   if (explained_.size() >= most_explained) explained_.clear();
@@ -150,7 +154,7 @@ void Requests::handle(const CancelRequest& request) {
                           request.id});
 }
 
-// One that the core does not know may have ended long ago: the store says how.
+// A task that is not in the core may have ended long ago: the store has its outcome.
 void Requests::answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer) {
   const State& state = engine_.state();
   const auto task = state.tasks.find(id);
@@ -160,7 +164,7 @@ void Requests::answer_cancel(const TaskId& id, const Result<Accepted>& done, con
   const auto record = store_.reads().task(id);
   if (!record) return answer(record.error());
   if (!*record) return answer(done.error());
-  answer(Error{"task " + id.str() + " has already " + std::string(to_string((*record)->state)), ErrorKind::conflict});
+  answer(Error{"task " + id.str() + " has already " + ended_how((*record)->state), ErrorKind::conflict});
 }
 
 void Requests::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
@@ -176,7 +180,7 @@ void Requests::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
 
 void Requests::handle(const RetryRequest& request) { retry_one(request.id, request.answer); }
 
-// Answered with the last of them, when all are durable.
+// Answered after the last task, when all are durable.
 void Requests::handle(const RetryManyRequest& request) {
   struct Sum {
     Retried result;
@@ -210,7 +214,7 @@ void Requests::handle(const ReleaseRequest& request) {
   const std::size_t held = engine_.state().on_hold.size();
   engine_.step(ReleaseHeld{expect([held, answer = request.answer](const Result<Accepted>& done) {
     if (!done) return answer(done.error());
-    if (held > 0) log::info(std::to_string(held) + " tasks that were held after a restore are released");
+    if (held > 0) log::info(std::to_string(held) + " tasks that were held after a restore have been released");
     answer(held);
   })});
 }

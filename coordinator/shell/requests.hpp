@@ -1,5 +1,5 @@
-// What is asked of the loop, over HTTP and MQTT alike: submit, cancel, retry, drain, release. Each becomes an event,
-// and its answer comes after the commit that made it durable. Only on the loop's thread.
+// Requests to the loop, over HTTP and MQTT: submit, cancel, retry, drain, release. Each becomes an event, and its
+// answer is given after the commit that made it durable. Only on the loop's thread.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@
 namespace edgefleet::coordinator {
 
 template <typename T>
-using Answer = std::function<void(Result<T>)>;  // called once, on the loop's thread: must not wait
+using Answer = std::function<void(Result<T>)>;  // called once, on the loop's thread: must not block
 
 struct SubmitRequest {
   std::string submitter;
@@ -68,11 +68,11 @@ class Requests {
   void answer(const Accepted& accepted) { reply(accepted.request, accepted); }
   void answer(const Rejected& rejected) { reply(rejected.request, rejected.error); }
   void answer(const Done& done) { reply(done.request, Accepted{done.request, {}, {}}); }
-  // The program ends: what still waits for its commit is answered with `why`.
+  // The program ends: requests that still wait for their commit are answered with `why`.
   void refuse_waiting(const Error& why);
 
  private:
-  // What to tell, when the drain is durable: by the request's number. A Done comes without ids.
+  // The reply to send when the drain is durable, by request number. A Done has no ids.
   using Reply = std::function<void(const Result<Accepted>&)>;
 
   void handle(SubmitRequest request);
@@ -85,7 +85,7 @@ class Requests {
   void retry_one(const TaskId& id, const Answer<TaskState>& answer);
   void answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer);
 
-  // The earlier use of a key, as the store has it.
+  // The earlier use of a key, from the store.
   struct Earlier {
     std::optional<TaskRecord> task;
     std::optional<BatchRecord> batch;

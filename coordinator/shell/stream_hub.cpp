@@ -51,18 +51,18 @@ void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& m
   }
 }
 
-// What goes on where the last part ended lengthens it, and every other one counts with all that it occupies: else parts
-// of a byte, or of none, would take many times the room that the bound grants. True: there is something new.
+// A part that continues the last one is appended to it; any other part counts with its whole memory, because parts of
+// one byte, or of none, would otherwise exceed the bound many times over. True: there is something new.
 bool StreamHub::put(Listener::Desk& desk, Part part) {
   if (part.text.empty()) return false;
   Part* last = desk.parts.empty() ? nullptr : &desk.parts.back();
-  const bool goes_on = last != nullptr && last->agent == part.agent && last->attempt == part.attempt &&
-                       last->reasoning == part.reasoning && last->at + last->text.size() == part.at;
-  const std::size_t bytes = part.text.size() + (goes_on || last == nullptr ? 0 : sizeof(Part));
+  const bool continues = last != nullptr && last->agent == part.agent && last->attempt == part.attempt &&
+                         last->reasoning == part.reasoning && last->at + last->text.size() == part.at;
+  const std::size_t bytes = part.text.size() + (continues || last == nullptr ? 0 : sizeof(Part));
   desk.behind = desk.behind || desk.bytes + bytes > most_behind;
   if (desk.behind) return false;
   desk.bytes += bytes;
-  if (goes_on) {
+  if (continues) {
     last->text += part.text;
   } else {
     desk.parts.push_back(std::move(part));
@@ -77,7 +77,7 @@ void StreamHub::keep_progress(const AgentName& agent, const protocol::StreamMess
       TaskProgress{message.delta, message.percent, message.completed_bytes, message.total_bytes, monotonic_now()};
 }
 
-// None: too many are watched already.
+// nullptr: too many tasks are watched already.
 StreamHub::Watched* StreamHub::watch(const TaskId& task, Time now) {
   const auto found = watched_.find(task);
   if (found != watched_.end()) return &found->second;

@@ -1,5 +1,5 @@
-// Hands partial output to whoever listens to a task, and keeps the progress of those that are looked at. It passes by
-// the core: what is lost here is in the result.
+// Passes partial output to the listeners of a task, and keeps the progress of tasks that clients query. It bypasses the
+// core: output that is lost here is in the result.
 #pragma once
 
 #include <functional>
@@ -19,14 +19,15 @@ namespace edgefleet::coordinator {
 
 class StreamHub final : public CommitListener {
  public:
-  // A listener that is further behind gets nothing more: it takes the rest from the result.
+  // A listener that is further behind receives no more parts: it takes the rest from the result.
   static constexpr std::size_t most_behind = 256 * 1024;
 
-  // Hears the parts of one task from the agents that were given its attempts. It must be there before the first attempt
-  // is sent (given()).
+  // Receives the parts of one task from the agents of its attempts. It must exist before the first attempt is sent
+  // (given()).
   class Listener {
    public:
-    // There is something new to take. Once for each take(), from any thread: it must not wait, nor end the listener.
+    // There is something new to take. Called once for each take(), from any thread: it must not block, and must not
+    // destroy the listener.
     using Callback = std::function<void()>;
     Listener(StreamHub& hub, const TaskId& task, Callback callback);
     Listener(const Listener&) = delete;
@@ -37,7 +38,7 @@ class StreamHub final : public CommitListener {
 
     struct Heard {
       std::vector<Part> parts;
-      bool ended = false;  // the task has its outcome, in the store
+      bool ended = false;  // the outcome of the task is in the store
       bool stopped = false;  // the program stops
     };
     Heard take();
@@ -51,18 +52,18 @@ class StreamHub final : public CommitListener {
       bool behind = false;
       bool ended = false;
       bool called = false;  // since the last take()
-      std::map<int, AgentName> given;  // attempt -> who may speak for it
+      std::map<int, AgentName> given;  // attempt -> its agent, the only one whose parts are accepted
     };
     StreamHub& hub_;
     TaskId task_;
     Desk desk_;
   };
 
-  // Progress is kept of those tasks only that somebody has asked for of late: what nobody looks at costs nothing, and
-  // no stranger's message takes any room. So the first answer for a task is always none.
-  static constexpr Duration progress_kept = std::chrono::minutes(1);  // since it was last asked for
+  // Progress is kept only for tasks that a client has queried recently: other tasks cost nothing, and messages for
+  // unknown tasks take no memory. So the first answer for a task is always empty.
+  static constexpr Duration progress_kept = std::chrono::minutes(1);  // since the last query
   static constexpr std::size_t most_watched = 10'000;
-  // Any thread. Only the agent that was given the attempt speaks for it.
+  // Any thread. Only the progress from the agent of the attempt counts.
   std::optional<TaskProgress> progress(const TaskId& task, const AgentName& agent, int attempt);
 
   // Any thread.
@@ -71,7 +72,7 @@ class StreamHub final : public CommitListener {
   void ended(const TaskId& task);
   void committed(const Changes& changes, const State& state) override;
   void stop();
-  [[nodiscard]] bool anybody() const;  // listens, to whatever
+  [[nodiscard]] bool anybody() const;  // whether there is any listener, or any watched task
 
  private:
   struct Watched {

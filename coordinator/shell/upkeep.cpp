@@ -10,11 +10,11 @@ namespace {
 constexpr Duration clock_interval = std::chrono::seconds(60);
 constexpr Duration purge_interval = std::chrono::seconds(60);
 constexpr Duration purge_soon = std::chrono::seconds(1);        // after tasks have ended
-constexpr Duration purge_short = std::chrono::milliseconds(8);  // a step that took less may grow
-constexpr Duration purge_long = std::chrono::milliseconds(25);  // one that took more shrinks
+constexpr Duration purge_short = std::chrono::milliseconds(8);  // below this, the next step is larger
+constexpr Duration purge_long = std::chrono::milliseconds(25);  // above this, the next step is smaller
 constexpr std::size_t purge_least = 16;
 constexpr std::size_t purge_most = 512;
-constexpr int purge_rest = 3;  // times as long as a step took
+constexpr int purge_rest = 3;  // pause between steps, in multiples of a step's duration
 
 }  // namespace
 

@@ -1,6 +1,5 @@
-// What the loop does for the store between the drains: its clock, and ended tasks that are old enough. Little at a
-// time, so that nobody waits for it, and nothing at all where nothing changes: SD cards wear. Only on the loop's
-// thread.
+// Maintenance of the store between the drains: its clock, and the removal of old ended tasks. In small steps, so that
+// requests do not wait, and without writes where nothing changes, because SD cards wear out. Only on the loop's thread.
 #pragma once
 
 #include "common/runtime/log.hpp"
@@ -13,15 +12,15 @@ class Upkeep {
   Upkeep(Store& store, const Retention& retention, log::Complaints& complaints)
       : store_(store), retention_(retention), complaints_(complaints) {}
 
-  // Reads where the store's clock stopped; from now on it runs with ours.
+  // Reads the store's clock; from now on it advances with the monotonic clock.
   Status start(Time now);
   // The store's clock (Writes::clock).
   [[nodiscard]] Duration store_clock(Time now) const { return clock_base_ + (now - clock_start_); }
 
-  // `deadlines`: some task waits for a time, which must come nearer even if the coordinator is killed every hour.
+  // `deadlines`: a task waits for a point in time, which must be reached even if the coordinator is killed every hour.
   [[nodiscard]] Time next(bool deadlines) const;
   void run(bool deadlines);
-  // A commit has written the clock with everything else; with `ended`, there are new tasks to purge some day.
+  // A commit has also written the clock; with `ended`, there are new tasks to purge later.
   void committed(Time now, bool wrote, bool ended);
   void stop(Time now);
 
@@ -33,7 +32,7 @@ class Upkeep {
   log::Complaints& complaints_;
   Duration clock_base_{0};  // at clock_start_
   Time clock_start_;
-  Time clock_kept_;  // when the store last learned it
+  Time clock_kept_;  // when it was last written to the store
   Time purge_at_;
   std::size_t purge_step_ = 64;
 };

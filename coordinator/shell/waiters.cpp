@@ -17,7 +17,7 @@ Waiters::Ticket::Ticket(Waiters& waiters, const Ulid& id, Callback callback) : w
 }
 
 Waiters::Ticket::~Ticket() {
-  Callback forgotten;  // its end may need the lock
+  Callback forgotten;  // its destructor may need the lock
   const std::lock_guard lock(waiters_.mutex_);
   if (const auto found = waiters_.waiting_.find({id_, number_}); found != waiters_.waiting_.end()) {
     forgotten = std::move(found->second);

@@ -1,5 +1,5 @@
-// Tells whoever waits for it that a task or a batch has its outcome, once that is durable. Nobody who waits holds a
-// thread.
+// Notifies waiting requests that a task or a batch has its outcome, once the outcome is durable. A waiting request
+// holds no thread.
 #pragma once
 
 #include <functional>
@@ -14,10 +14,10 @@ namespace edgefleet::coordinator {
 
 class Waiters final : public CommitListener {
  public:
-  // Called once: the outcome is in the store, or the program stops. On the loop's thread: it must not wait.
+  // Called once: the outcome is in the store, or the program stops. On the loop's thread: it must not block.
   using Callback = std::function<void()>;
 
-  // Register first, then look at the store: so no outcome is missed in between. The end of the ticket ends the wait.
+  // Create the ticket first, then read the store: so no outcome in between is missed. Its destructor ends the wait.
   class Ticket {
    public:
     Ticket(Waiters& waiters, const Ulid& id, Callback callback);
@@ -35,7 +35,7 @@ class Waiters final : public CommitListener {
 
   void notify(const Ulid& id);
   void committed(const Changes& changes, const State& state) override;
-  void stop();  // all waits end, now and from now on
+  void stop();  // ends all waits, also those that begin later
 
  private:
   friend class Ticket;

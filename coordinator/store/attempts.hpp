@@ -1,4 +1,4 @@
-// A task's attempts as JSON: how the store keeps them, and (with times as text) how the API shows them.
+// The attempts of a task as JSON: the format of the store and (with times as text) of the API.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What the coordinator needs of its store. One thread writes (the loop); any thread reads.
+// The store of the coordinator. One thread writes (the loop); any thread reads.
 #pragma once
 
 #include <array>
@@ -12,25 +12,25 @@
 
 namespace edgefleet::coordinator {
 
-// How long tasks with an outcome are kept: whichever is over first.
+// Limits for keeping tasks with an outcome: the first one reached applies.
 struct Retention {
   Duration keep = std::chrono::hours(24 * 7);  // on the store's clock
   std::size_t most = 100'000;
 };
 struct Purged {
   std::size_t tasks = 0;
-  bool more = false;  // there may be
+  bool more = false;  // there may be more
 };
 
 struct TaskQuery {
   std::optional<TaskState> state;
   std::optional<Capability> capability;
   std::optional<BatchId> batch;
-  std::optional<TaskId> before;  // newest first, from here on
+  std::optional<TaskId> before;  // newest first, starting after this one
   std::size_t limit = 50;
 };
 
-// What may be asked; each look sees what is committed by then.
+// Queries; each one sees everything that has been committed.
 class Reads {
  public:
   Reads() = default;
@@ -46,7 +46,7 @@ class Reads {
   virtual Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) = 0;
   virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
   virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
-  virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a task that is kept
+  virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a stored task
 };
 
 class Store {
@@ -59,23 +59,23 @@ class Store {
   virtual ~Store() = default;
 
   // ---- the loop's thread
-  // All or nothing, and on the disk when it returns. After a failure the same writes may be tried again.
+  // Atomic, and on the disk when it returns. After a failure the same writes may be tried again.
   virtual Status commit(const Writes& writes) = 0;
   // Advances the clock and nothing else.
   virtual Status keep_time(Duration clock) = 0;
-  // Removes ended tasks that the retention lets go, the oldest first, `most` at a time; with the last task of a batch
-  // the batch. Writes nothing if there are none.
+  // Removes ended tasks beyond the retention, the oldest first, `most` at a time; a batch is removed with its last
+  // task. Writes nothing if there are none.
   virtual Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) = 0;
   virtual Result<std::uint64_t> epoch() = 0;
   virtual Result<Duration> clock() = 0;
-  virtual Result<std::vector<TaskId>> held() = 0;  // unfinished since a restore, not released yet
+  virtual Result<std::vector<TaskId>> held() = 0;  // unfinished tasks held since a restore, not released yet
   virtual Result<std::vector<AgentName>> drained_agents() = 0;
-  // In the order of their ids, a part at a time: a million records need not lie here twice.
+  // In the order of their ids, in parts, so that a million records are not in memory twice.
   virtual Result<std::vector<TaskRecord>> unfinished(const TaskId& after, std::size_t limit) = 0;
-  virtual Reads& reads() = 0;  // waits for nobody
+  virtual Reads& reads() = 0;  // does not wait for other threads
 
   // ---- any thread
-  // Few at a time: waits while all are lent. Keep it for one look.
+  // There are few: waits while all are in use. Keep one for a single query.
   virtual std::shared_ptr<Reads> reader() = 0;
 };
 

@@ -186,10 +186,10 @@ std::string outcome_view(const TaskRecord& record) {
     if (!record.output.empty()) object.raw("output", record.output);
   }
   if (out.size() <= limits::payload_bytes) return out;
-  return protocol::problem_json(Error{
-      "task " + record.id.str() + " has " + std::string(to_string(record.state)) +
-          ", but what there is to say is too large for a message; it stands at GET /api/v1/tasks/" + record.id.str(),
-      ErrorKind::too_large});
+  return protocol::problem_json(
+      Error{"the outcome of task " + record.id.str() + " (" + std::string(to_string(record.state)) +
+                ") is too large for an MQTT message; read it with GET /api/v1/tasks/" + record.id.str(),
+            ErrorKind::too_large});
 }
 
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit, const ProgressOf& progress_of) {
@@ -341,7 +341,7 @@ std::string queue_view(const State& state) {
 
 std::string held_notice(std::size_t tasks) {
   return std::to_string(tasks) + (tasks == 1 ? " task is" : " tasks are") +
-         " held after a restore: release with `edgefleet release`, or cancel what is not wanted any more";
+         " held after a restore: release them with `edgefleet release`, or cancel those you no longer need";
 }
 
 }  // namespace edgefleet::coordinator

@@ -1,4 +1,4 @@
-// What the API shows, as JSON text.
+// The views of the API, as JSON text.
 #pragma once
 
 #include <functional>
@@ -14,15 +14,15 @@ std::string rfc3339(WallTime time);  // 2026-01-31T12:00:00.000Z
 
 std::string acceptance_view(const Acceptance& accepted);
 std::string batch_acceptance_view(const BatchAcceptance& accepted);
-// What is known of an unfinished task beside its record.
+// Details of an unfinished task in addition to its record.
 struct UnfinishedDetails {
   std::string waiting;
   std::size_t ahead = 0;
   std::optional<TaskProgress> progress;
 };
-// A task with everything.
+// A task with all fields.
 std::string task_view(const TaskRecord& record, const UnfinishedDetails& details = {});
-// What a submitter over MQTT is answered: without its input, and in any case no larger than a message may be.
+// The answer to a submitter over MQTT: without the input, and never larger than a message may be.
 std::string outcome_view(const TaskRecord& record);
 using ProgressOf = std::function<std::optional<TaskProgress>(const TaskRecord&)>;
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit, const ProgressOf& progress_of);
@@ -34,8 +34,8 @@ struct AgentsPart {
   bool more = false;
 };
 AgentsPart agents_part(const State& state, Now now, std::size_t first, std::size_t most);
-inline constexpr std::size_t most_queue_lines = 100;  // each costs a look at the agents that offer its capability
+inline constexpr std::size_t most_queue_lines = 100;  // each examines all agents that offer its capability
 std::string queue_view(const State& state);
-std::string held_notice(std::size_t tasks);  // a sentence: held after a restore, and what to do
+std::string held_notice(std::size_t tasks);  // a sentence about tasks held after a restore, with advice
 
 }  // namespace edgefleet::coordinator

@@ -1,5 +1,5 @@
-// What the fuzzers share. A fuzzer's function gets bytes that libFuzzer made up, and ends the program if something does
-// not hold; crashes and what the sanitizers see end it by themselves.
+// Shared by the fuzzers. The function of a fuzzer gets bytes from libFuzzer, and aborts the program if a rule is
+// violated; crashes and findings of the sanitizers abort it by themselves.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};  // NOLINT: bytes are what it is about
 }
 
-// `rule`: a sentence that is true.
+// `rule`: the sentence that must be true.
 inline void require(bool holds, const char* rule) {
   if (holds) return;
   std::fprintf(stderr, "does not hold: %s\n", rule);

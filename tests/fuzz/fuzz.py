@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the fuzzers of build/fuzz one after the other (JOBS=N: N at a time) and says what each did.
+"""Runs the fuzzers of build/fuzz one after the other (JOBS=N: N at a time) and reports the result of each.
 
 Each begins with what earlier runs found worth keeping (build/fuzz/corpus) and with the seeds (tests/fuzz/corpus). An
 input that breaks something is kept in build/fuzz/findings; the exit code is 1 if there is one.
@@ -32,13 +32,13 @@ def targets():
 
 
 def environment():
-    """Ours, without what would be taken for settings of an agent."""
+    """The environment, without variables that would be settings of an agent."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("EDGEFLEET_")}
     return kept | ENVIRONMENT
 
 
 def folders(target):
-    """The corpus that grows, and the seeds."""
+    """The growing corpus, and the seeds."""
     grown = BUILD / "corpus" / target
     grown.mkdir(parents=True, exist_ok=True)
     seeds = HERE / "corpus" / target
@@ -46,7 +46,7 @@ def folders(target):
 
 
 def fuzz(target, seconds):
-    """The line to say, and the output if something was found."""
+    """The line to print, and the output if something was found."""
     findings = BUILD / "findings"
     findings.mkdir(exist_ok=True)
     command = [str(BUILD / "fuzzers" / f"fuzz_{target}"), f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}",
@@ -67,7 +67,7 @@ def fuzz(target, seconds):
 
 
 def told(target, output):
-    """From where it went wrong on, with the places in the sources."""
+    """The output from the first error on, with the positions in the sources."""
     lines = output.splitlines()
     begin = next((i for i, line in enumerate(lines)
                   if re.search(r"ERROR: |runtime error|does not hold|Assertion|terminate called", line)), 0)
@@ -84,15 +84,14 @@ def with_source(target, line):
 
 
 def merge(target):
-    """Makes the seeds few and small: those written by hand (seed*, regression*), and what reaches more code than they do.
-    """
+    """Reduces the seeds: keeps those written by hand (seed*, regression*), and inputs that reach more code."""
     seeds = HERE / "corpus" / target
     seeds.mkdir(parents=True, exist_ok=True)
     kept = [path for path in seeds.iterdir() if path.name.startswith(("seed", "regression"))]
     with tempfile.TemporaryDirectory() as by_hand, tempfile.TemporaryDirectory() as smallest:
         for path in kept:
             shutil.copy(path, by_hand)
-        # Into a folder that holds those already, it adds only what reaches more than they do.
+        # The folder already has the written seeds, so only inputs that reach more code are added.
         shutil.copytree(by_hand, smallest, dirs_exist_ok=True)
         subprocess.run([str(BUILD / "fuzzers" / f"fuzz_{target}"), "-set_cover_merge=1", "-use_counters=0",
                         f"-max_len={MOST_BYTES}", smallest, *folders(target)], env=environment(),

@@ -35,8 +35,8 @@ void named_in(const nlohmann::json& tree, std::set<std::string>& names) {
   }
 }
 
-// An artifact that is named but not found would be removed under the task. Of equal keys all are looked at here, and
-// the last one by the parser.
+// An artifact that is named but not found could be removed while a task needs it. Of equal keys, all are checked here,
+// but the parser reads only the last one.
 void check_artifacts(const std::string& input) {
   const auto found = protocol::artifacts_in(input);
   std::set<std::string> named;
@@ -64,6 +64,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!batch) return 0;
   require(!batch->tasks.empty() || !batch->wrong.empty(), "a batch has tasks");
   require(batch->tasks.size() <= checked && checked <= limits::batch_tasks, "every task of a batch is checked");
-  for (const auto& [index, why] : batch->wrong) require(!why.empty(), "it is said what is wrong with a task");
+  for (const auto& [index, why] : batch->wrong) require(!why.empty(), "the error of a task is reported");
   return 0;
 }

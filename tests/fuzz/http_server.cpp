@@ -1,5 +1,5 @@
-// What a client sends to the HTTP server. The first byte chooses what is read (its remainder by 4), the next three the
-// sizes of the pieces in turn (0: all that is left), the fifth a bound; the rest is the input.
+// The input of the HTTP server. The first byte (modulo 4) selects the parser, the next three are the sizes of
+// successive pieces (0: all that is left), the fifth is a bound; the rest is the input.
 #include <zlib.h>
 
 #include <algorithm>
@@ -81,7 +81,7 @@ class Reader {
     }
     const auto before = parser_->state();
     const std::size_t taken = parser_->put(input_, [this](std::string_view piece) { body_.append(piece); });
-    require(taken <= input_.size(), "the parser takes what it was given");
+    require(taken <= input_.size(), "the parser does not take more than it was given");
     raw_.append(input_, 0, taken);
     input_.erase(0, taken);
     const auto state = parser_->state();
@@ -108,7 +108,7 @@ class Reader {
     if (state == Parser::State::failed) {
       message.status = parser_->problem().status;
       message.detail = parser_->problem().detail;
-      require(message.status >= 400 && message.status < 600 && !message.detail.empty(), "a failure says why");
+      require(message.status >= 400 && message.status < 600 && !message.detail.empty(), "a failure has a reason");
     }
     if (state == Parser::State::done) {
       message.length = length_;
@@ -133,18 +133,19 @@ class Reader {
     }
   }
 
-  // Where the message ends, found in another way than the parser's.
+  // Checks the end of the message, independently of the parser.
   void check_extent(const Request& request) const {
     const std::string_view after = std::string_view(raw_).substr(raw_.find(end_of_head) + end_of_head.size());
     if (request.headers.has("Transfer-Encoding")) {
       require(body_.size() <= body_limit_, "chunks stay within their bound");
-      require(unchunked(after) == body_, "the body is what the chunks hold, and its end is the end of the message");
+      require(unchunked(after) == body_,
+              "the body is the content of the chunks, and its end is the end of the message");
     } else {
       require(after == body_ && body_.size() == length_.value_or(0), "a body is as long as its head announces");
     }
   }
 
-  // None: `bytes` is more or less than one chunked body.
+  // No value: `bytes` is not exactly one chunked body.
   static std::optional<std::string> unchunked(std::string_view bytes) {
     std::string body;
     while (true) {
@@ -153,7 +154,7 @@ class Reader {
       if (digits == 0 || line.size() + 2 > bytes.size()) return std::nullopt;
       const auto size = std::stoull(std::string(line.substr(0, digits)), nullptr, 16);
       if (size == 0) {
-        const auto end = bytes.find(end_of_head);  // also behind trailers
+        const auto end = bytes.find(end_of_head);  // also after trailers
         return end + end_of_head.size() == bytes.size() ? std::optional(body) : std::nullopt;
       }
       bytes.remove_prefix(line.size() + 2);
@@ -166,7 +167,7 @@ class Reader {
   const std::uint64_t body_limit_;
   std::unique_ptr<Parser> parser_;
   std::optional<std::uint64_t> length_;
-  std::string input_, raw_, body_;  // raw_: what the present message has taken
+  std::string input_, raw_, body_;  // raw_: the bytes of the current message
   bool failed_ = false;
   Messages found_;
 };
@@ -177,7 +178,7 @@ Messages read(std::string_view bytes, const Sizes& sizes, std::uint64_t body_lim
   return reader.finish();
 }
 
-// An error in a head may be noticed at its end only, so each head here has one.
+// An error in a head may be detected only at its end, so each head here is complete.
 void check_requests(std::string_view bytes, const Sizes& sizes, std::uint64_t body_limit) {
   const std::string text = std::string(bytes) + std::string(end_of_head);
   require(read(text, sizes, body_limit) == read(text, {text.size()}, body_limit),
@@ -211,9 +212,10 @@ Inflated inflated(std::string_view compressed, const Sizes& sizes, std::size_t b
 Inflated check_gzip(std::string_view compressed, const Sizes& sizes, std::size_t bound) {
   Inflated in_pieces = inflated(compressed, sizes, bound);
   const Inflated whole = inflated(compressed, {compressed.size()}, bound);
-  require(in_pieces.outcome == whole.outcome, "how gzip is cut changes nothing");
-  if (whole.outcome == Inflater::Outcome::refused) return in_pieces;  // each kept what it could
-  require(in_pieces.bytes == whole.bytes && in_pieces.complete == whole.complete, "nor does it change the content");
+  require(in_pieces.outcome == whole.outcome, "the result does not depend on the pieces of the gzip data");
+  if (whole.outcome == Inflater::Outcome::refused) return in_pieces;  // each kept a different part
+  require(in_pieces.bytes == whole.bytes && in_pieces.complete == whole.complete,
+          "the content does not depend on the pieces");
   return in_pieces;
 }
 
@@ -232,15 +234,15 @@ std::string gzip(std::string_view text) {
   return compressed;
 }
 
-// Several members, one behind the other, become what they hold together.
+// Several members in sequence become the concatenation of their contents.
 void check_round_trip(std::string_view text, const Sizes& sizes, std::size_t bound) {
   const auto half = text.size() / 2;
   const std::string compressed = gzip(text.substr(0, half)) + gzip(text.substr(half));
   const Inflated found = check_gzip(compressed, sizes, bound);
   if (text.size() > bound) {
-    require(found.outcome == Inflater::Outcome::refused, "what exceeds the bound is refused");
+    require(found.outcome == Inflater::Outcome::refused, "content that exceeds the bound is refused");
   } else {
-    require(found.complete && found.bytes == text, "gzip becomes what it was made of");
+    require(found.complete && found.bytes == text, "inflated data is the original data");
   }
 }
 
@@ -287,7 +289,7 @@ void check_route(std::string_view method, std::string_view path) {
   require(match.allow.empty() != known, "a path has a route if a pattern fits");
   if (match.route == nullptr) return;
   require(fits(match.route->pattern, path), "a route is found by its pattern");
-  require(match.route->method == (method == "HEAD" ? "GET" : method), "and by its method");
+  require(match.route->method == (method == "HEAD" ? "GET" : method), "a route is found by its method");
   if (match.broken) return;
   for (const auto segment : split(match.route->pattern)) {
     if (!segment.starts_with('{')) continue;
@@ -309,11 +311,12 @@ void check_range(std::string_view header, std::uint64_t size) {
 void check_listen(const std::string& text) {
   const auto address = parse_listen(text);
   if (!address) return;
-  require(address->port >= 0 && address->port <= 65535, "a port is a port");
+  require(address->port >= 0 && address->port <= 65535, "a port is within its range");
   if (address->all()) {
     const auto host = text.substr(0, text.rfind(':'));
     const auto all = {"", "*", "::", "[::]", "0.0.0.0"};
-    return require(std::find(all.begin(), all.end(), host) != all.end(), "all addresses are asked for by name");
+    return require(std::find(all.begin(), all.end(), host) != all.end(),
+                   "only the names of all addresses mean all addresses");
   }
   const std::string url = url_of(*address, false);
   const auto again = parse_listen(url.substr(url.find("://") + 3));
@@ -338,7 +341,7 @@ void check_escapes(std::string_view text) {
     require(decoded->size() <= text.size() && decoded->find('\0') == std::string::npos, "decoded text is text");
   }
   const auto back = percent_decode(encoded(text), false);
-  require(text.find('\0') == std::string_view::npos ? back == text : !back, "what is encoded is decoded");
+  require(text.find('\0') == std::string_view::npos ? back == text : !back, "encoded text is decoded");
 }
 
 void check_parameter(std::string_view name, std::string_view value) {
@@ -348,7 +351,7 @@ void check_parameter(std::string_view name, std::string_view value) {
   if (name.find('\0') != std::string_view::npos || value.find('\0') != std::string_view::npos) return;
   request.query =
       encoded(std::string(name) + "x") + "=1&" + encoded(name) + "=" + encoded(value) + "&" + encoded(name) + "=2";
-  require(request.parameter(name) == value, "a parameter has the value of its first");
+  require(request.parameter(name) == value, "a parameter has its first value");
 }
 
 void check_lines(std::string_view bytes, std::uint64_t size) {

@@ -1,4 +1,4 @@
-// What the image plug-in reads: a line of the agent, and the request in it.
+// The input of the image plug-in: a line of the agent, and the request in it.
 #include <cmath>
 
 #include "edge-agent/plugins/image/protocol.hpp"
@@ -30,7 +30,7 @@ void check_step(const Step& step) {
                             ? *value >= parameter.low && *value <= parameter.high
                             : *value >= 0 && *value < static_cast<double>(parameter.choices.size());
     require(within, "a value is within its range");
-    require(!parameter.whole || *value == std::floor(*value), "a whole number is one");
+    require(!parameter.whole || *value == std::floor(*value), "a whole number has no fraction");
   }
 }
 
@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto message = parse_message(line);
   const auto* task = std::get_if<Task>(&message);
   if (task == nullptr) return 0;
-  require(!task->key.id.empty() && task->key.attempt >= 0, "a task is of an attempt");
+  require(!task->key.id.empty() && task->key.attempt >= 0, "a task belongs to an attempt");
   const auto request = parse_request(task->capability, task->input, task->scratch);
   if (request) {
     check_request(*request);

@@ -1,4 +1,4 @@
-// The slicing reader against a full parser: they accept the same texts and see the same values in them.
+// Compares the slicing reader with a full parser: they accept the same texts and read the same values.
 #include "common/protocol/json.hpp"
 
 #include <cmath>
@@ -13,12 +13,12 @@ using Tree = nlohmann::json;
 
 namespace {
 
-// Equal keys: the last one counts on both sides.
+// Equal keys: the last one counts for both.
 void compare(std::string_view slice, const Tree& tree);
 
 void compare_object(std::string_view slice, const Tree& tree) {
   const auto object = json::Object::read(slice);
-  require(object.has_value() == tree.is_object(), "an object is read as one, and nothing else is");
+  require(object.has_value() == tree.is_object(), "exactly an object is read as an object");
   if (!object) return;
   require(object->members().size() >= tree.size(), "no member is left out");
   for (const auto& [key, value] : tree.items()) {
@@ -30,7 +30,7 @@ void compare_object(std::string_view slice, const Tree& tree) {
 
 void compare_array(std::string_view slice, const Tree& tree) {
   const auto elements = json::elements(slice);
-  require(elements.has_value() == tree.is_array(), "an array is read as one, and nothing else is");
+  require(elements.has_value() == tree.is_array(), "exactly an array is read as an array");
   if (!elements) return;
   require(elements->size() == tree.size(), "no element is left out");
   for (std::size_t i = 0; i < elements->size(); ++i) compare((*elements)[i], tree[i]);
@@ -41,13 +41,14 @@ void compare_number(std::string_view slice, const Tree& tree) {
   const bool is_number = tree.is_number() && std::isfinite(tree.get<double>());
   // One that is too small for a double may be refused, as one that is too large is.
   const bool tiny = is_number && std::abs(tree.get<double>()) < std::numeric_limits<double>::min();
-  require(number.has_value() == is_number || (tiny && !number), "a number is read as one");
+  require(number.has_value() == is_number || (tiny && !number), "exactly a number is read as a number");
   if (number) require(*number == tree.get<double>(), "a number has its value");
   const auto whole = json::as_integer(slice);
   if (whole) require(tree.is_number() && tree.get<std::int64_t>() == *whole, "a whole number has its value");
   const auto natural = json::as_unsigned(slice);
-  if (natural) require(tree.is_number_unsigned() && tree.get<std::uint64_t>() == *natural, "so has a natural one");
-  if (tree.is_number_unsigned()) require(natural.has_value(), "a natural number is read as one");
+  if (natural)
+    require(tree.is_number_unsigned() && tree.get<std::uint64_t>() == *natural, "a natural number has its value");
+  if (tree.is_number_unsigned()) require(natural.has_value(), "a natural number is read as a natural number");
 }
 
 void compare(std::string_view slice, const Tree& tree) {
@@ -55,14 +56,14 @@ void compare(std::string_view slice, const Tree& tree) {
   compare_array(slice, tree);
   compare_number(slice, tree);
   const auto text = json::as_string(slice);
-  require(text.has_value() == tree.is_string(), "a string is read as one, and nothing else is");
+  require(text.has_value() == tree.is_string(), "exactly a string is read as a string");
   if (text) require(*text == tree.get_ref<const std::string&>(), "a string has its value");
   const auto flag = json::as_bool(slice);
-  require(flag.has_value() == tree.is_boolean(), "true and false are read as such, and nothing else is");
-  if (flag) require(*flag == tree.get<bool>(), "they have their value");
+  require(flag.has_value() == tree.is_boolean(), "exactly true and false are read as booleans");
+  if (flag) require(*flag == tree.get<bool>(), "a boolean has its value");
 }
 
-// Whitespace around a value is no part of its slice.
+// Whitespace around a value is not part of its slice.
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && std::string_view(" \t\r\n").find(text.front()) != std::string_view::npos)
     text.remove_prefix(1);
@@ -73,10 +74,10 @@ std::string_view trimmed(std::string_view text) {
 
 void check_quoting(std::string_view text) {
   const auto quoted = json::quoted(text);
-  require(json::well_formed(quoted), "what was quoted is JSON, whatever it was");
+  require(json::well_formed(quoted), "any quoted text is JSON");
   const auto back = json::as_string(quoted);
-  require(back.has_value(), "what was quoted is a string");
-  require(json::quoted(*back) == quoted, "a string that was read is quoted as it was");
+  require(back.has_value(), "any quoted text is a string");
+  require(json::quoted(*back) == quoted, "a string that was read is quoted identically");
 }
 
 }  // namespace
@@ -86,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_quoting(text);
   if (!json::well_formed(text)) return 0;
   const Tree tree = Tree::parse(text, nullptr, false);
-  require(!tree.is_discarded(), "what is well formed can be parsed");
+  require(!tree.is_discarded(), "well-formed text can be parsed");
   compare(trimmed(text), tree);
   return 0;
 }

@@ -1,4 +1,4 @@
-// What a back end answers: the first byte chooses provider and kind, each line is a piece, the last one a refusal.
+// The answer of a back end: the first byte selects provider and kind, each line is a piece, the last one a refusal.
 #include <array>
 
 #include "common/protocol/json.hpp"
@@ -42,14 +42,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(json::well_formed(output), "an output is JSON");
   if (kind == llm::RequestKind::generate) {
     const auto whole = llm::Json::parse(output)["choices"][0]["text"].get<std::string>();
-    require(json::well_formed(json::quoted(streamed)) && whole == streamed, "what was streamed is the output");
+    require(json::well_formed(json::quoted(streamed)) && whole == streamed, "the streamed text is the output");
   }
   const auto refusal = llm::refusal_of(400 + data[0], line, {});
   require(!refusal.code.empty() && refusal.message.size() <= limits::error_bytes, "a refusal is bounded");
   if (const auto manifest = llm::read_manifest(line)) require(llm::bytes_of(*manifest) >> 60U == 0, "no size wraps");
   if (const auto name = llm::ModelName::parse(line)) {
     const auto again = llm::ModelName::parse(name->listed());
-    require(again && again->listed() == name->listed(), "a name that is listed is a name");
+    require(again && again->listed() == name->listed(), "a listed name is a valid name");
   }
   return 0;
 }

@@ -1,4 +1,4 @@
-// A request at the coordinator's endpoints and on an agent, for every endpoint and provider. The first byte chooses
+// A request to the coordinator's endpoints and on an agent, for every endpoint and provider. The first byte selects
 // both.
 #include <array>
 
@@ -37,18 +37,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto asked = dialects.at(at)->read(text)) {
     require(!asked->question.model.empty(), "a question names its model");
     input = coordinator::llm::dump(asked->question.input);
-    require(json::well_formed(input), "what becomes a task's input is JSON");
+    require(json::well_formed(input), "the input of the task is JSON");
   }
   if (!json::well_formed(input) || !json::part_is_shallow(input)) return 0;  // no task has such an input
   const auto kind = static_cast<llm::RequestKind>(at);
   const auto request = llm::check_request(kind, config.provider, input);
   if (!request) {
-    require(!request.error().message.empty(), "it is said what is wrong");
+    require(!request.error().message.empty(), "the error is reported");
     return 0;
   }
   const auto call = llm::make_provider(config)->encode(kind, *request);
   if (!call) return 0;
-  require(json::well_formed(call->body), "what goes to a back end is JSON");
-  require(call->path.starts_with('/') && call->path.find_first_of(" \r\n#") == std::string::npos, "the path is a path");
+  require(json::well_formed(call->body), "the body for a back end is JSON");
+  require(call->path.starts_with('/') && call->path.find_first_of(" \r\n#") == std::string::npos, "the path is valid");
   return 0;
 }

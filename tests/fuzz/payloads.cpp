@@ -1,4 +1,5 @@
-// Every payload on MQTT. The first byte says which; what can be decoded is encoded and decoded again, and is the same.
+// Every payload on MQTT. The first byte selects its kind; a decoded value stays the same when it is encoded and decoded
+// again.
 #include <array>
 #include <tuple>
 
@@ -14,11 +15,11 @@ namespace {
 
 template <typename T>
 T read_again(const Result<T>& decoded) {
-  require(decoded.ok(), "what was encoded can be decoded");
+  require(decoded.ok(), "an encoded value can be decoded");
   return decoded.value();
 }
 
-void check_json(std::string_view text) { require(json::well_formed(text), "what is encoded is JSON"); }
+void check_json(std::string_view text) { require(json::well_formed(text), "an encoded value is JSON"); }
 
 void status(std::string_view payload) {
   const auto first = decode_agent_status(payload);
@@ -35,7 +36,7 @@ void info(std::string_view payload) {
 void heartbeat(std::string_view payload) {
   auto first = decode_heartbeat(payload);
   if (!first) return;
-  for (auto& held : first->held) {  // what says nothing in this phase is not sent
+  for (auto& held : first->held) {  // a field without meaning in this phase is not sent
     if (held.phase != HeldPhase::running) held.run = Duration{0};
     if (held.phase == HeldPhase::done) held.executor = {};
   }

@@ -1,5 +1,4 @@
-// agent.toml: whatever stands in it, the agent starts with settings that are within their bounds, or says what is
-// wrong.
+// agent.toml: with any content, the agent starts with settings that are within their bounds, or reports an error.
 #include "edge-agent/shell/settings.hpp"
 
 #include <sys/mman.h>
@@ -35,7 +34,7 @@ class MemoryFile {
   int fd_;
 };
 
-// What is said to the user meanwhile.
+// Captures the messages to the user.
 class Said {
  public:
   Said() : before_(std::cerr.rdbuf(text_.rdbuf())) {}
@@ -55,7 +54,7 @@ bool celsius(double value) { return value >= 0 && value <= 120; }
 
 void check(const Settings& s) {
   require(s.echo >= 0 && s.echo <= 10'000, "slots of echo are bounded");
-  require(s.max_held >= 1 && s.max_held <= 1024, "what is held is bounded");
+  require(s.max_held >= 1 && s.max_held <= 1024, "the number of held tasks is bounded");
   require(s.stop_grace_s >= 0 && s.stop_grace_s <= 3600, "the grace is bounded");
   require(celsius(s.normal_celsius) && celsius(s.reduce_celsius) && celsius(s.pause_celsius), "limits are degrees");
   require(s.labels.size() <= limits::labels, "labels are bounded");
@@ -70,8 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Said said;
   Settings settings;
   if (const auto code = read_settings(settings, arguments.size(), arguments.data())) {
-    require(*code == 2, "a wrong file is wrong usage");
-    require(!said.str().empty(), "it is said what is wrong with it");
+    require(*code == 2, "an invalid file is a usage error");
+    require(!said.str().empty(), "the error of the file is reported");
     return 0;
   }
   check(settings);
@@ -79,6 +78,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto options = loop_options(settings);
   if (!options) return 0;
   const HeatLimits& heat = options->heat;
-  require(heat.normal < heat.reduce && heat.reduce < heat.pause, "the limits of heat grow");
+  require(heat.normal < heat.reduce && heat.reduce < heat.pause, "the heat limits increase");
   return 0;
 }

@@ -1,4 +1,4 @@
-// A result that an earlier life of the agent has left on the disk, or what a failing SD card has made of it.
+// A result that an earlier run of the agent has left on the disk, or that a failing SD card has corrupted.
 #include "edge-agent/shell/spool.hpp"
 
 #include <unistd.h>
@@ -42,16 +42,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   std::vector<std::string> complaints;
   const auto first = spool.load(complaints);
-  require(first.size() + complaints.size() == 1, "a file is read, or set aside with a word");
-  require(fs::exists(path + ".bad") == first.empty(), "what cannot be read is kept for a person to look at");
+  require(first.size() + complaints.size() == 1, "a file is read, or set aside with a message");
+  require(fs::exists(path + ".bad") == first.empty(), "an unreadable file is kept for inspection");
   if (first.empty()) return 0;
 
   folder.empty();
-  require(spool.keep(first).ok(), "what was read can be kept again");
+  require(spool.keep(first).ok(), "a result that was read can be stored again");
   const auto again = spool.load(complaints);
-  require(again.size() == 1 && complaints.empty(), "what was kept can be read again");
+  require(again.size() == 1 && complaints.empty(), "a stored result can be read again");
   require(again[0].capability == first[0].capability && again[0].result == first[0].result, "it stays the same");
   spool.forget({first[0].result.id, first[0].result.attempt});
-  require(spool.load(complaints).empty(), "what is forgotten is gone");
+  require(spool.load(complaints).empty(), "a forgotten result is removed");
   return 0;
 }

@@ -1,4 +1,4 @@
-// A task as it is handed in over HTTP and over MQTT; what is accepted keeps the bounds that the core counts on.
+// A task as it is submitted over HTTP and over MQTT; an accepted task is within the bounds that the core relies on.
 #include "common/protocol/submission.hpp"
 
 #include "common/protocol/json.hpp"
@@ -33,9 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (over_http) check(*over_http);
   const auto over_mqtt = protocol::decode_submission(text, Capability::parse("echo"));
   if (over_mqtt) check(*over_mqtt);
-  require(!over_http || over_mqtt, "with the capability given by the topic no more is wrong");
+  require(!over_http || over_mqtt, "a task that is valid over HTTP is valid with the capability in the topic");
   if (!json::well_formed(text)) return 0;
   const auto part = protocol::decode_submission_part(text);
-  require(part.ok() == over_http.ok(), "in a batch a task is judged as it is alone");
+  require(part.ok() == over_http.ok(), "a task is checked in a batch as it is alone");
   return 0;
 }

@@ -1,4 +1,4 @@
-// The input of a task on an agent: as the parameters of a command, and on its way to a plug-in.
+// The input of a task on an agent: as the parameters of a command, and as the input for a plug-in.
 #include <nlohmann/json.hpp>
 
 #include "common/protocol/json.hpp"
@@ -33,37 +33,37 @@ CommandConfig command() {
   settings.params["text"].to_stdin = true;
   settings.params["text"].default_value = "";
   auto checked = CommandConfig::check(settings);
-  require(checked.ok(), "the command is one that an owner may allow");
+  require(checked.ok(), "the command has a valid configuration");
   return std::move(checked).value();
 }
 
 void check_command(std::string_view input) {
   static const CommandConfig config = command();
   const auto bound = config.bind(input, in_dir);
-  if (!bound) return require(!bound.error().message.empty(), "it is said what is wrong with an input");
+  if (!bound) return require(!bound.error().message.empty(), "the error of an input is reported");
   const auto& argv = bound->argv;
-  require(argv.size() == 8 && argv[0] == "program", "no value makes an argument more or less");
+  require(argv.size() == 8 && argv[0] == "program", "no value adds or removes an argument");
   for (const auto& argument : argv) {
-    require(argument.find('\0') == std::string::npos, "an argument is as long as it looks");
+    require(argument.find('\0') == std::string::npos, "an argument has no NUL");
   }
   require(argv[1].empty() || argv[1].front() != '-', "no word looks like an option");
-  require(argv[2].size() <= 8 + 16, "a text is as long as it may be");
+  require(argv[2].size() <= 8 + 16, "a text is within its length");
   require(argv[3].size() == 1 && argv[3] >= "0" && argv[3] <= "9", "a number is within its range");
   require(argv[5] == "true" || argv[5] == "false", "a flag is true or false");
   require(argv[6] == "a" || argv[6] == "b", "a choice is one of those allowed");
-  require(bound->artifacts.size() == 1 && argv[7] == in_dir + '/' + *bound->artifacts.begin(), "a file is laid in");
-  require(valid_artifact_id(*bound->artifacts.begin()), "nothing but an artifact's id becomes part of a path");
+  require(bound->artifacts.size() == 1 && argv[7] == in_dir + '/' + *bound->artifacts.begin(), "a file is provided");
+  require(valid_artifact_id(*bound->artifacts.begin()), "only an artifact id becomes part of a path");
 }
 
-// `file` is there where an artifact is named, and nowhere else.
+// `file` is present exactly where an artifact is named.
 void check_files(const nlohmann::json& tree, const std::set<std::string>& artifacts) {
   if (tree.is_object()) {
     const auto artifact = tree.find("artifact");
     const bool named = artifact != tree.end() && artifact->is_string();
-    require(named == tree.contains("file"), "a file stands beside an artifact");
+    require(named == tree.contains("file"), "a file is next to an artifact");
     if (named) {
-      require(artifacts.count(artifact->get<std::string>()) == 1, "an artifact that is named is laid in");
-      require(tree["file"] == in_dir + '/' + artifact->get<std::string>(), "a file is one that the agent has laid in");
+      require(artifacts.count(artifact->get<std::string>()) == 1, "a named artifact is provided");
+      require(tree["file"] == in_dir + '/' + artifact->get<std::string>(), "a file is one that the agent provides");
     }
   }
   if (!tree.is_structured()) return;
@@ -73,10 +73,10 @@ void check_files(const nlohmann::json& tree, const std::set<std::string>& artifa
 void check_plugin(std::string_view input) {
   if (!json::well_formed(input)) return;
   const auto laid = lay_input(input, in_dir);
-  if (!laid) return require(!laid.error().message.empty(), "it is said what is wrong with an input");
-  require(json::well_formed(laid->input), "an input is still JSON when its files were laid in");
+  if (!laid) return require(!laid.error().message.empty(), "the error of an input is reported");
+  require(json::well_formed(laid->input), "an input is still JSON after its files were added");
   for (const auto& artifact : laid->artifacts) {
-    require(valid_artifact_id(artifact), "nothing but an artifact's id becomes part of a path");
+    require(valid_artifact_id(artifact), "only an artifact id becomes part of a path");
   }
   check_files(nlohmann::json::parse(laid->input), laid->artifacts);
 }

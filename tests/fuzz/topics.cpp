@@ -1,4 +1,4 @@
-// Any text as a topic; what is understood is built again as it was.
+// Any text as a topic; a parsed topic is rebuilt identically.
 #include "common/protocol/topics.hpp"
 
 #include "tests/fuzz/fuzz.hpp"
@@ -12,11 +12,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto topic = topics.parse(text);
   if (!topic) return 0;
   const auto built = topics.build(*topic);
-  if (topic->kind == protocol::TopicKind::reply) {  // what follows the client's name is the client's business
+  if (topic->kind == protocol::TopicKind::reply) {  // the client chooses the part after its name
     require(text.substr(0, built.size() - 1) == std::string_view(built).substr(0, built.size() - 1),
             "a reply's topic lies below its client's");
   } else {
-    require(built == text, "a topic that is parsed is built as it was");
+    require(built == text, "a parsed topic is rebuilt identically");
   }
   return 0;
 }

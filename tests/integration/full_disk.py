@@ -1,4 +1,4 @@
-"""A data directory on a small file system of its own, in a mount namespace of its own: one that can be filled."""
+"""A data directory on a small file system in its own mount namespace, so that a test can fill it."""
 
 import contextlib
 import http.client
@@ -9,7 +9,7 @@ from support import wait_until
 
 
 class FullDisk:
-    """`fleet`: without a coordinator yet. A test is skipped where there are no mount namespaces."""
+    """`fleet`: without a coordinator yet. A test is skipped if mount namespaces are unavailable."""
 
     BYTES = 24 << 20
 

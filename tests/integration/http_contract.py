@@ -1,4 +1,4 @@
-"""What the tests of the HTTP contract share: a client that sees each byte, and a back end whose answers a test scripts.
+"""Shared by the tests of the HTTP contract: a client that sees each byte, and a back end with scripted answers.
 
 The contract is RFC 9110, RFC 9112 and docs/http-api.md. The client is strict: an answer that breaks the framing rules
 of RFC 9112, or a connection that is reset before its answer was read, fails the test.
@@ -24,8 +24,8 @@ SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 MEBIBYTE = 1 << 20
 MOST_HEAD = 64 << 10
 MOST_BODY = 64 << 20
-NOTICED = 1.5  # seconds: a client that has gone is noticed within one, and this machine may be busy
-QUICK = 0.25  # seconds: what /health may take beside a load; bench/ measures the real bound
+NOTICED = 1.5  # seconds: a closed connection is noticed within one, and this machine may be busy
+QUICK = 0.25  # seconds: bound on /health under load; bench/ measures the real bound
 
 
 class BadAnswer(AssertionError):
@@ -33,7 +33,7 @@ class BadAnswer(AssertionError):
 
 
 class Answer:
-    """`headers`: lists of values by name in lower case. `framing`: how the end of the body was told."""
+    """`headers`: lists of values by name in lower case. `framing`: how the end of the body was marked."""
 
     def __init__(self, version, status, headers, interim):
         self.version, self.status, self.headers, self.interim = version, status, headers, interim
@@ -82,7 +82,7 @@ class Connection:
         return self
 
     def send_what_it_takes(self, data):
-        """As send(), but the server may stop reading and close: its answer then tells why."""
+        """As send(), but the server may stop reading and close: its answer then has the reason."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
         return self
@@ -94,11 +94,11 @@ class Connection:
         self.socket.close()
 
     def reset(self):
-        """Closes by a RST, as a program that crashes with unread data does."""
+        """Closes with a RST, like a program that crashes with unread data."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    # ---- the server's end of it
+    # ---- the server's end
 
     def server_end(self):
         """(bytes not yet read, inode) of the server's socket; the inode is 0 until it is accepted."""
@@ -115,7 +115,7 @@ class Connection:
         return self
 
     def watch(self, process):
-        """Remembers which open file of the server this connection is."""
+        """Records which open file of the server this connection is."""
         inode = wait_until(lambda: self.server_end()[1], what="the connection is accepted")
         self.watched = pathlib.Path(f"/proc/{process.pid}/fd"), f"socket:[{inode}]"
         return self
@@ -227,7 +227,7 @@ class Connection:
         return answers
 
     def ended(self, timeout=5):
-        """Whether the server closes the connection in good order, without another answer."""
+        """True if the server closes the connection cleanly, without another answer."""
         self.socket.settimeout(timeout)
         try:
             return not self.buffer and not self.fill()
@@ -273,7 +273,7 @@ class ContractCase(FleetCase):
 
 
 class HttpCase(ContractCase):
-    """One fleet for all tests of a class. A coordinator that has ended fails the test, and is started anew."""
+    """One fleet for all tests of a class. A coordinator that has ended fails the test, and is restarted."""
 
     smuggled = 0  # tasks of HIDDEN so far
 
@@ -288,7 +288,7 @@ class HttpCase(ContractCase):
 
     @classmethod
     def prepare(cls, fleet):
-        """More that all tests of the class need."""
+        """Further processes that all tests of the class need."""
 
     def prepare_fleet(self):
         self.fleet = self.shared
@@ -336,10 +336,10 @@ class HttpCase(ContractCase):
         times = self.health_times()
         self.assertLess(times[int(len(times) * 0.95)], QUICK, f"/health took {times}")
 
-    # ---- what answers must be
+    # ---- checks of answers
 
     def assert_error(self, answer, *statuses, model_api=False):
-        """An error in the shape of its place: problem+json, or OpenAI's below /v1."""
+        """An error in the shape for its path: problem+json, or OpenAI's below /v1."""
         self.assertIn(answer.status, statuses, answer)
         kind = (answer["Content-Type"] or "").split(";")[0]
         self.assertTrue(answer["X-Request-Id"], answer)
@@ -355,7 +355,7 @@ class HttpCase(ContractCase):
         return problem["detail"]
 
     def assert_refused(self, data, *statuses, model_api=False):
-        """One error comes, then the connection is closed in good order; nothing hidden in the data was a request."""
+        """One error is returned, then the connection is closed cleanly; no hidden data was read as a request."""
         connection = self.connect(timeout=5).send_what_it_takes(data)
         answers = connection.read_all()
         self.assertEqual(len(answers), 1, answers)
@@ -365,12 +365,12 @@ class HttpCase(ContractCase):
 
     def assert_nothing_smuggled(self):
         now = len(self.api.good("GET", "/api/v1/tasks?capability=smuggled.task&limit=1000")["tasks"])
-        before, type(self).smuggled = self.smuggled, now  # each is reported once
+        before, type(self).smuggled = self.smuggled, now  # each one is reported once
         self.assertEqual(now, before, "what is hidden in a request was carried out as another one")
 
 
 class ScriptedModel(http.server.ThreadingHTTPServer):
-    """A back end of OpenAI's kind in this process. The last message of a chat decides what it does: "quick" answers at
+    """A back end of OpenAI's kind in this process. The last message of a chat selects the behaviour: "quick" answers at
     once, "hold" sends one word and waits for release(), "silent" sends nothing before that."""
 
     NAME = "scripted"
@@ -392,7 +392,7 @@ class ScriptedModel(http.server.ThreadingHTTPServer):
         self.released.set()
 
     def handle_error(self, _request, _address):
-        """An agent that breaks off is part of the tests."""
+        """Aborted connections of an agent are part of the tests."""
 
     def stop(self):
         self.release()
@@ -451,7 +451,7 @@ class ModelCase(HttpCase):
         self.addCleanup(self.cancel_all)
 
     def cancel_all(self):
-        """The next test finds free slots."""
+        """Frees the slots for the next test."""
         for state in ("running", "assigned", "queued"):
             for task in self.api.good("GET", f"/api/v1/tasks?state={state}&limit=1000")["tasks"]:
                 self.api.post(f"/api/v1/tasks/{task['id']}/cancel")
@@ -462,13 +462,13 @@ class ModelCase(HttpCase):
         return request("POST", "/v1/chat/completions", json.dumps(body).encode(), *lines, version=version)
 
     def chat(self, script, stream, begun=True):
-        """A connection that has sent a chat, and the id of its task; `begun`: when it has come to the back end."""
+        """A connection that has sent a chat, and the id of its task; `begun`: when it has reached the back end."""
         before = {task["id"] for task in self.chats()}
         questions = self.model.questions
         connection = self.connect().send(self.chat_request(script, stream))
         task = wait_until(lambda: next((new for new in self.chats() if new["id"] not in before), None), what="a task")
         if begun:
-            wait_until(lambda: self.model.questions > questions, what="the question has come to the back end")
+            wait_until(lambda: self.model.questions > questions, what="the question has reached the back end")
         return connection, task["id"]
 
     def chats(self, state=None):
@@ -476,7 +476,7 @@ class ModelCase(HttpCase):
                                                                                       if state else ""))["tasks"]
 
     def assert_cancelled(self, task, began):
-        """The task is cancelled by its client's leaving, soon after `began`."""
+        """The task is cancelled soon after `began`, because its client has disconnected."""
         wait_until(lambda: self.api.task(task)["state"] in ("cancelling", "cancelled"), NOTICED,
                    lambda: f"the task is cancelled; it is {self.api.task(task)}")
         self.assertLess(time.monotonic() - began, NOTICED)

@@ -14,7 +14,7 @@ MODEL = "edge-tiny"
 
 
 def unpacked():
-    """The folder where it lies; an exception says why it cannot be had."""
+    """The folder of llama-server; an exception says why it is unavailable."""
     folder = pathlib.Path(os.environ.get("EDGEFLEET_LLAMA", BIN.parent / "llama"))
     if not (folder / "root/usr/bin/llama-server").exists():
         done = subprocess.run([HERE / "get-llama-server.sh", folder], capture_output=True, text=True, timeout=300,
@@ -25,7 +25,7 @@ def unpacked():
 
 
 def need():
-    """Skips the tests where it cannot be had."""
+    """Skips the tests if it is unavailable."""
     try:
         unpacked()
     except RuntimeError as why:
@@ -61,6 +61,6 @@ class LlamaServer:
         return self
 
     def busy(self):
-        """Slots that work."""
+        """Number of busy slots."""
         status, body = self.get("/slots")
         return sum(slot["is_processing"] for slot in json.loads(body)) if status == 200 else 0

@@ -1,4 +1,4 @@
-"""Payloads and bodies that nobody should have to take."""
+"""Invalid payloads and bodies."""
 
 BRACKETS = b"[" * 100_000
 DEEP = b'{"a":' * 100_000

@@ -26,7 +26,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("EDGEFLEET_BIN") or ROOT / "build/release/bin").resolve()
 TOPICS = "edgefleet/v1/home"
-PATIENCE = float(os.environ.get("EDGEFLEET_TEST_PATIENCE", "20"))  # seconds, for what should take far less
+PATIENCE = float(os.environ.get("EDGEFLEET_TEST_PATIENCE", "20"))  # seconds, for steps that normally take far less
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a valid ULID that no coordinator has given out
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
@@ -36,7 +36,7 @@ class Timeout(AssertionError):
 
 
 def open_terminal():
-    """Both ends of a new terminal; the test is skipped where there are none (no /dev/pts in a bare root)."""
+    """Both ends of a new terminal; the test is skipped if there are none (no /dev/pts in a bare root)."""
     try:
         return os.openpty()
     except OSError as why:
@@ -57,7 +57,7 @@ def wait_until(condition, timeout=None, what=None, pause=0.01):
 
 
 def free_port():
-    """A port on 127.0.0.1, below those that the system gives to outgoing connections."""
+    """A port on 127.0.0.1, below the range of outgoing connections."""
     for _ in range(200):
         port = random.randint(15000, 32000)
         with socket.socket() as probe:
@@ -118,7 +118,7 @@ class Process:
         return self.popen.wait(PATIENCE if timeout is None else timeout)
 
     def terminate(self, timeout=None):
-        """Asks it to end, waits for that, and returns its exit code."""
+        """Sends SIGTERM, waits for the end, and returns the exit code."""
         if self.alive():
             self.signal(signal.SIGTERM)
         return self.wait(timeout)
@@ -181,13 +181,13 @@ class Api:
         return self.request("POST", path, body if body is not None else b"", **options)
 
     def good(self, method, path, body=None):
-        """The body of an answer that must be a good one."""
+        """The body of an answer that must be a success."""
         answer = self.request(method, path, body)
         if answer.status >= 300:
             raise AssertionError(f"{method} {path}: {answer.status} {answer.body}")
         return answer.body
 
-    # ---- what most tests do
+    # ---- common operations
 
     def submit(self, capability, value=None, **options):
         return self.good("POST", "/api/v1/tasks", {"capability": capability, "input": value, **options})["id"]
@@ -250,7 +250,7 @@ class Api:
                           lambda: f"agent {name} is {state}; it is {self.agents().get(name)}")
 
     def placeable(self, *names, timeout=None):
-        """Waits until the coordinator would give these agents work."""
+        """Waits until the coordinator would assign tasks to these agents."""
         wait_until(lambda: all(self.agents().get(name, {}).get("placeable") for name in names), timeout,
                    lambda: f"agents {names} are there; there are {self.agents()}")
 
@@ -259,7 +259,7 @@ Message = collections.namedtuple("Message", "at retained qos topic payload")
 
 
 class Observer:
-    """`mosquitto_sub`, an independent witness of what goes over the broker."""
+    """`mosquitto_sub`, an independent observer of the broker's messages."""
 
     def __init__(self, fleet, *filters, retained=True):
         self.messages = []
@@ -305,14 +305,14 @@ class Observer:
             return [m for m in self.messages if m.topic != self.probe and (topic is None or m.topic == topic)]
 
     def wait_for(self, condition, timeout=None, what=None):
-        """The first message, past or to come, for which condition(message) is true."""
+        """The first past or future message for which condition(message) is true."""
         timeout = PATIENCE if timeout is None else timeout
         end = time.monotonic() + timeout
         seen = 0
         with self.changed:
             while True:
                 for message in self.messages[seen:]:
-                    if message.topic != self.probe and condition(message):  # one of those may come late
+                    if message.topic != self.probe and condition(message):  # a probe may arrive late
                         return message
                 seen = len(self.messages)
                 rest = end - time.monotonic()
@@ -335,7 +335,7 @@ class Observer:
 
 
 NOTE_SCRIPT = """#!/bin/sh
-# note.sh FILE LABEL SECONDS: leaves a line when it begins and one when it has ended.
+# note.sh FILE LABEL SECONDS: writes a line when it begins and one when it has ended.
 echo "begin $2" >>"$1"
 /bin/sleep "$3"
 echo "end $2" >>"$1"
@@ -382,7 +382,7 @@ class Fleet:
             if wait_until(lambda: self.listening(self.broker_port) or not self.broker.alive(), what="the broker listens") \
                     and self.broker.alive():
                 return self.broker
-            self.broker_port = free_port()  # somebody was faster
+            self.broker_port = free_port()  # another process has taken the port
         raise RuntimeError("the broker does not start:\n" + self.broker.log())
 
     @staticmethod
@@ -423,7 +423,7 @@ class Fleet:
                 "--config", config, "--stop-grace-s", grace, *(["--echo", echo] if echo else []), *args]
 
     def start_agent(self, name, *args, wait=True, **options):
-        """With wait=False: does not wait until the coordinator would give it work."""
+        """With wait=False: does not wait until the coordinator would assign it tasks."""
         process = self.start(name, self.agent_command(name, *args, **options))
         self.agents[name] = process
         if wait and self.coordinator is not None:
@@ -443,7 +443,7 @@ class Fleet:
                 '[command.params]\nseconds = { type = "number", min = 0, max = 100000 }\n')
 
     def note_toml(self, slots=1):
-        """The command `note`, which leaves a trace of each run in self.notes."""
+        """The command `note`, which records each run in self.notes."""
         return (f'[[command]]\nname = "note"\nargv = ["/bin/sh", "{self.note_script}", "{self.notes}", "{{label}}", '
                 f'"{{seconds}}"]\nslots = {slots}\ntimeout_s = 100\n[command.params]\n'
                 'label = { type = "string", pattern = "[a-z0-9-]+" }\nseconds = { type = "number", min = 0, max = 1000 }\n')
@@ -452,7 +452,7 @@ class Fleet:
         return self.notes.read_text().splitlines()
 
     def noted(self, line, times=1, timeout=None):
-        """Waits until the command `note` has left this line so often. A task's state may show it up to a second later."""
+        """Waits until `note` has written this line `times` times. A task's state may follow up to a second later."""
         wait_until(lambda: self.note_lines().count(line) >= times, timeout,
                    lambda: f"{times} x {line!r}; there are {self.note_lines()}")
 
@@ -507,7 +507,7 @@ class Fleet:
         for process in self.processes:
             if process.alive():
                 process.signal(signal.SIGCONT)
-        # Agents are asked, so that they take their children with them; the second time means at once.
+        # Agents get SIGTERM, so that they end their children too; a second one means at once.
         for patience in (1, 4):
             for process in others:
                 if process.alive():
@@ -553,10 +553,10 @@ class FleetCase(unittest.TestCase):
         finally:
             self.fleet.remove()
 
-    # ---- what many tests check
+    # ---- common checks
 
     def assert_works(self):
-        """All processes live, health answers, and a normal task gets its outcome."""
+        """All processes run, /health answers, and a normal task gets its outcome."""
         for process in self.fleet.processes:
             self.assertTrue(process.alive(), f"{process.label} has ended with {process.popen.poll()}")
         self.assertEqual(self.api.get("/health").status, 200)
@@ -565,7 +565,7 @@ class FleetCase(unittest.TestCase):
         self.assertEqual((task["state"], task["output"]), ("succeeded", value))
 
     def assert_problem(self, answer, *status):
-        """An error as RFC 9457 has it, with one of these status codes."""
+        """An error as in RFC 9457, with one of these status codes."""
         self.assertIn(answer.status, status, answer.body)
         self.assertEqual(answer.headers["Content-Type"].split(";")[0], "application/problem+json", answer.body)
         self.assertEqual(answer.body["status"], answer.status)

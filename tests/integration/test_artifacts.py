@@ -1,4 +1,4 @@
-"""Files: stored by their content, kept while somebody needs them, laid before commands."""
+"""Artifacts: stored by their content, kept while they are needed, provided to commands."""
 
 import random
 import unittest
@@ -13,7 +13,7 @@ class Artifacts(FleetCase):
         return self.api.request("PUT", "/api/v1/artifacts", content)
 
     def test_round_trip(self):
-        """What is uploaded comes back as it was; the same content has the same id and is kept once."""
+        """An uploaded file is returned unchanged; the same content has the same id and is stored once."""
         content = random.Random(2).randbytes(700_001)
         first = self.put(content)
         self.assertEqual((first.status, first.body["bytes"]), (201, len(content)))
@@ -35,7 +35,7 @@ class Artifacts(FleetCase):
         self.assertEqual(self.api.get("/api/v1/artifacts/" + artifact).body, b"kept")
 
     def test_missing(self):
-        """A task that names an artifact that is not there is refused, and the artifact is named."""
+        """A task that names a missing artifact is refused, and the error names the artifact."""
         artifact = "sha256-" + "ab" * 32
         for value in ({"artifact": artifact}, {"image": {"artifact": artifact}}, [[{"artifact": artifact}]]):
             answer = self.api.post("/api/v1/tasks", {"capability": "echo", "input": value})
@@ -58,7 +58,7 @@ class Artifacts(FleetCase):
         self.assertEqual(self.api.get("/health").status, 200)
 
     def test_quota(self):
-        """Uploads beyond the quota are refused with 507; what is there already may come again."""
+        """Uploads beyond the quota are refused with 507; an existing file may be uploaded again."""
         contents = [random.randbytes(1 << 20) for _ in range(2)]
         for content in contents:
             self.assertEqual(self.put(content).status, 201)
@@ -67,7 +67,7 @@ class Artifacts(FleetCase):
         self.assertEqual(self.api.get("/health").status, 200)
 
     def refused_put(self, content):
-        """The answer may come before all was sent: then the connection breaks while it is read."""
+        """The answer may arrive before everything was sent: then the connection may break while the answer is read."""
         import http.client
         for _ in range(3):
             try:
@@ -98,7 +98,7 @@ class CommandArtifacts(FleetCase):
 
 
     def test_no_way_to_the_files(self):
-        """An agent that cannot reach the coordinator's API says so, in the task's error and in its log."""
+        """An agent that cannot reach the coordinator's API reports it in the task's error and in its log."""
         toml = '[[command]]\nname = "cat"\nargv = ["/bin/cat", "{file}"]\n[command.params]\nfile = { type = "artifact" }\n'
         agent = self.fleet.start_agent("pi-1", toml=toml, coordinator=f"http://127.0.0.1:{free_port()}")
         source = self.api.request("PUT", "/api/v1/artifacts", b"far away").body["id"]

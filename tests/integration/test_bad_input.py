@@ -1,4 +1,4 @@
-"""Bad input: whatever comes over MQTT or HTTP harms only its sender. After each, everything works as before."""
+"""Bad input: any message over MQTT or HTTP harms only its sender. After each one, everything works as before."""
 
 import json
 import random
@@ -14,7 +14,7 @@ def element(**changes):
 
 
 class Coordinator(FleetCase):
-    """What the coordinator reads from the broker."""
+    """Messages from the broker to the coordinator."""
 
     def setUp(self):
         super().setUp()
@@ -26,7 +26,7 @@ class Coordinator(FleetCase):
         self.settled()
 
     def settled(self):
-        """Everything published before has been read: the coordinator reads in order."""
+        """Waits until everything published before has been read: the coordinator reads in order."""
         self.assertEqual(self.api.outcome(self.api.submit("echo", 1))["state"], "succeeded")
 
     TOPICS = ("agents/ghost/status", "agents/ghost/info", "agents/ghost/heartbeat", "agents/ghost/temperature",
@@ -34,7 +34,7 @@ class Coordinator(FleetCase):
               "agents/pi-1/temperature", "results/echo/pi-1", "submit/somebody/echo")
 
     def test_malformed(self):
-        """What is no JSON is dropped on every topic that the coordinator reads."""
+        """A payload that is not JSON is dropped on every topic that the coordinator reads."""
         for topic in self.TOPICS:
             self.publish_all(topic, NOT_JSON)
         self.assert_works()
@@ -56,7 +56,7 @@ class Coordinator(FleetCase):
         self.assert_works()
 
     def test_wrong_types(self):
-        """Each field of each message with a wrong type or an absurd value costs that message alone."""
+        """Each field of each message with a wrong type or an absurd value affects only that message."""
         odd = [None, True, -1, 0, 1.5, 2**63, 2**64, -2**63, 1e308, "", "x", "\u0000", "x" * 10_000, [], [[]], {}, {"a": 1}]
         good = {
             "agents/ghost/status": {"state": "online", "session": "s"},
@@ -73,7 +73,7 @@ class Coordinator(FleetCase):
         for topic, message in good.items():
             for field in message:
                 if field == "epoch":
-                    continue  # an epoch is believed: that is what it is for
+                    continue  # an epoch is trusted: that is its purpose
                 for value in odd:
                     self.fleet.publish(topic, {**message, field: value}, qos=0)
             self.settled()
@@ -84,7 +84,7 @@ class Coordinator(FleetCase):
         self.assert_works()
 
     def test_absurd_epoch(self):
-        """A heartbeat or a status with the greatest epoch that there is does not take the fleet down."""
+        """A heartbeat or a status with the greatest possible epoch does not stop the fleet."""
         for epoch in (2**63, 2**64 - 1):
             self.fleet.publish("agents/ghost/heartbeat", {"session": "s", "sequence": 1, "epoch": epoch, "coordinator": "c",
                                                           "n": 0, "tasks": [], "free_slots": {}})
@@ -108,7 +108,7 @@ class Coordinator(FleetCase):
         self.assert_works()
 
     def test_unknown_results(self):
-        """Results of tasks that nobody knows are acknowledged as unknown, so that their sender forgets them."""
+        """Results of unknown tasks are acknowledged as unknown, so that their sender discards them."""
         observer = self.fleet.observe("control/ghost")
         self.fleet.publish("results/echo/ghost", {"session": "s", "results": [element(), element(attempt=2)]})
         answer = observer.wait_for(lambda m: m.topic == "control/ghost" and m.payload["type"] == "acknowledge")
@@ -116,7 +116,7 @@ class Coordinator(FleetCase):
                          [(UNKNOWN_ID, 1, True), (UNKNOWN_ID, 2, True)])
 
     def test_one_bad_result_among_good_ones(self):
-        """One bad element of a results message does not take the others with it."""
+        """One bad element of a results message does not affect the others."""
         good = [f"01ARZ3NDEKTSV4RRFFQ69G5FA{c}" for c in "VWXYZ"]
         bad = [{}, None, 7, [], "x", element(id="short"), element(attempt=0), element(status="great"),
                element(status="failed"), element(run_ms=-1)]
@@ -128,7 +128,7 @@ class Coordinator(FleetCase):
         self.assert_works()
 
     def test_result_of_somebody_else(self):
-        """A result from an agent that was not given the attempt changes nothing."""
+        """A result from an agent other than that of the attempt changes nothing."""
         self.fleet.start_agent("pi-2", toml=self.fleet.sleep_toml(1))
         task = self.api.submit("command.sleep", {"seconds": 1.5})
         self.api.state_becomes(task, "running")
@@ -157,7 +157,7 @@ class Coordinator(FleetCase):
         self.assertEqual(self.api.task(task), done)
 
     def test_ghost_gets_no_work(self):
-        """An agent that says online but never beats in this reign is given nothing."""
+        """An agent that publishes online but no heartbeat in this reign gets no tasks."""
         self.fleet.publish("agents/ghost/info", {"session": "s", "executors": [
             {"name": "e", "capabilities": ["only.ghost"], "slots": 5}]}, retain=True)
         self.fleet.publish("agents/ghost/status", {"state": "online", "session": "s"}, retain=True)
@@ -169,7 +169,7 @@ class Coordinator(FleetCase):
 
 
 class Agent(FleetCase):
-    """What an agent reads from the broker; the test plays the coordinator."""
+    """Messages from the broker to an agent; the test acts as the coordinator."""
 
     COORDINATOR = None
     REIGN = {"epoch": 7, "session": "played"}
@@ -202,7 +202,7 @@ class Agent(FleetCase):
         self.assertTrue(self.agent.alive())
 
     def test_malformed(self):
-        """What is no JSON, or of another shape, is dropped on every topic that an agent reads."""
+        """A payload that is not JSON, or has another shape, is dropped on every topic that an agent reads."""
         for topic in ("tasks/echo/pi-1", "tasks/command.sleep/pi-1", "tasks/unknown/pi-1", "control/pi-1", "coordinator/status"):
             for payload in NOT_JSON + WRONG_SHAPE + [HUGE]:
                 self.fleet.publish(topic, payload)
@@ -210,7 +210,7 @@ class Agent(FleetCase):
             self.assert_agent_works()
 
     def test_wrong_types(self):
-        """Each field of a tasks or control message with a wrong type costs that message or element alone."""
+        """Each field of a tasks or control message with a wrong type affects only that message or element."""
         odd = [None, True, -1, 1.5, 2**64, "", "x" * 10_000, [], [[]], {}, {"a": 1}, 0]
         for value in odd:
             for field in ("n", "tasks", "session"):
@@ -224,7 +224,7 @@ class Agent(FleetCase):
         self.assert_agent_works()
 
     def test_one_bad_task_among_good_ones(self):
-        """One bad element of a tasks message does not take the others with it."""
+        """One bad element of a tasks message does not affect the others."""
         good = [self.new_task() for _ in range(5)]
         bad = [{}, None, self.new_task(id="x"), self.new_task(attempt=0), self.new_task(timeout_ms=-1)]
         self.give([part for pair in zip(good, bad) for part in pair])
@@ -232,7 +232,7 @@ class Agent(FleetCase):
             self.assertEqual(self.result(task)["output"], task["input"])
 
     def test_any_input(self):
-        """Whatever is JSON can be an input; a command refuses what it does not take, not retryable."""
+        """Any JSON can be an input; a command refuses an unsupported input with an error that is not retryable."""
         for value in (None, 7, "text", [], {"seconds": "x"}, {"seconds": -1}, {"minutes": 1}, {"seconds": 1e300}):
             task = self.new_task(input=value)
             self.give([task], "command.sleep")
@@ -259,7 +259,7 @@ class Agent(FleetCase):
         self.assertEqual(len(set(outputs)), 1)
 
     def test_other_reign(self):
-        """Orders of another reign are not obeyed: neither an older one's nor a stranger's of the same epoch."""
+        """Orders of another reign are ignored: of an older one, and of another session with the same epoch."""
         for reign in ({"epoch": 6, "session": "older"}, {"epoch": 7, "session": "stranger"}, {"epoch": 6, "session": "played"}):
             task = self.new_task()
             self.give([task], **reign)
@@ -270,7 +270,7 @@ class Agent(FleetCase):
         self.assertEqual({m.payload["state"] for m in self.observer.all("agents/pi-1/status")}, {"online"})
 
     def test_cancel_before_the_task(self):
-        """A cancel that overtakes its task keeps it from being run."""
+        """A cancel that arrives before its task prevents the run."""
         task = self.new_task(input={"seconds": 30})
         self.fleet.publish("control/pi-1", {**self.REIGN, "type": "cancel", "tasks": [{"id": task["id"], "attempt": 1}]})
         self.assertEqual(self.result(task)["status"], "cancelled")
@@ -280,7 +280,7 @@ class Agent(FleetCase):
         self.assertNotIn(task["id"], [t["id"] for t in running])
 
     def test_unknown_is_kept_for_a_person(self):
-        """A result that the coordinator does not know is no longer sent, and is kept in a folder."""
+        """A result that is unknown to the coordinator is no longer sent, and is kept in a folder."""
         task = self.new_task()
         self.give([task])
         self.result(task)
@@ -303,10 +303,10 @@ class Agent(FleetCase):
 
 
 class Deep(FleetCase):
-    """Nesting: what one may hand in, all others may pass on."""
+    """Nesting: every program can pass on an input that was accepted."""
 
     def test_deep_input_beside_others(self):
-        """An input as deep as is allowed goes through every message; a deeper one is refused, and hurts nobody."""
+        """An input of the greatest depth passes through every message; a deeper one is refused, without harm."""
         deep = [1]
         for _ in range(62):
             deep = [deep]
@@ -335,7 +335,7 @@ class SubmitOverMqtt(FleetCase):
         return self.replies.wait_for(lambda m: m.topic == topic, what=f"an answer on {topic}").payload
 
     def test_request_and_response(self):
-        """mosquitto_rr hands in a task and gets its outcome, with the correlation data."""
+        """mosquitto_rr submits a task and gets its outcome, with the correlation data."""
         done = subprocess.run(
             ["mosquitto_rr", "-h", "127.0.0.1", "-p", str(self.fleet.broker_port), "-V", "5", "-q", "1", "-W", "20",
              "-t", f"{TOPICS}/submit/desk/echo", "-e", f"{TOPICS}/replies/desk/rr", "-D", "publish", "correlation-data", "k7",
@@ -361,7 +361,7 @@ class SubmitOverMqtt(FleetCase):
         self.assertEqual(len(self.replies.all("replies/desk/2")), 1)
 
     def test_errors_are_answered(self):
-        """What cannot be accepted is answered at once, as a problem."""
+        """A task that cannot be accepted is answered at once with a problem."""
         for n, (payload, status) in enumerate(((b"nonsense", 422), (b"[]", 422), (BRACKETS, 422), ({"priority": "x"}, 422),
                                                ({"input": "x" * 259_000}, 413), ({"answer": "maybe"}, 422),
                                                ({"input": {"artifact": "sha256-" + "0" * 64}}, None))):

@@ -1,4 +1,4 @@
-"""Bad requests over HTTP: whatever comes harms only its sender. After each, everything works as before."""
+"""Bad requests over HTTP: any request harms only its sender. After each one, everything works as before."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ class Http(FleetCase):
         self.fleet.start_agent("pi-1", echo=4)
 
     def test_malformed(self):
-        """What is no JSON, or of another shape, is refused by every endpoint that reads a body."""
+        """A body that is not JSON, or has another shape, is refused by every endpoint that reads one."""
         for path in ("/api/v1/tasks", "/api/v1/batches"):
             for body in NOT_JSON + WRONG_SHAPE:
                 answer = self.api.post(path, body)
@@ -52,7 +52,7 @@ class Http(FleetCase):
         self.assert_works()
 
     def test_queries(self):
-        """Wrong query parameters are refused by name; ids and names that are none are not found."""
+        """Wrong query parameters are refused by name; invalid ids and names are not found."""
         for path in ("tasks?state=lost", "tasks?state=", "tasks?capability=A", "tasks?batch=x", "tasks?after=x", "tasks?limit=0",
                      "tasks?limit=-1", "tasks?limit=1001", "tasks?limit=x", "tasks?limit=99999999999999999999",
                      f"tasks/{UNKNOWN_ID}?wait=x", f"tasks/{UNKNOWN_ID}?wait=-1", f"tasks/{UNKNOWN_ID}?wait=nan"):
@@ -92,7 +92,7 @@ class Http(FleetCase):
         self.assert_works()
 
     def test_memory_is_bounded(self):
-        """A body of 400 MiB is not collected in memory, at whatever path and with whatever method it comes."""
+        """A body of 400 MiB is not collected in memory, for any path and any method."""
         self.assert_works()
         before = self.fleet.coordinator.resident_bytes()
         for request in (b"POST /api/v1/tasks", b"POST /api/v1/nothing", b"PUT /", b"DELETE /api/v1/agents"):
@@ -134,8 +134,8 @@ class Http(FleetCase):
         self.assert_works()
 
     def test_a_rush_of_connections(self):
-        """Hundreds of connections at the same moment need not come again a second later."""
-        self.fleet.coordinator.signal(signal.SIGSTOP)  # so that nobody accepts them
+        """Hundreds of simultaneous connections need no retransmission after a second."""
+        self.fleet.coordinator.signal(signal.SIGSTOP)  # so that no connection is accepted
         try:
             for _ in range(200):
                 self.addCleanup(socket.create_connection(("127.0.0.1", self.fleet.http_port), timeout=0.5).close)
@@ -144,7 +144,7 @@ class Http(FleetCase):
         self.assert_works()
 
     def test_foreign_pages(self):
-        """A browser's request from a page of another site is refused with 403; the own page may."""
+        """A browser's request from a page of another site is refused with 403; one from its own page is accepted."""
         body = {"capability": "echo"}
         own = f"127.0.0.1:{self.fleet.http_port}"
         for origin, host in (("http://evil.example", own), ("http://evil.example", "evil.example"), ("null", own),
@@ -159,7 +159,7 @@ class Http(FleetCase):
         self.assert_works()
 
     def test_allowed_pages(self):
-        """The sites of --allow-origin may use the API from a browser, and only they."""
+        """Only the sites of --allow-origin may use the API from a browser."""
         friend, stranger = "http://chat.example:3000", "http://chat.example"
         self.fleet.coordinator.terminate()
         self.fleet.start_coordinator("--allow-origin", f"https://a.example,{friend}")
@@ -172,7 +172,7 @@ class Http(FleetCase):
         answer = self.api.request("GET", "/v1/models", None, {"Origin": friend})
         self.assertEqual((answer.status, answer.headers["Access-Control-Allow-Origin"]), (200, friend))
         self.assertEqual(self.api.request("POST", "/v1/chat/completions", {}, {"Origin": friend}).headers[
-            "Access-Control-Allow-Origin"], friend)  # an error is to be read too
+            "Access-Control-Allow-Origin"], friend)  # errors must be readable too
         for headers in ({"Origin": stranger, **ask}, {"Origin": "null", **ask}, ask):
             answer = self.api.request("OPTIONS", "/v1/chat/completions", None, headers)
             self.assertEqual(answer.status, 403 if "Origin" in headers else 204)
@@ -214,7 +214,7 @@ class Http(FleetCase):
                 self.assertEqual(smuggled, before)
 
     def test_garbage(self):
-        """Requests that are none harm nobody."""
+        """Invalid requests do no harm."""
         for garbage in (b"", b"\r\n\r\n", b"\x00" * 1000, b"\xff" * 1000, b"GET\r\n\r\n", b"GET /health\r\n\r\n",
                         b"GET /health HTTP/9.9\r\n\r\n", b"get /health HTTP/1.1\r\n\r\n", b"GET  /health  HTTP/1.1\r\n\r\n",
                         b"GET /health HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
@@ -240,7 +240,7 @@ class Http(FleetCase):
         self.assert_works()
 
     def test_half_requests_do_not_stop_others(self):
-        """A hundred connections that never end their request leave the others alone."""
+        """A hundred connections that never complete their request do not affect the others."""
         open_ones = []
         try:
             for n in range(100):
@@ -253,7 +253,7 @@ class Http(FleetCase):
                 connection.close()
 
     def test_ways_to_send(self):
-        """A task comes through as curl sends it by default, in chunks, with other types, and twice on one connection."""
+        """A task is accepted as curl sends it by default, in chunks, with other types, and twice on one connection."""
         body = b'{"capability":"echo","input":1}'
         for kind in (b"application/x-www-form-urlencoded", b"text/plain", b"application/json; charset=utf-8"):
             self.assertEqual(self.api.post("/api/v1/tasks", body, headers={"Content-Type": kind.decode()}).status, 202, kind)
@@ -269,7 +269,7 @@ class Http(FleetCase):
 
 
 def raw(port, data, patience):
-    """Sends bytes, and returns what comes back until the other side closes or says nothing more."""
+    """Sends bytes, and returns the answer until the other side closes or sends nothing more."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         try:

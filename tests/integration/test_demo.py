@@ -1,5 +1,5 @@
-"""The demo, as a user runs it: every picture is done and every answer is whole although an agent is killed, and nothing
-stays behind."""
+"""The demo, as a user runs it: every picture is done and every answer is complete although an agent is killed, and no
+process or file remains."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Faults: processes are killed, stopped, started twice or badly, and accepted work is kept all the same."""
+"""Faults: processes are killed, stopped, started twice or wrongly, and accepted tasks are kept all the same."""
 
 import collections
 import os
@@ -14,7 +14,7 @@ from support import BIN, FleetCase, clean_environment, open_terminal, processes_
 
 class AgentKilled(FleetCase):
     def test_young_task_moves(self):
-        """The task of an agent that was killed in its midst starts on another one within three seconds."""
+        """The running task of a killed agent starts on another agent within three seconds."""
         for n in (1, 2):
             self.fleet.start_agent(f"pi-{n}", toml=self.fleet.note_toml(1))
         task = self.api.submit("command.note", {"label": "young", "seconds": 3})
@@ -32,7 +32,7 @@ class AgentKilled(FleetCase):
         self.assertEqual(self.fleet.note_lines().count("end young"), 1)
 
     def test_half_of_a_batch(self):
-        """An agent killed in the midst of a batch costs nothing but its running tasks' time."""
+        """An agent killed during a batch loses only the time of its running tasks."""
         for n in (1, 2, 3):
             self.fleet.start_agent(f"pi-{n}", toml=self.fleet.note_toml(2))
         batch = self.api.batch([{"capability": "command.note", "input": {"label": f"t{n}", "seconds": 0.4}}
@@ -47,7 +47,7 @@ class AgentKilled(FleetCase):
         self.assertLessEqual(sum(runs.values()), 24 + len(moved))
 
     def test_at_most_once(self):
-        """A task with one attempt whose agent is lost is not run again; its outcome is said to be unknown."""
+        """A task with one attempt whose agent is lost is not run again; its outcome is unknown."""
         for n in (1, 2):
             self.fleet.start_agent(f"pi-{n}", toml=self.fleet.note_toml(1))
         task = self.api.submit("command.note", {"label": "once", "seconds": 5}, max_attempts=1)
@@ -58,7 +58,7 @@ class AgentKilled(FleetCase):
         self.assertEqual(self.fleet.note_lines().count("begin once"), 1)
 
     def test_restarted_at_once(self):
-        """An agent that is killed and started again at once gets its task anew, without waiting for the grace."""
+        """An agent that is killed and started again at once gets its task again, without waiting for the grace."""
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(1))
         task = self.api.submit("command.note", {"label": "again", "seconds": 1})
         wait_until(lambda: "begin again" in self.fleet.note_lines(), what="the command runs")
@@ -79,7 +79,7 @@ class AgentKilled(FleetCase):
         wait_until(lambda: not processes_with(marker), 5, "the command is gone")
 
     def test_runaways_die_with_it(self):
-        """Nor does what has left a command's process group, when the agent is killed or stopped."""
+        """No process that has left a command's process group outlives its agent, killed or stopped."""
         for number in (signal.SIGKILL, signal.SIGTERM):
             with self.subTest(number):
                 marker = f"64123.{int(number)}"
@@ -108,11 +108,11 @@ class AgentKilled(FleetCase):
         self.assertTrue(stays.alive())
 
     def test_reload(self):
-        """To a service, which has no terminal, SIGHUP says that it may read its keys again: it goes on."""
+        """A service, which has no terminal, reads its keys again on SIGHUP and continues."""
         agent = self.fleet.start("pi-1", ["setsid", *self.fleet.agent_command("pi-1", echo=1)])
         self.api.placeable("pi-1")
         agent.signal(signal.SIGHUP)
-        wait_until(lambda: "looked up again" in agent.log(), what="the agent has heard it")
+        wait_until(lambda: "looked up again" in agent.log(), what="the agent has handled the signal")
         self.assertEqual(self.api.outcome(self.api.submit("echo", 7))["output"], 7)
         self.assertTrue(agent.alive())
 
@@ -145,7 +145,7 @@ def with_terminal(command):
 
 class AgentSilent(FleetCase):
     def test_silence(self):
-        """An agent that says nothing any more is lost within three heartbeats, and its task goes elsewhere."""
+        """An agent that falls silent is lost within three heartbeats, and its task runs elsewhere."""
         for n in (1, 2):
             self.fleet.start_agent(f"pi-{n}", toml=self.fleet.note_toml(1))
         task = self.api.submit("command.note", {"label": "silent", "seconds": 1})
@@ -157,7 +157,7 @@ class AgentSilent(FleetCase):
         self.assertLess(time.monotonic() - began, 32)
         done = self.api.outcome(task)
         self.assertEqual([a["state"] for a in done["attempts"]], ["lost", "succeeded"])
-        self.fleet.agents[first].signal(signal.SIGCONT)  # it comes back with its own result: that changes nothing
+        self.fleet.agents[first].signal(signal.SIGCONT)  # it returns with its own result, which changes nothing
         self.api.agent_becomes(first, "online", 30)
         self.assertEqual(self.api.task(task), done)
         self.assertEqual(self.api.outcome(self.api.submit("command.note", {"label": "x", "seconds": 0},
@@ -192,15 +192,15 @@ class CoordinatorRestart(FleetCase):
             self.assertEqual([a["state"] for a in task["attempts"]], ["succeeded"], task)
 
     def test_killed(self):
-        """A coordinator killed with tasks queued and running goes on: each ends with one outcome, none is run twice."""
+        """A coordinator killed with tasks queued and running resumes: each ends with one outcome, none is run twice."""
         done, batch = self.fill()
         self.fleet.coordinator.kill()
-        wait_until(lambda: self.lines("end") >= 4, what="agents went on alone")
+        wait_until(lambda: self.lines("end") >= 4, what="agents continued alone")
         self.fleet.start_coordinator()
         self.check(done, batch)
 
     def test_stopped(self):
-        """A coordinator stopped by SIGTERM ends soon and cleanly, and goes on where it was."""
+        """A coordinator stopped by SIGTERM ends soon and cleanly, and resumes where it was."""
         done, batch = self.fill()
         began = time.monotonic()
         self.assertEqual(self.fleet.coordinator.terminate(), 0)
@@ -209,7 +209,7 @@ class CoordinatorRestart(FleetCase):
         self.check(done, batch)
 
     def test_killed_again_and_again(self):
-        """Three kills in a row while instant tasks come in: what was accepted ends, and in exactly one outcome."""
+        """Three kills in a row while instant tasks are submitted: each accepted task ends with exactly one outcome."""
         self.fleet.start_agent("pi-1", echo=4)
         accepted = {}
         for life in range(3):
@@ -236,7 +236,7 @@ class CoordinatorRestart(FleetCase):
             self.assertLess(time.monotonic() - began, 6)
 
     def test_cancel_survives(self):
-        """A cancel that was under way when the coordinator was killed is carried out by the next one."""
+        """A cancel in progress when the coordinator was killed is carried out by the next one."""
         agent = self.fleet.start_agent("pi-1", toml=self.fleet.sleep_toml(1))
         task = self.api.submit("command.sleep", {"seconds": 60})
         self.api.state_becomes(task, "running")
@@ -248,7 +248,7 @@ class CoordinatorRestart(FleetCase):
         self.assertEqual(self.api.outcome(task)["state"], "cancelled")
 
     def test_expiry_and_delay_survive(self):
-        """Remaining times go on after a restart."""
+        """Remaining times continue after a restart."""
         expires = self.api.submit("nobody.offers", expires_after_ms=2500)
         self.fleet.coordinator.kill()
         self.fleet.start_coordinator()
@@ -276,7 +276,7 @@ class FullQueue(FleetCase):
         self.assert_works()
 
     def test_full_for_a_retry(self):
-        """A retry by hand is refused as well while the queue is full."""
+        """A manual retry is also refused while the queue is full."""
         cancelled = self.api.submit("echo")
         self.api.good("POST", f"/api/v1/tasks/{cancelled}/cancel")
         for n in range(10):
@@ -286,7 +286,7 @@ class FullQueue(FleetCase):
 
 
 class StartedBadly(FleetCase):
-    """Programs that cannot start say why in one sentence and exit with a code that is not zero."""
+    """Programs that cannot start report the reason in one sentence and exit with a non-zero code."""
 
     def refused(self, command, *parts, timeout=5, code=None):
         try:
@@ -309,13 +309,13 @@ class StartedBadly(FleetCase):
         return self.fleet.coordinator_command(*args, port=self.fleet.http_port + 1, data=self.fleet.dir / "data-2", **options)
 
     def test_same_data(self):
-        """A second coordinator on the same data directory is refused, and the first goes on."""
+        """A second coordinator on the same data directory is refused, and the first one continues."""
         self.refused(self.fleet.coordinator_command(port=self.fleet.http_port + 1), str(self.fleet.dir / "data"))
         self.fleet.start_agent("pi-1", echo=1)
         self.assert_works()
 
     def test_port_in_use(self):
-        """A port that is in use is said, for a coordinator's HTTP."""
+        """A port of the coordinator's HTTP API that is in use is reported."""
         command = self.fleet.coordinator_command(data=self.fleet.dir / "data-2")
         self.refused(command, f"127.0.0.1:{self.fleet.http_port}", "in use")
         self.fleet.start_agent("pi-1", echo=1)
@@ -355,7 +355,7 @@ class StartedBadly(FleetCase):
         self.refused([coordinator, "--data", "/proc/edgefleet"], "/proc/edgefleet")
 
     def test_files(self):
-        """Unknown keys, wrong types and broken syntax in a TOML file are said with the line."""
+        """Unknown keys, wrong types and broken syntax in a TOML file are reported with the line."""
         for text, parts in (
                 ("broker = 'mqtt://127.0.0.1:1'\ncolour = 'red'\n", ("line 2", "colour")),
                 ("max-tasks = 'many'\n", ("line 1", "max-tasks")),
@@ -377,7 +377,7 @@ class StartedBadly(FleetCase):
         self.refused(self.coordinator("--config", self.fleet.dir / "none.toml"), "none.toml")
 
     def test_agent_files(self):
-        """Wrong commands, plug-ins and labels in an agent's file are said."""
+        """Wrong commands, plug-ins and labels in an agent's file are reported."""
         for text, parts in (
                 ('[[command]]\nname = "x"\n', ("x", "argv")),
                 ('[[command]]\nname = "x"\nargv = "ls"\n', ("argv",)),
@@ -419,7 +419,7 @@ class StartedBadly(FleetCase):
         return f'[[command]]\nname = "x"\nargv = ["echo", "{{p}}"]\n[command.params.p]\nchoices = {choices}\n'
 
     def test_order_of_sources(self):
-        """A flag wins over the environment, which wins over the file."""
+        """A flag takes precedence over the environment, which takes precedence over the file."""
         path = self.fleet.dir / "c.toml"
         path.write_text('fleet = "Bad File"\n')
         command = [str(BIN / "edgefleet-coordinator"), "--config", str(path), "--data", str(self.fleet.dir / "d")]
@@ -450,7 +450,7 @@ class StartedBadly(FleetCase):
 
 class TwoCoordinators(FleetCase):
     def test_other_data(self):
-        """Of two coordinators of one fleet with data of their own, one stops and says why; the other works."""
+        """Of two coordinators of one fleet with separate data, one stops and reports the reason; the other works."""
         self.fleet.start_agent("pi-1", echo=1)
         command = self.fleet.coordinator_command(port=self.fleet.http_port + 1, data=self.fleet.dir / "data-2")
         first, second = self.fleet.coordinator, self.fleet.start("coordinator", command)
@@ -473,7 +473,7 @@ class NoBroker(FleetCase):
         self.fleet.broker.kill()
 
     def test_retried_for_ever(self):
-        """A broker that is not there is tried again and again and said, by coordinator and agent; then all works."""
+        """Coordinator and agent retry a missing broker and report it; once it runs, everything works."""
         self.fleet.start_coordinator(ready=False)
         agent = self.fleet.start_agent("pi-1", echo=1, wait=False)
         for process in (self.fleet.coordinator, agent):
@@ -483,13 +483,13 @@ class NoBroker(FleetCase):
         self.assertEqual((ready.status, ready.body), (503, {"store": True, "broker": False}))
         task = self.api.submit("echo", "early")
         self.assertIn("broker", self.api.task(task)["waiting"])
-        wait_until(lambda: agent.log().count(self.fleet.broker_url) >= 2, what="it is tried again, and said")
+        wait_until(lambda: agent.log().count(self.fleet.broker_url) >= 2, what="it is retried, and reported")
         self.assertTrue(agent.alive() and self.fleet.coordinator.alive())
         self.fleet.start_broker()
         self.assertEqual(self.api.outcome(task, 15)["output"], "early")
 
     def test_stop_without_broker(self):
-        """Coordinator and agent end soon on SIGTERM also while there is no broker."""
+        """Coordinator and agent end soon on SIGTERM, even without a broker."""
         self.fleet.start_coordinator(ready=False)
         agent = self.fleet.start_agent("pi-1", echo=1, wait=False)
         for process in (agent, self.fleet.coordinator):

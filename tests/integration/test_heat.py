@@ -1,4 +1,4 @@
-"""Heat, with folders in place of sysfs: what the agents say, where the work goes, and what becomes of what runs."""
+"""Heat, with folders in place of sysfs: the agents' reports, the placement of tasks, and the running tasks."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ class Heat(FleetCase):
         return self.fleet.agents[name]
 
     def shown(self, name, **expected):
-        """Waits until the coordinator shows this of the agent."""
+        """Waits until the coordinator shows these values for the agent."""
         def there():
             agent = self.api.agents()[name]
             return all(agent.get(key) == value for key, value in expected.items())
@@ -55,9 +55,9 @@ class Heat(FleetCase):
         wait_until(there, what=lambda: f"{expected}; there is {self.api.agents()[name]}")
 
     def test_work_goes_to_cool_ones(self):
-        """What waits on an agent that becomes hot, and all that comes later, is done by a cool one."""
+        """Tasks that wait on an agent that becomes hot, and all later ones, are done by a cool one."""
         self.start("hot", 45, toml=self.fleet.sleep_toml(1))
-        for _ in range(3):  # so short that more of them are sent than run at once
+        for _ in range(3):  # so short that more of them are sent than can run at once
             self.api.outcome(self.api.submit("command.sleep", {"seconds": 0}))
         batch = self.api.batch([{"capability": "command.sleep", "input": {"seconds": 6}}] +
                                [{"capability": "command.sleep", "input": {"seconds": 0.01}} for _ in range(6)])
@@ -73,7 +73,7 @@ class Heat(FleetCase):
         self.assertEqual((first["state"], first["attempts"][-1]["agent"]), ("succeeded", "hot"))
 
     def test_what_runs_is_slowed(self):
-        """A hot agent's own processes run on a duty cycle, their timeout grows by that, and cool again they go on."""
+        """A hot agent's processes run on a duty cycle, their timeout grows by the pauses; once cool, they continue."""
         self.start("pi-1", 45, toml=COUNT)
         file = self.fleet.dir / "count"
         task = self.api.submit("command.count", {"file": str(file)}, timeout_ms=4000, max_attempts=1)
@@ -83,7 +83,7 @@ class Heat(FleetCase):
         self.heat("pi-1", 82)
         observer = self.fleet.observe("agents/pi-1/heartbeat", retained=False)
         wait_until(lambda: stopped(child), what="it is stopped")
-        wait_until(lambda: not stopped(child), what="it goes on")
+        wait_until(lambda: not stopped(child), what="it continues")
         wait_until(lambda: stopped(child), what="it is stopped again")
         beat = observer.wait_for(lambda m: any(t.get("extended_ms", 0) > 1000 for t in m.payload["tasks"]), 25)
         self.assertEqual(beat.payload["tasks"][0]["phase"], "running")
@@ -108,7 +108,7 @@ class Heat(FleetCase):
         return wait_until(lambda: child(supervisor), what="the supervisor has a child")
 
     def test_agents_shows_it(self):
-        """`edgefleet agents` shows temperature, trend, policy, the firmware's flags and what is wrong with a sensor."""
+        """`edgefleet agents` shows temperature, trend, policy, the firmware's flags and a sensor's problem."""
         self.write("pi-1", FLAGS, "0")
         self.start("pi-1", 50, echo=4)
         self.shown("pi-1", celsius=50, policy="normal", throttled=[], sensor="thermal_zone0 (cpu-thermal)")
@@ -127,7 +127,7 @@ class Heat(FleetCase):
         self.assertIn(problem, self.fleet.cli("agent", "pi-1").stdout)
 
     def test_a_sensor_that_lies_and_vanishes(self):
-        """The agent says so once, works on, half of its slots closed after a minute, and all open when it is back."""
+        """The agent reports it once and works on; half of its slots close after a minute; all open when it is back."""
         agent = self.start("pi-1", 50, echo=4)
         for text, problem in (("200000", "reads 200.0 C, which is impossible"), ("-40000", "reads -40.0 C, which is impossible"),
                               ("hot", 'reads "hot", which is not a number')):
@@ -147,7 +147,7 @@ class Heat(FleetCase):
         self.shown("pi-1", policy="normal", sensor_problem=None, celsius=50)
 
     def test_limits_must_grow(self):
-        """Limits in the wrong order end the program with a sentence."""
+        """Limits in the wrong order end the program with an error message."""
         agent = self.fleet.start("odd", self.fleet.agent_command("odd", "--reduce-celsius", 80, "--pause-celsius", 70))
         self.assertNotEqual(agent.wait(), 0)
         self.assertIn("must grow from --normal-celsius through --reduce-celsius to --pause-celsius", agent.log())

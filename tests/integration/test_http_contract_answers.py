@@ -67,7 +67,7 @@ class Methods(HttpCase):
                     self.assert_allows(answer, methods)
 
     def test_methods_that_are_not_known(self):
-        """So is one that nobody knows; TRACE and CONNECT do nothing."""
+        """An unknown method is 405 too; TRACE and CONNECT do nothing."""
         for method in ("BREW", "get", "TRACE", "LOCK", "X" * 30):
             with self.subTest(method):
                 self.assert_error(self.ask(method, "/health"), 405, 501)
@@ -76,7 +76,7 @@ class Methods(HttpCase):
         self.assert_refused(b"X" * 70_000 + b" /health HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN, 400, 405, 431, 501)
 
     def test_options(self):
-        """OPTIONS tells the methods of a path, of `*` nothing in particular, and not of a path that is not there."""
+        """OPTIONS lists the methods of a path, is accepted for `*`, and fails for an unknown path."""
         connection = self.connect()
         for path, methods in self.ROUTES.items():
             with self.subTest(path):
@@ -89,7 +89,7 @@ class Methods(HttpCase):
         self.assert_error(connection.ask("GET", "*"), 400, 404)
 
     def test_paths_that_are_not_there(self):
-        """What is not there is 404 for every method, and the error names the path."""
+        """An unknown path is 404 for every method, and the error names the path."""
         for path, model_api in (("/nothing", False), ("/", False), ("/api/v1/tasks/", False), ("/api/v2/tasks", False),
                                 ("//health", False), ("/v1/nothing", True), ("/openai/v1/nothing", True)):
             for method in ("GET", "POST", "PUT", "DELETE"):
@@ -104,7 +104,7 @@ class Methods(HttpCase):
                      "/api/v1/artifacts/%2e%2e", "/%00", "/health%00", "/health%2f", "/%zz", "/%", "/health%"):
             with self.subTest(path):
                 self.assert_error(self.ask("GET", path), 400, 404)
-        self.assertEqual(self.ask("GET", "/%68ealth").status, 200)  # the same path, as RFC 3986, 6.2.2.2 has it
+        self.assertEqual(self.ask("GET", "/%68ealth").status, 200)  # the same path, by RFC 3986, 6.2.2.2
 
 
 class Targets(HttpCase):
@@ -121,7 +121,7 @@ class Targets(HttpCase):
             self.assert_error(connection.ask("GET", target), 404)
 
     def test_absolute_form_of_a_foreign_page(self):
-        """The host in the target is no way around the check of a page's origin."""
+        """The host in the target does not bypass the check of a page's origin."""
         for target, host in (("http://evil.example/health", "evil.example"),
                              ("http://evil.example/health", f"127.0.0.1:{self.port}")):
             data = request("GET", target, None, "Origin: http://evil.example", host=host)
@@ -147,7 +147,7 @@ class Targets(HttpCase):
 
 
 class Expectations(HttpCase):
-    """`Expect: 100-continue`: the client waits with its body until it is told to go on."""
+    """`Expect: 100-continue`: the client sends its body after the server's 100."""
 
     EXPECT = "Expect: 100-continue"
 
@@ -155,7 +155,7 @@ class Expectations(HttpCase):
         return request(method, target, None, self.EXPECT, f"Content-Length: {length}", *lines, version=version)
 
     def test_go_on(self):
-        """100 comes before the body, for each way to send one, and the answer behind it."""
+        """100 comes before the body, for each way to send one, and the answer after it."""
         body = task_body("expected")
         connection = self.connect()
         for head, content in ((self.head("POST", "/api/v1/tasks", len(body)), body),
@@ -170,7 +170,7 @@ class Expectations(HttpCase):
         self.assertIn(connection.send(b"12345").read().status, (200, 201))
 
     def test_a_body_that_does_not_wait(self):
-        """A client may send its body without waiting, and one without a body is told nothing but the answer."""
+        """A client may send its body without waiting, and one without a body gets only the answer."""
         body = task_body("hasty")
         connection = self.connect()
         for data, status in ((self.head("POST", "/api/v1/tasks", len(body)) + body, 202),
@@ -181,7 +181,7 @@ class Expectations(HttpCase):
         self.assertEqual(connection.ask("GET", "/health").interim, [])
 
     def test_a_refusal_instead(self):
-        """What is refused by its head is refused at once: no body is asked for."""
+        """A request refused by its head is refused at once: no body is requested."""
         for head, statuses in ((self.head("POST", "/api/v1/tasks", MOST_BODY + 1), (413,)),
                                (self.head("POST", "/nothing", 5), (404,)),
                                (self.head("PUT", "/api/v1/tasks", 5), (405,)),
@@ -196,12 +196,12 @@ class Expectations(HttpCase):
                 self.assertEqual(answer.interim, [])
                 if "close" in answer.tokens("Connection"):
                     self.assertTrue(connection.ended())
-                else:  # then the body is read, and thrown away
+                else:  # then the body is read and discarded
                     self.assertNotEqual(answer.status, 413)
                     self.assertEqual(connection.send(b"12345").ask("GET", "/health").status, 200)
 
     def test_http_1_0(self):
-        """A client of HTTP/1.0 knows no 100 and gets none."""
+        """A client of HTTP/1.0 gets no 100."""
         body = task_body("old")
         connection = self.connect().send(self.head("POST", "/api/v1/tasks", len(body), version="1.0") + body)
         answer = connection.read()
@@ -216,7 +216,7 @@ class Errors(HttpCase):
     COORDINATOR = ("--max-artifact-mb", "1")
 
     def test_bodies_that_are_too_large(self):
-        """Over 64 MiB is 413: by its length before it comes, in chunks when it gets there."""
+        """Over 64 MiB is 413: by its length before it is sent, in chunks when it reaches the bound."""
         for target, model_api in (("/api/v1/tasks", False), ("/v1/chat/completions", True)):
             self.assert_refused(request("POST", target, None, f"Content-Length: {MOST_BODY + 1}"), 413,
                                 model_api=model_api)
@@ -234,7 +234,7 @@ class Errors(HttpCase):
             self.assert_error(self.connect().send_what_it_takes(data).read(), 413)
 
     def test_shapes(self):
-        """Every error, the server's own too, is problem+json with its own status; below /v1 in OpenAI's shape."""
+        """Every error, also the server's own, is problem+json with its own status; below /v1 in OpenAI's shape."""
         form = "Content-Type: multipart/form-data; boundary=b"
         for root, model_api in (("/api/v1/tasks", False), ("/v1/chat/completions", True),
                                 ("/openai/v1/completions", True)):
@@ -251,7 +251,7 @@ class Errors(HttpCase):
                     self.assert_error(connection.read(), *statuses, model_api=model_api)
 
     def test_request_ids(self):
-        """Every answer has an X-Request-Id: the client's own if it is a sane one, else a new one."""
+        """Every answer has an X-Request-Id: the client's own if it is valid, otherwise a new one."""
         connection = self.connect()
         artifact = "/api/v1/artifacts/" + self.stored_artifact(b"x" * 100)
         asked = [("GET", "/health", ()), ("HEAD", "/health", ()), ("OPTIONS", "/health", ()), ("DELETE", "/health", ()),
@@ -278,7 +278,7 @@ class Errors(HttpCase):
                                  "X-Request-Id: abcdefgh-2")["X-Request-Id"])
 
     def test_pages_of_other_sites(self):
-        """A foreign Origin is 403 for every method and path, and is told nothing by CORS."""
+        """Another Origin is 403 for every method and path, and gets no CORS headers."""
         own = f"127.0.0.1:{self.port}"
         for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
             for path in ("/health", "/api/v1/tasks", "/nothing"):
@@ -294,7 +294,7 @@ class AllowedPages(HttpCase):
     COORDINATOR = ("--allow-origin", "http://chat.example:3000")
 
     def test_a_preflight_and_what_follows(self):
-        """A page that may use the API is told so by the preflight, by answers and by errors."""
+        """A page that may use the API gets CORS headers in the preflight, in answers and in errors."""
         origin = "http://chat.example:3000"
         connection = self.connect()
         answer = connection.ask("OPTIONS", "/api/v1/tasks", None, f"Origin: {origin}",
@@ -310,7 +310,7 @@ class AllowedPages(HttpCase):
 
 
 class Listening(ContractCase):
-    """Where the coordinator listens. What it logs is an address that can be opened."""
+    """The addresses of the coordinator. The logged address can be opened."""
 
     def printed(self, listen):
         command = [part if part != f"127.0.0.1:{self.fleet.http_port}" else listen
@@ -334,7 +334,7 @@ class Listening(ContractCase):
             with self.subTest(listen):
                 host, port = self.printed(listen)
                 self.assertNotEqual(port, 0)
-                self.assertEqual(host.startswith("["), ":" in host, "an IPv6 address stands in brackets in a URL")
+                self.assertEqual(host.startswith("["), ":" in host, "an IPv6 address is in brackets in a URL")
                 self.assertIn(b" 200 ", self.health(host.strip("[]"), port))
 
 
@@ -351,7 +351,7 @@ class Curl(HttpCase):
         return f"http://127.0.0.1:{self.port}{path}"
 
     def test_plain_use(self):
-        """curl gets, posts, heads, speaks HTTP/1.0, offers HTTP/2 and reuses its connection."""
+        """curl uses GET, POST, HEAD and HTTP/1.0, offers HTTP/2 and reuses its connection."""
         self.assertIn(b" 200 ", self.curl(self.url("/health")))
         self.assertIn(b" 202 ", self.curl("--data-binary", task_body("curl").decode(), self.url("/api/v1/tasks")))
         for option in ("-I", "-0", "--http1.1", "--http2", "--compressed"):
@@ -360,7 +360,7 @@ class Curl(HttpCase):
         self.assertIn(b" 404 ", self.curl("--path-as-is", self.url("/api/v1/artifacts/../x")))
 
     def test_files(self):
-        """curl uploads after a 100, in chunks or with a length, resumes, and is told about a form."""
+        """curl uploads after a 100, in chunks or with a length, resumes, and gets an error for a form."""
         content = random.Random(5).randbytes(3 * MEBIBYTE)
         file = self.fleet.dir / "upload"
         file.write_bytes(content)
@@ -416,7 +416,7 @@ console.log(JSON.stringify(seen));
 @unittest.skipUnless(shutil.which("node"), "there is no node here")
 class Node(HttpCase):
     def test_fetch(self):
-        """Node's fetch, which keeps its connections, gets each answer, also to bodies that are not wanted."""
+        """Node's fetch, which keeps its connections, gets each answer, also for refused bodies."""
         version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
         if int(version.lstrip("v").split(".")[0]) < 18:
             self.skipTest(f"node {version} has no fetch")

@@ -18,7 +18,7 @@ class Gzip(HttpCase):
         return self.ask("POST", "/api/v1/tasks", body, *(lines or (self.CODED,)))
 
     def test_inflated(self):
-        """A task in gzip is the task, at whatever level, with a length or in chunks, under the old name too."""
+        """A task in gzip is accepted, at any level, with a length or in chunks, and with the old name x-gzip."""
         body = task_body("gzip", input="x" * 100_000)
         connection = self.connect()
         for level in (0, 1, 9):
@@ -32,7 +32,7 @@ class Gzip(HttpCase):
         self.assertEqual(self.post(body, "Content-Encoding: identity").status, 202)
 
     def test_cut_at_every_byte(self):
-        """It may come in two parts, wherever it is cut."""
+        """It may arrive in two parts, cut anywhere."""
         packed = gzip.compress(task_body("cut-gzip"))
         data = request("POST", "/api/v1/tasks", packed, self.CODED)
         connection = self.connect()
@@ -50,7 +50,7 @@ class Gzip(HttpCase):
             self.assert_error(answer, 400)
 
     def test_no_gzip(self):
-        """What is no gzip, or only half of it, is 400."""
+        """Invalid or truncated gzip is 400."""
         packed = gzip.compress(task_body("half"))
         wrong_sum = packed[:-8] + bytes(8)
         connection = self.connect()
@@ -58,14 +58,14 @@ class Gzip(HttpCase):
                     packed + b"more", zlib.compress(b"{}")):
             with self.subTest(bad=bad[:20], length=len(bad)):
                 answer = connection.send(request("POST", "/api/v1/tasks", bad, self.CODED)).read()
-                self.assert_error(answer, 400, *(() if bad else (422,)))  # nothing at all is no task either
+                self.assert_error(answer, 400, *(() if bad else (422,)))  # an empty body is not a task either
                 if "close" in answer.tokens("Connection"):
                     connection = self.connect()
         self.assertEqual(self.tasks_named("half") + self.tasks_named("plain"), [])
         self.assert_error(self.ask("POST", "/v1/chat/completions", b"plain", self.CODED), 400, model_api=True)
 
     def test_bombs(self):
-        """The bound of a body holds for what it becomes: 413, and memory is not filled."""
+        """The bound of a body applies to its inflated size: 413, and memory is not filled."""
         before = self.fleet.coordinator.resident_bytes()
         for size in (MOST_BODY + 1, 1024 * MEBIBYTE):
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
@@ -79,7 +79,7 @@ class Gzip(HttpCase):
         self.assert_quick()
 
     def test_other_codings(self):
-        """Another coding is 415, and the answer says which ones are understood."""
+        """Another coding is 415, and the answer lists the supported ones."""
         for coding in ("br", "zstd", "deflate", "compress", "x", "gzip, br", ""):
             for path, model_api in (("/api/v1/tasks", False), ("/v1/chat/completions", True)):
                 if coding:
@@ -90,7 +90,7 @@ class Gzip(HttpCase):
         self.assertIn(self.post(gzip.compress(task_body("x")), "Content-Encoding: x-gzip").status, (202, 415))
 
     def test_uploads(self):
-        """An upload in gzip is stored as what it is when it is unpacked, or refused."""
+        """An upload in gzip is stored inflated, or refused."""
         content = b"some content" * 1000
         answer = self.ask("PUT", "/api/v1/artifacts", gzip.compress(content), self.CODED)
         if answer.status in (200, 201):
@@ -100,7 +100,7 @@ class Gzip(HttpCase):
 
 
 class Files(HttpCase):
-    """Artifacts in parts, and only if they are not there already."""
+    """Artifacts in parts, and conditional requests."""
 
     SIZE = 100_000
 
@@ -111,7 +111,7 @@ class Files(HttpCase):
         cls.empty = "/api/v1/artifacts/" + fleet.api.request("PUT", "/api/v1/artifacts", b"").body["id"]
 
     def test_whole(self):
-        """A file comes whole, with its length, a strong ETag and the offer of parts; HEAD has all but the bytes."""
+        """A whole file has its length, a strong ETag and Accept-Ranges; HEAD has everything but the bytes."""
         connection = self.connect()
         answer = connection.ask("GET", self.path)
         self.assertEqual((answer.status, answer.body, answer.framing), (200, self.content, "length"))
@@ -121,7 +121,7 @@ class Files(HttpCase):
         self.assertEqual((head.status, head["Content-Length"], head["ETag"]), (200, str(self.SIZE), answer["ETag"]))
 
     def test_parts(self):
-        """206 with exactly the bytes asked for, and where they are."""
+        """206 with exactly the requested bytes, and their position."""
         connection = self.connect()
         last = self.SIZE - 1
         for wanted, first, end in (("0-0", 0, 0), ("0-99", 0, 99), ("1-", 1, last), (f"{last}-", last, last),
@@ -138,7 +138,7 @@ class Files(HttpCase):
         self.assertIn((head.status, head["Content-Length"]), ((200, str(self.SIZE)), (206, "10")))
 
     def test_parts_that_are_not_there(self):
-        """A part behind the end is 416, which tells how long the file is; an empty file has no part."""
+        """A part beyond the end is 416 with the length of the file; an empty file has no part."""
         connection = self.connect()
         for path, size, wanted in ((self.path, self.SIZE, f"{self.SIZE}-"),
                                    (self.path, self.SIZE, f"{self.SIZE + 1}-{10**30}"),
@@ -150,7 +150,7 @@ class Files(HttpCase):
         self.assertIn(connection.ask("GET", self.empty, None, "Range: bytes=-5").status, (200, 416))
 
     def test_ranges_that_are_none(self):
-        """What is no range of bytes has no effect or is refused; another unit has no effect."""
+        """An invalid range has no effect or is refused; another unit has no effect."""
         connection = self.connect()
         for value in ("bytes=5-1", "bytes=x", "bytes=-", "bytes=", "bytes", "bytes=1-2-3", "bytes=+1-2", "bytes=0x1-2",
                       "bytes=1.5-2", "bytes=--1", ""):
@@ -175,7 +175,7 @@ class Files(HttpCase):
             self.assertLess(len(answer.body), 2 * self.SIZE)
 
     def test_only_if_changed(self):
-        """304 for whoever has it already, by its digest; without a body, with the ETag."""
+        """304 for a client that already has the file, by its digest; without a body, with the ETag."""
         connection = self.connect()
         tag = connection.ask("GET", self.path)["ETag"]
         for value in (tag, f"W/{tag}", f'"x", {tag}', f'"x",W/"y",{tag}', "*"):
@@ -189,7 +189,7 @@ class Files(HttpCase):
             self.assertEqual((answer.status, answer.body), (200, self.content), value)
 
     def test_the_rest_of_the_same_file(self):
-        """If-Range: the part if the file is the same, else the whole."""
+        """If-Range: the part if the file is the same, otherwise the whole file."""
         connection = self.connect()
         tag = connection.ask("GET", self.path)["ETag"]
         self.assertEqual(connection.ask("GET", self.path, None, "Range: bytes=5-9", f"If-Range: {tag}").body,
@@ -217,7 +217,7 @@ class Files(HttpCase):
             self.assertEqual(connection.read().body, self.content)
 
     def test_a_large_file(self):
-        """A file of 48 MiB goes both ways in chunks, and comes back as it was."""
+        """A file of 48 MiB goes both ways in chunks, and is returned unchanged."""
         content = random.Random(4).randbytes(48 * MEBIBYTE)
         pieces = [content[at:at + 100_001] for at in range(0, len(content), 100_001)]
         connection = self.connect(timeout=30)

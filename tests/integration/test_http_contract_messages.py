@@ -1,4 +1,4 @@
-"""The HTTP contract, messages: however the bytes of requests come, each is read right, or refused and nothing else."""
+"""The HTTP contract, messages: each request is read correctly or refused, however its bytes arrive."""
 
 import threading
 import time
@@ -28,11 +28,11 @@ class Pieces(HttpCase):
         self.assertEqual(set(names) - stored, set())
 
     def test_a_post_cut_at_every_byte(self):
-        """A POST that comes in two parts, wherever it is cut, is read whole."""
+        """A POST that arrives in two parts, cut anywhere, is read completely."""
         self.post_in_two("cut", lambda name: request("POST", "/api/v1/tasks", task_body(name)))
 
     def test_a_chunked_post_cut_at_every_byte(self):
-        """So is one in chunks, with an extension and a trailer."""
+        """A POST in chunks, with an extension and a trailer, is read completely too."""
         def make(name):
             body = task_body(name)
             return chunked_request("/api/v1/tasks", chunks(body[:9], body[9:], extension=b";a=b",
@@ -41,7 +41,7 @@ class Pieces(HttpCase):
         self.post_in_two("chunk", make)
 
     def test_byte_by_byte(self):
-        """A request may come byte by byte."""
+        """A request may arrive byte by byte."""
         connection = self.connect()
         body = task_body("bytes")
         for data in (request("POST", "/api/v1/tasks", body), chunked_request("/api/v1/tasks",
@@ -82,7 +82,7 @@ class Chunks(HttpCase):
                 self.assertEqual(len(self.tasks_named("chunks")), number)
 
     def test_framing_in_a_trailer(self):
-        """A trailer that is no trailer, such as a length, is refused or has no effect."""
+        """A field that may not be a trailer, such as a length, is refused or has no effect."""
         content = chunks(b"{}", trailers=b"Content-Length: 3\r\nTransfer-Encoding: gzip\r\nHost: y\r\n")
         connection = self.connect().send(chunked_request("/api/v1/tasks", content))
         self.assert_error(answer := connection.read(), 400, 422)
@@ -92,7 +92,7 @@ class Chunks(HttpCase):
             self.assertEqual(connection.ask("GET", "/health").status, 200)
 
     def test_bad_chunks(self):
-        """A chunk that is none refuses the request and ends the connection: where the next one begins is unknown."""
+        """An invalid chunk ends the request and the connection: the start of the next request is unknown."""
         good = b"2\r\n{}\r\n"
         for bad in (b"zz\r\n{}\r\n", b"-2\r\n{}\r\n", b"+2\r\n{}\r\n", b"0x2\r\n{}\r\n", b"\r\n{}\r\n", b" \r\n{}\r\n",
                     b"2 2\r\n{}\r\n", b"2\r\n{}X\r\n", b"2\r\n{}\n", b"2\r\n{}2\r\n{}\r\n", b"2\n{}\n", b";a\r\n{}\r\n",
@@ -103,7 +103,7 @@ class Chunks(HttpCase):
                     self.assert_refused(chunked_request("/api/v1/tasks", content), 400)
 
     def test_absurd_chunk_sizes(self):
-        """A size beyond the bound, or beyond any number, is refused before its content comes."""
+        """A size beyond the bound, or beyond any number, is refused before its content arrives."""
         for size in (b"4000001", b"ffffffff", b"ffffffffffffffff", b"10000000000000000", b"10000000000000002",
                      b"f" * 200):
             with self.subTest(size=size):
@@ -120,7 +120,7 @@ class Chunks(HttpCase):
 
 
 class Framing(HttpCase):
-    """Two lengths, or one that is none: the body of such a request must not be read as the next request."""
+    """Two lengths, or an invalid one: the body of such a request must not be read as the next request."""
 
     def post(self, *lines, content=HIDDEN, version="1.1"):
         return request("POST", "/api/v1/tasks", None, *lines, version=version) + content
@@ -132,13 +132,13 @@ class Framing(HttpCase):
                 self.assert_refused(self.post(f"Content-Length: {length}"), 400)
 
     def test_huge_lengths(self):
-        """One beyond any number, or beyond the bound, is refused before its body comes."""
+        """A length beyond any number, or beyond the bound, is refused before its body arrives."""
         for length in ((64 << 20) + 1, 2**31, 2**32, 2**32 + 2, 2**63, 2**64 - 1, 2**64, 2**64 + 2, 10**40):
             with self.subTest(length=length):
                 self.assert_refused(self.post(f"Content-Length: {length}", content=b"{}" + HIDDEN), 400, 413)
 
     def test_two_lengths(self):
-        """Two different lengths are refused, however they come."""
+        """Two different lengths are refused, in any form."""
         for lines in (("Content-Length: 0", f"Content-Length: {len(HIDDEN)}"),
                       (f"Content-Length: {len(HIDDEN)}", "Content-Length: 0"), (f"Content-Length: 0, {len(HIDDEN)}",),
                       ("Content-Length: 0", "X-A: b", "content-length: 2"), ("Content-Length: 2", "Content-Length: x")):
@@ -190,7 +190,7 @@ class Framing(HttpCase):
         return self.connect().send(self.post(*lines, content=content)).read()
 
     def test_folded_lines(self):
-        """A folded header line is refused, or is one line: never two readings of one request."""
+        """A folded header line is refused, or is one line: a request has only one interpretation."""
         for lines, body in ((("X-A: b\r\n Transfer-Encoding: chunked", "Content-Length: 2"), b"{}"),
                             (("X-A: b\r\n\tContent-Length: 99", "Content-Length: 2"), b"{}"),
                             ((CHUNKED, "X-A: b\r\n c"), b"2\r\n{}\r\n0\r\n\r\n")):
@@ -239,7 +239,7 @@ class Heads(HttpCase):
                 self.assert_refused(line + b"\r\nHost: x\r\n\r\n" + HIDDEN, 400)
 
     def test_other_blanks_in_a_request_line(self):
-        """More blanks than one, or tabs, are refused or read as RFC 9112, 3 permits."""
+        """Several blanks, or tabs, are refused or read as RFC 9112, 3 permits."""
         for line in (b"GET  /health HTTP/1.1", b"GET /health  HTTP/1.1", b"GET\t/health\tHTTP/1.1",
                      b" GET /health HTTP/1.1", b"GET /health HTTP/1.1 "):
             with self.subTest(line=line):
@@ -253,7 +253,7 @@ class Heads(HttpCase):
                 self.assert_refused(b"GET /health HTTP/" + version + b"\r\nHost: x\r\n\r\n" + HIDDEN, 400, 505)
 
     def test_other_protocols(self):
-        """What is HTTP/2, TLS or nothing at all is refused."""
+        """HTTP/2, TLS and other protocols are refused."""
         start = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03"
         hello = start + bytes(range(32)) + b"\x00\x00\x02\x13\x01\x01\x00\r\n\r\n"
         for start in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", hello, b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
@@ -262,7 +262,7 @@ class Heads(HttpCase):
                 self.assert_refused(start, 400, 505)
 
     def test_header_lines_that_are_none(self):
-        """A header line that is not NAME: VALUE is refused, whatever it hides."""
+        """A header line that is not NAME: VALUE is refused, with any hidden content."""
         for line in (b"X-A", b": b", b"X A: b", b"X-A : b", b"X-A\t: b", b"X\x00A: b", b"X-A: b\x00c", b"X-A: b\x01c",
                      b"X-A: b\x7fc", b"X-A: b\rX-B: c", b"X-A: b\nX-B: c", b"X-(A): b", b"X-\xc3\xa4: b", b"\xff\xff",
                      b"Content-Length : 0", b"Transfer-Encoding : chunked", b"Transfer-Encoding\x0b: chunked"):
@@ -271,7 +271,7 @@ class Heads(HttpCase):
                     self.assert_refused(b"GET /health HTTP/1.1\r\n" + place + b"\r\n\r\n" + HIDDEN, 400)
 
     def test_line_ends(self):
-        """A line that ends with LF or CR alone is no way to hide a line."""
+        """A line that ends with only LF or CR cannot hide another line."""
         for head in (b"GET /health HTTP/1.1\nHost: x\n\n", b"GET /health HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n",
                      b"GET /health HTTP/1.1\rHost: x\r\r", b"GET /health HTTP/1.1\r\nHost: x\r\n\n",
                      b"GET /health HTTP/1.1\r\nHost: x\r\n\r \n"):
@@ -299,7 +299,7 @@ class Heads(HttpCase):
         self.assertEqual(self.connect().send(request("GET", "/health", host=None, version="1.0")).read().status, 200)
 
     def test_empty_lines_before_a_request(self):
-        """An empty line before a request is ignored: some clients send one behind a body."""
+        """An empty line before a request is ignored: some clients send one after a body."""
         connection = self.connect()
         for _ in range(2):
             self.assertEqual(connection.send(b"\r\n" + request("GET", "/health")).read().status, 200)
@@ -315,7 +315,7 @@ class Heads(HttpCase):
                 self.assertEqual(connection.ask("GET", "/health", None, *lines).status, 200)
 
     def test_a_head_that_is_too_large(self):
-        """One above 64 KiB is 431, also while it has no end; below /v1 in OpenAI's shape."""
+        """A head above 64 KiB is 431, even before its end; below /v1 in OpenAI's shape."""
         line = b"X-A: " + b"b" * 1000 + b"\r\n"
         lines = line * (MOST_HEAD // len(line) + 2)
         for path, model_api in ((b"/health", False), (b"/v1/models", True), (b"/openai/v1/models", True)):
@@ -378,7 +378,7 @@ class Pipelining(HttpCase):
         self.assertEqual(connection.ask("GET", "/health").status, 200)
 
     def test_thousands(self):
-        """So are thousands, that are sent while the answers are read."""
+        """Thousands of requests, sent while the answers are read, are answered in order too."""
         connection = self.connect()
         data = b"".join(self.named(n) for n in range(5000))
         sender = threading.Thread(target=connection.send, args=(data,))
@@ -389,7 +389,7 @@ class Pipelining(HttpCase):
         self.assertFalse(sender.is_alive())
 
     def test_behind_a_post(self):
-        """Requests behind bodies, with a length and in chunks, and behind errors are answered in order."""
+        """Requests after bodies, with a length and in chunks, and after errors are answered in order."""
         body = task_body("pipelined")
         connection = self.connect().send(
             self.named(1) + request("POST", "/api/v1/tasks", body) + self.named(2)
@@ -410,7 +410,7 @@ class Pipelining(HttpCase):
         self.assertEqual(len(self.tasks_named("pipelined")), 2)
 
     def test_behind_a_long_poll(self):
-        """Requests behind a long poll wait for its answer, and lose nothing."""
+        """Requests after a long poll wait for its answer, and none is lost."""
         task = self.api.submit("nobody.offers")
         connection = self.connect().send(
             request("GET", f"/api/v1/tasks/{task}?wait=30") + self.named(1) + request("POST", "/api/v1/tasks",
@@ -424,7 +424,7 @@ class Pipelining(HttpCase):
         self.assert_named(connection, 2)
 
     def test_much_behind_a_long_poll(self):
-        """A megabyte of requests behind a long poll is answered too."""
+        """A megabyte of requests after a long poll is answered too."""
         task = self.api.submit("nobody.offers")
         connection = self.connect().send(request("GET", f"/api/v1/tasks/{task}?wait=30"))
         body = task_body("much", input="x" * 100_000)
@@ -438,7 +438,7 @@ class Pipelining(HttpCase):
         sender.join(5)
 
     def test_a_client_that_never_reads(self):
-        """One that sends requests and reads no answer is not read any further, and fills no memory."""
+        """The server stops reading from a client that reads no answers, and its memory does not grow."""
         self.assert_quick()
         before = self.fleet.coordinator.resident_bytes()
         connection = self.connect(receive_buffer=4096)
@@ -452,7 +452,7 @@ class Pipelining(HttpCase):
 
 
 class Lifetime(HttpCase):
-    """How long a connection lives, and how it ends."""
+    """The lifetime of a connection, and its end."""
 
     def test_http_1_1_stays_open(self):
         """A connection of HTTP/1.1 carries one request after the other."""
@@ -463,7 +463,7 @@ class Lifetime(HttpCase):
             self.assertNotIn("close", answer.tokens("Connection"))
 
     def test_close(self):
-        """`Connection: close` ends it behind the answer, which says so."""
+        """`Connection: close` ends the connection after the answer, which has that header too."""
         for value in ("close", "Close", "x, close", "close, x"):
             connection = self.connect()
             answer = connection.ask("GET", "/health", None, f"Connection: {value}")
@@ -471,7 +471,7 @@ class Lifetime(HttpCase):
             self.assertTrue(connection.ended(), value)
 
     def test_http_1_0(self):
-        """HTTP/1.0 ends behind each answer, unless `keep-alive` was asked for and is granted."""
+        """HTTP/1.0 closes after each answer, unless `keep-alive` was requested and is granted."""
         connection = self.connect().send(request("GET", "/health", version="1.0"))
         answer = connection.read()
         self.assertEqual((answer.status, answer.framing), (200, "length"))
@@ -484,7 +484,7 @@ class Lifetime(HttpCase):
                              (200, {"keep-alive"}))
 
     def test_after_an_error(self):
-        """An error whose request was read whole leaves the connection open."""
+        """An error leaves the connection open if its request was read completely."""
         connection = self.connect()
         for method, target, body in (("POST", "/api/v1/tasks", b"no task"), ("POST", "/api/v1/batches", b"[]"),
                                      ("POST", "/v1/chat/completions", b"{"), ("GET", "/nothing", None),
@@ -496,7 +496,7 @@ class Lifetime(HttpCase):
         self.assertEqual(connection.ask("GET", "/health").status, 200)
 
     def test_after_an_error_about_the_route(self):
-        """So does a path or a method that is not there, with a body of a few bytes."""
+        """An unknown path or method with a body of a few bytes leaves the connection open too."""
         connection = self.connect()
         for method, target in (("POST", "/nothing"), ("PUT", "/api/v1/tasks"), ("DELETE", "/api/v1/tasks"),
                                ("POST", "/v1/nothing")):
@@ -508,7 +508,7 @@ class Lifetime(HttpCase):
         self.assertEqual(connection.ask("GET", "/health").status, 200)
 
     def test_the_answer_to_a_body_that_is_not_wanted(self):
-        """Whoever sends a body of megabytes that is refused can send all of it, and then read why."""
+        """A client whose body of megabytes is refused can send all of it, and then read the reason."""
         body = b"x" * (4 * MEBIBYTE)
         form = "Content-Type: multipart/form-data; boundary=b"
         cases = {"no such path": ("POST", "/nothing", (404,), ()),
@@ -536,7 +536,7 @@ class Lifetime(HttpCase):
             self.assertEqual(connection.ask("GET", "/health").status, 200)
 
     def test_connections_that_say_nothing(self):
-        """Clients that connect and leave, in any way, harm nobody."""
+        """Clients that connect and disconnect, in any way, do no harm."""
         for leave in (Connection.close, Connection.half_close, Connection.reset):
             for data in (b"", b"G", b"GET /health HTTP/1.1\r\n", request("POST", "/api/v1/tasks", b"x" * 100)[:-50]):
                 connection = Connection(self.port).send(data)
@@ -545,7 +545,7 @@ class Lifetime(HttpCase):
         self.assertEqual(self.ask("GET", "/health").status, 200)
 
     def test_a_half_close_behind_a_request(self):
-        """A client that closes its side behind a request (`| nc`) gets the answer or the end, and soon."""
+        """A client that closes its side after a request (`| nc`) soon gets the answer, or the connection is closed."""
         for data in (request("GET", "/health"), request("POST", "/api/v1/tasks", task_body("half-closed"))):
             connection = self.connect(timeout=5).send(data)
             connection.half_close()

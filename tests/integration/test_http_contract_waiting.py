@@ -1,4 +1,4 @@
-"""The HTTP contract, waiting: clients that leave, that read slowly, that are many, and the end of the program."""
+"""The HTTP contract, waiting: clients that disconnect or read slowly, many clients, and the end of the program."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from support import TOPICS, wait_until
 
 
 def open_files(wanted):
-    """Raises this process's bound on open files, which programs started from here inherit; skips where it may not."""
+    """Raises this process's bound on open files, which its children inherit; skips if that is not permitted."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if now < wanted:
         try:
@@ -26,7 +26,7 @@ def open_files(wanted):
 
 
 class GoneFromLongPolls(HttpCase):
-    """A client that leaves while it waits is noticed within a second: nothing is held for it any longer."""
+    """A client that disconnects while it waits is noticed within a second, and its resources are released."""
 
     LEAVE = {"close": Connection.close, "reset": Connection.reset}
 
@@ -59,7 +59,7 @@ class GoneFromLongPolls(HttpCase):
                 connection.server_lets_go()
 
     def test_with_more_requests(self):
-        """One whose client had sent more requests before it left; those are not carried out late."""
+        """A client that had sent more requests before it disconnected; those are not carried out late."""
         for data in self.polls():
             for more in (request("GET", "/health"), request("GET", "/health") * 100, request("GET", "/health")[:20]):
                 with self.subTest(data=data, more=len(more)):
@@ -68,7 +68,7 @@ class GoneFromLongPolls(HttpCase):
                     connection.server_lets_go()
 
     def test_with_much_more(self):
-        """Also if that is more than the server reads in advance, but not more than the kernel takes: its end is behind it."""
+        """The same with more than the server reads ahead, but not more than the kernel buffers before the end."""
         connection = self.waiting(self.polls()[0])
         connection.socket.sendall(request("POST", "/api/v1/tasks", task_body("advance", input="x" * 30_000)) * 4)
         connection.close()
@@ -77,7 +77,7 @@ class GoneFromLongPolls(HttpCase):
 
 
 class GoneFromModels(ModelCase):
-    """A client that leaves while a model works for it: the task is cancelled within a second."""
+    """A client that disconnects while a model works for it: the task is cancelled within a second."""
 
     SLOTS = 2
 
@@ -102,11 +102,11 @@ class GoneFromModels(ModelCase):
                     self.leaves(script, stream, leave)
 
     def test_closed(self):
-        """A connection that is closed, without a stream and with one, before the first word and behind it."""
+        """A connection that is closed, with and without a stream, before and after the first word."""
         self.in_each_way(Connection.close)
 
     def test_reset(self):
-        """One that is reset."""
+        """A connection that is reset."""
         self.in_each_way(Connection.reset)
 
     def test_half_closed(self):
@@ -114,7 +114,7 @@ class GoneFromModels(ModelCase):
         self.in_each_way(Connection.half_close)
 
     def test_with_more_requests(self):
-        """One whose client had sent more before it left."""
+        """A client that had sent more before it disconnected."""
         def leave(connection):
             connection.send(request("GET", "/health") * 3)
             connection.close()
@@ -122,7 +122,7 @@ class GoneFromModels(ModelCase):
         self.in_each_way(leave)
 
     def test_while_it_is_queued(self):
-        """One whose task has not begun yet."""
+        """A client whose task has not begun yet."""
         self.fill_slots()
         for stream in (False, True):
             connection, task = self.chat("hold", stream, begun=False)
@@ -151,7 +151,7 @@ class Streams(ModelCase):
             self.assertTrue(answer.body.endswith(b"data: [DONE]\n\n"))
 
     def test_the_connection_stays_open(self):
-        """Behind a stream the connection goes on, with requests that came meanwhile first."""
+        """After a stream the connection continues, first with requests that arrived in the meantime."""
         chat = self.chat_request("quick", True)
         connection = self.connect().send(chat + request("GET", "/health") + chat)
         self.assertIn(b"[DONE]", connection.read("POST").body)
@@ -160,7 +160,7 @@ class Streams(ModelCase):
         self.assertEqual(connection.ask("GET", "/health").status, 200)
 
     def test_the_first_word_at_once(self):
-        """A word is sent when it is there, not when a buffer is full."""
+        """A word is sent when it is available, not when a buffer is full."""
         connection, _ = self.chat("hold", True)
         connection.begin_answer("POST")
         text = b""
@@ -173,13 +173,13 @@ class Streams(ModelCase):
         self.assertTrue(text.endswith(b"data: [DONE]\n\n"))
 
     def test_head_of_a_stream(self):
-        """HEAD and GET of a model's endpoint are not a question."""
+        """HEAD and GET of a model endpoint create no task."""
         for method in ("GET", "HEAD"):
             answer = self.ask(method, "/v1/chat/completions")
             self.assertEqual(answer.status, 405)
 
     def test_waiting_bodies(self):
-        """Two hundred clients that have sent their question and wait keep nobody else from sending a body."""
+        """Two hundred clients that wait for their answer do not prevent others from sending a body."""
         waiting = [self.connect(timeout=30).send(self.chat_request("hold", False)) for _ in range(200)]
         for connection in waiting:
             connection.server_has_read()
@@ -196,7 +196,7 @@ class Streams(ModelCase):
         return [task for state in ("queued", "assigned", "running") for task in self.chats(state)]
 
     def test_three_hundred_streams(self):
-        """Three hundred streams at once all come to their end, and /health is quick meanwhile."""
+        """Three hundred simultaneous streams all complete, and /health stays quick."""
         connections = [self.connect(timeout=30).send(self.chat_request("hold", True)) for _ in range(300)]
         for connection in connections:
             self.assertEqual(connection.begin_answer("POST").status, 200)
@@ -219,7 +219,7 @@ class SlowReaders(ModelCase):
         cls.path = "/api/v1/artifacts/" + fleet.api.request("PUT", "/api/v1/artifacts", cls.content).body["id"]
 
     def test_of_files(self):
-        """Sixty clients that do not read a large file hold nobody else, nor memory; a slow one gets all of it."""
+        """Sixty clients that do not read a large file block no other and use little memory; a slow one gets it all."""
         before = self.fleet.coordinator.resident_bytes()
         idle = [self.connect(receive_buffer=4096, timeout=30).send(request("GET", self.path)) for _ in range(60)]
         for connection in idle:
@@ -235,7 +235,7 @@ class SlowReaders(ModelCase):
             connection.close()
 
     def test_of_a_stream(self):
-        """A listener that falls far behind is cut off, or gets the rest later; it fills no memory and holds nobody."""
+        """A listener that falls behind is disconnected, or gets the rest later, and fills no memory."""
         connection = self.connect(receive_buffer=4096, timeout=20)
         connection.send(self.chat_request("hold", True))
         self.assertEqual(connection.begin_answer("POST").status, 200)
@@ -248,7 +248,7 @@ class SlowReaders(ModelCase):
         self.model.release()
         self.assertIn(self.api.outcome(task["id"])["state"], ("succeeded", "cancelled"))
         began, received = time.monotonic(), 0
-        try:  # cut off in the middle, or to an end that says what became of the answer
+        try:  # cut off in the middle, or completed with an end event
             while connection.fill():
                 received += len(connection.buffer)
                 del connection.buffer[:-100]
@@ -261,7 +261,7 @@ class SlowReaders(ModelCase):
         self.assert_quick()
 
     def flood(self, task, size):
-        """Words as the agent itself publishes them, but more than it ever would."""
+        """Words as the agent publishes them, but more than it ever would."""
         session = self.api.agent("pi-1")["session"]
         piece = 60_000
         for at in range(3, size, piece * 50):
@@ -313,7 +313,7 @@ class StopsWithAFullDisk(ContractCase):
     COORDINATOR = None
 
     def test_while_the_store_fails(self):
-        """It ends within seconds, too, while nothing can be stored and clients wait for that."""
+        """It also ends within seconds while the store fails and clients wait for it."""
         disk = FullDisk(self.fleet)
         disk.start_coordinator()
         port = self.fleet.http_port
@@ -371,7 +371,7 @@ class Thousands(HttpCase):
         self.assert_quick()
 
     def test_five_thousand_that_leave(self):
-        """Five thousand that leave at the same time are all let go of."""
+        """Five thousand connections that close at the same time are all released."""
         task = self.api.submit("nobody.offers")
         waiting = [self.connect(timeout=20).send(request("GET", f"/api/v1/tasks/{task}?wait=60"))
                    for _ in range(self.WAITERS)]

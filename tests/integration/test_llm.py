@@ -18,7 +18,7 @@ import standin
 from support import BIN, FleetCase, open_terminal, wait_until
 
 QUESTION = {"model": llama.MODEL, "messages": [{"role": "user", "content": "Is the attic warm?"}], "temperature": 0}
-# The model never stops by itself then: a way to an answer as long as one wants.
+# The model then never stops by itself, so an answer can be as long as needed.
 LONG = {**QUESTION, "ignore_eos": True, "max_tokens": 1500}
 
 
@@ -111,7 +111,7 @@ class Door(LlmCase):
         self.agent("pi-1", self.servers[0])
 
     def test_whole_and_streamed(self):
-        """An answer in one piece and as a stream are the same words, in OpenAI's shape, with true counts."""
+        """An answer in one piece and as a stream has the same text, in OpenAI's shape, with correct counts."""
         whole = self.ask(QUESTION)
         self.assertEqual(whole.status, 200, whole.body)
         answer = whole.body
@@ -129,7 +129,7 @@ class Door(LlmCase):
         self.assertEqual({chunk["id"] for chunk in stream.chunks}, {stream.chunks[0]["id"]})
 
     def test_a_long_answer_streams_while_it_is_made(self):
-        """The first words are there long before the last; every word of the result is told, once."""
+        """The first words arrive long before the last; every word of the result is sent exactly once."""
         stream = self.stream(LONG).until_text()
         self.assertEqual(self.last_task()["state"] in ("assigned", "running"), True)
         stream.rest()
@@ -139,7 +139,7 @@ class Door(LlmCase):
         self.assertEqual(stream.chunks[-1]["choices"][0]["finish_reason"], "length")
 
     def test_why_it_waits(self):
-        """While nothing is said, a comment keeps the connection open, and tells why."""
+        """While there is no output, a comment keeps the connection open and gives the reason."""
         self.servers[0].process.signal(signal.SIGSTOP)
         streams = [self.stream(LONG) for _ in range(3)]  # on two slots
         waiting = streams[-1]
@@ -166,7 +166,7 @@ class Door(LlmCase):
         self.assertIn("embeddings", refused.body["error"]["message"])
 
     def test_wrong_requests(self):
-        """Each gets a clear error in OpenAI's shape; nothing is dropped in silence."""
+        """Each gets a clear error in OpenAI's shape; nothing is dropped silently."""
         cases = [({**QUESTION, "model": "gpt-9"}, 404, llama.MODEL), ({**QUESTION, "n": 3}, 400, "`n`"),
                  ({**QUESTION, "functions": [{"name": "f"}]}, 400, "functions"), ({"messages": []}, 400, "model"),
                  ({**QUESTION, "messages": "hello"}, 400, "messages"),
@@ -193,7 +193,7 @@ class Door(LlmCase):
         with socket.create_connection(("127.0.0.1", self.api.port)) as client:
             client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             self.servers[0].process.signal(signal.SIGSTOP)  # it would be over too soon
-            wait_until(lambda: self.last_task()["state"] in ("assigned", "running"), what="it is under way")
+            wait_until(lambda: self.last_task()["state"] in ("assigned", "running"), what="it is in progress")
             task = self.last_task()["id"]
             client.sendall(b"more than was announced")
         wait_until(lambda: self.api.task(task)["state"] in ("cancelled", "cancelling"), what="it is cancelled")
@@ -201,7 +201,7 @@ class Door(LlmCase):
         self.assertEqual(self.api.outcome(task)["state"], "cancelled")
 
     def test_a_coordinator_that_was_killed(self):
-        """What clients had asked before is cancelled at the start: nobody waits for it any more."""
+        """Requests from before a restart are cancelled at the start: their clients are no longer connected."""
         stream = self.stream(LONG).until_text()
         self.servers[0].process.signal(signal.SIGSTOP)
         task = self.last_task()["id"]
@@ -225,7 +225,7 @@ class Door(LlmCase):
 
 
 class NeverCloses:
-    """In front of a server: passes everything on but what follows the last event, and keeps the connection."""
+    """A proxy in front of a server: drops everything after the last event, and keeps the connection open."""
 
     END = b"data: [DONE]\n\n"
 
@@ -262,7 +262,7 @@ class BackEnds(LlmCase):
     SERVERS = 2
 
     def test_an_agent_that_dies(self):
-        """Before the first word the client notices nothing; after it the successor goes on where it says the same."""
+        """Before the first word the client notices nothing; after it, another agent continues if the text agrees."""
         one = self.agent("pi-1", self.servers[0])
         self.servers[0].process.signal(signal.SIGSTOP)
         stream = self.stream(QUESTION)
@@ -289,7 +289,7 @@ class BackEnds(LlmCase):
         self.assertEqual(len(self.last_task()["attempts"]), 2)
 
     def test_a_back_end_that_hangs_or_dies(self):
-        """A silent one is left for another, one that is gone is said in `edgefleet agents`, and it comes back."""
+        """A silent back end is replaced by another; an unreachable one is shown by `edgefleet agents`."""
         self.agent("pi-1", self.servers[0], first_token_timeout_s=1, token_timeout_s=1)
         self.servers[0].process.signal(signal.SIGSTOP)
         stream = self.stream(QUESTION)
@@ -298,14 +298,14 @@ class BackEnds(LlmCase):
         self.agent("pi-2", self.servers[1])
         self.assertTrue(stream.rest().done, stream.chunks)
         self.servers[0].process.kill()
-        wait_until(lambda: "cannot reach" in self.executor("pi-1").get("problem", ""), what="the reason is told")
+        wait_until(lambda: "cannot reach" in self.executor("pi-1").get("problem", ""), what="the reason is shown")
         self.assertEqual(self.ask(QUESTION).status, 200)
         again = llama.LlamaServer(self.fleet, "llama-again", self.servers[0].port)
         wait_until(lambda: self.executor("pi-1").get("models"), what="it is in service again")
         again.process.kill()
 
     def test_a_back_end_that_does_not_end_its_answer(self):
-        """What it has said is the answer: neither is it lost, nor is the slot held until the task's time is over."""
+        """Its output so far is the answer: it is not lost, and the slot is not held until the timeout."""
         relay = NeverCloses(self.servers[0].port)
         self.addCleanup(relay.close)
         self.agent("pi-1", relay, token_timeout_s=1)
@@ -315,7 +315,7 @@ class BackEnds(LlmCase):
         self.assertEqual(len(self.last_task()["attempts"]), 1)
 
     def test_keys(self):
-        """A refused key puts the executor out of service and says so, a right one needs no restart; it is told nobody."""
+        """A refused key puts the executor out of service; a valid one needs no restart. No key is ever shown."""
         guarded = llama.LlamaServer(self.fleet, "guarded", key="open-sesame").wait()
         key_file = self.fleet.dir / "key"
         key_file.write_text("wrong-sesame\n")
@@ -331,13 +331,13 @@ class BackEnds(LlmCase):
         self.assertEqual(self.ask(QUESTION).status, 200)
 
     def test_a_budget(self):
-        """Its requests used up, the executor says so and is given nothing; over a restart too."""
+        """When its requests are used up, the executor reports it and gets no tasks, also after a restart."""
         self.agent("pi-1", self.servers[0], requests_per_day=2)
         for _ in range(2):
             self.assertEqual(self.ask(QUESTION).status, 200)
         began = time.monotonic()
         stream = self.stream(QUESTION)
-        wait_until(lambda: "2 requests a day" in self.executor("pi-1").get("problem", ""), what="the budget is told")
+        wait_until(lambda: "2 requests a day" in self.executor("pi-1").get("problem", ""), what="the budget is shown")
         self.assertLess(time.monotonic() - began, 10)
         self.assertEqual(self.fleet.agents["pi-1"].terminate(), 0)
         self.fleet.restart_agent("pi-1")
@@ -350,7 +350,7 @@ class Aliases(LlmCase):
     COORDINATOR = None
 
     def test_a_chain(self):
-        """A name for several models takes the one that is there."""
+        """An alias for several models uses an available one."""
         config = self.fleet.dir / "coordinator.toml"
         config.write_text(f'[models]\nfast = ["groq/llama-3.3-70b", "{llama.MODEL}"]\n')
         self.fleet.start_coordinator("--config", config)
@@ -365,7 +365,7 @@ class AliasOfTwo(LlmCase):
     SERVERS = 2
 
     def test_a_model_that_is_lost_while_it_is_waited_for(self):
-        """Nothing was said yet: the next one of the chain answers, and the first task is cancelled."""
+        """Before any output, the next model of the chain answers, and the first task is cancelled."""
         config = self.fleet.dir / "coordinator.toml"
         config.write_text(f'[models]\nfast = ["{llama.MODEL}", "groq/llama-3.3-70b-versatile"]\n')
         self.fleet.start_coordinator("--config", config)
@@ -408,7 +408,7 @@ class Bench(LlmCase):
         return [task for task in reversed(listed) if task["where"]["agent"] == agent]
 
     def test_every_agent_is_asked(self):
-        """A row for each agent, from as many tasks as were asked for, one after another there, and with their figures."""
+        """A row for each agent with its figures, from the requested number of tasks, run in sequence."""
         done = self.fleet.cli("bench", "llm", "--tokens", 4, "--repeat", 3)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         rows = re.findall(rf"(?m)^(pi-\d)   {llama.MODEL} +- +(\d+) +([\d.]+) +4$", done.stdout)
@@ -429,7 +429,7 @@ class Bench(LlmCase):
                          [("pi-1", 4, 1), ("pi-2", 4, 1)])
 
     def test_a_failure(self):
-        """It is a line with its reason, the rest of that model is left out, and the exit code tells."""
+        """It is a line with its reason, the other tasks of that model are skipped, and the exit code reports it."""
         done = self.fleet.cli("bench", "llm", llama.MODEL, "--prompt", "word " * 3000)
         self.assertEqual(done.returncode, 1, done.stdout)
         for agent in ("pi-1", "pi-2"):
@@ -441,7 +441,7 @@ class Bench(LlmCase):
         self.assertIn(f'offers the model "gpt-9"; other models: {llama.MODEL}', unknown.stderr)
 
     def test_an_interruption(self):
-        """On a terminal it says how far it is; Ctrl-C cancels what it has asked, and only that."""
+        """On a terminal it shows progress; Ctrl-C cancels only its own tasks."""
         for server in self.servers:
             server.process.signal(signal.SIGSTOP)
         other = self.api.submit("llm.chat", QUESTION, where={"agent": "pi-1"})

@@ -80,7 +80,7 @@ class ProviderCase(FleetCase):
         return self.api.task(self.api.good("GET", "/api/v1/tasks?limit=1")["tasks"][0]["id"])
 
     def idle(self, backend=None):
-        """The back end works for nobody, llama-server neither."""
+        """Neither the back end nor llama-server is busy."""
         backend = backend or self.backend
         wait_until(lambda: backend.seen("infer_open") == 0 and self.server.busy() == 0, what="the back end is free")
 
@@ -90,10 +90,10 @@ class ProviderCase(FleetCase):
 
 
 class Common:
-    """What is asked of each of them."""
+    """Tests for each provider."""
 
     def test_answers(self):
-        """Whole and streamed, tools, a schema, thoughts, embeddings: what the model endpoints guarantee, for every back end."""
+        """Whole and streamed, tools, a schema, thoughts, embeddings: what the model endpoints guarantee, for each back end."""
         self.agent()
         whole = self.ask()
         stream = self.stream(stream_options={"include_usage": True}).rest()
@@ -124,7 +124,7 @@ class Common:
         self.assertTrue(self.ask(messages=messages, tools=[TOOL])["choices"][0]["message"]["content"])
 
     def test_endings(self):
-        """However a back end breaks off, the task ends with a reason, and the back end is not kept busy."""
+        """If a back end aborts in any way, the task ends with a reason, and the back end is not kept busy."""
         self.agent(first_token_timeout_s=1, token_timeout_s=1)
         for kind, code, words in ENDINGS:
             with self.subTest(kind):
@@ -135,7 +135,7 @@ class Common:
                 self.idle()
         self.assertTrue(self.ask()["choices"][0]["message"]["content"])
         self.assertEqual(self.backend.seen("faults_left"), [])
-        # Once is not seen by the client: the second attempt begins with the same words. Always is an error.
+        # The client does not notice one failure: the second attempt begins with the same words. More are an error.
         self.backend.fault("error_mid")
         self.assertTrue(self.stream().rest().done)
         self.assertEqual(len(self.last_task()["attempts"]), 2)
@@ -145,7 +145,7 @@ class Common:
         self.assertIn("during its answer", stream.chunks[-1]["error"]["message"])
 
     def test_cancel(self):
-        """A client that goes away, and a task that is cancelled: the back end stops working."""
+        """If a client disconnects, or a task is cancelled, the back end stops working."""
         self.agent()
         self.backend.set(token_ms=20, ignore_eos=True)
         self.stream(max_tokens=900).until_text().close()
@@ -160,7 +160,7 @@ class Common:
         self.assertEqual(self.backend.seen("client_aborts"), 2)
 
     def test_a_refused_key(self):
-        """Out of service with the reason, not a loop of requests; a right one needs no restart."""
+        """Out of service with the reason, not a loop of requests; a valid key needs no restart."""
         self.agent()
         self.backend.fault("status", status=403, times=-1, on="infer")
         task = self.api.outcome(self.task(max_attempts=1))
@@ -199,10 +199,10 @@ class Common:
 
 
 class Limits:
-    """Of the providers in the cloud."""
+    """Tests for the cloud providers."""
 
     def test_a_limit_that_is_told(self):
-        """While limited there is no free slot; the task waits, goes elsewhere once it can, and comes back afterwards."""
+        """While limited there is no free slot; the task waits, or runs elsewhere; later ones run here again."""
         self.agent()
         self.backend.fault("status", status=429, retry_after=30)
         task = self.task()
@@ -217,7 +217,7 @@ class Limits:
         self.assertEqual((self.backend.seen("infer"), other.seen("infer")), (1, 2))
 
     def test_the_limit_itself(self):
-        """A window of requests used up: the executor rests until it begins anew, and serves again."""
+        """When a window of requests is used up, the executor rests until the next window, and serves again."""
         self.backend.set(requests=2, window_s=4)
         self.agent()
         for _ in range(5):  # the third and the fifth wait for a new window, and are not refused
@@ -236,11 +236,11 @@ class Ollama(Common, ProviderCase):
     AGENT = {"num_ctx": 256, "models": ["edge:1m", "deepseek-r1:1.5b"]}
     BUDGET = "requests_per_day"
 
-    def refuse_key(self):  # Ollama has none; what stands before it may
+    def refuse_key(self):  # Ollama has none; a proxy in front of it may have one
         self.backend.fault("status", status=401, times=-1)
 
     def test_a_context_that_is_too_small(self):
-        """A prompt that does not fit is said, not cut in silence: be it one message, or the first of many."""
+        """A prompt that does not fit is an error, not truncated silently: one message, or the first of many."""
         self.agent()
         turns = [{"role": "user" if n % 2 == 0 else "assistant", "content": f"The attic is warm, said {n}."} for n in range(41)]
         for messages in (turns, [{"role": "user", "content": "warm " * 400}]):
@@ -252,7 +252,7 @@ class Ollama(Common, ProviderCase):
         self.assertEqual(full["usage"]["total_tokens"], 256)
 
     def test_models_that_take_turns(self):
-        """With room for one model, the other is loaded when it is asked for; what is loaded is told."""
+        """With room for one model, the other is loaded when it is requested; the loaded model is reported."""
         self.backend.set(most_loaded=1, load_ms=200)
         births = self.fleet.observe("agents/pi-1/info")
         self.agent()
@@ -280,12 +280,12 @@ class Groq(Common, Limits, ProviderCase):
     BUDGET = "requests_per_minute"
 
     def test_tokens_of_an_answer_that_took_long(self):
-        """They are kept over a restart too: the request was written down while the answer was still coming."""
+        """They are kept over a restart: the request is recorded before its answer is complete."""
         self.backend.set(token_ms=300)
         self.agent(tokens_per_day=30)
         stream = self.stream(max_tokens=12)
         kept = self.fleet.dir / "work-pi-1/llm/llm-groq.json"
-        wait_until(lambda: kept.exists(), what="the request is written down")
+        wait_until(lambda: kept.exists(), what="the request is recorded")
         self.assertEqual(json.loads(kept.read_text())["tokens"], 0, "the answer was over too soon")
         self.assertTrue(stream.rest().done)
         self.assertEqual(self.fleet.agents["pi-1"].terminate(), 0)
@@ -293,7 +293,7 @@ class Groq(Common, Limits, ProviderCase):
         self.assertEqual(json.loads(kept.read_text())["tokens"], self.api.task(usage)["usage"]["total_tokens"])
 
     def test_the_last_request_of_a_window(self):
-        """The headers say that nothing is left: no request is wasted on hearing it."""
+        """The headers report that nothing is left: no request is wasted."""
         self.backend.set(requests=1, window_s=3600)
         self.agent()
         self.ask()
@@ -309,7 +309,7 @@ class Gemini(Common, Limits, ProviderCase):
     BUDGET = "tokens_per_day"
 
     def test_thoughts_count(self):
-        """Thoughts that are not shown are paid for all the same."""
+        """Reasoning tokens that are not shown are counted too."""
         self.agent(price_completion=1000.0)
         usage = self.ask()["usage"]
         thought = usage["completion_tokens_details"]["reasoning_tokens"]

@@ -1,4 +1,4 @@
-"""The main path: tasks are handed in, placed, done, and their outcome is told."""
+"""The main path: tasks are submitted, placed and run, and their outcome is returned."""
 
 import collections
 import json
@@ -15,7 +15,7 @@ class Submitting(FleetCase):
         self.fleet.start_agent("pi-1", echo=4, toml=self.fleet.sleep_toml(1))
 
     def test_http(self):
-        """A task handed in over HTTP is accepted at once, and a long poll brings its outcome."""
+        """A task submitted over HTTP is accepted at once, and a long poll returns its outcome."""
         accepted = self.api.post("/api/v1/tasks", {"capability": "echo", "input": {"text": "grüße"}, "name": "first"})
         self.assertEqual(accepted.status, 202)
         self.assertEqual(accepted.headers["Location"], "/api/v1/tasks/" + accepted.body["id"])
@@ -28,14 +28,14 @@ class Submitting(FleetCase):
             self.assertRegex(task["attempts"][0][moment], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
     def test_long_poll_ends_in_time(self):
-        """A long poll without an outcome ends when its time is over, and says how the task stands."""
+        """A long poll without an outcome ends when its time is over, and returns the state of the task."""
         task = self.api.submit("command.sleep", {"seconds": 30})
         answer = self.api.good("GET", f"/api/v1/tasks/{task}?wait=0.3")
         self.assertIn(answer["state"], ("assigned", "running"))
         self.assert_problem(self.api.get(f"/api/v1/tasks/{UNKNOWN_ID}?wait=5"), 404)
 
     def test_any_json_is_an_input(self):
-        """Whatever is JSON comes back from echo as it went in."""
+        """echo returns any JSON unchanged."""
         values = [None, True, 0, -1.5e-7, 2**63, "", "\u0000\U0001f600\"\\", [], {}, [[[{"a": [None]}]]], {"": ""}, "x" * 200_000]
         ids = [self.api.submit("echo", value) for value in values]
         for task_id, value in zip(ids, values):
@@ -57,7 +57,7 @@ class Submitting(FleetCase):
         self.assertEqual(self.api.good("GET", "/api/v1/tasks?state=queued")["tasks"][0]["id"], waiting)
 
     def test_queue(self):
-        """The queue tells for each capability what waits, what runs, and why."""
+        """The queue shows for each capability how many tasks wait and run, and why they wait."""
         running = self.api.submit("command.sleep", {"seconds": 30})
         self.api.state_becomes(running, "running")
         self.api.submit("command.sleep", {"seconds": 0})
@@ -82,7 +82,7 @@ class CommandLine(FleetCase):
         return done.stdout
 
     def test_submit_and_look(self):
-        """`submit`, `task` and `tasks` hand a task in and show it, as a table and as JSON."""
+        """`submit`, `task` and `tasks` submit a task and show it, as a table and as JSON."""
         self.assertEqual(json.loads(self.run_cli("submit", "echo", '{"a":1}', "--wait")), {"a": 1})
         task_id = self.run_cli("submit", "echo", "-", "--name", "from a pipe", stdin='"piped"').strip()
         shown = self.run_cli("task", task_id, "--wait", "20s")
@@ -113,7 +113,7 @@ class CommandLine(FleetCase):
                          ({"room": "attic", "agent": "pi-1"}, 7, 1, 5000))
 
     def test_agents(self):
-        """`agents` and `agent` show who is there; `drain` and `resume` take one out and back in."""
+        """`agents` and `agent` show the agents; `drain` and `resume` take one out of service and back."""
         for args in (("agents",), ("agent", "pi-1")):
             shown = self.run_cli(*args)
             self.assertIn("pi-1", shown)
@@ -138,7 +138,7 @@ class CommandLine(FleetCase):
         self.run_cli("cancel", queued, code=3)
 
     def test_batch(self):
-        """`batch` hands in a file of tasks and waits for them."""
+        """`batch` submits a file of tasks and waits for them."""
         lines = self.fleet.dir / "tasks.jsonl"
         lines.write_text("".join(json.dumps({"capability": "echo", "input": n}) + "\n" for n in range(50)))
         self.run_cli("batch", lines)
@@ -151,7 +151,7 @@ class CommandLine(FleetCase):
         self.assertIn("2", refused.stderr)
 
     def test_put_and_get(self):
-        """`put` stores a file and `get` brings the same bytes back."""
+        """`put` stores a file and `get` returns the same bytes."""
         content = random.Random(1).randbytes(300_000)
         source = self.fleet.dir / "photo.bin"
         source.write_bytes(content)
@@ -164,7 +164,7 @@ class CommandLine(FleetCase):
         self.run_cli("put", self.fleet.dir / "is-not-there", code=2)
 
     def test_no_coordinator(self):
-        """A coordinator that cannot be reached is said in a sentence, with an exit code of its own."""
+        """An unreachable coordinator is reported in one sentence, with its own exit code."""
         self.fleet.coordinator.kill()
         done = self.fleet.cli("tasks")
         self.assertEqual(done.returncode, 3)
@@ -179,7 +179,7 @@ class Sharing(FleetCase):
     def assert_even(self, shares, total):
         self.assertEqual(sum(shares.values()), total)
         if os.environ.get("EDGEFLEET_SLOW"):
-            return  # who is quicker gets more, and instrumented programs are as quick as they happen to be
+            return  # a faster agent gets more tasks, and the speed of instrumented programs varies
         for agent in ("pi-1", "pi-2", "pi-3"):
             self.assertAlmostEqual(shares[agent] / total, 1 / 3, delta=0.1, msg=str(shares))
 
@@ -187,7 +187,7 @@ class Sharing(FleetCase):
         """Three agents share a batch of 300 instant tasks evenly, each within ten points of a third."""
         for n in (1, 2, 3):
             self.fleet.start_agent(f"pi-{n}", echo=4)
-        for last in (False, False, True):  # whom a busy machine makes wait for some milliseconds gets fewer of them
+        for last in (False, False, True):  # an agent that a busy machine delays by some milliseconds gets fewer of them
             batch = self.api.batch([{"capability": "echo", "input": n} for n in range(300)])
             self.assertEqual(len(set(batch["tasks"])), 300)
             ended = self.api.batch_ended(batch["id"])
@@ -221,7 +221,7 @@ class Sharing(FleetCase):
         self.assertGreaterEqual(self.shares(batch["id"])["pi-2"], 3)
 
     def test_a_task_that_nobody_could_take_goes_to_the_first_who_can(self):
-        """A task waits for a capability that nobody offers, and runs when somebody comes who does."""
+        """A task waits for a capability that no agent offers, and runs when an agent offers it."""
         task = self.api.submit("echo", "early")
         self.fleet.start_agent("pi-1", echo=1)
         self.assertEqual(self.api.outcome(task)["output"], "early")
@@ -262,7 +262,7 @@ class Options(FleetCase):
         self.assertGreaterEqual(seconds_of(stamps["attempts"][0]["assigned_at"]) - seconds_of(stamps["accepted_at"]), 1.4)
 
     def test_expiry(self):
-        """A task that has not started by its expiry is expired and never runs; one that has started goes on."""
+        """A task that has not started by its expiry is expired and never runs; one that has started continues."""
         running = self.note("long", 1.5, expires_after_ms=700)
         self.fleet.noted("begin long")
         waiting = self.note("never", expires_after_ms=300)
@@ -272,7 +272,7 @@ class Options(FleetCase):
         self.assertNotIn("never", self.began())
 
     def test_max_attempts(self):
-        """A retryable failure is tried again as often as allowed, and no more; the history stays."""
+        """A retryable failure is retried at most as often as allowed; the history is kept."""
         task = self.api.outcome(self.api.submit("command.sleep", {"seconds": 20}, timeout_ms=200, max_attempts=2))
         self.assertEqual((task["state"], task["error"]["code"]), ("failed", "timed_out"))
         self.assertEqual([(a["state"], a["error"]["code"]) for a in task["attempts"]], [("failed", "timed_out")] * 2)
@@ -287,7 +287,7 @@ class Options(FleetCase):
         self.assertIn("seconds", task["error"]["message"])
 
     def test_true_exit_code(self):
-        """A command that fails tells its exit code."""
+        """A command that fails reports its exit code."""
         task = self.api.outcome(self.api.submit("command.note", {"label": "x", "seconds": 0}))
         self.assertEqual(task["output"]["exit_code"], 0)
 
@@ -300,7 +300,7 @@ class Options(FleetCase):
         self.assertLess(min(times), 500, times)
 
     def test_retry_many(self):
-        """Everything that failed is run again at once, by capability; what cannot be is named."""
+        """All failed tasks of a capability are retried in one request; those that cannot be retried are named."""
         self.fleet.start_agent("pi-1", echo=1, toml=self.fleet.sleep_toml(4))
         failed = [self.api.submit("command.sleep", {"seconds": "bad"}) for _ in range(5)]
         expired = self.api.submit("nobody.offers", expires_after_ms=1)
@@ -323,7 +323,7 @@ class Options(FleetCase):
         self.assertEqual(json.loads(answer.stdout), {"retried": 1, "refused": 0})
 
     def test_retry(self):
-        """A failed task can be run again by hand, with its history kept; a succeeded or unfinished one cannot."""
+        """A failed task can be retried manually and keeps its history; a succeeded or unfinished one cannot."""
         toml = ('[[command]]\nname = "check"\nargv = ["/bin/cat", "%s"]\n' % (self.fleet.dir / "appears-later"))
         self.fleet.start_agent("pi-2", toml=toml)
         task_id = self.api.submit("command.check", max_attempts=1)
@@ -350,7 +350,7 @@ def seconds_of(stamp):
 
 class Where(FleetCase):
     def test_labels_and_agent(self):
-        """Conditions on labels, on the agent's name and on both choose who gets a task."""
+        """Conditions on labels, on the agent's name and on both select the agent of a task."""
         self.fleet.start_agent("pi-1", echo=2, toml='[labels]\nroom = "attic"\nfloor = "2"\n')
         self.fleet.start_agent("pi-2", echo=2, toml='[labels]\nroom = "cellar"\nfloor = "0"\n')
         for where, wanted in (({"room": "cellar"}, "pi-2"), ({"agent": "pi-1"}, "pi-1"),
@@ -385,7 +385,7 @@ class Idempotency(FleetCase):
         self.assertEqual(len(self.api.good("GET", "/api/v1/tasks")["tasks"]), 1)
 
     def test_keys_and_names_with_odd_characters(self):
-        """Keys and names may hold any characters, a NUL too, and still mean themselves."""
+        """Keys and names may contain any characters, even a NUL, and stay unchanged."""
         ids = set()
         for key in ("a\u0000b", "a\u0000c", "a", "ключ", "batch a", "a\nb", "'; drop table tasks; --"):
             body = {"capability": "echo", "input": 1, "idempotency_key": key, "name": "n\u0000m"}
@@ -408,7 +408,7 @@ class Idempotency(FleetCase):
         self.assertEqual(len(self.api.good("GET", "/api/v1/tasks?limit=1000")["tasks"]), 20)
 
     def test_many_at_once(self):
-        """A key that many use in the same moment still makes one task."""
+        """A key that many requests use at the same moment still creates one task."""
         import threading
         ids, apis = [], [self.fleet.new_api() for _ in range(16)]
         body = {"capability": "echo", "input": 1, "idempotency_key": "race"}
@@ -449,7 +449,7 @@ class Cancelling(FleetCase):
         self.assertEqual(self.api.outcome(later)["state"], "cancelled")
 
     def test_running(self):
-        """A cancelled task that runs is stopped: its process is gone when the outcome says cancelled."""
+        """A cancelled task that runs is stopped: its process has ended when the outcome is cancelled."""
         marker = f"{random.randint(10_000, 99_999)}.5"
         task_id = self.api.submit("command.sleep", {"seconds": float(marker)}, timeout_ms=90_000)
         wait_until(lambda: processes_with(marker), what="the command runs")
@@ -462,7 +462,7 @@ class Cancelling(FleetCase):
         self.assertEqual(self.api.outcome(self.api.submit("command.sleep", {"seconds": 0}))["state"], "succeeded")
 
     def test_running_group(self):
-        """A cancel stops the children of a command too, those that have left its group as well."""
+        """A cancel also stops the children of a command, including those that have left its process group."""
         marker = f"{random.randint(10_000, 99_999)}.25"
         script = self.fleet.dir / "children.sh"
         script.write_text("/bin/sleep $1 & setsid env -i /bin/sleep $1 & wait\n")
@@ -474,7 +474,7 @@ class Cancelling(FleetCase):
         self.assertEqual(processes_with(marker), [])
 
     def test_ended(self):
-        """A task that has ended cannot be cancelled any more, and says so."""
+        """A task that has ended can no longer be cancelled, and the error says so."""
         done = self.api.submit("command.sleep", {"seconds": 0})
         self.api.outcome(done)
         self.assertIn("succeeded", self.assert_problem(self.api.post(f"/api/v1/tasks/{done}/cancel"), 409))
@@ -482,7 +482,7 @@ class Cancelling(FleetCase):
         self.assert_problem(self.api.post("/api/v1/tasks/nonsense/cancel"), 404)
 
     def test_agent_lost_meanwhile(self):
-        """A cancel whose agent is lost ends cancelled, and says that the stop was not confirmed."""
+        """A cancel whose agent is lost ends cancelled, and reports that the stop was not confirmed."""
         task_id = self.api.submit("command.sleep", {"seconds": 50})
         self.api.state_becomes(task_id, "running")
         self.agent.signal(19)  # SIGSTOP: it cannot confirm
@@ -495,7 +495,7 @@ class Cancelling(FleetCase):
 
 class Draining(FleetCase):
     def test_drain_and_resume(self):
-        """A drained agent gets nothing new but ends what it runs; resumed, it gets work again."""
+        """A drained agent gets no new tasks but completes its running ones; resumed, it gets tasks again."""
         self.fleet.start_agent("pi-1", echo=2, toml=self.fleet.note_toml(1))
         running = self.api.submit("command.note", {"label": "running", "seconds": 0.8})
         self.fleet.noted("begin running")
@@ -511,7 +511,7 @@ class Draining(FleetCase):
         self.assert_problem(self.api.post("/api/v1/agents/nobody/drain"), 404)
 
     def test_drain_outlasts_restarts(self):
-        """An agent stays drained when it is started anew, and when the coordinator is."""
+        """An agent stays drained when it or the coordinator is restarted."""
         self.fleet.start_agent("pi-1", echo=2)
         self.api.good("POST", "/api/v1/agents/pi-1/drain")
         self.api.agent_becomes("pi-1", "draining")
@@ -545,13 +545,13 @@ class Waiting(FleetCase):
         return self.api.task(task_id).get("waiting", "")
 
     def test_nobody_offers_it(self):
-        """A capability that nobody offers is said in the answer to the submit."""
+        """The answer to a submit reports a capability that no agent offers."""
         answer = self.api.post("/api/v1/tasks", {"capability": "image.blur", "input": {}})
         self.assertEqual((answer.status, answer.body["state"], answer.body["eligible_agents"]), (202, "queued", 0))
         self.assertIn("no agent offers image.blur", answer.body["waiting"])
 
     def test_busy(self):
-        """A task that waits for a slot says that all are busy, and how many are before it."""
+        """A task that waits for a slot shows that all are busy, and how many tasks are ahead."""
         self.fleet.start_agent("pi-1", toml=self.fleet.sleep_toml(1))
         self.fleet.start_agent("pi-2", toml=self.fleet.sleep_toml(1))
         for _ in range(2):
@@ -564,7 +564,7 @@ class Waiting(FleetCase):
         self.assertIn("busy", self.waiting(answers[2]["id"]))
 
     def test_drained(self):
-        """A task that waits for drained agents says so."""
+        """A task that waits for drained agents shows that reason."""
         self.fleet.start_agent("pi-1", echo=1)
         self.fleet.start_agent("pi-2", echo=1)
         for name in ("pi-1", "pi-2"):
@@ -575,7 +575,7 @@ class Waiting(FleetCase):
         self.assertRegex(answer["waiting"], "2 agents offer echo, all are drain")
 
     def test_offline_and_lost(self):
-        """A task that waits for agents which are gone says so."""
+        """A task that waits for lost agents shows that reason."""
         self.fleet.start_agent("pi-1", echo=1).terminate()
         self.fleet.start_agent("pi-2", echo=1).kill()
         self.api.agent_becomes("pi-1", "offline")
@@ -586,7 +586,7 @@ class Waiting(FleetCase):
         self.assertIn("1 offline", answer["waiting"])
 
     def test_no_broker(self):
-        """While the broker is away a task is accepted, and says why it waits."""
+        """While the broker is unreachable a task is accepted, and shows why it waits."""
         self.fleet.start_agent("pi-1", echo=1)
         self.fleet.broker.kill()
         wait_until(lambda: self.api.get("/ready").status == 503, what="the coordinator misses the broker")

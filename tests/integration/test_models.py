@@ -1,4 +1,4 @@
-"""Models of Ollama's on the fleet: fetched, removed and loaded as tasks, and at an agent's start. Against the stand-in."""
+"""Ollama's models on the fleet: pulled, removed and loaded as tasks, and at an agent's start. Uses the stand-in."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from support import BIN, FleetCase, clean_environment, open_terminal, wait_until
 
 CODER = "deepseek-coder:1.3b"
 LIBRARY = f"{CODER}=776M,tinyllama=638M,small=60M,large=400M,huge:900b=900G"
-NOBODY = types.SimpleNamespace(url="http://127.0.0.1:1")  # no words are asked for: no llama-server is needed
+NOBODY = types.SimpleNamespace(url="http://127.0.0.1:1")  # no text is generated: no llama-server is needed
 
 
 class Terminal:
@@ -126,7 +126,7 @@ class Pull(ModelsCase):
         self.assertEqual(self.models("pi-1"), ["edge-tiny:latest"])
         self.ollama.set(pull_hold=None)
         self.assertEqual(terminal.wait(), 0, terminal.text)
-        # The list is new before the outcome is told.
+        # The list is updated before the outcome is sent.
         self.assertEqual(self.models("pi-1"), [CODER, "edge-tiny:latest"])
         self.assertRegex(terminal.text, rf"pi-1  succeeded: {CODER}, 740\.1 MiB, in ")
         seen.wait_for(lambda m: m.topic == "agents/pi-1/info" and any(
@@ -136,7 +136,7 @@ class Pull(ModelsCase):
         self.assertEqual(self.ollama.seen("pulls"), {CODER: 1})
 
     def test_progress_is_bounded(self):
-        """Once a second on MQTT, however often Ollama tells it."""
+        """Once a second on MQTT, however often Ollama reports it."""
         self.agent("pi-1")
         seen = self.fleet.observe("streams/pi-1")
         self.ollama.set(pull_bytes_per_s=776_000_000 / 4)
@@ -162,7 +162,7 @@ class Pull(ModelsCase):
         self.assertEqual(self.api.outcome(self.pull(CODER))["state"], "succeeded")
 
     def test_a_person_who_goes_away(self):
-        """Ctrl-C leaves the task alone and says how to stop it; what is not a terminal is told the outcome only."""
+        """Ctrl-C does not stop the task, and the message says how to; without a terminal it prints the outcome."""
         self.agent("pi-1")
         self.ollama.set(pull_hold=0.5)
         terminal = self.terminal("models", "pull", CODER, "--agent", "pi-1")
@@ -206,7 +206,7 @@ class Pull(ModelsCase):
         self.assertEqual(self.models("pi-1"), ["edge-tiny:latest"])
 
     def test_faults_on_the_way(self):
-        """A broken line, a refusal, rubbish: tried again, and what is there is not fetched a second time."""
+        """After a broken line, a refusal or invalid data it is retried, and existing layers are not fetched again."""
         self.agent("pi-1")
         for kind, more in (("cut_mid", {}), ("status", {"status": 503}), ("garbage_line", {}), ("end_early", {}),
                            ("error_mid", {"message": "max retries exceeded: EOF"})):
@@ -218,13 +218,13 @@ class Pull(ModelsCase):
             self.api.outcome(self.api.submit("llm.remove", {"model": CODER}))
 
     def test_an_agent_that_is_killed(self):
-        """Its successor goes on where the download was: each layer is fetched once."""
+        """The next attempt continues the download: each layer is fetched once."""
         self.agent("pi-1")
         self.ollama.set(pull_hold=0.5)
         task = self.pull(CODER)
         self.progress(task)
         self.fleet.agents["pi-1"].kill()
-        wait_until(lambda: self.ollama.seen("open") == 0, what="the download is broken off")
+        wait_until(lambda: self.ollama.seen("open") == 0, what="the download is aborted")
         self.ollama.set(pull_hold=None)
         self.fleet.restart_agent("pi-1")
         ended = self.api.outcome(task, 40)
@@ -233,7 +233,7 @@ class Pull(ModelsCase):
         self.assertEqual(self.ollama.seen("layers_pulled"), 3)
 
     def test_an_ollama_that_is_away(self):
-        """Its models wait for it, and the reason is told."""
+        """Tasks for its models wait, and the reason is shown."""
         self.agent("pi-1", refresh_s=1)
         self.ollama.process.signal(signal.SIGKILL)
         wait_until(lambda: "cannot reach" in self.keeper("pi-1").get("problem", ""), what="the reason is told")
@@ -255,7 +255,7 @@ class Room(ModelsCase):
         return folder
 
     def test_too_little_memory(self):
-        """Said with figures before anything is fetched; who knows better can force it."""
+        """Refused with figures before anything is fetched; it can be forced."""
         self.agent("pi-1")
         message = self.failed(self.pull("huge:900b"), "insufficient_memory")
         self.assertRegex(message, r"huge:900b has 900\.0 GB and needs 900\.5 GB of memory .* this machine has \d+\.\d GB")
@@ -271,14 +271,14 @@ class Room(ModelsCase):
         self.assertEqual(self.api.outcome(self.pull("small"))["state"], "succeeded")
 
     def test_what_is_there_needs_no_room(self):
-        """Layers and parts of layers from before count."""
+        """Layers and parts of layers that exist already count."""
         folder = self.small_disk(700)
         self.agent("pi-1", models_dir=str(folder))
         (folder / "blobs").mkdir()
         manifest = self.ollama.api.good("GET", "/v2/library/large/manifests/latest")
         part = folder / "blobs" / (manifest["layers"][0]["digest"].replace(":", "-") + "-partial")
         with open(part, "wb") as file:
-            file.truncate(manifest["layers"][0]["size"])  # as Ollama does: nothing of it is on the disk yet
+            file.truncate(manifest["layers"][0]["size"])  # like Ollama: nothing of it is on the disk yet
         self.failed(self.pull("large"), "insufficient_storage")
         with open(part, "r+b") as file:
             file.write(b"x" * 100_000_000)
@@ -287,7 +287,7 @@ class Room(ModelsCase):
         self.assertEqual(self.api.outcome(self.pull("large"))["state"], "succeeded")
 
     def test_a_registry_that_does_not_answer(self):
-        """The check comes with Ollama's first word of the size, and ends the download."""
+        """The check runs when Ollama first reports the size, and ends the download."""
         folder = self.small_disk(700)
         self.agent("pi-1", models_dir=str(folder), registry=NOBODY.url)
         self.ollama.set(pull_hold=0.5)
@@ -301,14 +301,14 @@ class Room(ModelsCase):
 
 class AtTheStart(ModelsCase):
     def test_a_model_that_is_to_be_there(self):
-        """It is fetched while the agent works, is said, and is not fetched again at the next start."""
+        """It is fetched while the agent works, with a notice, and not fetched again at the next start."""
         self.ollama.set(pull_hold=0.5)
         self.agent("pi-1", pull=[CODER, "edge-tiny"])
         wait_until(lambda: f"downloading {CODER}: " in self.keeper("pi-1").get("notice", ""), what="the notice")
         self.assertIn(f"pi-1: llm-ollama-models: downloading {CODER}", self.fleet.cli("agents").stdout)
         self.ollama.set(pull_hold=None)
         wait_until(lambda: CODER in self.models("pi-1"), what="it is there")
-        wait_until(lambda: not self.keeper("pi-1").get("notice"), what="the notice is gone")
+        wait_until(lambda: not self.keeper("pi-1").get("notice"), what="the notice has been removed")
         self.assertEqual(self.ollama.seen("pulls"), {CODER: 1})
         self.fleet.agents["pi-1"].terminate()
         self.fleet.restart_agent("pi-1")
@@ -348,7 +348,7 @@ class Loaded(ModelsCase):
         return llama.LlamaServer(self.fleet, "llama").wait()
 
     def test_load_and_remove(self):
-        """A loaded model is shown as such and answers without another load; a removed one is gone at once."""
+        """A loaded model is shown as such and answers without another load; a removed one disappears at once."""
         self.agent("pi-1", num_ctx=512)
         done = self.fleet.cli("models", "load", "edge-tiny", "--keep-alive", "1h")
         self.assertEqual(done.returncode, 0, done.stderr)

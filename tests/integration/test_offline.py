@@ -1,4 +1,4 @@
-"""Work goes on without a network: what is finished meanwhile is kept on the disk, and delivered later, once."""
+"""Work continues without a network: results are kept on the disk, and delivered later, exactly once."""
 
 import unittest
 
@@ -41,7 +41,7 @@ class Offline(FleetCase):
         wait_until(lambda: not self.spooled() and not self.spooled("artifacts"), what="the spool is empty")
 
     def test_reboot_without_network(self):
-        """Neither broker nor coordinator, then the agent is killed: its result and the file it made come later, once."""
+        """Without broker and coordinator the agent is killed: its result and file are delivered later, exactly once."""
         task = self.begin("away", 1, max_attempts=1)
         self.fleet.broker.kill()
         self.fleet.coordinator.kill()
@@ -61,7 +61,7 @@ class Offline(FleetCase):
         self.assert_done_once(task, "away")
 
     def test_stopped_without_network(self):
-        """An agent that is stopped while nobody hears it keeps what it has done."""
+        """An agent that is stopped while it is disconnected keeps its results."""
         task = self.begin("away", 0.5, max_attempts=1)
         self.fleet.coordinator.kill()
         self.fleet.noted("end away")
@@ -73,21 +73,22 @@ class Offline(FleetCase):
         self.assert_done_once(task, "away")
 
     def test_no_space_for_its_files(self):
-        """A coordinator without space for what a task made is waited for: the work is not thrown away, nor done again."""
+        """An agent waits if the coordinator has no space for its files: the work is neither lost nor repeated."""
         self.fleet.coordinator.terminate()
         self.fleet.start_coordinator("--artifact-quota-mb", "1")
         self.api.placeable("pi-1")
         self.assertEqual(self.api.request("PUT", "/api/v1/artifacts", bytes(1 << 20)).status, 201)
         task = self.begin("full", 0, max_attempts=1)
         wait_until(lambda: self.spooled("artifacts"), what="the artifact is on the agent's disk")
-        wait_until(lambda: "the artifacts fill their quota" in self.fleet.agents["pi-1"].log(), what="it is said")
+        log = self.fleet.agents["pi-1"].log
+        wait_until(lambda: "the artifacts have reached their quota" in log(), what="the agent logs the refusal")
         self.assertEqual(self.api.task(task)["state"], "running")
         self.fleet.coordinator.terminate()
         self.fleet.start_coordinator("--artifact-quota-mb", "2")
         self.assert_done_once(task, "full")
 
     def test_files_that_are_refused(self):
-        """Several files of one result that are refused for good fail it, and nothing of it stays on the disk."""
+        """If files of one result are refused permanently, the task fails, and nothing of it stays on the disk."""
         self.fleet.coordinator_args = ("--max-artifact-mb", "1")
         task = self.begin("large", 1, large=(1 << 20) + 1, max_attempts=1)
         self.fleet.broker.kill()
@@ -106,7 +107,7 @@ class Offline(FleetCase):
         self.assertEqual([path for path in self.spool.rglob("*") if path.is_file()], [])
 
     def test_rubbish_in_the_spool(self):
-        """A damaged file is set aside and said; what was never complete goes; the agent works."""
+        """A damaged file is set aside and reported; an incomplete one is removed; the agent works."""
         self.fleet.agents["pi-1"].terminate()
         results = self.spool / "results"
         results.mkdir(parents=True, exist_ok=True)
@@ -125,7 +126,7 @@ class Offline(FleetCase):
 
 class Stopping(FleetCase):
     def test_offline_is_said_when_nothing_runs_any_more(self):
-        """Work that does not want to end is ended before `offline` is said, so nobody does it at the same time."""
+        """A task that ignores its stop is ended before `offline` is published, so it never runs twice at a time."""
         script = self.fleet.dir / "stubborn.sh"
         script.write_text(f'trap "" TERM\nfor i in $(seq 100); do echo $$ >>{self.fleet.notes}; sleep 0.05; done\n')
         toml = f'[[command]]\nname = "stubborn"\nargv = ["/bin/sh", "{script}"]\n'

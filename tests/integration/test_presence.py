@@ -1,4 +1,4 @@
-"""Presence: what an independent observer sees of agents as they come, go, heat up and lose their broker."""
+"""Presence: what an independent observer sees when agents connect, leave, heat up and lose their broker."""
 
 import itertools
 import signal
@@ -9,7 +9,7 @@ from support import FleetCase, wait_until
 
 
 def seen(observer, agent):
-    """(topic, payload) of what this agent said, in order; streams and temperature left out."""
+    """(topic, payload) of this agent's messages, in order, without streams and temperature."""
     wanted = {f"agents/{agent}/info", f"agents/{agent}/heartbeat", f"agents/{agent}/status"}
     return [m for m in observer.all()
             if m.topic in wanted or (m.topic.startswith("results/") and m.topic.endswith("/" + agent))]
@@ -17,7 +17,7 @@ def seen(observer, agent):
 
 class BirthAndDeath(FleetCase):
     def test_birth(self):
-        """An agent says what it is, then how it is, and last that it is online; info and status are retained."""
+        """An agent publishes its info, then its heartbeat, and last its status online; info and status are retained."""
         observer = self.fleet.observe("agents/#")
         self.fleet.start_agent("pi-1", echo=3, toml='[labels]\nroom = "attic"\n')
         online = observer.status("pi-1", "online")
@@ -26,7 +26,7 @@ class BirthAndDeath(FleetCase):
         self.assertLess(before.index("info"), before.index("heartbeat"))
         self.assertLess(before.index("heartbeat"), before.index("status"))
 
-        late = self.fleet.observe("agents/#")  # comes when all is over, and sees what is retained
+        late = self.fleet.observe("agents/#")  # subscribes at the end, and sees the retained messages
         retained = {m.topic: m for m in late.all() if m.retained}
         self.assertEqual(set(retained), {"agents/pi-1/info", "agents/pi-1/status", "agents/pi-1/temperature"})
         info = retained["agents/pi-1/info"].payload
@@ -40,7 +40,7 @@ class BirthAndDeath(FleetCase):
         self.assertEqual((retained["agents/pi-1/info"].qos, retained["agents/pi-1/status"].qos), (1, 1))
 
     def test_heartbeat(self):
-        """A heartbeat tells the agent's state in full, and is neither retained nor acknowledged."""
+        """A heartbeat has the agent's full state, and is neither retained nor acknowledged."""
         observer = self.fleet.observe("agents/#", "coordinator/status")
         self.fleet.start_agent("pi-1", echo=2, toml=self.fleet.sleep_toml(2))
         task = self.api.submit("command.sleep", {"seconds": 30})
@@ -59,7 +59,7 @@ class BirthAndDeath(FleetCase):
         self.assertEqual(numbers, sorted(set(numbers)))
 
     def test_clean_stop(self):
-        """On SIGTERM an agent ends what it runs, delivers it, says offline last, and leaves no will."""
+        """On SIGTERM an agent completes its tasks, delivers results, publishes offline last, and sends no will."""
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(1), grace=20)
         observer = self.fleet.observe("agents/#", "results/#", retained=False)
         task = self.api.submit("command.note", {"label": "last", "seconds": 1})
@@ -107,7 +107,7 @@ class BirthAndDeath(FleetCase):
         self.assertNotEqual(self.api.agent("pi-1")["session"], session)
 
     def test_drain(self):
-        """A drained agent says draining, with no free slots; resumed it says online."""
+        """A drained agent publishes draining, with no free slots; resumed, it publishes online."""
         self.fleet.start_agent("pi-1", echo=2)
         observer = self.fleet.observe("agents/#", "control/#", retained=False)
         self.api.good("POST", "/api/v1/agents/pi-1/drain")
@@ -117,11 +117,11 @@ class BirthAndDeath(FleetCase):
         observer.status("pi-1", "online")
         observer.wait_for(lambda m: m.topic.endswith("heartbeat") and m.payload["free_slots"] == {"echo": 2})
         orders = [m.payload["type"] for m in observer.all("control/pi-1")]
-        # Repeated at each beat that does not show it yet.
+        # Repeated at each heartbeat that does not show it yet.
         self.assertEqual([order for order, _ in itertools.groupby(orders)], ["drain", "resume"])
 
     def test_coordinator(self):
-        """The coordinator says online with its epoch, offline on a stop, and is said lost by its will."""
+        """The coordinator publishes online with its epoch, offline on a stop, and its will publishes lost."""
         observer = self.fleet.observe("coordinator/status")
         first = observer.wait_for(lambda m: m.payload["state"] == "online").payload
         self.assertEqual(self.fleet.coordinator.terminate(), 0)
@@ -135,14 +135,14 @@ class BirthAndDeath(FleetCase):
         self.assertEqual((late.all()[0].retained, late.all()[0].payload["state"]), (True, "lost"))
 
     def test_results_come_before_online(self):
-        """An agent that ended work while it had no broker delivers that first, and says online last."""
+        """An agent that completed work without a broker delivers it first, and publishes online last."""
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(1))
         task = self.api.submit("command.note", {"label": "spooled", "seconds": 1})
         self.fleet.noted("begin spooled")
         self.fleet.broker.kill()
         log = self.fleet.agents["pi-1"].log
         wait_until(lambda: "lost the connection to the broker" in log(), what="the agent misses the broker")
-        self.fleet.coordinator.terminate()  # nobody acknowledges until the observer is there
+        self.fleet.coordinator.terminate()  # nothing is acknowledged until the observer has subscribed
         self.fleet.noted("end spooled")
         self.fleet.agents["pi-1"].signal(signal.SIGSTOP)
         self.fleet.start_broker()
@@ -189,14 +189,14 @@ class Heat(FleetCase):
         observer = self.fleet.observe("agents/#")
         self.start("pi-1", 75.5, echo=4)
         observer.wait_for(lambda m: m.topic.endswith("temperature") and m.payload["policy"] == "reduced")
-        self.heat("pi-1", 74)  # still reduced, and not hot enough for fewer
+        self.heat("pi-1", 74)  # still reduced, and not hot enough for fewer slots
         observer.wait_for(lambda m: m.topic.endswith("heartbeat") and m.payload["free_slots"] == {"echo": 2})
         wait_until(lambda: self.api.agents().get("pi-1", {}).get("executors", [{}])[0].get("free") == 2,
                    what="the coordinator counts two slots")
         self.assertEqual(self.api.agents()["pi-1"]["state"], "online")
 
     def test_hot_and_back(self):
-        """A hot agent says overheated, gives back what waits there, which others do, and works again when cool."""
+        """A hot agent publishes overheated, returns its waiting tasks to others, and works again when it is cool."""
         self.start("pi-1", 50, toml=self.fleet.sleep_toml(1))
         observer = self.fleet.observe("agents/#", retained=False)
         self.api.placeable("pi-1")
@@ -231,7 +231,7 @@ class Heat(FleetCase):
         self.assertEqual(done["state"], "succeeded")
 
     def test_firmware(self):
-        """With heat = firmware an agent only observes: it tells the temperature and takes work all the same."""
+        """With heat = firmware an agent only observes: it reports the temperature and accepts tasks all the same."""
         command = self.fleet.agent_command("pi-1", "--heat", "firmware", echo=2)
         command[command.index("--sys") + 1] = self.heat("pi-1", 90)
         self.fleet.start("pi-1", command)
@@ -241,7 +241,7 @@ class Heat(FleetCase):
         self.assertEqual((hot["celsius"], hot["policy"], hot["state"]), (90, "normal", "online"))
 
     def test_broken_sensor(self):
-        """A sensor that says nonsense is as good as none, and harms nothing."""
+        """A sensor with nonsensical values is treated as missing, and does no harm."""
         root = self.heat("pi-1", 50)
         for text in ("", "hot\n", "999999999999999999\n", "-300000\n", "nan\n", "inf\n"):
             (root / "class/thermal/thermal_zone0/temp").write_text(text)
@@ -260,7 +260,7 @@ class Heat(FleetCase):
 
 class OneName(FleetCase):
     def test_two_agents(self):
-        """Of two agents with one name the one that keeps being thrown out stops and says why (takes a minute)."""
+        """Of two agents with one name, the one that is repeatedly disconnected stops with a reason (takes a minute)."""
         first = self.fleet.start_agent("twin", echo=1)
         second = self.fleet.start("twin", self.second_command())
         wait_until(lambda: not first.alive() or not second.alive(), 100, "one of them stops", pause=0.2)
@@ -280,7 +280,7 @@ class OneName(FleetCase):
 
 class BrokerLost(FleetCase):
     def test_broker_killed(self):
-        """The broker is killed and started anew without its memory: work flows again and nothing is lost."""
+        """The broker is killed and restarted without its state: tasks run again and none is lost."""
         for n in (1, 2):
             self.fleet.start_agent(f"pi-{n}", echo=2, toml=self.fleet.note_toml(1))
         tasks = [{"capability": "command.note", "input": {"label": f"t{n}", "seconds": 0.3}} for n in range(12)]
@@ -304,7 +304,7 @@ class BrokerLost(FleetCase):
                          {"agents/pi-1/status": "online", "agents/pi-2/status": "online", "coordinator/status": "online"})
 
     def test_quick_reconnect(self):
-        """After the broker is back, agents have work again within five seconds."""
+        """After the broker is back, agents run tasks again within five seconds."""
         self.fleet.start_agent("pi-1", echo=2)
         self.fleet.broker.kill()
         wait_until(lambda: self.api.get("/ready").status == 503, what="the coordinator misses the broker")

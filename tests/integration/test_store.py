@@ -1,4 +1,4 @@
-"""What the coordinator keeps: its schema, its clock, how long, backups, damage, and a disk that is full."""
+"""The coordinator's store: schema, clock, retention, backups, damage, and a full disk."""
 
 import contextlib
 import http.client
@@ -12,7 +12,7 @@ import unittest
 from full_disk import FullDisk
 from support import BIN, FleetCase, clean_environment, wait_until
 
-# Version 1 of the tables, word for word.
+# The exact tables of version 1.
 SCHEMA_1 = """
 CREATE TABLE specs (
   id BLOB PRIMARY KEY, capability TEXT NOT NULL, input TEXT NOT NULL, name TEXT NOT NULL, priority INTEGER NOT NULL,
@@ -71,7 +71,7 @@ class Schema(StoreCase):
     COORDINATOR = None
 
     def test_older_and_newer(self):
-        """A store of version 1 goes on with its tasks, a copy of it is kept; a newer one is refused untouched."""
+        """A store of version 1 is migrated with its tasks, and a copy is kept; a newer one is refused unchanged."""
         self.data.mkdir()
         with contextlib.closing(sqlite3.connect(self.data / "edgefleet.db")) as db:
             db.executescript(SCHEMA_1)
@@ -96,12 +96,12 @@ class Schema(StoreCase):
 
 class Clock(StoreCase):
     def rest(self, task):
-        """Milliseconds until it is to start, as the coordinator says."""
+        """Milliseconds until its start, as the coordinator shows."""
         found = re.search(r"start in (\d+) ms", self.api.task(task).get("waiting", ""))
         return int(found.group(1)) if found else None
 
     def test_a_delay_survives_restarts(self):
-        """A delay comes nearer over restarts, by the time that coordinators ran."""
+        """A delay passes across restarts, by the time that coordinators ran."""
         day = 24 * 3600 * 1000
         later = self.api.submit("echo", 1, delay_ms=day)
         soon = self.api.submit("echo", 2, delay_ms=4000)
@@ -113,7 +113,7 @@ class Clock(StoreCase):
         self.assertLess(self.rest(soon) or 0, 2500)
         self.fleet.start_agent("pi-1", echo=1)
         self.assertEqual(self.api.outcome(soon)["output"], 2)
-        # Killed it loses what no commit has recorded since: here the outcome has.
+        # If killed, it loses the time since the last commit: here the outcome was that commit.
         before = self.rest(later)
         self.fleet.coordinator.kill()
         self.fleet.start_coordinator()
@@ -124,7 +124,7 @@ class RetentionByNumber(StoreCase):
     COORDINATOR = ("--keep-ended-tasks", "5")
 
     def test_the_oldest_go(self):
-        """Beyond the number the oldest ended tasks go, with batch and key; unfinished ones stay."""
+        """Beyond the maximum the oldest ended tasks are removed, with batch and key; unfinished ones stay."""
         waiting = self.api.submit("nobody-offers-this")
         self.fleet.start_agent("pi-1", echo=1)
         batch = self.api.batch([{"capability": "echo", "input": n} for n in range(3)], idempotency_key="key")
@@ -132,7 +132,7 @@ class RetentionByNumber(StoreCase):
         tasks = [self.api.submit("echo", n) for n in range(20)]
         for task in tasks[-5:]:
             self.api.outcome(task)
-        wait_until(lambda: all(self.gone(task) for task in batch["tasks"] + tasks[:15]), what="the oldest are gone")
+        wait_until(lambda: all(self.gone(task) for task in batch["tasks"] + tasks[:15]), what="the oldest are removed")
         self.assertEqual([self.api.task(task)["state"] for task in tasks[15:]], ["succeeded"] * 5)
         self.assertEqual(self.api.task(waiting)["state"], "queued")
         self.assertEqual(self.api.get(f"/api/v1/batches/{batch['id']}").status, 404)
@@ -145,12 +145,12 @@ class RetentionByAge(StoreCase):
     COORDINATOR = ("--keep-ended", "0")
 
     def test_failed_ones_too(self):
-        """What is older than the retention goes, whatever its outcome; a batch that is not over says how many."""
+        """Tasks older than the retention are removed, whatever their outcome; an unfinished batch shows how many."""
         self.fleet.start_agent("pi-1", echo=1)
         batch = self.api.batch([{"capability": "echo", "input": 1}, {"capability": "nobody-offers-this"}])
         cancelled = self.api.submit("nobody-offers-this")
         self.api.good("POST", f"/api/v1/tasks/{cancelled}/cancel")
-        wait_until(lambda: self.gone(cancelled) and self.gone(batch["tasks"][0]), what="both are gone")
+        wait_until(lambda: self.gone(cancelled) and self.gone(batch["tasks"][0]), what="both have been removed")
         view = self.api.good("GET", f"/api/v1/batches/{batch['id']}")
         self.assertEqual((view["total"], view["purged"], view["counts"]["queued"]), (2, 1, 1))
 
@@ -200,7 +200,7 @@ class BackupAndRestore(StoreCase):
         self.assertEqual(self.api.outcome(new)["state"], "succeeded")
         self.api.good("POST", f"/api/v1/tasks/{unwanted}/cancel")
         self.stop()
-        self.fleet.start_coordinator()  # the hold is durable, and new tasks are no part of it
+        self.fleet.start_coordinator()  # the hold is durable, and does not include new tasks
         self.api.placeable("pi-1")
         self.assertEqual(self.api.good("GET", "/ready")["held"], 3)
         self.assertEqual(self.api.outcome(self.api.submit("echo", 1))["state"], "succeeded")
@@ -216,7 +216,7 @@ class BackupAndRestore(StoreCase):
         self.assertEqual(self.fleet.note_lines().count("begin queued"), 1)
 
     def test_at_most_once(self):
-        """What must run at most once and had been handed out is not run again after a restore."""
+        """An at-most-once task that had been assigned is not run again after a restore."""
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(1))
         once = self.api.submit("command.note", {"label": "once", "seconds": 1000}, max_attempts=1)
         self.api.state_becomes(once, "running")
@@ -247,7 +247,7 @@ class BackupAndRestore(StoreCase):
 
 class Damage(StoreCase):
     def test_clear_words_and_a_way_back(self):
-        """A damaged database is refused untouched, check says what is wrong, restore brings the backup back."""
+        """A damaged database is refused unchanged, check reports the damage, restore restores the backup."""
         self.fleet.start_agent("pi-1", echo=1)
         task = self.api.submit("echo", "kept")
         self.api.outcome(task)
@@ -258,11 +258,11 @@ class Damage(StoreCase):
         healthy = self.coordinator("check", "--data", self.data)
         self.assertEqual(healthy.returncode, 0, healthy.stdout)
         self.assertIn("51 tasks", healthy.stdout)
-        self.assertIn("all is well", healthy.stdout)
+        self.assertIn("no problems", healthy.stdout)
         self.stop()
 
         database = self.data / "edgefleet.db"
-        with open(database, "r+b") as file:  # a hole, as a worn SD card makes it; the header stays
+        with open(database, "r+b") as file:  # a hole, like that of a worn SD card; the header stays
             file.seek(4096)
             file.write(os.urandom(database.stat().st_size - 4096))
         damaged = database.read_bytes()
@@ -270,8 +270,8 @@ class Damage(StoreCase):
         self.assertEqual(database.read_bytes(), damaged)
         found = self.coordinator("check", "--data", self.data)
         self.assertEqual(found.returncode, 1)
-        self.assertIn("wrong: ", found.stdout)
-        self.assertIn("what to do: ", found.stdout)
+        self.assertIn("problem: ", found.stdout)
+        self.assertIn("advice: ", found.stdout)
         self.assertIn("restore --from BACKUP", found.stdout)
         self.assertEqual(self.coordinator("backup", "--data", self.data, "--to", self.fleet.dir / "bad").returncode, 1)
         self.assertFalse((self.fleet.dir / "bad").exists())
@@ -283,7 +283,7 @@ class Damage(StoreCase):
         self.assertEqual(self.api.task(task)["output"], "kept")
 
     def test_a_second_coordinator_on_the_directory(self):
-        """Another coordinator on the same directory is refused, and the first one goes on."""
+        """Another coordinator on the same directory is refused, and the first one continues."""
         second = subprocess.run(
             [str(part) for part in self.fleet.coordinator_command(port=0)], capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=20, env=clean_environment(), check=False)
@@ -308,7 +308,7 @@ class DiskFull(StoreCase):
         return self.disk.status("/ready") == 200
 
     def submit_until_refused(self):
-        """Each in a thread: the one that meets the full disk first has no answer before there is space again."""
+        """Each in a thread: the first one that meets the full disk gets its answer when there is space again."""
         bodies = {}
 
         def submit(n):
@@ -348,7 +348,7 @@ class DiskFull(StoreCase):
         return {bodies[n]["id"] for n, status in self.statuses.items() if status == 202}
 
     def test_space_returns(self):
-        """New tasks get 507, what runs is finished and recorded when space returns, and nothing is lost."""
+        """New tasks get 507, running tasks are completed and recorded when space returns, and none is lost."""
         running, bodies = self.run_into_it()
         self.disk.free()
         wait_until(self.ready, what="the store works again")
@@ -364,7 +364,7 @@ class DiskFull(StoreCase):
         self.assertEqual(self.fleet.note_lines(), ["begin running", "end running"])
 
     def test_started_while_full(self):
-        """A coordinator that starts on a full disk is up, shows what there is, refuses what is new and goes on later."""
+        """A coordinator that starts on a full disk runs, shows its tasks, refuses new ones and recovers later."""
         waiting = self.api.submit("nobody-offers-this")
         done = self.api.outcome(self.api.submit("echo", 1))
         for end in ("terminate", "kill"):

@@ -13,25 +13,23 @@ namespace {
 void print(const World& world, const Scenario& scenario) {
   const auto& totals = world.totals();
   const double minutes = std::chrono::duration<double, std::ratio<60>>(scenario.time).count();
-  std::cout << "seed " << scenario.seed << ": " << scenario.agents << " agents, " << minutes << " minutes of trouble\n"
+  std::cout << "seed " << scenario.seed << ": " << scenario.agents << " agents, " << minutes << " minutes of faults\n"
             << "  tasks: " << world.accepted().size() << " accepted, " << totals.runs << " runs;";
   const auto states = world.states();
   for (std::size_t i = 0; i < states.size(); ++i) {
     if (states.at(i) > 0) std::cout << ' ' << states.at(i) << ' ' << to_string(static_cast<TaskState>(i));
   }
-  std::cout << "\n  trouble: " << totals.lost << " of " << totals.messages << " messages lost, " << totals.links_cut
+  std::cout << "\n  faults: " << totals.lost << " of " << totals.messages << " messages lost, " << totals.links_cut
             << " links cut, " << totals.agent_crashes << " agents and " << totals.coordinator_crashes
-            << " coordinators crashed, " << totals.failed_commits << " times a commit failed, "
-            << totals.paused_for_heat << " agents paused for heat, " << totals.drains << " drained, " << totals.restores
-            << " stores restored\n"
-            << "  shared drains: " << totals.cut_retries << " crashes while a commit was tried again, "
-            << totals.kept_before_cut << " of them after it had succeeded; " << totals.keys_twice_in_drain
-            << " keys twice in one drain, " << totals.keys_repeated << " later again\n"
-            << "  " << world.innocents_failed().size()
-            << " tasks failed by the losses and failures of their attempts\n";
+            << " coordinators crashed, " << totals.failed_commits << " failed commits, " << totals.paused_for_heat
+            << " agents paused for heat, " << totals.drains << " drained, " << totals.restores << " stores restored\n"
+            << "  shared drains: " << totals.cut_retries << " crashes while a commit was retried, "
+            << totals.kept_before_cut << " of them after the commit had succeeded; " << totals.keys_twice_in_drain
+            << " keys twice in one drain, " << totals.keys_repeated << " repeated later\n"
+            << "  " << world.innocents_failed().size() << " tasks failed because of lost or failed attempts\n";
 }
 
-// One line that differs as soon as anything in the run did: to show that a change of the code changed no behaviour.
+// One line that differs if anything in the run differs: it shows that a change of the code has not changed behaviour.
 void print_line(const World& world, const Scenario& scenario) {
   std::string all;
   for (const auto& [id, task] : world.accepted()) all += world.describe(id) + '\n';

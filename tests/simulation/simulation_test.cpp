@@ -8,8 +8,8 @@ using namespace edgefleet;
 using namespace edgefleet::simulation;
 using namespace std::chrono_literals;
 
-TEST_CASE("whatever goes wrong, every accepted task ends exactly once") {
-  const char* wanted = std::getenv("EDGEFLEET_SEEDS");  // for a longer hunt
+TEST_CASE("every accepted task ends exactly once, whatever the faults") {
+  const char* wanted = std::getenv("EDGEFLEET_SEEDS");  // for a longer search
   const std::uint64_t seeds = wanted == nullptr ? 300 : std::stoull(wanted);
   World::Totals all;
   std::size_t innocents = 0;
@@ -26,14 +26,14 @@ TEST_CASE("whatever goes wrong, every accepted task ends exactly once") {
     innocents += world.innocents_failed().size();
   }
   if (seeds < 300) return;
-  // The faults that these promises are held against did happen.
+  // The simulated faults did happen.
   CHECK(all.cut_retries > 0);
   CHECK(all.kept_before_cut > 0);
   CHECK(all.keys_twice_in_drain > seeds);
   CHECK(all.keys_repeated > seeds);
   CHECK(all.drains > 0);
   CHECK(all.restores > 0);
-  WARN(innocents << " tasks failed by the losses and failures of their own attempts");
+  WARN(innocents << " tasks failed because of lost or failed attempts of their own");
 }
 
 TEST_CASE("the same seed gives the same run") {

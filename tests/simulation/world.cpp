@@ -31,7 +31,7 @@ Time World::next(double per_second) {
   return time_ + Duration{static_cast<std::int64_t>(seconds * 1e9)};
 }
 
-// Retained status is what the broker keeps, so it is not lost for good; all else may be.
+// The broker keeps the retained status, so it is not lost permanently; any other message may be.
 void World::post(const std::function<void()>& deliver, bool reliable) {
   ++totals_.messages;
   int copies = 1;

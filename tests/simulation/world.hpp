@@ -1,7 +1,7 @@
 // The real cores of a coordinator and of agents, on simulated time, over a network that loses, repeats, reorders and
 // delays messages, with crashes of either side, commits that fail, clocks that jump, heat, restores, an operator who
-// drains agents, clients that repeat themselves, and tasks that kill their agent. Everything follows from the seed.
-// What must never happen is checked as it happens: violations().
+// drains agents, clients that repeat requests, and tasks that kill their agent. The seed determines everything.
+// Invariants are checked at each step: violations().
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ struct Hazards {
   double coordinator_crash = 0.001;
   double failing_commits = 0.006;
   double cut_retry = 0.5;   // of commits that failed: a crash at the next try, before or after it has succeeded
-  double restore = 0.3;     // of starts of the coordinator: what is unfinished is held
+  double restore = 0.3;     // of starts of the coordinator: unfinished tasks are held
   double drain = 0.0005;    // by the operator
   double repeated_key = 0.25;  // of submits with a key: it comes twice
   double clock_jump = 0.002;
@@ -43,9 +43,9 @@ class World {
   void run(Duration time);
   void submit(int count);
   void cancel_some(int count);
-  void calm_down();  // nothing goes wrong any more: the end of a run, in which all must come right
+  void calm_down();  // no more faults: the end of a run, in which all tasks must end
 
-  // ---- what happened, as an outsider sees it
+  // ---- what happened, as an external observer sees it
   struct Accepted {
     coordinator::TaskRecord as_accepted;
     Time at;  // of the submit
@@ -53,7 +53,7 @@ class World {
     int runs = 0;      // how often an agent began it
     int killed = 0;    // agents
     int outcomes = 0;  // recorded
-    bool cancelled_in_time = false;  // before it was given to anybody
+    bool cancelled_in_time = false;  // before it was assigned
   };
   struct Totals {
     std::uint64_t cut_retries = 0;  // a crash while the commit of several events was tried again
@@ -76,7 +76,7 @@ class World {
   [[nodiscard]] const Totals& totals() const { return totals_; }
   // Tasks that failed although nothing was wrong with them: each of their attempts was lost or failed.
   [[nodiscard]] std::vector<TaskId> innocents_failed() const;
-  // Why the world says that this attempt had to end; empty: it cannot say.
+  // The fault that ended this attempt; empty: unknown.
   [[nodiscard]] std::string reason_of_end(const TaskId& id, const coordinator::Attempt& attempt) const;
   [[nodiscard]] const coordinator::TaskRecord& kept(const TaskId& id) const { return store_.at(id); }
   [[nodiscard]] std::array<std::size_t, task_state_count> states() const;
@@ -90,7 +90,7 @@ class World {
     AgentName name;
     std::unique_ptr<agent::State> core;  // none: crashed
     bool linked = false;
-    bool touched = false;  // has heard something since its last flush
+    bool touched = false;  // has received an event since its last flush
     std::uint64_t life = 0;
     std::string loaded;  // the model that it ran last
     std::map<AttemptKey, Time> ends;  // running tasks
@@ -101,10 +101,10 @@ class World {
     Time hot_at;
     Time cool_at;  // hot until then
     Time next_reading;
-    bool to_be_drained = false;  // as the operator wants it
+    bool to_be_drained = false;  // as requested by the operator
     std::vector<std::pair<Time, Time>> away;  // crashed or cut off: from, until
   };
-  // What a client has asked for. With a key it is repeated until it is answered, and sometimes after that.
+  // A request of a client. With a key it is repeated until it is answered, and sometimes after that.
   struct Ask {
     coordinator::SubmitTasks event;
     Time first_at;
@@ -128,7 +128,7 @@ class World {
   // ---- chance
   bool chance(double p) { return !calm_ && std::uniform_real_distribution<>(0, 1)(random_) < p; }
   Duration some(Duration least, Duration most);
-  Time next(double per_second);  // when something of this rate happens
+  Time next(double per_second);  // the time of the next event of this rate
   void post(const std::function<void()>& deliver, bool reliable = false);
   [[nodiscard]] coordinator::Now now() const { return {time_, WallTime{wall_ms_ + to_ms(time_.time_since_epoch())}}; }
   void violation(const std::string& what) { violations_.push_back(what); }
@@ -194,9 +194,9 @@ class World {
   std::unique_ptr<coordinator::Drain> drain_;  // of coordinator_
   const coordinator::Writes* writes_ = nullptr;  // of a closed drain
   std::optional<Time> failing_until_;           // a commit fails until then
-  std::vector<coordinator::Event> backlog_;     // what came meanwhile
-  int events_ = 0;  // of the present drain
-  // What the store has.
+  std::vector<coordinator::Event> backlog_;     // events that arrived in the meantime
+  int events_ = 0;  // of the current drain
+  // The content of the store.
   std::map<TaskId, coordinator::TaskRecord> store_;
   std::map<std::string, TaskId> task_keys_;
   std::map<std::string, coordinator::BatchRecord> batch_keys_;
@@ -204,7 +204,7 @@ class World {
   std::set<AgentName> drained_;
   std::set<TaskId> held_;  // since a restore
   std::uint64_t epoch_ = 0;
-  std::map<TaskId, std::optional<TaskState>> before_;  // what the present writes have changed, as it was
+  std::map<TaskId, std::optional<TaskState>> before_;  // the states before the current writes
   std::map<AttemptKey, SeenAttempt> attempts_;
   std::set<AttemptKey> sent_;
 

@@ -1,4 +1,4 @@
-// The agents' side of the simulated world: their cores, what they run, their lives and their disks.
+// The agents of the simulated world: their cores, their tasks, their restarts and their disks.
 #include "common/core/overloaded.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -90,7 +90,7 @@ void World::begin(Agent& a, const agent::StartTask& start) {
   const auto model = spec.where.find("model");
   if (model == spec.where.end() || model->second == a.loaded) return;
   a.loaded = model->second;
-  // Said a little later, as by an agent that looks up what its server has loaded.
+  // Reported a little later, as by an agent that queries its server for loaded models.
   network_.push({time_ + some(1ms, 2s), ++order_, [this, &a, life = a.life] {
                    if (a.life == life && a.core) offer(a);
                  }});
@@ -157,7 +157,7 @@ void World::end_runs(Agent& a) {
     a.ends.erase(key);
     agent::Finished finished;
     finished.key = key;
-    finished.run = 20ms;  // what is learned from it lets tasks wait at agents, though in truth they take longer
+    finished.run = 20ms;  // the estimate from it lets tasks wait at agents, although they really take longer
     if (chance(0.05)) finished.error = TaskError{"hiccup", "again", true, {}};
     to_agent(a, finished);
   }

@@ -1,5 +1,5 @@
-// The users of the simulated fleet: clients submit, repeat themselves and cancel; an operator drains agents and
-// releases what is held after a restore.
+// The users of the simulated fleet: clients submit, repeat requests and cancel; an operator drains agents and releases
+// the tasks held after a restore.
 #include <algorithm>
 
 #include "tests/simulation/world.hpp"
@@ -167,7 +167,7 @@ void World::accepted(const coordinator::Accepted& answer) {
 }
 
 void World::rejected(const coordinator::Rejected& answer) {
-  if (operations_.erase(answer.request) > 0) return;  // of an agent that is not known yet
+  if (operations_.erase(answer.request) > 0) return;  // of an agent that is still unknown
   const auto asked = asked_.find(answer.request);
   if (asked == asked_.end()) return;  // a cancel that came too late
   const std::string key = asked->second;
@@ -185,7 +185,7 @@ void World::cancel_some(int count) {
     if (static_cast<int>(wanted.size()) < count && random_() % 4 == 0) wanted.push_back(id);
   }
   recent_.clear();
-  std::vector<TaskId> in_time;  // before they were given to anybody
+  std::vector<TaskId> in_time;  // before they were assigned
   for (const auto& id : wanted) {
     const auto task = coordinator_->tasks.find(id);
     if (task == coordinator_->tasks.end() || ended(task->second.record.state)) continue;
@@ -194,7 +194,7 @@ void World::cancel_some(int count) {
   }
   drain_coordinator();
   for (const auto& id : in_time) {
-    // The cancel may have died with its coordinator before it was durable.
+    // The cancel may have been lost in a crash before it was durable.
     accepted_[id].cancelled_in_time = store_.count(id) > 0 && store_.at(id).state == TaskState::cancelled;
   }
 }

@@ -1,4 +1,4 @@
-// The coordinator's side of the simulated world: its core, its store, its lives.
+// The coordinator of the simulated world: its core, its store, its restarts.
 #include "common/core/overloaded.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -38,7 +38,7 @@ void World::start_coordinator() {
 
 void World::crash_coordinator() {
   ++totals_.coordinator_crashes;
-  drain_.reset();  // it was not durable, so nothing of it has been told
+  drain_.reset();  // it was not durable, so nothing of it has been published
   coordinator_.reset();
   failing_until_.reset();
   backlog_.clear();
@@ -68,7 +68,7 @@ void World::heed(const coordinator::Drain::Immediates& immediates) {
 void World::drain_coordinator() {
   if (!coordinator_ || failing_until_) return;
   heed(drain_->place(now()));
-  // There are as many drains as messages, so in a large fleet each is the less likely to be the one.
+  // There are as many drains as messages, so the probability for each one is lower in a large fleet.
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
   writes_ = &drain_->close(time_, time_.time_since_epoch());
@@ -156,7 +156,7 @@ void World::check(const coordinator::Change& change) {
              change);
 }
 
-// Nothing later is stepped, published or answered until it is durable.
+// Until it is durable, nothing later is stepped, published or answered.
 void World::fail_commits() {
   ++totals_.failed_commits;
   failing_until_ = time_ + some(1s, 30s);
@@ -201,19 +201,19 @@ void World::announce(Agent& a) {
       true);
 }
 
-// Work that is new to an agent goes only where there is somebody who wants it.
+// A task that is new to an agent may be sent only if its client still needs it.
 void World::check_sending(const coordinator::SendTasks& send) {
   const auto& to = coordinator_->agents.at(coordinator_->agent_index.at(send.agent));
   for (const auto& key : send.tasks) {
     const bool again = !sent_.insert(key).second || attempts_.at(key).life != coordinator_life_;
-    if (again) continue;  // it was given to that agent before: what it wants now it says itself
+    if (again) continue;  // the agent already had it, and reports its own state
     if (drained_.count(send.agent) > 0) violation(key.id.str() + " was given to a drained agent");
     if (held_.count(key.id) > 0) violation(key.id.str() + " was placed though it is held");
     if (to.status.state != AgentState::online) {
       violation(key.id.str() + " was given to " + send.agent.str() + ", which is " +
                 std::string(to_string(to.status.state)));
     }
-    // Whom a task may have killed is not put beside it, nor it beside others.
+    // A task that may have killed an agent must run alone, and not on that agent.
     const bool suspicious = coordinator::suspect(coordinator_->tasks.at(key.id).record);
     if (suspicious && to.attempts.size() > 1) violation("a suspect was put beside others: " + key.id.str());
     if (!suspicious && to.alone) violation("others were put beside a suspect: " + key.id.str());

@@ -1,4 +1,4 @@
-// An agent's core in a test that reads as a conversation: what it hears, and what it says to that.
+// An agent's core in a test that reads as a conversation: incoming events, and the effects of each.
 #pragma once
 
 #include <optional>

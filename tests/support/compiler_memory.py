@@ -21,7 +21,7 @@ def commands(build, folder):
 
 
 def compiler_command(entry, output):
-    """Without ccache, which would compile nothing, and to a file of its own."""
+    """The command without ccache, which would not run the compiler, and with an output file of its own."""
     words = shlex.split(entry["command"])
     if pathlib.Path(words[0]).name == "ccache":
         words = words[1:]
@@ -30,7 +30,7 @@ def compiler_command(entry, output):
 
 
 def peak_mb(entry):
-    """Of the compiler's largest process. It runs below a process of ours, whose children are only its own."""
+    """Peak memory of the compiler's largest process. It runs in a helper process that has no other children."""
     with tempfile.TemporaryDirectory() as folder:
         command = compiler_command(entry, os.path.join(folder, "unit.o"))
         measured = ("import resource, subprocess, sys\n"

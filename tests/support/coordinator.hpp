@@ -1,12 +1,12 @@
-// A coordinator's core in a test that reads as a conversation: who says what, and what it answers.
+// A coordinator's core in a test that reads as a conversation: incoming events, and the effects of each.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "coordinator/core/fleet.hpp"
 #include "coordinator/core/drain.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/core/fleet.hpp"
 #include "coordinator/core/step.hpp"
 
 namespace edgefleet::test {
@@ -34,7 +34,7 @@ class Conversation {
     }
   }
   void place() { hear(Place{}); }
-  // What has its outcome is durable.
+  // Marks all outcomes as durable.
   void commit() {
     Committed committed;
     for (const auto& [id, task] : state.tasks) {
@@ -42,7 +42,7 @@ class Conversation {
     }
     hear(committed);
   }
-  // As the store would keep it.
+  // The record as the store would keep it.
   TaskRecord kept(const TaskId& id) const { return coordinator::kept(write_of(state.tasks.at(id), now.mono, false)); }
   void pass(Duration time) {
     now.mono += time;
@@ -85,7 +85,7 @@ class Conversation {
     info.executors.push_back(std::move(executor));
     return info;
   }
-  // What every agent does on a connect.
+  // The messages of every agent when it connects.
   void join(const std::string& name, const std::string& life, int slots = 1, const std::string& what = "work") {
     hear(AgentInfoSeen{agent(name), info(life, slots, what)});
     beat(name, life, slots, {});

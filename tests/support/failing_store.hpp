@@ -13,7 +13,7 @@ class FailingStore final : public coordinator::Store {
   explicit FailingStore(const std::string& directory) : store_(*coordinator::open_sqlite_store(directory)) {}
 
   std::atomic<bool> full{false};
-  std::atomic<int> commits{0};  // that were tried and had something to write
+  std::atomic<int> commits{0};  // attempted commits that had something to write
 
   Status commit(const coordinator::Writes& writes) override {
     if (writes.empty()) return success();

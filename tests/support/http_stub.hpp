@@ -1,4 +1,4 @@
-// A server on loopback that gives the answers of a list, one to each request, and remembers what it was asked.
+// A server on loopback that returns the answers of a list, one for each request, and records the requests.
 #pragma once
 
 #include <arpa/inet.h>
@@ -62,7 +62,7 @@ class HttpStub {
     }
     return listener;
   }
-  // False: nothing to read within the test's patience, or it is over.
+  // False: nothing to read within the time limit of the test, or the stub is stopping.
   static bool readable(int fd, const std::stop_token& stop) {
     pollfd one{fd, POLLIN, 0};
     while (!stop.stop_requested()) {

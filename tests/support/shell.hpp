@@ -1,5 +1,5 @@
-// The parts of the coordinator's shell in a test without a broker: a client that only records what it is given, and the
-// turn of the loop by hand.
+// The parts of the coordinator's shell in a test without a broker: a client that only records its messages, and manual
+// turns of the loop.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace edgefleet::test {
 
-// What was published, and the way back. Outlives the client that it makes.
+// Records published messages, and injects events. Outlives the client that it makes.
 class Broker {
  public:
   coordinator::MqttLink::MakeClient maker() {

@@ -7,7 +7,7 @@
 
 namespace edgefleet::test {
 
-// A folder that is gone when the test is.
+// A folder that is removed at the end of the test.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

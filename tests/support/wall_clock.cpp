@@ -3,8 +3,9 @@
 // they are written. No other clock changes, nor what the file system and other processes see.
 //
 // It takes no lock and no memory and uses system calls only, so that it is safe anywhere: in a signal handler, between
-// fork and exec, before a sanitizer has begun. libfaketime, which does the same and more, has a data race when several
-// threads ask (ThreadSanitizer: read_config_file) and leaves shared memory behind when its program is killed.
+// fork and exec, before a sanitizer has started. libfaketime, which does the same and more, has a data race when
+// several threads read the time (ThreadSanitizer: read_config_file) and leaves shared memory behind when its program is
+// killed.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -30,10 +31,10 @@ const Seconds* offset = nullptr;
 TimedWait timed_wait = nullptr;
 
 constexpr long second_ns = 1'000'000'000;
-constexpr long slice_ns = 20'000'000;  // a wait looks at the clock so often
+constexpr long slice_ns = 20'000'000;  // how often a wait reads the clock
 constexpr time_t monotonic_most = second_ns;  // s: an uptime is smaller, a date is larger
 
-// A clock that silently is right would make the test worthless.
+// If the clock were silently correct, the test would prove nothing.
 [[noreturn]] void give_up(const char* what) {
   for (const char* at = what; *at != '\0'; ++at) (void)!write(STDERR_FILENO, at, 1);
   _exit(99);
@@ -85,8 +86,8 @@ time_t time(time_t* where) noexcept {
   return now.tv_sec;
 }
 
-// A wait until a date ends when the clock says so, also if it jumps meanwhile. Of what the programs use only Paho waits
-// like this. Its signals come from holders of the mutex, so none is lost between two slices.
+// A wait until a date ends at that time of the clock, even if the clock jumps in the meantime. In our programs only
+// Paho waits like this. It signals while it holds the mutex, so no signal is lost between two slices.
 int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex, const timespec* deadline) {
   if (deadline->tv_sec < monotonic_most) return timed_wait(condition, mutex, deadline);
   while (true) {

@@ -35,7 +35,7 @@ void get(Artifacts& artifacts, const Request& request, const Responder& responde
   auto path = artifacts.find(id);
   if (!path) return responder.answer(problem(path.error()));
   Reply reply{200, {}, "application/octet-stream", {}, http_server::File{*path, id}};
-  // Never shown by a browser as a page of ours, whatever somebody has uploaded.
+  // A browser must never show an uploaded file as a page of this site.
   reply.headers.add("X-Content-Type-Options", "nosniff");
   responder.answer(std::move(reply));
 }

@@ -27,7 +27,7 @@ Reply bad_elements(const std::vector<std::pair<std::size_t, std::string>>& wrong
   return reply;
 }
 
-// Tells a repeated batch from another one of the same key; nothing secret hangs on it.
+// Distinguishes a repeated batch from another one with the same key; not used for security.
 std::string fingerprint_of(const std::string& body) {
   return std::to_string(body.size()) + "-" + std::to_string(fnv1a(body));
 }
@@ -48,7 +48,7 @@ void submit(const Parts& parts, const Request& request, const Responder& respond
       });
 }
 
-// None: it has not ended, and `over` is false.
+// No value: the batch has not ended, and `over` is false.
 std::optional<Reply> view_of(const Parts& parts, const BatchId& id, bool over) {
   const auto reader = parts.store.reader();
   auto record = reader->batch(id);

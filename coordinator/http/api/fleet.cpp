@@ -6,7 +6,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr std::size_t agents_at_once = 512;  // some three milliseconds of the loop
+constexpr std::size_t agents_at_once = 512;  // about three milliseconds of the loop
 
 Error unknown_agent(const std::string& name) {
   return Error{"agent " + name.substr(0, 63) + " is not known", ErrorKind::not_found};
@@ -18,8 +18,8 @@ std::optional<AgentName> name_in(const Request& request, const Responder& respon
   return name;
 }
 
-// In parts, between which the loop does its other work: thousands of agents take it tens of milliseconds. None is
-// missed: agents keep their numbers.
+// In parts, so that the loop does its other work in between: thousands of agents take tens of milliseconds. No agent is
+// missed, because agents keep their numbers.
 void list_from(const Parts& parts, const Responder& responder, std::size_t first, const std::string& so_far) {
   responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
   look<AgentsPart>(
@@ -112,13 +112,13 @@ void add_fleet_routes(Routes& routes, const Parts& parts) {
         [parts, handler](const Request& request, const Responder& responder) { handler(parts, request, responder); });
   };
   // clang-format off
-  routes.push_back({"GET", "/health", "getHealth", "Whether the process answers", "", with(health), true});
-  routes.push_back({"GET", "/ready", "getReady", "Whether store and broker work", "", with(ready), true});
+  routes.push_back({"GET", "/health", "getHealth", "Liveness: the process answers", "", with(health), true});
+  routes.push_back({"GET", "/ready", "getReady", "Readiness: the store and the broker work", "", with(ready), true});
   routes.push_back({"GET", "/api/v1/agents", "listAgents", "All agents", "observe", with(list)});
   routes.push_back({"GET", "/api/v1/agents/{name}", "getAgent", "One agent and what it runs", "observe", with(get)});
-  routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Give an agent nothing new", "operate", with(drain)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Stop giving new tasks to an agent", "operate", with(drain)});
   routes.push_back({"POST", "/api/v1/agents/{name}/resume", "resumeAgent", "End a drain", "operate", with(resume)});
-  routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for what and why", "observe", with(queue)});
+  routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for which capability, and why", "observe", with(queue)});
   routes.push_back({"POST", "/api/v1/release", "releaseTasks", "Release the tasks that are held after a restore", "operate", with(release)});
   // clang-format on
 }

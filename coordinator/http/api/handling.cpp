@@ -15,7 +15,7 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
   [[nodiscard]] bool has_place() const { return place_->granted(); }
 
   void start(Waiters& waiters, const Ulid& id, double seconds) {
-    // Before the look at the store: an outcome in between is told.
+    // Registered before reading the store, so that an outcome in between is not missed.
     ticket_.emplace(waiters, id, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->responder_.run([self] { self->end(); });
     });
@@ -45,7 +45,7 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
   std::optional<BoundedPlace> place_;
   Responder responder_;
   Poll poll_;
-  std::optional<Waiters::Ticket> ticket_;  // none: it has been answered
+  std::optional<Waiters::Ticket> ticket_;  // no value: it has been answered
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the handlers of the API share.
+// Shared by the handlers of the API.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ using http_server::Responder;
 
 inline constexpr const char* http_submitter = "http";
 
-// Whether the artifacts that a task names are there.
+// Fails if an artifact that the task names is missing.
 Status check_artifacts(Artifacts& artifacts, const TaskSpec& spec);
 
 Reply located(int status, std::string body, const std::string& location);
@@ -25,7 +25,7 @@ Reply located(int status, std::string body, const std::string& location);
 Reply accepted_object(const char* key, const std::string& name, std::string_view state);
 Error no_such_task(const TaskId& id);
 
-// The id in the path of a request. None: it has been answered.
+// The id in the path of a request. No value: the request has been answered with an error.
 template <typename Id>
 std::optional<Id> id_in(const Request& request, const Responder& responder, const std::string& what) {
   auto id = Id::parse(request.capture("id"));
@@ -36,10 +36,10 @@ std::optional<Id> id_in(const Request& request, const Responder& responder, cons
   return id;
 }
 
-// A long poll: answers what `finished` says as soon as it says something, and what `otherwise` does when the wait is
-// over, or the client has gone.
+// A long poll: answers with the reply of `finished` as soon as there is one. Calls `otherwise` when the wait ends or
+// the client disconnects.
 struct Poll {
-  using Finished = std::function<std::optional<Reply>()>;  // looks at the store; on the pool
+  using Finished = std::function<std::optional<Reply>()>;  // reads the store; on the pool
   using Otherwise = std::function<void(const Responder&)>;
   Finished finished;
   Otherwise otherwise;

@@ -78,14 +78,14 @@ class TaskHandlers {
                                 })));
   }
 
-  // A page of ended tasks at a time, like the list of them.
+  // One page of ended tasks at a time, like the list.
   void retry_many(const Request& request, const Responder& responder) const {
     const auto query = read_task_query(query_of(request));
     if (!query) return responder.answer(problem(query.error()));
     const bool ended_badly =
         query->state == TaskState::failed || query->state == TaskState::cancelled || query->state == TaskState::expired;
     if (!ended_badly) {
-      return responder.answer(problem(Error{"`state` is failed, cancelled or expired", ErrorKind::invalid}));
+      return responder.answer(problem(Error{"`state` must be failed, cancelled or expired", ErrorKind::invalid}));
     }
     const auto records = parts_.store.reader()->tasks(*query);
     if (!records) return responder.answer(problem(records.error()));
@@ -116,12 +116,12 @@ class TaskHandlers {
         [id = *id](TaskState state) { return accepted_object("id", id.str(), to_string(state)); });
   }
 
-  // From the loop, which knows why it waits; from the store, if it has ended just now.
+  // From the loop, which has the reason for waiting; from the store, if the task has just ended.
   static void answer_unfinished(const Parts& parts, const TaskId& id, const Responder& responder) {
     responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
     const auto view = [parts, id](const State& state, Now now) {
       const auto found = state.tasks.find(id);
-      // An outcome is told by the store alone: here it may not be durable yet.
+      // An outcome is read from the store only: here it may not be durable yet.
       if (found == state.tasks.end() || ended(found->second.record.state)) return std::string();
       const Task& task = found->second;
       return task_view(task.record,

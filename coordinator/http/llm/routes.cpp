@@ -19,8 +19,8 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
   return [&dialect, parts, catalogue](const Request& request, const Responder& responder) {
     auto place = std::make_shared<BoundedPlace>(parts.waiting.taken, parts.waiting.most);
     if (!place->granted()) {
-      return responder.answer(dialect.refuse(failure_of(
-          Error{std::to_string(parts.waiting.most) + " requests wait already; try again later", ErrorKind::busy})));
+      return responder.answer(dialect.refuse(failure_of(Error{
+          std::to_string(parts.waiting.most) + " requests are already waiting; try again later", ErrorKind::busy})));
     }
     auto asked = dialect.read(request.body);
     if (!asked) return responder.answer(dialect.refuse(failure_of(asked.error())));

@@ -1,4 +1,4 @@
-// The endpoints that programs speak to a model with: each request is a task of the fleet underneath. docs/llm.md.
+// The model endpoints: each request becomes a task of the fleet. docs/llm.md.
 #pragma once
 
 #include "coordinator/http/llm/catalogue/catalogue.hpp"

@@ -17,7 +17,7 @@ std::string_view host_of(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
-// A name that no stranger's DNS can point at us: an address, or a name of the local network.
+// A name that the DNS of another site cannot point at this host: an address, or a name of the local network.
 bool local_name(std::string_view host) {
   if (host.empty() || host.front() == '[' || host.find('.') == std::string_view::npos) return true;
   if (host.find_first_not_of("0123456789.") == std::string_view::npos) return true;
@@ -25,7 +25,7 @@ bool local_name(std::string_view host) {
   return std::any_of(local_ends.begin(), local_ends.end(), [&](const char* end) { return host.ends_with(end); });
 }
 
-// A browser says where a page comes from: pages of other sites may not use the fleet, whatever name they found for us.
+// A browser sends the origin of a page: pages of other sites may not use the fleet, whatever host name they use.
 bool foreign_page(const Request& head) {
   const auto origin = head.header("Origin");
   if (origin.empty()) return false;
@@ -35,7 +35,7 @@ bool foreign_page(const Request& head) {
   return authority != host || !local_name(host_of(host));
 }
 
-// The headers that let a page of another site see the answer; those it wants to send are its own affair.
+// The headers that let a page of another site read the answer; the page may send any header.
 Headers for_page(const Request& head) {
   Headers headers;
   headers.add("Access-Control-Allow-Origin", std::string(head.header("Origin")));
@@ -62,7 +62,7 @@ http_server::Verdict judge(const Request& head, const http_server::Route* route,
   const auto origin = head.header("Origin");
   const bool allowed = !origin.empty() && std::find(origins.begin(), origins.end(), origin) != origins.end();
   if (allowed) verdict.headers = for_page(head);
-  // What a browser asks before it lets a page of another site send anything but the simplest requests.
+  // The CORS preflight request.
   if (allowed && head.method == "OPTIONS" && head.headers.has("Access-Control-Request-Method")) {
     verdict.refusal = Reply{204, {}, {}, {}, {}};
   } else if (!allowed && foreign_page(head)) {
@@ -72,7 +72,7 @@ http_server::Verdict judge(const Request& head, const http_server::Route* route,
          {}},
         head);
   } else if (route != nullptr && head.header("Content-Type").starts_with("multipart/")) {
-    verdict.refusal = refuse({415, "multipart bodies are not understood; send the body as it is", {}}, head);
+    verdict.refusal = refuse({415, "multipart bodies are not supported; send the file itself as the body", {}}, head);
   }
   return verdict;
 }

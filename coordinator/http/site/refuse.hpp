@@ -1,4 +1,4 @@
-// The shape of what the server itself refuses: problem+json, and below /v1 what OpenAI's clients read.
+// The shape of the server's own refusals: problem+json, and below /v1 the shape of OpenAI's API.
 #pragma once
 
 #include "common/http_server/message.hpp"

@@ -35,7 +35,7 @@ std::string explain_unknown(const Request& head, const std::vector<Route>& route
     if (ours.starts_with("MQTT ")) {
       return unknown + "; agents publish on the MQTT topic " + ours.substr(5) + " instead (docs/coming-from.md)";
     }
-    return unknown + "; here it is " + ours + " (docs/coming-from.md)";
+    return unknown + "; the equivalent here is " + ours + " (docs/coming-from.md)";
   }
   std::vector<std::string> patterns;
   for (const Route& route : routes) patterns.push_back(route.pattern);

@@ -1,4 +1,4 @@
-// What a client that asks for a path that is not there is told: what does the same here, or the nearest path.
+// The message for an unknown path: it names the equivalent route, or the nearest path.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@
 
 namespace edgefleet::coordinator {
 
-// A route of a system that people come from, and what does that here: a route, or "MQTT topic" where agents publish
-// instead of asking. docs/coming-from.md shows this table.
+// A route of another system and its equivalent here: a route, or "MQTT topic" if agents publish instead.
+// docs/coming-from.md shows this table.
 struct Replaced {
   std::string_view method;
   std::string_view path;

@@ -36,7 +36,7 @@ Artifacts::Artifacts(std::string directory, const Bounds& bounds) : directory_(s
 Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds) {
   std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds));
   std::error_code failure;
-  fs::remove_all(artifacts->directory_ + "/incoming", failure);  // of an earlier life
+  fs::remove_all(artifacts->directory_ + "/incoming", failure);  // left by an earlier process
   fs::create_directories(artifacts->directory_ + "/incoming", failure);
   if (failure) return Error{"artifact folder " + artifacts->directory_ + ": " + failure.message()};
   const Time until = monotonic_now() + bounds.lease;
@@ -65,7 +65,7 @@ Artifacts::Upload::Upload(Artifacts& artifacts) : artifacts_(artifacts), sink_(s
 Artifacts::Upload::~Upload() { release(); }
 
 void Artifacts::Upload::release() {
-  ::unlink(sink_->path.c_str());  // gone already when it was kept
+  ::unlink(sink_->path.c_str());  // already moved if the artifact was kept
   const std::lock_guard lock(artifacts_.mutex_);
   artifacts_.pending_ -= std::exchange(bytes_, 0);
 }
@@ -85,8 +85,9 @@ Status Artifacts::Upload::append(const char* data, std::size_t bytes) {
   {
     const std::lock_guard lock(artifacts_.mutex_);
     if (artifacts_.total_ + artifacts_.pending_ + bytes > artifacts_.bounds_.total_bytes) {
-      return Error{"the artifacts fill their quota of " + std::to_string(artifacts_.bounds_.total_bytes) + " bytes",
-                   ErrorKind::full};
+      return Error{
+          "the artifacts have reached their quota of " + std::to_string(artifacts_.bounds_.total_bytes) + " bytes",
+          ErrorKind::full};
     }
     artifacts_.pending_ += bytes;
     bytes_ += bytes;
@@ -96,7 +97,8 @@ Status Artifacts::Upload::append(const char* data, std::size_t bytes) {
   return success();
 }
 
-// Whoever reads the answer may send the next one at once: what this one took of the quota is given back before.
+// A client may send the next artifact as soon as it has the answer, so the quota reserved for this one is released
+// before.
 Result<Artifacts::Stored> Artifacts::Upload::finish() {
   auto kept = keep();
   release();
@@ -127,7 +129,7 @@ Result<std::string> Artifacts::find(const std::string& id) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(id);
   if (entry == entries_.end()) {
-    return Error{"artifact " + id.substr(0, 80) + " is not here; upload it with PUT /api/v1/artifacts",
+    return Error{"artifact " + id.substr(0, 80) + " does not exist; upload it with PUT /api/v1/artifacts",
                  ErrorKind::not_found};
   }
   entry->second.leased_until = std::max(entry->second.leased_until, monotonic_now() + bounds_.lease);
@@ -146,7 +148,7 @@ std::vector<std::string> Artifacts::unleased(Time now) const {
 void Artifacts::remove(const std::string& id, Time now) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(id);
-  if (entry == entries_.end() || entry->second.leased_until >= now) return;  // leased again meanwhile
+  if (entry == entries_.end() || entry->second.leased_until >= now) return;  // leased again in the meantime
   ::unlink(artifact_path(directory_, id).c_str());
   total_ -= entry->second.bytes;
   entries_.erase(entry);

@@ -1,5 +1,5 @@
-// Files by their content: DIR/artifacts/ab/sha256-ab... . Kept while a kept task names them, and in any case for an
-// hour after an upload or a submit that names them.
+// Files named by their content: DIR/artifacts/ab/sha256-ab... . Kept while a stored task names them, and for at least
+// an hour after an upload or a submit that names them.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,10 @@ class Artifacts {
     bool is_new = true;
   };
 
-  // Makes the folder, and leases what it finds there.
+  // Creates the folder, and leases the artifacts found in it.
   static Result<std::unique_ptr<Artifacts>> open(const std::string& directory, const Bounds& bounds);
 
-  // One file on its way in; what was not finished is removed.
+  // One upload; removed if it is not finished.
   class Upload {
    public:
     Upload(const Upload&) = delete;
@@ -38,7 +38,7 @@ class Artifacts {
     Upload(Upload&&) = delete;
     Upload& operator=(Upload&&) = delete;
     ~Upload();
-    Status write(const char* data, std::size_t bytes);  // an error is final: what was written is gone
+    Status write(const char* data, std::size_t bytes);  // an error is final: the upload is removed
     Result<Stored> finish();  // once
 
    private:
@@ -54,9 +54,9 @@ class Artifacts {
   };
   std::unique_ptr<Upload> upload();
 
-  // Path of the file, and its lease renewed; not_found otherwise.
+  // Returns the path of the file and renews its lease; not_found otherwise.
   Result<std::string> find(const std::string& id);
-  // Removes what no lease and no task keeps. `named(id)`: a kept task names it.
+  // Removes artifacts that neither a lease nor a task keeps. `named(id)`: a stored task names it.
   template <typename Named>
   void collect_garbage(Time now, Named named) {
     for (const std::string& id : unleased(now)) {
@@ -79,7 +79,7 @@ class Artifacts {
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
   std::uint64_t total_ = 0;
-  std::uint64_t pending_ = 0;  // of uploads under way
+  std::uint64_t pending_ = 0;  // bytes of uploads in progress
   std::uint64_t last_upload_ = 0;
 };
 

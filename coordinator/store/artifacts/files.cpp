@@ -18,7 +18,7 @@ namespace {
 
 Status link_or_copy(const std::string& from, const std::string& to) {
   if (::link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return success();
-  if (errno == ENOENT) return success();  // it has gone meanwhile: no task names it any more
+  if (errno == ENOENT) return success();  // removed in the meantime: no task names it any longer
   const std::string partial = to + ".partial";
   std::error_code failure;
   fs::copy_file(from, partial, fs::copy_options::overwrite_existing, failure);
@@ -42,7 +42,7 @@ Status for_each_artifact(const std::string& folder,
   if (!fs::exists(folder, failure)) return success();
   fs::recursive_directory_iterator it(folder, failure);
   for (const fs::recursive_directory_iterator end; !failure && it != end; it.increment(failure)) {
-    if (it->path().filename() == "incoming") {  // uploads under way
+    if (it->path().filename() == "incoming") {  // uploads in progress
       it.disable_recursion_pending();
       continue;
     }

@@ -18,7 +18,7 @@ namespace {
 
 bool names_a_database(const std::string& path) { return fs::path(path).extension() == ".db"; }
 
-// The copy is a plain file without a log of its own, readable from any medium; and it is a good one.
+// Makes the copy a single file without a log, readable from any medium, and checks it.
 Result<BackupReport> finish_copy(const std::string& path) {
   return guarded("checking the copy " + path, [&]() -> Result<BackupReport> {
     SQLite::Database db(path, SQLite::OPEN_READWRITE);
@@ -27,7 +27,7 @@ Result<BackupReport> finish_copy(const std::string& path) {
     const std::string found = db.execAndGet("PRAGMA quick_check(1)").getString();
     if (found != "ok") {
       return Error{"the database is damaged (" + found +
-                   "), a backup of it would be too; `edgefleet-coordinator check` says what is wrong"};
+                   "), so a backup of it would be damaged too; run `edgefleet-coordinator check` for details"};
     }
     BackupReport report;
     report.tasks = static_cast<std::uint64_t>(db.execAndGet("SELECT count(*) FROM tasks").getInt64());
@@ -60,7 +60,7 @@ Status sync_file_system_of(const std::string& folder) {
   return done ? success() : Status(Error{folder + " cannot be written to the disk"});
 }
 
-// The database first: an artifact that it names was there before, and a file named by its content never changes.
+// The database first: the artifacts that it names already exist, and a file named by its content never changes.
 Result<BackupReport> fill_folder(const std::string& data, const std::string& folder, const Tell& tell) {
   auto report = copy_checked(data, database_path(folder), tell);
   if (!report) return report;
@@ -79,7 +79,7 @@ Result<BackupReport> back_up(const std::string& data, const std::string& to, con
   while (target.size() > 1 && target.back() == '/') target.pop_back();
   std::error_code failure;
   if (fs::exists(target, failure) && !(fs::is_directory(target, failure) && fs::is_empty(target, failure))) {
-    return Error{target + " exists already; a backup is made under a new name", ErrorKind::conflict};
+    return Error{target + " already exists; choose a new name for the backup", ErrorKind::conflict};
   }
   if (names_a_database(target)) {
     const std::string partial = target + ".unchecked";
@@ -90,9 +90,9 @@ Result<BackupReport> back_up(const std::string& data, const std::string& to, con
     return report;
   }
   const std::string partial = target + ".partial";
-  fs::remove_all(partial, failure);  // of one that was broken off
+  fs::remove_all(partial, failure);  // left by an interrupted backup
   fs::create_directories(partial, failure);
-  if (failure) return Error{partial + " cannot be made: " + failure.message()};
+  if (failure) return Error{partial + " cannot be created: " + failure.message()};
   auto report = fill_folder(data, partial, tell);
   auto done = report ? rename_durably(partial, target) : Status(report.error());
   if (!done) fs::remove_all(partial, failure);

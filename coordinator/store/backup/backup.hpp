@@ -1,4 +1,4 @@
-// A copy of a data directory to keep elsewhere, and the way back.
+// Backup and restore of a data directory.
 #pragma once
 
 #include <string>
@@ -13,21 +13,21 @@ struct BackupReport {
   std::uint64_t unfinished = 0;
   std::uint64_t artifacts = 0;
   std::uint64_t bytes = 0;      // of the database
-  bool with_artifacts = false;  // false: a file of the database alone
+  bool with_artifacts = false;  // false: only the database, as one file
 };
-// While a coordinator runs or not. `to`: a folder that does not exist yet, or a file that ends in .db for the database
-// without the artifacts. It is there as a whole, checked and on the disk, or not at all.
+// Works with or without a running coordinator. `to`: a folder that does not exist yet, or a file name that ends in .db
+// for the database without the artifacts. The backup is complete, checked and synced to the disk, or does not exist.
 Result<BackupReport> back_up(const std::string& data, const std::string& to, const Tell& tell);
 
 struct RestoreReport {
   std::uint64_t tasks = 0;
   std::uint64_t held = 0;      // unfinished: wait for the operator
-  std::uint64_t unknown = 0;   // at most once, and an agent had them: failed, outcome_unknown
+  std::uint64_t unknown = 0;   // at-most-once tasks that an agent had: failed with outcome_unknown
   std::uint64_t artifacts = 0;
-  std::string replaced;        // where what was there before is kept; empty: nothing was
+  std::string replaced;        // folder of the previous data; empty: there was none
 };
-// `data` must not be in use; what is in it is kept aside, and only replaced with `force`. Unfinished tasks are held
-// until the operator releases them: since the backup they may have been done, or cancelled.
+// `data` must not be in use. Its present content is replaced only with `force`, and moved to a folder of its own.
+// Unfinished tasks are held until the operator releases them: since the backup they may have been done, or cancelled.
 Result<RestoreReport> restore(const std::string& from, const std::string& data, bool force, const Tell& tell);
 
 }  // namespace edgefleet::coordinator

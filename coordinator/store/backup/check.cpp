@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t most_problems = 100;
 
 struct Reference {
-  const char* rule;  // `what` is missing for the row with this id
+  const char* rule;  // the problem of the row with this id
   const char* sql;   // ids of rows that break it
 };
 
@@ -29,13 +29,13 @@ constexpr std::array<Reference, 6> references = {{
      "SELECT id FROM tasks t WHERE NOT EXISTS (SELECT 1 FROM specs s WHERE s.id = t.id)"},
     {"has a description but no state",
      "SELECT id FROM specs s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id)"},
-    {"names a batch that is not there",
+    {"names a batch that does not exist",
      "SELECT id FROM specs s WHERE batch IS NOT NULL AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = s.batch)"},
     {"is a batch without any task",
      "SELECT id FROM batches b WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id BETWEEN b.first AND b.last)"},
-    {"names an artifact, but is not there",
+    {"names an artifact, but does not exist",
      "SELECT DISTINCT task FROM artifact_names n WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = n.task)"},
-    {"is held after a restore, but is not there",
+    {"is held after a restore, but does not exist",
      "SELECT id FROM held h WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = h.id)"},
 }};
 
@@ -62,8 +62,8 @@ class Check {
       if (*version == 0) damaged("the database is empty");
       if (*version > 0 && *version < newest_schema()) {
         report_.notes.push_back("the database has schema " + std::to_string(*version) +
-                                "; the coordinator brings it to " + std::to_string(newest_schema()) +
-                                " when it starts. References and tasks are checked after that");
+                                "; the coordinator migrates it to " + std::to_string(newest_schema()) +
+                                " when it starts. Until then, references and tasks cannot be checked");
       }
       database(db);
       if (!damaged_ && *version == newest_schema()) contents(db);
@@ -94,7 +94,7 @@ class Check {
   }
 
   void contents(SQLite::Database& db) {
-    const SQLite::Transaction view(db);  // one state of things, whatever the coordinator does meanwhile
+    const SQLite::Transaction view(db);  // one consistent view, even while the coordinator writes
     report_.batches = static_cast<std::uint64_t>(db.execAndGet("SELECT count(*) FROM batches").getInt64());
     for (const Reference& reference : references) {
       SQLite::Statement row(db, reference.sql);
@@ -110,7 +110,7 @@ class Check {
     if (!alone_) names(db);
   }
 
-  // Everything that the coordinator reads of a task must be readable.
+  // Each field of a task that the coordinator reads must be readable.
   void tasks(SQLite::Database& db) {
     SQLite::Statement row(
         db,
@@ -123,11 +123,14 @@ class Check {
         problem("task " + rows::from_bytes(row.getColumn(0)).str() + ": " + what);
       };
       const int state = row.getColumn(1).getInt();
-      if (state < 0 || state >= static_cast<int>(task_state_count)) wrong("there is no state " + std::to_string(state));
+      if (state < 0 || state >= static_cast<int>(task_state_count)) {
+        wrong("its state is unknown: " + std::to_string(state));
+      }
       if (auto attempts = decode_attempts(row.getColumn(2).getString()); !attempts) wrong(attempts.error().message);
-      if (!row.getColumn(3).isNull() && !json::well_formed(row.getColumn(3).getString()))
+      if (!row.getColumn(3).isNull() && !json::well_formed(row.getColumn(3).getString())) {
         wrong("its output is not JSON");
-      if (!Capability::parse(row.getColumn(4).getString())) wrong("its capability is not one");
+      }
+      if (!Capability::parse(row.getColumn(4).getString())) wrong("its capability is not valid");
       if (!json::well_formed(row.getColumn(5).getString())) wrong("its input is not JSON");
       if (!json::Object::read(row.getColumn(6).getString())) wrong("its conditions are not a JSON object");
       progress_.at([&] { return std::to_string(report_.tasks) + " tasks"; });
@@ -138,7 +141,7 @@ class Check {
     SQLite::Statement row(db, "SELECT artifact, count(*) FROM artifact_names GROUP BY artifact");
     while (row.executeStep()) {
       const std::string id = row.getColumn(0).getString();
-      if (!valid_artifact_id(id)) continue;  // a task may call anything an artifact
+      if (!valid_artifact_id(id)) continue;  // a task may use any text as the name of an artifact
       std::error_code failure;
       if (fs::exists(artifact_path(artifacts_path(data_), id), failure)) continue;
       missing_ = true;
@@ -153,16 +156,16 @@ class Check {
         [&](const std::string& id, std::uint64_t bytes) {
           const auto found = artifact_id_of(artifact_path(folder, id));
           std::error_code failure;
-          if (!found && !fs::exists(artifact_path(folder, id), failure)) return;  // tidied away meanwhile
+          if (!found && !fs::exists(artifact_path(folder, id), failure)) return;  // removed in the meantime
           ++report_.artifacts;
           report_.artifact_bytes += bytes;
           progress_.at([&] { return std::to_string(report_.artifacts) + " artifacts"; });
           if (found && *found == id) return;
           spoilt_ = true;
-          problem(found ? "artifact " + artifact_path(folder, id) + " has another content than its name says"
+          problem(found ? "artifact " + artifact_path(folder, id) + " is corrupt: its content does not match its name"
                         : found.error().message);
         },
-        [&](const std::string& path) { report_.notes.push_back(path + " is not an artifact; nothing uses it"); });
+        [&](const std::string& path) { report_.notes.push_back(path + " is not an artifact and is not used"); });
   }
 
   void advise() {
@@ -171,23 +174,23 @@ class Check {
     };
     if (alone_) {
       add(damaged_ || unreadable_ || foreign_,
-          "take another backup, or save what can be read: `sqlite3 " + path_ +
+          "make another backup, or recover the readable data: `sqlite3 " + path_ +
               " .recover | sqlite3 recovered.db`; check that, then restore from it");
       return;
     }
     add(damaged_ || unreadable_ || foreign_,
-        "go back to a backup: stop the coordinator, then `edgefleet-coordinator restore --from BACKUP --data " + data_ +
-            " --force` (what is here now is kept aside)");
+        "restore a backup: stop the coordinator, then `edgefleet-coordinator restore --from BACKUP --data " + data_ +
+            " --force` (the present data is kept in a folder of its own)");
     add(damaged_, "without a backup: `sqlite3 " + path_ +
-                      " .recover | sqlite3 recovered.db` saves what can be read; check it, then restore from it");
-    add(damaged_ || spoilt_, "look at the medium: the system's log, `smartctl`, another SD card");
-    add(spoilt_, "upload a spoilt artifact again after its file was removed, or take it from a backup");
+                      " .recover | sqlite3 recovered.db` recovers the readable data; check it, then restore from it");
+    add(damaged_ || spoilt_, "check the storage medium: read the system log, run `smartctl`, or try another SD card");
+    add(spoilt_, "remove the file of a corrupt artifact and upload it again, or copy it from a backup");
     add(missing_,
-        "upload what is missing again (`edgefleet put FILE`), or take it from a backup: tasks that need it fail");
+        "upload a missing artifact again (`edgefleet put FILE`), or copy it from a backup: tasks that need it fail");
   }
 
   std::string data_;
-  bool alone_;  // a database without artifacts: what `backup --to NAME.db` has made, or what was recovered
+  bool alone_;  // a database without artifacts: made by `backup --to NAME.db`, or recovered
   std::string path_;
   Progress progress_;
   CheckReport report_;

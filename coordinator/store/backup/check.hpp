@@ -1,4 +1,4 @@
-// Is everything in a data directory, or in a backup, as it was written?
+// Checks that a data directory or a backup is undamaged.
 #pragma once
 
 #include <string>
@@ -15,13 +15,13 @@ struct CheckReport {
   std::uint64_t batches = 0;
   std::uint64_t artifacts = 0;
   std::uint64_t artifact_bytes = 0;
-  std::vector<std::string> problems;  // sentences, the first hundred
+  std::vector<std::string> problems;  // sentences, at most 100
   std::uint64_t problem_count = 0;
-  std::vector<std::string> advice;  // what to do about them
-  std::vector<std::string> notes;   // nothing is wrong with these
+  std::vector<std::string> advice;  // how to fix the problems
+  std::vector<std::string> notes;   // remarks that are not problems
 };
 
-// Reads only, and may run beside a coordinator. An error: it could not be checked at all.
+// Only reads, and may run while a coordinator runs. An error: the check could not run.
 Result<CheckReport> check_data(const std::string& data, const Tell& tell);
 
 }  // namespace edgefleet::coordinator

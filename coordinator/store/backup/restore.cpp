@@ -25,7 +25,8 @@ Result<Source> find_source(const std::string& from) {
   std::error_code failure;
   if (fs::is_regular_file(from, failure)) return Source{from, {}};
   if (fs::is_regular_file(database_path(from), failure)) return Source{database_path(from), artifacts_path(from)};
-  return Error{from + " is not a backup: neither a file nor a folder with an edgefleet.db in it", ErrorKind::not_found};
+  return Error{from + " is not a backup: it is neither a file nor a folder that contains edgefleet.db",
+               ErrorKind::not_found};
 }
 
 bool is_empty(const std::string& data) {
@@ -37,8 +38,8 @@ bool is_empty(const std::string& data) {
   return true;
 }
 
-// What an agent had when the backup was made. Its agent may still bring it back or report its result; one that must run
-// at most once is not run again, whatever has become of it.
+// Handles the tasks that an agent had when the backup was made. The agent may still return a task or report its result;
+// an at-most-once task is not run again, whatever its outcome was.
 struct Assigned {
   TaskId id;
   bool once = false;
@@ -82,8 +83,8 @@ void take_from_agent(SQLite::Database& db, Assigned& task, WallTime wall) {
   if (task.once) {
     protocol::append_error(error, TaskError{"outcome_unknown",
                                             "agent " + agent +
-                                                " had it when the backup was made; whether the task was "
-                                                "done is not known",
+                                                " had it when the backup was made; it is not known whether "
+                                                "the task was done",
                                             false,
                                             {}});
     rows::bind_text(save, 3, error);
@@ -94,7 +95,7 @@ void take_from_agent(SQLite::Database& db, Assigned& task, WallTime wall) {
   save.exec();
 }
 
-// Cancels under way go on; everything else that is unfinished waits.
+// Cancellations in progress continue; other unfinished tasks are held.
 Result<RestoreReport> hold_unfinished(SQLite::Database& db) {
   SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
   auto assigned = assigned_tasks(db);
@@ -111,37 +112,37 @@ Result<RestoreReport> hold_unfinished(SQLite::Database& db) {
   return report;
 }
 
-// A copy of the backup's database that a coordinator can begin with; the backup itself is not touched.
+// Copies the backup's database and prepares it for a coordinator; the backup itself is not changed.
 Result<RestoreReport> prepare_database(const std::string& from, const std::string& path, const Tell& tell) {
   return guarded("reading the backup " + from, [&]() -> Result<RestoreReport> {
     {
       SQLite::Database source(from, SQLite::OPEN_READONLY, 5000);
       const auto version = read_schema_version(source, from);
       if (!version) return version.error();
-      if (*version == 0) return Error{"the backup " + from + " is empty: there is no database in it; take another one"};
+      if (*version == 0) return Error{"the backup " + from + " is empty: it contains no database; use another backup"};
       if (auto copied = copy_database(source, path, tell); !copied) return copied.error();
     }
     SQLite::Database db(path, SQLite::OPEN_READWRITE);
     db.exec("PRAGMA journal_mode = DELETE");
     const std::string found = db.execAndGet("PRAGMA integrity_check(1)").getString();
-    if (found != "ok") return Error{"the backup " + from + " is damaged (" + found + "); take another one"};
+    if (found != "ok") return Error{"the backup " + from + " is damaged (" + found + "); use another backup"};
     if (auto migrated = migrate_schema(db, tell); !migrated) return migrated.error();
     return hold_unfinished(db);
   });
 }
 
-// replaced-N in the data directory, in the end itself a folder to restore from.
+// replaced-N in the data directory; when complete, it is itself a folder to restore from.
 Result<std::string> folder_for_replaced(const std::string& data, const Tell& tell) {
   std::error_code failure;
   std::string folder;
   for (int n = 1; folder.empty() || fs::exists(folder, failure); ++n) folder = data + "/replaced-" + std::to_string(n);
   fs::create_directory(folder, failure);
-  if (failure) return Error{folder + " cannot be made: " + failure.message()};
+  if (failure) return Error{folder + " cannot be created: " + failure.message()};
   if (auto taken = take_artifacts(artifacts_path(data), artifacts_path(folder), tell); !taken) return taken.error();
   return folder;
 }
 
-// The log goes with its database.
+// The log is moved together with its database.
 Status move_database(const std::string& data, const std::string& folder) {
   std::error_code failure;
   for (const char* suffix : {"-wal", "-shm", ""}) {
@@ -152,7 +153,7 @@ Status move_database(const std::string& data, const std::string& folder) {
   return success();
 }
 
-// What can fail for want of space comes before the database changes places.
+// Steps that can fail for lack of space come before the database is moved.
 Status put_in_place(const Source& source, const std::string& data, bool empty, RestoreReport& report,
                     const Tell& tell) {
   if (!empty) {
@@ -179,18 +180,19 @@ Result<RestoreReport> restore(const std::string& from, const std::string& data, 
   if (!source) return source.error();
   std::error_code failure;
   fs::create_directories(data, failure);
-  if (failure) return Error{"data directory " + data + " cannot be made: " + failure.message()};
+  if (failure) return Error{"data directory " + data + " cannot be created: " + failure.message()};
   DirectoryLock lock;
   if (auto taken = lock.take(data); !taken) return taken.error();
   const bool empty = is_empty(data);
   if (!empty && !force) {
-    return Error{"data directory " + data + " is not empty; with --force what is in it is kept aside and replaced",
+    return Error{"data directory " + data +
+                     " is not empty; pass --force to replace its content, which is then kept in DIR/replaced-N",
                  ErrorKind::conflict};
   }
   auto report = prepare_database(source->database, restoring_path(data), tell);
   auto done = report ? put_in_place(*source, data, empty, *report, tell) : Status(report.error());
   if (done) return report;
-  // Without a database in its place a coordinator would begin anew: what is prepared stays, as a sign that it must not.
+  // Without a database a coordinator would start with an empty one. The prepared file is left in place to prevent that.
   if (fs::exists(database_path(data), failure)) fs::remove(restoring_path(data), failure);
   return done.error();
 }

@@ -18,10 +18,10 @@ DirectoryLock::~DirectoryLock() {
 Status DirectoryLock::take(const std::string& directory) {
   const std::string path = directory + "/lock";
   fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd_ < 0) return disk_error("data directory " + directory + " is not ours to write (" + path + ")");
+  if (fd_ < 0) return disk_error("data directory " + directory + " is not writable (" + path + ")");
   if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return success();
   if (errno != EWOULDBLOCK) return disk_error("data directory " + directory + " cannot be locked");
-  return Error{"data directory " + directory + " is in use: another coordinator runs on it; stop that one first",
+  return Error{"data directory " + directory + " is in use by another coordinator; stop that one first",
                ErrorKind::conflict};
 }
 
@@ -38,9 +38,9 @@ Status refuse_emptied_database(const std::string& directory) {
   const bool log_left = bytes_of(path + "-wal") > 0;
   if (!begun && !log_left) return success();
   return Error{path +
-               " is empty or gone, though a coordinator has run here: its tasks are lost with it. Nothing was "
+               " is empty or missing, although a coordinator has run here: its tasks are lost. Nothing was "
                "changed. `edgefleet-coordinator restore --from BACKUP --data " +
-               directory + " --force` goes back to a backup; to begin anew, move " + directory + " away"};
+               directory + " --force` restores a backup; to start with an empty database, move " + directory + " away"};
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// What lies where in a data directory, and who has it.
+// The paths of a data directory, its lock, and its reserve of disk space.
 #pragma once
 
 #include <functional>
@@ -11,11 +11,11 @@
 namespace edgefleet::coordinator {
 
 inline std::string database_path(const std::string& directory) { return directory + "/edgefleet.db"; }
-// A restore that has not ended yet.
+// The database of an unfinished restore.
 inline std::string restoring_path(const std::string& directory) { return database_path(directory) + ".restoring"; }
 inline std::string artifacts_path(const std::string& directory) { return directory + "/artifacts"; }
 
-// Whoever changes a data directory holds its lock as long as it does.
+// A process that changes a data directory holds its lock for that time.
 class DirectoryLock {
  public:
   DirectoryLock() = default;
@@ -30,20 +30,20 @@ class DirectoryLock {
   int fd_ = -1;
 };
 
-// Refuses a directory in which a coordinator has run and whose database is empty now, as a power cut or a worn card
-// leaves a file: SQLite would take it for a new one, throw its log away and begin anew.
+// Refuses a directory in which a coordinator has run and whose database is now empty, for example after a power cut or
+// on a worn card: SQLite would take it for a new database and discard its log.
 Status refuse_emptied_database(const std::string& directory);
 
-// DIR/reserve, 1 MiB: room for the first writes of a coordinator that starts on a full disk, so that it is up, refuses
-// what is new and records what comes back once there is space. Given up before the database is opened if it is needed,
-// made when there is plenty. Never a reason to fail.
+// DIR/reserve, 1 MiB: space for the first writes of a coordinator that starts on a full disk, so that it can run,
+// refuse new tasks, and record results once there is space. Removed before the database is opened if it is needed,
+// created when there is enough space. A failure here is not an error.
 void free_reserve_if_needed(const std::string& directory);
 void keep_reserve(const std::string& directory);
 
-// Where what takes long says how far it is.
+// Receives progress messages of long operations.
 using Tell = std::function<void(const std::string&)>;
 
-// Speaks every two seconds, so that nothing short is told at all.
+// Reports every two seconds, so that short operations report nothing.
 class Progress {
  public:
   explicit Progress(Tell tell) : tell_(std::move(tell)), last_(monotonic_now()) {}

@@ -18,8 +18,8 @@ namespace {
 constexpr int pages_at_once = 1024;
 
 void copy_pages(SQLite::Database& from, const std::string& to, const Tell& tell) {
-  // One view of the source for the whole copy: without it every commit of the coordinator would begin it anew.
-  // A reader keeps nobody from writing (WAL).
+  // One view of the source for the whole copy: without it, every commit of the coordinator would restart the copy.
+  // A reader does not block writers (WAL).
   SQLite::Transaction view(from);
   from.execAndGet("SELECT count(*) FROM sqlite_master");
   SQLite::Database target(to, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);

@@ -9,8 +9,8 @@
 
 namespace edgefleet::coordinator {
 
-// A copy of the database as it is now, consistent while others write to it, on the disk when it returns. `to` is
-// replaced as a whole or not at all.
+// Copies the current state of the database, consistent while others write to it. The copy is on the disk when this
+// returns. `to` is replaced completely or not at all.
 Status copy_database(SQLite::Database& from, const std::string& to, const Tell& tell);
 
 }  // namespace edgefleet::coordinator

@@ -1,4 +1,4 @@
-// Turns SQLite's exceptions into a Result, and says what to do about the usual ones.
+// Turns SQLite's exceptions into a Result, with advice for the common ones.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -15,8 +15,8 @@ inline Error database_error(const std::string& what, const SQLite::Exception& fa
   if (code == SQLITE_FULL) return Error{what + ": the disk is full; free some space", ErrorKind::full};
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
     return Error{what + ": the database is damaged (" + failure.what() +
-                 "); nothing was changed. `edgefleet-coordinator check --data DIR` says what is wrong, and "
-                 "`edgefleet-coordinator restore --from BACKUP --data DIR --force` goes back to a backup"};
+                 "); nothing was changed. Run `edgefleet-coordinator check --data DIR` for details, or restore a "
+                 "backup with `edgefleet-coordinator restore --from BACKUP --data DIR --force`"};
   }
   return Error{what + ": " + failure.what()};
 }

@@ -10,8 +10,8 @@ using rows::bind_id;
 using rows::read_batch;
 using rows::read_task;
 
-// An index that holds few rows beside those asked for, said outright: SQLite keeps no statistics here, and a list must
-// not walk a store of a million tasks to find ten.
+// Names an index that holds few other rows: SQLite has no statistics here, and a list must not scan a million tasks to
+// find ten.
 std::string list_of(const TaskQuery& query) {
   std::string from = "tasks t CROSS JOIN specs s ON s.id = t.id";
   std::string id = "t.id";
@@ -23,7 +23,7 @@ std::string list_of(const TaskQuery& query) {
   }
   std::string sql = rows::select_brief(from) + "WHERE 1";
   if (query.state) sql += " AND t.state = " + std::to_string(static_cast<int>(*query.state));
-  if (query.state > TaskState::succeeded) sql += " AND t.state > 5";  // word for word as the index has it
+  if (query.state > TaskState::succeeded) sql += " AND t.state > 5";  // exactly the condition of the index
   if (query.capability) sql += " AND s.capability = :capability";
   if (query.batch) {
     sql += " AND " + id +
@@ -33,7 +33,7 @@ std::string list_of(const TaskQuery& query) {
   return sql + " ORDER BY " + id + " DESC LIMIT " + std::to_string(query.limit);
 }
 
-// Ends the view of the database that the statement had, whatever happens.
+// Ends the statement's view of the database in every case.
 class Run {
  public:
   explicit Run(SQLite::Statement& statement) : statement_(statement) { statement_.tryReset(); }

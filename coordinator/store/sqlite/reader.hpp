@@ -1,4 +1,4 @@
-// What is asked of the store, over one connection: one thread at a time.
+// The queries of the store, over one connection: one thread at a time.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -25,7 +25,7 @@ class Reader final : public Reads {
 
  private:
   std::shared_ptr<SQLite::Database> db_;
-  SQLite::Statement by_id_;  // what every long poll asks
+  SQLite::Statement by_id_;  // the query of every long poll
   SQLite::Statement task_by_key_;
   SQLite::Statement batch_by_key_;
 };

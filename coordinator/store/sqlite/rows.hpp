@@ -1,4 +1,4 @@
-// Between the rows of the tables and the records of the core.
+// Conversion between the rows of the tables and the records of the core.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -11,7 +11,7 @@
 
 namespace edgefleet::coordinator::rows {
 
-// Columns as read_task() wants them; more may follow a record's own.
+// The columns that read_task() expects; more may follow them.
 std::string select_task(const std::string& more = {});
 // The same shape without the large texts; `from` joins tasks t and specs s.
 std::string select_brief(const std::string& from);

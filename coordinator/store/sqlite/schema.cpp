@@ -13,7 +13,7 @@ struct Migration {
   const char* sql;
 };
 
-// What never changes of a task stands apart (`specs`), so that a change of state does not write its input again.
+// The constant part of a task has its own table (`specs`), so that a change of state does not write its input again.
 // Ids are ULIDs, 16 bytes big endian: new rows go to the end of both trees.
 constexpr const char* tables = R"sql(
 CREATE TABLE specs (
@@ -40,8 +40,8 @@ INSERT INTO reign VALUES (1, 0);
 )sql";
 static_assert(static_cast<int>(TaskState::failed) == 6, "tasks_failed names the number");
 
-// Deadlines and ends stand on the store's own clock (meta.clock_ms: how long coordinators have run on this store),
-// which begins here at 0: so a remaining time is a time on it.
+// Deadlines and end times use the store's own clock (meta.clock_ms: how long coordinators have run on this store),
+// which starts here at 0: so a remaining time equals a time on this clock.
 constexpr const char* clock = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta SELECT 'epoch', epoch FROM reign;
@@ -59,28 +59,30 @@ CREATE TABLE held (id BLOB PRIMARY KEY) WITHOUT ROWID;
 )sql";
 static_assert(static_cast<int>(TaskState::succeeded) == 5, "the states from 5 on are outcomes");
 
-// Lists by capability, and of what ended without success (docs/store.md). Both are written when a task is made or has
-// failed, never while it goes its way.
+// Lists by capability, and of tasks that ended without success (docs/store.md). Both are written when a task is created
+// or has ended, not in between.
 constexpr const char* lists = R"sql(
 DROP INDEX tasks_failed;
 CREATE INDEX tasks_unsuccessful ON tasks (state, id) WHERE state > 5;
 CREATE INDEX specs_by_capability ON specs (capability, id);
 )sql";
 
-// Number n, counted from 0, makes version n + 1. What was released is never changed: a change is a new step.
+// Step n, counted from 0, makes version n + 1. A released step is never changed: a change is a new step.
 constexpr std::array<Migration, 3> migrations = {{
     {"the tables", tables},
-    {"a clock of the store's own, retention, tasks held after a restore", clock},
-    {"lists by capability and of what failed", lists},
+    {"a store clock, retention, tasks held after a restore", clock},
+    {"lists by capability and of failed tasks", lists},
 }};
 
 Status copy_aside(SQLite::Database& db, const std::string& path, int version, const Tell& tell) {
   const std::string copy = path + ".schema-" + std::to_string(version);
   if (auto copied = copy_database(db, copy, tell); !copied) {
-    return copied.error().context("the database has schema " + std::to_string(version) + " and is brought to " +
-                                  std::to_string(newest_schema()) + "; copying it first");
+    return copied.error().context("the database has schema " + std::to_string(version) + " and must be migrated to " +
+                                  std::to_string(newest_schema()) + "; copying it before the migration");
   }
-  if (tell) tell("the database as it was (schema " + std::to_string(version) + ") is kept in " + copy);
+  if (tell) {
+    tell("a copy of the database before the migration (schema " + std::to_string(version) + ") is kept in " + copy);
+  }
   return success();
 }
 
@@ -92,13 +94,13 @@ Result<int> read_schema_version(SQLite::Database& db, const std::string& path) {
   const int found = db.execAndGet("PRAGMA user_version").getInt();
   if (found > newest_schema()) {
     return Error{path + " was written by a newer edgefleet: it has schema " + std::to_string(found) +
-                 ", this edgefleet " EDGEFLEET_VERSION " knows up to " + std::to_string(newest_schema()) +
-                 "; install the newer version, or restore a backup that this one has made"};
+                 ", but edgefleet " EDGEFLEET_VERSION " supports schemas up to " + std::to_string(newest_schema()) +
+                 "; install the newer version, or restore a backup made by this one"};
   }
   const bool empty = db.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0;
   const bool ours = found > 0 && db.tableExists("specs") && db.tableExists("tasks");
   if (found < 0 || (!ours && !empty) || (found > 0 && empty)) {
-    return Error{path + " is a database, but not one of edgefleet; move it away, or name another directory"};
+    return Error{path + " is not a database of edgefleet; move it away, or choose another directory with --data"};
   }
   return found;
 }
@@ -107,8 +109,9 @@ Status migrate_schema(SQLite::Database& db, const Tell& tell) {
   const int found = db.execAndGet("PRAGMA user_version").getInt();
   for (auto version = static_cast<std::size_t>(found); version < migrations.size(); ++version) {
     const Migration& migration = migrations.at(version);
-    if (tell && found > 0)
-      tell("bringing the database to schema " + std::to_string(version + 1) + ": " + migration.what);
+    if (tell && found > 0) {
+      tell("migrating the database to schema " + std::to_string(version + 1) + ": " + migration.what);
+    }
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     db.exec(migration.sql);
     db.exec("PRAGMA user_version = " + std::to_string(version + 1));

@@ -1,4 +1,4 @@
-// The tables, their version, and the way from an older one.
+// The tables, their version, and the migrations.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -12,14 +12,14 @@ namespace edgefleet::coordinator {
 
 int newest_schema();
 
-// Refuses a file that is no database of ours, and one of a newer version. 0: nothing is in it yet.
+// Refuses a file that is not a database of edgefleet, and one of a newer version. 0: it is empty.
 Result<int> read_schema_version(SQLite::Database& db, const std::string& path);
 
-// Makes the tables of a new database, or brings an older one to our version, a step a transaction. Before the first
-// step the older file is copied: edgefleet.db.schema-1 beside edgefleet.db, for whoever must go back.
+// Creates the tables of a new database, or migrates an older one, one transaction for each step. Before the first step
+// the old file is copied to edgefleet.db.schema-1 beside edgefleet.db, for a downgrade.
 Status prepare_schema(SQLite::Database& db, const std::string& path, const Tell& tell);
 
-// The same without a copy, for what is a copy already.
+// The same without a copy, for a file that is already a copy.
 Status migrate_schema(SQLite::Database& db, const Tell& tell);
 
 }  // namespace edgefleet::coordinator

@@ -19,7 +19,7 @@ namespace {
 using rows::bind_id;
 using rows::read_task;
 
-// Connections that are lent out, one to a thread at a time.
+// A pool of connections, each used by one thread at a time.
 class Readers {
  public:
   explicit Readers(const std::string& path) {
@@ -59,10 +59,10 @@ class SqliteStore final : public Store {
             path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX, 5000)) {}
 
   Status prepare(const std::string& path, const Tell& tell) {
-    // First of all: a file that is refused is left as it is.
+    // This comes first: a file that is refused is not changed.
     if (auto version = read_schema_version(*db_, path); !version) return version.error();
-    // A checkpoint writes each changed page once more: the rarer, the fewer. 4000 pages are 16 MiB, a moment's work
-    // at the next start. What a large transaction leaves of the log is cut off at 64 MiB.
+    // A checkpoint writes each changed page once more, so rare checkpoints mean fewer writes. 4000 pages are 16 MiB,
+    // quickly processed at the next start. After a large transaction the log is truncated to 64 MiB.
     db_->exec("PRAGMA journal_mode = WAL");
     db_->exec("PRAGMA synchronous = FULL");
     db_->exec("PRAGMA wal_autocheckpoint = 4000");
@@ -158,13 +158,13 @@ class SqliteStore final : public Store {
     auto result = guarded(what, call);
     if (result) return result;
     writer_->reset();
-    // What the log holds already may go into the database, and its room be used again: that needs no more disk.
+    // A checkpoint moves the log into the database, so that its space is reused: that needs no more disk.
     if (result.error().kind == ErrorKind::full) db_->tryExec("PRAGMA wal_checkpoint(PASSIVE)");
     return result;
   }
 
   std::unique_ptr<DirectoryLock> lock_;
-  // SQLite itself takes no locks for us: the loop has this connection, others lend theirs.
+  // No mutexes in SQLite: the loop owns this connection, other threads borrow theirs from the pool.
   std::shared_ptr<SQLite::Database> db_;
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Reader> own_;
@@ -176,13 +176,14 @@ class SqliteStore final : public Store {
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, const Tell& tell) {
   std::error_code failure;
   std::filesystem::create_directories(directory, failure);
-  if (failure) return Error{"data directory " + directory + " cannot be made: " + failure.message()};
+  if (failure) return Error{"data directory " + directory + " cannot be created: " + failure.message()};
   auto lock = std::make_unique<DirectoryLock>();
   if (auto taken = lock->take(directory); !taken) return taken.error();
   const std::string path = database_path(directory);
   if (std::filesystem::exists(restoring_path(directory), failure) && !std::filesystem::exists(path, failure)) {
-    return Error{"data directory " + directory + " is half restored: `edgefleet-coordinator restore` was broken off. " +
-                 "Run it again with --force; to begin anew instead, remove " + restoring_path(directory)};
+    return Error{
+        "data directory " + directory + " is only partly restored: `edgefleet-coordinator restore` was interrupted. " +
+        "Run it again with --force; to start with an empty database instead, remove " + restoring_path(directory)};
   }
   if (auto whole = refuse_emptied_database(directory); !whole) return whole.error();
   free_reserve_if_needed(directory);

@@ -21,7 +21,7 @@ void run(SQLite::Statement& statement) {
   statement.reset();
 }
 
-// On the store's clock, in whole milliseconds: never earlier than it was asked for.
+// On the store's clock, in whole milliseconds, rounded up: never earlier than requested.
 void bind_at(SQLite::Statement& statement, int at, Duration clock, const std::optional<Duration>& remaining) {
   if (remaining) {
     statement.bind(at, std::int64_t{std::chrono::ceil<std::chrono::milliseconds>(clock + *remaining).count()});
@@ -198,7 +198,7 @@ void Writer::purge_one(const TaskId& id) {
 }
 
 Purged Writer::purge(const Retention& retention, Duration clock, std::size_t most) {
-  // Looked for before a transaction: where there is nothing to do nothing is written.
+  // Checked before a transaction, so that nothing is written if there is nothing to do.
   const auto ids = purgeable(retention, clock, most);
   if (ids.empty()) return {};
   SQLite::Transaction transaction(db_, SQLite::TransactionBehavior::IMMEDIATE);

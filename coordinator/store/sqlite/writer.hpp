@@ -13,9 +13,9 @@ class Writer {
 
   void commit(const Writes& writes);
   void keep_time(Duration clock);
-  // The oldest `most` of what the retention lets go; with them their batches, keys and names of artifacts.
+  // The oldest `most` of the tasks beyond the retention, with their batches, keys and artifact names.
   Purged purge(const Retention& retention, Duration clock, std::size_t most);
-  // After a failure statements may stand half way.
+  // After a failure, resets statements that were interrupted.
   void reset();
 
  private:

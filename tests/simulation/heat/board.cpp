@@ -42,7 +42,7 @@ BoardModel make_pi3_plus() {
   return b;
 }
 
-// Air moves faster past what is warmer: resistance falls with the fourth root (natural convection, laminar).
+// Air flows faster past a warmer surface: resistance falls with the fourth root (natural convection, laminar).
 double to_air(const BoardModel& model, double difference) {
   const double warmer = std::max(difference, 0.1);
   return difference / (model.board_resistance * std::pow(20 / warmer, 0.25));
@@ -60,13 +60,13 @@ const BoardModel& pi3_plus() {
   return model;
 }
 
-// Begins idle for long.
+// Starts in the steady state of an idle board.
 Board::Board(const BoardModel& model, double air)
     : model_(model), air_(air), chip_(air), board_(air), clock_(model.full_clock) {
   for (int second = 0; second < 3600; ++second) run(std::chrono::seconds(1), 0);
 }
 
-// Dynamic power goes with the clock and the square of the voltage.
+// Dynamic power is proportional to the clock and to the square of the voltage.
 double Board::chip_watts(double busy) const {
   const double below = (model_.full_clock - clock_) / (model_.full_clock - model_.least_clock);
   const double voltage = 1 - below * (1 - model_.least_voltage);

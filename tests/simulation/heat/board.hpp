@@ -1,5 +1,5 @@
-// How warm a Raspberry Pi becomes: two masses, the chip and the board, and a firmware that lowers the clock.
-// Where the numbers come from: docs/heat.md.
+// The temperature of a Raspberry Pi: two masses, the chip and the board, and a firmware that lowers the clock. Sources
+// of the numbers: docs/heat.md.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace edgefleet::simulation {
 // Watts, degrees Celsius, kelvin, joules; clocks in MHz.
 struct BoardModel {
   std::string name;
-  std::string device_tree;  // what it calls itself
+  std::string device_tree;  // the model name in the device tree
   double board_watts = 0;   // all but the chip
   double idle_watts = 0;    // of the chip
   double core_watts = 0;    // more for each busy core at full clock and voltage
@@ -20,13 +20,13 @@ struct BoardModel {
   double board_resistance = 0;   // K/W, board to air, when it is 20 K warmer than the air
   double board_capacity = 0;     // J/K
   double full_clock = 0;
-  double least_clock = 0;        // what the firmware falls back to at `hard_limit`
+  double least_clock = 0;        // the clock at `hard_limit`
   double least_voltage = 0;      // at that clock, as a part of the voltage at full clock
-  double throttle_from = 80;     // from here on the clock falls, in a straight line,
-  double hard_limit = 85;        // to here
-  double soft_limit = 1000;      // from here on the clock is soft_clock
+  double throttle_from = 80;     // from here the clock falls linearly,
+  double hard_limit = 85;        // down to `least_clock` here
+  double soft_limit = 1000;      // from here the clock is soft_clock
   double soft_clock = 0;
-  double soft_back = 2;          // it goes back when the chip is so much cooler
+  double soft_back = 2;          // the clock rises again when the chip is this much cooler
 };
 
 const BoardModel& pi4();

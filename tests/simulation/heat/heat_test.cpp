@@ -20,7 +20,7 @@ Workload endless(Duration task) {
 
 }  // namespace
 
-TEST_CASE("the model does what was measured on boards") {
+TEST_CASE("the model agrees with measurements on boards") {
   Board idle(pi4(), 25);
   CHECK(idle.celsius() == Approx(25 + 27).margin(2));
   Board busy(pi4(), 25);
@@ -45,7 +45,7 @@ TEST_CASE("short work: never throttled, and as much of it done as without a poli
   CHECK(ours.finished >= without.finished);
 }
 
-TEST_CASE("short work without end: never throttled in any room, at a price that is said") {
+TEST_CASE("endless short work: never throttled in any room, at the documented cost") {
   for (const double air : {15.0, 25.0, 35.0}) {
     for (const Duration task : {5s, 30s, 60s}) {
       const Outcome ours = on_pi4(endless(task), Care::policy, air);
@@ -57,10 +57,10 @@ TEST_CASE("short work without end: never throttled in any room, at a price that 
   const double without = on_pi4(short_endless(), Care::none).core_hours;
   const double ours = on_pi4(short_endless(), Care::policy).core_hours;
   CHECK(ours > 0.68 * without);
-  CHECK(ours < without);  // what lowers the clock at 81 degrees gets rid of more heat than what stays below 78
+  CHECK(ours < without);  // a board that throttles at 81 degrees dissipates more heat than one that stays below 78
 }
 
-TEST_CASE("ten-minute LLM tasks: what the agent runs itself is kept below 80, a server beside it cannot be") {
+TEST_CASE("ten-minute LLM tasks: a process of the agent is kept below 80, a server beside it cannot be") {
   for (const double air : {15.0, 25.0, 35.0}) {
     const Outcome process = on_pi4(llm_process(), Care::policy, air);
     INFO("air " << air << ", highest " << process.highest);
@@ -74,7 +74,7 @@ TEST_CASE("ten-minute LLM tasks: what the agent runs itself is kept below 80, a 
   CHECK(server.core_hours > 0.95 * without.core_hours);
 }
 
-TEST_CASE("there is a margin for boards and rooms that are not the model's") {
+TEST_CASE("there is a margin for boards and rooms that differ from the model") {
   BoardModel loose_chip = pi4();
   loose_chip.chip_resistance *= 1.4;
   BoardModel light = pi4();

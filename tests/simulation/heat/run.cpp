@@ -85,7 +85,7 @@ class Run {
     }
   }
 
-  // Work that comes by itself.
+  // Adds work on schedule.
   void come() {
     if (workload_.burst == 0) {
       waiting_ = std::max(waiting_, workload_.slots);
@@ -96,7 +96,7 @@ class Run {
     }
   }
 
-  // What a coordinator does: as many as there are free slots; and it acknowledges what it has heard.
+  // Acts as the coordinator: sends as many tasks as there are free slots, and acknowledges received results.
   void place() {
     if (!acknowledged_.empty()) hear(AcknowledgeSeen{reign, std::exchange(acknowledged_, {})});
     TasksSeen message{reign, ++n_, work, {}};

@@ -7,7 +7,7 @@
 
 namespace edgefleet::simulation {
 
-enum class Care { none, policy, firmware };  // readings are not even taken; ours; `heat = "firmware"`
+enum class Care { none, policy, firmware };  // no readings; the agent's policy; `heat = "firmware"`
 
 struct Workload {
   std::string name;
@@ -15,7 +15,7 @@ struct Workload {
   double cores = 1;             // that one task uses
   Duration task = std::chrono::seconds(5);  // at full clock
   bool freezes = true;          // the agent can stop it
-  int burst = 0;                // tasks that come together; 0: there is always another one
+  int burst = 0;                // tasks that arrive together; 0: there is always another one
   Duration burst_every{0};
 };
 

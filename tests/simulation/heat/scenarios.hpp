@@ -1,4 +1,4 @@
-// What `./dev sim-heat` shows and heat_test.cpp holds against docs/heat.md.
+// The scenarios that `./dev sim-heat` shows and heat_test.cpp compares with docs/heat.md.
 #pragma once
 
 #include <vector>
@@ -12,8 +12,8 @@ inline constexpr double room = 25;  // degrees Celsius
 
 Workload short_bursts();   // every ten minutes, two and a half of them at full speed
 Workload short_endless();
-Workload llm_process();    // ten minutes on all cores, run by the agent: it can be stopped for a while
-Workload llm_server();     // the same on a server beside the agent: it cannot
+Workload llm_process();    // ten minutes on all cores, run by the agent: it can be paused
+Workload llm_server();     // the same on a server beside the agent: it cannot be paused
 
 struct Row {
   const BoardModel* board = nullptr;

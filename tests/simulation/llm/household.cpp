@@ -26,7 +26,7 @@ struct Server {
 
 struct Turn {
   int talk = 0;
-  int tokens = 0;  // of the prompt: all that was said before, and the new question
+  int tokens = 0;  // of the prompt: the conversation so far, and the new question
   Time asked;
 };
 
@@ -115,7 +115,7 @@ class Household {
     }
   }
 
-  // Loads, reads what it does not remember, and answers.
+  // Loads the model, reads the part of the prompt that is not cached, and answers.
   void begin(Server& server, const AttemptKey& task) {
     const Turn turn = turns_.at(task.id);
     const Talk& talk = talks_[static_cast<std::size_t>(turn.talk)];

@@ -1,4 +1,4 @@
-// Language model servers and people who ask them, on simulated time, under the real core of a coordinator.
+// Language model servers and their users, on simulated time, under the real core of a coordinator.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Servers {
   double says = 3;  // tokens of an answer a second
 };
 
-// Somebody asks, reads the answer, asks again.
+// A user asks, reads the answer, and asks again.
 struct Talk {
   Duration begins{0};
   std::string model;
@@ -32,13 +32,13 @@ struct Talk {
 enum class Placing {
   least_busy,
   ours
-};  // least_busy: agents do not say what they have loaded, nor clients who they are
+};  // least_busy: agents do not report loaded models, and requests do not identify their conversation
 
 struct Told {
   int answers = 0;
   int loads = 0;
-  std::int64_t prompt_tokens = 0;  // of all requests together
-  std::int64_t read_tokens = 0;  // those that a server had not in its memory
+  std::int64_t prompt_tokens = 0;  // of all requests
+  std::int64_t read_tokens = 0;  // those that a server did not have in memory
   Duration mean_wait{0};  // from the question to the first token
   Duration longest_wait{0};
   Duration whole{0};  // until the last answer

@@ -41,7 +41,7 @@ TEST_CASE("two models, two agents: models are loaded less often, and answers beg
   }
 }
 
-TEST_CASE("as many agents as people who talk: what was said before is not read again") {
+TEST_CASE("as many agents as conversations: earlier turns are not read again") {
   const auto talks = [](std::uint64_t seed) { return long_talks(3, seed); };
   const Told least_busy = all(four_servers(), talks, Placing::least_busy);
   const Told ours = all(four_servers(), talks, Placing::ours);

@@ -6,7 +6,7 @@
 namespace edgefleet::simulation {
 namespace {
 
-// Same numbers with every library: the standard's distributions are not.
+// The same numbers with every library, unlike the standard's distributions.
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : engine_(seed) {}

@@ -1,4 +1,4 @@
-// What `./dev sim-llm` shows and llm_test.cpp holds against docs/llm.md.
+// The scenarios that `./dev sim-llm` shows and llm_test.cpp compares with docs/llm.md.
 #pragma once
 
 #include "tests/simulation/llm/household.hpp"

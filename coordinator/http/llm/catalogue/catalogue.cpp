@@ -8,11 +8,11 @@
 namespace edgefleet::coordinator::llm {
 namespace {
 
-// How usable one model of a chain is.
+// Whether one model of a chain can be used.
 struct Availability {
   bool offered = false;
   bool free = false;
-  std::string problem;  // those that have it cannot serve it
+  std::string problem;  // why the agents that have it cannot serve it
 };
 
 struct Lookup {
@@ -48,7 +48,7 @@ Lookup look_up(const State& state, const Capability& capability, const std::vect
 Error not_offered(const std::string& model, const Capability& capability, const std::vector<Offered>& others) {
   std::string message = "no agent offers the model \"" + model.substr(0, 200) + "\" for " + capability.str();
   for (std::size_t i = 0; i < std::min<std::size_t>(others.size(), 20); ++i) {
-    message += (i == 0 ? "; there are " : ", ") + others[i].model;
+    message += (i == 0 ? "; available: " : ", ") + others[i].model;
   }
   return Error{message, ErrorKind::not_found};
 }

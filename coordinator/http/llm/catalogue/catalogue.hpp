@@ -1,4 +1,4 @@
-// Which models the fleet offers, and which of them are tried for a name.
+// The models that the fleet offers, and the models to try for a name.
 #pragma once
 
 #include <functional>
@@ -29,12 +29,12 @@ class Catalogue {
 
   // All of them, aliases included.
   void offered(const Responder& responder, Then<std::vector<Offered>> then) const;
-  // In the order in which they are to be tried: of an alias first those that somebody can take at once. An error: none
-  // can be used, and why.
+  // The models to try, in order: for an alias, models with a free slot come first. An error says why no model can be
+  // used.
   void chain(const Responder& responder, const Capability& capability, const std::string& model,
              Then<std::vector<std::string>> then) const;
-  // The next one of a chain that somebody can serve, if the present one has nobody left and its task still waits.
-  // The chain's size: none.
+  // Index of the next model of a chain that an agent can serve, if no agent is left for the current one and its task
+  // still waits. The chain's size: none.
   void next(const Responder& responder, const TaskId& task, const std::vector<std::string>& chain, std::size_t at,
             Then<std::size_t> then) const;
 

@@ -1,5 +1,5 @@
-// One API that programs speak to a model with: it reads a question and writes answers. Everything between is the same
-// for all of them (answering.hpp). A dialect knows no other one.
+// One API for language models: it reads a question and writes answers. Everything in between is the same for all of
+// them (answering.hpp). Dialects are independent of each other.
 #pragma once
 
 #include <memory>
@@ -12,15 +12,15 @@
 
 namespace edgefleet::coordinator::llm {
 
-// What a client asks for.
+// The request of a client.
 struct Question {
   Capability capability;  // llm.chat, llm.generate or llm.embed
   std::string model;
-  Json input;  // of the task: the request, less what concerns this endpoint alone
+  Json input;  // of the task: the request without the members for this endpoint
   bool stream = false;
 };
 
-// Writes the answer to one question: whole, or as a stream of which each function gives the next piece.
+// Writes the answer to one question: whole, or as a stream, for which each function returns the next piece.
 class AnswerWriter {
  public:
   AnswerWriter() = default;
@@ -30,18 +30,18 @@ class AnswerWriter {
   AnswerWriter& operator=(AnswerWriter&&) = delete;
   virtual ~AnswerWriter() = default;
 
-  // Before anything else: the answer's id and time, the same on each piece.
+  // Called first: the id and time of the answer, the same in each piece.
   virtual void identify(const TaskId& task, WallTime now) = 0;
   virtual std::string whole(const TaskRecord& record) = 0;
 
   virtual std::string begin() = 0;
   virtual std::string text(const std::string& text, bool reasoning) = 0;
-  // What comes behind the last text: tool calls, why it ended, usage, the end mark.
+  // Everything after the last text: tool calls, finish reason, usage, the end mark.
   virtual std::string end(const TaskRecord& record, const Json& output) = 0;
   virtual std::string failure(const Failure& failure) = 0;
   virtual std::string comment(const std::string& text) = 0;  // clients skip it; it keeps a connection open
 
-  // The text of a result's output, to compare it with what was sent.
+  // The text of a result's output, to compare it with the text already sent.
   [[nodiscard]] virtual std::string text_of(const Json& output, bool reasoning) const = 0;
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::array base64_letters = std::to_array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
 
-// Little-endian float32 values, as OpenAI's clients ask for unless told otherwise.
+// Little-endian float32 values: the format that OpenAI's clients request by default.
 std::string base64_floats(const Json& numbers) {
   std::string bytes;
   for (const Json& number : numbers) {
@@ -32,7 +32,7 @@ std::string base64_floats(const Json& numbers) {
   return text;
 }
 
-// Never a stream: read() sees to it.
+// Never a stream: read() ensures it.
 class EmbeddingsWriter final : public AnswerWriter {
  public:
   EmbeddingsWriter(const Question& question, const openai::Options& options)
@@ -49,7 +49,7 @@ class EmbeddingsWriter final : public AnswerWriter {
                                 {"index", member(one, "index")},
                                 {"embedding", base64_ ? Json(base64_floats(numbers)) : numbers}});
     }
-    answer["usage"] = {{"prompt_tokens", 0}, {"total_tokens", 0}};  // clients rely on it; Gemini tells no counts
+    answer["usage"] = {{"prompt_tokens", 0}, {"total_tokens", 0}};  // clients rely on it; Gemini reports no counts
     if (auto usage = openai::usage_of(record); usage.is_object()) answer["usage"] = std::move(usage);
     return dump(answer);
   }

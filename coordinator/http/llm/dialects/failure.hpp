@@ -1,4 +1,4 @@
-// What goes wrong with a request to a model, in the words that clients of such APIs know.
+// Failures of model requests, with the types and codes that clients of such APIs expect.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ Failure failure_of(const Error& error);        // of the coordinator
 Failure failure_of(const TaskRecord& record);  // of a task that has ended without success
 Failure failure_of_status(int status, const std::string& message);  // of the HTTP server
 
-// Whether clients of this path read errors in OpenAI's shape only.
+// True if clients of this path read only errors in OpenAI's shape.
 bool has_openai_shape(std::string_view path);
 std::string openai_view(const Failure& failure);  // {"error":{"message","type","param","code"}}
 http_server::Reply openai_reply(const Failure& failure);

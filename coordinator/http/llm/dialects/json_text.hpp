@@ -8,10 +8,10 @@ namespace edgefleet::coordinator::llm {
 
 using Json = nlohmann::json;
 
-// As text; what is not UTF-8 is replaced.
+// As text; invalid UTF-8 is replaced.
 inline std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-// A member of an object; null if there is none, or it is no object.
+// A member of an object; null if it is missing, or `json` is not an object.
 inline const Json& member(const Json& object, const char* key) {
   static const Json nothing;
   if (!object.is_object()) return nothing;

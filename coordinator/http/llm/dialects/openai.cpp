@@ -17,13 +17,13 @@ Result<Question> read(const std::string& body, const char* capability, Options& 
   if (!model.is_string() || model.get_ref<const std::string&>().empty()) return invalid("`model` is missing");
   question.model = model.get<std::string>();
   const Json& stream = member(input, "stream");
-  if (!stream.is_null() && !stream.is_boolean()) return invalid("`stream` is true or false");
+  if (!stream.is_null() && !stream.is_boolean()) return invalid("`stream` must be true or false");
   question.stream = stream == true;
   options.include_usage = member(member(input, "stream_options"), "include_usage") == true;
   const Json& format = member(input, "encoding_format");
   options.base64 = format == "base64";
   if (!format.is_null() && format != "float" && !options.base64) {
-    return invalid("`encoding_format` is float or base64");
+    return invalid("`encoding_format` must be float or base64");
   }
   for (const char* ours : {"stream", "stream_options", "encoding_format"}) input.erase(ours);
   return question;

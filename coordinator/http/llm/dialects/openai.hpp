@@ -1,4 +1,4 @@
-// What OpenAI's endpoints have in common: how a request is read, the envelope of an answer, events.
+// Common parts of OpenAI's endpoints: reading a request, the envelope of an answer, events.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace openai {
 
 inline constexpr const char* event_stream = "text/event-stream";
 
-// The members that concern this endpoint alone, taken out of `question.input`.
+// The members for this endpoint only, removed from `question.input`.
 struct Options {
   bool include_usage = false;
   bool base64 = false;  // of embeddings
@@ -43,7 +43,7 @@ class Envelope {
 std::string event(const Json& json);  // data: {...}, and the empty line behind it
 std::string comment(const std::string& text);
 inline const std::string done = "data: [DONE]\n\n";
-Json usage_of(const TaskRecord& record);  // null: not known
+Json usage_of(const TaskRecord& record);  // null: unknown
 const Json& choice_of(const Json& output);  // the first one, or null
 
 // GET /v1/models

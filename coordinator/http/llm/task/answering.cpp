@@ -46,7 +46,7 @@ void Answering::submit(std::size_t at) {
   spec.input = dump(input);
   if (spec.input.size() > limits::input_bytes) {
     return fail(failure_of(Error{"the request has " + std::to_string(spec.input.size()) +
-                                     " bytes, a task's input at most " + std::to_string(limits::input_bytes),
+                                     " bytes; the limit for a task's input is " + std::to_string(limits::input_bytes),
                                  ErrorKind::too_large}));
   }
   spec.where = {{"model", chain_[at]}};
@@ -57,7 +57,7 @@ void Answering::submit(std::size_t at) {
   const auto listen = [hub = &parts_.hub, made, weak = weak_from_this(), responder = responder_](const TaskId& id) {
     made->listener.emplace(*hub, id, [weak, responder] {
       responder.run([weak] {
-        if (const auto self = weak.lock()) self->hear();
+        if (const auto self = weak.lock()) self->on_update();
       });
     });
   };
@@ -79,11 +79,11 @@ void Answering::submitted(const std::shared_ptr<Try>& made, const Result<Accepta
   if (!std::exchange(identified_, true)) writer_->identify(accepted->id, wall_now());
   if (question_.stream && !stream_) begin_stream();
   watch();
-  hear();
+  on_update();
 }
 
 void Answering::cancel(const TaskId& id) {
-  parts_.loop.cancel(id, [](const Result<TaskState>&) {});  // it may have ended meanwhile
+  parts_.loop.cancel(id, [](const Result<TaskState>&) {});  // it may have ended in the meantime
 }
 
 void Answering::client_gone() {
@@ -96,7 +96,7 @@ void Answering::end() {
   over_ = true;
   try_.reset();
   stream_.reset();
-  responder_.answer(dialect_.refuse({499, "server_error", "client_gone", "the client has gone"}));
+  responder_.answer(dialect_.refuse({499, "server_error", "client_gone", "the client has disconnected"}));
   place_.reset();
 }
 
@@ -111,7 +111,7 @@ void Answering::fail(const Failure& failure) {
   end();
 }
 
-// ---- what comes back
+// ---- the answer
 
 void Answering::begin_stream() {
   http_server::Reply head{200, {}, dialect_.stream_type, {}, {}};
@@ -128,7 +128,7 @@ void Answering::send(std::string pieces) {
   if (!stream_->send(std::move(pieces))) client_gone();
 }
 
-void Answering::hear() {
+void Answering::on_update() {
   if (over_ || submitting_ || !try_) return;
   const auto heard = try_->listener->take();
   if (stream_) {
@@ -157,7 +157,7 @@ bool Answering::add_parts(const std::vector<Part>& parts, std::string& pieces) {
 void Answering::outcome() {
   const auto record = parts_.store.reader()->task(try_->id);
   if (!record) return fail(failure_of(record.error()));
-  if (!*record) return fail(failure_of(Error{"task " + try_->id.str() + " is gone", ErrorKind::internal}));
+  if (!*record) return fail(failure_of(Error{"task " + try_->id.str() + " no longer exists", ErrorKind::internal}));
   const bool succeeded = (**record).state == TaskState::succeeded;
   if (!succeeded && !sent_.anything() && try_next(**record)) return;
   if (!succeeded) return fail(failure_of(**record));
@@ -186,15 +186,16 @@ std::string Answering::ending(const TaskRecord& record) {
 }
 
 Failure Answering::disagreement() const {
-  return {502, "server_error", "answer_changed",
-          "the agent that had begun this answer was lost, and the one that took over says something else; ask again "
-          "(task " +
-              try_->id.str() + ")"};
+  return {
+      502, "server_error", "answer_changed",
+      "the agent that had begun this answer was lost, and the answer of the agent that took over differs; try again "
+      "(task " +
+          try_->id.str() + ")"};
 }
 
-// ---- models that go away
+// ---- models that become unavailable
 
-// Nothing was sent yet and the model is out of reach: the next one of the chain.
+// Nothing was sent yet and the model is unavailable: tries the next one of the chain.
 bool Answering::try_next(const TaskRecord& record) {
   const bool hopeless = record.error && !record.error->retryable;
   if (record.state == TaskState::cancelled || hopeless || try_->at + 1 >= chain_.size()) return false;
@@ -214,7 +215,7 @@ void Answering::watch() {
   }
 }
 
-// A task by itself would wait until its agent comes back.
+// Without this, the task would wait until its agent is back.
 void Answering::leave_lost() {
   asking_ = true;
   catalogue_->next(responder_, try_->id, chain_, try_->at,
@@ -241,7 +242,7 @@ void Answering::explain_silence() {
       [self = shared_from_this()](const Result<std::string>& why) {
         self->asking_ = false;
         if (self->over_) return;
-        self->send(self->writer_->comment(why && !why->empty() ? *why : "the model reads, or is being loaded"));
+        self->send(self->writer_->comment(why && !why->empty() ? *why : "the model is loading or reading the prompt"));
       });
 }
 

@@ -1,5 +1,5 @@
-// One request to a model on its way to its answer: its task, the models that may still be tried, what its client was
-// sent. Everything runs on the pool, one after the other for one request; nothing holds a thread while it waits.
+// One request to a model until it is answered: its task, the models left to try, and the text sent to the client.
+// Everything runs on the pool, in sequence for one request; a waiting request holds no thread.
 #pragma once
 
 #include <memory>
@@ -34,15 +34,15 @@ class Answering : public std::enable_shared_from_this<Answering> {
   void submit(std::size_t at);
   void submitted(const std::shared_ptr<Try>& made, const Result<Acceptance>& accepted);
   void begin_stream();
-  void hear();  // what the listener has
+  void on_update();  // processes the news of the listener
   void outcome();
   void finish(const TaskRecord& record);
   [[nodiscard]] std::string ending(const TaskRecord& record);
   [[nodiscard]] bool try_next(const TaskRecord& record);
-  // Adds what is new of the parts; false: somebody else says something else.
+  // Adds the new text of the parts; false: it differs from the text already sent.
   [[nodiscard]] bool add_parts(const std::vector<Part>& parts, std::string& pieces);
   void send(std::string pieces);
-  void watch();  // from time to time: whether the model can still be served, and a sign of life for the client
+  void watch();  // periodic: checks that the model can still be served, and sends keep-alives
   void leave_lost();
   void explain_silence();
   void fail(const Failure& failure);
@@ -60,13 +60,13 @@ class Answering : public std::enable_shared_from_this<Answering> {
   std::shared_ptr<BoundedPlace> place_;
 
   std::vector<std::string> chain_;
-  std::shared_ptr<Try> try_;  // none: no task has been accepted yet
-  bool submitting_ = false;   // another try, which is not accepted yet
+  std::shared_ptr<Try> try_;  // nullptr: no task has been accepted yet
+  bool submitting_ = false;   // another try has been submitted and is not accepted yet
   bool identified_ = false;
   SentText sent_;
   std::optional<http_server::Stream> stream_;
   Time quiet_since_{};
-  bool asking_ = false;  // the loop, for watch()
+  bool asking_ = false;  // watch() waits for an answer of the loop
   bool over_ = false;
 };
 

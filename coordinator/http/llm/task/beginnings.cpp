@@ -8,7 +8,7 @@
 namespace edgefleet::coordinator::llm {
 namespace {
 
-// With an end behind each text so that no two lists of texts run together: no UTF-8 has this byte.
+// Each text is followed by a byte that UTF-8 does not contain, so that different lists of texts hash differently.
 std::uint64_t hash(std::uint64_t so_far, const std::string& text) { return fnv1a("\xff", fnv1a(text, so_far)); }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// By what the next turn of a conversation is known: the hashes of its first one, two, ... messages, each with the
-// model. The request before it had just those messages, without its answer and the newest question.
+// Identifies the next turn of a conversation: hashes of its first one, two, ... messages, each with the model. The
+// request before it had just those messages, without its answer and the newest question.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace edgefleet::coordinator::llm {
 
 inline constexpr std::size_t most_beginnings = 64;  // the longest ones
 
-// Of a chat's request; empty for anything else.
+// For a chat request; empty for any other.
 std::vector<std::uint64_t> beginnings_of(const nlohmann::json& request);
 
 }  // namespace edgefleet::coordinator::llm

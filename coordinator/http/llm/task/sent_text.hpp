@@ -1,8 +1,8 @@
-// What a client was sent of an answer so far, and what may follow. Parts come from the agent that works on the task, or
-// from its successor; the result comes last. Pure.
+// The text of an answer that was sent to a client so far, and the text that may follow. Parts come from the agent that
+// works on the task, or from its successor; the result comes last. Pure.
 //
-// The rule: what was sent remains. Output of another attempt continues it where it is the same from the beginning;
-// where it differs, the answer cannot go on.
+// The rule: sent text is never changed. Output of another attempt continues it if it begins with the same text;
+// if it differs, the answer fails.
 #pragma once
 
 #include <optional>
@@ -16,17 +16,17 @@ namespace edgefleet::coordinator::llm {
 
 class SentText {
  public:
-  // What is new of a part, to be sent now; none if it does not agree with what was sent. Parts must be of an attempt's
-  // own agent.
+  // The new text of a part, to be sent now; no value if it differs from the sent text. Parts must come from the agent
+  // of the attempt.
   std::optional<std::string> add(const Part& part);
-  // The whole of a channel, from the result: what was not sent yet; none if it does not agree.
+  // The complete text of a channel, from the result: returns the unsent rest; no value if it differs.
   std::optional<std::string> complete(bool reasoning, std::string_view whole);
   [[nodiscard]] bool anything() const { return !content_.sent.empty() || !reasoning_.sent.empty(); }
 
  private:
   struct Channel {
     std::string sent;
-    std::uint64_t heard = 0;  // bytes of the present attempt, without a gap from the beginning
+    std::uint64_t heard = 0;  // bytes of the current attempt, contiguous from the beginning
   };
   Channel& channel(bool reasoning) { return reasoning ? reasoning_ : content_; }
 

@@ -5,6 +5,6 @@
 
 using namespace edgefleet;
 
-TEST_CASE("a client still waits when the coordinator says that its loop does not answer") {
+TEST_CASE("the coordinator reports that its loop does not answer before a client's timeout") {
   CHECK(coordinator::loop_patience + std::chrono::seconds(2) < http::Options{}.timeout);
 }

@@ -66,7 +66,7 @@ struct Running {
     one.idempotency_key = key;
     return ask<Acceptance>([&](auto answer) { loop.submit("test", one, answer); });
   }
-  // The loop waits inside a turn until the promise is kept: what comes meanwhile is one drain.
+  // The loop waits inside a turn until the promise is set: everything that arrives in the meantime is one drain.
   std::promise<void> hold() {
     std::promise<void> inside;
     std::promise<void> go;
@@ -81,7 +81,7 @@ struct Running {
 
 }  // namespace
 
-TEST_CASE("a loop accepts, cancels and tells who waits, and ends with everything committed") {
+TEST_CASE("a loop accepts, cancels and notifies waiters, and ends with everything committed") {
   Running running;
   const auto accepted = running.submit();
   REQUIRE(accepted);
@@ -97,7 +97,7 @@ TEST_CASE("a loop accepts, cancels and tells who waits, and ends with everything
   CHECK(running.submit().error().kind == ErrorKind::unavailable);
 }
 
-TEST_CASE("a submitter may learn the id before the task is durable") {
+TEST_CASE("a submitter may get the id before the task is durable") {
   Running running;
   running.store.full = true;
   SubmitTasks::One one;
@@ -114,7 +114,7 @@ TEST_CASE("a submitter may learn the id before the task is durable") {
   CHECK(told.get()->id == id);
 }
 
-TEST_CASE("while the store fails submits are refused, what was stepped is kept, and then it goes on") {
+TEST_CASE("while the store fails, submits are refused and stepped events are kept; then the loop continues") {
   Running running;
   const auto accepted = running.submit();
   REQUIRE(accepted);
@@ -131,7 +131,7 @@ TEST_CASE("while the store fails submits are refused, what was stepped is kept, 
   CHECK(running.submit());
 }
 
-TEST_CASE("a loop that another coordinator has replaced gives up its tries at a failing store") {
+TEST_CASE("a loop that another coordinator has replaced stops retrying a failing store") {
   Running running;
   auto accepted = running.submit();
   running.store.full = true;

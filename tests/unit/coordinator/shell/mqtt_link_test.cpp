@@ -95,17 +95,17 @@ TEST_CASE("messages over the bound, in bytes or in number, are dropped and count
   linked.inbox_full = true;
   linked.hear({root + "heartbeat/pi-1", "{}"});
   CHECK(linked.inbox.empty());
-  linked.broker.say(mqtt::ConnectionLost{"gone", 0});  // news of the connection always gets in
+  linked.broker.say(mqtt::ConnectionLost{"gone", 0});  // connection events are always accepted
   CHECK(linked.inbox.size() == 1);
   linked.link.notice_drops();
   CHECK(linked.complaints.count() == 1);
   linked.inbox_full = false;
   linked.inbox.clear();
-  linked.hear({root + "heartbeat/pi-1", std::string(900, 'x')});  // what was dropped takes no room
+  linked.hear({root + "heartbeat/pi-1", std::string(900, 'x')});  // dropped messages take no room
   CHECK(linked.inbox.size() == 1);
 }
 
-TEST_CASE("while the store fails a submit is refused, and results and news of the connection are kept") {
+TEST_CASE("while the store fails, a submit is refused, and results and connection events are kept") {
   Linked linked;
   const Error full{"nothing new can be accepted", ErrorKind::full};
   const auto received = [](mqtt::Message message) { return mqtt::ClientEvent{mqtt::Received{std::move(message)}}; };
@@ -119,7 +119,7 @@ TEST_CASE("while the store fails a submit is refused, and results and news of th
   CHECK(linked.engine.state().tasks.empty());
 }
 
-TEST_CASE("results of tasks that are not known here are acknowledged as the store has them") {
+TEST_CASE("results of tasks that are not in memory are acknowledged as the store has them") {
   Linked linked;
   const std::size_t before = linked.broker.published().size();
   linked.link.perform(AskStore{*AgentName::parse("pi-1"), {{TaskId{Ulid{1, 1}}, 1}}});

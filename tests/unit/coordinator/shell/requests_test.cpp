@@ -52,7 +52,7 @@ TaskId ended(test::Shell& shell) {
 
 }  // namespace
 
-TEST_CASE("a submitter is answered after the commit, with what its task waits for") {
+TEST_CASE("a submitter is answered after the commit, with the reason why its task waits") {
   test::Shell shell;
   Told<Acceptance> told;
   shell.requests.take(SubmitRequest{"test", one("1"), told.hear()});
@@ -63,7 +63,7 @@ TEST_CASE("a submitter is answered after the commit, with what its task waits fo
   CHECK(shell.store.reads().task(told.only().id)->has_value());
 }
 
-TEST_CASE("a key that comes twice before the commit costs one commit, and both hear of the same task") {
+TEST_CASE("a key that is used twice before the commit costs one commit, and both requests get the same task") {
   test::Shell shell;
   Told<Acceptance> first;
   Told<Acceptance> second;
@@ -79,7 +79,7 @@ TEST_CASE("a key that comes twice before the commit costs one commit, and both h
   CHECK(other.error() == ErrorKind::conflict);
 }
 
-TEST_CASE("a key that the store knows is answered from it at once") {
+TEST_CASE("a key that is in the store is answered from it at once") {
   test::Shell shell;
   const TaskId id = submitted(shell, "key");
   Told<Acceptance> again;
@@ -115,7 +115,7 @@ TEST_CASE("a batch is answered the same from the drain and from the store") {
   CHECK(other.error() == ErrorKind::conflict);
 }
 
-TEST_CASE("a cancel of what has ended, or was never there, says so") {
+TEST_CASE("a cancel of a task that has ended, or never existed, reports that") {
   test::Shell shell;
   Told<TaskState> late;
   Told<TaskState> unknown;
@@ -126,7 +126,7 @@ TEST_CASE("a cancel of what has ended, or was never there, says so") {
   CHECK(unknown.error() == ErrorKind::not_found);
 }
 
-TEST_CASE("retries of many are answered together, each for itself") {
+TEST_CASE("the retries of many tasks are answered together, with one result for each") {
   test::Shell shell;
   const TaskId well = ended(shell);
   const TaskId alive = submitted(shell);
@@ -142,7 +142,7 @@ TEST_CASE("retries of many are answered together, each for itself") {
   CHECK(shell.store.reads().task(well)->value().state == TaskState::queued);
 }
 
-TEST_CASE("an agent that is not known cannot be drained, and a release says how many it released") {
+TEST_CASE("an unknown agent cannot be drained, and a release reports how many tasks it released") {
   test::Shell shell;
   const TaskId id = submitted(shell);
   Told<AgentState> drained;
@@ -155,7 +155,7 @@ TEST_CASE("an agent that is not known cannot be drained, and a release says how 
   CHECK(released.only() == 1);
 }
 
-TEST_CASE("what waits for a commit that never comes is refused once") {
+TEST_CASE("a request that waits for a commit that never happens is refused once") {
   test::Shell shell;
   Told<Acceptance> told;
   shell.requests.take(SubmitRequest{"test", one("1"), told.hear()});

@@ -22,7 +22,7 @@ protocol::StreamMessage message(const TaskId& id, std::uint64_t at, std::string 
 
 }  // namespace
 
-TEST_CASE("a listener hears its task's parts, in order, and nobody else's") {
+TEST_CASE("a listener receives the parts of its task, in order, and no others") {
   StreamHub hub;
   CHECK_FALSE(hub.anybody());
   StreamHub::Listener first(hub, task, [] {});
@@ -43,7 +43,7 @@ TEST_CASE("a listener hears its task's parts, in order, and nobody else's") {
   CHECK(third.take().parts.empty());
 }
 
-TEST_CASE("only the agent that was given an attempt speaks for it") {
+TEST_CASE("parts of an attempt are accepted only from its agent") {
   StreamHub hub;
   StreamHub::Listener listener(hub, task, [] {});
   const auto pi_2 = *AgentName::parse("pi-2");
@@ -82,7 +82,7 @@ TEST_CASE("a listener is called once for each take: by a part, by the end, and b
   CHECK(told);
 }
 
-TEST_CASE("a listener that is far behind gets nothing more") {
+TEST_CASE("a listener that is far behind receives no more parts") {
   StreamHub hub;
   StreamHub::Listener slow(hub, task, [] {});
   hub.given(task, 1, pi_1);
@@ -98,7 +98,7 @@ TEST_CASE("a listener that is far behind gets nothing more") {
   CHECK(rest.ended);
 }
 
-TEST_CASE("parts of a byte, or of none, take no more room than the bound grants") {
+TEST_CASE("parts of one byte, or of none, do not exceed the bound on memory") {
   StreamHub hub;
   StreamHub::Listener slow(hub, task, [] {});
   hub.given(task, 1, pi_1);
@@ -109,7 +109,7 @@ TEST_CASE("parts of a byte, or of none, take no more room than the bound grants"
   CHECK(slow.take().parts.size() <= 1 + StreamHub::most_behind / sizeof(Part));
 }
 
-TEST_CASE("progress is kept of tasks that somebody looks at, from the agent that was given the attempt") {
+TEST_CASE("progress is kept for tasks that clients query, from the agent of the attempt") {
   StreamHub hub;
   const auto pi_2 = *AgentName::parse("pi-2");
   const auto note = [](const char* text, int attempt = 1) {
@@ -143,7 +143,7 @@ TEST_CASE("progress is kept of tasks that somebody looks at, from the agent that
   CHECK_FALSE(hub.progress(task, pi_2, 2));
 }
 
-TEST_CASE("as many tasks as may be watched are watched, no more") {
+TEST_CASE("the number of watched tasks is bounded") {
   StreamHub hub;
   const auto agent = *AgentName::parse("pi-1");
   const auto id = [](std::uint64_t n) { return TaskId{Ulid{2, n}}; };

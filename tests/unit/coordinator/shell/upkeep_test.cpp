@@ -9,7 +9,7 @@ using namespace edgefleet;
 using namespace edgefleet::coordinator;
 using namespace std::chrono_literals;
 
-TEST_CASE("the store's clock goes on where it stopped") {
+TEST_CASE("the store's clock continues where it stopped") {
   const test::TemporaryFolder folder;
   test::FailingStore store(folder.path());
   log::Complaints complaints;
@@ -21,7 +21,7 @@ TEST_CASE("the store's clock goes on where it stopped") {
   CHECK(*store.clock() == 5h + 70s);
 }
 
-TEST_CASE("the clock is kept only while some task waits for a time, and a commit keeps it as well") {
+TEST_CASE("the clock is written only while a task waits for a point in time, and also by each commit") {
   const test::TemporaryFolder folder;
   test::FailingStore store(folder.path());
   log::Complaints complaints;

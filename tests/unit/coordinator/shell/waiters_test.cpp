@@ -14,7 +14,7 @@ const Ulid other{1, 2};
 
 }  // namespace
 
-TEST_CASE("everybody who waits for an outcome is called once, and nobody else") {
+TEST_CASE("each waiter for an outcome is called once, and no other") {
   Waiters waiters;
   int first = 0;
   int second = 0;
@@ -27,7 +27,7 @@ TEST_CASE("everybody who waits for an outcome is called once, and nobody else") 
   CHECK((first == 1 && second == 1 && third == 0));
 }
 
-TEST_CASE("who has given up its ticket is not called") {
+TEST_CASE("a waiter is not called after its ticket is destroyed") {
   Waiters waiters;
   int calls = 0;
   {
@@ -37,7 +37,7 @@ TEST_CASE("who has given up its ticket is not called") {
   CHECK(calls == 0);
 }
 
-TEST_CASE("the end of the program ends each wait, those that begin later too") {
+TEST_CASE("the end of the program ends every wait, also those that begin later") {
   Waiters waiters;
   int calls = 0;
   const Waiters::Ticket early(waiters, one, [&] { ++calls; });

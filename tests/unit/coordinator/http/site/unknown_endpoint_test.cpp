@@ -25,20 +25,20 @@ bool tells(const std::string& text, const char* part) { return text.find(part) !
 
 }  // namespace
 
-TEST_CASE("a route of another system is answered with the one that does the same here") {
-  CHECK(tells(explained("GET", "/api/workers/list"), "here it is GET /api/v1/agents"));
+TEST_CASE("a route of another system is answered with the equivalent route") {
+  CHECK(tells(explained("GET", "/api/workers/list"), "the equivalent here is GET /api/v1/agents"));
   CHECK(tells(explained("GET", "/api/workers/status/"), "GET /api/v1/agents"));
   CHECK(tells(explained("GET", "/api/tasks/7"), "GET /api/v1/tasks/{id}"));
   CHECK(tells(explained("POST", "/api/workers/pi-1/heartbeat"), "MQTT topic agents/{agent}/heartbeat"));
 }
 
-TEST_CASE("a mistyped path is answered with the nearest one, any other with where they are listed") {
+TEST_CASE("a mistyped path is answered with the nearest one, any other with the page that lists them") {
   CHECK(tells(explained("GET", "/api/v1/task"), "did you mean /api/v1/tasks?"));
   CHECK(tells(explained("POST", "/v1/chat/completion"), "did you mean /v1/chat/completions?"));
   CHECK(tells(explained("GET", "/nothing"), "docs/http-api.md"));
 }
 
-TEST_CASE("docs/coming-from.md has the rows of the table, no more and no fewer") {
+TEST_CASE("docs/coming-from.md has exactly the rows of the table") {
   std::set<std::string> documented;
   std::ifstream page(EDGEFLEET_SOURCE_DIR "/docs/coming-from.md");
   for (std::string line; std::getline(page, line);) {

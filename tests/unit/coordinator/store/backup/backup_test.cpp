@@ -88,7 +88,7 @@ TEST_CASE("a backup is made while the store is written to, and holds a consisten
 
   const auto again = back_up(data, to, {});
   REQUIRE_FALSE(again);
-  CHECK(again.error().message.find("exists already") != std::string::npos);
+  CHECK(again.error().message.find("already exists") != std::string::npos);
   const auto alone = back_up(data, folder.path() + "/only.db", {});
   REQUIRE(alone);
   CHECK_FALSE(alone->with_artifacts);
@@ -96,7 +96,7 @@ TEST_CASE("a backup is made while the store is written to, and holds a consisten
   CHECK_FALSE(back_up(folder.path() + "/nothing", folder.path() + "/x", {}));
 }
 
-TEST_CASE("after a restore unfinished tasks are held, and what agents had is theirs no more") {
+TEST_CASE("after a restore unfinished tasks are held, and tasks that agents had are no longer assigned to them") {
   const test::TemporaryFolder folder;
   const std::string data = folder.path() + "/data";
   const std::string backup = folder.path() + "/backup";
@@ -133,7 +133,7 @@ TEST_CASE("after a restore unfinished tasks are held, and what agents had is the
     CHECK((**once).error->code == "outcome_unknown");
     CHECK((**store->reads().task(record(4).id)).state == TaskState::cancelling);
     CHECK((**store->reads().task(record(5).id)).state == TaskState::succeeded);
-    // Ended ones are held no more, and a release ends it for all.
+    // Ended tasks are no longer held, and a release ends it for all.
     TaskRecord one = record(1);
     one.state = TaskState::cancelled;
     save(*store, one, false, 6h);
@@ -150,7 +150,7 @@ TEST_CASE("after a restore unfinished tasks are held, and what agents had is the
   CHECK(checked->problem_count == 0);
 }
 
-TEST_CASE("a restore replaces nothing without being told to, and keeps what it replaces") {
+TEST_CASE("a restore replaces data only with force, and keeps the replaced data") {
   const test::TemporaryFolder folder;
   const std::string data = folder.path() + "/data";
   const std::string backup = folder.path() + "/backup";
@@ -175,7 +175,7 @@ TEST_CASE("a restore replaces nothing without being told to, and keeps what it r
   CHECK(restored->replaced == data + "/replaced-1");
   CHECK_FALSE(open(data)->reads().task(record(2).id)->has_value());
   CHECK(fs::exists(artifact_path(artifacts_path(restored->replaced), artifact)));
-  // And forth again, from what was kept.
+  // And back again, from the data that was kept.
   REQUIRE(restore(restored->replaced, data, true, {}));
   CHECK(open(data)->reads().task(record(2).id)->has_value());
 }
@@ -194,16 +194,16 @@ TEST_CASE("a damaged backup is refused before anything is touched") {
   CHECK_FALSE(restore(folder.path() + "/nowhere", data, true, {}));
 }
 
-TEST_CASE("a coordinator does not begin anew where a restore was broken off") {
+TEST_CASE("a coordinator does not start with an empty database where a restore was interrupted") {
   const test::TemporaryFolder folder;
   save(*open(folder.path()), record(1));
   fs::rename(database_path(folder.path()), restoring_path(folder.path()));
   const auto refused = open_sqlite_store(folder.path());
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().message.find("half restored") != std::string::npos);
+  CHECK(refused.error().message.find("only partly restored") != std::string::npos);
 }
 
-TEST_CASE("a database that was emptied is not begun anew, and is no backup") {
+TEST_CASE("an emptied database is not taken for a new one, and is not a backup") {
   const test::TemporaryFolder folder;
   const std::string data = folder.path() + "/data";
   save(*open(data), record(1));
@@ -212,7 +212,7 @@ TEST_CASE("a database that was emptied is not begun anew, and is no backup") {
   std::ofstream(database_path(data) + "-wal") << "what was committed last";
   const auto refused = open_sqlite_store(data);
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().message.find("is empty or gone") != std::string::npos);
+  CHECK(refused.error().message.find("is empty or missing") != std::string::npos);
   CHECK(fs::file_size(database_path(data) + "-wal") > 0);
   fs::remove(database_path(data) + "-wal");
   CHECK_FALSE(open_sqlite_store(data));
@@ -222,12 +222,12 @@ TEST_CASE("a database that was emptied is not begun anew, and is no backup") {
   REQUIRE_FALSE(restored);
   CHECK(restored.error().message.find("empty") != std::string::npos);
 
-  // A first start that was killed before there was anything.
+  // A first start that was killed before it wrote anything.
   std::ofstream(folder.path() + "/edgefleet.db").flush();
   CHECK(open_sqlite_store(folder.path()));
 }
 
-TEST_CASE("a copy of the database alone can be checked") {
+TEST_CASE("a copy of only the database can be checked") {
   const test::TemporaryFolder folder;
   const std::string data = folder.path() + "/data";
   const std::string copy = folder.path() + "/copy.db";
@@ -239,7 +239,7 @@ TEST_CASE("a copy of the database alone can be checked") {
   const auto good = check_data(copy, {});
   REQUIRE(good);
   CHECK(good->tasks == 1);
-  CHECK(good->problem_count == 0);  // it is not to hold artifacts
+  CHECK(good->problem_count == 0);  // it is not expected to have artifacts
   SQLite::Database(copy, SQLite::OPEN_READWRITE).exec("UPDATE tasks SET attempts = 'nonsense'");
   const auto bad = check_data(copy, {});
   REQUIRE(bad);
@@ -247,7 +247,7 @@ TEST_CASE("a copy of the database alone can be checked") {
   CHECK_FALSE(bad->advice.empty());
 }
 
-TEST_CASE("check finds what is damaged, missing, spoilt or points nowhere, and says what to do") {
+TEST_CASE("check finds damaged, missing and corrupt data and broken references, and gives advice") {
   const test::TemporaryFolder folder;
   const std::string& data = folder.path();
   const std::string good = put(data, "good");
@@ -275,12 +275,12 @@ TEST_CASE("check finds what is damaged, missing, spoilt or points nowhere, and s
   INFO(said);
   CHECK(report->problem_count == 4);
   CHECK(said.find(good + " is missing") != std::string::npos);
-  CHECK(said.find(bad + " has another content") != std::string::npos);
+  CHECK(said.find(bad + " is corrupt") != std::string::npos);
   CHECK(said.find(record(2).id.str() + ": the attempts") != std::string::npos);
   CHECK(said.find(record(3).id.str() + " has a state but no description") != std::string::npos);
   CHECK(report->advice.size() >= 3);
 
-  // A hole in the middle of the file, as a worn card makes it.
+  // A hole in the middle of the file, like those of a worn card.
   std::fstream file(database_path(data), std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(4096 + 8);
   file << std::string(20'000, '\x5a');

@@ -1,4 +1,4 @@
-// The store's own clock, and what it lets go.
+// The store's own clock, and the removal of old tasks.
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include "coordinator/store/data/directory.hpp"
@@ -36,7 +36,7 @@ bool kept(Store& store, std::uint64_t n) {
 
 }  // namespace
 
-TEST_CASE("a deadline comes nearer by the time that coordinators run, over all their lives") {
+TEST_CASE("a deadline approaches by the time that coordinators run, across restarts") {
   const test::TemporaryFolder folder;
   TaskRecord r = record(1);
   r.state = TaskState::scheduled;
@@ -62,7 +62,7 @@ TEST_CASE("every commit advances the clock") {
   CHECK(*store->clock() == 5s);
 }
 
-TEST_CASE("ended tasks go when they are old enough, failed ones too; unfinished ones never") {
+TEST_CASE("ended tasks are removed when they are old enough, failed ones too; unfinished ones never are") {
   const test::TemporaryFolder folder;
   auto store = open(folder);
   TaskRecord keyed = ended(1);
@@ -102,7 +102,7 @@ TEST_CASE(
   CHECK_FALSE(kept(*store, 6));
   CHECK(kept(*store, 7));
 
-  // A retry by hand takes one out of the count, its new end puts it in again.
+  // A manual retry removes a task from the count; its new end adds it again.
   Writes again;
   TaskRecord retried = record(7);
   again.tasks.push_back({&retried, {}, {}, false});
@@ -116,7 +116,7 @@ TEST_CASE(
   CHECK(kept(*store, 7));
 }
 
-TEST_CASE("a batch goes with the last of its tasks") {
+TEST_CASE("a batch is removed with the last of its tasks") {
   const test::TemporaryFolder folder;
   auto store = open(folder);
   const BatchId id{Ulid{4, 1}};
@@ -138,7 +138,7 @@ TEST_CASE("a batch goes with the last of its tasks") {
   CHECK_FALSE(store->reads().batch_by_key("test", "key")->has_value());
 }
 
-TEST_CASE("room that was freed is used again: the file stops growing") {
+TEST_CASE("freed space is reused: the file stops growing") {
   const test::TemporaryFolder folder;
   auto store = open(folder);
   const auto pages = [&] {

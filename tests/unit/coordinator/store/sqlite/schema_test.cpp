@@ -1,4 +1,4 @@
-// The way from older databases, and what is refused.
+// Migration of older databases, and refusal of others.
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include <filesystem>
@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// As version 1 made it, word for word.
+// The exact schema of version 1.
 constexpr const char* version_1 = R"sql(
 CREATE TABLE specs (
   id BLOB PRIMARY KEY, capability TEXT NOT NULL, input TEXT NOT NULL, name TEXT NOT NULL, priority INTEGER NOT NULL,
@@ -86,7 +86,7 @@ TEST_CASE("a database of version 1 is migrated with everything in it, and a copy
   REQUIRE((ended && *ended));
   CHECK((**ended).output == R"({"answer":42})");
   CHECK((**ended).attempts.size() == 1);
-  // What had ended before counts as ended at the clock's beginning.
+  // Tasks that had ended before count as ended at the start of the clock.
   CHECK((*store)->purge(Retention{1h, 1000}, 59min, 10)->tasks == 0);
   CHECK((*store)->purge(Retention{1h, 1000}, 1h, 10)->tasks == 1);
 
@@ -123,18 +123,18 @@ TEST_CASE("a newer schema is refused with both versions named, and not touched")
   CHECK(content(path) == before);
 }
 
-TEST_CASE("somebody else's database is refused, and not touched") {
+TEST_CASE("a database of another program is refused, and not touched") {
   const test::TemporaryFolder folder;
   const std::string path = database_path(folder.path());
   SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec("CREATE TABLE photos (id INTEGER)");
   const std::string before = content(path);
   const auto refused = open_sqlite_store(folder.path());
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().message.find("not one of edgefleet") != std::string::npos);
+  CHECK(refused.error().message.find("is not a database of edgefleet") != std::string::npos);
   CHECK(content(path) == before);
 }
 
-TEST_CASE("a damaged file is refused with the way back, and not touched") {
+TEST_CASE("a damaged file is refused with advice on how to restore, and not touched") {
   const test::TemporaryFolder folder;
   const std::string path = database_path(folder.path());
   for (const char filling : {'x', '\0'}) {

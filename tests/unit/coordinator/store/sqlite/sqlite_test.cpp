@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 using test::record;
 using test::save;
 
-TEST_CASE("a task survives the store with everything") {
+TEST_CASE("a task is read back from the store with all its fields") {
   const test::TemporaryFolder folder;
   TaskRecord r = record(1);
   r.expires_in = 3s;
@@ -95,7 +95,7 @@ TEST_CASE("a batch is counted by state, and listed newest first page by page") {
   CHECK((*store)->reads().tasks(query)->size() == 4);
 }
 
-TEST_CASE("lists by state, capability and batch hold just what was asked for") {
+TEST_CASE("lists by state, capability and batch contain exactly the matching tasks") {
   const test::TemporaryFolder folder;
   auto store = open_sqlite_store(folder.path());
   REQUIRE(store);
@@ -143,7 +143,7 @@ TEST_CASE("lists by state, capability and batch hold just what was asked for") {
   }
 }
 
-TEST_CASE("a reader is lent to one thread at a time, and the next waits for it") {
+TEST_CASE("a reader is used by one thread at a time, and the next one waits for it") {
   const test::TemporaryFolder folder;
   auto store = open_sqlite_store(folder.path());
   REQUIRE(store);
@@ -185,7 +185,7 @@ TEST_CASE("a commit is all or nothing") {
   CHECK((*store)->reads().task(two.id)->has_value());
 }
 
-TEST_CASE("a directory that is in use is refused with a sentence") {
+TEST_CASE("a directory that is in use is refused with a message") {
   const test::TemporaryFolder folder;
   auto store = open_sqlite_store(folder.path());
   REQUIRE(store);
@@ -194,7 +194,7 @@ TEST_CASE("a directory that is in use is refused with a sentence") {
   CHECK(second.error().message.find("another coordinator") != std::string::npos);
 }
 
-TEST_CASE("an upload takes nothing of the quota any more once its answer is there") {
+TEST_CASE("an upload no longer reserves any quota once its answer is sent") {
   const test::TemporaryFolder folder;
   Artifacts::Bounds bounds;
   bounds.total_bytes = 10;
@@ -210,7 +210,7 @@ TEST_CASE("an upload takes nothing of the quota any more once its answer is ther
   CHECK(third->write("efgh", 4));
 }
 
-TEST_CASE("an artifact is kept by its content, within its bounds, as long as a lease or a task wants it") {
+TEST_CASE("an artifact is stored by its content, within its bounds, as long as a lease or a task needs it") {
   const test::TemporaryFolder folder;
   Artifacts::Bounds bounds;
   bounds.file_bytes = 100;

@@ -34,7 +34,7 @@ TaskRecord record_of(const char* output, const char* usage = "") {
 
 }  // namespace
 
-TEST_CASE("a model alone looks as it does in the list") {
+TEST_CASE("a single model has the same view as in the list") {
   const Json list = Json::parse(openai::models_view({{"openai/gpt-oss-20b", "groq"}, {"tiny", "ollama"}}, 7));
   CHECK(list["object"] == "list");
   CHECK(Json::parse(openai::model_view({"tiny", "ollama"}, 7)) == list["data"][1]);
@@ -42,7 +42,7 @@ TEST_CASE("a model alone looks as it does in the list") {
         Json{{"id", "openai/gpt-oss-20b"}, {"object", "model"}, {"created", 7}, {"owned_by", "groq"}});
 }
 
-TEST_CASE("a question's input is the request without what concerns the endpoint alone") {
+TEST_CASE("the input of a question is the request without the members for the endpoint") {
   const auto read = chat_completions.read(
       R"({"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"encoding_format":"float"})");
   REQUIRE(read);
@@ -51,7 +51,7 @@ TEST_CASE("a question's input is the request without what concerns the endpoint 
   CHECK(read->question.input == Json{{"model", "m"}, {"messages", Json::array()}});
 }
 
-TEST_CASE("every dialect refuses what is no request of it") {
+TEST_CASE("every dialect refuses an invalid request") {
   for (const Dialect* dialect : {&chat_completions, &completions, &embeddings}) {
     for (const char* bad : {"", "5", "{}", R"({"model":5})", R"({"model":""})", R"({"model":"m","stream":"yes"})",
                             R"({"model":"m","encoding_format":"hex"})"}) {
@@ -111,7 +111,7 @@ TEST_CASE("embeddings are floats or their bytes in base64, and never a stream") 
   CHECK(Json::parse(plain.writer->whole(record))["data"][0]["embedding"][1] == -2.5);
 }
 
-TEST_CASE("embeddings have counts, though the back end may tell none") {
+TEST_CASE("embeddings have counts even if the back end reports none") {
   const auto plain = asked(embeddings, R"({"model":"m","input":"x"})");
   const char* output = R"({"data":[{"index":0,"embedding":[1,2]}]})";
   CHECK(Json::parse(plain.writer->whole(record_of(output)))["usage"]["prompt_tokens"] == 0);
@@ -135,7 +135,7 @@ TEST_CASE("a failed task becomes an error that OpenAI's clients understand") {
   CHECK(failure_of(record).status == 502);
 }
 
-TEST_CASE("errors below /v1 have OpenAI's shape, others have not") {
+TEST_CASE("only errors below /v1 have OpenAI's shape") {
   for (const char* path : {"/v1", "/v1/x", "/openai/v1/models"}) CHECK(has_openai_shape(path));
   for (const char* path : {"/", "/v1x", "/api/v1/tasks", "/openai/v2", ""}) CHECK_FALSE(has_openai_shape(path));
 }

@@ -20,7 +20,7 @@ Json chat(const std::string& model, std::vector<std::string> said) {
 
 }  // namespace
 
-TEST_CASE("the next turn begins as the whole of the one before") {
+TEST_CASE("the next turn begins with all messages of the previous one") {
   const auto first = beginnings_of(chat("m", {"Hi"}));
   const auto second = beginnings_of(chat("m", {"Hi", "Hello", "And now?"}));
   REQUIRE(first.size() == 1);
@@ -29,14 +29,14 @@ TEST_CASE("the next turn begins as the whole of the one before") {
   CHECK(second[2] != second[0]);
 }
 
-TEST_CASE("another model, other words or other roles are another conversation") {
+TEST_CASE("another model, other text or other roles are another conversation") {
   const auto one = beginnings_of(chat("m", {"Hi"}));
   CHECK(beginnings_of(chat("n", {"Hi"})) != one);
   CHECK(beginnings_of(chat("m", {"Hi!"})) != one);
   CHECK(beginnings_of({{"model", "m"}, {"messages", {{{"role", "system"}, {"content", "Hi"}}}}}) != one);
 }
 
-TEST_CASE("of a long conversation the longest beginnings are kept, of anything else none") {
+TEST_CASE("the longest beginnings of a long conversation are kept; other requests have none") {
   const auto all = beginnings_of(chat("m", std::vector<std::string>(500, "x")));
   CHECK(all.size() == most_beginnings);
   CHECK(all.back() == beginnings_of(chat("m", std::vector<std::string>(500, "x"))).back());

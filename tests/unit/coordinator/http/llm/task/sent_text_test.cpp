@@ -14,7 +14,7 @@ Part part(int attempt, std::uint64_t at, const char* text, bool reasoning = fals
 
 }  // namespace
 
-TEST_CASE("parts are sent once, in order; what is lost comes with the result") {
+TEST_CASE("parts are sent once, in order; lost parts come with the result") {
   SentText sent;
   CHECK(sent.add(part(1, 0, "Hello")) == "Hello");
   CHECK(sent.add(part(1, 0, "Hello")) == "");
@@ -25,16 +25,16 @@ TEST_CASE("parts are sent once, in order; what is lost comes with the result") {
   CHECK(sent.complete(true, "hm") == "");
 }
 
-TEST_CASE("another attempt continues where its text is the same, and nowhere else") {
+TEST_CASE("another attempt continues only if its text is the same") {
   SentText sent;
   CHECK(sent.add(part(1, 0, "The room is")) == "The room is");
   CHECK(sent.add(part(2, 0, "The room")) == "");
-  CHECK(sent.add(part(1, 11, " cold")) == "");  // of an attempt that has a successor
+  CHECK(sent.add(part(1, 11, " cold")) == "");  // of an attempt that has been replaced
   CHECK(sent.add(part(2, 8, " is warm")) == " warm");
   CHECK_FALSE(sent.add(part(3, 0, "The roof")));
 }
 
-TEST_CASE("a result that differs from what was sent is no end of the answer") {
+TEST_CASE("a result that differs from the sent text does not complete the answer") {
   SentText sent;
   CHECK(sent.add(part(1, 0, "yes")) == "yes");
   CHECK_FALSE(sent.complete(false, "no"));
