@@ -24,6 +24,7 @@ SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 MEBIBYTE = 1 << 20
 MOST_HEAD = 64 << 10
 MOST_BODY = 64 << 20
+STOP = 5  # seconds that a server that stops gives to answers in progress
 NOTICED = 1.5  # seconds: a closed connection is noticed within one, and this machine may be busy
 QUICK = 0.25  # seconds: bound on /health under load; bench/ measures the real bound
 
