@@ -9,7 +9,7 @@ namespace {
 AgentStatus lost(const std::string& life) { return {AgentState::lost, session(life)}; }
 }  // namespace
 
-TEST_CASE("nothing is placed before a live beat that names this reign") {
+TEST_CASE("no task is placed on an agent before a live beat that names this reign") {
   Conversation c;
   const auto id = c.submit();
   c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
@@ -58,7 +58,7 @@ TEST_CASE("a long task is given a tenth of its run before it moves") {
   CHECK(c.holder(id) == "pi-2");
 }
 
-TEST_CASE("the will of an earlier life is ignored") {
+TEST_CASE("the will of an earlier session is ignored") {
   Conversation c;
   c.join("pi-1", "a");
   c.join("pi-1", "b");
@@ -78,7 +78,7 @@ TEST_CASE("silence of three beats counts as a loss, and a beat brings the agent 
   CHECK(c.state.agents[0].status.state == AgentState::online);
 }
 
-TEST_CASE("time in which the coordinator had no broker counts against nobody") {
+TEST_CASE("time in which the coordinator had no broker counts against no agent") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
@@ -96,7 +96,7 @@ TEST_CASE("a task that a beat does not list, though its message was seen, is sen
   c.join("pi-1", "a", 2);
   const auto id = c.submit();
   REQUIRE(c.sent.size() == 1);
-  c.beat("pi-1", "a", 2, {}, 0);  // it has not seen the message yet: absence proves nothing
+  c.beat("pi-1", "a", 2, {}, 0);  // it has not seen the message yet: the task may still arrive
   CHECK(c.sent.size() == 1);
   c.beat("pi-1", "a", 2, {}, 1);
   REQUIRE(c.sent.size() == 2);
@@ -105,7 +105,7 @@ TEST_CASE("a task that a beat does not list, though its message was seen, is sen
   CHECK(c.sent[1].n == 2);
 }
 
-TEST_CASE("a message that was lost without a successor is sent again after two beats") {
+TEST_CASE("a lost message that no later one followed is sent again after two beats") {
   Conversation c;
   c.join("pi-1", "a");
   c.submit();
@@ -114,7 +114,7 @@ TEST_CASE("a message that was lost without a successor is sent again after two b
   CHECK(c.sent.size() == 2);
 }
 
-TEST_CASE("after a loss of the broker nothing is placed on an agent before it has come back") {
+TEST_CASE("after a loss of the broker no task is placed on an agent before it has come back") {
   Conversation c;
   c.join("pi-1", "a");
   c.hear(BrokerDown{});
@@ -126,7 +126,7 @@ TEST_CASE("after a loss of the broker nothing is placed on an agent before it ha
   CHECK(c.holder(id) == "pi-1");
 }
 
-TEST_CASE("a task that was under way when the broker died is sent again at the agent's next beat") {
+TEST_CASE("a task whose message was on its way when the broker failed is sent again at the agent's next beat") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
@@ -168,14 +168,14 @@ TEST_CASE("an agent that comes back keeps its task unless the successor has been
   const auto id = c.submit();
   c.beat("pi-1", "a", 0, {c.holding(id)});
   c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
-  SECTION("nobody else has it") {
+  SECTION("no other agent has it") {
     c.pass(3s);
     CHECK(c.task(id).state == TaskState::queued);
     c.beat("pi-1", "a", 0, {c.holding(id)});
     CHECK(c.task(id).state == TaskState::running);
     CHECK(c.holder(id) == "pi-1");
   }
-  SECTION("it was given away, and not begun") {
+  SECTION("it was assigned to another agent, and has not begun there") {
     c.join("pi-2", "b");
     c.pass(3s);
     CHECK(c.holder(id) == "pi-2");
@@ -216,7 +216,7 @@ TEST_CASE("a task that is listed past its timeout and two beats has timed out") 
   CHECK_FALSE(c.cancels.empty());
 }
 
-TEST_CASE("a task that a hot agent slows has so much longer, but not for ever") {
+TEST_CASE("the timeout of a task that a hot agent slows is extended, up to a bound") {
   Conversation c;
   c.join("pi-1", "a");
   TaskSpec spec;
@@ -241,7 +241,7 @@ TEST_CASE("a task that a hot agent slows has so much longer, but not for ever") 
   CHECK(c.task(id).error->code == "timed_out");
 }
 
-TEST_CASE("a drained agent gets nothing, also after its restart, until it is resumed") {
+TEST_CASE("a drained agent gets no tasks until it is resumed, also after its restart") {
   Conversation c;
   c.join("pi-1", "a");
   c.hear(DrainAgent{4, agent("pi-1"), true});
@@ -266,7 +266,7 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
   recover(after.state, {kept}, after.now);
   after.hear(BrokerUp{});
   CHECK(after.task(id).state == TaskState::assigned);
-  SECTION("which lists it") {
+  SECTION("the agent lists it") {
     after.hear(AgentInfoSeen{agent("pi-1"), after.info("a", 1)});
     after.beat("pi-1", "a", 0, {after.holding(id)});
     after.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
@@ -277,12 +277,12 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
     CHECK(after.task(id).state == TaskState::succeeded);
     CHECK(after.holder(other) == "pi-1");
   }
-  SECTION("which never got it") {
+  SECTION("the agent never received it") {
     after.join("pi-1", "a");
     REQUIRE(after.sent.size() == 1);
     CHECK(after.sent[0].tasks[0].attempt == 1);
   }
-  SECTION("which never comes back") {
+  SECTION("the agent never comes back") {
     after.join("pi-2", "b");
     after.pass(31s);
     after.beat("pi-2", "b", 1, {});
@@ -291,13 +291,13 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
   }
 }
 
-TEST_CASE("a coordinator that sees a live newer one stops, and outgrows a remembered one") {
+TEST_CASE("a coordinator stops when it sees a live newer one, and raises its epoch above a retained or reported one") {
   Conversation c;
   SECTION("live") {
     c.hear(CoordinatorSeen{true, Reign{8, session("other")}, true});
     CHECK(c.find<StopProgram>() != nullptr);
   }
-  SECTION("remembered by the broker") {
+  SECTION("retained by the broker") {
     c.hear(CoordinatorSeen{true, Reign{12, session("other")}, false});
     CHECK(c.find<StopProgram>() == nullptr);
     CHECK(c.state.reign.epoch == 13);
@@ -311,14 +311,14 @@ TEST_CASE("a coordinator that sees a live newer one stops, and outgrows a rememb
     c.hear(HeartbeatSeen{agent("pi-1"), beat});
     CHECK(c.state.reign.epoch == 21);
   }
-  SECTION("an older one is told that it is over") {
+  SECTION("an older one receives our reign, so that it stops") {
     c.hear(CoordinatorSeen{true, Reign{3, session("other")}, true});
     CHECK(c.find<AnnounceReign>() != nullptr);
     CHECK(c.state.reign.epoch == 7);
   }
 }
 
-TEST_CASE("an agent that claims ever higher epochs does not keep the fleet presenting itself") {
+TEST_CASE("an agent that claims ever higher epochs does not make all agents present themselves each time") {
   Conversation c;
   c.join("pi-1", "a");
   const auto claim = [&](std::uint64_t epoch) {
@@ -331,7 +331,7 @@ TEST_CASE("an agent that claims ever higher epochs does not keep the fleet prese
   for (std::uint64_t epoch = 30; epoch < 50; ++epoch) claim(epoch);
   CHECK(c.state.reign.epoch == 21);
   c.pass(61s);
-  claim(60);  // it may be in earnest
+  claim(60);  // this one may be true
   CHECK(c.state.reign.epoch == 61);
   c.pass(61s);
   claim(61'000'000);
@@ -342,13 +342,13 @@ TEST_CASE("an agent that claims ever higher epochs does not keep the fleet prese
   }));
 }
 
-TEST_CASE("an agent that has not heard who we are is told again") {
+TEST_CASE("our reign is announced again to an agent that does not follow it") {
   Conversation c;
   c.join("pi-1", "a");
   auto beat = c.heartbeat("a", 1, {}, 0);
   beat.coordinator = Reign{3, session("earlier")};
   c.hear(HeartbeatSeen{agent("pi-1"), beat});
-  CHECK(c.find<AnnounceReign>() == nullptr);  // it is on its way
+  CHECK(c.find<AnnounceReign>() == nullptr);  // the announcement is on its way
   c.pass(10s);
   beat.sequence += 100;
   c.hear(HeartbeatSeen{agent("pi-1"), beat});
@@ -357,14 +357,14 @@ TEST_CASE("an agent that has not heard who we are is told again") {
   CHECK(c.find<AnnounceReign>() == nullptr);  // not at each beat
 }
 
-TEST_CASE("a coordinator that was taken over from says and hands out nothing more") {
+TEST_CASE("a replaced coordinator announces nothing and assigns no tasks") {
   Conversation c;
   c.join("pi-1", "a");
   const Reign other{c.state.reign.epoch + 1, session("other")};
   c.hear(CoordinatorSeen{true, other, true});
   REQUIRE(c.find<StopProgram>() != nullptr);
   auto beat = c.heartbeat("a", 1, {}, 0);
-  beat.coordinator = other;  // in the same drain: the agent has heard of it too
+  beat.coordinator = other;  // in the same drain: the agent follows it already
   c.hear(HeartbeatSeen{agent("pi-1"), beat});
   CHECK(c.find<AnnounceReign>() == nullptr);
   CHECK(c.state.reign.epoch < other.epoch);
@@ -372,7 +372,7 @@ TEST_CASE("a coordinator that was taken over from says and hands out nothing mor
   CHECK(c.sent.empty());
 }
 
-TEST_CASE("an executor that says it is out of service gets nothing, even before the next beat") {
+TEST_CASE("an executor that reports it is out of service gets no tasks, even before the next beat") {
   Conversation c;
   c.join("pi-1", "a", 2);
   AgentInfo birth = c.info("a", 2);

@@ -124,11 +124,11 @@ TEST_CASE("a running task is cancelled when its agent confirms, and the cancel i
     CHECK(c.task(id).state == TaskState::cancelled);
     CHECK_FALSE(c.task(id).error);
   }
-  SECTION("it was faster") {
+  SECTION("it finished first") {
     c.result("pi-1", id);
     CHECK(c.task(id).state == TaskState::succeeded);
   }
-  SECTION("the agent is lost for good") {
+  SECTION("the agent is lost and does not come back") {
     c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
     c.pass(3s);
     CHECK(c.task(id).state == TaskState::cancelled);
@@ -151,7 +151,7 @@ TEST_CASE("a delayed task starts when its time has come, an expired one never") 
   CHECK(c.task(delayed).state == TaskState::queued);
 }
 
-TEST_CASE("higher priority goes first, and waiting makes up for it") {
+TEST_CASE("a task of higher priority is placed first, unless another one has waited long enough") {
   Conversation c;
   const auto old = c.submit();
   c.pass(61s);
@@ -182,7 +182,7 @@ TEST_CASE("a task that may run once is not run again when its agent is lost") {
   CHECK(c.task(id).error->code == "outcome_unknown");
 }
 
-TEST_CASE("a full queue refuses with `busy` and takes nothing") {
+TEST_CASE("a full queue refuses a submit with `busy` and accepts nothing") {
   Conversation c;
   c.state.policy.most_tasks = 2;
   c.submit();
@@ -193,7 +193,7 @@ TEST_CASE("a full queue refuses with `busy` and takes nothing") {
   CHECK(c.state.tasks.size() == 2);
 }
 
-TEST_CASE("a failed task can be retried by hand with its history") {
+TEST_CASE("a failed task can be retried by an operator and keeps its history") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
@@ -210,7 +210,7 @@ TEST_CASE("a failed task can be retried by hand with its history") {
   CHECK(c.task(id).state == TaskState::succeeded);
 }
 
-TEST_CASE("why a task waits is said honestly") {
+TEST_CASE("the reason why a task waits is reported") {
   Conversation c;
   auto why = [&] { return explain(c.state, capability("work"), {}); };
   CHECK(why().waiting == "no agent offers work");
@@ -234,7 +234,8 @@ TEST_CASE("why a task waits is said honestly") {
 TEST_CASE("an agent counts once, however many of its executors offer the capability") {
   Conversation c;
   for (const char* name : {"pi-1", "pi-2"}) c.join(name, name);
-  for (const char* name : {"pi-2", "pi-1"}) {  // the other way round: an agent's executors do not stand together
+  for (const char* name :
+       {"pi-2", "pi-1"}) {  // in the reverse order, so that the executors of one agent are not adjacent
     AgentInfo two = c.info(name, 1);
     two.executors.push_back(two.executors.front());
     two.executors.back().name = executor_name("other");
@@ -248,7 +249,7 @@ TEST_CASE("an agent counts once, however many of its executors offer the capabil
   CHECK(why.waiting == "2 agents offer work: 1 full, 1 paused for heat");
 }
 
-TEST_CASE("an executor that rests for a moment is worth waiting for") {
+TEST_CASE("an agent with a resting executor is eligible") {
   Conversation c;
   c.join("pi-1", "a");
   AgentInfo rests = c.info("a", 1, "work");
@@ -274,7 +275,7 @@ TEST_CASE("the executor of an attempt is the one that was chosen for it") {
   CHECK(executor_of(c.state, c.state.tasks.at(id), 1).empty());
 }
 
-TEST_CASE("a task waits for an executor that is out of service, and is told so and why") {
+TEST_CASE("a task waits for an executor that is out of service, and the explanation gives the reason") {
   Conversation c;
   c.join("pi-1", "a");
   AgentInfo down = c.info("a", 1, "work");
@@ -312,25 +313,25 @@ TEST_CASE("a message of tasks keeps the bounds on elements and bytes") {
   CHECK(all == 305);
 }
 
-TEST_CASE("an agent that gives everything back at once does not keep the coordinator at it") {
+TEST_CASE("a task that is returned each time at once is placed again at growing intervals") {
   Conversation c;
-  c.join("mean", "m");
+  c.join("returning", "m");
   const auto id = c.submit();
   const auto second = [&] {
-    if (c.holder(id) == "mean") {
-      c.result("mean", id, ResultStatus::returned, c.task(id).attempts.back().n,
+    if (c.holder(id) == "returning") {
+      c.result("returning", id, ResultStatus::returned, c.task(id).attempts.back().n,
                TaskError{"full", "no room", true, {}});
     }
     c.pass(1s);
-    c.beat("mean", "m", 1, {});
+    c.beat("returning", "m", 1, {});
   };
   for (int i = 0; i < 3600; ++i) second();
   CHECK(c.task(id).attempts.back().n > 60);  // it is tried again and again,
   CHECK(c.task(id).attempts.back().n < 300);  // but not at each beat
-  c.join("kind", "k");
-  for (int i = 0; i < 61 && c.holder(id) != "kind"; ++i) {
+  c.join("accepting", "k");
+  for (int i = 0; i < 61 && c.holder(id) != "accepting"; ++i) {
     second();
-    c.beat("kind", "k", 1, {});
+    c.beat("accepting", "k", 1, {});
   }
-  CHECK(c.holder(id) == "kind");
+  CHECK(c.holder(id) == "accepting");
 }
