@@ -114,11 +114,11 @@ class Run {
   }
 
   void progress() {
-    const bool stands = frozen_ && workload_.freezes;
-    const double busy = stands ? 0 : std::min(4.0, workload_.cores * static_cast<double>(running_.size()));
-    const double speed = stands ? 0 : board_.speed();
+    const bool stopped = frozen_ && workload_.freezes;
+    const double busy = stopped ? 0 : std::min(4.0, workload_.cores * static_cast<double>(running_.size()));
+    const double speed = stopped ? 0 : board_.speed();
     outcome_.core_hours += busy * speed * seconds(turn) / 3600;
-    if (stands) outcome_.frozen += turn;
+    if (stopped) outcome_.frozen += turn;
     if (board_.throttled()) outcome_.throttled += turn;
     if (board_.celsius() >= 80) outcome_.above += turn;
     board_.run(turn, busy);

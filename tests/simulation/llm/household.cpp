@@ -130,14 +130,14 @@ class Household {
     const int unread = turn.tokens - (server.talk == turn.talk ? server.remembered : 0);
     told_.prompt_tokens += turn.tokens;
     told_.read_tokens += unread;
-    silence += seconds(unread / model_.reads);
+    silence += seconds(unread / model_.prompt_rate);
     const Duration wait = world_.now.mono - turn.asked + silence;
     waits_ += wait;
     told_.longest_wait = std::max(told_.longest_wait, wait);
     server.talk = turn.talk;
     server.remembered = turn.tokens + talk.answer_tokens;
     at(silence, [this, &server] { tell_info(server); });
-    const Duration run = silence + seconds(talk.answer_tokens / model_.says);
+    const Duration run = silence + seconds(talk.answer_tokens / model_.answer_rate);
     at(run, [this, &server, task, run] { end(server, task, run); });
   }
 

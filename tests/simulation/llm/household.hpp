@@ -15,8 +15,8 @@ struct Servers {
   int agents = 2;
   std::vector<std::string> models;
   Duration load = std::chrono::seconds(20);
-  double reads = 10;  // tokens of a prompt a second
-  double says = 3;  // tokens of an answer a second
+  double prompt_rate = 10;  // tokens per second
+  double answer_rate = 3;  // tokens per second
 };
 
 // A user asks, reads the answer, and asks again.
