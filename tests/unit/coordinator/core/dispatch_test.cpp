@@ -14,7 +14,7 @@ TaskId lose_one(Conversation& c) {
   c.join("doomed", "d", 1);
   const auto id = c.submit();
   c.beat("doomed", "d", 0, {Conversation::holding(id)});
-  c.hear(AgentStatusSeen{agent("doomed"), lost("d")});
+  c.receive(AgentStatusSeen{agent("doomed"), lost("d")});
   return id;
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("an agent whose emptying is no longer needed takes tasks again at once
   c.pass(3s);
   const auto later = c.submit();
   CHECK(c.task(later).state == TaskState::queued);
-  c.hear(CancelTask{2, suspicious});
+  c.receive(CancelTask{2, suspicious});
   c.place();
   CHECK(c.holder(later) == "pi-1");
 }
@@ -91,7 +91,7 @@ TEST_CASE("a task whose agent was lost before the task began is no suspect") {
   c.beat("doomed", "d", 0, {Conversation::holding(id, HeldPhase::waiting)});
   c.join("pi-1", "a", 2);
   const auto other = c.submit();
-  c.hear(AgentStatusSeen{agent("doomed"), lost("d")});
+  c.receive(AgentStatusSeen{agent("doomed"), lost("d")});
   c.pass(3s);
   CHECK(c.holder(id) == "pi-1");
   CHECK(c.holder(other) == "pi-1");
@@ -106,7 +106,7 @@ TEST_CASE("a task that waits at an agent for longer than expected is recalled, a
   c.pass(1900ms);
   CHECK(recall(c) == nullptr);
   c.now.mono += 200ms;
-  c.hear(Tick{});
+  c.receive(Tick{});
   REQUIRE(recall(c) != nullptr);
   const auto& keys = recall(c)->tasks;
   CHECK(std::find(keys.begin(), keys.end(), AttemptKey{ids[1], 1}) != keys.end());
@@ -123,14 +123,14 @@ TEST_CASE("a recall that was lost is repeated, and none is sent without need") {
   int recalls = 0;
   for (int i = 0; i < 5; ++i) {
     c.now.mono += 2100ms;
-    c.hear(Tick{});
+    c.receive(Tick{});
     if (recall(c) != nullptr) ++recalls;
   }
   CHECK(recalls == 5);
   c.result("pi-1", ids[1]);
   for (int i = 0; i < 3; ++i) {
     c.now.mono += 2100ms;
-    c.hear(Tick{});
+    c.receive(Tick{});
     CHECK(recall(c) == nullptr);
   }
 }
@@ -151,7 +151,7 @@ TEST_CASE("a task that reached an agent just after its slots were reduced is rec
   c.beat("hot", "h", 0, held);
   c.join("cool", "c", 1);
   c.now.mono += 2100ms;
-  c.hear(Tick{});
+  c.receive(Tick{});
   REQUIRE(recall(c) != nullptr);
   CHECK(recall(c)->tasks == std::vector<AttemptKey>{{late, 1}});
   c.result("hot", late, ResultStatus::returned, 1, TaskError{"recalled", "wanted back", true, {}});

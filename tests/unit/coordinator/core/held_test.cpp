@@ -34,7 +34,7 @@ TEST_CASE("held tasks are placed only after their release, new ones at once") {
   CHECK(c.holder(id) == "pi-1");
   CHECK(explain_task(c.state, c.state.tasks.at(restored(1).id), c.now.mono).find("held") != std::string::npos);
 
-  c.hear(ReleaseHeld{9});
+  c.receive(ReleaseHeld{9});
   CHECK(c.find<SaveReleased>() != nullptr);
   CHECK(c.find<Done>()->request == 9);
   c.place();
@@ -51,7 +51,7 @@ TEST_CASE("a held task that becomes due is placed only after its release") {
   c.pass(11s);
   CHECK(c.task(scheduled.id).state == TaskState::queued);
   CHECK(c.sent.empty());
-  c.hear(ReleaseHeld{1});
+  c.receive(ReleaseHeld{1});
   c.place();
   CHECK(c.holder(scheduled.id) == "pi-1");
 }
@@ -61,7 +61,7 @@ TEST_CASE("a held task that is released before it is due starts when it is due")
   scheduled.due_in = 10s;
   auto c = after_restore({scheduled});
   c.join("pi-1", "a");
-  c.hear(ReleaseHeld{1});
+  c.receive(ReleaseHeld{1});
   c.place();
   CHECK(c.sent.empty());
   c.beat("pi-1", "a", 1, {});
@@ -78,7 +78,7 @@ TEST_CASE("a held task can be cancelled, and the result of an agent that still h
   attempt.spent = false;
   running.attempts.push_back(attempt);
   auto c = after_restore({restored(1), running});
-  c.hear(CancelTask{1, restored(1).id});
+  c.receive(CancelTask{1, restored(1).id});
   CHECK(c.task(restored(1).id).state == TaskState::cancelled);
   c.join("pi-1", "a", 2);
   c.result("pi-1", running.id);

@@ -27,8 +27,8 @@ struct Restarted {
     id = before.submit(spec);
     before.beat("pi-1", "a", 0, {Conversation::holding(id)});
     recover(c.state, {before.kept(id)}, c.now);
-    c.hear(BrokerUp{});
-    c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
+    c.receive(BrokerUp{});
+    c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
   }
 };
 
@@ -39,7 +39,7 @@ TEST_CASE("the run time of a task is reported by its agent, so a restart of the 
     Restarted r(1h);
     r.c.beat("pi-1", "a", 0, {ran_for(r.id, 100s)});
     r.c.join("pi-2", "b");
-    r.c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+    r.c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
     r.c.pass(9s);
     CHECK(r.c.holder(r.id) == "pi-1");
     r.c.pass(2s);
@@ -69,7 +69,7 @@ TEST_CASE("an agent that beats but receives no tasks is given no others, and its
   CHECK(c.holder(id) == "pi-1");
   CHECK_FALSE(c.task(id).attempts[0].spent);
   c.result("pi-1", id, ResultStatus::succeeded, 2);
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::offline, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::offline, session("a")}});
   const auto other = c.submit();
   CHECK(c.task(other).state == TaskState::queued);
   CHECK(explain(c.state, capability("work"), {}).waiting.find("not receiving its tasks") != std::string::npos);
@@ -116,7 +116,7 @@ TEST_CASE("a beat that waited while the coordinator was not running does not cau
   const auto id = c.submit();
   REQUIRE(c.sent.size() == 1);
   c.now.mono += 25s;  // a commit that failed for this time, or a stopped process
-  c.hear(Stalled{});
+  c.receive(Stalled{});
   c.beat("pi-1", "a", 1, {}, 0);  // from before the message
   CHECK(c.sent.size() == 1);
   c.now.mono += 2 * heartbeat_interval;

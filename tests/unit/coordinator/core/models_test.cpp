@@ -15,12 +15,12 @@ struct Fleet : Conversation {
     birth.executors[0].provider = "ollama";
     birth.executors[0].models = {"coder", "writer"};
     if (!loaded.empty()) birth.executors[0].loaded_models = {loaded};
-    hear(AgentInfoSeen{agent(name), std::move(birth)});
+    receive(AgentInfoSeen{agent(name), std::move(birth)});
   }
   void serve(const std::string& name, const std::string& loaded) {
     tell(name, loaded);
     beat(name, name, 1, {});
-    hear(AgentStatusSeen{agent(name), {AgentState::online, session(name)}});
+    receive(AgentStatusSeen{agent(name), {AgentState::online, session(name)}});
     place();
   }
   TaskId ask(const std::string& model, std::vector<std::uint64_t> beginnings = {}, int priority = 0) {
@@ -29,14 +29,14 @@ struct Fleet : Conversation {
     one.spec.where = {{"model", model}};
     one.spec.priority = priority;
     one.beginnings = std::move(beginnings);
-    hear(SubmitTasks{1, "test", {}, {std::move(one)}});
+    receive(SubmitTasks{1, "test", {}, {std::move(one)}});
     const TaskId id = find<Accepted>()->ids.front();
     place();
     return id;
   }
   // The run takes half a minute, so that no task is prefetched.
   void answered(const std::string& name, const TaskId& id) {
-    hear(ResultsSeen{agent(name), {TaskResult{id, 1, ResultStatus::succeeded, "42", {}, 30s, {}}}});
+    receive(ResultsSeen{agent(name), {TaskResult{id, 1, ResultStatus::succeeded, "42", {}, 30s, {}}}});
     place();
   }
   // Time passes while the agent runs this task.
@@ -71,7 +71,7 @@ TEST_CASE("a request waits a bounded time for the agent that has its model loade
     CHECK(c.holder(second) == "two");
   }
   SECTION("the agent is lost: the request does not wait") {
-    c.hear(AgentStatusSeen{agent("one"), {AgentState::lost, session("one")}});
+    c.receive(AgentStatusSeen{agent("one"), {AgentState::lost, session("one")}});
     c.place();
     CHECK(c.holder(second) == "two");
   }
@@ -104,7 +104,7 @@ TEST_CASE("a task that was put off is placed when the task that it was put off f
   const auto running = c.ask("coder");
   const auto other = c.ask("writer");
   const auto same = c.ask("coder");
-  c.hear(CancelTask{2, same});
+  c.receive(CancelTask{2, same});
   c.answered("only", running);
   CHECK(c.holder(other) == "only");
 }
@@ -184,9 +184,9 @@ TEST_CASE("a model is also found by its name without :latest") {
   AgentInfo birth = c.info("one", 1, "llm.chat");
   birth.executors[0].provider = "ollama";
   birth.executors[0].models = {"mistral:latest", "coder:1.3b"};
-  c.hear(AgentInfoSeen{agent("one"), birth});
+  c.receive(AgentInfoSeen{agent("one"), birth});
   c.beat("one", "one", 1, {});
-  c.hear(AgentStatusSeen{agent("one"), {AgentState::online, session("one")}});
+  c.receive(AgentStatusSeen{agent("one"), {AgentState::online, session("one")}});
   c.place();
   for (const std::string name : {"mistral", "mistral:latest", "ollama/mistral"}) {
     const auto id = c.ask(name);

@@ -101,7 +101,7 @@ TEST_CASE("a returned task spends no attempt, and its executor is full until the
 TEST_CASE("a queued task is cancelled at once and never starts") {
   Conversation c;
   const auto id = c.submit();
-  c.hear(CancelTask{9, id});
+  c.receive(CancelTask{9, id});
   CHECK(c.find<Done>() != nullptr);
   CHECK(c.task(id).state == TaskState::cancelled);
   c.join("pi-1", "a");
@@ -114,7 +114,7 @@ TEST_CASE("a running task is cancelled when its agent confirms, and the cancel i
   const auto id = c.submit();
   c.beat("pi-1", "a", 0, {c.holding(id)});
   CHECK(c.task(id).state == TaskState::running);
-  c.hear(CancelTask{9, id});
+  c.receive(CancelTask{9, id});
   CHECK(c.task(id).state == TaskState::cancelling);
   CHECK(c.cancels.size() == 1);
   c.beat("pi-1", "a", 0, {c.holding(id)});
@@ -129,7 +129,7 @@ TEST_CASE("a running task is cancelled when its agent confirms, and the cancel i
     CHECK(c.task(id).state == TaskState::succeeded);
   }
   SECTION("the agent is lost and does not come back") {
-    c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+    c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
     c.pass(3s);
     CHECK(c.task(id).state == TaskState::cancelled);
     CHECK(c.task(id).error->code == "stop_unconfirmed");
@@ -176,7 +176,7 @@ TEST_CASE("a task that may run once is not run again when its agent is lost") {
   once.max_attempts = 1;
   const auto id = c.submit(once);
   c.beat("pi-1", "a", 0, {c.holding(id)});
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
   c.pass(3s);
   CHECK(c.task(id).state == TaskState::failed);
   CHECK(c.task(id).error->code == "outcome_unknown");
@@ -187,7 +187,7 @@ TEST_CASE("a full queue refuses a submit with `busy` and accepts nothing") {
   c.state.policy.most_tasks = 2;
   c.submit();
   c.submit();
-  c.hear(SubmitTasks{5, "test", {}, {{work(), {}}}});
+  c.receive(SubmitTasks{5, "test", {}, {{work(), {}}}});
   REQUIRE(c.find<Rejected>() != nullptr);
   CHECK(c.find<Rejected>()->error.kind == ErrorKind::busy);
   CHECK(c.state.tasks.size() == 2);
@@ -200,7 +200,7 @@ TEST_CASE("a failed task can be retried by an operator and keeps its history") {
   c.result("pi-1", id, ResultStatus::failed, 1, fatal);
   const TaskRecord kept = c.task(id);
   c.commit();
-  c.hear(RetryTask{3, kept});
+  c.receive(RetryTask{3, kept});
   CHECK(c.find<Done>() != nullptr);
   c.place();
   CHECK(c.task(id).state == TaskState::assigned);
@@ -221,7 +221,7 @@ TEST_CASE("the reason why a task waits is reported") {
   CHECK(why().waiting == "1 agent offers work, it is busy");
   CHECK(explain(c.state, capability("work"), {{"room", "attic"}}).waiting ==
         "1 agent offers work, none meets room=attic");
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
   CHECK(why().waiting == "1 agent offers work, it is paused for heat");
   CHECK(why().eligible == 0);
   const auto second = c.submit();
@@ -240,9 +240,9 @@ TEST_CASE("an agent counts once, however many of its executors offer the capabil
     two.executors.push_back(two.executors.front());
     two.executors.back().name = executor_name("other");
     two.executors.front().problem = "it died";
-    c.hear(AgentInfoSeen{agent(name), two});
+    c.receive(AgentInfoSeen{agent(name), two});
   }
-  c.hear(AgentStatusSeen{agent("pi-2"), {AgentState::overheated, session("pi-2")}});
+  c.receive(AgentStatusSeen{agent("pi-2"), {AgentState::overheated, session("pi-2")}});
   const auto why = explain(c.state, capability("work"), {});
   CHECK(why.offering == 2);
   CHECK(why.eligible == 1);  // by the executor that is only full
@@ -256,7 +256,7 @@ TEST_CASE("an agent with a resting executor is eligible") {
   rests.executors.at(0).problem = "again in 7 s";
   for (const bool soon : {true, false}) {
     rests.executors.at(0).rests = soon;
-    c.hear(AgentInfoSeen{agent("pi-1"), rests});
+    c.receive(AgentInfoSeen{agent("pi-1"), rests});
     c.beat("pi-1", "a", 0, {});
     const auto why = explain(c.state, capability("work"), {});
     CHECK(why.eligible == (soon ? 1 : 0));
@@ -280,14 +280,14 @@ TEST_CASE("a task waits for an executor that is out of service, and the explanat
   c.join("pi-1", "a");
   AgentInfo down = c.info("a", 1, "work");
   down.executors.at(0).problem = "plug-in x died";
-  c.hear(AgentInfoSeen{agent("pi-1"), down});
+  c.receive(AgentInfoSeen{agent("pi-1"), down});
   c.beat("pi-1", "a", 0, {});
   const auto id = c.submit();
   CHECK(c.task(id).state == TaskState::queued);
   const auto why = explain(c.state, capability("work"), {});
   CHECK(why.waiting == "1 agent offers work, it is out of service (plug-in x died)");
   CHECK(why.eligible == 0);
-  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1, "work")});
+  c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 1, "work")});
   c.beat("pi-1", "a", 1, {});
   c.place();
   CHECK(c.task(id).state == TaskState::assigned);
