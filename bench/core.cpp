@@ -37,7 +37,7 @@ void placement_decision(benchmark::State& state) {
   std::vector<ExecutorIndex> busy;
   std::size_t oldest = 0;
   for (auto unused : state) {
-    const auto choice = placement.next([](const TaskId&) { return Placement::Asked{}; }, nobody_idle, Time{});
+    const auto choice = placement.next([](const TaskId&) { return Placement::Preferences{}; }, nobody_idle, Time{});
     placement.update(choice->executor, [](ExecutorView& view) { ++view.assigned; });
     busy.push_back(choice->executor);
     if (busy.size() - oldest > agents * 3ULL) {

@@ -34,7 +34,7 @@ if(EDGEFLEET_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   target_compile_options(edgefleet_options INTERFACE -Wno-tsan)  # Asio has fences, which g++ reports as not checked
 endif()
 if(EDGEFLEET_FUZZ)
-  # Everything is instrumented for coverage, and whatever a sanitizer or an assertion of libstdc++ sees ends the program.
+  # All code is instrumented for coverage; a finding of a sanitizer or an assertion of libstdc++ ends the program.
   target_compile_options(edgefleet_options INTERFACE
     -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -Wno-unknown-warning-option)
   target_compile_definitions(edgefleet_options INTERFACE _GLIBCXX_ASSERTIONS)

@@ -1,5 +1,5 @@
-# How Debian 12 and 13 package what we use. Every difference between the two stands here, and in
-# common/runtime/log.hpp and tests/support/catch.hpp where it is one of source code.
+# The libraries, as Debian 12 and 13 package them. Every difference between the two releases is in this file;
+# differences of source code are in common/runtime/log.hpp and tests/support/catch.hpp.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)

@@ -39,7 +39,7 @@ struct ExecutorInfo {
   friend bool operator==(const ExecutorInfo&, const ExecutorInfo&) = default;
 };
 
-// The birth certificate.
+// Published by the agent when it connects, and when it changes.
 struct AgentInfo {
   SessionId session;
   std::string version;

@@ -61,7 +61,7 @@ using FleetName = Name<FleetTag>;
 using ClientName = Name<ClientTag>;
 using ExecutorName = Name<ExecutorTag>;  // names an executor within its agent
 using Capability = Name<CapabilityTag>;
-using SessionId = Name<SessionTag>;  // one life of a process
+using SessionId = Name<SessionTag>;  // one run of a process
 
 inline constexpr std::string_view name_rule =
     "1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit";

@@ -19,10 +19,10 @@ enum class TaskState { scheduled, queued, assigned, running, cancelling, succeed
 inline constexpr std::size_t task_state_count = 9;
 std::string_view to_string(TaskState state);
 std::optional<TaskState> parse_task_state(std::string_view text);
-// Its one outcome is recorded.
+// Its outcome has been recorded.
 inline bool ended(TaskState s) { return s >= TaskState::succeeded; }
 
-// `returned`: the agent gave it back, and the attempt does not count; `lost`: the agent disappeared with it.
+// `returned`: the agent returned it, and the attempt does not count; `lost`: the agent disappeared with it.
 enum class AttemptState { assigned, running, succeeded, failed, cancelled, returned, lost };
 std::string_view to_string(AttemptState state);
 std::optional<AttemptState> parse_attempt_state(std::string_view text);
@@ -59,7 +59,7 @@ inline constexpr int max_attempts = 100;
 inline constexpr Duration longest = std::chrono::hours(24 * 30);  // any duration of a task
 }  // namespace limits
 
-inline constexpr Duration priority_step = std::chrono::seconds(60);  // of waiting: what one step of priority is worth
+inline constexpr Duration priority_step = std::chrono::seconds(60);  // one step of priority counts as this time of waiting
 
 struct TaskSpec {
   Capability capability;
@@ -67,7 +67,7 @@ struct TaskSpec {
   std::string name;
   int priority = 0;  // in steps of priority_step
   Duration timeout = std::chrono::minutes(10);  // of one attempt
-  std::optional<Duration> expires_after;  // limits starting only
+  std::optional<Duration> expires_after;  // limits only the start
   Duration delay{0};
   int max_attempts = 3;
   Where where;

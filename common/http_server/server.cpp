@@ -70,7 +70,7 @@ struct Server::Inside {
   std::atomic<std::size_t> open{0};
   Time cut_at = Time::max();  // when we stop
   std::promise<void> all_closed;
-  bool told_closed = false;  // a tick that had expired before it was cancelled comes all the same
+  bool told_closed = false;  // a tick that had expired before it was cancelled still runs
   std::future<void> closed = all_closed.get_future();
   std::jthread thread;
 

@@ -1,4 +1,4 @@
-// The routes of one listener, and who may use them.
+// The routes of one listener, and the gate that decides who may use them.
 #pragma once
 
 #include <functional>

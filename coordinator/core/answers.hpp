@@ -1,4 +1,4 @@
-// What people and programs are told, as values: the shell makes them, the views show them.
+// The answers to people and programs, as values: the shell makes them, the views show them.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace edgefleet::coordinator {
 
-// To a submitter, once its task is durable.
+// The answer to a submitter, sent when its task is durable.
 struct Acceptance {
   TaskId id;
   TaskState state = TaskState::queued;
@@ -31,20 +31,26 @@ struct Retried {
 
 // A part of a running task's output.
 struct Part {
-  AgentName agent;  // that sent it
+  AgentName agent;  // the sender
   int attempt = 1;
   bool reasoning = false;
   std::uint64_t at = 0;  // byte offset in its channel
   std::string text;
 };
 
-// How far a running task is, as its agent has last said.
+// The progress of a running task, as last reported by its agent.
 struct TaskProgress {
   std::string text;
   std::optional<int> percent;
   std::optional<std::uint64_t> completed_bytes;  // of a transfer
   std::optional<std::uint64_t> total_bytes;
-  Time said;
+  Time reported_at;
 };
+
+// The refusal of an order that comes too late.
+inline Error already_ended(const TaskId& id, TaskState state) {
+  const std::string how = (state == TaskState::cancelled ? "been " : "") + std::string(to_string(state));
+  return Error{"task " + id.str() + " has already " + how, ErrorKind::conflict};
+}
 
 }  // namespace edgefleet::coordinator

@@ -1,5 +1,5 @@
-// One try of a task on one agent: what the store keeps of it and people read, and what only this life of the
-// coordinator knows.
+// One try of a task on one agent: the fields that are stored and shown, and the lease, which only the running
+// coordinator has.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,15 @@
 
 namespace edgefleet::coordinator {
 
-// Held by the agent until a beat no longer lists the attempt, or none comes in time.
+// The agent holds it until a beat no longer lists the attempt, or until no beat comes in time.
 struct Lease {
-  std::uint64_t n = 0;  // number of the message that last carried it; 0: not sent in this reign
+  std::uint64_t n = 0;  // number of the last message that contained it; 0: not sent in this reign
   Time sent_at;
   std::optional<Time> running_since;
-  std::optional<Time> done_since;  // listed as done: its result should have come
+  std::optional<Time> done_since;  // listed as done: its result is expected
   bool listed_waiting = false;     // by the agent's last beat
-  int resends = 0;                 // of its message, without a sign that any arrived
-  std::optional<ExecutorIndex> executor;  // whose slot it counts against
+  int resends = 0;                 // of its message, while no beat shows that one has arrived
+  std::optional<ExecutorIndex> executor;  // the attempt uses one of its slots
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 

@@ -1,5 +1,5 @@
-// What a commit changed, for listeners: one change of a kind and subject for each commit, from the last durable state
-// to the new one. What came and went within one drain is not in it.
+// The changes of a commit, for listeners: for each commit at most one change of a kind and subject, from the last
+// durable state to the new one. States that began and ended within one drain are not reported.
 #pragma once
 
 #include <optional>
@@ -15,12 +15,12 @@ struct TaskChanged {
   TaskId id;
   std::optional<TaskState> from;  // none: the task is new
   TaskState to = TaskState::queued;
-  int attempt = 0;  // the newest one; 0: none yet
+  int attempt = 0;  // the newest; 0: none yet
   AgentName agent;  // of that attempt
 };
 struct BatchEnded {
   BatchId id;
-};  // each of its tasks has its outcome
+};  // all its tasks have their outcome
 struct AgentChanged {
   AgentName agent;
   std::optional<AgentState> from;  // none: the agent is new

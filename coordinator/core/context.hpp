@@ -1,4 +1,4 @@
-// What the parts of the core share within one step.
+// The state, time and effects that the parts of the core share within one step.
 #pragma once
 
 #include "coordinator/core/effect.hpp"

@@ -1,5 +1,5 @@
-// Which agent holds the beginning of which conversation: it has read it, and its model server may still have it in its
-// cache. A conversation is known by the hash of its messages so far. Bounded: the longest untouched is forgotten.
+// Remembers which agent has read the beginning of a conversation: its model server may still have it in its cache. A
+// conversation is identified by the hash of its messages so far. Bounded: the least recently used entry is removed.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ class Conversations {
  public:
   static constexpr std::size_t most = 10'000;
 
-  // `beginnings`: hashes of the first one, two, ... messages. Who was given the longest of them; empty: nobody.
+  // `beginnings`: hashes of the first one, two, ... messages. Returns the agent that was given the longest of them;
+  // empty: none.
   [[nodiscard]] AgentName holder(const std::vector<std::uint64_t>& beginnings) const {
     for (const std::uint64_t hash : std::views::reverse(beginnings)) {
       if (const auto found = held_.find(hash); found != held_.end()) return found->second.agent;

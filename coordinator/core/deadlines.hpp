@@ -1,4 +1,4 @@
-// At most one deadline a key, and the earliest at hand.
+// At most one deadline for each key; the earliest is found at once.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Hands out what waits: placement chooses, this makes the attempts and fills the messages.
+// Assigns the queued tasks: placement chooses; this file creates the attempts and fills the messages.
 #include <algorithm>
 #include <map>
 
@@ -9,7 +9,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
-// Tasks for one agent and capability, on their way into messages that keep the bounds.
+// Tasks for one agent and capability, to be sent in messages within the bounds.
 struct Outgoing {
   std::vector<AttemptKey> tasks;
   std::size_t bytes = limits::envelope_bytes;
@@ -47,7 +47,7 @@ void send_all(Context& c, Outbox& outbox) {
 
 // ---- tasks that must be alone
 
-// The one that is emptied soonest, by what it holds; none if nobody there can take them.
+// The agent with the fewest tasks, which will be empty soonest; none: no agent can take tasks of this class.
 std::optional<AgentIndex> emptiest(const State& state, ClassIndex in) {
   std::optional<AgentIndex> best;
   for (const ExecutorIndex index : state.placement.members(in)) {
@@ -58,12 +58,12 @@ std::optional<AgentIndex> emptiest(const State& state, ClassIndex in) {
   return best;
 }
 
-// In a busy fleet no agent is ever empty by itself: for each class that has such tasks, one agent gets nothing new
-// until it is. Whom nobody waits for any more, or who cannot take anything any more, is let go: true, if there was one.
-bool keep_clear(Context& c) {
+// In a busy fleet no agent becomes empty by itself: for each class with such tasks, one agent gets no new tasks until
+// it is empty. An agent that is no longer needed for this, or can no longer take tasks, is released. True: one was.
+bool clear_agents(Context& c) {
   State& state = c.state;
   const auto waiting = state.placement.waiting_alone();
-  bool let_go = false;
+  bool released = false;
   for (auto entry = state.clearing.begin(); entry != state.clearing.end();) {
     Agent& agent = state.agents[entry->second];
     const bool wanted = std::binary_search(waiting.begin(), waiting.end(), entry->first);
@@ -73,7 +73,7 @@ bool keep_clear(Context& c) {
     }
     entry = state.clearing.erase(entry);
     reserve(state, agent);
-    let_go = true;
+    released = true;
   }
   for (const ClassIndex in : waiting) {
     if (state.clearing.count(in) > 0) continue;
@@ -82,7 +82,7 @@ bool keep_clear(Context& c) {
     state.clearing[in] = *agent;
     reserve(state, state.agents[*agent]);
   }
-  return let_go;
+  return released;
 }
 
 }  // namespace
@@ -93,17 +93,17 @@ void on(Context& c, const Place&) {
   Outbox outbox;
   const auto about = [&](const TaskId& id) {
     const Task& task = state.tasks.at(id);
-    return Placement::Asked{task.avoid.empty() ? nullptr : &task.avoid, task.patient_until};
+    return Placement::Preferences{task.avoid.empty() ? nullptr : &task.avoid, task.patient_until};
   };
   const Placement::Idle idle = [&](AgentIndex agent) { return state.agents[agent].attempts.empty(); };
   state.placement.reconsider();
   do {
     while (const auto choice = state.placement.next(about, idle, c.now.mono)) {
       Task& task = state.tasks.at(choice->task.id);
-      give(c, task, choice->executor);
+      assign(c, task, choice->executor);
       add(c, outbox, state.placement.executor(choice->executor).agent, task, task.record.attempts.back().n);
     }
-  } while (keep_clear(c));
+  } while (clear_agents(c));
   send_all(c, outbox);
 }
 

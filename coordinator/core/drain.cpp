@@ -43,7 +43,7 @@ Result<Accepted> repeat(const SubmitTasks& submit, const KeyUse& earlier) {
   if (submit.batch.has_value() != earlier.batch.has_value()) return conflict("");
   const bool same =
       submit.batch ? submit.batch->fingerprint == earlier.fingerprint : submit.tasks.front().spec == *earlier.spec;
-  if (!same) return conflict(", which is another one");
+  if (!same) return conflict(", which is different");
   return Accepted{submit.request, earlier.tasks, earlier.batch};
 }
 
@@ -54,7 +54,7 @@ TaskWrite write_of(const Task& task, Time now, bool created) {
 // ---- collecting
 
 Drain::Immediates Drain::step(const Event& event, Now now) {
-  if (closed_) throw std::logic_error("a drain that is closed takes no event");
+  if (closed_) throw std::logic_error("an event was stepped while the drain was closed");
   const auto* submit = std::get_if<SubmitTasks>(&event);
   if (submit != nullptr && answer_by_key(*submit)) return {};
   Immediates immediates;
@@ -136,7 +136,7 @@ void Drain::change_agent(const AgentChanged& change) {
 // ---- the commit
 
 const Writes& Drain::close(Time now, Duration clock) {
-  if (closed_) throw std::logic_error("a drain that is closed cannot be closed again");
+  if (closed_) throw std::logic_error("a closed drain was closed again");
   closed_ = true;
   writes_.clock = clock;
   writes_.tasks.reserve(touched_.size());
@@ -175,7 +175,8 @@ void Drain::add_changes(Changes& changes) {
     task.durable = durable_state(task.record);
   }
   for (const BatchId& batch : std::exchange(ended_batches_, {})) {
-    if (state_.batch_rest.count(batch) == 0) changes.emplace_back(BatchEnded{batch});  // else one is tried again
+    if (state_.batch_rest.count(batch) == 0)
+      changes.emplace_back(BatchEnded{batch});  // otherwise one of its tasks is retried
   }
   for (auto& [name, change] : std::exchange(agents_, {})) {
     if (change.from != change.to) changes.emplace_back(change);

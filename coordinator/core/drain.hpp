@@ -1,10 +1,10 @@
-// One drain: events in; what to commit, and then what to do and what changed, out. Pure: the program's loop and the
-// simulation share it.
+// One drain: takes events, and returns the writes to commit, then the effects to carry out and the changes. Pure: the
+// program's loop and the simulation share it.
 //
 //   collecting: step()* place() --close()--> closed --committed()--> collecting
 //
-// While it is closed nothing may be stepped, because nothing may depend on what is not durable yet. The same Writes may
-// be tried again until they succeed; a crash in between is a crash before the commit, or right after it.
+// While it is closed, no event may be stepped, because nothing may depend on a state that is not durable yet. The same
+// Writes may be tried again until they succeed; a crash in between is a crash before the commit or right after it.
 #pragma once
 
 #include <map>
@@ -19,16 +19,16 @@
 
 namespace edgefleet::coordinator {
 
-// What an idempotency key of a submitter was used for.
+// The earlier use of a submitter's idempotency key.
 struct KeyUse {
   std::vector<TaskId> tasks;
-  const TaskSpec* spec = nullptr;  // of the task, if it was one
+  const TaskSpec* spec = nullptr;  // of the task; null: it was a batch
   std::optional<BatchId> batch;
   std::string fingerprint;  // of the batch
 };
-// The key of a batch, or of a task that comes alone; empty: none.
+// The key of a batch, or of a single task; empty: none.
 const std::string& key_of(const SubmitTasks& submit);
-// The same acceptance if it is a repetition, a conflict if not.
+// The same acceptance if the submit is a repetition, otherwise a conflict.
 Result<Accepted> repeat(const SubmitTasks& submit, const KeyUse& earlier);
 
 TaskWrite write_of(const Task& task, Time now, bool created);
@@ -37,7 +37,8 @@ class Drain {
  public:
   using Immediates = std::vector<Immediate>;
   struct AfterCommit {
-    std::vector<Deferred> effects;  // messages with tasks first: an agent may begin while the submitter still reads
+    std::vector<Deferred>
+        effects;  // messages with tasks first: an agent can begin while the submitter still reads its answer
     Changes changes;
   };
 
@@ -48,20 +49,20 @@ class Drain {
   Drain& operator=(Drain&&) = delete;
   ~Drain() = default;
 
-  // The store knows the keys of earlier drains: ask it before a SubmitTasks is stepped. A key that was given in this
-  // drain is answered here, in the same commit. Throws std::logic_error while the drain is closed.
+  // The store has the keys of earlier drains: look there before a SubmitTasks is stepped. A key that was first used in
+  // this drain is answered here, in the same commit. Throws std::logic_error while the drain is closed.
   [[nodiscard]] Immediates step(const Event& event, Now now);
-  // The acceptance that this drain has for a request; null: none. It is not durable yet.
+  // The acceptance of a request in this drain; null: none. It is not durable yet.
   [[nodiscard]] const Accepted* accepted(RequestId request) const;
-  // The last steps of a drain: deadlines that have passed, then placement.
+  // The last steps of a drain: expired deadlines, then placement.
   [[nodiscard]] Immediates place(Now now);
 
-  // `clock`: the store's. The Writes point into the state and are good until committed() or reopen().
+  // `clock`: the store's. The Writes point into the state and are valid until committed() or reopen().
   const Writes& close(Time now, Duration clock);
-  // The commit failed: it is to be tried again together with what comes next.
+  // The commit failed: it will be tried again together with the next events.
   void reopen();
   // The Writes are durable. While `perform(const AfterCommit&)` runs, the ended tasks are still in the state; then
-  // exactly those that were written are forgotten. What `perform` steps belongs to the next drain.
+  // exactly those that were written are removed. Events that `perform` steps belong to the next drain.
   template <typename Perform>
   void committed(Now now, Perform perform) {
     std::vector<TaskId> ended;
@@ -90,7 +91,7 @@ class Drain {
   std::unordered_map<TaskId, Touched> touched_;
   Writes writes_;
   std::vector<Deferred> effects_;
-  std::map<SubmitterAndKey, KeyUse> keys_;  // given in this drain
+  std::map<SubmitterAndKey, KeyUse> keys_;  // first used in this drain
   std::vector<BatchId> ended_batches_;
   std::map<AgentName, AgentChanged> agents_;
   std::set<AgentName> temperatures_;

@@ -1,6 +1,6 @@
-// What the core wants done. core/drain.hpp sorts the effects of a drain by when they act: the Saves in one transaction,
-// the Deferred after it, the Immediate at the step, and the changes go to the listeners. An effect that belongs to none
-// of them does not compile.
+// The outputs of the core. core/drain.hpp sorts the effects of a drain by time: the Saves are written in one
+// transaction, the Deferred follow after it, the Immediate act at the step, and the changes go to the listeners. An
+// effect that belongs to none of these groups does not compile.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ namespace edgefleet::coordinator {
 struct SaveTask {
   TaskId id;
   bool created = false;
-  bool revived = false;  // it had ended before
+  bool revived = false;  // it had ended, and is retried
 };  // the record is taken from the state when the drain ends
 struct SaveBatch {
   BatchRecord record;
@@ -29,7 +29,7 @@ struct SaveAgent {
 struct SaveEpoch {
   std::uint64_t epoch = 0;
 };
-struct SaveReleased {};  // nothing is held any more
+struct SaveReleased {};  // no task is held any longer
 
 // One message; its elements' inputs are read from the state.
 struct SendTasks {
@@ -41,7 +41,7 @@ struct SendTasks {
 struct SendAcknowledge {
   AgentName agent;
   std::vector<AttemptKey> tasks;
-  bool unknown = false;  // not recorded: the agent is to keep it for a person
+  bool unknown = false;  // not recorded: the agent keeps the result for an operator
 };
 struct SendCancel {
   AgentName agent;
@@ -50,17 +50,18 @@ struct SendCancel {
 struct SendRecall {
   AgentName agent;
   std::vector<AttemptKey> tasks;
-};  // give back what has not begun
+};  // the agent returns those that have not begun
 struct SendDrain {
   AgentName agent;
   bool drain = true;
 };
-// Results for ids that are not alive here: ended ones are acknowledged, others as unknown. The store knows which.
+// Results for tasks that are not in the state. The store decides: results of ended tasks are acknowledged, others are
+// acknowledged as unknown.
 struct AskStore {
   AgentName agent;
   std::vector<AttemptKey> tasks;
 };
-struct AnnounceReign {};  // publish coordinator/status again
+struct AnnounceReign {};  // publishes coordinator/status again
 
 struct Accepted {
   RequestId request = 0;
@@ -79,16 +80,16 @@ enum class NoteLevel { info, warning };
 struct Note {
   NoteLevel level = NoteLevel::info;
   std::string text;
-  std::string kind;  // what a peer could repeat without end is written a few times only
+  std::string kind;  // notes of one kind are written only a few times, since a peer may cause them without limit
 };
 struct StopProgram {
   std::string reason;
 };
 
-// Performed after the commit, by whatever owns the drain.
+// Carried out after the commit, by the owner of the drain.
 using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign,
                               Accepted, Rejected, Done>;
-// Act at the step: they must not wait for a commit that may never come.
+// Act at the step: they must not wait for a commit that may never succeed.
 using Immediate = std::variant<Note, StopProgram>;
 
 using Effect = std::variant<SaveTask, SaveBatch, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge,

@@ -1,4 +1,4 @@
-// What can happen to the coordinator. Everything from outside has been parsed and checked before it becomes an event.
+// The inputs of the coordinator's core. Everything from outside has been parsed and checked before it becomes an event.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ struct Now {
   WallTime wall;
 };
 
-// Names a question from outside that waits for its answer; the shell gives the numbers.
+// Identifies a request from outside that waits for its answer; the shell assigns the numbers.
 using RequestId = std::uint64_t;
 
-// A task as it must be kept: everything but what only this life of the coordinator knows.
+// A task as it is stored: everything except the state that only the running coordinator has.
 struct TaskRecord {
   TaskId id;
   TaskSpec spec;
@@ -29,9 +29,9 @@ struct TaskRecord {
   std::string idempotency_key;
   std::optional<BatchId> batch;
   TaskState state = TaskState::queued;
-  std::int64_t order = 0;              // rank within its class: smaller first; fixed at submit
-  int allowed_attempts = 3;            // grows with a retry by hand
-  std::optional<Duration> due_in;      // scheduled: remaining
+  std::int64_t order = 0;  // rank within its class: smaller first; fixed when it is submitted
+  int allowed_attempts = 3;  // increases with a retry by an operator
+  std::optional<Duration> due_in;  // scheduled: remaining
   std::optional<Duration> expires_in;  // remaining
   WallTime accepted_at;
   std::optional<WallTime> ended_at;
@@ -49,11 +49,11 @@ struct SubmitTasks {
     std::string idempotency_key;
     std::string fingerprint;  // of what was submitted, to tell a repetition from another batch
   };
-  std::optional<Batch> batch;  // the tasks are one; its key is theirs
+  std::optional<Batch> batch;  // the tasks are one batch, and share its key
   struct One {
     TaskSpec spec;
-    std::string idempotency_key;  // only of a task that comes alone
-    std::vector<std::uint64_t> beginnings{};  // of the conversation it goes on with: see conversations.hpp
+    std::string idempotency_key;  // only of a single task
+    std::vector<std::uint64_t> beginnings{};  // of the conversation that it continues: see conversations.hpp
   };
   std::vector<One> tasks;  // all or none are accepted
 };
@@ -64,7 +64,7 @@ struct CancelTask {
 struct RetryTask {
   RequestId request = 0;
   TaskRecord record;
-};  // as the store has it: ended
+};  // as stored: it has ended
 struct DrainAgent {
   RequestId request = 0;
   AgentName agent;
@@ -73,7 +73,7 @@ struct DrainAgent {
 
 struct ReleaseHeld {
   RequestId request = 0;
-};  // what is held after a restore may be placed
+};  // tasks that are held after a restore may be placed
 
 struct AgentStatusSeen {
   AgentName agent;
@@ -95,7 +95,7 @@ struct ResultsSeen {
   AgentName agent;
   std::vector<TaskResult> results;
 };
-// `live`: just published, not the broker's retained copy.
+// `live`: published now, not the broker's retained copy.
 struct CoordinatorSeen {
   bool online = false;
   Reign reign;
@@ -104,13 +104,13 @@ struct CoordinatorSeen {
 
 struct BrokerUp {};
 struct BrokerDown {};
-struct Stalled {};  // the coordinator itself did nothing for a while: that counts against nobody
+struct Stalled {};  // the coordinator itself was not running: that time counts against no agent
 struct Tick {};
-struct Place {};      // once at the end of each drain
+struct Place {};  // once, at the end of each drain
 struct Committed {
   std::vector<TaskId> ended;
-};  // these are durable with their outcome, and need not be known here any more
-struct ReignBegun {};  // the number of our reign must be durable before anything of it is sent
+};  // their outcome is durable, so they are removed from the state
+struct ReignBegun {};  // the epoch of this reign must be durable before the first message of the reign is sent
 
 using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReleaseHeld, AgentStatusSeen, AgentInfoSeen,
                            HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled,

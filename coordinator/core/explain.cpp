@@ -15,7 +15,7 @@ bool meets(const ExecutorView& view, const Where& where) {
                      [&](const auto& condition) { return Placement::meets(view, condition.first, condition.second); });
 }
 
-// What keeps an executor of an agent from taking a task now.
+// The reason why an executor of an agent cannot take a task now.
 enum class Obstacle {
   none,
   busy,
@@ -28,12 +28,12 @@ enum class Obstacle {
   overheated,
   draining,
   drained,
-  deaf,
+  unreachable,
   not_reporting,
 };
 struct Hindrance {
   Obstacle what = Obstacle::none;
-  std::string_view problem;  // of an executor that rests or is out of service
+  std::string_view problem;  // of an executor that is resting or out of service
   friend auto operator<=>(const Hindrance&, const Hindrance&) = default;
 };
 
@@ -53,9 +53,9 @@ Obstacle obstacle_of(AgentState state) {
   return Obstacle::none;
 }
 
-// Why an agent that is online cannot be given anything.
+// The reason why an online agent cannot be given a task.
 Obstacle obstacle_of(const Agent& agent) {
-  if (agent.deaf_until) return Obstacle::deaf;
+  if (agent.unreachable_until) return Obstacle::unreachable;
   const bool full = agent.info && agent.info->max_tasks > 0 &&
                     agent.attempts.size() >= static_cast<std::size_t>(agent.info->max_tasks);
   return full ? Obstacle::busy : Obstacle::not_reporting;
@@ -76,7 +76,7 @@ Hindrance hindrance(const State& state, const Agent& agent, const ExecutorView& 
   return {view.assigned >= view.slots ? Obstacle::busy : Obstacle::none, {}};
 }
 
-// Sooner or later, by itself.
+// Whether the obstacle ends by itself.
 bool can_serve(Obstacle obstacle) {
   switch (obstacle) {
     case Obstacle::none:
@@ -91,14 +91,14 @@ bool can_serve(Obstacle obstacle) {
     case Obstacle::overheated:
     case Obstacle::draining:
     case Obstacle::drained:
-    case Obstacle::deaf:
+    case Obstacle::unreachable:
     case Obstacle::not_reporting:
       return false;
   }
   return false;
 }
 
-std::string words_of(const Hindrance& hindrance) {
+std::string text_of(const Hindrance& hindrance) {
   switch (hindrance.what) {
     case Obstacle::none:
       return "";
@@ -107,7 +107,7 @@ std::string words_of(const Hindrance& hindrance) {
     case Obstacle::full:
       return "full";
     case Obstacle::reserved:
-      return "kept for a task that must run alone";
+      return "reserved for a task that must run alone";
     case Obstacle::resting:
       return "resting (" + std::string(hindrance.problem) + ")";
     case Obstacle::out_of_service:
@@ -122,8 +122,8 @@ std::string words_of(const Hindrance& hindrance) {
       return "draining";
     case Obstacle::drained:
       return "drained";
-    case Obstacle::deaf:
-      return "online, but not getting its tasks (may it read its topics below tasks/?)";
+    case Obstacle::unreachable:
+      return "online, but not receiving its tasks (check its permission to read its topics below tasks/)";
     case Obstacle::not_reporting:
       return "not yet reporting to this coordinator";
   }
@@ -157,8 +157,8 @@ std::string sentence(std::size_t offering, const Capability& capability, const W
 
 }  // namespace
 
-// Of the executors of one agent, the one that is nearest to free counts. They are brought together by sorting: that is
-// several times faster than a tree, and this is asked on the loop's thread about thousands of agents.
+// Of the executors of one agent, the one that will be free soonest counts. They are grouped by sorting, which is
+// several times faster than a tree: this runs on the loop's thread, for thousands of agents.
 Explanation explain(const State& state, const Capability& capability, const Where& where) {
   Explanation result;
   std::vector<AgentIndex> offering;
@@ -171,15 +171,15 @@ Explanation explain(const State& state, const Capability& capability, const Wher
   std::sort(offering.begin(), offering.end());
   result.offering = static_cast<std::size_t>(std::unique(offering.begin(), offering.end()) - offering.begin());
   std::sort(meeting.begin(), meeting.end());
-  std::map<std::string, std::size_t> obstacles;  // in words -> agents
+  std::map<std::string, std::size_t> obstacles;  // text -> number of agents
   for (auto one = meeting.begin(); one != meeting.end();) {
     const AgentIndex agent = one->first;
-    const Hindrance best = one->second;  // the order of the enumeration: what ends soonest comes first
+    const Hindrance best = one->second;  // in the order of the enumeration: the obstacle that ends soonest comes first
     while (one != meeting.end() && one->first == agent) ++one;
     if (can_serve(best.what)) ++result.eligible;
     if (best.what != Obstacle::lost && best.what != Obstacle::offline) ++result.meeting;
     result.free = result.free || best.what == Obstacle::none;
-    ++obstacles[words_of(best)];
+    ++obstacles[text_of(best)];
   }
   if (!result.free) result.waiting = sentence(result.offering, capability, where, obstacles);
   return result;
@@ -195,21 +195,20 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
   switch (task.record.state) {
     case TaskState::scheduled: {
       const auto rest = task.due ? std::max<std::int64_t>(0, to_ms(*task.due - now)) : 0;
-      return (task.record.attempts.empty() ? "it is to start in " : "it is tried again in ") + std::to_string(rest) +
-             " ms";
+      return (task.record.attempts.empty() ? "it starts in " : "it is tried again in ") + std::to_string(rest) + " ms";
     }
     case TaskState::queued: {
       if (state.on_hold.count(task.record.id) > 0) return "held after a restore: release with `edgefleet release`";
       if (!state.connected) return "the broker cannot be reached";
       if (suspect(task.record) && of_its_class.eligible > 0) {
-        return "an agent was lost while it ran, so it waits for an agent that holds nothing else";
+        return "an agent was lost while it ran, so it waits for an agent that holds no other task";
       }
       if (task.queued_in && state.placement.put_off(*task.queued_in)) {
-        return "who is free has other models loaded; it waits up to " +
+        return "the free agents have other models loaded; it waits up to " +
                std::to_string(to_ms(Placement::seniority) / 1000) +
-               " s longer than its turn for an agent that has its own";
+               " s past its turn for an agent that has its model loaded";
       }
-      return of_its_class.free ? "its turn comes next" : of_its_class.waiting;
+      return of_its_class.free ? "it is placed next" : of_its_class.waiting;
     }
     case TaskState::assigned:
     case TaskState::running:

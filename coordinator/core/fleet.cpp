@@ -1,4 +1,4 @@
-// The agents as the coordinator sees them: presence, sessions, capacity, and the lease that every beat renews.
+// The agents from the view of the coordinator: presence, sessions, capacity, and the lease that every beat renews.
 #include <algorithm>
 #include <map>
 
@@ -11,9 +11,10 @@ namespace {
 
 constexpr std::uint64_t most_epochs_ahead = 1'000'000;  // one is spent at each start
 constexpr int headroom_step = 5;       // degrees
-constexpr double heat_limit = 80;      // where a Pi's firmware begins to throttle
+constexpr double heat_limit = 80;      // at which a Pi's firmware begins to throttle
 constexpr int unknown_headroom = 8;    // as if at 40 degrees
-// A hot agent that slows a task says how much longer it may take. It slows it to a fifth at most: more is not granted.
+// A hot agent that slows a task reports how much longer the task may take. It slows a task to a fifth at the lowest, so
+// a longer extension is not granted.
 constexpr int most_extended = 4;  // timeouts
 
 int headroom(const Agent& agent) {
@@ -56,16 +57,17 @@ void for_each_attempt(Context& c, const Agent& agent, Handle handle) {
   }
 }
 
-// What was under way to it went with the connection: a task that its next beat does not list is sent again at once. (If
-// the message arrives all the same, it comes before the second one, which comes before the acknowledgement of either.)
+// Messages that were on their way to the agent were lost with the connection: a task that its next beat does not list
+// is sent again at once. (If the first message arrives nevertheless, it arrives before the second one, which arrives
+// before the acknowledgement of either.)
 void count_as_unsent(Context& c, const Agent& agent) {
   for_each_attempt(c, agent, [](Task& task, int) {
     for (Attempt& attempt : task.record.attempts) attempt.lease.n = 0;
   });
 }
 
-// By its will, or by silence. What it holds waits for it as long as it is worth.
-void lose(Context& c, Agent& agent, const std::string& why) {
+// Called for its will, or after its silence. Its tasks wait for it during their grace.
+void mark_lost(Context& c, Agent& agent, const std::string& why) {
   if (agent.status.state == AgentState::lost) return;
   set_state(c, agent, AgentState::lost, why);
   agent.beat_names_us = false;
@@ -75,17 +77,17 @@ void lose(Context& c, Agent& agent, const std::string& why) {
   for_each_attempt(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
 }
 
-// A new life of an agent's process, or the first one we hear of.
+// A new run of an agent's process, or the first one that is seen.
 void begin_session(Context& c, Agent& agent, const SessionId& session) {
   if (agent.session == session) return;
   agent.session = session;
   agent.beat_names_us = false;
   agent.beat.reset();
-  agent.deaf_until.reset();
+  agent.unreachable_until.reset();
   refresh_capacity(c.state, agent);
 }
 
-void heard(Context& c, Agent& agent) {
+void restart_silence(Context& c, Agent& agent) {
   agent.last_heard = c.now.mono;
   agent.silent = false;
   c.state.silence.set(agent.index, c.now.mono + c.state.policy.silence);
@@ -149,7 +151,8 @@ void replace_executors(Context& c, Agent& agent) {
   }
 }
 
-// Free slots as the agent has them, plus what runs there: so the sum stays right while messages are under way.
+// The free slots that the agent reports, plus its running tasks: so the sum stays correct while messages are on their
+// way.
 void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
   std::map<ExecutorName, int> running;
   for (const HeldTask& task : beat.held) {
@@ -158,14 +161,15 @@ void take_capacity(State& state, Agent& agent, const Heartbeat& beat) {
   for (const ExecutorIndex index : agent.executors) {
     state.placement.update(index, [&](ExecutorView& view) {
       const auto free = beat.free_slots.find(view.info.name);
-      // Out of service it has none, though its beat may be older than that.
+      // An executor that is out of service has no slots; the beat may be older than the report of that.
       const bool serves = free != beat.free_slots.end() && view.info.problem.empty();
       view.slots = !serves ? 0 : std::min(view.info.slots, free->second + running[view.info.name]);
     });
   }
 }
 
-// It was given more than it can do now, perhaps as it grew hot: what waits there is for others, if they can take it.
+// The agent was given more tasks than it can run now, perhaps because it became hot: those that wait there are
+// recalled, so that others can run them.
 void recall_surplus(Context& c, const Agent& agent) {
   const bool surplus = std::any_of(agent.executors.begin(), agent.executors.end(), [&](ExecutorIndex index) {
     const ExecutorView& view = c.state.placement.executor(index);
@@ -182,7 +186,7 @@ struct Listed {
 };
 using Listing = std::map<std::pair<TaskId, int>, Listed>;
 
-// It is there, in some phase of its life.
+// The agent lists the attempt, in some phase.
 void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const HeldTask& held) {
   Lease& lease = live.lease;
   const int attempt = live.n;
@@ -210,26 +214,27 @@ void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const Hel
 }
 
 struct Missing {
-  std::vector<AttemptKey> again;  // to be sent once more
-  std::vector<AttemptKey> never_arrived;  // however often they were sent
+  std::vector<AttemptKey> again;  // to be sent again
+  std::vector<AttemptKey> never_arrived;  // sent as often as `most_resends` allows
 };
 
 void check_unlisted(Context& c, Agent& agent, Task& task, Attempt& live, const Heartbeat& beat, Missing& missing) {
   Lease& lease = live.lease;
   const int attempt = live.n;
   if (live.session != beat.session) return attempt_lost(c, task, attempt, "was restarted");
-  // It never came, or the cancel of it was not confirmed. A message that no later one has overtaken is given time.
+  // The task never arrived, or its cancel was not confirmed. If the agent has seen neither its message nor a later
+  // one, the message gets two heartbeats to arrive.
   if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
   if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
   if (beat.n < lease.n && ++lease.resends > c.state.policy.most_resends) {
-    lease.listed_waiting = true;  // it has not begun
+    lease.listed_waiting = true;  // the task has not begun
     return missing.never_arrived.push_back({task.record.id, attempt});
   }
   end_grace(c, task);
   missing.again.push_back({task.record.id, attempt});
 }
 
-// What we think it holds, against what it lists.
+// Compares the attempts that are assigned to the agent with those that its beat lists.
 void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed) {
   Missing missing;
   for_each_attempt(c, agent, [&](Task& task, int attempt) {
@@ -241,25 +246,28 @@ void check_held(Context& c, Agent& agent, const Heartbeat& beat, Listing& listed
     check_listed(c, agent, task, *live, *entry->second.task);
   });
   if (missing.never_arrived.empty()) return resend(c, agent, missing.again);
-  agent.deaf_until = c.now.mono + c.state.policy.deaf_for;
+  agent.unreachable_until = c.now.mono + c.state.policy.unreachable_for;
   c.note(NoteLevel::warning,
-         "agent " + agent.name.str() + " beats but gets none of its tasks: may it read its topics below tasks/?",
-         "deaf " + agent.name.str());
+         "agent " + agent.name.str() +
+             " sends heartbeats but does not receive its tasks: check its permission to read its topics below tasks/",
+         "unreachable " + agent.name.str());
   for (const auto& [id, attempt] : missing.never_arrived)
-    attempt_lost(c, c.state.tasks.at(id), attempt, "did not get it");
+    attempt_lost(c, c.state.tasks.at(id), attempt, "did not receive it");
 }
 
-// Something of ours has arrived, or it is time for another try.
-void check_hearing(Context& c, Agent& agent, const Heartbeat& beat) {
-  if (agent.deaf_until && (beat.n >= agent.n || c.now.mono >= *agent.deaf_until)) agent.deaf_until.reset();
+// The agent has received our latest message, or it is time for another try.
+void check_reachable(Context& c, Agent& agent, const Heartbeat& beat) {
+  if (agent.unreachable_until && (beat.n >= agent.n || c.now.mono >= *agent.unreachable_until))
+    agent.unreachable_until.reset();
 }
 
-// What it lists and we do not think it holds: it kept it through a loss, or it is no longer wanted.
-void check_strays(Context& c, Agent& agent, const Listing& listed) {
+// Attempts that the beat lists and that are not assigned to the agent: it kept them through a loss, or they are no
+// longer needed.
+void check_unassigned(Context& c, Agent& agent, const Listing& listed) {
   SendCancel stop{agent.name, {}};
   for (const auto& [key, entry] : listed) {
     const TaskId& id = key.first;
-    if (entry.known || entry.task->phase == HeldPhase::done) continue;  // a result that is done comes by itself
+    if (entry.known || entry.task->phase == HeldPhase::done) continue;  // its result arrives by itself
     const auto found = c.state.tasks.find(id);
     if (found != c.state.tasks.end() && take_back(c, found->second, entry.task->attempt)) {
       const auto executor = executor_by_name(c.state, agent, entry.task->executor);
@@ -274,26 +282,27 @@ void check_strays(Context& c, Agent& agent, const Listing& listed) {
   if (!stop.tasks.empty()) c.emit(std::move(stop));
 }
 
-// It follows an epoch that ours must exceed. Once is enough for an agent, since then it follows ours; each time all
-// others must present themselves anew, so one that claims ever more is not listened to.
-void outgrow(Context& c, Agent& agent, const Reign& followed) {
+// The agent follows an epoch that ours must exceed. One raise is enough, since the agent then follows ours. After each
+// raise all agents must present themselves again, so an agent that claims ever higher epochs is ignored for a while.
+void raise_epoch_above(Context& c, Agent& agent, const Reign& followed) {
   const Reign& own = c.state.reign;
   if (followed.epoch < own.epoch || followed == own) return;
-  if (agent.outgrown_at && c.now.mono < *agent.outgrown_at + c.state.policy.outgrow_every) return;
+  if (agent.epoch_raised_at && c.now.mono < *agent.epoch_raised_at + c.state.policy.raise_epoch_every) return;
   if (followed.epoch > own.epoch + most_epochs_ahead) {
     return c.note(NoteLevel::warning,
                   "agent " + agent.name.str() + " follows epoch " + std::to_string(followed.epoch) +
-                      ", which nobody can have reached, and so gets no tasks: restart it",
+                      ", which no coordinator can have reached, and so it gets no tasks: restart it",
                   "absurd epoch of " + agent.name.str());
   }
-  agent.outgrown_at = c.now.mono;
+  agent.epoch_raised_at = c.now.mono;
   c.note(NoteLevel::info,
-         "agent " + agent.name.str() + " follows epoch " + std::to_string(followed.epoch) + ": ours goes beyond it",
+         "agent " + agent.name.str() + " follows epoch " + std::to_string(followed.epoch) +
+             ": our epoch is raised above it",
          "epoch of " + agent.name.str());
   on(c, CoordinatorSeen{false, followed, false});
 }
 
-// None where the bound on agents is reached.
+// Null: the bound on agents has been reached.
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
   if (c.state.agents.size() >= c.state.policy.most_agents) {
@@ -340,7 +349,7 @@ void reserve(State& state, Agent& agent) {
 bool placeable(const State& state, const Agent& agent) {
   return state.connected && agent.status.state == AgentState::online && agent.status.session == agent.session &&
          agent.info && agent.info->session == agent.session && agent.beat_names_us && !agent.drained && !agent.silent &&
-         !agent.deaf_until &&
+         !agent.unreachable_until &&
          (agent.info->max_tasks == 0 || agent.attempts.size() < static_cast<std::size_t>(agent.info->max_tasks));
 }
 
@@ -351,7 +360,7 @@ void hold(State& state, Agent& agent, const TaskRecord& record, int attempt, std
     reserve(state, agent);
   }
   if (executor) state.placement.update(*executor, [](ExecutorView& view) { ++view.assigned; });
-  if (!placeable(state, agent)) refresh_capacity(state, agent);  // its bound over all executors
+  if (!placeable(state, agent)) refresh_capacity(state, agent);  // its max_tasks may have been reached
 }
 
 void release(State& state, const AgentName& name, const TaskId& id, int attempt,
@@ -364,7 +373,8 @@ void release(State& state, const AgentName& name, const TaskId& id, int attempt,
         agent->alone.reset();
         reserve(state, *agent);
       }
-      if (agent->attempts.empty() && !state.clearing.empty()) reserve(state, *agent);  // it may be who is waited for
+      if (agent->attempts.empty() && !state.clearing.empty())
+        reserve(state, *agent);  // a task may wait for it to be empty
     }
     if (!was_placeable && placeable(state, *agent)) refresh_capacity(state, *agent);
   }
@@ -381,13 +391,13 @@ void on(Context& c, const AgentStatusSeen& event) {
   const AgentStatus& status = event.status;
   switch (status.state) {
     case AgentState::lost:
-      if (status.session != agent->session && !agent->session.empty()) return;  // the will of an earlier life
+      if (status.session != agent->session && !agent->session.empty()) return;  // the will of an earlier session
       agent->session = status.session;
-      return lose(c, *agent, "its connection broke");
+      return mark_lost(c, *agent, "its connection broke");
     case AgentState::offline: {
       if (status.session != agent->session && !agent->session.empty()) return;
       agent->session = status.session;
-      set_state(c, *agent, AgentState::offline, "it said so");
+      set_state(c, *agent, AgentState::offline, "clean shutdown");
       c.state.silence.clear(agent->index);
       refresh_capacity(c.state, *agent);
       return for_each_attempt(c, *agent,
@@ -398,11 +408,11 @@ void on(Context& c, const AgentStatusSeen& event) {
     case AgentState::overheated:
       begin_session(c, *agent, status.session);
       agent->status.session = status.session;
-      agent->said = status.state;
-      // A word to drain or to resume may have been lost with the connection.
+      agent->reported = status.state;
+      // An order to drain or resume may have been lost with the connection.
       if (agent->drained != (status.state == AgentState::draining)) c.emit(SendDrain{agent->name, agent->drained});
       set_state(c, *agent, status.state, "");
-      heard(c, *agent);
+      restart_silence(c, *agent);
       return refresh_capacity(c.state, *agent);
   }
 }
@@ -423,25 +433,25 @@ void on(Context& c, const HeartbeatSeen& event) {
   const Heartbeat& beat = event.beat;
   if (beat.session == agent->session && agent->beat && beat.sequence < agent->beat->sequence) return;  // overtaken
   begin_session(c, *agent, beat.session);
-  heard(c, *agent);
+  restart_silence(c, *agent);
   agent->skew_ms = beat.clock.unix_ms - c.now.wall.unix_ms;
-  // Lost by silence, and here it is again without having noticed.
+  // It was lost by silence, and did not notice it.
   if (agent->status.state == AgentState::lost && agent->status.session == beat.session) {
-    set_state(c, *agent, agent->said, "it beats again");
+    set_state(c, *agent, agent->reported, "its heartbeats arrive again");
   }
-  outgrow(c, *agent, beat.coordinator);
+  raise_epoch_above(c, *agent, beat.coordinator);
   agent->beat_names_us = beat.coordinator == c.state.reign;
-  // What we said may have been lost, and the agent cannot know that it waits for it.
+  // Our status may have been lost, and the agent cannot know that it missed it.
   if (!agent->beat_names_us && c.now.mono >= c.state.announced_at + c.state.policy.announce_every) announce(c);
   agent->beat = beat;
   agent->beat->held.clear();
   take_capacity(c.state, *agent, beat);
   if (agent->beat_names_us) {
-    check_hearing(c, *agent, beat);
+    check_reachable(c, *agent, beat);
     Listing listed;
     for (const HeldTask& task : beat.held) listed[{task.id, task.attempt}] = Listed{&task, false};
     check_held(c, *agent, beat, listed);
-    check_strays(c, *agent, listed);
+    check_unassigned(c, *agent, listed);
     recall_surplus(c, *agent);
   }
   refresh_capacity(c.state, *agent);
@@ -467,8 +477,8 @@ void on(Context& c, const DrainAgent& event) {
   c.emit(Done{event.request});
 }
 
-// Another reign. A live one that is not older than ours has taken over; anything else that is not older only means
-// that our number must grow (a restored store, a broker that remembers).
+// The status of another reign. If it is live and not older than ours, its coordinator has taken over. If it is only
+// retained or reported, and not older, our epoch must be raised above it (after a restore of the store, for example).
 void on(Context& c, const CoordinatorSeen& event) {
   Reign& own = c.state.reign;
   if (event.reign == own || event.reign.session == own.session) return;
@@ -480,12 +490,13 @@ void on(Context& c, const CoordinatorSeen& event) {
                               std::to_string(own.epoch) + ", stops"});
   }
   if (event.reign.epoch < own.epoch) {
-    if (event.online && event.live) announce(c);  // tell it that it is over
+    if (event.online && event.live) announce(c);  // so that it stops
     return;
   }
   if (event.reign.epoch > own.epoch + most_epochs_ahead) {
     return c.note(NoteLevel::warning,
-                  "epoch " + std::to_string(event.reign.epoch) + " is claimed, which nobody can have reached: ignored",
+                  "a coordinator status with epoch " + std::to_string(event.reign.epoch) +
+                      " was ignored: no coordinator can have reached it",
                   "absurd epoch");
   }
   own.epoch = event.reign.epoch + 1;
@@ -498,7 +509,7 @@ void on(Context& c, const CoordinatorSeen& event) {
 }
 
 void announce(Context& c) {
-  if (c.state.over) return;  // or the one that has taken over would stop as well
+  if (c.state.over) return;  // otherwise the new coordinator would stop too
   c.state.announced_at = c.now.mono;
   c.emit(AnnounceReign{});
 }
@@ -507,11 +518,12 @@ void on_silence(Context& c, AgentIndex index) {
   Agent& agent = c.state.agents[index];
   if (!c.state.connected || agent.silent) return;
   agent.silent = true;
-  lose(c, agent, "no heartbeat for " + std::to_string(to_ms(c.state.policy.silence) / 1000) + " s");
+  mark_lost(c, agent, "no heartbeat for " + std::to_string(to_ms(c.state.policy.silence) / 1000) + " s");
 }
 
-// An agent may need longer than we do to come back to the broker, and what is published before it has subscribed is
-// lost: each of them must beat again first. If only we were gone they do so when they see us online again.
+// An agent may need longer than this coordinator to reconnect to the broker, and messages that are published before it
+// has subscribed are lost: each agent must beat again first. If only the coordinator was disconnected, the agents do so
+// when they see it online again.
 void forget_beats(Context& c) {
   for (Agent& agent : c.state.agents) {
     agent.beat_names_us = false;
@@ -520,7 +532,7 @@ void forget_beats(Context& c) {
   }
 }
 
-// Beats that waited for us may be older than what was sent last: that they do not list it says nothing.
+// Beats that waited during the pause may be older than the last message: a task that they do not list may still arrive.
 void renew_sendings(Context& c) {
   for (Agent& agent : c.state.agents) {
     for_each_attempt(c, agent, [&](Task& task, int) {
@@ -529,7 +541,7 @@ void renew_sendings(Context& c) {
   }
 }
 
-// The coordinator was away or asleep itself: nobody is blamed for that time.
+// The coordinator itself was disconnected or not running: that time counts against no agent.
 void restart_deadlines(Context& c) {
   for (Agent& agent : c.state.agents) {
     if (gone(agent) && !agent.session.empty()) {

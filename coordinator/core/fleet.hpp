@@ -11,18 +11,18 @@ void on(Context& c, const HeartbeatSeen& event);
 void on(Context& c, const TemperatureSeen& event);
 void on(Context& c, const DrainAgent& event);
 void on(Context& c, const CoordinatorSeen& event);
-void announce(Context& c);  // who we are
+void announce(Context& c);  // publishes our reign
 void on_silence(Context& c, AgentIndex index);
 void restart_deadlines(Context& c);
 void renew_sendings(Context& c);
 void forget_beats(Context& c);
 Agent* agent_by_name(State& state, const AgentName& name);
-Agent& agent_of(Context& c, const AgentName& name);  // made if it is new
+Agent& agent_of(Context& c, const AgentName& name);  // created if it is new
 bool placeable(const State& state, const Agent& agent);
-bool gone(const Agent& agent);
-void reserve(State& state, Agent& agent);  // as `alone` and `clearing` say
-// Keeps `attempts` and `alone` of the agent and `assigned` of the executor in step; every attempt begins and ends its
-// stay through these.
+bool gone(const Agent& agent);  // lost or offline
+void reserve(State& state, Agent& agent);  // updates `reserved` of its executors from `alone` and `clearing`
+// These keep `attempts` and `alone` of the agent consistent with `assigned` of the executor: every attempt is added by
+// hold() and removed by release().
 void hold(State& state, Agent& agent, const TaskRecord& record, int attempt, std::optional<ExecutorIndex> executor);
 void release(State& state, const AgentName& agent, const TaskId& id, int attempt,
              std::optional<ExecutorIndex> executor);

@@ -1,4 +1,4 @@
-// Numbers by which the parts of the state name each other; they stay the same as long as the coordinator runs.
+// Numbers by which the parts of the state refer to each other; they do not change while the coordinator runs.
 #pragma once
 
 #include <cstdint>

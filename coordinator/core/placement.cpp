@@ -37,7 +37,7 @@ void Placement::enqueue(ClassIndex index, const OrderKey& key) {
   if (in.queue.empty()) --idle_classes_;
   in.queue.insert(key);
   if (in.key.alone) ++queued_alone_;
-  if (in.ready && *in.ready < key) return;  // its head stays
+  if (in.ready && *in.ready < key) return;  // its head is still the same
   unready(in, index);
   make_ready(index);
 }
@@ -71,8 +71,8 @@ void Placement::unready(Class& in, ClassIndex index) {
   in.ready.reset();
 }
 
-// Classes come and go with what people ask for; a few hundred idle ones are kept, since making one costs a look at
-// every executor that offers the capability.
+// Classes depend on the submitted tasks. Up to `most_idle_classes` without a task are kept, because creating one looks
+// at every executor that offers the capability.
 void Placement::forget_idle_classes() {
   if (idle_classes_ <= most_idle_classes) return;
   for (ClassIndex index = 0; index < classes_.size(); ++index) {
@@ -142,8 +142,8 @@ void Placement::learn(ExecutorIndex index, const Capability& capability, Duratio
   }
 }
 
-// How many may wait at an executor beyond its slots: what it is expected to finish within the horizon, and no more
-// than it has finished so far, so that the first one to answer does not take everything.
+// How many tasks may wait at an executor beyond its slots: those that it is expected to finish within the horizon, and
+// at most as many as it has finished so far, so that the first executor to answer does not get all tasks.
 int Placement::prefetch(const ExecutorView& view, const Experience& experience) {
   if (experience.runs == 0 || view.slots == 0) return 0;
   return static_cast<int>(std::min<double>(experience.runs, prefetch_horizon_ns / experience.expected_ns * view.slots));
@@ -170,13 +170,13 @@ bool listed(const std::vector<std::string>& models, std::string_view model) {
   return std::find(models.begin(), models.end(), model) != models.end();
 }
 
-// Ollama's names have a tag, and ":latest" may be left out.
+// Ollama's names have a tag, and ":latest" is optional.
 bool among(const std::vector<std::string>& models, std::string_view model) {
   if (listed(models, model)) return true;
   return model.find(':') == std::string_view::npos && listed(models, std::string(model) + ":latest");
 }
 
-// By its own name, or with the provider's before it: "groq/llama-3.3-70b".
+// A model is named by its own name, or with the provider as a prefix: "groq/llama-3.3-70b".
 std::string_view without_provider(const std::string& provider, std::string_view wanted) {
   const auto slash = provider.size();
   const bool has = slash > 0 && wanted.size() > slash && wanted.starts_with(provider) && wanted[slash] == '/';
@@ -216,43 +216,43 @@ bool Placement::has_loaded(const ClassKey& key, const ExecutorView& view) {
   return model == key.where.end() || names_model(view.info.loaded_models, view.info.provider, model->second);
 }
 
-std::size_t Placement::bucket_of(const Membership& membership) {
+std::size_t Placement::bucket_index(const Membership& membership) {
   constexpr std::size_t half = levels / 2;
   const auto level = static_cast<std::size_t>(membership.level);
   return level / half * levels + (membership.loaded ? 0 : half) + level % half;
 }
 
-std::vector<Placement::Seat>& Placement::seats_of(Class& in, const Membership& membership) {
-  return membership.level == closed_level ? in.closed : in.buckets.at(bucket_of(membership));
+std::vector<Placement::Entry>& Placement::bucket_of(Class& in, const Membership& membership) {
+  return membership.level == closed_level ? in.closed : in.buckets.at(bucket_index(membership));
 }
 
 void Placement::count_holder(const Executor& executor, const Membership& membership, int by) {
   if (executor.works && membership.loaded) classes_[membership.in].holders += static_cast<std::size_t>(by);
 }
 
-void Placement::sit(ExecutorIndex index, std::uint32_t membership, int level) {
+void Placement::add_to_bucket(ExecutorIndex index, std::uint32_t membership, int level) {
   Membership& m = executors_[index].memberships[membership];
   Class& in = classes_[m.in];
   m.level = level;
-  auto& seats = seats_of(in, m);
-  m.position = static_cast<std::uint32_t>(seats.size());
-  seats.push_back(Seat{index, membership});
+  auto& bucket = bucket_of(in, m);
+  m.position = static_cast<std::uint32_t>(bucket.size());
+  bucket.push_back(Entry{index, membership});
   if (level == closed_level) return;
-  in.occupied |= 1U << static_cast<unsigned>(bucket_of(m));
+  in.occupied |= 1U << static_cast<unsigned>(bucket_index(m));
   ++in.open;
 }
 
-void Placement::stand_up(ExecutorIndex index, std::uint32_t membership) {
+void Placement::remove_from_bucket(ExecutorIndex index, std::uint32_t membership) {
   const Membership m = executors_[index].memberships[membership];
   Class& in = classes_[m.in];
-  auto& seats = seats_of(in, m);
-  const Seat last = seats.back();
-  seats[m.position] = last;
+  auto& bucket = bucket_of(in, m);
+  const Entry last = bucket.back();
+  bucket[m.position] = last;
   executors_[last.executor].memberships[last.membership].position = m.position;
-  seats.pop_back();
+  bucket.pop_back();
   if (m.level == closed_level) return;
   --in.open;
-  if (seats.empty()) in.occupied &= ~(1U << static_cast<unsigned>(bucket_of(m)));
+  if (bucket.empty()) in.occupied &= ~(1U << static_cast<unsigned>(bucket_index(m)));
 }
 
 void Placement::expect_loaded(ExecutorIndex index, const std::string& model) {
@@ -263,11 +263,11 @@ void Placement::expect_loaded(ExecutorIndex index, const std::string& model) {
   if (loaded.size() > executor.view.most_loaded) loaded.erase(loaded.begin());
   for (std::uint32_t i = 0; i < executor.memberships.size(); ++i) {
     count_holder(executor, executor.memberships[i], -1);
-    stand_up(index, i);
+    remove_from_bucket(index, i);
     Membership& m = executor.memberships[i];
     m.loaded = has_loaded(classes_[m.in].key, executor.view);
     count_holder(executor, m, 1);
-    sit(index, i, executor.level);
+    add_to_bucket(index, i, executor.level);
   }
 }
 
@@ -276,18 +276,18 @@ void Placement::join(ClassIndex in, ExecutorIndex index, std::uint32_t capabilit
   const bool loaded = has_loaded(classes_[in].key, executors_[index].view);
   memberships.push_back(Membership{in, closed_level, 0, capability, loaded});
   count_holder(executors_[index], memberships.back(), 1);
-  sit(index, static_cast<std::uint32_t>(memberships.size() - 1), executors_[index].level);
+  add_to_bucket(index, static_cast<std::uint32_t>(memberships.size() - 1), executors_[index].level);
 }
 
-// The last membership takes the place of the one that goes.
+// The last membership moves to the position of the removed one.
 void Placement::leave(ExecutorIndex index, std::size_t membership) {
   auto& memberships = executors_[index].memberships;
   count_holder(executors_[index], memberships[membership], -1);
-  stand_up(index, static_cast<std::uint32_t>(membership));
+  remove_from_bucket(index, static_cast<std::uint32_t>(membership));
   if (membership + 1 < memberships.size()) {
     memberships[membership] = memberships.back();
     const Membership& moved = memberships[membership];
-    seats_of(classes_[moved.in], moved)[moved.position].membership = static_cast<std::uint32_t>(membership);
+    bucket_of(classes_[moved.in], moved)[moved.position].membership = static_cast<std::uint32_t>(membership);
   }
   memberships.pop_back();
 }
@@ -303,8 +303,8 @@ void Placement::refresh(ExecutorIndex index) {
   if (level != executor.level) {
     executor.level = level;
     for (std::uint32_t i = 0; i < executor.memberships.size(); ++i) {
-      stand_up(index, i);
-      sit(index, i, level);
+      remove_from_bucket(index, i);
+      add_to_bucket(index, i, level);
     }
   }
   if (level == closed_level) return;
@@ -313,7 +313,8 @@ void Placement::refresh(ExecutorIndex index) {
 
 // ---- choose
 
-// Beyond the slots also no more than half an even share of what is queued: what is left is for who is free next.
+// Beyond the slots the bound is also half of an even share of the queue: the rest is left for executors that become
+// free later.
 bool Placement::fits(const Class& in, const Executor& executor, const Membership& membership) {
   const ExecutorView& view = executor.view;
   if (view.assigned < view.slots) return true;
@@ -330,8 +331,9 @@ bool Placement::better(const Executor& a, const Membership& am, const Executor& 
   return a.view.experience[am.capability].expected_ns < b.view.experience[bm.capability].expected_ns;
 }
 
-// As `load_patience` and `seniority` have it. An executor without a model loads one at nobody's cost.
-bool Placement::kept(const Class& in, const Executor& executor, Time patient_until, Time now) const {
+// Implements `load_patience` and `seniority`. An executor without a loaded model can load one without unloading
+// another.
+bool Placement::withheld(const Class& in, const Executor& executor, Time patient_until, Time now) const {
   if (!in.key.near.empty()) return true;
   if (executor.view.info.loaded_models.empty()) return false;
   if (in.holders > 0 && now < patient_until) return true;
@@ -343,30 +345,30 @@ bool Placement::kept(const Class& in, const Executor& executor, Time patient_unt
   });
 }
 
-Placement::Chosen Placement::choose(Class& in, const Asked& asked, const Idle& idle, Time now) {
+Placement::Chosen Placement::choose(Class& in, const Preferences& preferences, const Idle& idle, Time now) {
   Chosen chosen;
   std::optional<ExecutorIndex> last_resort;
   for (std::uint32_t occupied = in.occupied; occupied != 0; occupied &= occupied - 1) {
-    const auto& seats = in.buckets[static_cast<std::size_t>(std::countr_zero(occupied))];
-    const Seat* best = nullptr;
-    const std::size_t look = std::min(looked_at, seats.size());
+    const auto& bucket = in.buckets[static_cast<std::size_t>(std::countr_zero(occupied))];
+    const Entry* best = nullptr;
+    const std::size_t look = std::min(most_candidates, bucket.size());
     for (std::size_t i = 0; i < look; ++i) {
-      const Seat& seat = seats[(in.turn + i) % seats.size()];
-      const Executor& candidate = executors_[seat.executor];
-      const Membership& membership = candidate.memberships[seat.membership];
+      const Entry& entry = bucket[(in.turn + i) % bucket.size()];
+      const Executor& candidate = executors_[entry.executor];
+      const Membership& membership = candidate.memberships[entry.membership];
       if (in.key.alone ? !idle(candidate.view.agent) : candidate.view.reserved) continue;
       if (!fits(in, candidate, membership)) continue;
-      if (!membership.loaded && kept(in, candidate, asked.patient_until, now)) {
+      if (!membership.loaded && withheld(in, candidate, preferences.patient_until, now)) {
         chosen.put_off = true;
         continue;
       }
-      if (asked.avoid != nullptr && candidate.view.agent_name == *asked.avoid) {
-        last_resort = last_resort.value_or(seat.executor);
+      if (preferences.avoid != nullptr && candidate.view.agent_name == *preferences.avoid) {
+        last_resort = last_resort.value_or(entry.executor);
         continue;
       }
       if (best == nullptr || better(candidate, membership, executors_[best->executor],
                                     executors_[best->executor].memberships[best->membership])) {
-        best = &seat;
+        best = &entry;
       }
     }
     ++in.turn;
@@ -411,10 +413,10 @@ std::vector<ClassIndex> Placement::waiting_alone() const {
 std::vector<ExecutorIndex> Placement::members(ClassIndex index) const {
   std::vector<ExecutorIndex> all;
   const Class& in = classes_.at(index);
-  for (const auto& seats : in.buckets) {
-    for (const Seat& seat : seats) all.push_back(seat.executor);
+  for (const auto& bucket : in.buckets) {
+    for (const Entry& entry : bucket) all.push_back(entry.executor);
   }
-  for (const Seat& seat : in.closed) all.push_back(seat.executor);
+  for (const Entry& entry : in.closed) all.push_back(entry.executor);
   return all;
 }
 

@@ -1,6 +1,7 @@
-// Which task goes where next: filter -> rank -> choose. Tasks queue per class (capability and conditions), executors
-// lie in buckets by load within each class they can serve, so a decision looks at one queue's head and a handful of
-// executors, however many there are of either. The same lists answer who is eligible and how many are ahead.
+// Chooses the next task and its executor: filter -> rank -> choose. Each class (capability and conditions) has a queue,
+// and within each class the executors that can serve it are sorted into buckets by load. So a decision looks at the
+// head of one queue and at a few executors, however many there are of either. The same lists tell which agents are
+// eligible and how many tasks are ahead.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +22,7 @@
 
 namespace edgefleet::coordinator {
 
-// `accepted - priority x 60 s`, then the id: fixed at submit, which is why nothing starves.
+// `accepted - priority x 60 s`, then the id: fixed when the task is submitted, so that no task starves.
 struct OrderKey {
   std::int64_t order = 0;
   TaskId id;
@@ -31,29 +32,29 @@ struct OrderKey {
 struct ClassKey {
   Capability capability;
   Where where;
-  bool alone = false;  // only on an agent that holds nothing else
-  AgentName near{};    // the next turns of conversations whose beginning this agent holds; empty: everybody else's
+  bool alone = false;  // only on an agent that holds no other task
+  AgentName near{};  // next turns of conversations whose beginning this agent has read; empty: all other tasks
   friend auto operator<=>(const ClassKey&, const ClassKey&) = default;
 };
 
-// How long a capability takes on an executor: a moving average, and from how many runs (0: unknown).
+// The run time of a capability on an executor: a moving average, and its number of runs (0: unknown).
 struct Experience {
   double expected_ns = 0;
   int runs = 0;
 };
 
-// An executor as placement sees it. Owned here, changed through `update`.
+// An executor from the view of placement. Owned here, changed through `update`.
 struct ExecutorView {
   AgentIndex agent = 0;
   AgentName agent_name;
   ExecutorInfo info;
   std::map<std::string, std::string> labels;  // of its agent
-  bool open = false;          // online, not draining, not full: may be given tasks
-  bool reserved = false;      // its agent is kept for a task that must be alone
-  int slots = 0;              // as they are now
-  int assigned = 0;           // attempts that have not ended
-  int headroom = 0;           // degrees to the heat limit in steps of 5; more is better
-  std::size_t most_loaded = 0;  // models at once, as far as was seen; 0: it has never named one
+  bool open = false;  // its agent can be given tasks: online, not draining, not full
+  bool reserved = false;  // its agent is reserved for a task that must run alone
+  int slots = 0;  // at present
+  int assigned = 0;  // attempts that have not ended
+  int headroom = 0;  // degrees to the heat limit in steps of 5; more is better
+  std::size_t most_loaded = 0;  // the most models loaded at the same time so far; 0: it has never reported one
   std::vector<Experience> experience;  // per capability of `info`
 };
 
@@ -61,16 +62,16 @@ class Placement {
  public:
   static constexpr int most_prefetched = 128;
   static constexpr double prefetch_horizon_ns = 250e6;
-  // To load a model takes a Pi ten seconds and more, and mostly drives out another one. So a free slot where other
-  // models are loaded is not given to a task (a) that has waited less than `load_patience`, if its model is loaded at
-  // an agent that works, (b) while another one is queued whose model is loaded there, and which is not younger by more
-  // than `seniority`: what is at hand counts as one step of priority, and nobody waits longer than that for its sake.
-  // The values are where longer ones saved little more: `./dev sim-llm`.
+  // Loading a model takes at least ten seconds on a Pi, and usually unloads another one. So a free slot where other
+  // models are loaded is not given to a task (a) that has waited less than `load_patience`, if its model is loaded on
+  // a working agent, (b) while another task is queued whose model is loaded there, and which is younger by at most
+  // `seniority`: a loaded model counts as one step of priority, and no task waits longer than that because of it.
+  // Longer values save little more: `./dev sim-llm`.
   static constexpr Duration load_patience = std::chrono::seconds(10);
   static constexpr Duration seniority = std::chrono::seconds(60);
 
   // ---- queue
-  // An index is good for as long as something is queued in its class: look it up again before each enqueue.
+  // An index is valid while a task is queued in its class: look it up again before each enqueue.
   ClassIndex class_of(const ClassKey& key);
   void enqueue(ClassIndex index, const OrderKey& key);
   bool dequeue(ClassIndex index, const OrderKey& key);
@@ -80,16 +81,16 @@ class Placement {
   ExecutorIndex add(ExecutorView view);
   void remove(ExecutorIndex index);
   [[nodiscard]] const ExecutorView& executor(ExecutorIndex index) const { return executors_.at(index).view; }
-  // Changes an executor through `change(ExecutorView&)`; what it may offer must stay the same.
+  // Changes an executor through `change(ExecutorView&)`, which must not change what the executor offers.
   template <typename Change>
   void update(ExecutorIndex index, Change change) {
     change(executors_.at(index).view);
     refresh(index);
   }
-  // It was given a task with this model: until it says what it has loaded, suppose that it loads it, and forgets the
-  // one it was given before if that is more than it has ever held.
+  // The executor was given a task with this model. Until it reports its loaded models, placement assumes that it loads
+  // this one, and unloads the one that was loaded first if it has never had so many.
   void expect_loaded(ExecutorIndex index, const std::string& model);
-  // A run of `capability` took this long.
+  // Records the run time of one task.
   void learn(ExecutorIndex index, const Capability& capability, Duration run);
 
   // ---- choose
@@ -97,19 +98,19 @@ class Placement {
     OrderKey task;
     ExecutorIndex executor = 0;
   };
-  struct Asked {
-    const AgentName* avoid = nullptr;  // an agent that ranks last for it, if any
-    Time patient_until{};  // before it waits for an agent that has its model loaded
+  struct Preferences {
+    const AgentName* avoid = nullptr;  // the agent that ranks last for this task; null: none
+    Time patient_until{};  // until then the task waits for an agent that has its model loaded
   };
-  // The next task and the executor for it, or none: nothing waits, or nobody is free for what waits. The task is
-  // taken from its queue; the caller raises `assigned`. `about(task)` -> Asked; `idle`: whether an agent holds nothing,
-  // asked for tasks that must be alone.
+  // The next task and its executor; none: no task waits, or no executor is free for those that wait. The task is
+  // removed from its queue; the caller increments `assigned`. `about(task)` returns its Preferences. `idle` tells
+  // whether an agent holds no task; it is called for tasks that must run alone.
   using Idle = std::function<bool(AgentIndex)>;
   template <typename About>
   std::optional<Choice> next(About about, const Idle& idle, Time now);
-  // What was put off for a model's sake is looked at again: call it before the first `next` of a round.
+  // Considers again the classes that were put off because of a model: call it before the first `next` of a round.
   void reconsider();
-  // When the patience of something that was put off ends.
+  // The time at which a task that was put off no longer waits for its model.
   [[nodiscard]] std::optional<Time> wake() const { return wake_; }
   [[nodiscard]] bool put_off(ClassIndex index) const;
 
@@ -118,7 +119,7 @@ class Placement {
     std::size_t queued = 0;
   };
   [[nodiscard]] std::vector<QueueView> queues() const;
-  // Classes in which tasks wait that must be alone, sorted.
+  // Classes with queued tasks that must run alone, sorted.
   [[nodiscard]] std::vector<ClassIndex> waiting_alone() const;
   // Executors that offer this class's capability and meet its conditions, whatever their state.
   [[nodiscard]] std::vector<ExecutorIndex> members(ClassIndex index) const;
@@ -131,25 +132,26 @@ class Placement {
   using Tree = __gnu_pbds::tree<OrderKey, __gnu_pbds::null_type, std::less<>, __gnu_pbds::rb_tree_tag,
                                 __gnu_pbds::tree_order_statistics_node_update>;
   static constexpr std::size_t levels = 16;  // 0-7: share of slots in use; 8-15: share of the prefetch in use
-  // Of a class with a model those that have it loaded come first, as long as a slot of theirs is free; then anybody's
-  // free slot, so that no model waits for ever because it is loaded nowhere; then the prefetch, again loaded first.
+  // For a class with a model, the executors that have it loaded and a free slot come first; then all other free slots,
+  // so that a task does not wait indefinitely for a model that is loaded nowhere; then the prefetch, again with the
+  // executors that have it loaded first.
   static constexpr std::size_t buckets_of_class = 2 * levels;
-  static constexpr std::size_t looked_at = 8;
+  static constexpr std::size_t most_candidates = 8;  // of one bucket, for each decision
   static constexpr std::size_t most_idle_classes = 256;
 
-  struct Seat {  // where an executor sits in a class
+  struct Entry {  // an executor in a bucket of a class
     ExecutorIndex executor = 0;
     std::uint32_t membership = 0;
   };
   struct Class {
     ClassKey key;
     Tree queue;
-    std::array<std::vector<Seat>, buckets_of_class> buckets;
+    std::array<std::vector<Entry>, buckets_of_class> buckets;
     std::uint32_t occupied = 0;  // bit per bucket
     std::size_t turn = 0;
-    std::vector<Seat> closed;  // members without capacity
+    std::vector<Entry> closed;  // members without capacity
     std::size_t open = 0;  // members in the buckets
-    std::size_t holders = 0;  // members that work and have its model loaded
+    std::size_t holders = 0;  // working members that have its model loaded
     std::optional<OrderKey> ready;  // its entry in ready_
     bool used = false;
   };
@@ -175,12 +177,12 @@ class Placement {
   static bool matches(const ClassKey& key, const ExecutorView& view, std::uint32_t& capability);
   void join(ClassIndex in, ExecutorIndex index, std::uint32_t capability);
   void leave(ExecutorIndex index, std::size_t membership);
-  void sit(ExecutorIndex index, std::uint32_t membership, int level);
-  void stand_up(ExecutorIndex index, std::uint32_t membership);
+  void add_to_bucket(ExecutorIndex index, std::uint32_t membership, int level);
+  void remove_from_bucket(ExecutorIndex index, std::uint32_t membership);
   static bool has_loaded(const ClassKey& key, const ExecutorView& view);
-  static std::size_t bucket_of(const Membership& membership);
+  static std::size_t bucket_index(const Membership& membership);
   void count_holder(const Executor& executor, const Membership& membership, int by);
-  std::vector<Seat>& seats_of(Class& in, const Membership& membership);
+  std::vector<Entry>& bucket_of(Class& in, const Membership& membership);
   void refresh(ExecutorIndex index);
   void make_ready(ClassIndex index);
   void unready(Class& in, ClassIndex index);
@@ -188,12 +190,12 @@ class Placement {
   void forget_class(ClassIndex index);
   [[nodiscard]] static bool fits(const Class& in, const Executor& executor, const Membership& membership);
   static bool better(const Executor& a, const Membership& am, const Executor& b, const Membership& bm);
-  [[nodiscard]] bool kept(const Class& in, const Executor& executor, Time patient_until, Time now) const;
+  [[nodiscard]] bool withheld(const Class& in, const Executor& executor, Time patient_until, Time now) const;
   struct Chosen {
     std::optional<ExecutorIndex> executor;
-    bool put_off = false;  // somebody is free, but has other models loaded
+    bool put_off = false;  // an executor is free, but has other models loaded
   };
-  Chosen choose(Class& in, const Asked& asked, const Idle& idle, Time now);
+  Chosen choose(Class& in, const Preferences& preferences, const Idle& idle, Time now);
 
   std::vector<Class> classes_;
   std::vector<ClassIndex> free_classes_;
@@ -203,7 +205,7 @@ class Placement {
   std::vector<Executor> executors_;
   std::vector<ExecutorIndex> free_executors_;
   std::map<Capability, std::vector<ExecutorIndex>> offering_;
-  std::set<std::pair<OrderKey, ClassIndex>> ready_;  // classes that have tasks and, for all we know, a free executor
+  std::set<std::pair<OrderKey, ClassIndex>> ready_;  // classes with tasks and perhaps a free executor
   std::vector<ClassIndex> put_off_;
   std::optional<Time> wake_;
 };
@@ -213,13 +215,14 @@ std::optional<Placement::Choice> Placement::next(About about, const Idle& idle, 
   while (!ready_.empty()) {
     const auto [head, index] = *ready_.begin();
     Class& in = classes_[index];
-    const Asked asked = about(head.id);
-    const auto chosen = choose(in, asked, idle, now);
+    const Preferences preferences = about(head.id);
+    const auto chosen = choose(in, preferences, idle, now);
     if (!chosen.executor) {
-      unready(in, index);  // until an executor of it has room again
+      unready(in, index);  // until one of its executors has room again
       if (!chosen.put_off) continue;
       put_off_.push_back(index);
-      if (now < asked.patient_until) wake_ = std::min(wake_.value_or(asked.patient_until), asked.patient_until);
+      if (now < preferences.patient_until)
+        wake_ = std::min(wake_.value_or(preferences.patient_until), preferences.patient_until);
       continue;
     }
     in.queue.erase(head);
@@ -227,7 +230,7 @@ std::optional<Placement::Choice> Placement::next(About about, const Idle& idle, 
     if (in.key.alone) --queued_alone_;
     unready(in, index);
     make_ready(index);
-    reconsider();  // whom others were put off for may have gone elsewhere
+    reconsider();  // the tasks that others were put off for may have been placed elsewhere
     return Choice{head, *chosen.executor};
   }
   return std::nullopt;

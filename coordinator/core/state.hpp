@@ -1,4 +1,4 @@
-// Everything the coordinator knows while it runs: the tasks that have no outcome yet, and the fleet.
+// The state of a running coordinator: the tasks that have no outcome yet, and the fleet.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 
 namespace edgefleet::coordinator {
 
-// Bounds and graces. Durations as in docs/architecture.md, "A task's life".
+// Bounds and graces. docs/architecture.md, "A task's life", explains the durations.
 struct Policy {
   std::size_t most_tasks = 1'000'000;               // without an outcome
   std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions
@@ -26,56 +26,57 @@ struct Policy {
   Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
   Duration shortest_grace = std::chrono::seconds(2);
   Duration longest_grace = std::chrono::seconds(60);
-  double grace_share = 0.1;     // of the run so far
+  double grace_share = 0.1;     // of the run time so far
   Backoff retry;                // after a retryable failure
-  int most_returns = 20;  // of a task that is placed again at once; after more it pauses as after a failure
-  int most_unspent_losses = 10;  // a loss that costs no attempt is not free for ever
-  Duration result_patience = std::chrono::seconds(60);  // at least, for a result that is said to be there
-  int most_resends = 2;  // of a task to an agent that shows no sign of getting any
-  Duration deaf_for = std::chrono::minutes(5);
-  Duration recall_after = std::chrono::seconds(2);  // what waits at an agent for longer than was expected
-  Duration announce_every = heartbeat_interval;  // to agents whose beats do not name us
-  Duration outgrow_every = std::chrono::minutes(1);  // what one agent claims
+  int most_returns = 20;  // of a task that is placed again at once; after further ones it pauses as after a failure
+  int most_unspent_losses = 10;  // losses that do not count against max_attempts; further ones count
+  Duration result_patience = std::chrono::seconds(60);  // minimum, for a result that a beat lists as done
+  int most_resends = 2;  // of a task to an agent whose beats do not confirm any message
+  Duration unreachable_for = std::chrono::minutes(5);  // pause before the next try with such an agent
+  Duration recall_after = std::chrono::seconds(2);  // a task that waits at an agent for longer is recalled
+  Duration announce_every = heartbeat_interval;  // while beats do not name our reign
+  Duration raise_epoch_every = std::chrono::minutes(1);  // minimum time between two raises of our epoch for one agent
 };
 
 struct Task {
   TaskRecord record;
   struct Durable {
     TaskState state;
-    int attempt = 0;  // the newest one
+    int attempt = 0;  // the newest
   };
-  std::optional<Durable> durable;  // as the store has it; none: not yet
+  std::optional<Durable> durable;  // as stored; none: not stored yet
   std::optional<ClassIndex> queued_in;
   std::optional<Time> due;
   std::optional<Time> expires;
-  AgentName avoid;  // failed it last; ranks last
-  Time patient_until{};  // before it waits for an agent that has its model loaded
+  AgentName avoid;  // the agent that failed it last; ranks last
+  Time patient_until{};  // until then it waits for an agent that has its model loaded
   std::uint64_t conversation = 0;  // hash of all its messages; 0: none
-  AgentName near;                  // holds the beginning of its conversation
-  std::optional<ClassIndex> queued_near;  // beside queued_in: whoever comes first takes it out of both
+  AgentName near;  // the agent that has read the beginning of its conversation
+  std::optional<ClassIndex>
+      queued_near;  // besides queued_in: when it is placed from one of the two, it is removed from both
 };
 
 struct Agent {
   AgentName name;
   AgentIndex index = 0;
-  SessionId session;  // the newest that was heard of
+  SessionId session;  // the newest that was reported
   AgentStatus status;
-  AgentState said = AgentState::online;  // what it last said itself, while it was there
+  AgentState reported = AgentState::online;  // by the agent itself, when it was last online
   std::optional<AgentInfo> info;
-  std::optional<Heartbeat> beat;  // the last one, without its list
+  std::optional<Heartbeat> beat;  // the last one, without its list of tasks
   std::optional<Temperature> temperature;
-  bool beat_names_us = false;     // the last beat of this session echoes our reign
-  std::optional<Time> outgrown_at;  // when our epoch last grew because of its beat
-  bool drained = false;           // by the operator
-  bool silent = false;            // beats are overdue
-  std::optional<Time> deaf_until;  // it beats, but none of our messages reach it: nothing more until then
-  std::uint64_t n = 0;            // of the last message to it
+  bool beat_names_us = false;  // the last beat of this session names our reign
+  std::optional<Time> epoch_raised_at;  // when our epoch was last raised because of its beat
+  bool drained = false;  // by the operator
+  bool silent = false;  // beats are overdue
+  std::optional<Time> unreachable_until;  // its beats arrive, but our messages do not reach it: no tasks until then
+  std::uint64_t n = 0;  // of the last message to it
   Time last_heard;
-  WallTime since;                 // of its present state, for people
-  std::int64_t skew_ms = 0;       // its clock minus ours
+  WallTime since;  // of its present state; shown to people
+  std::int64_t skew_ms = 0;  // its clock minus ours
   std::vector<ExecutorIndex> executors;
-  std::unordered_map<TaskId, int> attempts;  // that it was given and that have not ended
-  std::optional<TaskId> alone;           // the one of them beside which there must be no other
+  std::unordered_map<TaskId, int> attempts;  // that were assigned to it and have not ended
+  std::optional<TaskId> alone;  // the task that must run alone, if one is assigned to it
 };
 
 struct State {
@@ -84,37 +85,37 @@ struct State {
   Policy policy;
   Reign reign;
   bool connected = false;
-  bool over = false;  // another coordinator has taken over: what comes until the program has stopped is its affair
-  Time announced_at;  // when we last said who we are
+  bool over = false;  // another coordinator has taken over: events are left to it until this program has stopped
+  Time announced_at;  // when our reign was last published
   std::unordered_map<TaskId, Task> tasks;
   std::unordered_set<TaskId> on_hold;  // since a restore: not placed until an operator releases them
   std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
-  std::size_t bytes = 0;  // what the tasks weigh
+  std::size_t bytes = 0;  // the weight() of all tasks
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
-  std::vector<Agent> agents;         // an agent keeps its index
+  std::vector<Agent> agents;  // an agent keeps its index
   std::unordered_map<AgentName, AgentIndex> agent_index;
   Deadlines<AgentIndex> silence;
-  Deadlines<AgentIndex> recalls;  // agents that were given more than their slots
-  std::map<ClassIndex, AgentIndex> clearing;  // agents that get nothing new, so that a task can be alone there
+  Deadlines<AgentIndex> recalls;  // agents that were given more tasks than they have slots
+  std::map<ClassIndex, AgentIndex> clearing;  // agents that get no new tasks, so that a task can run alone there
   Placement placement;
   Conversations conversations;
   UlidSource ids;
   std::uint64_t random;
-  // Milliseconds that order the queue: begin at the wall clock, or where the store's last task is if that is later,
-  // and then run on the monotonic clock, so that a jump of the wall clock reorders nothing.
+  // Milliseconds that order the queue. They begin at the wall clock, or at the last task in the store if that is later,
+  // and then follow the monotonic clock, so that a jump of the wall clock does not change the order.
   std::int64_t order_base = 0;
   std::optional<Time> order_start;
 };
 
 Task::Durable durable_state(const TaskRecord& record);
 
-// An agent was lost while it ran: perhaps by its fault, so it is placed alone and spares the innocent.
+// An agent was lost while it ran this task. The task may be the cause, so it runs alone and harms no other task.
 bool suspect(const TaskRecord& record);
 
-// To which of its agent's executors an attempt was given; empty if it is not known (any more).
+// The executor that an attempt was assigned to; empty: not known, or no longer known.
 ExecutorName executor_of(const State& state, const Task& task, int attempt);
 
-// When the core wants its next Tick.
+// The time of the next Tick that the core needs.
 std::optional<Time> next_deadline(const State& state);
 
 }  // namespace edgefleet::coordinator

@@ -13,7 +13,7 @@ void on(Context& c, const BrokerUp&) {
   announce(c);
 }
 
-// While we hear nobody, silence says nothing about anybody.
+// Without the broker no message arrives, so the silence of an agent proves nothing.
 void on(Context& c, const BrokerDown&) {
   c.state.connected = false;
   forget_beats(c);
@@ -65,7 +65,7 @@ Effects step(State& state, const Event& event, Now now) {
 }
 
 void recover(State& state, std::vector<TaskRecord> records, Now now) {
-  Effects nothing;  // what is recovered is durable already, and nobody is told before the broker is reached
+  Effects nothing;  // the records are already durable, and nothing is sent before the broker is connected
   Context c{state, now, nothing};
   for (auto& record : records) {
     const TaskId id = record.id;
@@ -73,7 +73,8 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     task.record = std::move(record);
     task.durable = durable_state(task.record);
     if (task.record.batch) ++state.batch_rest[*task.record.batch];
-    for (Attempt& attempt : task.record.attempts) attempt.lease = {};  // of another life
+    for (Attempt& attempt : task.record.attempts)
+      attempt.lease = {};  // it belonged to an earlier run of the coordinator
     state.bytes += weight(task.record.spec);
     const std::int64_t submitted = task.record.order + to_ms(task.record.spec.priority * priority_step);
     state.order_base = std::max(state.order_base, submitted);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/core/random.hpp"
+#include "coordinator/core/answers.hpp"
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
 #include "coordinator/core/tasks.hpp"
@@ -10,7 +11,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr std::size_t most_history = 64;  // attempts kept of one task; the oldest returned ones go first
+constexpr std::size_t most_history = 64;  // attempts kept of one task; the oldest unspent ones are removed first
 
 std::int64_t order_of(const Context& c, int priority) {
   return c.state.order_base + to_ms(c.now.mono - *c.state.order_start - priority * priority_step);
@@ -18,7 +19,7 @@ std::int64_t order_of(const Context& c, int priority) {
 
 OrderKey key_of(const Task& task) { return OrderKey{task.record.order, task.record.id}; }
 
-// The attempt that counts: the newest that has not ended.
+// The current attempt is the newest one that has not ended.
 Attempt* current(Task& task) {
   auto& attempts = task.record.attempts;
   const auto found = std::find_if(attempts.rbegin(), attempts.rend(), [](const Attempt& a) { return !ended(a.state); });
@@ -51,7 +52,7 @@ void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState st
   if (state == AttemptState::returned) attempt.spent = false;
 }
 
-// Near the agent that holds its beginning a task is as good as older by this.
+// In the queue of the agent that has read its beginning, a task counts as older by `seniority`.
 OrderKey key_near(const Task& task) {
   return OrderKey{task.record.order - to_ms(Placement::seniority), task.record.id};
 }
@@ -106,7 +107,7 @@ void count_outcome(Context& c, const BatchId& batch) {
   c.emit(BatchEnded{batch});
 }
 
-// The one outcome. What other agents still do for it is stopped.
+// Records the outcome. Attempts on other agents are stopped.
 void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
   leave_queue(c, task);
   TaskRecord& record = task.record;
@@ -123,8 +124,8 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   if (record.batch) count_outcome(c, *record.batch);
 }
 
-// When it began, by how long it says it ran, and not before it was given.
-WallTime begun(const Context& c, const Attempt& attempt, Duration run) {
+// The start, computed from the reported run time, and not before it was assigned.
+WallTime start_of(const Context& c, const Attempt& attempt, Duration run) {
   return WallTime{std::max(attempt.assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(run))};
 }
 
@@ -132,7 +133,7 @@ void succeed(Context& c, Task& task, Attempt& attempt, const TaskResult& result)
   if (const auto executor = attempt.lease.executor) {
     c.state.placement.learn(*executor, task.record.spec.capability, result.run);
   }
-  if (!attempt.started_at) attempt.started_at = begun(c, attempt, result.run);
+  if (!attempt.started_at) attempt.started_at = start_of(c, attempt, result.run);
   end_attempt(c, task, attempt, AttemptState::succeeded);
   attempt.spent = true;
   task.record.output = result.output;
@@ -145,7 +146,7 @@ Duration pause_after(Context& c, int failures) {
   return c.state.policy.retry.pause(failures, next_jitter(c.state.random));
 }
 
-// At once, but for one that agents give back again and again: each time costs a commit, and its attempts have numbers.
+// At once, except for a task that agents return again and again: each return costs a commit and an attempt number.
 void place_again(Context& c, Task& task) {
   const int returns = task.record.attempts.back().n - spent(task) - c.state.policy.most_returns;
   if (returns <= 0) return enter_queue(c, task);
@@ -167,7 +168,7 @@ void fail_attempt(Context& c, Task& task, Attempt& attempt, const TaskError& err
   if (current(task) == nullptr) fail_or_retry(c, task, agent, error);
 }
 
-// A status other than success counts only for the attempt that is current.
+// A status other than success counts only for the current attempt.
 void other_result(Context& c, Task& task, Attempt& attempt, const TaskResult& result) {
   if (ended(attempt.state)) return;
   const AgentName agent = attempt.agent;
@@ -176,28 +177,29 @@ void other_result(Context& c, Task& task, Attempt& attempt, const TaskResult& re
   task.record.run = result.run;
   switch (result.status) {
     case ResultStatus::succeeded:
-      return;  // not here
+      return;  // handled by succeed()
     case ResultStatus::failed: {
       const TaskError error = result.error.value_or(TaskError{"failed", "the agent gave no reason", false, {}});
       end_attempt(c, task, attempt, AttemptState::failed, error);
-      task.expires.reset();  // it limits starting only
+      task.expires.reset();  // it limits only the start
       if (result.output != "null") task.record.output = result.output;
       if (counts) fail_or_retry(c, task, agent, error);
-      if (!ended(task.record.state)) task.record.output.clear();  // memory is for what waits
+      if (!ended(task.record.state)) task.record.output.clear();  // a waiting task keeps no output in memory
       break;
     }
     case ResultStatus::cancelled:
       end_attempt(c, task, attempt, AttemptState::cancelled, result.error);
       if (!counts) break;
       if (task.record.state == TaskState::cancelling) return finish(c, task, TaskState::cancelled);
-      // Stopped there by somebody else: the task is still wanted, but not for ever.
-      fail_or_retry(c, task, agent, TaskError{"stopped", "agent " + agent.str() + " stopped it unasked", true, {}});
+      // Stopped without a cancel of ours: the task is tried again, within its attempts.
+      fail_or_retry(c, task, agent,
+                    TaskError{"stopped", "agent " + agent.str() + " stopped it without a request", true, {}});
       break;
     case ResultStatus::returned:
       end_attempt(c, task, attempt, AttemptState::returned, result.error);
       task.avoid = agent;
       if (executor && !(result.error && result.error->code == "recalled")) {
-        // Full, hot or draining: no more for it until its next beat says how it is.
+        // Full, hot or draining: the executor gets no task until the next beat reports its slots.
         c.state.placement.update(*executor, [](ExecutorView& view) { view.slots = 0; });
       }
       if (!counts) break;
@@ -235,7 +237,7 @@ void set_deadline(State& state, const Task& task) {
   }
 }
 
-// The rest of a task is bounded by their number.
+// The memory for the rest of a task is bounded by the number of tasks.
 std::size_t weight(const TaskSpec& spec) {
   std::size_t bytes = spec.input.size() + spec.name.size();
   for (const auto& [name, value] : spec.where) bytes += name.size() + value.size() + sizeof(Where::value_type);
@@ -252,11 +254,11 @@ void on(Context& c, const SubmitTasks& event) {
     c.emit(Rejected{event.request, Error{"the queue is full: " + what + "; try again later", ErrorKind::busy}});
   };
   if (state.tasks.size() + event.tasks.size() > state.policy.most_tasks) {
-    return full("it holds " + std::to_string(state.tasks.size()) + " unfinished tasks, the bound is " +
+    return full("it holds " + std::to_string(state.tasks.size()) + " unfinished tasks, the maximum is " +
                 std::to_string(state.policy.most_tasks));
   }
   if (state.bytes + bytes > state.policy.most_bytes) {
-    return full("the inputs of its tasks fill " + std::to_string(state.bytes) + " bytes, the bound is " +
+    return full("the inputs of its tasks need " + std::to_string(state.bytes) + " bytes, the maximum is " +
                 std::to_string(state.policy.most_bytes));
   }
   Accepted accepted{event.request, {}, {}};
@@ -313,9 +315,7 @@ void on(Context& c, const CancelTask& event) {
     case TaskState::failed:
     case TaskState::cancelled:
     case TaskState::expired:
-      return c.emit(Rejected{
-          event.request, Error{"task " + event.id.str() + " has already " + std::string(to_string(task.record.state)),
-                               ErrorKind::conflict}});
+      return c.emit(Rejected{event.request, already_ended(event.id, task.record.state)});
   }
   c.emit(Done{event.request});
 }
@@ -326,8 +326,8 @@ void on(Context& c, const RetryTask& event) {
     return c.emit(Rejected{event.request, Error{"task " + old.id.str() + " has not ended", ErrorKind::conflict}});
   }
   if (old.state == TaskState::succeeded) {
-    return c.emit(Rejected{event.request, Error{"task " + old.id.str() + " has succeeded; there is nothing to retry",
-                                                ErrorKind::conflict}});
+    return c.emit(Rejected{
+        event.request, Error{"task " + old.id.str() + " has succeeded and cannot be retried", ErrorKind::conflict}});
   }
   if (c.state.tasks.size() >= c.state.policy.most_tasks ||
       c.state.bytes + weight(old.spec) > c.state.policy.most_bytes) {
@@ -364,13 +364,13 @@ void on(Context& c, const ResultsSeen& event) {
     }
     acknowledge.tasks.push_back(key);
     Task& task = found->second;
-    if (ended(task.record.state)) continue;  // late: changes nothing
+    if (ended(task.record.state)) continue;  // too late: it changes nothing
     Attempt* const attempt = find_attempt(task, result.attempt);
     if (attempt == nullptr || attempt->agent != event.agent) {
       c.note(NoteLevel::warning,
              "agent " + event.agent.str() + " reports attempt " + std::to_string(result.attempt) + " of task " +
-                 result.id.str() + ", which it was not given: ignored",
-             "not given " + event.agent.str());
+                 result.id.str() + ", which was not assigned to it: ignored",
+             "not assigned " + event.agent.str());
       continue;
     }
     if (result.status == ResultStatus::succeeded) {
@@ -392,7 +392,7 @@ ExecutorName executor_of(const State& state, const Task& task, int attempt) {
 
 // ---- attempts
 
-void give(Context& c, Task& task, ExecutorIndex executor) {
+void assign(Context& c, Task& task, ExecutorIndex executor) {
   bound_history(task);
   Agent& agent = c.state.agents[c.state.placement.executor(executor).agent];
   TaskRecord& record = task.record;
@@ -404,7 +404,7 @@ void give(Context& c, Task& task, ExecutorIndex executor) {
   attempt.lease.sent_at = c.now.mono;
   attempt.lease.executor = executor;
   record.attempts.push_back(std::move(attempt));
-  if (task.queued_near) take_out(c.state, task);  // placement has taken it out of one of two queues
+  if (task.queued_near) take_out(c.state, task);  // placement has removed it from one of the two queues
   task.queued_in.reset();
   c.state.task_deadlines.clear(record.id);
   record.state = TaskState::assigned;
@@ -424,8 +424,8 @@ void mark_running(Context& c, Task& task, int n, Duration run) {
   if (!attempt->lease.running_since) attempt->lease.running_since = c.now.mono - run;
   if (attempt->state != AttemptState::assigned) return;
   attempt->state = AttemptState::running;
-  attempt->started_at = begun(c, *attempt, run);
-  task.expires.reset();  // it limits starting only
+  attempt->started_at = start_of(c, *attempt, run);
+  task.expires.reset();  // it limits only the start
   if (task.record.state == TaskState::assigned) task.record.state = TaskState::running;
   c.emit(SaveTask{task.record.id});
 }
@@ -436,8 +436,8 @@ void result_missing(Context& c, Task& task, int n) {
   const AgentName agent = attempt->agent;
   const TaskError error{"result_missing",
                         "agent " + agent.str() +
-                            " has a result, but nothing readable came of it; it is told to keep it "
-                            "for a person",
+                            " lists a result as done, but no readable result arrived; it keeps the result "
+                            "for an operator",
                         true,
                         {}};
   c.emit(SendAcknowledge{agent, {{task.record.id, n}}, true});
@@ -448,7 +448,7 @@ void attempt_timed_out(Context& c, Task& task, int n) {
   Attempt* const attempt = find_attempt(task, n);
   if (attempt == nullptr) return;
   const AgentName agent = attempt->agent;
-  const TaskError error{"timed_out", "agent " + agent.str() + " still held it after its time was over", true, {}};
+  const TaskError error{"timed_out", "agent " + agent.str() + " still held it after its timeout", true, {}};
   c.emit(SendCancel{agent, {{task.record.id, n}}});
   fail_attempt(c, task, *attempt, error);
 }
@@ -461,7 +461,7 @@ void attempt_lost(Context& c, Task& task, int n, const std::string& how) {
   const TaskError error{"agent_lost", "agent " + agent.str() + " " + how, true, {}};
   end_attempt(c, task, *attempt, AttemptState::lost, error);
   c.state.task_deadlines.clear(task.record.id);
-  if (current(task) != nullptr) return;  // another attempt goes on
+  if (current(task) != nullptr) return;  // another attempt continues
   if (task.record.state == TaskState::cancelling) {
     return finish(
         c, task, TaskState::cancelled,
@@ -470,11 +470,11 @@ void attempt_lost(Context& c, Task& task, int n, const std::string& how) {
   if (task.record.spec.max_attempts == 1) {
     return finish(c, task, TaskState::failed,
                   TaskError{"outcome_unknown",
-                            "agent " + agent.str() + " " + how + "; whether the task was done is not known",
+                            "agent " + agent.str() + " " + how + "; it is not known whether the task was done",
                             false,
                             {}});
   }
-  // Its last beat had it waiting: the loss is not the task's fault.
+  // Its last beat listed the task as waiting: the task did not cause the loss.
   const auto unspent = std::count_if(task.record.attempts.begin(), task.record.attempts.end(),
                                      [](const Attempt& a) { return a.state == AttemptState::lost && !a.spent; });
   if (had_not_begun && unspent < c.state.policy.most_unspent_losses) attempt->spent = false;
@@ -485,7 +485,7 @@ void attempt_lost(Context& c, Task& task, int n, const std::string& how) {
 
 void start_grace(Context& c, Task& task, int n) {
   const Attempt* const attempt = find_attempt(task, n);
-  if (attempt == nullptr || current(task) != attempt) return attempt_lost(c, task, n, "went away");
+  if (attempt == nullptr || current(task) != attempt) return attempt_lost(c, task, n, "was lost");
   Duration grace = c.state.policy.shortest_grace;
   if (const auto since = attempt->lease.running_since) {
     const Duration share{
@@ -541,9 +541,9 @@ void on_task_deadline(Context& c, TaskId id) {
     case TaskState::assigned:
     case TaskState::running:
     case TaskState::cancelling:
-      if (!c.state.connected) return;  // all graces begin anew when we are
+      if (!c.state.connected) return;  // all graces restart after the reconnect
       if (const Attempt* const attempt = current(task)) {
-        attempt_lost(c, task, attempt->n, "was lost with it and did not come back in time");
+        attempt_lost(c, task, attempt->n, "was lost and did not come back in time");
       }
       return;
     case TaskState::succeeded:

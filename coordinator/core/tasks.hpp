@@ -5,7 +5,7 @@
 
 namespace edgefleet::coordinator {
 
-std::size_t weight(const TaskSpec& spec);  // bytes, as the bound on memory counts them
+std::size_t weight(const TaskSpec& spec);  // bytes that count against the bound on memory
 void on(Context& c, const SubmitTasks& event);
 void on(Context& c, const CancelTask& event);
 void on(Context& c, const RetryTask& event);
@@ -13,18 +13,18 @@ void on(Context& c, const ResultsSeen& event);
 void on_task_deadline(Context& c, TaskId id);
 
 Attempt* find_attempt(Task& task, int n);  // nullptr: no such attempt, or its history was cut
-void join_queue(State& state, Task& task);  // unless it is held after a restore
-void set_deadline(State& state, const Task& task);  // while it is scheduled or queued
-void give(Context& c, Task& task, ExecutorIndex executor);  // a new attempt there
+void join_queue(State& state, Task& task);  // does nothing if it is held after a restore
+void set_deadline(State& state, const Task& task);  // of a scheduled or queued task
+void assign(Context& c, Task& task, ExecutorIndex executor);  // creates a new attempt
 void mark_running(Context& c, Task& task, int attempt, Duration run);
 void attempt_timed_out(Context& c, Task& task, int attempt);
-void result_missing(Context& c, Task& task, int attempt);  // it is said to be done, and its result does not come
-// The agent went away with it, or came back without it.
+void result_missing(Context& c, Task& task, int attempt);  // a beat lists it as done, but its result does not arrive
+// The agent was lost with it, or came back without it. `how` follows the agent's name in the error.
 void attempt_lost(Context& c, Task& task, int attempt, const std::string& how);
-// The agent is away: wait for it as long as what it has done is worth.
+// The agent is lost: its task waits for it, for a time that depends on the run time so far.
 void start_grace(Context& c, Task& task, int attempt);
 void end_grace(Context& c, Task& task);
-// An agent that was given up is back with this attempt. False: it is to be stopped there.
+// An agent that had been given up is back with this attempt. False: the attempt must be stopped there.
 bool take_back(Context& c, Task& task, int attempt);
 
 }  // namespace edgefleet::coordinator

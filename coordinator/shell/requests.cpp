@@ -13,10 +13,6 @@ constexpr std::size_t small_fleet = 100;
 constexpr std::size_t most_explained = 1000;
 constexpr Duration explained_for = std::chrono::milliseconds(500);
 
-std::string ended_how(TaskState state) {
-  return (state == TaskState::cancelled ? "been " : "") + std::string(to_string(state));
-}
-
 Error not_known(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
 
 }  // namespace
@@ -164,7 +160,7 @@ void Requests::answer_cancel(const TaskId& id, const Result<Accepted>& done, con
   const auto record = store_.reads().task(id);
   if (!record) return answer(record.error());
   if (!*record) return answer(done.error());
-  answer(Error{"task " + id.str() + " has already " + ended_how((*record)->state), ErrorKind::conflict});
+  answer(already_ended(id, (*record)->state));
 }
 
 void Requests::retry_one(const TaskId& id, const Answer<TaskState>& answer) {

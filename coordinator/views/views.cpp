@@ -61,7 +61,7 @@ void write_progress(ObjectWriter& object, const std::optional<TaskProgress>& pro
   if (progress->percent) inner.integer("percent", *progress->percent);
   if (progress->completed_bytes) inner.unsigned_integer("completed_bytes", *progress->completed_bytes);
   if (progress->total_bytes) inner.unsigned_integer("total_bytes", *progress->total_bytes);
-  inner.integer("age_ms", to_ms(monotonic_now() - progress->said));
+  inner.integer("age_ms", to_ms(monotonic_now() - progress->reported_at));
 }
 
 void write_executors(ObjectWriter& object, const State& state, const Agent& agent) {
@@ -306,7 +306,7 @@ void write_queue_line(ObjectWriter element, const State& state, const QueueLine&
   element.unsigned_integer("eligible_agents", why.eligible);
   if (line.queued == 0) return;
   element.string("waiting", !state.connected ? "the broker cannot be reached"
-                            : why.free       ? "its turn comes next"
+                            : why.free       ? "it is placed next"
                                              : why.waiting);
 }
 

@@ -13,13 +13,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 namespace edgefleet::fuzz {
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
-  return {reinterpret_cast<const char*>(data), size};  // NOLINT: bytes are what it is about
+  return {reinterpret_cast<const char*>(data), size};  // NOLINT: the input is bytes
 }
 
 // `rule`: the sentence that must be true.
 inline void require(bool holds, const char* rule) {
   if (holds) return;
-  std::fprintf(stderr, "does not hold: %s\n", rule);
+  std::fprintf(stderr, "rule violated: %s\n", rule);
   std::abort();
 }
 

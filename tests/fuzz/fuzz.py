@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the fuzzers of build/fuzz one after the other (JOBS=N: N at a time) and reports the result of each.
 
-Each begins with what earlier runs found worth keeping (build/fuzz/corpus) and with the seeds (tests/fuzz/corpus). An
-input that breaks something is kept in build/fuzz/findings; the exit code is 1 if there is one.
+Each begins with the inputs that earlier runs have collected (build/fuzz/corpus) and with the seeds (tests/fuzz/corpus).
+An input that violates a rule is kept in build/fuzz/findings; the exit code is 1 if there is one.
 """
 import argparse
 import concurrent.futures
@@ -70,7 +70,7 @@ def told(target, output):
     """The output from the first error on, with the positions in the sources."""
     lines = output.splitlines()
     begin = next((i for i, line in enumerate(lines)
-                  if re.search(r"ERROR: |runtime error|does not hold|Assertion|terminate called", line)), 0)
+                  if re.search(r"ERROR: |runtime error|rule violated|Assertion|terminate called", line)), 0)
     return "\n".join(with_source(target, line) for line in lines[begin:begin + 60])
 
 
@@ -111,8 +111,8 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./dev fuzz", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="for each fuzzer (default: 60)")
-    parser.add_argument("--merge", action="store_true", help="do not fuzz: take what was found worth keeping into the "
-                                                             "seeds, as few and small as possible")
+    parser.add_argument("--merge", action="store_true", help="do not fuzz: add the collected inputs to the seeds, as "
+                                                             "few and as small as possible")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(targets())}; default: all")
     options = parser.parse_args()
     unknown = set(options.targets) - set(targets())

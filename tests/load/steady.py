@@ -235,7 +235,7 @@ class Steady:
         if len({agent["name"] for agent in listed}) != self.args.agents or len(listed) != self.args.agents:
             bad(f"the list of agents has {len(listed)} of {self.args.agents}")
         for name in self.world.lost_agents():
-            bad(f"agent {name} was declared lost or deaf, although it was connected")
+            bad(f"agent {name} was declared lost or unreachable, although it was connected")
         if counts["losses"] != self.expected_losses or counts["up"] != self.args.agents:
             bad(f"{counts['losses']} connections were lost (by the broker's restart: {self.expected_losses}), "
                 f"{counts['up']} of {self.args.agents} agents are connected")

@@ -14,7 +14,7 @@ sys.path.append(str(ROOT / "tests/integration"))
 from support import BIN, Api, Fleet, Process, free_port, wait_until  # noqa: E402, F401
 
 FILES_OF_AN_AGENT = 3  # its socket, and a socket pair of libmosquitto
-LOST = re.compile(r"agent (\S+) is lost|agent (\S+) beats but gets none")
+LOST = re.compile(r"agent (\S+) is lost|agent (\S+) sends heartbeats but does not receive")
 
 
 class Impossible(Exception):
@@ -116,7 +116,7 @@ class World:
         return {name: memory_mb(process.pid) for name, process in self.processes.items()}
 
     def lost_agents(self):
-        """Every agent that the coordinator has declared lost or deaf, from its log."""
+        """Every agent that the coordinator has declared lost or unreachable, from its log."""
         return sorted({a or b for a, b in LOST.findall(self.processes["coordinator"].log())})
 
     def stop(self):

@@ -29,7 +29,7 @@ void print(const World& world, const Scenario& scenario) {
             << "  " << world.innocents_failed().size() << " tasks failed because of lost or failed attempts\n";
 }
 
-// One line that differs if anything in the run differs: it shows that a change of the code has not changed behaviour.
+// One line that differs if anything in the run differs: it shows whether a change of the code has changed behaviour.
 void print_line(const World& world, const Scenario& scenario) {
   std::string all;
   for (const auto& [id, task] : world.accepted()) all += world.describe(id) + '\n';
@@ -47,17 +47,17 @@ void print_line(const World& world, const Scenario& scenario) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("The coordinator's and the agents' cores on simulated time, with everything going wrong.", "dev sim");
+  CLI::App app("The cores of a coordinator and of agents in simulated time, with frequent faults.", "dev sim");
   Scenario scenario;
   int runs = 1;
   double hours = 0.1;
   bool totals = false;
-  app.add_option("--seed", scenario.seed, "where the chances begin: the same seed, the same run")
+  app.add_option("--seed", scenario.seed, "seed of the random numbers: the same seed gives the same run")
       ->capture_default_str();
-  app.add_option("--runs", runs, "that many seeds, from this one on")->check(CLI::Range(1, 10'000'000));
-  app.add_option("--hours", hours, "of trouble, in simulated time")->check(CLI::Range(0.001, 10'000.0));
-  app.add_option("--agents", scenario.agents, "how many")->check(CLI::Range(1, 100'000));
-  app.add_flag("--totals", totals, "one line of numbers for each seed, to compare before and after a change");
+  app.add_option("--runs", runs, "number of runs, each with the next seed")->check(CLI::Range(1, 10'000'000));
+  app.add_option("--hours", hours, "simulated time with faults, in hours")->check(CLI::Range(0.001, 10'000.0));
+  app.add_option("--agents", scenario.agents, "number of agents")->check(CLI::Range(1, 100'000));
+  app.add_flag("--totals", totals, "print one line of numbers for each seed, to compare two versions of the code");
   CLI11_PARSE(app, argc, argv);
   scenario.time = Duration{static_cast<std::int64_t>(hours * 3600e9)};
   bool well = true;
@@ -69,6 +69,6 @@ int main(int argc, char** argv) {
     for (std::size_t i = 0; i < wrong.size() && i < 20; ++i) std::cout << "  WRONG: " << wrong[i] << '\n';
     well = well && wrong.empty();
   }
-  std::cout << (well ? "nothing was lost, doubled or overbooked\n" : "the seeds above replay what went wrong\n");
+  std::cout << (well ? "no violations\n" : "violations: run the seeds above again to repeat them\n");
   return well ? 0 : 1;
 }

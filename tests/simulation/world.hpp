@@ -94,7 +94,7 @@ class World {
     std::uint64_t life = 0;
     std::string loaded;  // the model that it ran last
     std::map<AttemptKey, Time> ends;  // running tasks
-    std::map<AttemptKey, agent::Restored> disk;  // outlasts its lives
+    std::map<AttemptKey, agent::Restored> disk;  // survives restarts
     Time back_at;
     Time crash_at;
     Time cut_at;
@@ -112,7 +112,7 @@ class World {
     std::vector<TaskId> answered;
   };
   struct SeenAttempt {  // by the store
-    std::uint64_t life = 0;  // of the coordinator, that assigned it
+    std::uint64_t life = 0;  // of the coordinator that assigned it
     Time assigned;
     std::optional<Time> ended;
   };

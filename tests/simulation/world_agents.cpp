@@ -84,7 +84,7 @@ void World::begin(Agent& a, const agent::StartTask& start) {
   auto& seen = accepted_[start.key.id];
   const auto& spec = seen.as_accepted.spec;
   if (++seen.runs > 1 && spec.max_attempts == 1) violation("ran twice: " + start.key.id.str());
-  if (seen.cancelled_in_time) violation("began though it was cancelled in time: " + start.key.id.str());
+  if (seen.cancelled_in_time) violation("began although it was cancelled in time: " + start.key.id.str());
   if (time_ < seen.at + spec.delay) violation("began before its delay was over: " + start.key.id.str());
   if (a.ends.size() > slots) violation(a.name.str() + " runs more than its slots");
   const auto model = spec.where.find("model");

@@ -33,7 +33,7 @@ coordinator::SubmitTasks::One World::some_task() {
   if (random_() % 4 == 0) one.spec.where["model"] = "m" + std::to_string(random_() % models);
   if (random_() % 8 == 0) {  // a turn of one of a few conversations
     const auto talk = 1'000 * (1 + random_() % 5);
-    for (std::uint64_t said = 0; said <= random_() % 4; ++said) one.beginnings.push_back(talk + said);
+    for (std::uint64_t turn = 0; turn <= random_() % 4; ++turn) one.beginnings.push_back(talk + turn);
   }
   return one;
 }

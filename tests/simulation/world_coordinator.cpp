@@ -120,7 +120,7 @@ void World::keep(const coordinator::TaskWrite& write) {
   const auto known = accepted_.find(id);
   if (known != accepted_.end() && record.state == TaskState::expired && known->second.runs > 0 &&
       record.attempts.empty()) {
-    violation("expired though it ran: " + describe(id));
+    violation("expired although it ran: " + describe(id));
   }
 }
 
@@ -208,15 +208,15 @@ void World::check_sending(const coordinator::SendTasks& send) {
     const bool again = !sent_.insert(key).second || attempts_.at(key).life != coordinator_life_;
     if (again) continue;  // the agent already had it, and reports its own state
     if (drained_.count(send.agent) > 0) violation(key.id.str() + " was given to a drained agent");
-    if (held_.count(key.id) > 0) violation(key.id.str() + " was placed though it is held");
+    if (held_.count(key.id) > 0) violation(key.id.str() + " was placed although it is held");
     if (to.status.state != AgentState::online) {
       violation(key.id.str() + " was given to " + send.agent.str() + ", which is " +
                 std::string(to_string(to.status.state)));
     }
     // A task that may have killed an agent must run alone, and not on that agent.
     const bool suspicious = coordinator::suspect(coordinator_->tasks.at(key.id).record);
-    if (suspicious && to.attempts.size() > 1) violation("a suspect was put beside others: " + key.id.str());
-    if (!suspicious && to.alone) violation("others were put beside a suspect: " + key.id.str());
+    if (suspicious && to.attempts.size() > 1) violation("a suspect was placed beside other tasks: " + key.id.str());
+    if (!suspicious && to.alone) violation("a task was placed beside a suspect: " + key.id.str());
   }
 }
 

@@ -18,35 +18,35 @@ inline TaskId id(std::uint64_t n) { return TaskId{Ulid{1, n}}; }
 struct Conversation {
   State state{*AgentName::parse("pi-1"), *SessionId::parse("life"), HeatLimits{}};
   Time now{1h};
-  Effects said;
+  Effects effects;
 
   explicit Conversation(int slots = 1, bool freezes = false) {
     ExecutorInfo executor;
     executor.name = *ExecutorName::parse("main");
     executor.capabilities = {work};
     executor.slots = slots;
-    hear(OfferChanged{executor, freezes});
-    hear(LinkUp{});
-    hear(CoordinatorSeen{true, reign});
+    receive(OfferChanged{executor, freezes});
+    receive(LinkUp{});
+    receive(CoordinatorSeen{true, reign});
   }
-  void hear(const Event& event) { said = step(state, event, now); }
-  void flush() { hear(Flush{}); }
+  void receive(const Event& event) { effects = step(state, event, now); }
+  void flush() { receive(Flush{}); }
   void give(const std::vector<std::uint64_t>& numbers, std::uint64_t n = 1) {
     TasksSeen seen{reign, n, work, {}};
     for (const auto number : numbers) seen.tasks.push_back({id(number), 1, "{}", 1min});
-    hear(seen);
+    receive(seen);
   }
   void done(std::uint64_t number, std::optional<TaskError> error = {}) {
     Finished finished;
     finished.key = {id(number), 1};
     finished.output = JsonText("1");
     finished.error = std::move(error);
-    hear(finished);
+    receive(finished);
   }
   template <typename E>
   std::vector<E> all() const {
     std::vector<E> found;
-    for (const auto& effect : said) {
+    for (const auto& effect : effects) {
       if (const auto* e = std::get_if<E>(&effect)) found.push_back(*e);
     }
     return found;

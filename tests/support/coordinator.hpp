@@ -20,34 +20,34 @@ inline ExecutorName executor_name(const std::string& name) { return *ExecutorNam
 
 class Conversation {
  public:
-  Conversation() : state(Reign{7, session("coordinator")}, 1) { hear(BrokerUp{}); }
+  Conversation() : state(Reign{7, session("coordinator")}, 1) { receive(BrokerUp{}); }
 
   State state;
   Now now{Time{std::chrono::hours(1)}, WallTime{1'700'000'000'000}};
-  Effects said;  // by the last hear()
+  Effects effects;  // by the last receive()
 
-  void hear(const Event& event) {
-    said = step(state, event, now);
-    for (const auto& effect : said) {
+  void receive(const Event& event) {
+    effects = step(state, event, now);
+    for (const auto& effect : effects) {
       if (const auto* send = std::get_if<SendTasks>(&effect)) sent.push_back(*send);
       if (const auto* cancel = std::get_if<SendCancel>(&effect)) cancels.push_back(*cancel);
     }
   }
-  void place() { hear(Place{}); }
+  void place() { receive(Place{}); }
   // Marks all outcomes as durable.
   void commit() {
     Committed committed;
     for (const auto& [id, task] : state.tasks) {
       if (ended(task.record.state)) committed.ended.push_back(id);
     }
-    hear(committed);
+    receive(committed);
   }
   // The record as the store would keep it.
   TaskRecord kept(const TaskId& id) const { return coordinator::kept(write_of(state.tasks.at(id), now.mono, false)); }
   void pass(Duration time) {
     now.mono += time;
     now.wall.unix_ms += to_ms(time);
-    hear(Tick{});
+    receive(Tick{});
     place();
   }
 
@@ -56,14 +56,14 @@ class Conversation {
 
   template <typename E>
   const E* find() const {
-    for (const auto& effect : said) {
+    for (const auto& effect : effects) {
       if (const auto* found = std::get_if<E>(&effect)) return found;
     }
     return nullptr;
   }
 
   TaskId submit(TaskSpec spec) {
-    hear(SubmitTasks{1, "test", {}, {{std::move(spec), {}}}});
+    receive(SubmitTasks{1, "test", {}, {{std::move(spec), {}}}});
     const auto* accepted = find<Accepted>();
     const TaskId id = accepted == nullptr ? TaskId{} : accepted->ids.front();
     place();
@@ -87,9 +87,9 @@ class Conversation {
   }
   // The messages of every agent when it connects.
   void join(const std::string& name, const std::string& life, int slots = 1, const std::string& what = "work") {
-    hear(AgentInfoSeen{agent(name), info(life, slots, what)});
+    receive(AgentInfoSeen{agent(name), info(life, slots, what)});
     beat(name, life, slots, {});
-    hear(AgentStatusSeen{agent(name), {AgentState::online, session(life)}});
+    receive(AgentStatusSeen{agent(name), {AgentState::online, session(life)}});
     place();
   }
   Heartbeat heartbeat(const std::string& life, int free, std::vector<HeldTask> held, std::uint64_t n) {
@@ -107,8 +107,8 @@ class Conversation {
             std::optional<std::uint64_t> n = {}) {
     const auto* known =
         state.agent_index.count(agent(name)) > 0 ? &state.agents[state.agent_index.at(agent(name))] : nullptr;
-    hear(HeartbeatSeen{agent(name),
-                       heartbeat(life, free, std::move(held), n.value_or(known == nullptr ? 0 : known->n))});
+    receive(HeartbeatSeen{agent(name),
+                          heartbeat(life, free, std::move(held), n.value_or(known == nullptr ? 0 : known->n))});
     place();
   }
   static HeldTask holding(const TaskId& id, HeldPhase phase = HeldPhase::running, int attempt = 1) {
@@ -124,14 +124,14 @@ class Conversation {
     result.output = status == ResultStatus::succeeded ? "42" : "null";
     result.error = std::move(error);
     result.run = std::chrono::milliseconds(5);
-    hear(ResultsSeen{agent(name), {std::move(result)}});
+    receive(ResultsSeen{agent(name), {std::move(result)}});
     place_keeping();
   }
-  // The effects of the result stay in `said`.
+  // The effects of the result stay in `effects`.
   void place_keeping() {
-    const Effects before = said;
+    const Effects before = effects;
     place();
-    said.insert(said.begin(), before.begin(), before.end());
+    effects.insert(effects.begin(), before.begin(), before.end());
   }
 
   const TaskRecord& task(const TaskId& id) const { return state.tasks.at(id).record; }

@@ -104,7 +104,7 @@ TEST_CASE("`heat = firmware` costs nothing and changes nothing") {
   }
 }
 
-TEST_CASE("a 3B+ stays ten degrees cooler, and the soft limit lowers its clock all the same") {
+TEST_CASE("a 3B+ stays ten degrees cooler, and the soft limit lowers its clock nevertheless") {
   const Outcome ours = simulate(pi3_plus(), room, short_bursts(), Care::policy, simulated);
   const Outcome without = simulate(pi3_plus(), room, short_bursts(), Care::none, simulated);
   CHECK(ours.finished >= without.finished);

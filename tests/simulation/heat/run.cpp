@@ -40,9 +40,9 @@ class Run {
     executor.name = *ExecutorName::parse("main");
     executor.capabilities = {work};
     executor.slots = workload.slots;
-    hear(OfferChanged{executor, workload.freezes});
-    hear(LinkUp{});
-    hear(CoordinatorSeen{true, reign});
+    receive(OfferChanged{executor, workload.freezes});
+    receive(LinkUp{});
+    receive(CoordinatorSeen{true, reign});
   }
 
   Outcome go(Duration length) {
@@ -53,8 +53,8 @@ class Run {
       place();
       read();
       progress();
-      hear(Tick{});
-      hear(Flush{});
+      receive(Tick{});
+      receive(Flush{});
       sum += board_.celsius() * seconds(turn);
       now_ += turn;
     }
@@ -68,7 +68,7 @@ class Run {
     double left = 0;  // seconds at full clock
   };
 
-  void hear(const Event& event) {
+  void receive(const Event& event) {
     for (auto& effect : agent::step(agent_, event, now_)) perform(effect);
   }
 
@@ -98,27 +98,27 @@ class Run {
 
   // Acts as the coordinator: sends as many tasks as there are free slots, and acknowledges received results.
   void place() {
-    if (!acknowledged_.empty()) hear(AcknowledgeSeen{reign, std::exchange(acknowledged_, {})});
+    if (!acknowledged_.empty()) receive(AcknowledgeSeen{reign, std::exchange(acknowledged_, {})});
     TasksSeen message{reign, ++n_, work, {}};
     for (int free = free_slots(agent_).begin()->second; free > 0 && waiting_ > 0; --free, --waiting_) {
       message.tasks.push_back({TaskId{Ulid{1, ++given_}}, 1, "1", 1h});
     }
-    if (!message.tasks.empty()) hear(message);
+    if (!message.tasks.empty()) receive(message);
   }
 
   void read() {
     if (care_ == Care::none || now_ < next_reading_) return;
     next_reading_ = now_ + reading_every;
     const double shown = std::floor(board_.celsius() / sensor_step) * sensor_step;
-    hear(TemperatureRead{{{"thermal_zone0 (cpu-thermal)", true, shown, ""}}, {}, 0});
+    receive(TemperatureRead{{{"thermal_zone0 (cpu-thermal)", true, shown, ""}}, {}, 0});
   }
 
   void progress() {
-    const bool stands = frozen_ && workload_.freezes;
-    const double busy = stands ? 0 : std::min(4.0, workload_.cores * static_cast<double>(running_.size()));
-    const double speed = stands ? 0 : board_.speed();
+    const bool stopped = frozen_ && workload_.freezes;
+    const double busy = stopped ? 0 : std::min(4.0, workload_.cores * static_cast<double>(running_.size()));
+    const double speed = stopped ? 0 : board_.speed();
     outcome_.core_hours += busy * speed * seconds(turn) / 3600;
-    if (stands) outcome_.frozen += turn;
+    if (stopped) outcome_.frozen += turn;
     if (board_.throttled()) outcome_.throttled += turn;
     if (board_.celsius() >= 80) outcome_.above += turn;
     board_.run(turn, busy);
@@ -131,7 +131,7 @@ class Run {
     for (const auto& one : finished) {
       running_.erase(one.key);
       ++outcome_.finished;
-      hear(one);
+      receive(one);
     }
     const bool work_is_done = workload_.burst > 0 && !finished.empty() && running_.empty() && waiting_ == 0;
     if (work_is_done) outcome_.longest_wait = std::max(outcome_.longest_wait, now_ - burst_at_);

@@ -33,7 +33,7 @@ struct Turn {
 class Household {
  public:
   Household(const Servers& servers, const std::vector<Talk>& talks, Placing placing)
-      : model_(servers), talks_(talks), placing_(placing), left_(talks.size()), said_(talks.size()) {
+      : model_(servers), talks_(talks), placing_(placing), left_(talks.size()), tokens_(talks.size()) {
     for (int i = 0; i < servers.agents; ++i) {
       servers_.push_back({test::agent("pi" + std::to_string(i)), "", -1, 0, {}});
       join(servers_.back());
@@ -45,7 +45,7 @@ class Household {
     }
   }
 
-  Told run() {
+  Figures run() {
     const Time began = world_.now.mono;
     while (unanswered()) {
       const Time next = events_.begin()->first;
@@ -60,9 +60,9 @@ class Household {
       }
       begin_what_was_sent();
     }
-    told_.whole = world_.now.mono - began;
-    told_.mean_wait = told_.answers == 0 ? Duration{0} : waits_ / told_.answers;
-    return told_;
+    figures_.whole = world_.now.mono - began;
+    figures_.mean_wait = figures_.answers == 0 ? Duration{0} : waits_ / figures_.answers;
+    return figures_;
   }
 
  private:
@@ -85,7 +85,7 @@ class Household {
     executor.models = model_.models;
     if (placing_ == Placing::ours && !server.loaded.empty()) executor.loaded_models = {server.loaded};
     info.executors.push_back(std::move(executor));
-    world_.hear(AgentInfoSeen{server.name, std::move(info)});
+    world_.receive(AgentInfoSeen{server.name, std::move(info)});
   }
 
   void beat(const Server& server) {
@@ -97,7 +97,7 @@ class Household {
   void join(const Server& server) {
     tell_info(server);
     beat(server);
-    world_.hear(AgentStatusSeen{server.name, {AgentState::online, life(server)}});
+    world_.receive(AgentStatusSeen{server.name, {AgentState::online, life(server)}});
   }
 
   void beat_later(int index) {
@@ -122,22 +122,22 @@ class Household {
     server.doing = task.id;
     Duration silence{0};
     if (server.loaded != talk.model) {
-      ++told_.loads;
+      ++figures_.loads;
       silence += model_.load;
       server.loaded = talk.model;
       server.talk = -1;
     }
     const int unread = turn.tokens - (server.talk == turn.talk ? server.remembered : 0);
-    told_.prompt_tokens += turn.tokens;
-    told_.read_tokens += unread;
-    silence += seconds(unread / model_.reads);
+    figures_.prompt_tokens += turn.tokens;
+    figures_.read_tokens += unread;
+    silence += seconds(unread / model_.prompt_rate);
     const Duration wait = world_.now.mono - turn.asked + silence;
     waits_ += wait;
-    told_.longest_wait = std::max(told_.longest_wait, wait);
+    figures_.longest_wait = std::max(figures_.longest_wait, wait);
     server.talk = turn.talk;
     server.remembered = turn.tokens + talk.answer_tokens;
     at(silence, [this, &server] { tell_info(server); });
-    const Duration run = silence + seconds(talk.answer_tokens / model_.says);
+    const Duration run = silence + seconds(talk.answer_tokens / model_.answer_rate);
     at(run, [this, &server, task, run] { end(server, task, run); });
   }
 
@@ -145,13 +145,13 @@ class Household {
     server.doing.reset();
     const Turn turn = turns_.at(task.id);
     turns_.erase(task.id);
-    ++told_.answers;
-    world_.hear(
+    ++figures_.answers;
+    world_.receive(
         ResultsSeen{server.name, {TaskResult{task.id, task.attempt, ResultStatus::succeeded, "{}", {}, run, {}}}});
-    world_.hear(Committed{{task.id}});
+    world_.receive(Committed{{task.id}});
     world_.place();
     const auto index = static_cast<std::size_t>(turn.talk);
-    said_[index] = turn.tokens + talks_[index].answer_tokens;
+    tokens_[index] = turn.tokens + talks_[index].answer_tokens;
     if (left_[index] > 0) at(talks_[index].pause, [this, turn] { ask(turn.talk); });
   }
 
@@ -159,18 +159,18 @@ class Household {
 
   void ask(int talk) {
     const auto index = static_cast<std::size_t>(talk);
-    const Talk& who = talks_[index];
-    const int turn = who.turns - left_[index]--;
+    const Talk& current = talks_[index];
+    const int turn = current.turns - left_[index]--;
     SubmitTasks::One one;
     one.spec.capability = capability("llm.chat");
-    one.spec.where = {{"model", who.model}};
+    one.spec.where = {{"model", current.model}};
     one.spec.timeout = std::chrono::hours(10);
     if (placing_ == Placing::ours) {
       for (int i = 0; i <= 2 * turn; ++i) one.beginnings.push_back(static_cast<std::uint64_t>(talk * 1000 + i + 1));
     }
-    world_.hear(SubmitTasks{1, "somebody", {}, {std::move(one)}});
+    world_.receive(SubmitTasks{1, "somebody", {}, {std::move(one)}});
     const TaskId id = world_.find<Accepted>()->ids.front();
-    turns_[id] = {talk, said_[index] + who.question_tokens, world_.now.mono};
+    turns_[id] = {talk, tokens_[index] + current.question_tokens, world_.now.mono};
     world_.place();
   }
 
@@ -182,14 +182,14 @@ class Household {
   std::multimap<Time, std::function<void()>> events_;
   std::map<TaskId, Turn> turns_;  // asked and not answered
   std::vector<int> left_;         // turns of each talk
-  std::vector<int> said_;         // tokens of each talk so far
+  std::vector<int> tokens_;  // of each talk so far
   Duration waits_{0};
-  Told told_;
+  Figures figures_;
 };
 
 }  // namespace
 
-Told simulate(const Servers& servers, const std::vector<Talk>& talks, Placing placing) {
+Figures simulate(const Servers& servers, const std::vector<Talk>& talks, Placing placing) {
   return Household(servers, talks, placing).run();
 }
 

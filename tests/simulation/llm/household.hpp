@@ -15,8 +15,8 @@ struct Servers {
   int agents = 2;
   std::vector<std::string> models;
   Duration load = std::chrono::seconds(20);
-  double reads = 10;  // tokens of a prompt a second
-  double says = 3;  // tokens of an answer a second
+  double prompt_rate = 10;  // tokens per second
+  double answer_rate = 3;  // tokens per second
 };
 
 // A user asks, reads the answer, and asks again.
@@ -34,7 +34,7 @@ enum class Placing {
   ours
 };  // least_busy: agents do not report loaded models, and requests do not identify their conversation
 
-struct Told {
+struct Figures {
   int answers = 0;
   int loads = 0;
   std::int64_t prompt_tokens = 0;  // of all requests
@@ -44,6 +44,6 @@ struct Told {
   Duration whole{0};  // until the last answer
 };
 
-Told simulate(const Servers& servers, const std::vector<Talk>& talks, Placing placing);
+Figures simulate(const Servers& servers, const std::vector<Talk>& talks, Placing placing);
 
 }  // namespace edgefleet::simulation

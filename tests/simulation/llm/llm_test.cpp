@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t seeds = 10;
 
-Told& operator+=(Told& sum, const Told& one) {
+Figures& operator+=(Figures& sum, const Figures& one) {
   sum.answers += one.answers;
   sum.loads += one.loads;
   sum.prompt_tokens += one.prompt_tokens;
@@ -19,8 +19,8 @@ Told& operator+=(Told& sum, const Told& one) {
 }
 
 template <typename Talks>
-Told all(const Servers& servers, Talks talks, Placing placing) {
-  Told sum;
+Figures all(const Servers& servers, Talks talks, Placing placing) {
+  Figures sum;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) sum += simulate(servers, talks(seed), placing);
   return sum;
 }
@@ -30,8 +30,8 @@ Told all(const Servers& servers, Talks talks, Placing placing) {
 TEST_CASE("two models, two agents: models are loaded less often, and answers begin earlier") {
   for (const double busy : {0.0, 0.3, 0.6, 0.9}) {
     const auto questions = [&](std::uint64_t seed) { return mixed_questions(busy, seed); };
-    const Told least_busy = all(two_servers(), questions, Placing::least_busy);
-    const Told ours = all(two_servers(), questions, Placing::ours);
+    const Figures least_busy = all(two_servers(), questions, Placing::least_busy);
+    const Figures ours = all(two_servers(), questions, Placing::ours);
     CAPTURE(busy, least_busy.loads, ours.loads);
     CHECK(ours.answers == 200 * seeds);
     CHECK(least_busy.answers == 200 * seeds);
@@ -43,8 +43,8 @@ TEST_CASE("two models, two agents: models are loaded less often, and answers beg
 
 TEST_CASE("as many agents as conversations: earlier turns are not read again") {
   const auto talks = [](std::uint64_t seed) { return long_talks(3, seed); };
-  const Told least_busy = all(four_servers(), talks, Placing::least_busy);
-  const Told ours = all(four_servers(), talks, Placing::ours);
+  const Figures least_busy = all(four_servers(), talks, Placing::least_busy);
+  const Figures ours = all(four_servers(), talks, Placing::ours);
   CAPTURE(least_busy.read_tokens, ours.read_tokens);
   CHECK(ours.prompt_tokens == least_busy.prompt_tokens);
   CHECK(ours.read_tokens < least_busy.read_tokens / 4);

@@ -17,13 +17,13 @@ template <typename Talks>
 void row(const char* what, const Servers& servers, Talks talks, Placing placing) {
   double loads = 0, prompts = 0, read = 0, wait = 0, longest = 0, whole = 0;
   for (std::uint64_t seed = 1; seed <= runs; ++seed) {
-    const Told told = simulate(servers, talks(seed), placing);
-    loads += told.loads;
-    prompts += static_cast<double>(told.prompt_tokens);
-    read += static_cast<double>(told.read_tokens);
-    wait += seconds(told.mean_wait);
-    longest += seconds(told.longest_wait);
-    whole += seconds(told.whole);
+    const Figures figures = simulate(servers, talks(seed), placing);
+    loads += figures.loads;
+    prompts += static_cast<double>(figures.prompt_tokens);
+    read += static_cast<double>(figures.read_tokens);
+    wait += seconds(figures.mean_wait);
+    longest += seconds(figures.longest_wait);
+    whole += seconds(figures.whole);
   }
   std::printf("| %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f |\n", what,
               placing == Placing::ours ? "ours" : "least busy", loads / runs, prompts / runs, read / runs, wait / runs,

@@ -37,7 +37,7 @@ std::vector<Talk> mixed_questions(double busy, std::uint64_t seed) {
     Talk talk;
     talk.model = servers.models[dice.uniform() < 0.5 ? 0 : 1];
     talk.answer_tokens = 10 + static_cast<int>(dice.exponential(50));
-    const double run = talk.question_tokens / servers.reads + 60 / servers.says;
+    const double run = talk.question_tokens / servers.prompt_rate + 60 / servers.answer_rate;
     if (busy > 0) at += dice.exponential(run / (busy * servers.agents));
     talk.begins = seconds(at);
     talks.push_back(talk);

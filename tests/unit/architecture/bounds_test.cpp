@@ -75,7 +75,7 @@ TEST_CASE("the times in docs/architecture.md are those of the code") {
   says("to finish within " + number(static_cast<std::uint64_t>(Placement::prefetch_horizon_ns / 1e6)) +
        " ms: at most " + std::to_string(Placement::most_prefetched) + ",");
   says("is given none for five minutes");
-  CHECK(policy.deaf_for == std::chrono::minutes(5));
+  CHECK(policy.unreachable_for == std::chrono::minutes(5));
 }
 
 TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {

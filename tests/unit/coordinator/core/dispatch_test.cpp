@@ -9,16 +9,16 @@ namespace {
 
 AgentStatus lost(const std::string& life) { return {AgentState::lost, session(life)}; }
 
-// One task, and the agent that ran it is gone.
+// One task whose agent was lost while it ran.
 TaskId lose_one(Conversation& c) {
   c.join("doomed", "d", 1);
   const auto id = c.submit();
   c.beat("doomed", "d", 0, {Conversation::holding(id)});
-  c.hear(AgentStatusSeen{agent("doomed"), lost("d")});
+  c.receive(AgentStatusSeen{agent("doomed"), lost("d")});
   return id;
 }
 
-// `count` tasks that are expected to run for a moment, on an agent with one slot.
+// `count` tasks with a short expected run time, on an agent with one slot.
 std::vector<TaskId> prefetched(Conversation& c, int count) {
   c.join("pi-1", "a", 1);
   for (int i = 0; i < 50; ++i) c.result("pi-1", c.submit());
@@ -31,7 +31,7 @@ const SendRecall* recall(const Conversation& c) { return c.find<SendRecall>(); }
 
 }  // namespace
 
-TEST_CASE("a task that lost its agent is placed alone, and nothing is placed beside it") {
+TEST_CASE("a task that lost its agent is placed alone, and no other task is placed on its agent") {
   Conversation c;
   const auto suspicious = lose_one(c);
   c.join("pi-1", "a", 4);
@@ -43,14 +43,14 @@ TEST_CASE("a task that lost its agent is placed alone, and nothing is placed bes
   CHECK(c.holder(innocent) == "pi-1");
 }
 
-TEST_CASE("a task that lost its agent waits first of all for anybody who could take it, and says so") {
+TEST_CASE("a task that lost its agent explains that no agent can take it, before it explains that it must run alone") {
   Conversation c;
   const auto suspicious = lose_one(c);
   c.pass(3s);
   CHECK(explain_task(c.state, c.state.tasks.at(suspicious), c.now.mono) == "1 agent offers work, it is lost");
 }
 
-TEST_CASE("in a busy fleet an agent is emptied for a task that must be alone") {
+TEST_CASE("in a busy fleet an agent is emptied for a task that must run alone") {
   Conversation c;
   const auto suspicious = lose_one(c);
   c.join("pi-1", "a", 2);
@@ -61,7 +61,7 @@ TEST_CASE("in a busy fleet an agent is emptied for a task that must be alone") {
   CHECK(explain_task(c.state, c.state.tasks.at(suspicious), c.now.mono).starts_with("an agent was lost while it ran"));
   const auto later = c.submit();
   c.result("pi-1", busy[0]);
-  CHECK(c.task(later).state == TaskState::queued);  // its slot is free, but kept
+  CHECK(c.task(later).state == TaskState::queued);  // a slot is free, but reserved
   CHECK(c.task(suspicious).state == TaskState::queued);
   c.result("pi-1", busy[1]);
   CHECK(c.holder(suspicious) == "pi-1");
@@ -70,7 +70,7 @@ TEST_CASE("in a busy fleet an agent is emptied for a task that must be alone") {
   CHECK(c.holder(later) == "pi-1");
 }
 
-TEST_CASE("an agent that is emptied for nobody takes work again at once") {
+TEST_CASE("an agent whose emptying is no longer needed takes tasks again at once") {
   Conversation c;
   const auto suspicious = lose_one(c);
   c.join("pi-1", "a", 2);
@@ -79,25 +79,25 @@ TEST_CASE("an agent that is emptied for nobody takes work again at once") {
   c.pass(3s);
   const auto later = c.submit();
   CHECK(c.task(later).state == TaskState::queued);
-  c.hear(CancelTask{2, suspicious});
+  c.receive(CancelTask{2, suspicious});
   c.place();
   CHECK(c.holder(later) == "pi-1");
 }
 
-TEST_CASE("a task whose agent went away before it began is no suspect") {
+TEST_CASE("a task whose agent was lost before the task began is no suspect") {
   Conversation c;
   c.join("doomed", "d", 1);
   const auto id = c.submit();
   c.beat("doomed", "d", 0, {Conversation::holding(id, HeldPhase::waiting)});
   c.join("pi-1", "a", 2);
   const auto other = c.submit();
-  c.hear(AgentStatusSeen{agent("doomed"), lost("d")});
+  c.receive(AgentStatusSeen{agent("doomed"), lost("d")});
   c.pass(3s);
   CHECK(c.holder(id) == "pi-1");
   CHECK(c.holder(other) == "pi-1");
 }
 
-TEST_CASE("what waits at an agent for longer than was expected is recalled, and then goes elsewhere first") {
+TEST_CASE("a task that waits at an agent for longer than expected is recalled, and other agents are then preferred") {
   Conversation c;
   const auto ids = prefetched(c, 3);
   REQUIRE(c.holder(ids[1]) == "pi-1");
@@ -106,7 +106,7 @@ TEST_CASE("what waits at an agent for longer than was expected is recalled, and 
   c.pass(1900ms);
   CHECK(recall(c) == nullptr);
   c.now.mono += 200ms;
-  c.hear(Tick{});
+  c.receive(Tick{});
   REQUIRE(recall(c) != nullptr);
   const auto& keys = recall(c)->tasks;
   CHECK(std::find(keys.begin(), keys.end(), AttemptKey{ids[1], 1}) != keys.end());
@@ -116,26 +116,26 @@ TEST_CASE("what waits at an agent for longer than was expected is recalled, and 
   CHECK_FALSE(c.task(ids[1]).attempts[0].spent);
 }
 
-TEST_CASE("a recall that was lost is repeated, and nobody is asked without need") {
+TEST_CASE("a recall that was lost is repeated, and none is sent without need") {
   Conversation c;
   const auto ids = prefetched(c, 2);
   c.beat("pi-1", "a", 0, {c.holding(ids[0]), c.holding(ids[1], HeldPhase::waiting)});
   int recalls = 0;
   for (int i = 0; i < 5; ++i) {
     c.now.mono += 2100ms;
-    c.hear(Tick{});
+    c.receive(Tick{});
     if (recall(c) != nullptr) ++recalls;
   }
   CHECK(recalls == 5);
   c.result("pi-1", ids[1]);
   for (int i = 0; i < 3; ++i) {
     c.now.mono += 2100ms;
-    c.hear(Tick{});
+    c.receive(Tick{});
     CHECK(recall(c) == nullptr);
   }
 }
 
-TEST_CASE("a task that reached an agent just as that took less is recalled, and runs elsewhere") {
+TEST_CASE("a task that reached an agent just after its slots were reduced is recalled, and runs elsewhere") {
   Conversation c;
   c.join("hot", "h", 4);
   std::vector<TaskId> ids;
@@ -143,7 +143,7 @@ TEST_CASE("a task that reached an agent just as that took less is recalled, and 
   const auto late = c.submit();
   std::vector<HeldTask> held;
   for (const auto& id : ids) held.push_back(c.holding(id));
-  c.beat("hot", "h", 0, held);  // half the slots from now on: but that looks as if all were in use
+  c.beat("hot", "h", 0, held);  // half the slots from now on, but the beat looks as if all were in use
   c.result("hot", ids[0]);
   REQUIRE(c.holder(late) == "hot");
   held.erase(held.begin());
@@ -151,7 +151,7 @@ TEST_CASE("a task that reached an agent just as that took less is recalled, and 
   c.beat("hot", "h", 0, held);
   c.join("cool", "c", 1);
   c.now.mono += 2100ms;
-  c.hear(Tick{});
+  c.receive(Tick{});
   REQUIRE(recall(c) != nullptr);
   CHECK(recall(c)->tasks == std::vector<AttemptKey>{{late, 1}});
   c.result("hot", late, ResultStatus::returned, 1, TaskError{"recalled", "wanted back", true, {}});

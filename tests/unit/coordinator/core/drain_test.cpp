@@ -19,14 +19,14 @@ SubmitTasks::One one(std::string input, std::string key = {}) {
   return task;
 }
 
-// A drain with a store of its own: what was committed, by id.
+// A drain with a store of its own: the committed records, by id.
 class Drained {
  public:
   State state{Reign{7, session("coordinator")}, 1};
   Drain drain{state};
   Now now{Time{1h}, WallTime{1'700'000'000'000}};
   std::map<TaskId, TaskRecord> store;
-  Writes last;  // their records are gone
+  Writes last;  // their records no longer exist
   Drain::AfterCommit after;
 
   Drained() {
@@ -39,12 +39,12 @@ class Drained {
     const Writes& writes = drain.close(now.mono, Duration{0});
     for (const TaskWrite& write : writes.tasks) store[write.record->id] = kept(write);
     last = writes;
-    drain.committed(now, [&](const Drain::AfterCommit& told) {
-      after = told;
+    drain.committed(now, [&](const Drain::AfterCommit& result) {
+      after = result;
       if (then) then();
     });
   }
-  std::function<void()> then;  // within the performing of what follows a commit
+  std::function<void()> then;  // called while the effects of a commit are carried out
 
   void submit(RequestId request, SubmitTasks::One task) { step(SubmitTasks{request, "test", {}, {std::move(task)}}); }
   TaskId submit() {
@@ -53,9 +53,9 @@ class Drained {
     return answer<Accepted>(1)->ids.front();
   }
   void join(const std::string& name) {
-    Conversation words;
-    step(AgentInfoSeen{agent(name), words.info("a", 4)});
-    Heartbeat beat = words.heartbeat("a", 4, {}, 0);
+    Conversation messages;
+    step(AgentInfoSeen{agent(name), messages.info("a", 4)});
+    Heartbeat beat = messages.heartbeat("a", 4, {}, 0);
     beat.coordinator = state.reign;
     step(HeartbeatSeen{agent(name), beat});
     step(AgentStatusSeen{agent(name), {AgentState::online, session("a")}});
@@ -97,7 +97,7 @@ TEST_CASE("a drain of many events is one set of writes in the order of the ids, 
   CHECK(std::ranges::all_of(d.last.tasks, [](const TaskWrite& write) { return write.created; }));
 }
 
-TEST_CASE("nothing is answered, sent or told before the commit, and tasks are sent before anything else") {
+TEST_CASE("nothing is answered, sent or reported before the commit, and tasks are sent first") {
   Drained d;
   d.join("pi-1");
   d.commit();
@@ -119,12 +119,12 @@ TEST_CASE("a commit that fails is tried again with the same writes, and nothing 
   CHECK_THROWS_AS(d.drain.close(d.now.mono, 6s), std::logic_error);
   REQUIRE(writes.tasks.size() == 1);
   CHECK(writes.tasks[0].created);
-  d.drain.committed(d.now, [&](const Drain::AfterCommit& told) { d.after = told; });
+  d.drain.committed(d.now, [&](const Drain::AfterCommit& result) { d.after = result; });
   CHECK(d.answer<Accepted>(1) != nullptr);
   CHECK(d.drain.step(Tick{}, d.now).empty());
 }
 
-TEST_CASE("a drain that is reopened is committed together with what comes next") {
+TEST_CASE("a drain that is reopened is committed together with the next events") {
   Drained d;
   d.step(ReignBegun{});
   d.submit(1, one("1"));
@@ -230,7 +230,7 @@ TEST_CASE("a task's change goes from its last durable state to the new one, with
   d.result("pi-1", id);
   d.commit();
   const auto changes = d.changes<TaskChanged>();
-  REQUIRE(changes.size() == 1);  // that it was assigned came and went
+  REQUIRE(changes.size() == 1);  // the state assigned began and ended within the drain
   CHECK(changes[0].id == id);
   CHECK(changes[0].from == TaskState::queued);
   CHECK(changes[0].to == TaskState::succeeded);
@@ -256,7 +256,7 @@ TEST_CASE("a new attempt is a change though the state is the same") {
   CHECK(d.store.at(id).attempts.size() == 2);
 }
 
-TEST_CASE("what is recovered is durable already") {
+TEST_CASE("a recovered task is already durable") {
   Drained before;
   const TaskId id = before.submit();
   Drained after;
@@ -267,14 +267,14 @@ TEST_CASE("what is recovered is durable already") {
   CHECK(after.changes<TaskChanged>()[0].from == TaskState::queued);
 }
 
-TEST_CASE("exactly the ended tasks that were written are forgotten") {
+TEST_CASE("exactly the ended tasks that were written are removed from the state") {
   Drained d;
   const TaskId first = d.submit();
   const TaskId second = d.submit();
   d.step(CancelTask{1, first});
   d.then = [&] {
     CHECK(d.state.tasks.count(first) == 1);  // a listener still finds it
-    d.step(CancelTask{2, second});           // as a loss of the broker could
+    d.step(CancelTask{2, second});           // a loss of the broker can do so too
   };
   d.commit();
   d.then = {};
@@ -286,7 +286,7 @@ TEST_CASE("exactly the ended tasks that were written are forgotten") {
   CHECK(d.state.tasks.empty());
 }
 
-TEST_CASE("a batch has ended with the last outcome of its tasks, also after a restart") {
+TEST_CASE("a batch ends with the last outcome of its tasks, also after a restart") {
   Drained d;
   d.step(SubmitTasks{1, "test", SubmitTasks::Batch{}, {one("1"), one("2")}});
   d.commit();
@@ -323,7 +323,7 @@ TEST_CASE("a batch whose task is retried in the drain of its end has not ended")
   CHECK(d.changes<BatchEnded>().size() == 1);
 }
 
-TEST_CASE("agents' changes are one for each commit, and none if the state is the same again") {
+TEST_CASE("each agent has at most one change for each commit, and none if its state is the same again") {
   Drained d;
   d.join("pi-1");
   d.commit();
@@ -342,7 +342,7 @@ TEST_CASE("agents' changes are one for each commit, and none if the state is the
   CHECK(d.changes<AgentChanged>()[0].to == AgentState::lost);
 }
 
-TEST_CASE("temperatures and loaded models are told when they differ, once for each commit") {
+TEST_CASE("changes of temperatures and loaded models are reported once for each commit") {
   Drained d;
   d.join("pi-1");
   d.commit();
@@ -364,11 +364,11 @@ TEST_CASE("temperatures and loaded models are told when they differ, once for ea
   CHECK(d.after.changes.empty());
 }
 
-TEST_CASE("the order to stop the program acts at the step, not after a commit that may never come") {
+TEST_CASE("the order to stop the program acts at the step, not after a commit that may never succeed") {
   Drained d;
-  const auto told = d.step(CoordinatorSeen{true, Reign{9, session("other")}, true});
-  REQUIRE(told.size() == 1);
-  CHECK(std::holds_alternative<StopProgram>(told[0]));
+  const auto immediates = d.step(CoordinatorSeen{true, Reign{9, session("other")}, true});
+  REQUIRE(immediates.size() == 1);
+  CHECK(std::holds_alternative<StopProgram>(immediates[0]));
   d.commit();
   CHECK(d.after.effects.empty());
 }
@@ -387,7 +387,7 @@ TEST_CASE("drained agents, a new epoch and a release are written") {
   CHECK(d.last.epoch == 21);
 }
 
-TEST_CASE("deadlines that have passed come before placement") {
+TEST_CASE("expired deadlines are handled before placement") {
   Drained d;
   auto task = one("1");
   task.spec.expires_after = 1s;

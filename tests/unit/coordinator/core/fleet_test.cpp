@@ -9,16 +9,16 @@ namespace {
 AgentStatus lost(const std::string& life) { return {AgentState::lost, session(life)}; }
 }  // namespace
 
-TEST_CASE("nothing is placed before a live beat that names this reign") {
+TEST_CASE("no task is placed on an agent before a live beat that names this reign") {
   Conversation c;
   const auto id = c.submit();
-  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
+  c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
   c.place();
   CHECK(c.task(id).state == TaskState::queued);
   auto old = c.heartbeat("a", 1, {}, 0);
   old.coordinator = Reign{6, session("before")};
-  c.hear(HeartbeatSeen{agent("pi-1"), old});
+  c.receive(HeartbeatSeen{agent("pi-1"), old});
   c.place();
   CHECK(c.task(id).state == TaskState::queued);
   c.beat("pi-1", "a", 1, {});
@@ -32,7 +32,7 @@ TEST_CASE("a young task of a lost agent starts elsewhere after two seconds") {
   c.beat("pi-1", "a", 0, {c.holding(id)});
   c.join("pi-2", "b");
   c.pass(1s);
-  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
   c.pass(1900ms);
   CHECK(c.holder(id) == "pi-1");
   c.pass(200ms);
@@ -50,7 +50,7 @@ TEST_CASE("a long task is given a tenth of its run before it moves") {
     c.beat("pi-1", "a", 0, {c.holding(id)});
   }
   c.join("pi-2", "b");
-  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
   c.pass(19s);
   CHECK(c.holder(id) == "pi-1");
   c.beat("pi-2", "b", 1, {});
@@ -58,11 +58,11 @@ TEST_CASE("a long task is given a tenth of its run before it moves") {
   CHECK(c.holder(id) == "pi-2");
 }
 
-TEST_CASE("the will of an earlier life is ignored") {
+TEST_CASE("the will of an earlier session is ignored") {
   Conversation c;
   c.join("pi-1", "a");
   c.join("pi-1", "b");
-  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
   CHECK(c.state.agents[0].status.state == AgentState::online);
   CHECK(placeable(c.state, c.state.agents[0]));
 }
@@ -78,14 +78,14 @@ TEST_CASE("silence of three beats counts as a loss, and a beat brings the agent 
   CHECK(c.state.agents[0].status.state == AgentState::online);
 }
 
-TEST_CASE("time in which the coordinator had no broker counts against nobody") {
+TEST_CASE("time in which the coordinator had no broker counts against no agent") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
-  c.hear(BrokerDown{});
+  c.receive(BrokerDown{});
   c.pass(1h);
   CHECK(c.state.agents[0].status.state == AgentState::online);
-  c.hear(BrokerUp{});
+  c.receive(BrokerUp{});
   c.pass(29s);
   CHECK(c.holder(id) == "pi-1");
   CHECK(c.state.agents[0].status.state == AgentState::online);
@@ -96,7 +96,7 @@ TEST_CASE("a task that a beat does not list, though its message was seen, is sen
   c.join("pi-1", "a", 2);
   const auto id = c.submit();
   REQUIRE(c.sent.size() == 1);
-  c.beat("pi-1", "a", 2, {}, 0);  // it has not seen the message yet: absence proves nothing
+  c.beat("pi-1", "a", 2, {}, 0);  // it has not seen the message yet: the task may still arrive
   CHECK(c.sent.size() == 1);
   c.beat("pi-1", "a", 2, {}, 1);
   REQUIRE(c.sent.size() == 2);
@@ -105,7 +105,7 @@ TEST_CASE("a task that a beat does not list, though its message was seen, is sen
   CHECK(c.sent[1].n == 2);
 }
 
-TEST_CASE("a message that was lost without a successor is sent again after two beats") {
+TEST_CASE("a lost message that no later one followed is sent again after two beats") {
   Conversation c;
   c.join("pi-1", "a");
   c.submit();
@@ -114,24 +114,24 @@ TEST_CASE("a message that was lost without a successor is sent again after two b
   CHECK(c.sent.size() == 2);
 }
 
-TEST_CASE("after a loss of the broker nothing is placed on an agent before it has come back") {
+TEST_CASE("after a loss of the broker no task is placed on an agent before it has come back") {
   Conversation c;
   c.join("pi-1", "a");
-  c.hear(BrokerDown{});
+  c.receive(BrokerDown{});
   const auto id = c.submit();
-  c.hear(BrokerUp{});
+  c.receive(BrokerUp{});
   c.place();
   CHECK(c.task(id).state == TaskState::queued);
   c.beat("pi-1", "a", 1, {});
   CHECK(c.holder(id) == "pi-1");
 }
 
-TEST_CASE("a task that was under way when the broker died is sent again at the agent's next beat") {
+TEST_CASE("a task whose message was on its way when the broker failed is sent again at the agent's next beat") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
-  c.hear(BrokerDown{});
-  c.hear(BrokerUp{});
+  c.receive(BrokerDown{});
+  c.receive(BrokerUp{});
   c.beat("pi-1", "a", 1, {}, 0);
   REQUIRE(c.sent.size() == 2);
   CHECK(c.sent[1].tasks[0].id == id);
@@ -142,10 +142,10 @@ TEST_CASE("an agent that comes back from a short loss without its task gets it a
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
-  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
   c.pass(1s);
   c.beat("pi-1", "a", 1, {}, 0);
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
   CHECK(c.sent.size() == 2);
   c.pass(5s);
   CHECK(c.holder(id) == "pi-1");
@@ -167,15 +167,15 @@ TEST_CASE("an agent that comes back keeps its task unless the successor has been
   c.join("pi-1", "a");
   const auto id = c.submit();
   c.beat("pi-1", "a", 0, {c.holding(id)});
-  c.hear(AgentStatusSeen{agent("pi-1"), lost("a")});
-  SECTION("nobody else has it") {
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
+  SECTION("no other agent has it") {
     c.pass(3s);
     CHECK(c.task(id).state == TaskState::queued);
     c.beat("pi-1", "a", 0, {c.holding(id)});
     CHECK(c.task(id).state == TaskState::running);
     CHECK(c.holder(id) == "pi-1");
   }
-  SECTION("it was given away, and not begun") {
+  SECTION("it was assigned to another agent, and has not begun there") {
     c.join("pi-2", "b");
     c.pass(3s);
     CHECK(c.holder(id) == "pi-2");
@@ -216,7 +216,7 @@ TEST_CASE("a task that is listed past its timeout and two beats has timed out") 
   CHECK_FALSE(c.cancels.empty());
 }
 
-TEST_CASE("a task that a hot agent slows has so much longer, but not for ever") {
+TEST_CASE("the timeout of a task that a hot agent slows is extended, up to a bound") {
   Conversation c;
   c.join("pi-1", "a");
   TaskSpec spec;
@@ -241,16 +241,16 @@ TEST_CASE("a task that a hot agent slows has so much longer, but not for ever") 
   CHECK(c.task(id).error->code == "timed_out");
 }
 
-TEST_CASE("a drained agent gets nothing, also after its restart, until it is resumed") {
+TEST_CASE("a drained agent gets no tasks until it is resumed, also after its restart") {
   Conversation c;
   c.join("pi-1", "a");
-  c.hear(DrainAgent{4, agent("pi-1"), true});
+  c.receive(DrainAgent{4, agent("pi-1"), true});
   CHECK(c.find<SaveAgent>() != nullptr);
   CHECK(c.find<SendDrain>() != nullptr);
   const auto id = c.submit();
   c.join("pi-1", "b");
   CHECK(c.task(id).state == TaskState::queued);
-  c.hear(DrainAgent{5, agent("pi-1"), false});
+  c.receive(DrainAgent{5, agent("pi-1"), false});
   c.place();
   CHECK(c.holder(id) == "pi-1");
 }
@@ -264,12 +264,12 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
   Conversation after;
   after.now.wall.unix_ms += 1000;
   recover(after.state, {kept}, after.now);
-  after.hear(BrokerUp{});
+  after.receive(BrokerUp{});
   CHECK(after.task(id).state == TaskState::assigned);
-  SECTION("which lists it") {
-    after.hear(AgentInfoSeen{agent("pi-1"), after.info("a", 1)});
+  SECTION("the agent lists it") {
+    after.receive(AgentInfoSeen{agent("pi-1"), after.info("a", 1)});
     after.beat("pi-1", "a", 0, {after.holding(id)});
-    after.hear(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
+    after.receive(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}});
     CHECK(after.task(id).state == TaskState::running);
     const auto other = after.submit();
     CHECK(after.task(other).state == TaskState::queued);  // its slot counts
@@ -277,12 +277,12 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
     CHECK(after.task(id).state == TaskState::succeeded);
     CHECK(after.holder(other) == "pi-1");
   }
-  SECTION("which never got it") {
+  SECTION("the agent never received it") {
     after.join("pi-1", "a");
     REQUIRE(after.sent.size() == 1);
     CHECK(after.sent[0].tasks[0].attempt == 1);
   }
-  SECTION("which never comes back") {
+  SECTION("the agent never comes back") {
     after.join("pi-2", "b");
     after.pass(31s);
     after.beat("pi-2", "b", 1, {});
@@ -291,14 +291,14 @@ TEST_CASE("after a restart of the coordinator an assigned task stays with its ag
   }
 }
 
-TEST_CASE("a coordinator that sees a live newer one stops, and outgrows a remembered one") {
+TEST_CASE("a coordinator stops when it sees a live newer one, and raises its epoch above a retained or reported one") {
   Conversation c;
   SECTION("live") {
-    c.hear(CoordinatorSeen{true, Reign{8, session("other")}, true});
+    c.receive(CoordinatorSeen{true, Reign{8, session("other")}, true});
     CHECK(c.find<StopProgram>() != nullptr);
   }
-  SECTION("remembered by the broker") {
-    c.hear(CoordinatorSeen{true, Reign{12, session("other")}, false});
+  SECTION("retained by the broker") {
+    c.receive(CoordinatorSeen{true, Reign{12, session("other")}, false});
     CHECK(c.find<StopProgram>() == nullptr);
     CHECK(c.state.reign.epoch == 13);
     CHECK(c.find<SaveEpoch>() != nullptr);
@@ -308,79 +308,79 @@ TEST_CASE("a coordinator that sees a live newer one stops, and outgrows a rememb
     c.join("pi-1", "a");
     auto beat = c.heartbeat("a", 1, {}, 0);
     beat.coordinator = Reign{20, session("other")};
-    c.hear(HeartbeatSeen{agent("pi-1"), beat});
+    c.receive(HeartbeatSeen{agent("pi-1"), beat});
     CHECK(c.state.reign.epoch == 21);
   }
-  SECTION("an older one is told that it is over") {
-    c.hear(CoordinatorSeen{true, Reign{3, session("other")}, true});
+  SECTION("an older one receives our reign, so that it stops") {
+    c.receive(CoordinatorSeen{true, Reign{3, session("other")}, true});
     CHECK(c.find<AnnounceReign>() != nullptr);
     CHECK(c.state.reign.epoch == 7);
   }
 }
 
-TEST_CASE("an agent that claims ever higher epochs does not keep the fleet presenting itself") {
+TEST_CASE("an agent that claims ever higher epochs does not make all agents present themselves each time") {
   Conversation c;
   c.join("pi-1", "a");
   const auto claim = [&](std::uint64_t epoch) {
     auto beat = c.heartbeat("a", 1, {}, 0);
     beat.coordinator = Reign{epoch, session("other")};
-    c.hear(HeartbeatSeen{agent("pi-1"), beat});
+    c.receive(HeartbeatSeen{agent("pi-1"), beat});
   };
   claim(20);
   CHECK(c.state.reign.epoch == 21);
   for (std::uint64_t epoch = 30; epoch < 50; ++epoch) claim(epoch);
   CHECK(c.state.reign.epoch == 21);
   c.pass(61s);
-  claim(60);  // it may be in earnest
+  claim(60);  // this one may be true
   CHECK(c.state.reign.epoch == 61);
   c.pass(61s);
   claim(61'000'000);
   CHECK(c.state.reign.epoch == 61);
-  CHECK(std::any_of(c.said.begin(), c.said.end(), [](const Effect& effect) {
+  CHECK(std::any_of(c.effects.begin(), c.effects.end(), [](const Effect& effect) {
     const auto* note = std::get_if<Note>(&effect);
     return note != nullptr && note->text.find("restart it") != std::string::npos;
   }));
 }
 
-TEST_CASE("an agent that has not heard who we are is told again") {
+TEST_CASE("our reign is announced again to an agent that does not follow it") {
   Conversation c;
   c.join("pi-1", "a");
   auto beat = c.heartbeat("a", 1, {}, 0);
   beat.coordinator = Reign{3, session("earlier")};
-  c.hear(HeartbeatSeen{agent("pi-1"), beat});
-  CHECK(c.find<AnnounceReign>() == nullptr);  // it is on its way
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<AnnounceReign>() == nullptr);  // the announcement is on its way
   c.pass(10s);
   beat.sequence += 100;
-  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
   CHECK(c.find<AnnounceReign>() != nullptr);
-  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
   CHECK(c.find<AnnounceReign>() == nullptr);  // not at each beat
 }
 
-TEST_CASE("a coordinator that was taken over from says and hands out nothing more") {
+TEST_CASE("a replaced coordinator announces nothing and assigns no tasks") {
   Conversation c;
   c.join("pi-1", "a");
   const Reign other{c.state.reign.epoch + 1, session("other")};
-  c.hear(CoordinatorSeen{true, other, true});
+  c.receive(CoordinatorSeen{true, other, true});
   REQUIRE(c.find<StopProgram>() != nullptr);
   auto beat = c.heartbeat("a", 1, {}, 0);
-  beat.coordinator = other;  // in the same drain: the agent has heard of it too
-  c.hear(HeartbeatSeen{agent("pi-1"), beat});
+  beat.coordinator = other;  // in the same drain: the agent follows it already
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
   CHECK(c.find<AnnounceReign>() == nullptr);
   CHECK(c.state.reign.epoch < other.epoch);
   c.submit();
   CHECK(c.sent.empty());
 }
 
-TEST_CASE("an executor that says it is out of service gets nothing, even before the next beat") {
+TEST_CASE("an executor that reports it is out of service gets no tasks, even before the next beat") {
   Conversation c;
   c.join("pi-1", "a", 2);
   AgentInfo birth = c.info("a", 2);
   birth.executors[0].problem = "the key is refused";
-  c.hear(AgentInfoSeen{agent("pi-1"), birth});
+  c.receive(AgentInfoSeen{agent("pi-1"), birth});
   const auto id = c.submit();
   CHECK(c.holder(id).empty());
-  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 2)});
+  c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 2)});
   c.beat("pi-1", "a", 2, {});
   CHECK(c.holder(id) == "pi-1");
 }

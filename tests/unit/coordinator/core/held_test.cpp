@@ -1,4 +1,4 @@
-// After a restore: what the backup had unfinished waits for the operator, what is new does not.
+// After a restore: the unfinished tasks of the backup wait for the operator, new ones do not.
 #include "tests/support/catch.hpp"
 #include "tests/support/coordinator.hpp"
 
@@ -26,7 +26,7 @@ Conversation after_restore(std::vector<TaskRecord> records) {
 
 }  // namespace
 
-TEST_CASE("held tasks are not placed before they are released, and new ones are") {
+TEST_CASE("held tasks are placed only after their release, new ones at once") {
   auto c = after_restore({restored(1), restored(2)});
   c.join("pi-1", "a", 4);
   CHECK(c.sent.empty());
@@ -34,7 +34,7 @@ TEST_CASE("held tasks are not placed before they are released, and new ones are"
   CHECK(c.holder(id) == "pi-1");
   CHECK(explain_task(c.state, c.state.tasks.at(restored(1).id), c.now.mono).find("held") != std::string::npos);
 
-  c.hear(ReleaseHeld{9});
+  c.receive(ReleaseHeld{9});
   CHECK(c.find<SaveReleased>() != nullptr);
   CHECK(c.find<Done>()->request == 9);
   c.place();
@@ -43,7 +43,7 @@ TEST_CASE("held tasks are not placed before they are released, and new ones are"
   CHECK(c.state.on_hold.empty());
 }
 
-TEST_CASE("a held task whose time comes goes on waiting, and goes once it is released") {
+TEST_CASE("a held task that becomes due is placed only after its release") {
   auto scheduled = restored(1, TaskState::scheduled);
   scheduled.due_in = 10s;
   auto c = after_restore({scheduled});
@@ -51,17 +51,17 @@ TEST_CASE("a held task whose time comes goes on waiting, and goes once it is rel
   c.pass(11s);
   CHECK(c.task(scheduled.id).state == TaskState::queued);
   CHECK(c.sent.empty());
-  c.hear(ReleaseHeld{1});
+  c.receive(ReleaseHeld{1});
   c.place();
   CHECK(c.holder(scheduled.id) == "pi-1");
 }
 
-TEST_CASE("a held task that is still to come when it is released keeps its time") {
+TEST_CASE("a held task that is released before it is due starts when it is due") {
   auto scheduled = restored(1, TaskState::scheduled);
   scheduled.due_in = 10s;
   auto c = after_restore({scheduled});
   c.join("pi-1", "a");
-  c.hear(ReleaseHeld{1});
+  c.receive(ReleaseHeld{1});
   c.place();
   CHECK(c.sent.empty());
   c.beat("pi-1", "a", 1, {});
@@ -69,7 +69,7 @@ TEST_CASE("a held task that is still to come when it is released keeps its time"
   CHECK(c.holder(scheduled.id) == "pi-1");
 }
 
-TEST_CASE("a held task can be cancelled, and an agent that still has it may bring its result") {
+TEST_CASE("a held task can be cancelled, and the result of an agent that still has it is accepted") {
   auto running = restored(2);
   Attempt attempt;
   attempt.agent = agent("pi-1");
@@ -78,7 +78,7 @@ TEST_CASE("a held task can be cancelled, and an agent that still has it may brin
   attempt.spent = false;
   running.attempts.push_back(attempt);
   auto c = after_restore({restored(1), running});
-  c.hear(CancelTask{1, restored(1).id});
+  c.receive(CancelTask{1, restored(1).id});
   CHECK(c.task(restored(1).id).state == TaskState::cancelled);
   c.join("pi-1", "a", 2);
   c.result("pi-1", running.id);

@@ -1,4 +1,4 @@
-// What a beat proves about the tasks that an agent was given.
+// Conclusions from a beat about the tasks that were assigned to its agent.
 #include "tests/support/catch.hpp"
 #include "tests/support/coordinator.hpp"
 
@@ -27,19 +27,19 @@ struct Restarted {
     id = before.submit(spec);
     before.beat("pi-1", "a", 0, {Conversation::holding(id)});
     recover(c.state, {before.kept(id)}, c.now);
-    c.hear(BrokerUp{});
-    c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
+    c.receive(BrokerUp{});
+    c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
   }
 };
 
 }  // namespace
 
-TEST_CASE("how long a task has run is the agent's word, so a restart of the coordinator forgets nothing") {
+TEST_CASE("the run time of a task is reported by its agent, so a restart of the coordinator does not lose it") {
   SECTION("the grace of a long task") {
     Restarted r(1h);
     r.c.beat("pi-1", "a", 0, {ran_for(r.id, 100s)});
     r.c.join("pi-2", "b");
-    r.c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+    r.c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
     r.c.pass(9s);
     CHECK(r.c.holder(r.id) == "pi-1");
     r.c.pass(2s);
@@ -55,32 +55,32 @@ TEST_CASE("how long a task has run is the agent's word, so a restart of the coor
   }
 }
 
-TEST_CASE("an agent that beats but gets nothing is given nothing more, and its tasks go elsewhere unspent") {
+TEST_CASE("an agent that beats but receives no tasks is given no others, and its tasks move without a spent attempt") {
   Conversation c;
-  c.join("deaf", "d");
+  c.join("unreachable", "d");
   const auto id = c.submit();
-  CHECK(c.holder(id) == "deaf");
+  CHECK(c.holder(id) == "unreachable");
   c.join("pi-1", "a");
   for (int i = 0; i < 8; ++i) {
     c.pass(10s);
-    c.beat("deaf", "d", 1, {}, 0);
+    c.beat("unreachable", "d", 1, {}, 0);
     c.beat("pi-1", "a", 1, {});
   }
   CHECK(c.holder(id) == "pi-1");
   CHECK_FALSE(c.task(id).attempts[0].spent);
   c.result("pi-1", id, ResultStatus::succeeded, 2);
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::offline, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::offline, session("a")}});
   const auto other = c.submit();
   CHECK(c.task(other).state == TaskState::queued);
-  CHECK(explain(c.state, capability("work"), {}).waiting.find("not getting its tasks") != std::string::npos);
+  CHECK(explain(c.state, capability("work"), {}).waiting.find("not receiving its tasks") != std::string::npos);
   for (int i = 0; i < 32; ++i) {
     c.pass(10s);
-    c.beat("deaf", "d", 1, {}, 0);
+    c.beat("unreachable", "d", 1, {}, 0);
   }
-  CHECK(c.holder(other) == "deaf");  // tried again after five minutes
+  CHECK(c.holder(other) == "unreachable");  // tried again after five minutes
 }
 
-TEST_CASE("a result that is said to be there and does not come is not waited for without end") {
+TEST_CASE("the wait for a result that is listed as done but does not arrive is bounded") {
   Conversation c;
   c.join("pi-1", "a");
   TaskSpec spec;
@@ -98,7 +98,7 @@ TEST_CASE("a result that is said to be there and does not come is not waited for
   CHECK(c.task(id).state == TaskState::scheduled);
 }
 
-TEST_CASE("an agent that stops a task unasked spends an attempt each time") {
+TEST_CASE("a task that its agent stops without a request spends an attempt") {
   Conversation c;
   c.join("pi-1", "a");
   TaskSpec spec;
@@ -110,13 +110,13 @@ TEST_CASE("an agent that stops a task unasked spends an attempt each time") {
   CHECK(c.task(id).error->code == "stopped");
 }
 
-TEST_CASE("a beat that waited while the coordinator stood still does not have the last message sent again") {
+TEST_CASE("a beat that waited while the coordinator was not running does not cause the last message to be sent again") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
   REQUIRE(c.sent.size() == 1);
-  c.now.mono += 25s;  // a commit that failed so long, or a stopped process
-  c.hear(Stalled{});
+  c.now.mono += 25s;  // a commit that failed for this time, or a stopped process
+  c.receive(Stalled{});
   c.beat("pi-1", "a", 1, {}, 0);  // from before the message
   CHECK(c.sent.size() == 1);
   c.now.mono += 2 * heartbeat_interval;

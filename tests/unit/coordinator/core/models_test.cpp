@@ -1,4 +1,4 @@
-// Where a model is loaded, and where a conversation goes on.
+// Placement by loaded models, and by the conversations that agents have read.
 #include "tests/support/catch.hpp"
 #include "tests/support/coordinator.hpp"
 
@@ -9,18 +9,18 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Fleet : Conversation {
-  // Agents with one slot that have both models, and hold one at a time.
+  // The agents have one slot and both models, one of them loaded at a time.
   void tell(const std::string& name, const std::string& loaded) {
     AgentInfo birth = info(name, 1, "llm.chat");
     birth.executors[0].provider = "ollama";
     birth.executors[0].models = {"coder", "writer"};
     if (!loaded.empty()) birth.executors[0].loaded_models = {loaded};
-    hear(AgentInfoSeen{agent(name), std::move(birth)});
+    receive(AgentInfoSeen{agent(name), std::move(birth)});
   }
   void serve(const std::string& name, const std::string& loaded) {
     tell(name, loaded);
     beat(name, name, 1, {});
-    hear(AgentStatusSeen{agent(name), {AgentState::online, session(name)}});
+    receive(AgentStatusSeen{agent(name), {AgentState::online, session(name)}});
     place();
   }
   TaskId ask(const std::string& model, std::vector<std::uint64_t> beginnings = {}, int priority = 0) {
@@ -29,17 +29,17 @@ struct Fleet : Conversation {
     one.spec.where = {{"model", model}};
     one.spec.priority = priority;
     one.beginnings = std::move(beginnings);
-    hear(SubmitTasks{1, "test", {}, {std::move(one)}});
+    receive(SubmitTasks{1, "test", {}, {std::move(one)}});
     const TaskId id = find<Accepted>()->ids.front();
     place();
     return id;
   }
-  // After half a minute, so that nothing is handed out in advance.
+  // The run takes half a minute, so that no task is prefetched.
   void answered(const std::string& name, const TaskId& id) {
-    hear(ResultsSeen{agent(name), {TaskResult{id, 1, ResultStatus::succeeded, "42", {}, 30s, {}}}});
+    receive(ResultsSeen{agent(name), {TaskResult{id, 1, ResultStatus::succeeded, "42", {}, 30s, {}}}});
     place();
   }
-  // While it works at this.
+  // Time passes while the agent runs this task.
   void pass_at(const std::string& name, const TaskId& id, int beats) {
     for (int i = 0; i < beats; ++i) {
       pass(heartbeat_interval);
@@ -51,7 +51,7 @@ struct Fleet : Conversation {
 
 }  // namespace
 
-TEST_CASE("a question waits a while for the agent that has its model loaded, and no longer") {
+TEST_CASE("a request waits a bounded time for the agent that has its model loaded") {
   Fleet c;
   c.serve("one", "coder");
   c.serve("two", "writer");
@@ -60,29 +60,28 @@ TEST_CASE("a question waits a while for the agent that has its model loaded, and
   const auto second = c.ask("coder");
   CHECK(c.holder(second).empty());
   CHECK(c.why(second).find("other models loaded") != std::string::npos);
-  SECTION("it is free in time") {
+  SECTION("the agent becomes free in time") {
     c.pass(5s);
     c.answered("one", first);
     CHECK(c.holder(second) == "one");
   }
-  SECTION("it is not") {
+  SECTION("the agent does not become free in time") {
     CHECK(next_deadline(c.state) == c.now.mono + Placement::load_patience);
     c.pass(Placement::load_patience);
     CHECK(c.holder(second) == "two");
   }
-  SECTION("it is lost: nobody is waited for") {
-    c.hear(AgentStatusSeen{agent("one"), {AgentState::lost, session("one")}});
+  SECTION("the agent is lost: the request does not wait") {
+    c.receive(AgentStatusSeen{agent("one"), {AgentState::lost, session("one")}});
     c.place();
     CHECK(c.holder(second) == "two");
   }
-  SECTION("an agent that has nothing loaded takes it at once") {
+  SECTION("an agent without a loaded model takes it at once") {
     c.serve("three", "");
     CHECK(c.holder(second) == "three");
   }
 }
 
-TEST_CASE(
-    "an agent goes on with the model that it has loaded, as long as that overtakes nobody by more than a minute") {
+TEST_CASE("an agent continues with its loaded model, as long as no older task is overtaken by more than a minute") {
   Fleet c;
   c.serve("only", "coder");
   const auto running = c.ask("coder");
@@ -99,18 +98,18 @@ TEST_CASE(
   CHECK(c.holder(late).empty());
 }
 
-TEST_CASE("what was put off goes ahead when nobody is queued any more for whom it was") {
+TEST_CASE("a task that was put off is placed when the task that it was put off for is no longer queued") {
   Fleet c;
   c.serve("only", "coder");
   const auto running = c.ask("coder");
   const auto other = c.ask("writer");
   const auto same = c.ask("coder");
-  c.hear(CancelTask{2, same});
+  c.receive(CancelTask{2, same});
   c.answered("only", running);
   CHECK(c.holder(other) == "only");
 }
 
-TEST_CASE("what is more urgent is not put off") {
+TEST_CASE("a more urgent task is not put off") {
   Fleet c;
   c.serve("only", "coder");
   const auto running = c.ask("coder");
@@ -121,7 +120,7 @@ TEST_CASE("what is more urgent is not put off") {
   CHECK(c.holder(same).empty());
 }
 
-TEST_CASE("an agent that was given another model is supposed to have it, and to have forgotten the one before") {
+TEST_CASE("an agent that was given another model is assumed to have loaded it and unloaded the one before") {
   Fleet c;
   c.serve("one", "coder");
   c.serve("two", "coder");
@@ -141,36 +140,36 @@ TEST_CASE("the next turn of a conversation goes to the agent that holds its begi
   c.answered(holder, first);
   const auto second = c.ask("coder", {11, 12, 13});
   CHECK(c.holder(second) == holder);
-  SECTION("busy: any other one is better than none") {
+  SECTION("if it is busy, another agent takes the turn") {
     const auto third = c.ask("coder", {11, 12, 13, 14, 15});
     CHECK_FALSE(c.holder(third).empty());
     CHECK(c.holder(third) != holder);
   }
-  SECTION("it has changed its model: it holds nothing any more") {
+  SECTION("if it has changed its model, it is no longer preferred") {
     c.answered(holder, second);
     c.tell(holder, "writer");
     CHECK(c.holder(c.ask("coder", {11, 12, 13, 14, 15})) != holder);
   }
 }
 
-TEST_CASE("who becomes free takes the conversation it holds before somewhat older questions") {
+TEST_CASE("an agent that becomes free takes its conversation before slightly older requests") {
   Fleet c;
   c.serve("one", "coder");
   const auto first = c.ask("coder", {11});
   c.answered("one", first);
-  const auto stranger = c.ask("coder", {21});
+  const auto unrelated = c.ask("coder", {21});
   c.pass(1s);
   const auto older = c.ask("coder", {31});
   c.pass(10s);
   const auto next = c.ask("coder", {11, 12, 13});
-  c.answered("one", stranger);
+  c.answered("one", unrelated);
   CHECK(c.holder(next) == "one");
   c.answered("one", next);
   CHECK(c.holder(older) == "one");
   CHECK(c.state.placement.queues().empty());
 }
 
-TEST_CASE("conversations are bounded, and the longest untouched is forgotten") {
+TEST_CASE("conversations are bounded, and the least recently used is removed") {
   Conversations known;
   for (std::uint64_t i = 1; i <= Conversations::most; ++i) known.given(i, agent("one"));
   known.given(1, agent("two"));
@@ -180,14 +179,14 @@ TEST_CASE("conversations are bounded, and the longest untouched is forgotten") {
   CHECK(known.holder({3, 999'999}) == agent("one"));
 }
 
-TEST_CASE("a model is meant by its name without :latest too") {
+TEST_CASE("a model is also found by its name without :latest") {
   Fleet c;
   AgentInfo birth = c.info("one", 1, "llm.chat");
   birth.executors[0].provider = "ollama";
   birth.executors[0].models = {"mistral:latest", "coder:1.3b"};
-  c.hear(AgentInfoSeen{agent("one"), birth});
+  c.receive(AgentInfoSeen{agent("one"), birth});
   c.beat("one", "one", 1, {});
-  c.hear(AgentStatusSeen{agent("one"), {AgentState::online, session("one")}});
+  c.receive(AgentStatusSeen{agent("one"), {AgentState::online, session("one")}});
   c.place();
   for (const std::string name : {"mistral", "mistral:latest", "ollama/mistral"}) {
     const auto id = c.ask(name);

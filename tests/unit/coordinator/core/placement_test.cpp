@@ -28,7 +28,7 @@ const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
 OrderKey key(std::int64_t order) { return {order, TaskId{Ulid{1, static_cast<std::uint64_t>(order)}}}; }
 
 std::optional<Placement::Choice> next(Placement& p) {
-  auto choice = p.next([](const TaskId&) { return Placement::Asked{}; }, nobody_idle, Time{});
+  auto choice = p.next([](const TaskId&) { return Placement::Preferences{}; }, nobody_idle, Time{});
   if (choice) p.update(choice->executor, [](ExecutorView& v) { ++v.assigned; });
   return choice;
 }
@@ -63,7 +63,8 @@ TEST_CASE("conditions filter by label, agent and model") {
   CHECK_FALSE(next(p));
 }
 
-TEST_CASE("who has the model loaded comes first while it has a free slot; nobody waits because it is loaded nowhere") {
+TEST_CASE(
+    "executors that have the model loaded come first while they have a free slot; then any executor with the model") {
   Placement p;
   const auto with_models = [](const std::string& name, std::vector<std::string> loaded) {
     ExecutorView v = view(name, 2);
@@ -83,7 +84,7 @@ TEST_CASE("who has the model loaded comes first while it has a free slot; nobody
   CHECK(next(p)->executor == cold);
   p.enqueue(p.class_of({capability("work"), {{"model", "none"}}}), key(5));
   CHECK_FALSE(next(p));
-  // Loaded meanwhile: an agent that says so is added anew.
+  // Loaded meanwhile: an agent that reports it is added again.
   p.remove(cold);
   const auto loaded = p.add(with_models("cold", {"small"}));
   p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), key(6));
@@ -91,7 +92,7 @@ TEST_CASE("who has the model loaded comes first while it has a free slot; nobody
   CHECK(next(p)->executor == loaded);
 }
 
-TEST_CASE("tasks wait at an executor only as far as it is expected to do them soon") {
+TEST_CASE("only tasks that an executor is expected to finish soon wait at it") {
   Placement p;
   const auto only = p.add(view("only", 1));
   const auto in = p.class_of({capability("work"), {}});
@@ -106,12 +107,12 @@ TEST_CASE("tasks wait at an executor only as far as it is expected to do them so
     while (next(p)) ++given;
     CHECK(given == 1 + 5);
   }
-  SECTION("nothing at all each: 128") {
+  SECTION("1 us each: 128") {
     for (int i = 0; i < 1000; ++i) p.learn(only, capability("work"), 1us);
     while (next(p)) ++given;
     CHECK(given == 1 + Placement::most_prefetched);
   }
-  SECTION("no more than it has done so far") {
+  SECTION("at most as many as it has finished so far") {
     for (int i = 0; i < 3; ++i) p.learn(only, capability("work"), 1us);
     while (next(p)) ++given;
     CHECK(given == 1 + 3);
@@ -125,17 +126,17 @@ TEST_CASE("a task avoids the agent that failed it as long as there is another on
   const auto in = p.class_of({capability("work"), {}});
   const AgentName avoided = agent("bad");
   p.enqueue(in, key(1));
-  auto choice = p.next([&](const TaskId&) { return Placement::Asked{&avoided, {}}; }, nobody_idle, Time{});
+  auto choice = p.next([&](const TaskId&) { return Placement::Preferences{&avoided, {}}; }, nobody_idle, Time{});
   REQUIRE(choice);
   CHECK(choice->executor == good);
   p.update(good, [](ExecutorView& v) { v.open = false; });
   p.enqueue(in, key(2));
-  choice = p.next([&](const TaskId&) { return Placement::Asked{&avoided, {}}; }, nobody_idle, Time{});
+  choice = p.next([&](const TaskId&) { return Placement::Preferences{&avoided, {}}; }, nobody_idle, Time{});
   REQUIRE(choice);
   CHECK(choice->executor == bad);
 }
 
-TEST_CASE("whatever happens, placement gives what waits to who is free, and nobody too much") {
+TEST_CASE("after any changes, queued tasks are placed on free executors, and no executor gets more tasks than slots") {
   for (unsigned seed = 1; seed <= 60; ++seed) {
     std::mt19937 random(seed);
     const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
@@ -181,7 +182,7 @@ TEST_CASE("whatever happens, placement gives what waits to who is free, and nobo
             CHECK(v.assigned <= v.slots);
             REQUIRE(queued.erase(static_cast<int>(choice->task.order)) == 1);
           }
-          // Work-conserving: whoever still waits has no free executor.
+          // Work-conserving: a task that still waits has no free executor.
           for (const auto& [number, in] : queued) {
             for (const auto member : p.members(in)) {
               const auto& v = p.executor(member);

@@ -101,7 +101,7 @@ TEST_CASE("a returned task spends no attempt, and its executor is full until the
 TEST_CASE("a queued task is cancelled at once and never starts") {
   Conversation c;
   const auto id = c.submit();
-  c.hear(CancelTask{9, id});
+  c.receive(CancelTask{9, id});
   CHECK(c.find<Done>() != nullptr);
   CHECK(c.task(id).state == TaskState::cancelled);
   c.join("pi-1", "a");
@@ -114,7 +114,7 @@ TEST_CASE("a running task is cancelled when its agent confirms, and the cancel i
   const auto id = c.submit();
   c.beat("pi-1", "a", 0, {c.holding(id)});
   CHECK(c.task(id).state == TaskState::running);
-  c.hear(CancelTask{9, id});
+  c.receive(CancelTask{9, id});
   CHECK(c.task(id).state == TaskState::cancelling);
   CHECK(c.cancels.size() == 1);
   c.beat("pi-1", "a", 0, {c.holding(id)});
@@ -124,12 +124,12 @@ TEST_CASE("a running task is cancelled when its agent confirms, and the cancel i
     CHECK(c.task(id).state == TaskState::cancelled);
     CHECK_FALSE(c.task(id).error);
   }
-  SECTION("it was faster") {
+  SECTION("it finished first") {
     c.result("pi-1", id);
     CHECK(c.task(id).state == TaskState::succeeded);
   }
-  SECTION("the agent is lost for good") {
-    c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+  SECTION("the agent is lost and does not come back") {
+    c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
     c.pass(3s);
     CHECK(c.task(id).state == TaskState::cancelled);
     CHECK(c.task(id).error->code == "stop_unconfirmed");
@@ -151,7 +151,7 @@ TEST_CASE("a delayed task starts when its time has come, an expired one never") 
   CHECK(c.task(delayed).state == TaskState::queued);
 }
 
-TEST_CASE("higher priority goes first, and waiting makes up for it") {
+TEST_CASE("a task of higher priority is placed first, unless another one has waited long enough") {
   Conversation c;
   const auto old = c.submit();
   c.pass(61s);
@@ -176,31 +176,31 @@ TEST_CASE("a task that may run once is not run again when its agent is lost") {
   once.max_attempts = 1;
   const auto id = c.submit(once);
   c.beat("pi-1", "a", 0, {c.holding(id)});
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
   c.pass(3s);
   CHECK(c.task(id).state == TaskState::failed);
   CHECK(c.task(id).error->code == "outcome_unknown");
 }
 
-TEST_CASE("a full queue refuses with `busy` and takes nothing") {
+TEST_CASE("a full queue refuses a submit with `busy` and accepts nothing") {
   Conversation c;
   c.state.policy.most_tasks = 2;
   c.submit();
   c.submit();
-  c.hear(SubmitTasks{5, "test", {}, {{work(), {}}}});
+  c.receive(SubmitTasks{5, "test", {}, {{work(), {}}}});
   REQUIRE(c.find<Rejected>() != nullptr);
   CHECK(c.find<Rejected>()->error.kind == ErrorKind::busy);
   CHECK(c.state.tasks.size() == 2);
 }
 
-TEST_CASE("a failed task can be retried by hand with its history") {
+TEST_CASE("a failed task can be retried by an operator and keeps its history") {
   Conversation c;
   c.join("pi-1", "a");
   const auto id = c.submit();
   c.result("pi-1", id, ResultStatus::failed, 1, fatal);
   const TaskRecord kept = c.task(id);
   c.commit();
-  c.hear(RetryTask{3, kept});
+  c.receive(RetryTask{3, kept});
   CHECK(c.find<Done>() != nullptr);
   c.place();
   CHECK(c.task(id).state == TaskState::assigned);
@@ -210,7 +210,7 @@ TEST_CASE("a failed task can be retried by hand with its history") {
   CHECK(c.task(id).state == TaskState::succeeded);
 }
 
-TEST_CASE("why a task waits is said honestly") {
+TEST_CASE("the reason why a task waits is reported") {
   Conversation c;
   auto why = [&] { return explain(c.state, capability("work"), {}); };
   CHECK(why().waiting == "no agent offers work");
@@ -221,7 +221,7 @@ TEST_CASE("why a task waits is said honestly") {
   CHECK(why().waiting == "1 agent offers work, it is busy");
   CHECK(explain(c.state, capability("work"), {{"room", "attic"}}).waiting ==
         "1 agent offers work, none meets room=attic");
-  c.hear(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
   CHECK(why().waiting == "1 agent offers work, it is paused for heat");
   CHECK(why().eligible == 0);
   const auto second = c.submit();
@@ -234,28 +234,29 @@ TEST_CASE("why a task waits is said honestly") {
 TEST_CASE("an agent counts once, however many of its executors offer the capability") {
   Conversation c;
   for (const char* name : {"pi-1", "pi-2"}) c.join(name, name);
-  for (const char* name : {"pi-2", "pi-1"}) {  // the other way round: an agent's executors do not stand together
+  for (const char* name :
+       {"pi-2", "pi-1"}) {  // in the reverse order, so that the executors of one agent are not adjacent
     AgentInfo two = c.info(name, 1);
     two.executors.push_back(two.executors.front());
     two.executors.back().name = executor_name("other");
     two.executors.front().problem = "it died";
-    c.hear(AgentInfoSeen{agent(name), two});
+    c.receive(AgentInfoSeen{agent(name), two});
   }
-  c.hear(AgentStatusSeen{agent("pi-2"), {AgentState::overheated, session("pi-2")}});
+  c.receive(AgentStatusSeen{agent("pi-2"), {AgentState::overheated, session("pi-2")}});
   const auto why = explain(c.state, capability("work"), {});
   CHECK(why.offering == 2);
   CHECK(why.eligible == 1);  // by the executor that is only full
   CHECK(why.waiting == "2 agents offer work: 1 full, 1 paused for heat");
 }
 
-TEST_CASE("an executor that rests for a moment is worth waiting for") {
+TEST_CASE("an agent with a resting executor is eligible") {
   Conversation c;
   c.join("pi-1", "a");
   AgentInfo rests = c.info("a", 1, "work");
   rests.executors.at(0).problem = "again in 7 s";
   for (const bool soon : {true, false}) {
     rests.executors.at(0).rests = soon;
-    c.hear(AgentInfoSeen{agent("pi-1"), rests});
+    c.receive(AgentInfoSeen{agent("pi-1"), rests});
     c.beat("pi-1", "a", 0, {});
     const auto why = explain(c.state, capability("work"), {});
     CHECK(why.eligible == (soon ? 1 : 0));
@@ -274,19 +275,19 @@ TEST_CASE("the executor of an attempt is the one that was chosen for it") {
   CHECK(executor_of(c.state, c.state.tasks.at(id), 1).empty());
 }
 
-TEST_CASE("a task waits for an executor that is out of service, and is told so and why") {
+TEST_CASE("a task waits for an executor that is out of service, and the explanation gives the reason") {
   Conversation c;
   c.join("pi-1", "a");
   AgentInfo down = c.info("a", 1, "work");
   down.executors.at(0).problem = "plug-in x died";
-  c.hear(AgentInfoSeen{agent("pi-1"), down});
+  c.receive(AgentInfoSeen{agent("pi-1"), down});
   c.beat("pi-1", "a", 0, {});
   const auto id = c.submit();
   CHECK(c.task(id).state == TaskState::queued);
   const auto why = explain(c.state, capability("work"), {});
   CHECK(why.waiting == "1 agent offers work, it is out of service (plug-in x died)");
   CHECK(why.eligible == 0);
-  c.hear(AgentInfoSeen{agent("pi-1"), c.info("a", 1, "work")});
+  c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 1, "work")});
   c.beat("pi-1", "a", 1, {});
   c.place();
   CHECK(c.task(id).state == TaskState::assigned);
@@ -312,25 +313,25 @@ TEST_CASE("a message of tasks keeps the bounds on elements and bytes") {
   CHECK(all == 305);
 }
 
-TEST_CASE("an agent that gives everything back at once does not keep the coordinator at it") {
+TEST_CASE("a task that is returned each time at once is placed again at growing intervals") {
   Conversation c;
-  c.join("mean", "m");
+  c.join("returning", "m");
   const auto id = c.submit();
   const auto second = [&] {
-    if (c.holder(id) == "mean") {
-      c.result("mean", id, ResultStatus::returned, c.task(id).attempts.back().n,
+    if (c.holder(id) == "returning") {
+      c.result("returning", id, ResultStatus::returned, c.task(id).attempts.back().n,
                TaskError{"full", "no room", true, {}});
     }
     c.pass(1s);
-    c.beat("mean", "m", 1, {});
+    c.beat("returning", "m", 1, {});
   };
   for (int i = 0; i < 3600; ++i) second();
   CHECK(c.task(id).attempts.back().n > 60);  // it is tried again and again,
   CHECK(c.task(id).attempts.back().n < 300);  // but not at each beat
-  c.join("kind", "k");
-  for (int i = 0; i < 61 && c.holder(id) != "kind"; ++i) {
+  c.join("accepting", "k");
+  for (int i = 0; i < 61 && c.holder(id) != "accepting"; ++i) {
     second();
-    c.beat("kind", "k", 1, {});
+    c.beat("accepting", "k", 1, {});
   }
-  CHECK(c.holder(id) == "kind");
+  CHECK(c.holder(id) == "accepting");
 }

@@ -14,26 +14,26 @@ struct HotAgent : Conversation {
   std::uint64_t n = 0;
 
   explicit HotAgent(int slots, bool freezes = true) : Conversation(slots, freezes) {}
-  void hear(const Event& event) {
-    said = step(state, event, now);
+  void receive(const Event& event) {
+    effects = step(state, event, now);
     const Effects flushed = step(state, Flush{}, now);
-    said.insert(said.end(), flushed.begin(), flushed.end());
+    effects.insert(effects.end(), flushed.begin(), flushed.end());
   }
   void celsius(double value) {
     now += 2min;  // no trend
-    hear(Tick{});
-    hear(TemperatureRead{{{"thermal_zone0", true, value, ""}}, {}, 0});
+    receive(Tick{});
+    receive(TemperatureRead{{{"thermal_zone0", true, value, ""}}, {}, 0});
   }
   void give(const std::vector<std::uint64_t>& numbers) {
     TasksSeen seen{reign, ++n, work, {}};
     for (const auto number : numbers) seen.tasks.push_back({id(number), 1, "{}", 10min});
-    hear(seen);
+    receive(seen);
   }
   void done(std::uint64_t number, Duration run) {
     Finished finished;
     finished.key = {id(number), 1};
     finished.run = run;
-    hear(finished);
+    receive(finished);
   }
   // Like the shell: wakes at the core's deadline.
   Duration frozen_during(Duration length) {
@@ -43,7 +43,7 @@ struct HotAgent : Conversation {
       REQUIRE(next > now);
       if (state.cooling.frozen) frozen += next - now;
       now = next;
-      hear(Tick{});
+      receive(Tick{});
     }
     return frozen;
   }
@@ -51,7 +51,7 @@ struct HotAgent : Conversation {
   template <typename E>
   std::size_t count() const {
     return static_cast<std::size_t>(
-        std::count_if(said.begin(), said.end(), [](const auto& e) { return std::holds_alternative<E>(e); }));
+        std::count_if(effects.begin(), effects.end(), [](const auto& e) { return std::holds_alternative<E>(e); }));
   }
 };
 
@@ -106,13 +106,13 @@ TEST_CASE("reduced with one slot that cannot be frozen: a rest as long as the wo
   CHECK(agent.state.held.at({id(3), 1}).result.error->code == "resting");
   CHECK(next_deadline(agent.state) <= agent.now + 30s);
   agent.now += 30s;
-  agent.hear(Tick{});
+  agent.receive(Tick{});
   CHECK(agent.free() == 1);
   agent.give({4});
   CHECK(agent.count<StartTask>() == 1);
   agent.done(4, 1h);
   agent.now += 2min;
-  agent.hear(Tick{});
+  agent.receive(Tick{});
   CHECK(agent.free() == 1);
 }
 
@@ -197,16 +197,16 @@ TEST_CASE("a problem with the sensor is logged once, published, and its end is l
   HotAgent agent(4);
   agent.celsius(50);
   CHECK(temperature_of(agent.state).sensor == "thermal_zone0");
-  agent.hear(TemperatureRead{});
+  agent.receive(TemperatureRead{});
   CHECK(agent.count<WriteLog>() == 1);
   CHECK(agent.count<SendTemperature>() == 1);
   CHECK(temperature_of(agent.state).problem == "sensor thermal_zone0 has disappeared");
   agent.now += 2s;
-  agent.hear(TemperatureRead{});
+  agent.receive(TemperatureRead{});
   CHECK(agent.count<WriteLog>() == 0);
   CHECK(agent.free() == 4);
   agent.now += 2min;
-  agent.hear(TemperatureRead{});
+  agent.receive(TemperatureRead{});
   CHECK(agent.free() == 2);  // half the slots
   agent.celsius(50);
   CHECK(agent.count<WriteLog>() == 2);  // and the policy is normal again

@@ -18,12 +18,12 @@ struct Running : Conversation {
     finished.key = key;
     finished.output = JsonText("1");
     finished.uploads = std::move(uploads);
-    hear(finished);
+    receive(finished);
   }
   template <typename E>
   std::size_t count_after(Duration time) {
     now += time;
-    hear(Tick{});
+    receive(Tick{});
     const auto ticked = all<E>().size();
     flush();
     return ticked + all<E>().size();
@@ -37,24 +37,24 @@ TEST_CASE("a deliverable result is not written to the disk") {
   c.finish();
   CHECK(c.count_after<SendResults>(0s) == 1);
   CHECK(c.count_after<SpoolResult>(5s) == 0);
-  c.hear(AcknowledgeSeen{reign, {{key, false}}});
-  CHECK(c.said.empty());
+  c.receive(AcknowledgeSeen{reign, {{key, false}}});
+  CHECK(c.effects.empty());
 }
 
 TEST_CASE("without a broker or a coordinator a result is on the disk after two seconds, until it is acknowledged") {
   Running c;
-  SECTION("the broker is unavailable") { c.hear(LinkDown{}); }
-  SECTION("the coordinator is unavailable") { c.hear(CoordinatorSeen{false, reign}); }
+  SECTION("the broker is unavailable") { c.receive(LinkDown{}); }
+  SECTION("the coordinator is unavailable") { c.receive(CoordinatorSeen{false, reign}); }
   c.finish();
   CHECK(c.count_after<SpoolResult>(1900ms) == 0);
   CHECK(next_deadline(c.state) <= c.now + 2s);
   CHECK(c.count_after<SpoolResult>(2100ms) == 1);
   CHECK(c.count_after<SpoolResult>(1min) == 0);
-  c.hear(LinkUp{});
-  c.hear(CoordinatorSeen{true, reign});
-  c.hear(AcknowledgeSeen{reign, {{key, false}}});
-  REQUIRE(c.said.size() == 1);
-  CHECK(std::get<UnspoolResult>(c.said[0]).key == key);
+  c.receive(LinkUp{});
+  c.receive(CoordinatorSeen{true, reign});
+  c.receive(AcknowledgeSeen{reign, {{key, false}}});
+  REQUIRE(c.effects.size() == 1);
+  CHECK(std::get<UnspoolResult>(c.effects[0]).key == key);
 }
 
 TEST_CASE("an unacknowledged result is on the disk after half a minute") {
@@ -69,21 +69,21 @@ TEST_CASE("results of an earlier run are delivered, and removed once they are ac
   TaskResult old;
   old.id = id(7);
   old.output = "7";
-  c.hear(Restored{work, old, {}});
+  c.receive(Restored{work, old, {}});
   CHECK(held_list(c.state, c.now).size() == 2);
   CHECK(c.count_after<SendResults>(0s) == 1);
-  c.hear(AcknowledgeSeen{reign, {{{old.id, 1}, false}}});
-  CHECK(std::holds_alternative<UnspoolResult>(c.said.at(0)));
+  c.receive(AcknowledgeSeen{reign, {{{old.id, 1}, false}}});
+  CHECK(std::holds_alternative<UnspoolResult>(c.effects.at(0)));
   CHECK(c.state.spooled == 0);
 }
 
 TEST_CASE("a write to the disk that fails is retried later") {
   Running c;
-  c.hear(LinkDown{});
+  c.receive(LinkDown{});
   c.finish();
   c.count_after<SpoolResult>(0s);
   CHECK(c.count_after<SpoolResult>(3s) == 1);
-  c.hear(SpoolFailed{key});
+  c.receive(SpoolFailed{key});
   CHECK(c.count_after<SpoolResult>(3s) == 0);
   CHECK(next_deadline(c.state) > c.now);
   CHECK(c.count_after<SpoolResult>(40s) == 1);
@@ -93,16 +93,16 @@ TEST_CASE("a result waits for the upload of the files that it names") {
   Running c;
   c.finish({"sha256-a", "sha256-b"});
   CHECK(c.count_after<SendResults>(0s) == 0);
-  c.hear(ArtifactUploaded{"sha256-a"});
+  c.receive(ArtifactUploaded{"sha256-a"});
   CHECK(c.count_after<SendResults>(0s) == 0);
   SECTION("they arrive") {
-    c.hear(ArtifactUploaded{"sha256-b"});
+    c.receive(ArtifactUploaded{"sha256-b"});
     CHECK(c.count_after<SendResults>(0s) == 1);
     CHECK(c.state.held.at(key).result.status == ResultStatus::succeeded);
   }
   SECTION("one is refused") {
     const bool again = GENERATE(true, false);
-    c.hear(ArtifactRefused{"sha256-b", "over the bound", again});
+    c.receive(ArtifactRefused{"sha256-b", "over the bound", again});
     CHECK(c.count_after<SendResults>(0s) == 1);
     CHECK(c.state.held.at(key).result.error->code == "artifact_refused");
     CHECK(c.state.held.at(key).result.error->retryable == again);
@@ -112,7 +112,7 @@ TEST_CASE("a result waits for the upload of the files that it names") {
 TEST_CASE("at its end an agent keeps undelivered results on the disk") {
   Running c;
   c.finish();
-  c.hear(Ending{});
-  REQUIRE(c.said.size() == 1);
-  CHECK(std::holds_alternative<SpoolResult>(c.said[0]));
+  c.receive(Ending{});
+  REQUIRE(c.effects.size() == 1);
+  CHECK(std::holds_alternative<SpoolResult>(c.effects[0]));
 }

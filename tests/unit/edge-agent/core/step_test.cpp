@@ -11,7 +11,7 @@ TEST_CASE("an executor that is out of service is still listed, and accepts no ta
   c.give({1, 2, 3});
   ExecutorInfo executor = c.state.executors.begin()->second.info;
   executor.problem = "it died";
-  c.hear(OfferChanged{executor});
+  c.receive(OfferChanged{executor});
   auto results = c.results();  // the running task ends by itself, the waiting one is returned
   REQUIRE(results.size() == 1);
   CHECK(results[0].status == ResultStatus::returned);
@@ -21,7 +21,7 @@ TEST_CASE("an executor that is out of service is still listed, and accepts no ta
   REQUIRE(results.size() == 1);
   CHECK(results[0].error->code == "not_offered");
   executor.problem.clear();
-  c.hear(OfferChanged{executor});
+  c.receive(OfferChanged{executor});
   c.done(1);
   c.done(2);
   CHECK(free_slots(c.state).begin()->second == 2);
@@ -32,9 +32,9 @@ TEST_CASE("a task goes to the executor that the coordinator has chosen, and to n
   ExecutorInfo other = c.state.executors.begin()->second.info;
   other.name = *ExecutorName::parse("other");
   other.slots = 9;
-  c.hear(OfferChanged{other});
+  c.receive(OfferChanged{other});
   const auto give = [&](std::uint64_t number, const char* executor) {
-    c.hear(TasksSeen{reign, number, work, {{id(number), 1, "{}", 1min, *ExecutorName::parse(executor)}}});
+    c.receive(TasksSeen{reign, number, work, {{id(number), 1, "{}", 1min, *ExecutorName::parse(executor)}}});
     return c.all<StartTask>();
   };
   REQUIRE(give(1, "main").size() == 1);  // although the other one has more free slots
@@ -50,9 +50,9 @@ TEST_CASE("a task goes to the executor that the coordinator has chosen, and to n
 TEST_CASE("an agent without a broker sleeps until there is something to do") {
   Conversation c;
   c.give({1});
-  c.hear(LinkDown{});
+  c.receive(LinkDown{});
   for (int i = 0; i < 100; ++i) {
-    c.hear(Tick{});
+    c.receive(Tick{});
     c.flush();
     CHECK(next_deadline(c.state) > c.now);
     c.now = std::max(c.now + 1ns, next_deadline(c.state));
@@ -68,9 +68,9 @@ TEST_CASE("a task is started, its result sent until it is acknowledged") {
   REQUIRE(c.results().size() == 1);
   CHECK(c.results().empty());
   c.now += 11s;
-  c.hear(Tick{});
+  c.receive(Tick{});
   CHECK(c.results().size() == 1);
-  c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, false}}});
+  c.receive(AcknowledgeSeen{reign, {{{id(1), 1}, false}}});
   CHECK(c.state.held.empty());
   CHECK(c.state.result_bytes == 0);
 }
@@ -99,14 +99,14 @@ TEST_CASE("at most as many tasks run as there are slots; the others wait") {
 TEST_CASE("a cancel is confirmed in every phase of a task") {
   Conversation c;
   c.give({1, 2});
-  c.hear(CancelSeen{reign, {{id(1), 1}, {id(2), 1}, {id(3), 1}}});
+  c.receive(CancelSeen{reign, {{id(1), 1}, {id(2), 1}, {id(3), 1}}});
   CHECK(c.all<StopTask>().size() == 1);
   const auto now = c.results();  // the waiting one and the one that was never received
   REQUIRE(now.size() == 2);
   for (const auto& result : now) CHECK(result.status == ResultStatus::cancelled);
   c.done(1, TaskError{"cancelled", "stopped", false, {}});
   CHECK(c.results().at(0).status == ResultStatus::cancelled);
-  c.hear(AcknowledgeSeen{reign, {{{id(3), 1}, false}}});
+  c.receive(AcknowledgeSeen{reign, {{{id(3), 1}, false}}});
   c.give({3}, 2);  // the cancel has arrived before it
   CHECK(c.all<StartTask>().empty());
   CHECK(c.results().at(0).status == ResultStatus::cancelled);
@@ -116,7 +116,7 @@ TEST_CASE("an agent that cannot accept a task returns it") {
   Conversation c;
   SECTION("draining") {
     c.give({1, 2});
-    c.hear(DrainSeen{reign, true});
+    c.receive(DrainSeen{reign, true});
     const auto back = c.results();
     REQUIRE(back.size() == 1);
     CHECK(back[0].status == ResultStatus::returned);
@@ -124,7 +124,7 @@ TEST_CASE("an agent that cannot accept a task returns it") {
   }
   SECTION("hot") {
     c.give({1, 2});
-    c.hear(TemperatureRead{{{"thermal_zone0", true, 85, "85000"}}, {}, 0});
+    c.receive(TemperatureRead{{{"thermal_zone0", true, 85, "85000"}}, {}, 0});
     REQUIRE(c.results().size() == 1);
     CHECK(status_of(c.state) == AgentState::overheated);
     c.give({5}, 2);
@@ -137,18 +137,18 @@ TEST_CASE("an agent that cannot accept a task returns it") {
     CHECK(c.results().at(0).error->code == "full");
   }
   SECTION("does not offer it") {
-    c.hear(TasksSeen{reign, 1, *Capability::parse("other"), {{id(1), 1, "1", 1min}}});
+    c.receive(TasksSeen{reign, 1, *Capability::parse("other"), {{id(1), 1, "1", 1min}}});
     CHECK(c.results().at(0).error->code == "not_offered");
   }
 }
 
 TEST_CASE("only the followed coordinator may give orders") {
   Conversation c;
-  c.hear(TasksSeen{Reign{2, *SessionId::parse("old")}, 1, work, {{id(1), 1, "1", 1min}}});
+  c.receive(TasksSeen{Reign{2, *SessionId::parse("old")}, 1, work, {{id(1), 1, "1", 1min}}});
   CHECK(c.all<StartTask>().empty());
-  c.hear(CoordinatorSeen{true, Reign{2, *SessionId::parse("old")}});
+  c.receive(CoordinatorSeen{true, Reign{2, *SessionId::parse("old")}});
   CHECK(c.state.reign == reign);
-  c.hear(CoordinatorSeen{true, Reign{4, *SessionId::parse("new")}});
+  c.receive(CoordinatorSeen{true, Reign{4, *SessionId::parse("new")}});
   CHECK(c.state.reign.epoch == 4);
   CHECK(c.state.n == 0);
   CHECK_FALSE(c.all<SendBeat>().empty());
@@ -157,31 +157,31 @@ TEST_CASE("only the followed coordinator may give orders") {
 TEST_CASE("on every connect results are sent first, and the status online last") {
   Conversation c;
   c.give({1});
-  c.hear(LinkDown{});
+  c.receive(LinkDown{});
   c.done(1);
   CHECK(c.results().empty());
-  c.hear(LinkUp{});
-  REQUIRE(c.said.size() >= 4);
-  CHECK(std::holds_alternative<SendResults>(c.said.front()));
-  CHECK(std::holds_alternative<SendInfo>(c.said[1]));
-  CHECK(std::holds_alternative<SendBeat>(c.said[2]));
-  CHECK(std::holds_alternative<SendStatus>(c.said.back()));
+  c.receive(LinkUp{});
+  REQUIRE(c.effects.size() >= 4);
+  CHECK(std::holds_alternative<SendResults>(c.effects.front()));
+  CHECK(std::holds_alternative<SendInfo>(c.effects[1]));
+  CHECK(std::holds_alternative<SendBeat>(c.effects[2]));
+  CHECK(std::holds_alternative<SendStatus>(c.effects.back()));
 }
 
 TEST_CASE("everything is sent again to a coordinator that was offline") {
   Conversation c;
-  c.hear(CoordinatorSeen{false, reign});
-  CHECK(c.said.empty());
-  c.hear(CoordinatorSeen{true, reign});
+  c.receive(CoordinatorSeen{false, reign});
+  CHECK(c.effects.empty());
+  c.receive(CoordinatorSeen{true, reign});
   CHECK_FALSE(c.all<SendStatus>().empty());
 }
 
 TEST_CASE("everything is sent again to a coordinator that reconnects after the agent") {
   Conversation c;
-  c.hear(LinkDown{});
-  c.hear(LinkUp{});
+  c.receive(LinkDown{});
+  c.receive(LinkUp{});
   REQUIRE(c.all<SendBeat>().size() == 1);
-  c.hear(CoordinatorSeen{true, reign});
+  c.receive(CoordinatorSeen{true, reign});
   CHECK(c.all<SendBeat>().size() == 1);
   CHECK(c.all<SendInfo>().size() == 1);
 }
@@ -189,15 +189,15 @@ TEST_CASE("everything is sent again to a coordinator that reconnects after the a
 TEST_CASE("a stop drains, waits for running tasks, and ends when all results are acknowledged") {
   Conversation c;
   c.give({1, 2});
-  c.hear(Stop{});
+  c.receive(Stop{});
   c.flush();
   CHECK(c.all<EndProgram>().empty());
   CHECK(c.all<SendStatus>().at(0).state == AgentState::draining);
-  c.hear(AcknowledgeSeen{reign, {{{id(2), 1}, false}}});
+  c.receive(AcknowledgeSeen{reign, {{{id(2), 1}, false}}});
   c.done(1);
   c.flush();
   CHECK(c.all<EndProgram>().empty());
-  c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, false}}});
+  c.receive(AcknowledgeSeen{reign, {{{id(1), 1}, false}}});
   c.flush();
   CHECK(c.all<EndProgram>().size() == 1);
 }
@@ -205,7 +205,7 @@ TEST_CASE("a stop drains, waits for running tasks, and ends when all results are
 TEST_CASE("a task that runs longer than the grace of a stop is stopped, and fails so that it is retried elsewhere") {
   Conversation c;
   c.give({1});
-  c.hear(Stop{});
+  c.receive(Stop{});
   c.now += c.state.policy.stop_grace;
   c.flush();
   REQUIRE(c.all<StopTask>().size() == 1);
@@ -221,7 +221,7 @@ TEST_CASE("a result whose task the coordinator does not know is kept for inspect
   c.give({1});
   c.done(1);
   c.flush();
-  c.hear(AcknowledgeSeen{reign, {{{id(1), 1}, true}}});
+  c.receive(AcknowledgeSeen{reign, {{{id(1), 1}, true}}});
   CHECK(c.all<KeepForPerson>().size() == 1);
   CHECK(c.state.held.empty());
 }
@@ -233,7 +233,7 @@ TEST_CASE("the info and status of an agent are published again every minute") {
   std::size_t statuses = 0;
   for (int i = 0; i < 12; ++i) {
     c.now += 10s;
-    c.hear(Tick{});
+    c.receive(Tick{});
     infos += c.all<SendInfo>().size();
     c.flush();
     statuses += c.all<SendStatus>().size();
