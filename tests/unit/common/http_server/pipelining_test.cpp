@@ -150,7 +150,7 @@ TEST_CASE("any row of requests is answered whole and in order, however it is cut
   const auto address =
       server.listen({"127.0.0.1", 0}, Site{std::make_shared<const Router>(routes()),
                                            [](const Request&, const Route*) { return Verdict{}; },
-                                           [](const Problem& problem, const Request&) {
+                                           [](const Problem& problem, const ReplyContext&) {
                                              return Reply{problem.status, problem.detail, "text/plain", {}, {}};
                                            }});
   REQUIRE(address);

@@ -123,7 +123,7 @@ class Fixture {
                          [bytes](const Responder& responder) { responder.answer(text_reply(std::to_string(*bytes))); }};
          })});
     Site site{std::make_shared<const Router>(std::move(routes)), [](const Request&, const Route*) { return Verdict{}; },
-              [](const Problem& problem, const Request&) {
+              [](const Problem& problem, const ReplyContext&) {
                 return Reply{problem.status, problem.detail, "text/plain", {}, {}};
               }};
     const auto address = server.listen({"127.0.0.1", 0}, std::move(site));
@@ -191,6 +191,18 @@ TEST_CASE("a request that is dropped, or fails, is answered 500") {
   const Fixture fixture;
   CHECK(status_of(fixture.ask(get("/dropped"))) == 500);
   CHECK(status_of(fixture.ask(get("/thrown"))) == 500);
+}
+
+TEST_CASE("the answer to HEAD has no body, and the next one has") {
+  const Fixture fixture;
+  Client client(fixture.port);
+  client.send("HEAD /quick HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(body_of(client.read_until("\r\n\r\n")).empty());
+  client.forget();
+  client.send("GET /quick HTTP/1.1\r\n\r\n");
+  const std::string refused = client.read_all();
+  CHECK(status_of(refused) == 400);
+  CHECK_FALSE(body_of(refused).empty());
 }
 
 TEST_CASE("a stream that is dropped is cut, not ended") {
