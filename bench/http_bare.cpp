@@ -69,7 +69,7 @@ std::vector<Route> routes_of(Waiting& waiting) {
 
 int listen_on(Server& server, const std::shared_ptr<const Router>& router, std::shared_ptr<Tls> tls) {
   Site site{router, [](const Request&, const Route*) { return Verdict{}; },
-            [](const Problem& problem, const Request&) {
+            [](const Problem& problem, const ReplyContext&) {
               return Reply{problem.status, problem.detail, "text/plain", {}, {}};
             }};
   const auto address = server.listen({"127.0.0.1", 0}, std::move(site), std::move(tls));

@@ -192,9 +192,11 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
           [origins](const http_server::Request& head, const http_server::Route* route) {
             return judge(head, route, origins);
           },
-          [router](http_server::Problem problem, const http_server::Request& head) {
-            if (problem.detail.empty()) problem.detail = explain_unknown(head, router->routes());
-            return refuse(problem, head);
+          [router](http_server::Problem problem, const http_server::ReplyContext& context) {
+            if (problem.detail.empty()) {
+              problem.detail = explain_unknown(context.method, context.path, router->routes());
+            }
+            return refuse(problem, context.path);
           }};
 }
 

@@ -16,7 +16,7 @@ Problem not_gzip() { return {400, "the body is not valid gzip, or ends early", {
 }  // namespace
 
 BodyReader::BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, const Route& route, Request head,
-                       std::function<Reply(const Problem&, const Request&)> refuse)
+                       std::function<Reply(const Problem&)> refuse)
     : began(monotonic_now()),
       core_(std::move(core)),
       exchange_(std::move(exchange)),
@@ -105,6 +105,6 @@ std::optional<Problem> BodyReader::inflate_whole() {
   return std::nullopt;
 }
 
-void BodyReader::answer(const Problem& problem) { exchange_->answer(refuse_(problem, request_)); }
+void BodyReader::answer(const Problem& problem) { exchange_->answer(refuse_(problem)); }
 
 }  // namespace edgefleet::http_server

@@ -18,9 +18,9 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
  public:
   static constexpr std::size_t most_ahead = 256 * 1024;  // bytes of pieces that the handler has not taken yet
 
-  // `head` has no body; `problem` shapes the answer to errors in the body after the head was accepted.
+  // `head` has no body; `refuse` shapes the answer to errors in the body after the head was accepted.
   BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, const Route& route, Request head,
-             std::function<Reply(const Problem&, const Request&)> refuse);
+             std::function<Reply(const Problem&)> refuse);
 
   // ---- the server's thread
   void begin();
@@ -44,7 +44,7 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   const std::shared_ptr<Core> core_;
   const std::shared_ptr<Exchange> exchange_;
   const Route& route_;
-  std::function<Reply(const Problem&, const Request&)> refuse_;
+  std::function<Reply(const Problem&)> refuse_;
   Request request_;
   std::uint64_t received_ = 0;
   std::atomic<std::size_t> unwritten_{0};

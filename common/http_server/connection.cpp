@@ -254,52 +254,54 @@ bool Connection::take_body() {
 }
 
 // The part of the request that was read: of a refused head perhaps only the path.
-void Connection::take_request() {
-  if (parser_) request_ = std::move(parser_->request());
-  request_.peer = peer_;
-  const auto given = request_.header("X-Request-Id");
-  request_.id = well_formed_id(given) ? std::string(given) : hexadecimal(++core_->next_id * 0x9e3779b97f4a7c15ULL);
+Request Connection::take_request() {
+  Request request;
+  if (parser_) request = std::move(parser_->request());
+  request.peer = peer_;
+  const auto given = request.header("X-Request-Id");
+  request.id = well_formed_id(given) ? std::string(given) : hexadecimal(++core_->next_id * 0x9e3779b97f4a7c15ULL);
+  context_ = ReplyContext(request);
+  return request;
 }
 
 void Connection::on_head() {
-  take_request();
-  head_only_ = request_.method == "HEAD";
+  Request request = take_request();
   keep_alive_ = parser_->keep_alive() && !core_->stopping;
-  auto match = site_->router->find(request_.method, request_.path);
+  auto match = site_->router->find(request.method, request.path);
   route_ = match.route;
-  request_.captures = std::move(match.captures);
-  Verdict verdict = site_->gate(request_, route_);
+  request.captures = std::move(match.captures);
+  Verdict verdict = site_->gate(request, route_);
   extra_ = std::move(verdict.headers);
-  request_.principal = std::move(verdict.principal);
+  request.principal = std::move(verdict.principal);
   if (verdict.refusal) {
     if (parser_->has_body()) keep_alive_ = false;
     return answer(std::move(*verdict.refusal));
   }
-  if (route_ == nullptr && request_.method == "OPTIONS" && (!match.allow.empty() || request_.path == "*")) {
+  if (route_ == nullptr && request.method == "OPTIONS" && (!match.allow.empty() || request.path == "*")) {
     Reply reply{204, {}, {}, {}, {}};
     reply.headers.add("Allow", match.allow.empty() ? "GET, HEAD, POST, PUT, OPTIONS" : match.allow);
     if (parser_->has_body()) keep_alive_ = false;
     return answer(std::move(reply));
   }
-  if (auto problem = problem_of_head(match)) return refuse(*problem);
+  if (auto problem = problem_of_head(request, match)) return refuse(*problem);
   exchange_ = std::make_shared<Exchange>(core_, weak_from_this());
-  accept_body(*route_);
+  accept_body(std::move(request));
 }
 
-std::optional<Problem> Connection::problem_of_head(const Router::Match& match) const {
+std::optional<Problem> Connection::problem_of_head(const Request& request, const Router::Match& match) const {
   if (core_->stopping) return Problem{503, "the server is being stopped", {}};
   if (route_ == nullptr && match.allow.empty()) return Problem{404, {}, {}};
   if (route_ == nullptr) {
     return Problem{
-        405, request_.method.substr(0, 32) + " is not allowed here; allowed: " + match.allow, {{"Allow", match.allow}}};
+        405, request.method.substr(0, 32) + " is not allowed here; allowed: " + match.allow, {{"Allow", match.allow}}};
   }
   if (match.broken) return Problem{400, "the path has a broken percent escape", {}};
   if (route_->needs_certificate && peer_.certificate.empty()) {
     return Problem{403, "this endpoint needs a client certificate of this fleet", {}};
   }
   if (!parser_->has_body()) return std::nullopt;
-  if (!route_->takes_body()) return Problem{400, "a " + request_.method + " request has no body", {}};
-  const auto coding = request_.header("Content-Encoding");
+  if (!route_->takes_body()) return Problem{400, "a " + request.method + " request has no body", {}};
+  const auto coding = request.header("Content-Encoding");
   if (!coding.empty() && !equal_without_case(coding, "gzip") && !equal_without_case(coding, "x-gzip") &&
       !equal_without_case(coding, "identity")) {
     return Problem{415,
@@ -316,12 +318,14 @@ std::optional<Problem> Connection::problem_of_head(const Router::Match& match) c
   return std::nullopt;
 }
 
-void Connection::accept_body(const Route& route) {
-  const bool upload = std::holds_alternative<UploadHandler>(route.handler);
-  if (!parser_->has_body() && !upload) return dispatch();
-  parser_->limit_body(upload ? most_upload : route.body_limit);
-  Request head = request_;  // request_ is kept for the reply
-  body_ = std::make_shared<BodyReader>(core_, exchange_, route, std::move(head), site_->refuse);
+void Connection::accept_body(Request request) {
+  const bool upload = std::holds_alternative<UploadHandler>(route_->handler);
+  if (!parser_->has_body() && !upload) return dispatch(std::move(request));
+  parser_->limit_body(upload ? most_upload : route_->body_limit);
+  const bool awaits = !parser_->http_1_0() && equal_without_case(request.header("Expect"), "100-continue");
+  body_ = std::make_shared<BodyReader>(
+      core_, exchange_, *route_, std::move(request),
+      [site = site_, context = context_](const Problem& problem) { return site->refuse(problem, context); });
   body_->begin();
   if (!parser_->has_body()) {
     phase_ = Phase::handling;
@@ -337,7 +341,6 @@ void Connection::accept_body(const Route& route) {
   };
   ++core_->body_readers;
   phase_ = Phase::body;
-  const bool awaits = !parser_->http_1_0() && equal_without_case(request_.header("Expect"), "100-continue");
   if (awaits && input_.empty()) put(std::string(continue_response));
 }
 
@@ -349,11 +352,10 @@ void Connection::body_over() {
   body_.reset();
 }
 
-void Connection::dispatch() {
+void Connection::dispatch(Request request) {
   phase_ = Phase::handling;
   deadline_ = Time::max();
   const auto& handler = std::get<Handler>(route_->handler);
-  Request request = request_;
   if (route_->quick) return handler(std::move(request), Responder(exchange_));
   exchange_->run([&handler, exchange = exchange_, request = std::move(request)]() mutable {
     handler(std::move(request), Responder(exchange));
@@ -366,10 +368,10 @@ void Connection::dispatch() {
 void Connection::refuse(const Problem& problem) {
   const bool read = parser_ && parser_->state() == Parser::State::done;
   if (!read) keep_alive_ = false;
-  if (request_.id.empty()) take_request();
+  if (context_.id.empty()) take_request();
   if (exchange_) exchange_->over();
   exchange_.reset();
-  Reply reply = site_->refuse(problem, request_);
+  Reply reply = site_->refuse(problem, context_);
   for (const auto& [name, value] : problem.headers) reply.headers.add(name, value);
   answer(std::move(reply));
 }
@@ -378,7 +380,7 @@ void Connection::reply(Exchange& exchange, Reply reply) {
   if (!is_present(exchange) || phase_ == Phase::closed) return;
   if (phase_ == Phase::body) keep_alive_ = false;  // answered before the end of the body
   const bool dropped = reply.status == 500 && reply.body.empty() && reply.content_type.empty();
-  if (dropped) reply = site_->refuse({500, "the server failed at this request", {}}, request_);
+  if (dropped) reply = site_->refuse({500, "the server failed at this request", {}}, context_);
   answer(std::move(reply));
 }
 
@@ -390,7 +392,7 @@ void Connection::answer(Reply reply) {
   if (ended_ || core_->stopping) keep_alive_ = false;
   if (reply.file) return answer_file(reply);
   end_after_output_ = true;
-  const bool with_body = !head_only_ && !bodyless(reply.status);
+  const bool with_body = !head_only() && !bodyless(reply.status);
   const auto length = bodyless(reply.status) ? std::nullopt : std::optional<std::uint64_t>(reply.body.size());
   std::string head = head_of(reply, length, false);
   if (with_body && reply.body.size() <= joined_body) {
@@ -408,7 +410,7 @@ std::string Connection::head_of(const Reply& reply, std::optional<std::uint64_t>
     head.append(name).append(": ").append(value).append("\r\n");
   };
   add("Date", core_->date);
-  if (!request_.id.empty()) add("X-Request-Id", request_.id);
+  if (!context_.id.empty()) add("X-Request-Id", context_.id);
   if (!reply.content_type.empty() && !bodyless(reply.status)) add("Content-Type", reply.content_type);
   if (length) add("Content-Length", std::to_string(*length));
   if (chunked) add("Transfer-Encoding", "chunked");
@@ -430,22 +432,22 @@ void Connection::answer_file(const Reply& reply) {
     auto file = FileReader::open(reply.file->path);
     boost::asio::post(self->core_->io, [self, reply, file = std::move(file)]() mutable {
       if (self->phase_ != Phase::replying) return;
-      if (!file) return self->answer(self->site_->refuse({404, "the file no longer exists", {}}, self->request_));
+      if (!file) return self->answer(self->site_->refuse({404, "the file no longer exists", {}}, self->context_));
       Reply head = reply;
       const std::string etag = "\"" + reply.file->etag + "\"";
       head.headers.add("ETag", etag);
       head.headers.add("Accept-Ranges", "bytes");
       self->end_after_output_ = true;
-      if (matches_etag(self->request_.header("If-None-Match"), reply.file->etag)) {
+      if (matches_etag(self->context_.if_none_match, reply.file->etag)) {
         head.status = 304;
         return self->put(self->head_of(head, std::nullopt, false));
       }
       ByteRange range{0, file->size()};
-      const auto condition = self->request_.header("If-Range");
-      const auto wanted = condition.empty() || condition == etag ? self->request_.header("Range") : std::string_view{};
+      const std::string& condition = self->context_.if_range;
+      const auto wanted = condition.empty() || condition == etag ? self->context_.range : std::string_view{};
       const auto kind = read_range(wanted, file->size(), range);
       if (kind == RangeKind::unsatisfiable) {
-        Reply refusal = self->site_->refuse({416, "the file has no such bytes", {}}, self->request_);
+        Reply refusal = self->site_->refuse({416, "the file has no such bytes", {}}, self->context_);
         refusal.headers.add("Content-Range", "bytes */" + std::to_string(file->size()));
         return self->answer(std::move(refusal));
       }
@@ -456,7 +458,7 @@ void Connection::answer_file(const Reply& reply) {
                                               std::to_string(file->size()));
       }
       file->select(range);
-      if (!self->head_only_ && range.count > 0) {
+      if (!self->head_only() && range.count > 0) {
         self->file_ = std::move(file);
         self->end_after_output_ = false;
       }
@@ -497,7 +499,7 @@ void Connection::begin_stream(Exchange& exchange, const Reply& head) {
 
 void Connection::send_piece(Exchange& exchange, std::string piece) {
   const std::size_t bytes = piece.size();
-  if (!is_present(exchange) || phase_ != Phase::streaming || head_only_) return exchange.sent(bytes);
+  if (!is_present(exchange) || phase_ != Phase::streaming || head_only()) return exchange.sent(bytes);
   put(chunked_ ? chunk_of(piece) : std::move(piece), bytes);
 }
 
@@ -506,7 +508,7 @@ void Connection::end_stream(Exchange& exchange) {
   phase_ = Phase::replying;
   end_after_output_ = true;
   deadline_ = monotonic_now() + core_->bounds.write;
-  if (chunked_ && !head_only_) return put("0\r\n\r\n");
+  if (chunked_ && !head_only()) return put("0\r\n\r\n");
   flush();
 }
 
@@ -559,7 +561,7 @@ void Connection::request_over() {
   if (exchange_) exchange_->over();
   exchange_.reset();
   extra_ = {};
-  request_ = {};
+  context_ = {};
   route_ = nullptr;
   if (!keep_alive_) return linger();
   parser_.reset();

@@ -59,11 +59,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool take_head();
   bool take_body();
   void on_head();
-  void take_request();
-  [[nodiscard]] std::optional<Problem> problem_of_head(const Router::Match& match) const;
-  void accept_body(const Route& route);
+  Request take_request();
+  [[nodiscard]] std::optional<Problem> problem_of_head(const Request& request, const Router::Match& match) const;
+  void accept_body(Request request);
   void body_over();
-  void dispatch();
+  void dispatch(Request request);
 
   // ---- writing
   void refuse(const Problem& problem);
@@ -79,6 +79,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   [[nodiscard]] bool is_present(const Exchange& exchange) const { return exchange_.get() == &exchange; }
   [[nodiscard]] bool peer_hung_up() const;
+  [[nodiscard]] bool head_only() const { return context_.method == "HEAD"; }
 
   const std::shared_ptr<Core> core_;
   const std::shared_ptr<const Site> site_;
@@ -95,12 +96,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // of the current request
   std::unique_ptr<Parser> parser_;
-  Request request_;
+  ReplyContext context_;
   const Route* route_ = nullptr;
   Headers extra_;  // for the reply, from the gate
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<BodyReader> body_;
-  bool head_only_ = false;
   bool keep_alive_ = false;
   bool chunked_ = false;
   std::shared_ptr<FileReader> file_;

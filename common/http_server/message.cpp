@@ -75,6 +75,14 @@ std::optional<std::string> Request::parameter(std::string_view name) const {
   return std::nullopt;
 }
 
+ReplyContext::ReplyContext(const Request& request)
+    : id(request.id),
+      method(request.method),
+      path(request.path),
+      if_none_match(request.header("If-None-Match")),
+      if_range(request.header("If-Range")),
+      range(request.header("Range")) {}
+
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string decoded;
   decoded.reserve(text.size());

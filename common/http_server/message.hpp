@@ -67,6 +67,19 @@ struct Request {
   [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
 };
 
+// What a reply needs to know of its request, after the handler has taken the request.
+struct ReplyContext {
+  ReplyContext() = default;
+  explicit ReplyContext(const Request& request);
+
+  std::string id;
+  std::string method;
+  std::string path;
+  std::string if_none_match;  // headers that concern a file
+  std::string if_range;
+  std::string range;
+};
+
 // %41 is A; in a query string + is a space. No value: a broken escape, or a NUL.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
 

@@ -1,6 +1,18 @@
 #include "common/http_server/pool.hpp"
 
 namespace edgefleet::http_server {
+namespace {
+
+// Runs and destroys `work`. An exception ends only this work: a request that is dropped without an answer answers 500.
+void run_contained(std::function<void()> work) {
+  try {
+    work();
+  } catch (const std::exception&) {
+    work = nullptr;
+  }
+}
+
+}  // namespace
 
 Pool::Pool(std::size_t threads) {
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
@@ -35,12 +47,7 @@ void Pool::serve() {
     auto work = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    try {
-      work();
-    } catch (const std::exception&) {
-      work = nullptr;  // a request that is dropped without an answer answers 500
-    }
-    work = nullptr;  // without the lock: its destruction may add work
+    run_contained(std::move(work));  // without the lock: its destruction may add work
     lock.lock();
   }
 }
@@ -72,12 +79,7 @@ void Strand::turn() {
     work = std::move(waiting_.front());
     waiting_.pop_front();
   }
-  try {
-    work();
-  } catch (const std::exception&) {
-    work = nullptr;
-  }
-  work = nullptr;
+  run_contained(std::move(work));
   {
     const std::lock_guard lock(mutex_);
     running_ = !waiting_.empty();

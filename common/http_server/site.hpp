@@ -19,9 +19,9 @@ struct Site {
   std::shared_ptr<const Router> router;
   // Checks each head, also one without a route (nullptr). On the server's thread: it must not block.
   std::function<Verdict(const Request& head, const Route* route)> gate;
-  // The shape of the server's own refusals; `head` is empty if none could be read. A problem without a detail is 404:
-  // the path has no route.
-  std::function<Reply(const Problem& problem, const Request& head)> refuse;
+  // The shape of the server's own refusals; method and path are empty if none could be read. A problem without a detail
+  // is 404: the path has no route.
+  std::function<Reply(const Problem& problem, const ReplyContext& context)> refuse;
 };
 
 }  // namespace edgefleet::http_server

@@ -70,9 +70,10 @@ http_server::Verdict judge(const Request& head, const http_server::Route* route,
         {403,
          "pages of other sites may not use this API; the coordinator's option --allow-origin names those that may",
          {}},
-        head);
+        head.path);
   } else if (route != nullptr && head.header("Content-Type").starts_with("multipart/")) {
-    verdict.refusal = refuse({415, "multipart bodies are not supported; send the file itself as the body", {}}, head);
+    verdict.refusal =
+        refuse({415, "multipart bodies are not supported; send the file itself as the body", {}}, head.path);
   }
   return verdict;
 }

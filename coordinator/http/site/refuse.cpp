@@ -7,11 +7,10 @@ namespace edgefleet::coordinator {
 
 using http_server::Problem;
 using http_server::Reply;
-using http_server::Request;
 
-Reply refuse(const Problem& problem, const Request& head) {
+Reply refuse(const Problem& problem, std::string_view path) {
   const auto& [status, detail, headers] = problem;
-  if (llm::has_openai_shape(head.path)) return llm::openai_reply(llm::failure_of_status(status, detail));
+  if (llm::has_openai_shape(path)) return llm::openai_reply(llm::failure_of_status(status, detail));
   return {status,
           protocol::problem_json(status, http_server::reason_phrase(status), detail),
           protocol::problem_type,

@@ -5,6 +5,6 @@
 
 namespace edgefleet::coordinator {
 
-http_server::Reply refuse(const http_server::Problem& problem, const http_server::Request& head);
+http_server::Reply refuse(const http_server::Problem& problem, std::string_view path);
 
 }  // namespace edgefleet::coordinator

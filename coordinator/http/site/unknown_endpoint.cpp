@@ -5,7 +5,6 @@
 namespace edgefleet::coordinator {
 namespace {
 
-using http_server::Request;
 using http_server::Route;
 using http_server::Router;
 
@@ -27,10 +26,10 @@ std::string without_last_slash(const std::string& path) {
 
 }  // namespace
 
-std::string explain_unknown(const Request& head, const std::vector<Route>& routes) {
-  const std::string path = without_last_slash(head.path.substr(0, 200));
-  const std::string unknown = "no such endpoint: " + head.method.substr(0, 16) + " " + head.path.substr(0, 200);
-  if (const auto match = routes_of_others().find(head.method, path); match.route != nullptr) {
+std::string explain_unknown(const std::string& method, const std::string& path, const std::vector<Route>& routes) {
+  const std::string wanted = without_last_slash(path.substr(0, 200));
+  const std::string unknown = "no such endpoint: " + method.substr(0, 16) + " " + path.substr(0, 200);
+  if (const auto match = routes_of_others().find(method, wanted); match.route != nullptr) {
     const std::string& ours = match.route->name;
     if (ours.starts_with("MQTT ")) {
       return unknown + "; agents publish on the MQTT topic " + ours.substr(5) + " instead (docs/coming-from.md)";
@@ -39,7 +38,7 @@ std::string explain_unknown(const Request& head, const std::vector<Route>& route
   }
   std::vector<std::string> patterns;
   for (const Route& route : routes) patterns.push_back(route.pattern);
-  if (const auto near = nearest(path, patterns)) return unknown + "; did you mean " + *near + "?";
+  if (const auto near = nearest(wanted, patterns)) return unknown + "; did you mean " + *near + "?";
   return unknown + "; docs/http-api.md lists the endpoints";
 }
 

@@ -58,6 +58,7 @@ inline constexpr std::array replaced_routes = {
     Replaced{"POST", "/chat", "POST /v1/chat/completions"},
 };
 
-std::string explain_unknown(const http_server::Request& head, const std::vector<http_server::Route>& routes);
+std::string explain_unknown(const std::string& method, const std::string& path,
+                            const std::vector<http_server::Route>& routes);
 
 }  // namespace edgefleet::coordinator

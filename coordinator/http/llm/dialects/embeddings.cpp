@@ -67,12 +67,9 @@ class EmbeddingsWriter final : public AnswerWriter {
 };
 
 Result<Asked> read(const std::string& body) {
-  openai::Options options;
-  auto question = openai::read(body, "llm.embed", options);
-  if (!question) return question.error();
-  question->stream = false;
-  auto writer = std::make_unique<EmbeddingsWriter>(*question, options);
-  return Asked{std::move(*question), std::move(writer)};
+  auto asked = openai::read<EmbeddingsWriter>(body, "llm.embed");
+  if (asked) asked->question.stream = false;
+  return asked;
 }
 
 }  // namespace

@@ -19,4 +19,10 @@ inline const Json& member(const Json& object, const char* key) {
   return found == object.end() ? nothing : *found;
 }
 
+// A member that is a text; empty if it is missing, or not a text.
+inline std::string text_member(const Json& object, const char* key) {
+  const Json& text = member(object, key);
+  return text.is_string() ? text.get<std::string>() : std::string();
+}
+
 }  // namespace edgefleet::coordinator::llm

@@ -5,6 +5,12 @@
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::coordinator::llm::openai {
+namespace {
+
+// A server-sent event.
+std::string event(const std::string& data) { return "data: " + data + "\n\n"; }
+
+}  // namespace
 
 Result<Question> read(const std::string& body, const char* capability, Options& options) {
   if (!json::well_formed(body) || !json::part_is_shallow(body)) {
@@ -29,23 +35,6 @@ Result<Question> read(const std::string& body, const char* capability, Options& 
   return question;
 }
 
-void Envelope::identify(const TaskId& task, WallTime now) {
-  id_ = prefix_ + task.str();
-  created_ = now.unix_ms / 1000;
-}
-
-Json Envelope::around(const char* object) const {
-  return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
-}
-
-std::string event(const Json& json) { return "data: " + dump(json) + "\n\n"; }
-
-std::string comment(const std::string& text) {
-  std::string line = text;
-  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-  return ": " + line + "\n\n";
-}
-
 Json usage_of(const TaskRecord& record) {
   Json usage = Json::parse(record.usage, nullptr, false);
   return usage.is_object() ? usage : Json(nullptr);
@@ -55,6 +44,47 @@ const Json& choice_of(const Json& output) {
   static const Json nothing;
   const Json& choices = member(output, "choices");
   return choices.is_array() && !choices.empty() ? choices.front() : nothing;
+}
+
+void ChoicesWriter::identify(const TaskId& task, WallTime now) {
+  id_ = form_.id_prefix + task.str();
+  created_ = now.unix_ms / 1000;
+}
+
+Json ChoicesWriter::envelope(const char* object) const {
+  return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
+}
+
+std::string ChoicesWriter::whole(const TaskRecord& record) {
+  Json answer = envelope(form_.whole);
+  answer["choices"] = member(Json::parse(record.output, nullptr, false), "choices");
+  if (auto usage = usage_of(record); usage.is_object()) answer["usage"] = std::move(usage);
+  return dump(answer);
+}
+
+std::string ChoicesWriter::piece(const Json& content, const Json& finish_reason) const {
+  Json chunk = envelope(form_.piece);
+  chunk["choices"] = Json::array({{{"index", 0}, {form_.content, content}, {"finish_reason", finish_reason}}});
+  return event(dump(chunk));
+}
+
+std::string ChoicesWriter::end(const TaskRecord& record, const Json& output) {
+  std::string events = end_choice(choice_of(output));
+  if (include_usage_) {
+    Json last = envelope(form_.piece);
+    last["choices"] = Json::array();
+    last["usage"] = usage_of(record);
+    events += event(dump(last));
+  }
+  return events + event("[DONE]");
+}
+
+std::string ChoicesWriter::failure(const Failure& failure) { return event(openai_view(failure)); }
+
+std::string ChoicesWriter::comment(const std::string& text) {
+  std::string line = text;
+  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return ": " + line + "\n\n";
 }
 
 static Json model_entry(const Offered& one, std::int64_t created) {

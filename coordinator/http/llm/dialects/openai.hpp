@@ -1,4 +1,4 @@
-// Common parts of OpenAI's endpoints: reading a request, the envelope of an answer, events.
+// Common parts of OpenAI's endpoints: reading a request, an answer with choices, the views of models.
 #pragma once
 
 #include <cstdint>
@@ -26,23 +26,47 @@ struct Options {
 };
 Result<Question> read(const std::string& body, const char* capability, Options& options);
 
-// id, object, created and model: the same on each piece of an answer.
-class Envelope {
+template <typename Writer>
+Result<Asked> read(const std::string& body, const char* capability) {
+  Options options;
+  auto question = read(body, capability, options);
+  if (!question) return question.error();
+  auto writer = std::make_unique<Writer>(*question, options);
+  return Asked{std::move(*question), std::move(writer)};
+}
+
+// An answer that has choices. A subclass knows the content of one choice.
+class ChoicesWriter : public AnswerWriter {
  public:
-  Envelope(std::string prefix, std::string model) : prefix_(std::move(prefix)), model_(std::move(model)) {}
-  void identify(const TaskId& task, WallTime now);
-  [[nodiscard]] Json around(const char* object) const;
+  void identify(const TaskId& task, WallTime now) final;
+  std::string whole(const TaskRecord& record) final;
+  std::string end(const TaskRecord& record, const Json& output) final;
+  std::string failure(const Failure& failure) final;
+  std::string comment(const std::string& text) final;
+
+ protected:
+  struct Form {
+    const char* id_prefix;
+    const char* whole;    // `object` of the whole answer
+    const char* piece;    // `object` of a piece
+    const char* content;  // the member of a choice that has the content of a piece
+  };
+  ChoicesWriter(const Form& form, const Question& question, const Options& options)
+      : form_(form), model_(question.model), include_usage_(options.include_usage) {}
+  [[nodiscard]] std::string piece(const Json& content, const Json& finish_reason = nullptr) const;
 
  private:
-  std::string prefix_;
-  std::string model_;
+  [[nodiscard]] virtual std::string end_choice(const Json& choice) const = 0;
+  // id, object, created and model: the same on each piece of an answer, except `object`.
+  [[nodiscard]] Json envelope(const char* object) const;
+
+  const Form form_;
+  const std::string model_;
+  const bool include_usage_;
   std::string id_;
   std::int64_t created_ = 0;  // Unix seconds
 };
 
-std::string event(const Json& json);  // data: {...}, and the empty line behind it
-std::string comment(const std::string& text);
-inline const std::string done = "data: [DONE]\n\n";
 Json usage_of(const TaskRecord& record);  // null: unknown
 const Json& choice_of(const Json& output);  // the first one, or null
 

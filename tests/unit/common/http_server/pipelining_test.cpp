@@ -1,15 +1,12 @@
 // Any row of requests, in any pieces: each gets its own answer, whole and in order.
-#include <netinet/in.h>
-#include <poll.h>
 #include <rapidcheck.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <optional>
 
 #include "common/http_server/server.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/socket_client.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::http_server;
@@ -72,69 +69,21 @@ std::vector<Route> routes() {
        })}};
 }
 
-class Talk {
- public:
-  explicit Talk(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;  // NOLINT: its shape
+// The body of the next answer.
+std::optional<std::string> next_body(test::SocketClient& client, bool without_body) {
+  const auto head = client.take_until("\r\n\r\n");
+  if (!head || !head->starts_with("HTTP/1.1 200 ")) return std::nullopt;
+  if (without_body) return "";
+  const auto length = head->find("Content-Length: ");
+  if (length != std::string::npos) return client.take(std::stoul(head->substr(length + 16)));
+  std::string body;
+  while (const auto size = client.take_until("\r\n")) {
+    const auto chunk = client.take(std::stoul(*size, nullptr, 16) + 2);
+    if (!chunk || chunk->size() == 2) return chunk ? std::optional(body) : std::nullopt;
+    body.append(*chunk, 0, chunk->size() - 2);
   }
-  Talk(const Talk&) = delete;
-  Talk& operator=(const Talk&) = delete;
-  Talk(Talk&&) = delete;
-  Talk& operator=(Talk&&) = delete;
-  ~Talk() { ::close(socket_); }
-
-  [[nodiscard]] bool send(std::string_view text) const {
-    return connected_ && ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
-  }
-  // The body of the next answer.
-  std::optional<std::string> answer(bool without_body) {
-    const auto head = take_until("\r\n\r\n");
-    if (!head || !head->starts_with("HTTP/1.1 200 ")) return std::nullopt;
-    if (without_body) return "";
-    const auto length = head->find("Content-Length: ");
-    if (length != std::string::npos) return take(std::stoul(head->substr(length + 16)));
-    std::string body;
-    while (const auto size = take_until("\r\n")) {
-      const auto chunk = take(std::stoul(*size, nullptr, 16) + 2);
-      if (!chunk || chunk->size() == 2) return chunk ? std::optional(body) : std::nullopt;
-      body.append(*chunk, 0, chunk->size() - 2);
-    }
-    return std::nullopt;
-  }
-  [[nodiscard]] bool empty() const { return got_.empty(); }
-
- private:
-  std::optional<std::string> take(std::size_t bytes) {
-    while (got_.size() < bytes) {
-      if (!receive()) return std::nullopt;
-    }
-    std::string taken = got_.substr(0, bytes);
-    got_.erase(0, bytes);
-    return taken;
-  }
-  std::optional<std::string> take_until(const std::string& end) {
-    while (got_.find(end) == std::string::npos) {
-      if (!receive()) return std::nullopt;
-    }
-    return take(got_.find(end) + end.size());
-  }
-  bool receive() {
-    pollfd ready{socket_, POLLIN, 0};
-    if (poll(&ready, 1, 20'000) <= 0) return false;
-    std::string piece(16384, '\0');
-    const auto bytes = recv(socket_, piece.data(), piece.size(), 0);
-    if (bytes > 0) got_.append(piece, 0, static_cast<std::size_t>(bytes));
-    return bytes > 0;
-  }
-
-  int socket_;
-  bool connected_ = false;
-  std::string got_;
-};
+  return std::nullopt;
+}
 
 rc::Gen<std::vector<Asked>> any_requests() {
   const auto letters = rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::inRange('a', 'z')));
@@ -150,7 +99,7 @@ TEST_CASE("any row of requests is answered whole and in order, however it is cut
   const auto address =
       server.listen({"127.0.0.1", 0}, Site{std::make_shared<const Router>(routes()),
                                            [](const Request&, const Route*) { return Verdict{}; },
-                                           [](const Problem& problem, const Request&) {
+                                           [](const Problem& problem, const ReplyContext&) {
                                              return Reply{problem.status, problem.detail, "text/plain", {}, {}};
                                            }});
   REQUIRE(address);
@@ -161,15 +110,15 @@ TEST_CASE("any row of requests is answered whole and in order, however it is cut
         *rc::gen::nonEmpty(rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, 99)));
     std::string bytes;
     for (const auto& asked : requests) bytes += request_of(asked);
-    Talk talk(address->port);
+    test::SocketClient client(address->port);
     for (std::size_t at = 0, i = 0; at < bytes.size(); at += cuts[i++ % cuts.size()]) {
-      RC_ASSERT(talk.send(std::string_view(bytes).substr(at, cuts[i % cuts.size()])));
+      RC_ASSERT(client.send(std::string_view(bytes).substr(at, cuts[i % cuts.size()])));
     }
     for (const auto& asked : requests) {
       const bool head = asked.kind == Kind::head;
-      RC_ASSERT(talk.answer(head) == std::optional(head ? "" : asked.text));
+      RC_ASSERT(next_body(client, head) == std::optional(head ? "" : asked.text));
     }
-    RC_ASSERT(talk.empty());
+    RC_ASSERT(client.empty());
   });
   CHECK(holds);
 }

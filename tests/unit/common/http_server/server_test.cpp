@@ -1,11 +1,6 @@
 // A real server on the loopback interface, spoken to through bare sockets.
 #include "common/http_server/server.hpp"
 
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <latch>
@@ -13,6 +8,7 @@
 #include <thread>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/socket_client.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::http_server;
@@ -20,50 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Client {
- public:
-  explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);  // NOLINT: its shape
-  }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-  Client(Client&&) = delete;
-  Client& operator=(Client&&) = delete;
-  ~Client() { ::close(socket_); }
-
-  void send(const std::string& text) const { (void)::send(socket_, text.data(), text.size(), MSG_NOSIGNAL); }
-  void end() const { ::shutdown(socket_, SHUT_WR); }
-  // Until `wanted` has come, or the end.
-  std::string read_until(const std::string& wanted) {
-    while (got_.find(wanted) == std::string::npos && receive()) {
-    }
-    return got_;
-  }
-  std::string read_all() {
-    while (receive()) {
-    }
-    return got_;
-  }
-  void forget() { got_.clear(); }
-
- private:
-  bool receive() {
-    pollfd ready{socket_, POLLIN, 0};
-    if (poll(&ready, 1, 20'000) <= 0) return false;
-    std::string piece(64 * 1024, '\0');
-    const auto bytes = recv(socket_, piece.data(), piece.size(), 0);
-    if (bytes <= 0) return false;
-    got_.append(piece, 0, static_cast<std::size_t>(bytes));
-    return true;
-  }
-
-  int socket_;
-  std::string got_;
-};
+using Client = test::SocketClient;
 
 Reply text_reply(const std::string& text) { return {200, text, "text/plain", {}, {}}; }
 
@@ -123,7 +76,7 @@ class Fixture {
                          [bytes](const Responder& responder) { responder.answer(text_reply(std::to_string(*bytes))); }};
          })});
     Site site{std::make_shared<const Router>(std::move(routes)), [](const Request&, const Route*) { return Verdict{}; },
-              [](const Problem& problem, const Request&) {
+              [](const Problem& problem, const ReplyContext&) {
                 return Reply{problem.status, problem.detail, "text/plain", {}, {}};
               }};
     const auto address = server.listen({"127.0.0.1", 0}, std::move(site));
@@ -191,6 +144,17 @@ TEST_CASE("a request that is dropped, or fails, is answered 500") {
   const Fixture fixture;
   CHECK(status_of(fixture.ask(get("/dropped"))) == 500);
   CHECK(status_of(fixture.ask(get("/thrown"))) == 500);
+}
+
+TEST_CASE("the answer to HEAD has no body, and the next one has") {
+  const Fixture fixture;
+  Client client(fixture.port);
+  client.send("HEAD /quick HTTP/1.1\r\nHost: x\r\n\r\n");
+  REQUIRE(client.take_until("\r\n\r\n"));
+  client.send("GET /quick HTTP/1.1\r\n\r\n");
+  const std::string refused = client.read_all();
+  CHECK(status_of(refused) == 400);
+  CHECK_FALSE(body_of(refused).empty());
 }
 
 TEST_CASE("a stream that is dropped is cut, not ended") {

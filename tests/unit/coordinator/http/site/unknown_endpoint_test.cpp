@@ -11,14 +11,11 @@ using namespace edgefleet::coordinator;
 namespace {
 
 std::string explained(const char* method, const char* path) {
-  http_server::Request head;
-  head.method = method;
-  head.path = path;
   std::vector<http_server::Route> routes;
   for (const char* pattern : {"/api/v1/tasks", "/api/v1/agents", "/v1/chat/completions"}) {
     routes.push_back({"GET", pattern, "", "", "", http_server::Handler{}});
   }
-  return explain_unknown(head, routes);
+  return explain_unknown(method, path, routes);
 }
 
 bool tells(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }

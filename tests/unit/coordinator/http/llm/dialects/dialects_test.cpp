@@ -120,7 +120,8 @@ TEST_CASE("embeddings have counts even if the back end reports none") {
 }
 
 TEST_CASE("a comment is one line") {
-  CHECK(openai::comment("1 agent offers llm.chat\r\ndata: x") == ": 1 agent offers llm.chat  data: x\n\n");
+  const auto one = asked(completions, R"({"model":"m","prompt":"x"})");
+  CHECK(one.writer->comment("1 agent offers llm.chat\r\ndata: x") == ": 1 agent offers llm.chat  data: x\n\n");
 }
 
 TEST_CASE("a failed task becomes an error that OpenAI's clients understand") {
