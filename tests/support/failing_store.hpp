@@ -1,4 +1,4 @@
-// The real store, whose commits can be made to fail.
+// The real store, whose writes can be made to fail as on a full disk.
 #pragma once
 
 #include <atomic>
@@ -18,12 +18,16 @@ class FailingStore final : public coordinator::Store {
   Status commit(const coordinator::Writes& writes) override {
     if (writes.empty()) return success();
     ++commits;
-    if (full) return Error{"the disk is full", ErrorKind::full};
+    if (full) return disk_full();
     return store_->commit(writes);
   }
-  Status keep_time(Duration clock) override { return store_->keep_time(clock); }
+  Status keep_time(Duration clock) override {
+    if (full) return disk_full();
+    return store_->keep_time(clock);
+  }
   Result<coordinator::Purged> purge(const coordinator::Retention& retention, Duration clock,
                                     std::size_t most) override {
+    if (full) return disk_full();
     return store_->purge(retention, clock, most);
   }
   Result<std::uint64_t> epoch() override { return store_->epoch(); }
@@ -37,6 +41,8 @@ class FailingStore final : public coordinator::Store {
   std::shared_ptr<coordinator::Reads> reader() override { return store_->reader(); }
 
  private:
+  static Error disk_full() { return Error{"the disk is full", ErrorKind::full}; }
+
   std::unique_ptr<coordinator::Store> store_;
 };
 

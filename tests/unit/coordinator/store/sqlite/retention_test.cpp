@@ -1,4 +1,4 @@
-// The store's own clock, and the removal of old tasks.
+// The space of removed tasks. Which tasks are removed is in ../contract_retention_test.cpp.
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include "coordinator/store/data/directory.hpp"
@@ -21,121 +21,30 @@ std::unique_ptr<Store> open(const test::TemporaryFolder& folder) {
   return std::move(*store);
 }
 
-TaskRecord ended(std::uint64_t n, TaskState state = TaskState::succeeded) {
+TaskRecord ended(std::uint64_t n) {
   TaskRecord r = record(n);
-  r.state = state;
+  r.state = TaskState::succeeded;
   r.ended_at = WallTime{1'700'000'000'000};
   return r;
 }
 
-bool kept(Store& store, std::uint64_t n) {
-  const auto found = store.reads().task(record(n).id);
-  REQUIRE(found);
-  return found->has_value();
-}
-
 }  // namespace
 
-TEST_CASE("a deadline approaches by the time that coordinators run, across restarts") {
-  const test::TemporaryFolder folder;
-  TaskRecord r = record(1);
-  r.state = TaskState::scheduled;
-  r.due_in = 24h;
-  {
-    auto store = open(folder);
-    save(*store, r, true, 1h);
-    REQUIRE(store->keep_time(21h));  // it ran twenty hours more, and nothing happened
-  }
-  {
-    auto store = open(folder);
-    CHECK(*store->clock() == 21h);
-    CHECK(store->unfinished({}, 100)->front().due_in == 4h);
-    REQUIRE(store->keep_time(26h));
-  }
-  CHECK(open(folder)->unfinished({}, 100)->front().due_in == 0s);  // passed
-}
-
-TEST_CASE("every commit advances the clock") {
+TEST_CASE("a task that is removed leaves no row in any table") {
   const test::TemporaryFolder folder;
   auto store = open(folder);
-  save(*store, record(1), true, 5s);
-  CHECK(*store->clock() == 5s);
-}
-
-TEST_CASE("ended tasks are removed when they are old enough, failed ones too; unfinished ones never are") {
-  const test::TemporaryFolder folder;
-  auto store = open(folder);
-  TaskRecord keyed = ended(1);
-  keyed.idempotency_key = "k";
-  keyed.output = R"({"image":{"artifact":"sha256-a"}})";
-  save(*store, keyed, true, 1h);
-  save(*store, ended(2, TaskState::failed), true, 1h);
-  save(*store, record(3), true, 1h);
-  save(*store, ended(4), true, 3h);
-  const Retention days{2h, 1000};
-  CHECK(store->purge(days, 3h - 1ms, 100)->tasks == 0);
-  CHECK(store->purge(days, 3h, 100)->tasks == 2);
-  CHECK_FALSE(kept(*store, 1));
-  CHECK_FALSE(kept(*store, 2));
-  CHECK(kept(*store, 3));
-  CHECK(kept(*store, 4));
-  CHECK_FALSE(store->reads().task_by_key("test", "k")->has_value());
-  CHECK_FALSE(*store->reads().artifact_named("sha256-a"));
   SQLite::Database db(database_path(folder.path()), SQLite::OPEN_READONLY);
-  CHECK(db.execAndGet("SELECT count(*) FROM specs").getInt() == 2);
-}
-
-TEST_CASE(
-    "beyond the number to keep the oldest go first, a bounded number at a time, and the count outlives a restart") {
-  const test::TemporaryFolder folder;
-  {
-    auto store = open(folder);
-    for (std::uint64_t n = 1; n <= 10; ++n) save(*store, ended(n), true, std::chrono::seconds(n));
-  }
-  auto store = open(folder);
-  const Retention number{100h, 4};
-  const auto first = store->purge(number, 1h, 4);
-  CHECK(first->tasks == 4);
-  CHECK(first->more);
-  CHECK(store->purge(number, 1h, 4)->tasks == 2);
-  CHECK(store->purge(number, 1h, 4)->tasks == 0);
-  CHECK_FALSE(kept(*store, 6));
-  CHECK(kept(*store, 7));
-
-  // A manual retry removes a task from the count; its new end adds it again.
-  Writes again;
-  TaskRecord retried = record(7);
-  again.tasks.push_back({&retried, {}, {}, false});
-  again.revived = 1;
-  REQUIRE(store->commit(again));
-  save(*store, ended(11), true, 2h);
-  CHECK(store->purge(number, 2h, 4)->tasks == 0);
-  save(*store, ended(7), false, 3h);
-  CHECK(store->purge(number, 3h, 4)->tasks == 1);
-  CHECK_FALSE(kept(*store, 8));
-  CHECK(kept(*store, 7));
-}
-
-TEST_CASE("a batch is removed with the last of its tasks") {
-  const test::TemporaryFolder folder;
-  auto store = open(folder);
-  const BatchId id{Ulid{4, 1}};
-  std::vector<TaskRecord> records = {ended(1), ended(2), record(3)};
+  const auto rows = [&](const std::string& table) { return db.execAndGet("SELECT count(*) FROM " + table).getInt(); };
+  TaskRecord r = ended(1);
+  r.batch = BatchId{Ulid{4, 1}};
+  r.output = R"({"image":{"artifact":"sha256-a"}})";
   Writes writes;
-  for (auto& r : records) {
-    r.batch = id;
-    writes.tasks.push_back({&r, {}, {}, true});
-  }
-  writes.batches.push_back({id, "test", "key", "print", records.front().id, records.back().id, 3});
+  writes.tasks.push_back({&r, {}, {}, true});
+  writes.batches.push_back({*r.batch, "test", "key", "print", r.id, r.id, 1});
   REQUIRE(store->commit(writes));
-  const Retention none{0s, 1000};
-  CHECK(store->purge(none, 1s, 100)->tasks == 2);
-  CHECK(store->reads().batch(id)->has_value());
-  records.back().state = TaskState::failed;
-  save(*store, records.back(), false, 1s);
-  CHECK(store->purge(none, 2s, 100)->tasks == 1);
-  CHECK_FALSE(store->reads().batch(id)->has_value());
-  CHECK_FALSE(store->reads().batch_by_key("test", "key")->has_value());
+  for (const char* table : {"tasks", "specs", "artifact_names", "batches"}) CHECK(rows(table) == 1);
+  REQUIRE(store->purge(Retention{0s, 1000}, 1s, 100)->tasks == 1);
+  for (const char* table : {"tasks", "specs", "artifact_names", "batches"}) CHECK(rows(table) == 0);
 }
 
 TEST_CASE("freed space is reused: the file stops growing") {
