@@ -43,6 +43,7 @@ using Where = std::map<std::string, std::string>;
 // Bounds and defaults of a submitted task. Durations in the API are whole milliseconds.
 namespace limits {
 inline constexpr std::size_t payload_bytes = 256 * 1024;  // of one MQTT message; a task's input and output fit it too
+inline constexpr std::size_t info_bytes = 64 * 1024;  // of an agent's info
 inline constexpr std::size_t message_elements = 128;
 inline constexpr std::size_t input_bytes = payload_bytes - 4 * 1024;  // leaves room for the envelope
 inline constexpr std::size_t batch_tasks = 10'000;
@@ -51,15 +52,19 @@ inline constexpr std::size_t where_conditions = 16;
 inline constexpr std::size_t labels = 64;  // of an agent, those of its machine included
 inline constexpr std::size_t label_bytes = 128;
 inline constexpr std::size_t error_bytes = 4 * 1024;  // an error's message is cut to this
+inline constexpr double celsius = 1000;  // -1000 to 1000: what is further off is no temperature
 inline constexpr int priority = 1000;  // -1000 to 1000
 // Of a message with tasks: what is around its elements, and what an element has beside its input, at most.
 inline constexpr std::size_t envelope_bytes = 512;
 inline constexpr std::size_t element_bytes = 128;
 inline constexpr int max_attempts = 100;
+// A coordinator uses one epoch at each start: an epoch that is this much higher is a mistake or a lie.
+inline constexpr std::uint64_t epochs_ahead = 1'000'000;
 inline constexpr Duration longest = std::chrono::hours(24 * 30);  // any duration of a task
 }  // namespace limits
 
-inline constexpr Duration priority_step = std::chrono::seconds(60);  // one step of priority counts as this time of waiting
+inline constexpr Duration priority_step =
+    std::chrono::seconds(60);  // one step of priority counts as this time of waiting
 
 struct TaskSpec {
   Capability capability;

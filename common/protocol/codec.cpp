@@ -13,7 +13,8 @@ using json::ArrayWriter;
 using json::Fields;
 using json::ObjectWriter;
 
-constexpr std::array<std::string_view, 5> control_types{"acknowledge", "cancel", "recall", "drain", "resume"};
+constexpr std::array<std::string_view, 6> control_types{"acknowledge", "cancel", "recall",
+                                                        "drain",       "resume", "introduce"};
 constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline", "lost"};
 constexpr std::array<std::string_view, 3> held_phases{"waiting", "running", "done"};
 
@@ -279,7 +280,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
   if (fields.find("coordinator")) beat.coordinator.session = read_session(fields, "coordinator");
   beat.n = fields.unsigned_integer("n").value_or(0);
   beat.uptime = fields.milliseconds("uptime_ms", Duration{0}, std::chrono::hours(24 * 36500)).value_or(Duration{0});
-  beat.load = fields.number("load").value_or(0);
+  beat.load = fields.number("load", 0, 1e6).value_or(0);
   beat.free_memory_bytes = fields.unsigned_integer("free_memory_bytes").value_or(0);
   beat.clock.unix_ms = fields.integer("clock_unix_ms", 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
   if (const auto slice = fields.find("free_slots")) {
@@ -339,8 +340,8 @@ Result<Temperature> decode_temperature(std::string_view payload) {
   auto fields = Fields::untrusted(payload);
   Temperature temperature;
   temperature.session = read_session(fields);
-  temperature.celsius = fields.number("celsius");
-  temperature.trend_per_minute = fields.number("trend_per_minute").value_or(0);
+  temperature.celsius = fields.number("celsius", -limits::celsius, limits::celsius);
+  temperature.trend_per_minute = fields.number("trend_per_minute", -limits::celsius, limits::celsius).value_or(0);
   temperature.throttled = fields.strings("throttled", 32);
   const auto policy = parse_heat_policy(fields.string("policy").value_or("normal"));
   if (!policy) fields.fail("`policy` is not one of normal, reduced, paused");

@@ -52,7 +52,7 @@ struct StreamMessage {
   std::optional<std::uint64_t> total_bytes{};      // as far as it is known
 };
 
-enum class ControlType { acknowledge, cancel, recall, drain, resume };
+enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce };
 std::string_view to_string(ControlType type);
 
 struct AttemptRef {

@@ -14,7 +14,7 @@ class Fields {
  public:
   // `text`: well formed.
   explicit Fields(std::string_view text) : object_(Object::read(text)) {
-    if (!object_) fail("is not a JSON object");
+    if (!object_) fail("is not a JSON object" + too_many(text, '{'));
   }
   // Checks the syntax first: for text from outside.
   static Fields untrusted(std::string_view text) {
@@ -64,6 +64,12 @@ class Fields {
     return read<std::uint64_t>(name, as_unsigned, "a whole number from 0");
   }
   std::optional<double> number(std::string_view name) { return read<double>(name, as_number, "a number"); }
+  std::optional<double> number(std::string_view name, double least, double most) {
+    const auto value = number(name);
+    if (!value || (*value >= least && *value <= most)) return value;
+    fail("`" + std::string(name) + "` is out of range");
+    return std::nullopt;
+  }
   std::optional<bool> boolean(std::string_view name) { return read<bool>(name, as_bool, "true or false"); }
   std::optional<Duration> milliseconds(std::string_view name, Duration least = Duration{0},
                                        Duration most = limits::longest) {
@@ -83,7 +89,7 @@ class Fields {
     const auto value = find(name);
     if (!value) return {};
     auto all = elements(*value);
-    if (!all) fail("`" + std::string(name) + "` is not an array");
+    if (!all) fail("`" + std::string(name) + "` is not a JSON array" + too_many(*value, '['));
     return all.value_or(std::vector<std::string_view>{});
   }
   std::vector<std::string> strings(std::string_view name, std::size_t most = 256) {
@@ -119,6 +125,12 @@ class Fields {
   }
 
  private:
+  // The end of a message about a value that begins as it should.
+  static std::string too_many(std::string_view value, char begin) {
+    const auto first = value.find_first_not_of(" \t\n\r");
+    if (first == std::string_view::npos || value[first] != begin) return "";
+    return " of at most " + std::to_string(most_parts) + " parts";
+  }
   template <typename T, typename Reader>
   std::optional<T> read(std::string_view name, Reader reader, const char* what) {
     const auto slice = find(name);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace edgefleet::json {
 namespace {
@@ -114,7 +115,7 @@ std::optional<Object> Object::read(std::string_view text) {
   Object object;
   while (!cursor.done() && !cursor.at('}')) {
     auto key = as_string(cursor.value());
-    if (!key || !cursor.take(':')) return std::nullopt;
+    if (!key || !cursor.take(':') || object.members_.size() >= most_parts) return std::nullopt;
     object.members_.emplace_back(std::move(*key), cursor.value());
     if (!cursor.take(',')) break;
   }
@@ -132,6 +133,7 @@ std::optional<std::vector<std::string_view>> elements(std::string_view array) {
   if (!cursor.take('[')) return std::nullopt;
   std::vector<std::string_view> all;
   while (!cursor.done() && !cursor.at(']')) {
+    if (all.size() >= most_parts) return std::nullopt;
     all.push_back(cursor.value());
     if (!cursor.take(',')) break;
   }
@@ -160,6 +162,34 @@ std::optional<bool> as_bool(std::string_view value) {
   if (value == "true") return true;
   if (value == "false") return false;
   return std::nullopt;
+}
+
+std::string without(const Object& object, const std::vector<std::string_view>& names) {
+  std::string out;
+  {
+    ObjectWriter writer(out);
+    for (const auto& [name, value] : object.members()) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) writer.raw(name, value);
+    }
+  }
+  return out;
+}
+
+std::string with(const Object& object, std::string_view name, std::string_view value) {
+  std::string out;
+  {
+    ObjectWriter writer(out);
+    bool written = false;
+    for (const auto& [key, old] : object.members()) {
+      if (key != name) {
+        writer.raw(key, old);
+      } else if (!std::exchange(written, true)) {
+        writer.raw(name, value);
+      }
+    }
+    if (!written) writer.raw(name, value);
+  }
+  return out;
 }
 
 void append_quoted(std::string& out, std::string_view text) {

@@ -17,6 +17,10 @@ namespace edgefleet::json {
 inline constexpr int deepest = 72;
 inline constexpr int deepest_part = 64;
 
+// Elements or members of one value that are taken apart; a value with more is refused, since each costs more memory
+// than text. A message of the largest size cannot have more.
+inline constexpr std::size_t most_parts = 128 * 1024;
+
 // One JSON value, valid UTF-8, nested at most `deepest` levels.
 bool well_formed(std::string_view text);
 // At most `deepest_part` levels.
@@ -25,6 +29,7 @@ bool part_is_shallow(std::string_view text);
 // The members of an object as slices; of equal keys the last one counts.
 class Object {
  public:
+  // No value: it is not an object, or has more than `most_parts` members.
   static std::optional<Object> read(std::string_view text);
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
   [[nodiscard]] const std::vector<std::pair<std::string, std::string_view>>& members() const { return members_; }
@@ -33,12 +38,18 @@ class Object {
   std::vector<std::pair<std::string, std::string_view>> members_;
 };
 
+// No value: it is not an array, or has more than `most_parts` elements.
 std::optional<std::vector<std::string_view>> elements(std::string_view array);
 std::optional<std::string> as_string(std::string_view value);
 std::optional<std::int64_t> as_integer(std::string_view value);
 std::optional<std::uint64_t> as_unsigned(std::string_view value);
 std::optional<double> as_number(std::string_view value);
 std::optional<bool> as_bool(std::string_view value);
+
+// The object as text without these members, and with another value of one member (at its place, or as the last one).
+// Everything else stays byte for byte: the order of keys, the digits of numbers.
+std::string without(const Object& object, const std::vector<std::string_view>& names);
+std::string with(const Object& object, std::string_view name, std::string_view value);
 
 // Appends `text` as a JSON string; invalid UTF-8 is replaced.
 void append_quoted(std::string& out, std::string_view text);

@@ -14,6 +14,8 @@ namespace edgefleet::coordinator {
 struct Lease {
   std::uint64_t n = 0;  // number of the last message that contained it; 0: not sent in this reign
   Time sent_at;
+  std::optional<Time> first_sent_at;  // in this life of the coordinator
+  bool listed = false;                // by any beat of its agent
   std::optional<Time> running_since;
   std::optional<Time> done_since;  // listed as done: its result is expected
   bool listed_waiting = false;     // by the agent's last beat

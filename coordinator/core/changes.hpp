@@ -24,7 +24,7 @@ struct BatchEnded {
 struct AgentChanged {
   AgentName agent;
   std::optional<AgentState> from;  // none: the agent is new
-  AgentState to = AgentState::offline;
+  std::optional<AgentState> to;  // none: the agent was forgotten
 };
 struct TemperatureChanged {
   AgentName agent;

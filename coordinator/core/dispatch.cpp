@@ -24,6 +24,7 @@ void send(Context& c, AgentIndex to, const Capability& capability, Outgoing& out
     if (Attempt* const attempt = find_attempt(c.state.tasks.at(key.id), key.attempt)) {
       attempt->lease.n = agent.n;
       attempt->lease.sent_at = c.now.mono;
+      if (!attempt->lease.first_sent_at) attempt->lease.first_sent_at = c.now.mono;
     }
   }
   c.emit(SendTasks{agent.name, capability, agent.n, std::move(outgoing.tasks)});
@@ -134,8 +135,14 @@ ClassIndex class_for(State& state, const TaskRecord& record) {
 }
 
 bool suspect(const TaskRecord& record) {
-  return std::any_of(record.attempts.begin(), record.attempts.end(),
-                     [](const Attempt& a) { return a.state == AttemptState::lost && a.spent; });
+  int losses = 0;
+  int spent = 0;
+  for (const Attempt& attempt : record.attempts) {
+    if (!attempt.spent || !ended(attempt.state)) continue;
+    ++spent;
+    if (attempt.state == AttemptState::lost) ++losses;
+  }
+  return losses >= 2 || (losses == 1 && spent + 1 >= record.allowed_attempts);
 }
 
 void resend(Context& c, Agent& agent, const std::vector<AttemptKey>& lost) {

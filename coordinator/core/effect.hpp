@@ -62,6 +62,12 @@ struct AskStore {
   std::vector<AttemptKey> tasks;
 };
 struct AnnounceReign {};  // publishes coordinator/status again
+struct SendIntroduce {
+  AgentName agent;
+};  // tells the agent our reign, and asks it to present itself
+struct ForgetAgent {
+  AgentName agent;
+};  // removes its retained messages from the broker
 
 struct Accepted {
   RequestId request = 0;
@@ -88,13 +94,14 @@ struct StopProgram {
 
 // Carried out after the commit, by the owner of the drain.
 using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign,
-                              Accepted, Rejected, Done>;
+                              SendIntroduce, ForgetAgent, Accepted, Rejected, Done>;
 // Act at the step: they must not wait for a commit that may never succeed.
 using Immediate = std::variant<Note, StopProgram>;
 
-using Effect = std::variant<SaveTask, SaveBatch, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge,
-                            SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign, Accepted, Rejected, Done,
-                            BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged, Note, StopProgram>;
+using Effect =
+    std::variant<SaveTask, SaveBatch, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
+                 SendRecall, SendDrain, AskStore, AnnounceReign, SendIntroduce, ForgetAgent, Accepted, Rejected, Done,
+                 BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

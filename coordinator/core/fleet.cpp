@@ -1,6 +1,7 @@
 // The agents from the view of the coordinator: presence, sessions, capacity, and the lease that every beat renews.
 #include <algorithm>
 #include <map>
+#include <memory>
 
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
@@ -9,7 +10,6 @@
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr std::uint64_t most_epochs_ahead = 1'000'000;  // one is spent at each start
 constexpr int headroom_step = 5;       // degrees
 constexpr double heat_limit = 80;      // at which a Pi's firmware begins to throttle
 constexpr int unknown_headroom = 8;    // as if at 40 degrees
@@ -112,6 +112,49 @@ LoadedModels loaded_models(const std::optional<AgentInfo>& info) {
   return loaded;
 }
 
+std::size_t weight(const AgentInfo& info) {
+  const auto of_all = [](const auto& texts) {
+    std::size_t bytes = 0;
+    for (const auto& text : texts) bytes += sizeof(text) + std::string_view(text).size();
+    return bytes;
+  };
+  std::size_t bytes = sizeof(info) + info.version.size() + info.board.size() + info.arch.size() + info.os.size();
+  for (const auto& [name, value] : info.labels) bytes += sizeof(Labels::value_type) + name.size() + value.size();
+  for (const ExecutorInfo& executor : info.executors) {
+    bytes += sizeof(executor) + executor.provider.size() + executor.problem.size() + executor.notice.size() +
+             executor.capabilities.size() * sizeof(Capability) + of_all(executor.models) +
+             of_all(executor.loaded_models);
+  }
+  return bytes;
+}
+
+// A changed info is bounded in rate and, with those of all agents, in memory: each one is matched with what waits. An
+// info that is ignored comes again: an agent repeats its own each minute.
+bool admit_info(Context& c, Agent& agent, const AgentInfo& info) {
+  const Policy& policy = c.state.policy;
+  const std::chrono::duration<double> spacing = policy.info_spacing;
+  const std::chrono::duration<double> earned = c.now.mono - agent.info_credit_at.value_or(c.now.mono);
+  if (!std::exchange(agent.info_credit_at, c.now.mono)) agent.info_credit = policy.info_burst;
+  agent.info_credit = std::min(policy.info_burst, agent.info_credit + earned / spacing);
+  if (agent.info_credit < 1) {
+    c.note(NoteLevel::warning, "agent " + agent.name.str() + " changes its info too often: this one is ignored",
+           "infos of " + agent.name.str());
+    return false;
+  }
+  const std::size_t bytes = weight(info);
+  if (c.state.info_bytes - agent.info_bytes + bytes > policy.most_info_bytes) {
+    c.note(NoteLevel::warning,
+           "the info of agent " + agent.name.str() + " is ignored: those of all agents fill " +
+               std::to_string(c.state.info_bytes) + " bytes, the bound is " + std::to_string(policy.most_info_bytes),
+           "too many infos");
+    return false;
+  }
+  agent.info_credit -= 1;
+  c.state.info_bytes += bytes - agent.info_bytes;
+  agent.info_bytes = bytes;
+  return true;
+}
+
 void replace_executors(Context& c, Agent& agent) {
   State& state = c.state;
   std::map<ExecutorName, ExecutorView> old;
@@ -124,12 +167,13 @@ void replace_executors(Context& c, Agent& agent) {
   }
   agent.executors.clear();
   std::map<ExecutorName, ExecutorIndex> now;
+  const auto labels = std::make_shared<const Labels>(agent.info->labels);
   for (const ExecutorInfo& info : agent.info->executors) {
     if (now.count(info.name) > 0) continue;
     ExecutorView view;
     view.agent = agent.index;
     view.agent_name = agent.name;
-    view.labels = agent.info->labels;
+    view.labels = labels;
     view.info = info;
     if (const auto before = old.find(info.name); before != old.end()) {
       view.slots = before->second.slots;
@@ -190,6 +234,7 @@ using Listing = std::map<std::pair<TaskId, int>, Listed>;
 void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const HeldTask& held) {
   Lease& lease = live.lease;
   const int attempt = live.n;
+  lease.listed = true;
   lease.listed_waiting = held.phase == HeldPhase::waiting;
   live.session = agent.session;
   if (!lease.executor) {
@@ -197,6 +242,7 @@ void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const Hel
     if (lease.executor) c.state.placement.update(*lease.executor, [](ExecutorView& view) { ++view.assigned; });
   }
   end_grace(c, task);
+  if (lease.listed_waiting && expire(c, task)) return;
   lease.resends = 0;
   const bool running = held.phase == HeldPhase::running;
   if (running) mark_running(c, task, attempt, held.run);
@@ -225,6 +271,11 @@ void check_unlisted(Context& c, Agent& agent, Task& task, Attempt& live, const H
   // The task never arrived, or its cancel was not confirmed. If the agent has seen neither its message nor a later
   // one, the message gets two heartbeats to arrive.
   if (beat.n < lease.n && lease.sent_at + 2 * heartbeat_interval > c.now.mono) return;
+  if (!lease.listed && lease.first_sent_at &&
+      c.now.mono - *lease.first_sent_at > task.record.spec.timeout + 2 * heartbeat_interval) {
+    return attempt_not_delivered(c, task, attempt);
+  }
+  if (expire(c, task)) return;
   if (task.record.state == TaskState::cancelling) return c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
   if (beat.n < lease.n && ++lease.resends > c.state.policy.most_resends) {
     lease.listed_waiting = true;  // the task has not begun
@@ -269,7 +320,7 @@ void check_unassigned(Context& c, Agent& agent, const Listing& listed) {
     const TaskId& id = key.first;
     if (entry.known || entry.task->phase == HeldPhase::done) continue;  // its result arrives by itself
     const auto found = c.state.tasks.find(id);
-    if (found != c.state.tasks.end() && take_back(c, found->second, entry.task->attempt)) {
+    if (found != c.state.tasks.end() && take_back(c, found->second, entry.task->attempt, agent.name)) {
       const auto executor = executor_by_name(c.state, agent, entry.task->executor);
       Task& task = found->second;
       if (Attempt* const back = find_attempt(task, entry.task->attempt)) back->lease.executor = executor;
@@ -288,10 +339,10 @@ void raise_epoch_above(Context& c, Agent& agent, const Reign& followed) {
   const Reign& own = c.state.reign;
   if (followed.epoch < own.epoch || followed == own) return;
   if (agent.epoch_raised_at && c.now.mono < *agent.epoch_raised_at + c.state.policy.raise_epoch_every) return;
-  if (followed.epoch > own.epoch + most_epochs_ahead) {
+  if (followed.epoch > own.epoch + limits::epochs_ahead) {
     return c.note(NoteLevel::warning,
                   "agent " + agent.name.str() + " follows epoch " + std::to_string(followed.epoch) +
-                      ", which no coordinator can have reached, and so it gets no tasks: restart it",
+                      ", which no coordinator can have reached: it is told ours",
                   "absurd epoch of " + agent.name.str());
   }
   agent.epoch_raised_at = c.now.mono;
@@ -302,17 +353,77 @@ void raise_epoch_above(Context& c, Agent& agent, const Reign& followed) {
   on(c, CoordinatorSeen{false, followed, false});
 }
 
-// Null: the bound on agents has been reached.
+// The agent that has been away for the longest time and holds nothing; none: every one is needed.
+std::optional<AgentIndex> dispensable(const State& state) {
+  const Agent* best = nullptr;
+  for (const Agent& agent : state.agents) {
+    if (!gone(agent) || !agent.attempts.empty() || agent.drained) continue;
+    if (best == nullptr || agent.last_heard < best->last_heard) best = &agent;
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->index);
+}
+
+Agent blank(AgentIndex index) {
+  Agent agent;
+  agent.index = index;
+  return agent;
+}
+
+// Makes its place free for another agent.
+void forget(Context& c, Agent& agent) {
+  State& state = c.state;
+  for (const ExecutorIndex index : agent.executors) state.placement.remove(index);
+  state.silence.clear(agent.index);
+  state.recalls.clear(agent.index);
+  std::erase_if(state.clearing, [&](const auto& entry) { return entry.second == agent.index; });
+  state.info_bytes -= agent.info_bytes;
+  state.agent_index.erase(agent.name);
+  c.emit(AgentChanged{agent.name, agent.status.state, std::nullopt});
+  c.emit(ForgetAgent{agent.name});
+  agent = blank(agent.index);
+}
+
+void add_agent(Context& c, Agent& place, const AgentName& name) {
+  place.name = name;
+  place.since = c.now.wall;
+  place.last_heard = c.now.mono;
+  c.emit(AgentChanged{name, std::nullopt, place.status.state});
+  c.state.agent_index.emplace(name, place.index);
+}
+
+// Our status or its info may have been lost on the way, which the agent cannot know.
+void ask_for_introduction(Context& c, Agent& agent, const SessionId& session) {
+  if (c.state.over) return;
+  const bool introduced = agent.info && agent.info->session == session;
+  if (agent.beat_names_us && introduced) return agent.introduction_asked_at.reset();
+  // Not at the first beat: both may be on their way.
+  if (!agent.introduction_asked_at) {
+    agent.introduction_asked_at = c.now.mono;
+  } else if (c.now.mono >= *agent.introduction_asked_at + c.state.policy.introduce_every) {
+    agent.introduction_asked_at = c.now.mono;
+    c.emit(SendIntroduce{agent.name});
+  }
+}
+
+// Null: the bound on agents has been reached, and all of them are needed.
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
-  if (c.state.agents.size() >= c.state.policy.most_agents) {
+  if (c.state.agents.size() < c.state.policy.most_agents) return &agent_of(c, name);
+  const auto away = dispensable(c.state);
+  if (!away) {
     c.note(
         NoteLevel::warning,
         "agent " + name.str() + " is ignored: the bound is " + std::to_string(c.state.policy.most_agents) + " agents",
         "too many agents");
     return nullptr;
   }
-  return &agent_of(c, name);
+  Agent& place = c.state.agents[*away];
+  c.note(NoteLevel::info,
+         "agent " + place.name.str() + " is forgotten: it was away for longest, and others need its place",
+         "agent forgotten");
+  forget(c, place);
+  add_agent(c, place, name);
+  return &place;
 }
 
 }  // namespace
@@ -324,13 +435,8 @@ Agent* agent_by_name(State& state, const AgentName& name) {
 
 Agent& agent_of(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return *known;
-  Agent agent;
-  agent.name = name;
-  agent.index = static_cast<AgentIndex>(c.state.agents.size());
-  agent.since = c.now.wall;
-  c.emit(AgentChanged{name, std::nullopt, agent.status.state});
-  c.state.agent_index.emplace(name, agent.index);
-  c.state.agents.push_back(std::move(agent));
+  c.state.agents.push_back(blank(static_cast<AgentIndex>(c.state.agents.size())));
+  add_agent(c, c.state.agents.back(), name);
   return c.state.agents.back();
 }
 
@@ -419,7 +525,7 @@ void on(Context& c, const AgentStatusSeen& event) {
 
 void on(Context& c, const AgentInfoSeen& event) {
   Agent* const agent = admit(c, event.agent);
-  if (agent == nullptr || agent->info == event.info) return;
+  if (agent == nullptr || agent->info == event.info || !admit_info(c, *agent, event.info)) return;
   if (loaded_models(agent->info) != loaded_models(event.info)) c.emit(LoadedModelsChanged{agent->name});
   agent->info = event.info;
   replace_executors(c, *agent);
@@ -431,7 +537,11 @@ void on(Context& c, const HeartbeatSeen& event) {
   Agent* const agent = admit(c, event.agent);
   if (agent == nullptr) return;
   const Heartbeat& beat = event.beat;
-  if (beat.session == agent->session && agent->beat && beat.sequence < agent->beat->sequence) return;  // overtaken
+  // Overtaken by a later one, which has just arrived. (After that a number that is too high silences nobody.)
+  if (beat.session == agent->session && agent->beat && beat.sequence < agent->beat->sequence &&
+      c.now.mono < agent->last_heard + 2 * heartbeat_interval) {
+    return;
+  }
   begin_session(c, *agent, beat.session);
   restart_silence(c, *agent);
   agent->skew_ms = beat.clock.unix_ms - c.now.wall.unix_ms;
@@ -441,8 +551,7 @@ void on(Context& c, const HeartbeatSeen& event) {
   }
   raise_epoch_above(c, *agent, beat.coordinator);
   agent->beat_names_us = beat.coordinator == c.state.reign;
-  // Our status may have been lost, and the agent cannot know that it missed it.
-  if (!agent->beat_names_us && c.now.mono >= c.state.announced_at + c.state.policy.announce_every) announce(c);
+  ask_for_introduction(c, *agent, beat.session);
   agent->beat = beat;
   agent->beat->held.clear();
   take_capacity(c.state, *agent, beat);
@@ -483,6 +592,12 @@ void on(Context& c, const CoordinatorSeen& event) {
   Reign& own = c.state.reign;
   if (event.reign == own || event.reign.session == own.session) return;
   if (c.state.over) return;
+  if (event.reign.epoch > own.epoch + limits::epochs_ahead) {
+    return c.note(NoteLevel::warning,
+                  "a coordinator status with epoch " + std::to_string(event.reign.epoch) +
+                      " was ignored: no coordinator can have reached it",
+                  "absurd epoch");
+  }
   if (event.online && event.live && event.reign.epoch >= own.epoch) {
     c.state.over = true;
     return c.emit(StopProgram{"another coordinator (session " + event.reign.session.str() + ", epoch " +
@@ -492,12 +607,6 @@ void on(Context& c, const CoordinatorSeen& event) {
   if (event.reign.epoch < own.epoch) {
     if (event.online && event.live) announce(c);  // so that it stops
     return;
-  }
-  if (event.reign.epoch > own.epoch + most_epochs_ahead) {
-    return c.note(NoteLevel::warning,
-                  "a coordinator status with epoch " + std::to_string(event.reign.epoch) +
-                      " was ignored: no coordinator can have reached it",
-                  "absurd epoch");
   }
   own.epoch = event.reign.epoch + 1;
   c.emit(SaveEpoch{own.epoch});
@@ -510,7 +619,6 @@ void on(Context& c, const CoordinatorSeen& event) {
 
 void announce(Context& c) {
   if (c.state.over) return;  // otherwise the new coordinator would stop too
-  c.state.announced_at = c.now.mono;
   c.emit(AnnounceReign{});
 }
 

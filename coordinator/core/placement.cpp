@@ -197,8 +197,9 @@ std::string own_name(const ExecutorInfo& info, const std::string& wanted) {
 bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
   if (name == "agent") return view.agent_name.str() == wanted;
   if (name == "model") return names_model(view.info.models, view.info.provider, wanted);
-  const auto label = view.labels.find(name);
-  return label != view.labels.end() && label->second == wanted;
+  if (view.labels == nullptr) return false;
+  const auto label = view.labels->find(name);
+  return label != view.labels->end() && label->second == wanted;
 }
 
 bool Placement::matches(const ClassKey& key, const ExecutorView& view, std::uint32_t& capability) {

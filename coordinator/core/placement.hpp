@@ -43,12 +43,14 @@ struct Experience {
   int runs = 0;
 };
 
+using Labels = std::map<std::string, std::string>;
+
 // An executor from the view of placement. Owned here, changed through `update`.
 struct ExecutorView {
   AgentIndex agent = 0;
   AgentName agent_name;
   ExecutorInfo info;
-  std::map<std::string, std::string> labels;  // of its agent
+  std::shared_ptr<const Labels> labels;  // of its agent, shared by its executors
   bool open = false;  // its agent can be given tasks: online, not draining, not full
   bool reserved = false;  // its agent is reserved for a task that must run alone
   int slots = 0;  // at present

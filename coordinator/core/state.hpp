@@ -11,6 +11,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/backoff.hpp"
+#include "coordinator/core/conditions.hpp"
 #include "coordinator/core/conversations.hpp"
 #include "coordinator/core/deadlines.hpp"
 #include "coordinator/core/event.hpp"
@@ -23,6 +24,11 @@ struct Policy {
   std::size_t most_tasks = 1'000'000;               // without an outcome
   std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions
   std::size_t most_agents = 20'000;
+  std::size_t most_info_bytes = 64 * 1024 * 1024;  // of the infos of all agents
+  double info_burst = 20;  // changed infos of one agent, then one per interval
+  Duration info_spacing = std::chrono::seconds(5);
+  std::size_t most_conditions = 4'000;  // different ones, of unfinished tasks
+  std::size_t most_conditions_of_one = 1'000;  // submitter
   Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
   Duration shortest_grace = std::chrono::seconds(2);
   Duration longest_grace = std::chrono::seconds(60);
@@ -34,7 +40,7 @@ struct Policy {
   int most_resends = 2;  // of a task to an agent whose beats do not confirm any message
   Duration unreachable_for = std::chrono::minutes(5);  // pause before the next try with such an agent
   Duration recall_after = std::chrono::seconds(2);  // a task that waits at an agent for longer is recalled
-  Duration announce_every = heartbeat_interval;  // while beats do not name our reign
+  Duration introduce_every = heartbeat_interval;  // requests to an agent that does not follow us or lacks its info
   Duration raise_epoch_every = std::chrono::minutes(1);  // minimum time between two raises of our epoch for one agent
 };
 
@@ -63,6 +69,10 @@ struct Agent {
   AgentStatus status;
   AgentState reported = AgentState::online;  // by the agent itself, when it was last online
   std::optional<AgentInfo> info;
+  std::size_t info_bytes = 0;
+  double info_credit = 0;  // number of changed infos that may arrive now; as of info_credit_at
+  std::optional<Time> info_credit_at;
+  std::optional<Time> introduction_asked_at;
   std::optional<Heartbeat> beat;  // the last one, without its list of tasks
   std::optional<Temperature> temperature;
   bool beat_names_us = false;  // the last beat of this session names our reign
@@ -86,10 +96,11 @@ struct State {
   Reign reign;
   bool connected = false;
   bool over = false;  // another coordinator has taken over: events are left to it until this program has stopped
-  Time announced_at;  // when our reign was last published
   std::unordered_map<TaskId, Task> tasks;
   std::unordered_set<TaskId> on_hold;  // since a restore: not placed until an operator releases them
   std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
+  Conditions conditions;
+  std::size_t info_bytes = 0;  // of all agents
   std::size_t bytes = 0;  // the weight() of all tasks
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
   std::vector<Agent> agents;  // an agent keeps its index
@@ -109,7 +120,9 @@ struct State {
 
 Task::Durable durable_state(const TaskRecord& record);
 
-// An agent was lost while it ran this task. The task may be the cause, so it runs alone and harms no other task.
+// The task may be what took its agents down, so it runs alone and harms no other task: it lost two agents, or one and
+// its next attempt is the last. (A power cut is more frequent than such a task: after one loss it is not suspected
+// yet.)
 bool suspect(const TaskRecord& record);
 
 // The executor that an attempt was assigned to; empty: not known, or no longer known.

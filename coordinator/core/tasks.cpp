@@ -1,6 +1,7 @@
 // A task's life: scheduled -> queued -> assigned -> running -> succeeded | failed | cancelled | expired, and
 // cancelling between a cancel and its confirmation.
 #include <algorithm>
+#include <set>
 
 #include "common/core/random.hpp"
 #include "coordinator/core/answers.hpp"
@@ -108,6 +109,11 @@ void count_outcome(Context& c, const BatchId& batch) {
 }
 
 // Records the outcome. Attempts on other agents are stopped.
+void count_out(State& state, const TaskRecord& record) {
+  state.bytes -= weight(record.spec);
+  state.conditions.remove(record.submitter, record.spec.where);
+}
+
 void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
   leave_queue(c, task);
   TaskRecord& record = task.record;
@@ -119,7 +125,7 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   record.state = state;
   record.error = std::move(error);
   record.ended_at = c.now.wall;
-  c.state.bytes -= weight(record.spec);
+  count_out(c.state, record);
   c.emit(SaveTask{record.id});
   if (record.batch) count_outcome(c, *record.batch);
 }
@@ -244,6 +250,11 @@ std::size_t weight(const TaskSpec& spec) {
   return bytes;
 }
 
+void count_in(State& state, const TaskRecord& record) {
+  state.bytes += weight(record.spec);
+  state.conditions.add(record.submitter, record.spec.where);
+}
+
 // ---- submit, cancel, retry
 
 void on(Context& c, const SubmitTasks& event) {
@@ -260,6 +271,18 @@ void on(Context& c, const SubmitTasks& event) {
   if (state.bytes + bytes > state.policy.most_bytes) {
     return full("the inputs of its tasks need " + std::to_string(state.bytes) + " bytes, the maximum is " +
                 std::to_string(state.policy.most_bytes));
+  }
+  std::set<Where> conditions;
+  for (const auto& one : event.tasks) {
+    if (!state.conditions.has(event.submitter, one.spec.where)) conditions.insert(one.spec.where);
+  }
+  if (!conditions.empty() &&
+      (state.conditions.count() + conditions.size() > state.policy.most_conditions ||
+       state.conditions.count(event.submitter) + conditions.size() > state.policy.most_conditions_of_one)) {
+    return full("its tasks have " + std::to_string(state.conditions.count()) + " different conditions (`where`), " +
+                std::to_string(state.conditions.count(event.submitter)) + " of them yours; the maximum is " +
+                std::to_string(state.policy.most_conditions) + ", and " +
+                std::to_string(state.policy.most_conditions_of_one) + " for one client");
   }
   Accepted accepted{event.request, {}, {}};
   if (event.batch) accepted.batch = BatchId{state.ids.next(c.now.wall)};
@@ -281,7 +304,7 @@ void on(Context& c, const SubmitTasks& event) {
       task.near = state.conversations.holder(one.beginnings);
       task.conversation = one.beginnings.back();
     }
-    state.bytes += weight(one.spec);
+    count_in(state, record);
     accepted.ids.push_back(id);
     c.emit(SaveTask{id, true});
     start(c, task, one.spec.delay);
@@ -344,7 +367,7 @@ void on(Context& c, const RetryTask& event) {
   task.record.error.reset();
   task.record.output.clear();
   if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
-  c.state.bytes += weight(old.spec);
+  count_in(c.state, task.record);
   enter_queue(c, task);
   c.emit(SaveTask{old.id, false, true});
   c.emit(Done{event.request});
@@ -444,6 +467,20 @@ void result_missing(Context& c, Task& task, int n) {
   fail_attempt(c, task, *attempt, error);
 }
 
+void attempt_not_delivered(Context& c, Task& task, int n) {
+  Attempt* const attempt = find_attempt(task, n);
+  if (attempt == nullptr) return;
+  const AgentName agent = attempt->agent;
+  const TaskError error{"not_delivered",
+                        "agent " + agent.str() +
+                            " has not received it within its timeout, although it was sent again: check its "
+                            "permission to read its topics, and the largest message that the broker allows",
+                        true,
+                        {}};
+  c.emit(SendCancel{agent, {{task.record.id, n}}});
+  fail_attempt(c, task, *attempt, error);
+}
+
 void attempt_timed_out(Context& c, Task& task, int n) {
   Attempt* const attempt = find_attempt(task, n);
   if (attempt == nullptr) return;
@@ -499,9 +536,9 @@ void end_grace(Context& c, Task& task) {
   if (current(task) != nullptr && !task.due && !task.queued_in) c.state.task_deadlines.clear(task.record.id);
 }
 
-bool take_back(Context& c, Task& task, int n) {
+bool take_back(Context& c, Task& task, int n, const AgentName& agent) {
   Attempt* const back = find_attempt(task, n);
-  if (back == nullptr || back->state != AttemptState::lost) return false;
+  if (back == nullptr || back->state != AttemptState::lost || back->agent != agent) return false;
   if (ended(task.record.state) || task.record.state == TaskState::cancelling) return false;
   if (Attempt* const successor = current(task)) {
     if (successor->state == AttemptState::running) return false;
@@ -521,6 +558,16 @@ bool take_back(Context& c, Task& task, int n) {
 
 // ---- deadlines
 
+bool expire(Context& c, Task& task) {
+  if (!task.expires || *task.expires > c.now.mono || task.record.state == TaskState::cancelling) return false;
+  finish(c, task, TaskState::expired,
+         TaskError{"expired",
+                   "it did not start within " + std::to_string(to_ms(*task.record.spec.expires_after)) + " ms",
+                   false,
+                   {}});
+  return true;
+}
+
 void on_task_deadline(Context& c, TaskId id) {
   const auto found = c.state.tasks.find(id);
   if (found == c.state.tasks.end()) return;
@@ -528,14 +575,7 @@ void on_task_deadline(Context& c, TaskId id) {
   switch (task.record.state) {
     case TaskState::scheduled:
     case TaskState::queued:
-      if (task.expires && *task.expires <= c.now.mono) {
-        return finish(
-            c, task, TaskState::expired,
-            TaskError{"expired",
-                      "it did not start within " + std::to_string(to_ms(*task.record.spec.expires_after)) + " ms",
-                      false,
-                      {}});
-      }
+      if (expire(c, task)) return;
       if (task.record.state == TaskState::scheduled) enter_queue(c, task);
       return;
     case TaskState::assigned:

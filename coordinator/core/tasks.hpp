@@ -5,6 +5,7 @@
 
 namespace edgefleet::coordinator {
 
+void count_in(State& state, const TaskRecord& record);  // what it costs, until it ends
 std::size_t weight(const TaskSpec& spec);  // bytes that count against the bound on memory
 void on(Context& c, const SubmitTasks& event);
 void on(Context& c, const CancelTask& event);
@@ -17,6 +18,10 @@ void join_queue(State& state, Task& task);  // does nothing if it is held after 
 void set_deadline(State& state, const Task& task);  // of a scheduled or queued task
 void assign(Context& c, Task& task, ExecutorIndex executor);  // creates a new attempt
 void mark_running(Context& c, Task& task, int attempt, Duration run);
+// No beat of the agent has ever listed it, although it was sent again and again.
+void attempt_not_delivered(Context& c, Task& task, int attempt);
+// For a task that has not begun: true if its time to start was over, which ends it.
+bool expire(Context& c, Task& task);
 void attempt_timed_out(Context& c, Task& task, int attempt);
 void result_missing(Context& c, Task& task, int attempt);  // a beat lists it as done, but its result does not arrive
 // The agent was lost with it, or came back without it. `how` follows the agent's name in the error.
@@ -25,6 +30,6 @@ void attempt_lost(Context& c, Task& task, int attempt, const std::string& how);
 void start_grace(Context& c, Task& task, int attempt);
 void end_grace(Context& c, Task& task);
 // An agent that had been given up is back with this attempt. False: the attempt must be stopped there.
-bool take_back(Context& c, Task& task, int attempt);
+bool take_back(Context& c, Task& task, int attempt, const AgentName& agent);
 
 }  // namespace edgefleet::coordinator

@@ -247,6 +247,8 @@ void Loop::perform(const Deferred& effect) {
                  [&](const SendDrain& e) { link_.perform(e); },
                  [&](const AskStore& e) { link_.perform(e); },
                  [&](const AnnounceReign& e) { link_.perform(e); },
+                 [&](const SendIntroduce& e) { link_.perform(e); },
+                 [&](const ForgetAgent& e) { link_.perform(e); },
                  [&](const Accepted& e) { requests_.answer(e); },
                  [&](const Rejected& e) { requests_.answer(e); },
                  [&](const Done& e) { requests_.answer(e); },

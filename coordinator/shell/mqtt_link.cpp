@@ -136,10 +136,10 @@ void MqttLink::receive(const mqtt::Message& message) {
   const auto topic = topics_.parse(message.topic);
   if (!topic) return complaints_.complain("topic", "dropped a message on an unknown topic: " + message.topic);
   if (message.payload.empty() && message.retained) return;  // a retained message that was removed
-  if (message.payload.size() > limits::payload_bytes) {
-    return complain_of(
-        "a message", message,
-        std::to_string(message.payload.size()) + " bytes; the limit is " + std::to_string(limits::payload_bytes));
+  const std::size_t most = topic->kind == TopicKind::agent_info ? limits::info_bytes : limits::payload_bytes;
+  if (message.payload.size() > most) {
+    return complain_of("a message", message,
+                       std::to_string(message.payload.size()) + " bytes; the limit is " + std::to_string(most));
   }
   dispatch(*topic, message);
 }
@@ -318,6 +318,15 @@ void MqttLink::perform(const SendRecall& send) { control(send.agent, protocol::C
 void MqttLink::perform(const SendDrain& send) {
   control(send.agent, send.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {});
 }
+void MqttLink::perform(const SendIntroduce& send) { control(send.agent, protocol::ControlType::introduce, {}); }
+
+// An empty retained message removes the one that the broker keeps.
+void MqttLink::perform(const ForgetAgent& forget) {
+  for (const auto kind : {TopicKind::agent_status, TopicKind::agent_info, TopicKind::temperature}) {
+    if (protocol::rule(kind).retained) publish({kind, forget.agent, {}, {}}, {});
+  }
+}
+
 void MqttLink::perform(const AnnounceReign&) { publish_status(protocol::CoordinatorState::online); }
 
 void MqttLink::perform(const AskStore& ask) {

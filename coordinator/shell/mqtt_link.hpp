@@ -58,6 +58,8 @@ class MqttLink {
   void perform(const SendDrain& send);
   void perform(const AskStore& ask);
   void perform(const AnnounceReign& announce);
+  void perform(const SendIntroduce& send);
+  void perform(const ForgetAgent& forget);
 
   // ---- the end
   void publish_offline();

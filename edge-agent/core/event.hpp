@@ -50,6 +50,9 @@ struct RecallSeen {
   Reign reign;
   std::vector<AttemptKey> tasks;
 };  // return tasks that have not started
+struct IntroduceSeen {
+  Reign reign;
+};  // the coordinator tells its reign, and asks for the status and info of this agent
 struct DrainSeen {
   Reign reign;
   bool drain = true;
@@ -95,7 +98,7 @@ struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
-                           DrainSeen, Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused, OfferChanged,
-                           TemperatureRead, Stop, Ending, Flush, Tick>;
+                           IntroduceSeen, DrainSeen, Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused,
+                           OfferChanged, TemperatureRead, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

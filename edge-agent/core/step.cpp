@@ -234,6 +234,14 @@ void present(Context& c) {
 // Only the reign that the agent follows may give orders.
 bool obeys(const State& state, const Reign& reign) { return reign == state.reign; }
 
+// Follow the coordinator of `seen` instead of `known`? A newer one, unless no coordinator can have reached its epoch;
+// and an older one if that is true of `known`.
+bool follows(const Reign& known, const Reign& seen) {
+  if (known.session.empty()) return true;
+  if (seen.epoch > known.epoch) return seen.epoch - known.epoch <= limits::epochs_ahead;
+  return known.epoch - seen.epoch > limits::epochs_ahead;
+}
+
 // ---- events
 
 void on(Context& c, const LinkUp&) {
@@ -258,13 +266,18 @@ void on(Context& c, const CoordinatorSeen& event) {
     if (back) present(c);  // messages sent meanwhile were lost
     return;
   }
-  const bool newer = event.reign.epoch > known.epoch || known.session.empty();
-  if (!newer || !event.online) return;  // an offline one is waited for; an older one is not obeyed
+  if (!event.online || !follows(known, event.reign)) return;  // an offline one is waited for
   c.state.coordinator_online = true;
   c.emit(WriteLog{false, "following the coordinator of epoch " + std::to_string(event.reign.epoch)});
   c.state.reign = event.reign;
   c.state.n = 0;
   present(c);
+}
+
+void on(Context& c, const IntroduceSeen& event) {
+  const bool known = event.reign == c.state.reign && c.state.coordinator_online;
+  on(c, CoordinatorSeen{true, event.reign});
+  if (known) present(c);
 }
 
 void on(Context& c, const TasksSeen& event) {

@@ -24,6 +24,8 @@ Event event_of(const protocol::ControlMessage& message) {
       return CancelSeen{message.reign, std::move(keys)};
     case protocol::ControlType::recall:
       return RecallSeen{message.reign, std::move(keys)};
+    case protocol::ControlType::introduce:
+      return IntroduceSeen{message.reign};
     case protocol::ControlType::drain:
       return DrainSeen{message.reign, true};
     case protocol::ControlType::resume:

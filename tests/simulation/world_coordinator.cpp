@@ -251,6 +251,8 @@ void World::perform(const coordinator::Deferred& effect) {
                    }
                    acknowledge(ask.agent, ask.tasks, false);
                  },
+                 [&](const SendIntroduce& send) { reach(send.agent, agent::IntroduceSeen{reign}); },
+                 [&](const ForgetAgent& forget) { violation(forget.agent.str() + " was forgotten"); },
                  [&](const AnnounceReign&) {
                    for (auto& a : agents_) announce(a);
                  },

@@ -16,7 +16,7 @@ namespace edgefleet::coordinator::llm {
 struct Question {
   Capability capability;  // llm.chat, llm.generate or llm.embed
   std::string model;
-  Json input;  // of the task: the request without the members for this endpoint
+  JsonText input;  // of the task: the request without the members for this endpoint
   bool stream = false;
 };
 

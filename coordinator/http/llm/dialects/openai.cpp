@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/protocol/json.hpp"
+#include "common/protocol/fields.hpp"
 
 namespace edgefleet::coordinator::llm::openai {
 namespace {
@@ -16,22 +16,20 @@ Result<Question> read(const std::string& body, const char* capability, Options& 
   if (!json::well_formed(body) || !json::part_is_shallow(body)) {
     return invalid("the body is not valid JSON (UTF-8, at most 64 levels deep)");
   }
-  Question question{*Capability::parse(capability), {}, Json::parse(body, nullptr, false), false};
-  Json& input = question.input;
-  if (!input.is_object()) return invalid("the body must be a JSON object");
-  const Json& model = member(input, "model");
-  if (!model.is_string() || model.get_ref<const std::string&>().empty()) return invalid("`model` is missing");
-  question.model = model.get<std::string>();
-  const Json& stream = member(input, "stream");
-  if (!stream.is_null() && !stream.is_boolean()) return invalid("`stream` must be true or false");
-  question.stream = stream == true;
-  options.include_usage = member(member(input, "stream_options"), "include_usage") == true;
-  const Json& format = member(input, "encoding_format");
-  options.base64 = format == "base64";
-  if (!format.is_null() && format != "float" && !options.base64) {
-    return invalid("`encoding_format` must be float or base64");
+  json::Fields fields(body);
+  if (!fields.ok()) return invalid("the body " + fields.error().message);
+  Question question{*Capability::parse(capability), fields.string("model").value_or(""), {}, false};
+  if (question.model.empty()) fields.fail("`model` is missing");
+  question.stream = fields.boolean("stream").value_or(false);
+  if (const auto given = fields.find("stream_options")) {
+    const auto stream_options = json::Object::read(*given).value_or(json::Object{});
+    options.include_usage = stream_options.find("include_usage") == "true";
   }
-  for (const char* ours : {"stream", "stream_options", "encoding_format"}) input.erase(ours);
+  const auto format = fields.string("encoding_format").value_or("float");
+  options.base64 = format == "base64";
+  if (format != "float" && !options.base64) fields.fail("`encoding_format` is neither float nor base64");
+  if (!fields.ok()) return fields.error();
+  question.input = json::without(fields.object(), {"stream", "stream_options", "encoding_format"});
   return question;
 }
 

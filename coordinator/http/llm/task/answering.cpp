@@ -1,5 +1,6 @@
 #include "coordinator/http/llm/task/answering.hpp"
 
+#include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/ask.hpp"
@@ -41,9 +42,8 @@ void Answering::submit(std::size_t at) {
   if (over_) return;
   TaskSpec spec;
   spec.capability = question_.capability;
-  Json input = question_.input;
-  input["model"] = chain_[at];
-  spec.input = dump(input);
+  const auto request = json::Object::read(question_.input).value_or(json::Object{});
+  spec.input = json::with(request, "model", json::quoted(chain_[at]));
   if (spec.input.size() > limits::input_bytes) {
     return fail(failure_of(Error{"the request has " + std::to_string(spec.input.size()) +
                                      " bytes; the limit for a task's input is " + std::to_string(limits::input_bytes),
@@ -62,7 +62,7 @@ void Answering::submit(std::size_t at) {
     });
   };
   parts_.loop.submit(
-      std::string(Loop::present_client), {std::move(spec), {}, beginnings_of(input)},
+      std::string(Loop::present_client), {spec, {}, beginnings_of(spec.input)},
       [self = shared_from_this(), made](const Result<Acceptance>& accepted) {
         self->responder_.run([self, made, accepted] { self->submitted(made, accepted); });
       },

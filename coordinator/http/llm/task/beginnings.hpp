@@ -3,15 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace edgefleet::coordinator::llm {
 
 inline constexpr std::size_t most_beginnings = 64;  // the longest ones
 
-// For a chat request; empty for any other.
-std::vector<std::uint64_t> beginnings_of(const nlohmann::json& request);
+// For the text of a chat request; empty for any other.
+std::vector<std::uint64_t> beginnings_of(std::string_view request);
 
 }  // namespace edgefleet::coordinator::llm

@@ -167,3 +167,12 @@ TEST_CASE("a submission is checked field by field, and the error names the field
   REQUIRE_FALSE(large);
   CHECK(large.error().kind == ErrorKind::too_large);
 }
+
+TEST_CASE("temperatures that cannot be measured are refused") {
+  for (const char* bad : {"1e308", "-1e308", "1001"}) {
+    INFO(bad);
+    CHECK_FALSE(protocol::decode_temperature(R"({"session":"s","celsius":)" + std::string(bad) + "}"));
+    CHECK_FALSE(protocol::decode_temperature(R"({"session":"s","trend_per_minute":)" + std::string(bad) + "}"));
+  }
+  CHECK(protocol::decode_temperature(R"({"session":"s","celsius":85.5})"));
+}

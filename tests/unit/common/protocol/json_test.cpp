@@ -2,9 +2,34 @@
 #include <nlohmann/json.hpp>
 
 #include "common/protocol/json.hpp"
+
+#include "common/protocol/fields.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
+
+TEST_CASE("a value with more parts than the largest message can have is not taken apart") {
+  const auto many = [](char begin, const std::string& part, char end, std::size_t count) {
+    std::string text(1, begin);
+    for (std::size_t i = 0; i < count; ++i) text += part + ",";
+    text.back() = end;
+    return text;
+  };
+  CHECK(json::elements(many('[', "1", ']', json::most_parts))->size() == json::most_parts);
+  CHECK_FALSE(json::elements(many('[', "1", ']', json::most_parts + 1)));
+  CHECK(json::Object::read(many('{', R"("":1)", '}', json::most_parts)));
+  CHECK_FALSE(json::Object::read(many('{', R"("":1)", '}', json::most_parts + 1)));
+  auto fields = json::Fields::untrusted(R"({"tasks":)" + many('[', "1", ']', json::most_parts + 1) + "}");
+  CHECK(fields.array("tasks").empty());
+  CHECK(fields.error().message == "`tasks` is not a JSON array of at most 131072 parts");
+}
+
+TEST_CASE("an object is written again without some members, and with another value of one") {
+  const auto object = json::Object::read(R"({"b": 1e400,"a":[ {"z":1,"y":2} ],"b":2,"c":"\u0041"})");
+  CHECK(json::without(*object, {"a", "x"}) == R"({"b":1e400,"b":2,"c":"\u0041"})");
+  CHECK(json::with(*object, "b", "0") == R"({"b":0,"a":[ {"z":1,"y":2} ],"c":"\u0041"})");
+  CHECK(json::with(*json::Object::read("{}"), "d", "true") == R"({"d":true})");
+}
 
 TEST_CASE("only well-formed JSON of bounded depth is accepted") {
   CHECK(json::well_formed(R"({"a":[1,2.5e3,"x\"}",null,true]})"));

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/support/catch.hpp"
 #include "tests/support/coordinator.hpp"
 
@@ -9,10 +11,13 @@ namespace {
 
 AgentStatus lost(const std::string& life) { return {AgentState::lost, session(life)}; }
 
-// One task whose agent was lost while it ran.
+// One task whose agent was lost while it ran, and whose next attempt is its last.
 TaskId lose_one(Conversation& c) {
   c.join("doomed", "d", 1);
-  const auto id = c.submit();
+  TaskSpec spec;
+  spec.capability = capability("work");
+  spec.max_attempts = 2;
+  const auto id = c.submit(std::move(spec));
   c.beat("doomed", "d", 0, {Conversation::holding(id)});
   c.receive(AgentStatusSeen{agent("doomed"), lost("d")});
   return id;
@@ -30,6 +35,29 @@ std::vector<TaskId> prefetched(Conversation& c, int count) {
 const SendRecall* recall(const Conversation& c) { return c.find<SendRecall>(); }
 
 }  // namespace
+
+TEST_CASE("one loss is no suspicion while attempts remain: all tasks of a lost agent are placed at once") {
+  Conversation c;
+  c.join("doomed", "d", 16);
+  std::vector<TaskId> ids;
+  std::vector<HeldTask> held;
+  for (int n = 0; n < 16; ++n) {
+    ids.push_back(c.submit());
+    held.push_back(Conversation::holding(ids.back()));
+  }
+  c.beat("doomed", "d", 0, held);
+  c.receive(AgentStatusSeen{agent("doomed"), lost("d")});
+  c.join("pi-1", "a", 16);
+  c.pass(3s);
+  for (const auto& id : ids) CHECK(c.holder(id) == "pi-1");
+  // The second loss is one: each of them runs alone from now on.
+  for (HeldTask& one : held) one.attempt = 2;
+  c.beat("pi-1", "a", 0, held);
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.join("pi-2", "b", 16);
+  c.pass(3s);
+  CHECK(std::count_if(ids.begin(), ids.end(), [&](const auto& id) { return c.holder(id) == "pi-2"; }) == 1);
+}
 
 TEST_CASE("a task that lost its agent is placed alone, and no other task is placed on its agent") {
   Conversation c;

@@ -338,23 +338,166 @@ TEST_CASE("an agent that claims ever higher epochs does not make all agents pres
   CHECK(c.state.reign.epoch == 61);
   CHECK(std::any_of(c.effects.begin(), c.effects.end(), [](const Effect& effect) {
     const auto* note = std::get_if<Note>(&effect);
-    return note != nullptr && note->text.find("restart it") != std::string::npos;
+    return note != nullptr && note->text.find("no coordinator can have reached") != std::string::npos;
   }));
 }
 
-TEST_CASE("our reign is announced again to an agent that does not follow it") {
+TEST_CASE("an agent that does not follow us, or whose info is missing, is asked to introduce itself") {
+  Conversation c;
+  Heartbeat beat;
+  SECTION("it follows an earlier coordinator") {
+    c.join("pi-1", "a");
+    beat = c.heartbeat("a", 1, {}, 0);
+    beat.coordinator = Reign{3, session("earlier")};
+  }
+  SECTION("its info was lost") { beat = c.heartbeat("a", 1, {}, 0); }
+  SECTION("it follows an epoch that no coordinator can have reached") {
+    c.join("pi-1", "a");
+    beat = c.heartbeat("a", 1, {}, 0);
+    beat.coordinator = Reign{std::uint64_t{1} << 53U, session("forged")};
+  }
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<SendIntroduce>() == nullptr);  // both may be on their way
+  c.pass(10s);
+  ++beat.sequence;
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
+  REQUIRE(c.find<SendIntroduce>() != nullptr);
+  CHECK(c.find<SendIntroduce>()->agent == agent("pi-1"));
+  c.receive(HeartbeatSeen{agent("pi-1"), beat});
+  CHECK(c.find<SendIntroduce>() == nullptr);  // not at each beat
+  CHECK(c.state.reign.epoch == 7);
+}
+
+TEST_CASE("a coordinator does not stop for an epoch that no coordinator can have reached") {
+  Conversation c;
+  c.receive(CoordinatorSeen{true, Reign{std::uint64_t{1} << 53U, session("forged")}, true});
+  CHECK(c.find<StopProgram>() == nullptr);
+  CHECK(c.state.reign.epoch == 7);
+  CHECK_FALSE(c.state.over);
+}
+
+TEST_CASE("an agent that lists the lost attempt of another agent does not get it") {
   Conversation c;
   c.join("pi-1", "a");
-  auto beat = c.heartbeat("a", 1, {}, 0);
-  beat.coordinator = Reign{3, session("earlier")};
-  c.receive(HeartbeatSeen{agent("pi-1"), beat});
-  CHECK(c.find<AnnounceReign>() == nullptr);  // the announcement is on its way
+  const auto id = c.submit();
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
   c.pass(10s);
-  beat.sequence += 100;
+  c.join("pi-2", "b", 1, "other");
+  c.beat("pi-2", "b", 0, {Conversation::holding(id)});
+  CHECK(c.task(id).state == TaskState::queued);
+  REQUIRE_FALSE(c.cancels.empty());
+  CHECK(c.cancels.back().agent == agent("pi-2"));
+}
+
+TEST_CASE("a sequence number that is too high silences its agent for two heartbeats at most") {
+  Conversation c;
+  c.join("pi-1", "a");
+  auto forged = c.heartbeat("a", 1, {}, 0);
+  const auto before = forged.sequence;
+  forged.sequence = std::numeric_limits<std::uint64_t>::max();
+  c.receive(HeartbeatSeen{agent("pi-1"), forged});
+  auto beat = c.heartbeat("a", 0, {}, 0);
+  CHECK(beat.sequence == before + 1);
   c.receive(HeartbeatSeen{agent("pi-1"), beat});
-  CHECK(c.find<AnnounceReign>() != nullptr);
+  CHECK(c.state.agents[0].beat->sequence == forged.sequence);  // it seems to be overtaken
+  c.pass(2 * heartbeat_interval);
   c.receive(HeartbeatSeen{agent("pi-1"), beat});
-  CHECK(c.find<AnnounceReign>() == nullptr);  // not at each beat
+  CHECK(c.state.agents[0].beat->sequence == beat.sequence);
+  CHECK(c.state.agents[0].status.state == AgentState::online);
+}
+
+TEST_CASE("where the table of agents is full, the one that was away for longest gives its place") {
+  Conversation c;
+  c.state.policy.most_agents = 3;
+  c.join("pi-1", "a");
+  c.join("pi-2", "b");
+  const auto held = c.submit();
+  c.join("pi-3", "c");
+  const auto keeper = c.holder(held);
+  c.receive(AgentStatusSeen{agent(keeper), {AgentState::lost, session(keeper == "pi-1" ? "a" : "b")}});
+  c.join("pi-4", "d");
+  CHECK(c.state.agent_index.count(agent("pi-4")) == 0);  // one holds a task, two are there
+  const std::string other = keeper == "pi-1" ? "pi-2" : "pi-1";
+  c.receive(AgentStatusSeen{agent(other), {AgentState::offline, session(keeper == "pi-1" ? "b" : "a")}});
+  c.receive(AgentInfoSeen{agent("pi-4"), c.info("d", 1)});
+  REQUIRE(c.find<ForgetAgent>() != nullptr);
+  CHECK(c.find<ForgetAgent>()->agent == agent(other));
+  CHECK(c.state.agent_index.count(agent(other)) == 0);
+  CHECK(c.state.agents.size() == 3);
+  c.join("pi-4", "d");
+  c.pass(5s);  // the grace of the lost one ends, and its task is placed anew
+  CHECK((c.holder(held) == "pi-3" || c.holder(held) == "pi-4"));
+}
+
+TEST_CASE("invented names do not displace agents that are needed, and each of them is forgotten again") {
+  Conversation c;
+  c.state.policy.most_agents = 50;
+  c.join("pi-1", "a", 4);
+  const auto id = c.submit();
+  for (int n = 0; n < 1000; ++n) {
+    c.receive(AgentStatusSeen{agent("ghost-" + std::to_string(n)), {AgentState::lost, session("x")}});
+  }
+  CHECK(c.state.agents.size() == 50);
+  CHECK(c.state.agent_index.size() == 50);
+  CHECK(c.holder(id) == "pi-1");
+  c.join("pi-2", "b");
+  CHECK(c.state.agent_index.count(agent("pi-2")) == 1);
+}
+
+TEST_CASE("infos are bounded in rate and in memory") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto changed = [&](std::size_t bytes) {
+    AgentInfo info = c.info("a", 1);
+    info.executors[0].notice = std::string(bytes, 'x');
+    c.receive(AgentInfoSeen{agent("pi-1"), info});
+    return c.state.agents[0].info->executors[0].notice.size() == bytes;
+  };
+  SECTION("rate") {
+    int taken = 0;
+    for (std::size_t n = 1; n <= 100; ++n) taken += changed(n) ? 1 : 0;
+    CHECK(taken == 19);  // the first one was another
+    c.pass(c.state.policy.info_spacing);
+    CHECK(changed(200));
+    CHECK_FALSE(changed(201));
+  }
+  SECTION("memory") {
+    c.state.policy.most_info_bytes = 10'000;
+    CHECK(changed(5'000));
+    CHECK(c.state.info_bytes > 5'000);
+    CHECK_FALSE(changed(20'000));
+    CHECK(changed(6'000));
+    CHECK(c.state.info_bytes < 10'000);
+  }
+}
+
+TEST_CASE("different conditions are bounded, for all clients and for one") {
+  Conversation c;
+  c.state.policy.most_conditions = 3;
+  c.state.policy.most_conditions_of_one = 2;
+  RequestId request = 100;
+  const auto submit = [&](const std::string& submitter, const std::string& room) {
+    TaskSpec spec;
+    spec.capability = capability("work");
+    if (!room.empty()) spec.where = {{"room", room}};
+    c.receive(SubmitTasks{++request, submitter, {}, {{std::move(spec), {}}}});
+    return c.find<Accepted>() != nullptr;
+  };
+  CHECK(submit("one", "a"));
+  CHECK(submit("one", "b"));
+  CHECK_FALSE(submit("one", "c"));
+  CHECK(c.find<Rejected>()->error.message.find("`where`") != std::string::npos);
+  CHECK(submit("one", "a"));
+  CHECK(submit("one", ""));
+  CHECK(submit("two", "a"));
+  CHECK_FALSE(submit("two", "b"));
+  std::vector<TaskId> first;
+  for (const auto& [id, task] : c.state.tasks) {
+    if (task.record.submitter == "one" && !task.record.spec.where.empty()) first.push_back(id);
+  }
+  for (const auto& id : first) c.receive(CancelTask{1, id});
+  CHECK(c.state.conditions.count() == 1);
+  CHECK(submit("two", "b"));
 }
 
 TEST_CASE("a replaced coordinator announces nothing and assigns no tasks") {

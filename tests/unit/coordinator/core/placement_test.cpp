@@ -17,7 +17,7 @@ ExecutorView view(const std::string& name, int slots, std::map<std::string, std:
   v.info.name = executor_name("main");
   v.info.capabilities = {capability("work")};
   v.info.slots = slots;
-  v.labels = std::move(labels);
+  v.labels = std::make_shared<const Labels>(std::move(labels));
   v.open = true;
   v.slots = slots;
   return v;

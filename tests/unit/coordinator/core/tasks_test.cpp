@@ -335,3 +335,68 @@ TEST_CASE("a task that is returned each time at once is placed again at growing 
   }
   CHECK(c.holder(id) == "accepting");
 }
+
+TEST_CASE("an attempt that no beat has ever listed ends after its timeout, however often later messages arrive") {
+  Conversation c;
+  c.join("pi-1", "a", 4);
+  TaskSpec spec;
+  spec.capability = capability("work");
+  spec.timeout = 30s;
+  const auto lost = c.submit(spec);
+  const auto begun = c.now.mono;
+  std::size_t rounds = 0;
+  while (c.task(lost).attempts.front().state == AttemptState::assigned && ++rounds < 30) {
+    c.pass(heartbeat_interval);
+    const auto other = c.submit();  // its message arrives: the agent receives what follows, but never this one
+    c.beat("pi-1", "a", 3, {Conversation::holding(other)});
+    c.result("pi-1", other);
+    c.commit();
+  }
+  const auto& attempt = c.task(lost).attempts.front();
+  CHECK(attempt.state == AttemptState::failed);
+  CHECK(attempt.error->code == "not_delivered");
+  CHECK(attempt.spent);
+  CHECK(c.now.mono - begun > 30s + 2 * heartbeat_interval);
+  CHECK(c.now.mono - begun <= 30s + 4 * heartbeat_interval);
+}
+
+TEST_CASE("a cancel of an attempt that no beat has ever listed ends too") {
+  Conversation c;
+  c.join("pi-1", "a", 4);
+  TaskSpec spec;
+  spec.capability = capability("work");
+  spec.timeout = 30s;
+  const auto id = c.submit(spec);
+  c.receive(CancelTask{5, id});
+  for (int n = 0; n < 20 && c.task(id).state == TaskState::cancelling; ++n) {
+    c.pass(heartbeat_interval);
+    c.beat("pi-1", "a", 4, {});
+  }
+  CHECK(c.task(id).state == TaskState::cancelled);
+}
+
+TEST_CASE("the time to start ends a task that waits at an agent or never arrived there, and none that runs") {
+  Conversation c;
+  c.join("pi-1", "a", 1);
+  TaskSpec spec;
+  spec.capability = capability("work");
+  spec.expires_after = 10s;
+  const auto id = c.submit(spec);
+  REQUIRE(c.holder(id) == "pi-1");
+  SECTION("it waits there") {
+    c.pass(11s);
+    c.beat("pi-1", "a", 0, {Conversation::holding(id, HeldPhase::waiting)});
+    CHECK(c.task(id).state == TaskState::expired);
+    CHECK(c.cancels.back().agent == agent("pi-1"));
+  }
+  SECTION("it never arrived") {
+    c.pass(11s);
+    c.beat("pi-1", "a", 1, {});
+    CHECK(c.task(id).state == TaskState::expired);
+  }
+  SECTION("it runs") {
+    c.pass(11s);
+    c.beat("pi-1", "a", 0, {Conversation::holding(id)});
+    CHECK(c.task(id).state == TaskState::running);
+  }
+}

@@ -154,6 +154,30 @@ TEST_CASE("only the followed coordinator may give orders") {
   CHECK_FALSE(c.all<SendBeat>().empty());
 }
 
+TEST_CASE("an epoch that no coordinator can have reached is not followed, and left for a possible one") {
+  Conversation c;
+  const Reign forged{std::uint64_t{1} << 53U, *SessionId::parse("forged")};
+  c.receive(CoordinatorSeen{true, forged});
+  CHECK(c.state.reign == reign);
+  c.state.reign = forged;  // as if it had been the first one that was seen
+  c.receive(CoordinatorSeen{true, reign});
+  CHECK(c.state.reign == reign);
+  c.receive(CoordinatorSeen{true, Reign{reign.epoch - 1, *SessionId::parse("old")}});
+  CHECK(c.state.reign == reign);
+}
+
+TEST_CASE("an agent that is asked to introduce itself sends its info, beat and status, and follows who asks") {
+  Conversation c;
+  c.receive(IntroduceSeen{reign});
+  CHECK_FALSE(c.all<SendInfo>().empty());
+  CHECK_FALSE(c.all<SendStatus>().empty());
+  c.receive(IntroduceSeen{Reign{reign.epoch + 1, *SessionId::parse("new")}});
+  CHECK(c.state.reign.epoch == reign.epoch + 1);
+  CHECK(c.all<SendInfo>().size() == 1);
+  c.receive(IntroduceSeen{reign});  // an older one
+  CHECK(c.all<SendInfo>().empty());
+}
+
 TEST_CASE("on every connect results are sent first, and the status online last") {
   Conversation c;
   c.give({1});

@@ -42,13 +42,16 @@ TEST_CASE("a single model has the same view as in the list") {
         Json{{"id", "openai/gpt-oss-20b"}, {"object", "model"}, {"created", 7}, {"owned_by", "groq"}});
 }
 
-TEST_CASE("the input of a question is the request without the members for the endpoint") {
+TEST_CASE("the input of a question is the request without the members for the endpoint, byte for byte") {
+  const std::string rest = R"("seed":12345678901234567890123,"tools":[{"z":1,"a":1e400}],"parallel_tool_calls": false)";
   const auto read = chat_completions.read(
-      R"({"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"encoding_format":"float"})");
+      R"({"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"encoding_format":"float",)" +
+      rest + "}");
   REQUIRE(read);
   CHECK(read->question.stream);
   CHECK(read->question.capability.str() == "llm.chat");
-  CHECK(read->question.input == Json{{"model", "m"}, {"messages", Json::array()}});
+  CHECK(read->question.input == R"({"model":"m","messages":[],"seed":12345678901234567890123,)"
+                                R"("tools":[{"z":1,"a":1e400}],"parallel_tool_calls":false})");
 }
 
 TEST_CASE("every dialect refuses an invalid request") {
