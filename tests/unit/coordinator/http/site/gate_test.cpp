@@ -35,8 +35,9 @@ TEST_CASE("a client that is not a browser's page is let through, whatever host i
 }
 
 TEST_CASE("a page of the coordinator itself is let through, by an address or a local name") {
-  for (const std::string host : {"127.0.0.1:7001", "192.168.1.20", "[::1]:7001", "[fe80::1]", "localhost:7001", "pi-4",
-                                 "pi-4.local:7001", "pi-4.lan", "fleet.internal", "pi.home.arpa", "edge.localhost"}) {
+  for (const std::string host :
+       {"127.0.0.1:7001", "192.168.1.20", "[::1]:7001", "[fe80::1]", "[::ffff:192.168.1.20]:7001", "localhost:7001",
+        "pi-4", "pi-4.local:7001", "pi-4.lan", "fleet.internal", "pi.home.arpa", "edge.localhost"}) {
     CAPTURE(host);
     CHECK_FALSE(judged({{"Host", host}, {"Origin", "http://" + host}}).refusal);
   }
