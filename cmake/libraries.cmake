@@ -32,8 +32,4 @@ if(NOT BOOST_BEAST_INCLUDE STREQUAL "/usr/include")  # as -isystem it would hide
 endif()
 target_compile_definitions(lib_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
 edgefleet_imported(lib_sqlitecpp HEADER SQLiteCpp/SQLiteCpp.h LIBRARIES SQLiteCpp)
-# Debian builds its cpp-httplib with feature macros that change the layout of types: they come from its pkg-config file.
-pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
-add_library(lib_httplib INTERFACE)
-target_link_libraries(lib_httplib INTERFACE PkgConfig::HTTPLIB)
 target_link_libraries(lib_sqlitecpp INTERFACE SQLite::SQLite3)

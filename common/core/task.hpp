@@ -63,8 +63,7 @@ inline constexpr std::uint64_t epochs_ahead = 1'000'000;
 inline constexpr Duration longest = std::chrono::hours(24 * 30);  // any duration of a task
 }  // namespace limits
 
-inline constexpr Duration priority_step =
-    std::chrono::seconds(60);  // one step of priority counts as this time of waiting
+inline constexpr Duration priority_step = std::chrono::seconds(60);  // waiting time that equals one step
 
 struct TaskSpec {
   Capability capability;

@@ -20,8 +20,9 @@ Lead lead(unsigned char c) {
   return {};
 }
 
-// Length of the well-formed character at the beginning of `bytes`; 0: none.
-std::size_t character(std::string_view bytes) {
+}  // namespace
+
+std::size_t utf8_character(std::string_view bytes) {
   const Lead first = lead(static_cast<unsigned char>(bytes.front()));
   if (first.length == 0 || first.length > bytes.size()) return 0;
   std::uint32_t code = first.bits;
@@ -33,13 +34,11 @@ std::size_t character(std::string_view bytes) {
   return code < first.least || code > 0x10FFFFU || surrogate ? 0 : first.length;
 }
 
-}  // namespace
-
 std::string valid_utf8(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());
   while (!bytes.empty()) {
-    const std::size_t length = character(bytes);
+    const std::size_t length = utf8_character(bytes);
     text += length == 0 ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, length);
     bytes.remove_prefix(std::max<std::size_t>(length, 1));
   }

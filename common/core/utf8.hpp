@@ -9,6 +9,9 @@ namespace edgefleet {
 // A byte that continues a character; all others begin one, or are not UTF-8.
 inline bool utf8_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
+// Length of the well-formed character at the beginning of `bytes`, which is not empty; 0: there is none.
+std::size_t utf8_character(std::string_view bytes);
+
 // Each byte that is not part of well-formed UTF-8 becomes U+FFFD.
 std::string valid_utf8(std::string_view bytes);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -86,5 +87,8 @@ class Client {
   // Waits, at most `patience`, until all publishes are complete, then disconnects cleanly: no will is published.
   virtual void disconnect(Duration patience) = 0;
 };
+
+// Makes the client of a loop; fails if the options are not valid.
+using MakeClient = std::function<Result<std::unique_ptr<Client>>(const Options&, Client::OnEvent)>;
 
 }  // namespace edgefleet::mqtt

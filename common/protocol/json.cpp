@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::json {
 namespace {
-
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -89,6 +89,106 @@ int depth_of(std::string_view text) {
   return most;
 }
 
+// The syntax of RFC 8259, and a bound on nesting. A number may have any size: whoever needs its value looks at that.
+class Syntax {
+ public:
+  explicit Syntax(std::string_view text) : text_(text) {}
+  bool check() { return element(0) && at_ == text_.size(); }
+
+ private:
+  [[nodiscard]] bool at(char c) const { return at_ < text_.size() && text_[at_] == c; }
+  bool take(char c) {
+    if (!at(c)) return false;
+    ++at_;
+    return true;
+  }
+  bool take(std::string_view word) {
+    if (!text_.substr(at_).starts_with(word)) return false;
+    at_ += word.size();
+    return true;
+  }
+  void skip_space() {
+    while (at_ < text_.size() && space(text_[at_])) ++at_;
+  }
+  // A value, and the space around it.
+  bool element(int depth) {
+    skip_space();
+    const bool good = value(depth);
+    skip_space();
+    return good;
+  }
+  bool value(int depth) {
+    if (take('{')) return depth < deepest && list('}', [&] { return member(depth + 1); });
+    if (take('[')) return depth < deepest && list(']', [&] { return element(depth + 1); });
+    if (take('"')) return rest_of_string();
+    return take("true") || take("false") || take("null") || number();
+  }
+  template <typename One>
+  bool list(char end, One one) {
+    skip_space();
+    if (take(end)) return true;
+    do {
+      if (!one()) return false;
+    } while (take(','));
+    return take(end);
+  }
+  bool member(int depth) {
+    skip_space();
+    if (!take('"') || !rest_of_string()) return false;
+    skip_space();
+    return take(':') && element(depth);
+  }
+  bool digits() {
+    const std::size_t begin = at_;
+    while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') ++at_;
+    return at_ > begin;
+  }
+  bool number() {
+    take('-');
+    if (!take('0') && !digits()) return false;
+    if (take('.') && !digits()) return false;
+    if (!take('e') && !take('E')) return true;
+    if (!take('+')) take('-');
+    return digits();
+  }
+  bool rest_of_string() {
+    while (at_ < text_.size()) {
+      if (take('"')) return true;
+      if (at('\\')) {
+        if (!escape()) return false;
+        continue;
+      }
+      const std::size_t length = static_cast<unsigned char>(text_[at_]) < 0x20 ? 0 : utf8_character(text_.substr(at_));
+      if (length == 0) return false;
+      at_ += length;
+    }
+    return false;
+  }
+  bool escape() {
+    if (!take("\\u")) {
+      at_ += 2;
+      return at_ <= text_.size() && std::string_view("\"\\/bfnrt").find(text_[at_ - 1]) != std::string_view::npos;
+    }
+    const auto first = code_unit();
+    if (!first || (*first & 0xFC00U) == 0xDC00U) return false;
+    if ((*first & 0xFC00U) != 0xD800U) return true;
+    if (!take("\\u")) return false;
+    const auto second = code_unit();
+    return second && (*second & 0xFC00U) == 0xDC00U;
+  }
+  std::optional<unsigned> code_unit() {
+    const auto text = text_.substr(at_, 4);
+    unsigned unit = 0;
+    const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), unit, 16);
+    if (text.size() < 4 || failure != std::errc{} || rest != text.data() + 4) return std::nullopt;
+    at_ += 4;
+    return unit;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
 template <typename Number>
 std::optional<Number> whole_number(std::string_view value) {
   Number number{};
@@ -100,12 +200,7 @@ std::optional<Number> whole_number(std::string_view value) {
 
 }  // namespace
 
-// nlohmann treats a NUL byte as the end of the text, and skips a byte order mark: both would be passed on in messages.
-bool well_formed(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos || text.substr(0, byte_order_mark.size()) == byte_order_mark)
-    return false;
-  return depth_of(text) <= deepest && nlohmann::json::accept(text);
-}
+bool well_formed(std::string_view text) { return Syntax(text).check(); }
 
 bool part_is_shallow(std::string_view text) { return depth_of(text) <= deepest_part; }
 

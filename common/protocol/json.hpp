@@ -1,6 +1,6 @@
 // Reads and writes JSON without a tree. A task's input and output are carried as the received text (which keeps the
-// order of keys and the precision of numbers), so messages are split into slices of their text; only the syntax
-// check uses nlohmann. Every reader below takes text that `well_formed` has accepted.
+// order of keys and the precision of numbers), so messages are split into slices of their text. Every reader below
+// takes text that `well_formed` has accepted.
 #pragma once
 
 #include <cstdint>

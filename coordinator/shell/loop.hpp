@@ -31,7 +31,7 @@ class Loop {
     std::size_t inbox = 65'536;
     std::size_t inbox_bytes = 64 * 1024 * 1024;
     Duration last_tries = std::chrono::seconds(5);   // to write to a failing store, once the program must end
-    MqttLink::MakeClient make_client;                // empty: Paho's client
+    mqtt::MakeClient make_client;                // empty: Paho's client
   };
   template <typename T>
   using Answer = coordinator::Answer<T>;

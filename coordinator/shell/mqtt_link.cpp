@@ -40,7 +40,7 @@ MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& s
       replies_(complaints),
       session_(random_seed()) {}
 
-Status MqttLink::start(const MakeClient& make_client) {
+Status MqttLink::start(const mqtt::MakeClient& make_client) {
   const Reign& reign = engine_.state().reign;
   // Includes the session: with one client id, the broker would disconnect the first coordinator before it sees the
   // second.

@@ -30,13 +30,12 @@ class MqttLink {
     std::function<bool(mqtt::ClientEvent&&)> offer;   // false: full
     std::function<void(mqtt::ClientEvent&&)> insist;  // for connection events
   };
-  using MakeClient = std::function<Result<std::unique_ptr<mqtt::Client>>(const mqtt::Options&, mqtt::Client::OnEvent)>;
 
   MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts, StreamHub& hub,
            log::Complaints& complaints, Intake intake);
 
   // Connects, under the reign that the engine has at this time.
-  Status start(const MakeClient& make_client);
+  Status start(const mqtt::MakeClient& make_client);
   [[nodiscard]] bool up() const { return up_; }  // any thread
 
   void handle(const mqtt::ClientEvent& event);

@@ -1,4 +1,5 @@
-// The store of the coordinator. One thread writes (the loop); any thread reads.
+// The store of the coordinator. One thread writes (the loop); any thread reads. What every implementation must do is
+// checked by tests/unit/coordinator/store/contract_*_test.cpp. Texts are kept byte for byte, U+0000 included.
 #pragma once
 
 #include <array>
@@ -41,7 +42,8 @@ class Reads {
   virtual ~Reads() = default;
 
   virtual Result<std::optional<TaskRecord>> task(const TaskId& id) = 0;
-  virtual Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) = 0;  // without input and output
+  // Newest id first; input "null", no output.
+  virtual Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) = 0;
   virtual Result<std::optional<BatchRecord>> batch(const BatchId& id) = 0;
   virtual Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) = 0;
   virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
@@ -59,7 +61,8 @@ class Store {
   virtual ~Store() = default;
 
   // ---- the loop's thread
-  // Atomic, and on the disk when it returns. After a failure the same writes may be tried again.
+  // Atomic, and on the disk when it returns. After a failure the same writes may be tried again. Empty writes change
+  // nothing, not even the clock.
   virtual Status commit(const Writes& writes) = 0;
   // Advances the clock and nothing else.
   virtual Status keep_time(Duration clock) = 0;

@@ -66,7 +66,8 @@ Status Loop::run() {
                                        true,
                                        {},
                                        {}};
-  auto client = mqtt::make_paho_client(options_.broker, [this](mqtt::ClientEvent event) {
+  const mqtt::MakeClient make = options_.make_client ? options_.make_client : mqtt::make_paho_client;
+  auto client = make(options_.broker, [this](mqtt::ClientEvent event) {
     const bool refusable = std::holds_alternative<mqtt::Received>(event);
     if (!refusable) return inbox_.insist(std::move(event));
     if (!inbox_.offer(std::move(event))) ++dropped_;  // the coordinator sends it again

@@ -37,6 +37,7 @@ class Loop {
     std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     std::size_t inbox = 16'384;
+    mqtt::MakeClient make_client;  // empty: Paho's client
   };
 
   Loop(Options options, std::vector<std::unique_ptr<Executor>> executors);

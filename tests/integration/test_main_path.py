@@ -253,7 +253,7 @@ class Options(FleetCase):
         task = self.note("later", delay_ms=1500)
         view = self.api.task(task)
         self.assertEqual(view["state"], "scheduled")
-        self.assertIn("start in", view["waiting"])
+        self.assertIn("starts in", view["waiting"])
         soon = self.note("now")
         self.api.outcome(soon)
         self.api.outcome(task)

@@ -258,7 +258,7 @@ class Room(ModelsCase):
         """Refused with figures before anything is fetched; it can be forced."""
         self.agent("pi-1")
         message = self.failed(self.pull("huge:900b"), "insufficient_memory")
-        self.assertRegex(message, r"huge:900b is 900\.0 GB in size and needs 900\.5 GB of memory .* this machine has \d+\.\d GB")
+        self.assertRegex(message, r"huge:900b is 900\.0 GB in size and needs 900\.5 GB of memory.* this machine has \d+\.\d GB")
         message = self.failed(self.pull("huge:900b", force=True), "insufficient_storage")
         self.assertRegex(message, r"needs 900\.0 GB more on the disk, including 537 MB to be kept free; .* has \d+\.\d GB free")
         self.assertEqual(self.ollama.seen("pulls"), {})

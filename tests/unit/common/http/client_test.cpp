@@ -1,8 +1,7 @@
-// The client against real servers on loopback.
+// The client against servers on loopback: ours, and bare sockets that answer what no server should.
 #include "common/http/client.hpp"
 
 #include <arpa/inet.h>
-#include <httplib.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,41 +11,28 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <set>
+#include <latch>
+#include <optional>
 #include <thread>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/loopback_server.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::http;
 using namespace std::chrono_literals;
+using http_server::Handler;
+using http_server::Reply;
+using http_server::Responder;
+using http_server::Route;
+using http_server::Stream;
+using Server = test::LoopbackServer;
 namespace fs = std::filesystem;
 
 namespace {
 
-// A server that runs as long as the test.
-class Server {
- public:
-  explicit Server(const std::function<void(httplib::Server&)>& routes) {
-    routes(server_);
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    thread_ = std::jthread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) std::this_thread::yield();
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  Server(Server&&) = delete;
-  Server& operator=(Server&&) = delete;
-  ~Server() { server_.stop(); }
-  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  httplib::Server server_;
-  int port_ = 0;
-  std::jthread thread_;
-};
-
-// Listens and queues connections in its backlog; each call of `serve` answers one with `answer` and closes it.
+// Listens and queues connections in its backlog; each call of `serve` takes one, answers a request with each of
+// `answers`, and closes it.
 class RawServer {
  public:
   RawServer() : descriptor_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -67,12 +53,14 @@ class RawServer {
   ~RawServer() { ::close(descriptor_); }
   [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
-  std::jthread serve(std::string answer) {
-    return std::jthread([this, answer = std::move(answer)] {
+  std::jthread serve(std::vector<std::string> answers) {
+    return std::jthread([this, answers = std::move(answers)] {
       const int connection = accept(descriptor_, nullptr, nullptr);
-      char request[4096];
-      [[maybe_unused]] const auto got = ::read(connection, request, sizeof request);
-      [[maybe_unused]] const auto sent = ::write(connection, answer.data(), answer.size());
+      for (const std::string& answer : answers) {
+        char request[4096];
+        [[maybe_unused]] const auto got = ::read(connection, request, sizeof request);
+        [[maybe_unused]] const auto sent = ::send(connection, answer.data(), answer.size(), MSG_NOSIGNAL);
+      }
       ::close(connection);
     });
   }
@@ -110,25 +98,40 @@ std::string content_of(const std::string& path) {
 
 void write(const std::string& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
 
-bool mentions(const Error& error, const std::string& text) { return error.message.find(text) != std::string::npos; }
-
 std::string large() {
   std::string text(3'000'000, ' ');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31 % 251);
   return text;
 }
 
+Reply reply_of(std::string body, int status = 200, const std::string& type = "text/plain") {
+  return {status, std::move(body), type, {}, {}};
+}
+
+Route route(const std::string& method, const std::string& path, Handler handler) {
+  return {method, path, path, {}, {}, std::move(handler)};
+}
+Route answering(const std::string& method, const std::string& path,
+                std::function<Reply(const http_server::Request&)> answer) {
+  return route(method, path, http_server::answer_with(std::move(answer)));
+}
+Route large_body() {
+  return answering("GET", "/",
+                   [](const http_server::Request&) { return reply_of(large(), 200, "application/octet-stream"); });
+}
+
+bool mentions(const Error& error, const std::string& text) { return error.message.find(text) != std::string::npos; }
+
 }  // namespace
 
 TEST_CASE("an answer has its status, type and body, also if it is an error") {
-  const Server server([](httplib::Server& s) {
-    s.Get("/ok", [](const auto&, auto& response) { response.set_content("{}", "application/json"); });
-    s.Get("/busy", [](const auto&, auto& response) {
-      response.status = 429;
-      response.set_header("Retry-After", "7");
-      response.set_content("{}", "application/problem+json");
-    });
-  });
+  const Server server(
+      {answering("GET", "/ok", [](const http_server::Request&) { return reply_of("{}", 200, "application/json"); }),
+       answering("GET", "/busy", [](const http_server::Request&) {
+         Reply busy = reply_of("{}", 429, "application/problem+json");
+         busy.headers.add("Retry-After", "7");
+         return busy;
+       })});
   Client client(server.url() + "/");
   const auto ok = client.get("/ok");
   REQUIRE(ok);
@@ -145,14 +148,10 @@ TEST_CASE("an answer has its status, type and body, also if it is an error") {
 }
 
 TEST_CASE("a post sends JSON, also an empty body") {
-  const Server server([](httplib::Server& s) {
-    s.Post("/", [](const httplib::Request& request, auto& response) {
-      response.status = 202;
-      response.set_content(
-          request.get_header_value("Content-Type") + "|" + request.get_header_value("Expect") + "|" + request.body,
-          "text/plain");
-    });
-  });
+  const Server server({answering("POST", "/", [](const http_server::Request& request) {
+    std::string seen(request.header("Content-Type"));
+    return reply_of(seen.append("|").append(request.header("Expect")) + "|" + request.body, 202);
+  })});
   Client client(server.url());
   const auto answer = client.post("/", "{\"a\":1}");
   REQUIRE(answer);
@@ -162,21 +161,18 @@ TEST_CASE("a post sends JSON, also an empty body") {
 }
 
 TEST_CASE("a connection is reused") {
-  std::set<int> ports;  // only the thread of the one connection writes it
-  const Server server([&ports](httplib::Server& s) {
-    s.Get("/", [&ports](const httplib::Request& request, auto&) { ports.insert(request.remote_port); });
-  });
+  RawServer server;
+  const std::string empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  const auto thread = server.serve({empty, empty, empty});  // on the first connection only
   Client client(server.url());
-  for (int i = 0; i < 3; ++i) REQUIRE(client.get("/"));
-  CHECK(ports.size() == 1);
+  Options options;
+  options.timeout = 10s;
+  for (int i = 0; i < 3; ++i) REQUIRE(client.get("/", options));
 }
 
 TEST_CASE("a client serves several threads at once") {
-  const Server server([](httplib::Server& s) {
-    s.Get(R"(/(\d+))", [](const httplib::Request& request, auto& response) {
-      response.set_content(request.matches[1].str(), "text/plain");
-    });
-  });
+  const Server server({answering(
+      "GET", "/{number}", [](const http_server::Request& request) { return reply_of(request.capture("number")); })});
   Client client(server.url());
   std::atomic<int> right = 0;
   {
@@ -217,23 +213,16 @@ TEST_CASE("a call of a silent server ends at the timeout") {
 }
 
 TEST_CASE("a slow body ends at the timeout, a stalled one at the stall timeout") {
-  std::atomic<bool> over = false;
-  const Server server([&over](httplib::Server& s) {
-    s.Get("/trickle", [&over](const auto&, httplib::Response& response) {
-      response.set_chunked_content_provider("text/plain", [&over](std::size_t, httplib::DataSink& sink) {
-        sink.write(".", 1);
-        std::this_thread::sleep_for(20ms);
-        return !over;
-      });
-    });
-    s.Get("/stall", [&over](const auto&, httplib::Response& response) {
-      response.set_chunked_content_provider("text/plain", [&over](std::size_t offset, httplib::DataSink& sink) {
-        if (offset == 0) return sink.write(".", 1);
-        over.wait(false);
-        return false;
-      });
-    });
-  });
+  std::optional<Stream> stalled;
+  const Server server({route("GET", "/trickle",
+                             [](const http_server::Request&, const Responder& responder) {
+                               const auto stream = responder.stream(reply_of({}));
+                               while (stream.send(".")) std::this_thread::sleep_for(20ms);
+                             }),
+                       route("GET", "/stall", [&stalled](const http_server::Request&, const Responder& responder) {
+                         stalled = responder.stream(reply_of({}));
+                         (void)stalled->send(".");
+                       })});
   Client client(server.url());
   Options options;
   options.timeout = 200ms;
@@ -245,15 +234,10 @@ TEST_CASE("a slow body ends at the timeout, a stalled one at the stall timeout")
   const auto stall = client.get("/stall", options);
   REQUIRE_FALSE(stall);
   CHECK(mentions(stall.error(), "no data for 1 s"));
-  over = true;
-  over.notify_all();
 }
 
 TEST_CASE("a body over the bound is an error and is not kept in memory") {
-  const Server server([](httplib::Server& s) {
-    s.Get("/",
-          [](const auto&, httplib::Response& response) { response.set_content(large(), "application/octet-stream"); });
-  });
+  const Server server({large_body()});
   Options options;
   options.most_bytes = 100'000;
   const auto answer = Client(server.url()).get("/", options);
@@ -263,22 +247,19 @@ TEST_CASE("a body over the bound is an error and is not kept in memory") {
 }
 
 TEST_CASE("a stop request ends a long poll at once") {
-  std::atomic<bool> asked = false;
-  std::atomic<bool> over = false;
-  const Server server([&](httplib::Server& s) {
-    s.Get("/", [&](const auto&, auto&) {
-      asked = true;
-      asked.notify_all();
-      over.wait(false);
-    });
-  });
+  std::optional<Responder> waiting;
+  std::latch asked{1};
+  const Server server({route("GET", "/", [&](const http_server::Request&, const Responder& responder) {
+    waiting = responder;
+    asked.count_down();
+  })});
   std::stop_source source;
   Options options;
   options.timeout = 60s;
   options.stop = source.get_token();
   std::chrono::steady_clock::time_point stopped;
   std::jthread stopper([&] {
-    asked.wait(false);
+    asked.wait();
     stopped = std::chrono::steady_clock::now();
     source.request_stop();
   });
@@ -289,13 +270,11 @@ TEST_CASE("a stop request ends a long poll at once") {
   REQUIRE_FALSE(answer);
   CHECK(mentions(answer.error(), "stopped before"));
   CHECK_FALSE(client.get("/", options));  // and the next call does not start
-  over = true;
-  over.notify_all();
 }
 
 TEST_CASE("a connection that breaks during an answer is an error") {
   RawServer server;
-  const auto thread = server.serve("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+  const auto thread = server.serve({"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"});
   const auto answer = Client(server.url()).get("/");
   REQUIRE_FALSE(answer);
   CHECK(answer.error().kind == ErrorKind::unavailable);
@@ -304,7 +283,7 @@ TEST_CASE("a connection that breaks during an answer is an error") {
 
 TEST_CASE("the error names a server that does not use HTTP") {
   RawServer server;
-  const auto thread = server.serve("SSH-2.0-OpenSSH_9.2\r\n");
+  const auto thread = server.serve({"SSH-2.0-OpenSSH_9.2\r\n"});
   const auto answer = Client(server.url()).get("/");
   REQUIRE_FALSE(answer);
   CHECK(mentions(answer.error(), "does not use HTTP"));
@@ -320,23 +299,19 @@ TEST_CASE("other schemes and invalid URLs are refused") {
 }
 
 TEST_CASE("a redirect is an answer and is not followed") {
-  const Server server([](httplib::Server& s) {
-    s.Get("/", [](const auto&, httplib::Response& response) { response.set_redirect("/elsewhere"); });
-  });
+  const Server server({answering(
+      "GET", "/", [](const http_server::Request&) { return Reply{302, {}, {}, {{"Location", "/elsewhere"}}, {}}; })});
   CHECK(Client(server.url()).get("/")->status == 302);
 }
 
 TEST_CASE("a file is uploaded and downloaded unchanged") {
   std::string stored;
-  const Server server([&stored](httplib::Server& s) {
-    s.Put("/a", [&stored](const httplib::Request& request, httplib::Response& response) {
-      stored = request.body;
-      response.status = 201;
-    });
-    s.Get("/a", [&stored](const auto&, httplib::Response& response) {
-      response.set_content(stored, "application/octet-stream");
-    });
-  });
+  const Server server({answering("PUT", "/a",
+                                 [&stored](const http_server::Request& request) {
+                                   stored = request.body;
+                                   return reply_of({}, 201);
+                                 }),
+                       answering("GET", "/a", [&stored](const http_server::Request&) { return reply_of(stored); })});
   const Folder folder;
   Client client(server.url());
   for (const auto& content : {large(), std::string()}) {
@@ -360,15 +335,12 @@ TEST_CASE("a file is uploaded and downloaded unchanged") {
 
 TEST_CASE("a download that fails leaves the old file and no part of the new one") {
   RawServer broken;
-  const Server refusing([](httplib::Server& s) {
-    s.Get("/", [](const auto&, httplib::Response& response) {
-      response.status = 404;
-      response.set_content("{\"detail\":\"gone\"}", "application/problem+json");
-    });
-  });
+  const Server refusing({answering("GET", "/", [](const http_server::Request&) {
+    return reply_of("{\"detail\":\"gone\"}", 404, "application/problem+json");
+  })});
   const Folder folder;
   write(folder.file("kept"), "old");
-  const auto thread = broken.serve("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+  const auto thread = broken.serve({"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"});
   CHECK_FALSE(Client(broken.url()).get_file("/", folder.file("kept")));
   const auto refused = Client(refusing.url()).get_file("/", folder.file("kept"));
   REQUIRE(refused);
@@ -382,7 +354,7 @@ TEST_CASE("a refused upload is an answer, also if the server has not read all of
   RawServer server;
   const Folder folder;
   write(folder.file("up"), large());
-  const auto thread = server.serve("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+  const auto thread = server.serve({"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"});
   const auto answer = Client(server.url()).put_file("/", folder.file("up"));
   REQUIRE(answer);
   CHECK(answer->status == 413);
@@ -397,10 +369,7 @@ TEST_CASE("errors of local files name the file") {
 }
 
 TEST_CASE("a sink's error ends the call and is its result") {
-  const Server server([](httplib::Server& s) {
-    s.Get("/",
-          [](const auto&, httplib::Response& response) { response.set_content(large(), "application/octet-stream"); });
-  });
+  const Server server({large_body()});
   const auto answer = Client(server.url()).get_stream("/", [](std::string_view) -> Status {
     return Error{"disk full", ErrorKind::full};
   });

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <optional>
 
-#include "common/http_server/server.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/loopback_server.hpp"
 #include "tests/support/socket_client.hpp"
 
 using namespace edgefleet;
@@ -95,22 +95,14 @@ rc::Gen<std::vector<Asked>> any_requests() {
 }  // namespace
 
 TEST_CASE("any row of requests is answered whole and in order, however it is cut") {
-  Server server;
-  const auto address =
-      server.listen({"127.0.0.1", 0}, Site{std::make_shared<const Router>(routes()),
-                                           [](const Request&, const Route*) { return Verdict{}; },
-                                           [](const Problem& problem, const ReplyContext&) {
-                                             return Reply{problem.status, problem.detail, "text/plain", {}, {}};
-                                           }});
-  REQUIRE(address);
-  server.start();
+  const test::LoopbackServer server(routes());
   const bool holds = rc::check([&] {
     const auto requests = *any_requests();
     const auto cuts =
         *rc::gen::nonEmpty(rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, 99)));
     std::string bytes;
     for (const auto& asked : requests) bytes += request_of(asked);
-    test::SocketClient client(address->port);
+    test::SocketClient client(server.port);
     for (std::size_t at = 0, i = 0; at < bytes.size(); at += cuts[i++ % cuts.size()]) {
       RC_ASSERT(client.send(std::string_view(bytes).substr(at, cuts[i % cuts.size()])));
     }

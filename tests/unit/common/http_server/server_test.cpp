@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/loopback_server.hpp"
 #include "tests/support/socket_client.hpp"
 
 using namespace edgefleet;
@@ -30,7 +31,9 @@ struct Kept {
 
 class Fixture {
  public:
-  explicit Fixture(const Bounds& bounds = {}) : server(bounds) {
+  explicit Fixture(const Bounds& bounds = {}) : loopback(routes(), bounds) {}
+
+  std::vector<Route> routes() {
     std::vector<Route> routes;
     Route quick{"GET", "/quick", "quick", "", "", answer_with([](const Request&) { return text_reply("quick"); })};
     quick.quick = true;
@@ -75,14 +78,7 @@ class Fixture {
            return Upload{[bytes](std::string_view piece) { return (*bytes += piece.size()) <= 100'000; },
                          [bytes](const Responder& responder) { responder.answer(text_reply(std::to_string(*bytes))); }};
          })});
-    Site site{std::make_shared<const Router>(std::move(routes)), [](const Request&, const Route*) { return Verdict{}; },
-              [](const Problem& problem, const ReplyContext&) {
-                return Reply{problem.status, problem.detail, "text/plain", {}, {}};
-              }};
-    const auto address = server.listen({"127.0.0.1", 0}, std::move(site));
-    REQUIRE(address);
-    port = address->port;
-    server.start();
+    return routes;
   }
 
   std::string ask(const std::string& request) const {
@@ -94,8 +90,9 @@ class Fixture {
 
   Kept kept;
   std::atomic<std::size_t> flooded{0};
-  Server server;
-  int port = 0;
+  test::LoopbackServer loopback;
+  Server& server = loopback.server;
+  const int port = loopback.port;
 };
 
 std::string get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"; }

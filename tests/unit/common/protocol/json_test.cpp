@@ -19,7 +19,8 @@ TEST_CASE("a value with more parts than the largest message can have is not take
   CHECK_FALSE(json::elements(many('[', "1", ']', json::most_parts + 1)));
   CHECK(json::Object::read(many('{', R"("":1)", '}', json::most_parts)));
   CHECK_FALSE(json::Object::read(many('{', R"("":1)", '}', json::most_parts + 1)));
-  auto fields = json::Fields::untrusted(R"({"tasks":)" + many('[', "1", ']', json::most_parts + 1) + "}");
+  const std::string body = R"({"tasks":)" + many('[', "1", ']', json::most_parts + 1) + "}";
+  auto fields = json::Fields::untrusted(body);
   CHECK(fields.array("tasks").empty());
   CHECK(fields.error().message == "`tasks` is not a JSON array of at most 131072 parts");
 }
@@ -33,6 +34,42 @@ TEST_CASE("an object is written again without some members, and with another val
 
 TEST_CASE("only well-formed JSON of bounded depth is accepted") {
   CHECK(json::well_formed(R"({"a":[1,2.5e3,"x\"}",null,true]})"));
+  for (const char* number : {"1e400", "-0.0E+5", "12345678901234567890123", "0", "-1"})
+    CHECK(json::well_formed(number));
+  for (const char* number : {"", "01", "-", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "Infinity", "1 2"}) {
+    INFO(number);
+    CHECK_FALSE(json::well_formed(number));
+  }
+  for (const char* text :
+       {R"("\ud83d\ude00")", R"("\u00e4\/\b")", "\"\u00e4\U0001f600\"", " [ ] ", "{ }", R"({"" : 0 })"}) {
+    INFO(text);
+    CHECK(json::well_formed(text));
+  }
+  for (const char* text : {R"("\ud83d")",
+                           R"("\ude00")",
+                           R"("\ud83d\u0041")",
+                           R"("\u00g0")",
+                           R"("\u+123")",
+                           R"("\x")",
+                           "\"\\",
+                           "\"\xc3\"",
+                           "\"\xed\xa0\x80\"",
+                           "\"\x01\"",
+                           "[1,]",
+                           "[,1]",
+                           R"({"a":1,})",
+                           R"({a:1})",
+                           R"({"a" 1})",
+                           "[1",
+                           "tru",
+                           "nulll",
+                           "\xEF\xBB\xBF{}",
+                           "[1]]",
+                           "\"a"}) {
+    INFO(text);
+    CHECK_FALSE(json::well_formed(text));
+  }
+  CHECK_FALSE(json::well_formed(std::string_view("[]\0", 3)));
   CHECK(json::well_formed(std::string(72, '[') + std::string(72, ']')));
   CHECK_FALSE(json::well_formed(std::string(73, '[') + std::string(73, ']')));
   CHECK_FALSE(json::well_formed(std::string(200'000, '[')));
