@@ -97,7 +97,7 @@ class Schema(StoreCase):
 class Clock(StoreCase):
     def rest(self, task):
         """Milliseconds until its start, as the coordinator shows."""
-        found = re.search(r"start in (\d+) ms", self.api.task(task).get("waiting", ""))
+        found = re.search(r"starts in (\d+) ms", self.api.task(task).get("waiting", ""))
         return int(found.group(1)) if found else None
 
     def test_a_delay_survives_restarts(self):
