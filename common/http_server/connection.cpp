@@ -356,10 +356,11 @@ void Connection::dispatch(Request request) {
   phase_ = Phase::handling;
   deadline_ = Time::max();
   const auto& handler = std::get<Handler>(route_->handler);
-  if (route_->quick) return handler(std::move(request), Responder(exchange_));
-  exchange_->run([&handler, exchange = exchange_, request = std::move(request)]() mutable {
+  auto work = [&handler, exchange = exchange_, request = std::move(request)]() mutable {
     handler(std::move(request), Responder(exchange));
-  });
+  };
+  if (route_->quick) return run_contained(std::move(work));
+  exchange_->run(std::move(work));
 }
 
 // ---- writing

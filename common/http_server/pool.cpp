@@ -1,9 +1,7 @@
 #include "common/http_server/pool.hpp"
 
 namespace edgefleet::http_server {
-namespace {
 
-// Runs and destroys `work`. An exception ends only this work: a request that is dropped without an answer answers 500.
 void run_contained(std::function<void()> work) {
   try {
     work();
@@ -11,8 +9,6 @@ void run_contained(std::function<void()> work) {
     work = nullptr;
   }
 }
-
-}  // namespace
 
 Pool::Pool(std::size_t threads) {
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });

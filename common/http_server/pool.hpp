@@ -11,6 +11,9 @@
 
 namespace edgefleet::http_server {
 
+// Runs and destroys `work`. An exception ends only this work: a request that is dropped without an answer answers 500.
+void run_contained(std::function<void()> work);
+
 class Pool {
  public:
   explicit Pool(std::size_t threads);

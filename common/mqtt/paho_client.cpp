@@ -56,6 +56,26 @@ std::string why(const ::mqtt::token& token) {
   return reason;
 }
 
+// The id of a message travels as Paho's context of the operation.
+void* context_of(std::uint64_t id) {
+  return reinterpret_cast<void*>(static_cast<std::uintptr_t>(id));  // NOLINT(performance-no-int-to-ptr)
+}
+std::uint64_t id_of(const ::mqtt::token& token) { return reinterpret_cast<std::uintptr_t>(token.get_user_context()); }
+
+BrokerLimits limits_of(const ::mqtt::token& token) {
+  BrokerLimits limits;
+  const auto response = token.get_connect_response();
+  const auto& properties = response.get_properties();
+  const auto read = [&]<typename Wire>(::mqtt::property::code code, Wire otherwise) {
+    return properties.contains(code) ? ::mqtt::get<Wire>(properties, code) : otherwise;
+  };
+  limits.packet_bytes = read(::mqtt::property::MAXIMUM_PACKET_SIZE, static_cast<std::uint32_t>(limits.packet_bytes));
+  limits.qos = read(::mqtt::property::MAXIMUM_QOS, std::uint8_t{2});
+  limits.retain = read(::mqtt::property::RETAIN_AVAILABLE, std::uint8_t{1}) != 0;
+  limits.in_flight = read(::mqtt::property::RECEIVE_MAXIMUM, std::uint16_t{65'535});
+  return limits;
+}
+
 // Turns Paho's success and failure of one kind of operation into events.
 class Listener final : public ::mqtt::iaction_listener {
  public:
@@ -74,12 +94,14 @@ class PahoClient final : public Client {
  public:
   PahoClient(const Options& options, const std::string& uri, OnEvent on_event)
       : on_event_(std::move(on_event)),
-        connected_([this](const auto&) { on_event_(Connected{}); },
+        connected_([this](const auto& token) { on_event_(Connected{limits_of(token)}); },
                    [this](const auto& token) { on_event_(ConnectFailed{why(token)}); }),
         subscribed_([this](const auto&) { on_event_(Subscribed{}); },
                     [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
-        delivered_([this](const auto&) { on_event_(Delivered{}); },
-                   [this](const auto& token) { on_event_(Delivered{false, why(token), token.get_reason_code()}); }),
+        delivered_([this](const auto& token) { on_event_(Delivered{true, {}, 0, id_of(token)}); },
+                   [this](const auto& token) {
+                     on_event_(Delivered{false, why(token), token.get_reason_code(), id_of(token)});
+                   }),
         client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
     // Built in place and never copied: 1.2.0 loses properties and reads freed memory if these are moved.
@@ -123,8 +145,8 @@ class PahoClient final : public Client {
   }
 
   bool publish(const Message& message) override {
-    return attempt([&] { client_.publish(to_paho(message), nullptr, delivered_); },
-                   [&](const std::string& reason) { on_event_(Delivered{false, reason, 0}); });
+    return attempt([&] { client_.publish(to_paho(message), context_of(message.id), delivered_); },
+                   [&](const std::string& reason) { on_event_(Delivered{false, reason, 0, message.id}); });
   }
 
   void disconnect(Duration patience) override {

@@ -23,6 +23,7 @@ struct Message {
   // MQTT 5 request/response; empty: absent
   std::string response_topic{};
   std::string correlation_data{};
+  std::uint64_t id = 0;  // chosen by the sender, to know it again in Delivered; 0: none
 };
 
 struct Subscription {
@@ -44,7 +45,19 @@ struct Options {
 
 // Events of the client, from its own thread. `reason` is for people, `code` is MQTT 5's reason code (142: another
 // client uses our client id).
-struct Connected {};
+// What the broker allows: from its CONNACK.
+struct BrokerLimits {
+  std::size_t packet_bytes = 268'435'460;  // the largest packet of MQTT 5
+  int qos = 2;
+  bool retain = true;
+  std::size_t in_flight = 65'535;
+};
+// Of a packet, beside topic and payload: more than its header and our properties ever need.
+inline constexpr std::size_t around_payload = 1024;
+
+struct Connected {
+  BrokerLimits limits{};
+};
 struct ConnectFailed {
   std::string reason;
 };
@@ -60,6 +73,7 @@ struct Delivered {
   bool ok = true;
   std::string reason;
   int code = 0;
+  std::uint64_t id = 0;  // of the message
 };  // one publish is complete
 struct Received {
   Message message;

@@ -3,6 +3,18 @@
 #include "common/core/random.hpp"
 
 namespace edgefleet::mqtt {
+namespace {
+
+// Reason codes of MQTT 5: topic name invalid, packet too large, payload format invalid. Others may change with time.
+bool refuses_for_good(int code) { return code == 144 || code == 149 || code == 153; }
+
+std::string what_is_missing(const BrokerLimits& limits) {
+  if (limits.qos < 1) return "it allows QoS 0 only; edgefleet needs QoS 1";
+  if (!limits.retain) return "it allows no retained messages, which edgefleet needs";
+  return {};
+}
+
+}  // namespace
 
 Actions Session::start(Time) {
   state_ = State::connecting;
@@ -27,8 +39,12 @@ Actions Session::on(const ClientEvent& event, Time now) {
   struct Visitor {
     Session& self;
     Time now;
-    Actions operator()(const Connected&) const {
+    Actions operator()(const Connected& connected) const {
       if (self.state_ != State::connecting) return {};
+      self.limits_ = connected.limits;
+      if (const auto missing = what_is_missing(connected.limits); !missing.empty()) {
+        return self.retry_later(now, missing);
+      }
       self.state_ = State::subscribing;
       self.in_flight_ = 0;
       return {DoSubscribe{}};
@@ -58,7 +74,9 @@ Actions Session::on(const ClientEvent& event, Time now) {
     Actions operator()(const Delivered& delivered) const {
       Actions actions;
       if (self.in_flight_ > 0) --self.in_flight_;
-      if (!delivered.ok && self.state_ == State::up) {
+      if (!delivered.ok && refuses_for_good(delivered.code)) {
+        actions.emplace_back(TellRefused{delivered.id, "the broker refuses it: " + delivered.reason});
+      } else if (!delivered.ok && self.state_ == State::up) {
         actions.emplace_back(TellTrouble{"the broker did not accept a message: " + delivered.reason});
       }
       self.send_waiting(actions);
@@ -74,6 +92,12 @@ Actions Session::publish(Message message) {
     ++dropped_;
     return {};
   }
+  const std::size_t bytes = message.topic.size() + message.payload.size() + around_payload;
+  if (bytes > limits_.packet_bytes) {
+    return {TellRefused{message.id, "the message has " + std::to_string(message.payload.size()) +
+                                        " bytes; the largest packet that the broker allows has " +
+                                        std::to_string(limits_.packet_bytes) + " (max_packet_size)"}};
+  }
   waiting_.push_back(std::move(message));
   Actions actions;
   send_waiting(actions);
@@ -81,7 +105,7 @@ Actions Session::publish(Message message) {
 }
 
 void Session::send_waiting(Actions& actions) {
-  while (state_ == State::up && in_flight_ < window && !waiting_.empty()) {
+  while (state_ == State::up && in_flight_ < most_in_flight() && !waiting_.empty()) {
     ++in_flight_;
     actions.emplace_back(DoSend{std::move(waiting_.front())});
     waiting_.pop_front();

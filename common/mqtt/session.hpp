@@ -5,6 +5,7 @@
 // tasks (leases, unacknowledged results), which do not rely on a queue.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <variant>
 #include <vector>
@@ -27,7 +28,11 @@ struct TellDown {
 struct TellTrouble {
   std::string reason;
 };              // for the log: an attempt failed, a publish was denied
-using Action = std::variant<DoConnect, DoSubscribe, DoSend, TellUp, TellDown, TellTrouble>;
+struct TellRefused {
+  std::uint64_t id = 0;  // of the message, which the broker can never take
+  std::string reason;
+};
+using Action = std::variant<DoConnect, DoSubscribe, DoSend, TellUp, TellDown, TellTrouble, TellRefused>;
 using Actions = std::vector<Action>;
 
 class Session {
@@ -53,9 +58,11 @@ class Session {
   enum class State { down, connecting, subscribing, up };
 
   Actions retry_later(Time now, std::string reason);
+  [[nodiscard]] std::size_t most_in_flight() const { return std::min(window, limits_.in_flight); }
   void send_waiting(Actions& actions);
 
   State state_ = State::down;
+  BrokerLimits limits_;
   std::optional<Time> retry_at_;
   int failures_ = 0;
   std::size_t in_flight_ = 0;

@@ -103,13 +103,14 @@ Elements<T> read_elements(Fields& fields, std::string_view name, Decode decode,
 
 // Adds elements to the open array until a bound is reached; at least one, so that the caller makes progress.
 template <typename T, typename Write>
-void write_elements(std::string& out, const std::vector<T>& elements, std::size_t& first, Write write) {
+void write_elements(std::string& out, const std::vector<T>& elements, std::size_t& first, std::size_t most_bytes,
+                    Write write) {
   ArrayWriter array(out);
   const std::size_t start = first;
   while (first < elements.size() && first - start < limits::message_elements) {
     std::string text;
     write(text, elements[first]);
-    if (first > start && out.size() + text.size() + limits::envelope_bytes > limits::payload_bytes) break;
+    if (first > start && out.size() + text.size() + limits::envelope_bytes > most_bytes) break;
     array.next() += text;
     ++first;
   }
@@ -354,13 +355,13 @@ Result<Temperature> decode_temperature(std::string_view payload) {
 // ---- tasks/<capability>/<agent>
 
 std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<TaskElement>& elements,
-                         std::size_t& first) {
+                         std::size_t& first, std::size_t most_bytes) {
   std::string out;
   {
     ObjectWriter object(out);
     write_reign(object, reign);
     object.unsigned_integer("n", n);
-    write_elements(object.key("tasks"), elements, first, [](std::string& text, const TaskElement& task) {
+    write_elements(object.key("tasks"), elements, first, most_bytes, [](std::string& text, const TaskElement& task) {
       ObjectWriter element(text);
       element.string("id", task.id.str());
       element.integer("attempt", task.attempt);
@@ -422,12 +423,13 @@ Result<TaskError> decode_error(std::string_view text) {
   return finish(fields, std::move(error));
 }
 
-std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first) {
+std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first,
+                           std::size_t most_bytes) {
   std::string out;
   {
     ObjectWriter object(out);
     object.string("session", session.str());
-    write_elements(object.key("results"), elements, first, [](std::string& text, const TaskResult& result) {
+    write_elements(object.key("results"), elements, first, most_bytes, [](std::string& text, const TaskResult& result) {
       ObjectWriter element(text);
       element.string("id", result.id.str());
       element.integer("attempt", result.attempt);
@@ -519,14 +521,14 @@ Result<StreamMessage> decode_stream(std::string_view payload) {
 // ---- control/<agent>
 
 std::string encode_control(const Reign& reign, ControlType type, const std::vector<AttemptRef>& elements,
-                           std::size_t& first) {
+                           std::size_t& first, std::size_t most_bytes) {
   std::string out;
   {
     ObjectWriter object(out);
     write_reign(object, reign);
     object.string("type", to_string(type));
     if (!elements.empty()) {
-      write_elements(object.key("tasks"), elements, first, [](std::string& text, const AttemptRef& ref) {
+      write_elements(object.key("tasks"), elements, first, most_bytes, [](std::string& text, const AttemptRef& ref) {
         ObjectWriter element(text);
         element.string("id", ref.id.str());
         element.integer("attempt", ref.attempt);

@@ -98,12 +98,13 @@ Result<ControlMessage> decode_control(std::string_view payload);
 Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload);
 
 // Messages of many elements keep the bounds on elements and bytes: `encode` writes as many of `elements` from `first`
-// on as fit into one payload, but at least one, and advances `first` past them.
+// on as fit into `most_bytes`, but at least one, and advances `first` past them.
 std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<TaskElement>& elements,
-                         std::size_t& first);
-std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first);
+                         std::size_t& first, std::size_t most_bytes = limits::payload_bytes);
+std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first,
+                           std::size_t most_bytes = limits::payload_bytes);
 std::string encode_control(const Reign& reign, ControlType type, const std::vector<AttemptRef>& elements,
-                           std::size_t& first);
+                           std::size_t& first, std::size_t most_bytes = limits::payload_bytes);
 
 // `{"code","message","retryable","retry_after_ms"?}`, the same in results and in the HTTP API.
 void append_error(std::string& out, const TaskError& error);

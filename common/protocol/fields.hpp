@@ -1,11 +1,15 @@
 // Typed access to the members of an object, for decoders: the first invalid field is recorded, with its name.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <string>
+#include <vector>
 
+#include "common/core/nearest.hpp"
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::json {
@@ -30,6 +34,17 @@ class Fields {
     if (problem_.empty()) problem_ = std::move(problem);
   }
   [[nodiscard]] const Object& object() const { return *object_; }
+
+  // A member of another name is a mistake: it would be ignored otherwise.
+  void allow(const std::vector<std::string>& names) {
+    if (!object_) return;
+    for (const auto& [name, value] : object_->members()) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      const auto near = nearest(name, names);
+      return fail("`" + std::string(cut_front(name, 64)) + "` is not a field" +
+                  (near ? "; did you mean `" + *near + "`?" : ""));
+    }
+  }
 
   // Present and not null.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const {

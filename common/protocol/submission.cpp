@@ -9,9 +9,16 @@ namespace {
 Result<Submission> decode(json::Fields fields, std::optional<Capability> capability) {
   if (!fields.ok()) return Error{"a task " + fields.error().message, ErrorKind::invalid};
 
+  static const std::vector<std::string> names = {
+      "capability", "input",        "name",  "priority",        "timeout_ms", "expires_after_ms",
+      "delay_ms",   "max_attempts", "where", "idempotency_key", "answer"};
+  fields.allow(names);
   Submission submission;
   TaskSpec& spec = submission.spec;
   if (capability) {
+    if (const auto named = fields.string("capability"); named && *named != capability->str()) {
+      fields.fail("`capability` differs from that of the topic, " + capability->str());
+    }
     spec.capability = std::move(*capability);
   } else {
     fields.require("capability");

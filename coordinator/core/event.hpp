@@ -102,6 +102,12 @@ struct CoordinatorSeen {
   bool live = false;
 };
 
+// The broker can never take the messages with these attempts.
+struct Undeliverable {
+  std::vector<AttemptKey> attempts;
+  std::string reason;
+};
+
 struct BrokerUp {};
 struct BrokerDown {};
 struct Stalled {};  // the coordinator itself was not running: that time counts against no agent
@@ -113,7 +119,7 @@ struct Committed {
 struct ReignBegun {};  // the epoch of this reign must be durable before the first message of the reign is sent
 
 using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReleaseHeld, AgentStatusSeen, AgentInfoSeen,
-                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, BrokerUp, BrokerDown, Stalled,
-                           Tick, Place, Committed, ReignBegun>;
+                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, Undeliverable, BrokerUp,
+                           BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
 
 }  // namespace edgefleet::coordinator

@@ -467,6 +467,18 @@ void result_missing(Context& c, Task& task, int n) {
   fail_attempt(c, task, *attempt, error);
 }
 
+void on(Context& c, const Undeliverable& event) {
+  for (const AttemptKey& key : event.attempts) {
+    const auto found = c.state.tasks.find(key.id);
+    if (found == c.state.tasks.end()) continue;
+    Attempt* const attempt = find_attempt(found->second, key.attempt);
+    if (attempt == nullptr || attempt->state != AttemptState::assigned) continue;
+    const std::string agent = attempt->agent.str();
+    fail_attempt(c, found->second, *attempt,
+                 TaskError{"undeliverable", "it cannot be sent to agent " + agent + ": " + event.reason, false, {}});
+  }
+}
+
 void attempt_not_delivered(Context& c, Task& task, int n) {
   Attempt* const attempt = find_attempt(task, n);
   if (attempt == nullptr) return;

@@ -11,6 +11,7 @@ void on(Context& c, const SubmitTasks& event);
 void on(Context& c, const CancelTask& event);
 void on(Context& c, const RetryTask& event);
 void on(Context& c, const ResultsSeen& event);
+void on(Context& c, const Undeliverable& event);
 void on_task_deadline(Context& c, TaskId id);
 
 Attempt* find_attempt(Task& task, int n);  // nullptr: no such attempt, or its history was cut

@@ -1,5 +1,7 @@
 #include "coordinator/shell/mqtt_link.hpp"
 
+#include <utility>
+
 #include "common/core/overloaded.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/problem.hpp"
@@ -59,7 +61,14 @@ Status MqttLink::start(const mqtt::MakeClient& make_client) {
   return success();
 }
 
-void MqttLink::tick() { act(session_.tick(monotonic_now())); }
+void MqttLink::tick() {
+  for (auto& refused : std::exchange(refused_, {})) engine_.step(std::move(refused));
+  act(session_.tick(monotonic_now()));
+}
+
+std::optional<Time> MqttLink::next_tick() const {
+  return refused_.empty() ? session_.next_tick() : std::optional(monotonic_now());
+}
 
 // ---- in, on the client's thread
 
@@ -98,6 +107,14 @@ void MqttLink::handle(const mqtt::ClientEvent& event) {
     inbox_bytes_ -= weight(received->message);
     return receive(received->message);
   }
+  take(event);
+}
+
+void MqttLink::take(const mqtt::ClientEvent& event) {
+  if (const auto* connected = std::get_if<mqtt::Connected>(&event)) deliveries_.connected(connected->limits);
+  if (const auto* delivered = std::get_if<mqtt::Delivered>(&event); delivered != nullptr && delivered->ok) {
+    deliveries_.delivered(delivered->id);
+  }
   act(session_.on(event, monotonic_now()));
 }
 
@@ -105,7 +122,7 @@ void MqttLink::handle(const mqtt::ClientEvent& event) {
 // without them.
 bool MqttLink::keep(const mqtt::ClientEvent& event, bool room, const Error& why) {
   if (std::holds_alternative<mqtt::Delivered>(event)) {
-    act(session_.on(event, monotonic_now()));
+    take(event);
     return false;
   }
   const auto* received = std::get_if<mqtt::Received>(&event);
@@ -208,25 +225,26 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
     if (auto found = artifacts_.find(artifact); !found) return replies_.refuse(message, found.error());
   }
-  if (replies_.full()) {
+  if (replies_.full(topic.client.str())) {
     return replies_.refuse(message,
                            Error{"too many requests are waiting for their outcome; try again later", ErrorKind::busy});
   }
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
   SubmitRequest submit{"mqtt:" + topic.client.str(), {std::move(submission->spec), submission->idempotency_key}, {}};
-  submit.answer = [this, request, accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
+  submit.answer = [this, request, client = topic.client.str(),
+                   accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
     if (!accepted) return replies_.refuse(request, accepted.error());
     if (accepted_only) return replies_.reply(request, acceptance_view(*accepted));
-    answer_when_ended(accepted->id, request);
+    answer_when_ended(accepted->id, client, request);
   };
   requests_.take(std::move(submit));
 }
 
 // For a task that may have ended long ago: an idempotent repetition.
-void MqttLink::answer_when_ended(const TaskId& id, const mqtt::Message& request) {
+void MqttLink::answer_when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request) {
   const auto alive = engine_.state().tasks.find(id);
   if (alive != engine_.state().tasks.end() && !ended(alive->second.record.state)) {
-    return replies_.when_ended(id, request);
+    return replies_.when_ended(id, client, request);
   }
   const auto record = store_.reads().task(id);
   replies_.reply(request, record && *record
@@ -245,6 +263,7 @@ void MqttLink::act(mqtt::Actions actions) {
                    [&](const mqtt::DoSend& send) { client_->publish(send.message); },
                    [&](const mqtt::TellUp& up) { act(up); },
                    [&](const mqtt::TellDown& down) { act(down); },
+                   [&](const mqtt::TellRefused& refused) { act(refused); },
                    [&](const mqtt::TellTrouble& trouble) {
                      complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
                    },
@@ -276,6 +295,13 @@ void MqttLink::act(const mqtt::TellDown& down) {
   engine_.step(BrokerDown{});
 }
 
+void MqttLink::act(const mqtt::TellRefused& refused) {
+  complaints_.complain("refused", "broker " + options_.broker.broker + ": a message was not sent: " + refused.reason);
+  if (auto attempts = deliveries_.refused(refused.id); !attempts.empty()) {
+    refused_.push_back({std::move(attempts), refused.reason});
+  }
+}
+
 // An answer is kept while the broker is unreachable, because its task was accepted; other messages are not.
 void MqttLink::send_replies() {
   while (!replies_.empty() && session_.up() && session_.waiting() < replies_ahead) {
@@ -283,9 +309,9 @@ void MqttLink::send_replies() {
   }
 }
 
-void MqttLink::publish(const Topic& topic, std::string payload) {
+void MqttLink::publish(const Topic& topic, std::string payload, std::uint64_t id) {
   const auto& rule = protocol::rule(topic.kind);
-  act(session_.publish({topics_.build(topic), std::move(payload), rule.qos, rule.retained, {}, {}}));
+  act(session_.publish({topics_.build(topic), std::move(payload), rule.qos, rule.retained, {}, {}, id}));
 }
 
 void MqttLink::publish_status(protocol::CoordinatorState state) {
@@ -305,8 +331,12 @@ void MqttLink::perform(const SendTasks& send) {
     elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});
   }
   for (std::size_t first = 0; first < elements.size();) {
-    publish({TopicKind::tasks, send.agent, send.capability, {}},
-            protocol::encode_tasks(state.reign, send.n, elements, first));
+    const std::size_t begin = first;
+    auto payload = protocol::encode_tasks(state.reign, send.n, elements, first, deliveries_.most_bytes());
+    std::vector<AttemptKey> attempts;
+    for (std::size_t i = begin; i < first; ++i) attempts.push_back({elements[i].id, elements[i].attempt});
+    const auto id = deliveries_.sent(std::move(attempts), payload.size());
+    publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id);
   }
 }
 
@@ -352,7 +382,8 @@ void MqttLink::control(const AgentName& agent, protocol::ControlType type, const
   for (const AttemptKey& key : tasks) refs.push_back({key.id, key.attempt, unknown});
   std::size_t first = 0;
   do {
-    publish({TopicKind::control, agent, {}, {}}, protocol::encode_control(engine_.state().reign, type, refs, first));
+    publish({TopicKind::control, agent, {}, {}},
+            protocol::encode_control(engine_.state().reign, type, refs, first, deliveries_.most_bytes()));
   } while (first < refs.size());
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/mqtt/deliveries.hpp"
 #include "common/mqtt/session.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/topics.hpp"
@@ -40,7 +41,7 @@ class MqttLink {
 
   void handle(const mqtt::ClientEvent& event);
   void tick();
-  [[nodiscard]] std::optional<Time> next_tick() const { return session_.next_tick(); }
+  [[nodiscard]] std::optional<Time> next_tick() const;
   void notice_drops();
   void send_replies();
   [[nodiscard]] MqttReplies& replies() { return replies_; }
@@ -75,13 +76,15 @@ class MqttLink {
   void decoded(const mqtt::Message& message, Result<T> payload, MakeEvent make);
   void take_submission(const protocol::Topic& topic, const mqtt::Message& message);
   bool can_be_answered(const protocol::Topic& topic, const mqtt::Message& message);
-  void answer_when_ended(const TaskId& id, const mqtt::Message& request);
+  void answer_when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request);
 
   void act(mqtt::Actions actions);
   void act(const mqtt::DoSubscribe& subscribe);
   void act(const mqtt::TellUp& up);
   void act(const mqtt::TellDown& down);
-  void publish(const protocol::Topic& topic, std::string payload);
+  void act(const mqtt::TellRefused& refused);
+  void take(const mqtt::ClientEvent& event);
+  void publish(const protocol::Topic& topic, std::string payload, std::uint64_t id = 0);
   void publish_status(protocol::CoordinatorState state);
   void control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks,
                bool unknown = false);
@@ -97,6 +100,8 @@ class MqttLink {
   protocol::Topics topics_;
   MqttReplies replies_;
   mqtt::Session session_;
+  mqtt::Deliveries deliveries_;
+  std::vector<Undeliverable> refused_;  // for the next turn: they may be found while effects are carried out
   std::unique_ptr<mqtt::Client> client_;
   std::atomic<bool> up_{false};
   std::atomic<std::size_t> inbox_bytes_{0};  // of messages

@@ -6,6 +6,16 @@
 
 namespace edgefleet::coordinator {
 
+bool MqttReplies::full(const std::string& client) const {
+  const auto own = by_client_.find(client);
+  return waiting_.size() + replies_.size() >= most || (own != by_client_.end() && own->second >= most_of_one);
+}
+
+void MqttReplies::when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request) {
+  waiting_.emplace(id, Waiting{client, request});
+  ++by_client_[client];
+}
+
 void MqttReplies::reply(const mqtt::Message& request, std::string payload) {
   replies_.push_back({request.response_topic,
                       std::move(payload),
@@ -34,7 +44,9 @@ void MqttReplies::committed(const Changes& changes, const State& state) {
   const auto answer = [&](const TaskId& id) {
     const auto [first, last] = waiting_.equal_range(id);
     for (auto request = first; request != last; ++request) {
-      reply(request->second, outcome_view(state.tasks.at(id).record));
+      const auto& [client, message] = request->second;
+      reply(message, outcome_view(state.tasks.at(id).record));
+      if (const auto own = by_client_.find(client); --own->second == 0) by_client_.erase(own);
     }
     waiting_.erase(first, last);
   };

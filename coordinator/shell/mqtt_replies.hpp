@@ -15,13 +15,15 @@ namespace edgefleet::coordinator {
 class MqttReplies final : public CommitListener {
  public:
   static constexpr std::size_t most = 10'000;  // tasks whose answer is pending
+  static constexpr std::size_t most_of_one = most / 4;  // client
   static constexpr std::size_t most_refusals = 5'000;  // in addition; further ones are not answered
 
   explicit MqttReplies(log::Complaints& complaints) : complaints_(complaints) {}
 
-  // Only the response topic and the correlation data of a request are used.
-  [[nodiscard]] bool full() const { return waiting_.size() + replies_.size() >= most; }
-  void when_ended(const TaskId& id, const mqtt::Message& request) { waiting_.emplace(id, request); }
+  // Only the response topic and the correlation data of a request are used. A client with many tasks leaves room for
+  // others.
+  [[nodiscard]] bool full(const std::string& client) const;
+  void when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request);
   void reply(const mqtt::Message& request, std::string payload);
   void refuse(const mqtt::Message& request, const Error& error);
 
@@ -33,7 +35,12 @@ class MqttReplies final : public CommitListener {
 
  private:
   log::Complaints& complaints_;
-  std::unordered_multimap<TaskId, mqtt::Message> waiting_;
+  struct Waiting {
+    std::string client;
+    mqtt::Message request;
+  };
+  std::unordered_multimap<TaskId, Waiting> waiting_;
+  std::unordered_map<std::string, std::size_t> by_client_;  // number of its tasks in waiting_
   std::deque<mqtt::Message> replies_;  // not yet passed to the connection
 };
 

@@ -58,6 +58,12 @@ struct DrainSeen {
   bool drain = true;
 };
 
+// The broker can never take the messages with these results.
+struct ResultsRefused {
+  std::vector<AttemptKey> results;
+  std::string reason;
+};
+
 struct Finished {
   AttemptKey key;
   JsonText output = "null";
@@ -98,7 +104,7 @@ struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
-                           IntroduceSeen, DrainSeen, Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused,
-                           OfferChanged, TemperatureRead, Stop, Ending, Flush, Tick>;
+                           IntroduceSeen, DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded,
+                           ArtifactRefused, OfferChanged, TemperatureRead, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

@@ -365,6 +365,23 @@ void on(Context& c, const DrainSeen& event) {
   pump_all(c);
 }
 
+// The coordinator gets the reason in place of the output.
+void on(Context& c, const ResultsRefused& event) {
+  for (const AttemptKey& key : event.results) {
+    const auto known = c.state.held.find(key);
+    if (known == c.state.held.end() || known->second.phase != HeldPhase::done) continue;
+    Held& held = known->second;
+    c.state.result_bytes -= held.result.output.size();
+    held.result.output = "null";
+    c.state.result_bytes += held.result.output.size();
+    held.result.usage.clear();
+    held.result.status = ResultStatus::failed;
+    held.result.error = TaskError{"output_too_large", "the result cannot be sent: " + event.reason, false, {}};
+    c.state.unsent.insert(key);
+    if (held.spooled) c.emit(SpoolResult{key});
+  }
+}
+
 void on(Context& c, const Finished& event) {
   const auto known = c.state.held.find(event.key);
   if (known == c.state.held.end() || known->second.phase != HeldPhase::running) return;

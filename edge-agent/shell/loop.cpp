@@ -250,10 +250,7 @@ void Loop::perform(Effect& effect) {
           },
           [&](const StopTask& stop) { pool_->stop(stop.key); },
           [&](const SendResults& send) {
-            for (std::size_t first = 0; first < send.results.size();) {
-              publish(TopicKind::results, protocol::encode_results(state_.session, send.results, first),
-                      send.capability);
-            }
+            publish_results(send);
             for (const auto& result : send.results) last_progress_.erase({result.id, result.attempt});
           },
           [&](const SendInfo&) { publish(TopicKind::agent_info, protocol::encode(info())); },
@@ -272,6 +269,17 @@ void Loop::perform(Effect& effect) {
           [&](const EndProgram&) { end_ = true; },
       },
       effect);
+}
+
+void Loop::publish_results(const SendResults& send) {
+  for (std::size_t first = 0; first < send.results.size();) {
+    const std::size_t begin = first;
+    auto payload = protocol::encode_results(state_.session, send.results, first, deliveries_.most_bytes());
+    std::vector<AttemptKey> attempts;
+    for (std::size_t i = begin; i < first; ++i) attempts.push_back({send.results[i].id, send.results[i].attempt});
+    const auto id = deliveries_.sent(std::move(attempts), payload.size());
+    publish(TopicKind::results, std::move(payload), send.capability, id);
+  }
 }
 
 AgentInfo Loop::info() const {
@@ -321,6 +329,10 @@ void Loop::say_goodbye() {
 
 void Loop::handle(const mqtt::ClientEvent& event) {
   if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
+  if (const auto* connected = std::get_if<mqtt::Connected>(&event)) deliveries_.connected(connected->limits);
+  if (const auto* delivered = std::get_if<mqtt::Delivered>(&event); delivered != nullptr && delivered->ok) {
+    deliveries_.delivered(delivered->id);
+  }
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 
@@ -399,6 +411,12 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
               log::warning("lost the connection to the broker: " + down.reason + "; tasks continue, reconnecting");
               step(LinkDown{});
             },
+            [&](const mqtt::TellRefused& refused) {
+              complaints_.complain("refused", "a message was not sent: " + refused.reason);
+              if (auto attempts = deliveries_.refused(refused.id); !attempts.empty()) {
+                step(ResultsRefused{std::move(attempts), refused.reason});
+              }
+            },
             [&](const mqtt::TellTrouble& trouble) {
               complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
             },
@@ -407,13 +425,13 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
   }
 }
 
-void Loop::publish(TopicKind kind, std::string payload, const Capability& capability) {
+void Loop::publish(TopicKind kind, std::string payload, const Capability& capability, std::uint64_t id) {
   const auto& rule = protocol::rule(kind);
   if (payload.size() > limits::payload_bytes) {
     return complaints_.complain("large", "a message of " + std::to_string(payload.size()) + " bytes was not sent");
   }
   perform_mqtt(session_.publish(
-      {topics_.build({kind, options_.name, capability, {}}), std::move(payload), rule.qos, rule.retained, {}, {}}));
+      {topics_.build({kind, options_.name, capability, {}}), std::move(payload), rule.qos, rule.retained, {}, {}, id}));
 }
 
 }  // namespace edgefleet::agent

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/mqtt/deliveries.hpp"
 #include "common/mqtt/session.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/topics.hpp"
@@ -86,7 +87,8 @@ class Loop {
   void receive_control(const mqtt::Message& message);
   void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
-  void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {});
+  void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {}, std::uint64_t id = 0);
+  void publish_results(const SendResults& send);
   [[nodiscard]] AgentInfo info() const;
   [[nodiscard]] Heartbeat heartbeat() const;
   void keep_for_person(const TaskResult& result);
@@ -108,6 +110,7 @@ class Loop {
   std::map<AttemptKey, Time> last_progress_;
   std::vector<protocol::StreamMessage> parts_;  // of this turn
   mqtt::Session session_;
+  mqtt::Deliveries deliveries_;
   std::unique_ptr<mqtt::Client> client_;
   std::uint64_t connects_ = 0;
   std::deque<Time> name_conflicts_;  // when another session of our name was seen

@@ -263,6 +263,7 @@ void SimulatedAgent::perform_mqtt(mqtt::Actions actions, Time now) {
                      step(agent::LinkDown{}, now);
                    },
                    [](const mqtt::TellTrouble&) {},
+                   [](const mqtt::TellRefused&) {},
                },
                action);
   }

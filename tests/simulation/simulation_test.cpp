@@ -23,6 +23,7 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
     all.keys_repeated += world.totals().keys_repeated;
     all.drains += world.totals().drains;
     all.restores += world.totals().restores;
+    all.lies += world.totals().lies;
     innocents += world.innocents_failed().size();
   }
   if (seeds < 300) return;
@@ -33,6 +34,7 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
   CHECK(all.keys_repeated > seeds);
   CHECK(all.drains > 0);
   CHECK(all.restores > 0);
+  CHECK(all.lies > seeds);
   WARN(innocents << " tasks failed because of lost or failed attempts of their own");
 }
 

@@ -65,7 +65,9 @@ void World::run(Duration time) {
     }
     for (auto& a : agents_) tick(a);
     operate();
+    if (chance(hazards_.lies * std::chrono::duration<double>(turn).count())) lie();
     tick_coordinator();
+    check_hostile();
   }
 }
 

@@ -1,6 +1,6 @@
 // The real cores of a coordinator and of agents, on simulated time, over a network that loses, repeats, reorders and
 // delays messages, with crashes of either side, commits that fail, clocks that jump, heat, restores, an operator who
-// drains agents, clients that repeat requests, and tasks that kill their agent. The seed determines everything.
+// drains agents, clients that repeat requests, tasks that kill their agent, and a peer that lies. The seed determines everything.
 // Invariants are checked at each step: violations().
 #pragma once
 
@@ -34,6 +34,7 @@ struct Hazards {
   double repeated_key = 0.25;  // of submits with a key: it comes twice
   double clock_jump = 0.002;
   double poison = 0.005;  // of a task: it kills its agent
+  double lies = 0.2;      // of a hostile peer
 };
 
 class World {
@@ -70,6 +71,7 @@ class World {
     std::uint64_t links_cut = 0;
     std::uint64_t paused_for_heat = 0;
     std::uint64_t runs = 0;
+    std::uint64_t lies = 0;
   };
   [[nodiscard]] const std::map<TaskId, Accepted>& accepted() const { return accepted_; }
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
@@ -164,6 +166,14 @@ class World {
   void check_sending(const coordinator::SendTasks& send);
   void reach(const AgentName& name, agent::Event event);
   void announce(Agent& a);
+
+  // ---- a hostile peer: world_hostile.cpp
+  static AgentName hostile();
+  void lie();
+  Heartbeat false_beat(const SessionId& session);
+  std::vector<TaskResult> false_results();
+  [[nodiscard]] std::vector<std::pair<AttemptKey, SeenAttempt>> some_attempts() const;
+  void check_hostile();
 
   // ---- agents
   void start_agent(Agent& a);

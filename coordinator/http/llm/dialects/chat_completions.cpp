@@ -20,13 +20,14 @@ class ChatWriter final : public openai::ChoicesWriter {
   [[nodiscard]] std::string end_choice(const Json& choice) const override {
     std::string events;
     const Json& message = member(choice, "message");
-    if (message.is_object() && message.contains("tool_calls")) events += tool_calls(message["tool_calls"]);
+    if (const Json& calls = member(message, "tool_calls"); calls.is_array()) events += tool_calls(calls);
     return events + piece(Json::object(), member(choice, "finish_reason"));
   }
 
   [[nodiscard]] std::string tool_calls(const Json& calls) const {
     Json indexed = Json::array();
     for (Json call : calls) {
+      if (!call.is_object()) continue;
       call["index"] = indexed.size();
       indexed.push_back(std::move(call));
     }

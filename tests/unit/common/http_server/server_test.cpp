@@ -52,6 +52,9 @@ class Fixture {
     routes.push_back({"GET", "/dropped", "dropped", "", "", Handler([](const Request&, const Responder&) {})});
     routes.push_back({"GET", "/thrown", "thrown", "", "",
                       Handler([](const Request&, const Responder&) { throw std::runtime_error("x"); })});
+    routes.push_back({"GET", "/quick-thrown", "quick-thrown", "", "",
+                      Handler([](const Request&, const Responder&) { throw std::runtime_error("x"); })});
+    routes.back().quick = true;
     routes.push_back({"GET", "/later", "later", "", "", Handler([](const Request&, const Responder& responder) {
                         responder.after(5ms, [responder] { responder.answer(text_reply("later")); });
                       })});
@@ -141,6 +144,8 @@ TEST_CASE("a request that is dropped, or fails, is answered 500") {
   const Fixture fixture;
   CHECK(status_of(fixture.ask(get("/dropped"))) == 500);
   CHECK(status_of(fixture.ask(get("/thrown"))) == 500);
+  CHECK(status_of(fixture.ask(get("/quick-thrown"))) == 500);
+  CHECK(status_of(fixture.ask(get("/quick"))) == 200);
 }
 
 TEST_CASE("the answer to HEAD has no body, and the next one has") {

@@ -71,6 +71,60 @@ TEST_CASE("messages that cannot be sent are dropped and counted, and a connectio
   CHECK(up.idle());
 }
 
+TEST_CASE("a message that is larger than the broker allows is not sent, since the broker would end the connection") {
+  Session session(1);
+  session.start(start);
+  BrokerLimits limits;
+  limits.packet_bytes = 10'000;
+  session.on(Connected{limits}, start);
+  session.on(Subscribed{}, start);
+  Message message{"t", std::string(9'500, 'x')};
+  message.id = 7;
+  const auto refused = session.publish(message);
+  REQUIRE(count<TellRefused>(refused) == 1);
+  CHECK(std::get<TellRefused>(refused.front()).id == 7);
+  CHECK(std::get<TellRefused>(refused.front()).reason.find("10000") != std::string::npos);
+  CHECK(session.idle());
+  CHECK(count<DoSend>(session.publish({"t", std::string(8'000, 'x')})) == 1);
+}
+
+TEST_CASE("a message that the broker refuses for good is told; other refusals are trouble") {
+  Session session = connected();
+  Message message{"t", "x"};
+  message.id = 9;
+  session.publish(message);
+  const auto refused = session.on(Delivered{false, "packet too large", 149, 9}, start);
+  REQUIRE(count<TellRefused>(refused) == 1);
+  CHECK(std::get<TellRefused>(refused.front()).id == 9);
+  session.publish(message);
+  const auto denied = session.on(Delivered{false, "not authorized", 135, 9}, start);
+  CHECK(count<TellRefused>(denied) == 0);
+  CHECK(count<TellTrouble>(denied) == 1);
+}
+
+TEST_CASE("a broker that takes fewer messages at once gets fewer, and one that lacks what is needed is told about") {
+  Session session(1);
+  session.start(start);
+  BrokerLimits limits;
+  limits.in_flight = 3;
+  session.on(Connected{limits}, start);
+  session.on(Subscribed{}, start);
+  std::size_t sent = 0;
+  for (int i = 0; i < 10; ++i) sent += count<DoSend>(session.publish({"t", "x"}));
+  CHECK(sent == 3);
+  for (const bool retain : {true, false}) {
+    BrokerLimits poor;
+    poor.retain = retain;
+    poor.qos = retain ? 0 : 2;
+    Session other(1);
+    other.start(start);
+    const auto actions = other.on(Connected{poor}, start);
+    CHECK(count<DoSubscribe>(actions) == 0);
+    CHECK(count<TellTrouble>(actions) == 1);
+    CHECK(other.next_tick());
+  }
+}
+
 TEST_CASE("a broker's address is checked") {
   CHECK(*paho_uri("mqtt://localhost") == "tcp://localhost:1883");
   CHECK(*paho_uri("mqtt://10.0.0.1:99/") == "tcp://10.0.0.1:99");

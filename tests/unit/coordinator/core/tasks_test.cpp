@@ -400,3 +400,18 @@ TEST_CASE("the time to start ends a task that waits at an agent or never arrived
     CHECK(c.task(id).state == TaskState::running);
   }
 }
+
+TEST_CASE("a task that the broker can never take fails at once, with the reason, and nothing else does") {
+  Conversation c;
+  c.join("pi-1", "a", 4);
+  const auto large = c.submit();
+  const auto other = c.submit();
+  c.receive(Undeliverable{{{large, 1}, {large, 2}, {TaskId{}, 1}}, "the largest packet has 20000 bytes"});
+  CHECK(c.task(large).state == TaskState::failed);
+  CHECK(c.task(large).error->code == "undeliverable");
+  CHECK(c.task(large).error->message.find("20000 bytes") != std::string::npos);
+  CHECK(c.task(other).state == TaskState::assigned);
+  c.beat("pi-1", "a", 3, {c.holding(other)});
+  c.receive(Undeliverable{{{other, 1}}, "late"});  // it has arrived after all
+  CHECK(c.task(other).state == TaskState::running);
+}

@@ -77,8 +77,8 @@ TEST_CASE("a submitter over MQTT is answered once its task has ended") {
   State with = state();
   with.tasks[task].record.id = task;
   with.tasks[task].record.state = TaskState::cancelled;
-  replies.when_ended(task, request("one"));
-  replies.when_ended(task, request("two"));
+  replies.when_ended(task, "desk", request("one"));
+  replies.when_ended(task, "desk", request("two"));
   replies.committed({change(TaskState::queued)}, with);
   CHECK(replies.empty());
   replies.committed({change(TaskState::cancelled)}, with);
@@ -94,15 +94,34 @@ TEST_CASE("a submitter over MQTT is answered once its task has ended") {
   CHECK(data == std::vector<std::string>{"one", "two"});
 }
 
+TEST_CASE("one client that awaits many answers leaves room for others, and has room again when they end") {
+  log::Complaints complaints;
+  MqttReplies replies(complaints);
+  UlidSource ids(1);
+  State with = state();
+  Changes changes;
+  while (!replies.full("greedy")) {
+    const TaskId id{ids.next(WallTime{1})};
+    with.tasks[id].record.id = id;
+    with.tasks[id].record.state = TaskState::succeeded;
+    changes.emplace_back(TaskChanged{id, TaskState::running, TaskState::succeeded, 1, {}});
+    replies.when_ended(id, "greedy", request(""));
+  }
+  CHECK(changes.size() == MqttReplies::most_of_one);
+  CHECK_FALSE(replies.full("modest"));
+  replies.committed(changes, with);
+  CHECK_FALSE(replies.full("greedy"));
+}
+
 TEST_CASE(
     "answers over MQTT are bounded: over the bound nothing is accepted, and a bounded number of refusals is sent") {
   log::Complaints complaints;
   MqttReplies replies(complaints);
   for (std::size_t i = 0; i < MqttReplies::most; ++i) {
-    CHECK_FALSE(replies.full());
+    CHECK_FALSE(replies.full("desk"));
     replies.reply(request(""), "1");
   }
-  CHECK(replies.full());
+  CHECK(replies.full("desk"));
   for (std::size_t i = 0; i < MqttReplies::most_refusals + 10; ++i) replies.refuse(request(""), Error{"no"});
   std::size_t count = 0;
   for (; !replies.empty(); ++count) (void)replies.take();

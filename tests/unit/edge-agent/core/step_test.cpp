@@ -178,6 +178,22 @@ TEST_CASE("an agent that is asked to introduce itself sends its info, beat and s
   CHECK(c.all<SendInfo>().empty());
 }
 
+TEST_CASE("a result that the broker can never take is replaced by its reason") {
+  Conversation c;
+  c.give({1});
+  c.done(1);
+  REQUIRE(c.results().size() == 1);
+  c.receive(ResultsRefused{{{id(1), 1}, {id(2), 1}}, "the largest packet has 20000 bytes"});
+  c.receive(Flush{});
+  const auto again = c.results();
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].status == ResultStatus::failed);
+  CHECK(again[0].error->code == "output_too_large");
+  CHECK(again[0].error->message.find("20000 bytes") != std::string::npos);
+  CHECK(again[0].output == "null");
+  CHECK(c.state.result_bytes == 4);
+}
+
 TEST_CASE("on every connect results are sent first, and the status online last") {
   Conversation c;
   c.give({1});

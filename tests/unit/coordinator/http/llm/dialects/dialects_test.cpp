@@ -143,3 +143,20 @@ TEST_CASE("only errors below /v1 have OpenAI's shape") {
   for (const char* path : {"/v1", "/v1/x", "/openai/v1/models"}) CHECK(has_openai_shape(path));
   for (const char* path : {"/", "/v1x", "/api/v1/tasks", "/openai/v2", ""}) CHECK_FALSE(has_openai_shape(path));
 }
+
+TEST_CASE("an output of a strange shape throws nowhere") {
+  for (const char* output :
+       {"null", "[]", "5", R"({"choices":5})", R"({"choices":[5]})", R"({"choices":[{"message":[]}]})",
+        R"({"choices":[{"message":{"tool_calls":5}}]})", R"({"data":5})", R"({"data":[5]})",
+        R"({"choices":[{"message":{"tool_calls":[5,null,{"id":"a"}],"content":{}}}]})"}) {
+    INFO(output);
+    const auto record = record_of(output, "[]");
+    for (const Dialect* dialect : {&chat_completions, &completions, &embeddings}) {
+      const auto read = asked(*dialect, R"({"model":"m","messages":[],"stream_options":{"include_usage":true}})");
+      const Json json = Json::parse(output);
+      CHECK_FALSE(read.writer->whole(record).empty());
+      (void)read.writer->end(record, json);
+      for (const bool reasoning : {true, false}) (void)read.writer->text_of(json, reasoning);
+    }
+  }
+}

@@ -1,0 +1,47 @@
+#include "common/mqtt/deliveries.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::mqtt;
+
+namespace {
+
+AttemptKey key(int attempt) { return {*TaskId::parse("01KB5Z4C9X0000000000000000"), attempt}; }
+
+}  // namespace
+
+TEST_CASE("a message that is refused ends its attempt, once") {
+  Deliveries deliveries;
+  const auto first = deliveries.sent({key(1)}, 100);
+  const auto second = deliveries.sent({key(2)}, 100);
+  CHECK(deliveries.refused(second) == std::vector{key(2)});
+  CHECK(deliveries.refused(second).empty());
+  deliveries.delivered(first);
+  CHECK(deliveries.refused(first).empty());
+  CHECK(deliveries.refused(0).empty());
+}
+
+TEST_CASE("after a refused message of several attempts, messages are smaller until each is alone") {
+  Deliveries deliveries;
+  CHECK(deliveries.most_bytes() == limits::payload_bytes);
+  CHECK(deliveries.refused(deliveries.sent({key(1), key(2)}, 60'000)).empty());
+  CHECK(deliveries.most_bytes() == 30'000);
+  CHECK(deliveries.refused(deliveries.sent({key(1), key(2)}, 90'000)).empty());  // sent before
+  CHECK(deliveries.most_bytes() == 30'000);
+}
+
+TEST_CASE("a connection has the bound of its broker, and nothing on its way") {
+  Deliveries deliveries;
+  const auto lost = deliveries.sent({key(1)}, 100);
+  BrokerLimits limits;
+  limits.packet_bytes = 20'000;
+  deliveries.connected(limits);
+  CHECK(deliveries.refused(lost).empty());
+  CHECK(deliveries.most_bytes() == 20'000 - around_payload);
+  limits.packet_bytes = 10;
+  deliveries.connected(limits);
+  CHECK(deliveries.most_bytes() == 0);
+  deliveries.connected({});
+  CHECK(deliveries.most_bytes() == limits::payload_bytes);
+}
