@@ -141,9 +141,9 @@ class Steady:
         clients, api = self.clients, self.world.api
         slots = self.args.agents * self.args.slots
         tasks = [{"capability": CAPABILITY, "input": {"run_ms": 5000 + n % 1000}} for n in range(slots)]
+        started = self.driver.next()["started"] + len(tasks)  # before any of them has
         batches = [api.good("POST", "/api/v1/batches", {"tasks": tasks[first:first + MOST_IN_A_BATCH]})
                    for first in range(0, slots, MOST_IN_A_BATCH)]
-        started = self.driver.latest()["started"] + len(tasks)
         wait_until(lambda: self.driver.latest()["started"] >= started, PATIENCE, "all slots are busy", pause=0.1)
         losses = self.driver.next()["losses"]
         self.world.processes[name].kill()
