@@ -46,6 +46,8 @@ struct Settings {
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
   double keep_ended = 7;  // days
   std::size_t keep_ended_tasks = Retention{}.most;
+  std::uint64_t keep_ended_mb = Retention{}.bytes >> 20U;
+  std::uint64_t keep_free_mb = 256;
   std::size_t max_connections = http_server::Bounds{}.connections;
   llm::Aliases models;
 };
@@ -105,6 +107,16 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       .option("keep-ended-tasks", s.keep_ended_tasks,
               "maximum number of tasks with an outcome; the oldest are removed first")
       ->check(CLI::Range(0, 1'000'000'000));
+  configuration
+      .option("keep-ended-mb", s.keep_ended_mb,
+              "maximum total size of the inputs and outputs of tasks with an outcome, in MiB; the oldest are removed "
+              "first")
+      ->check(mebibytes);
+  configuration
+      .option("keep-free-mb", s.keep_free_mb,
+              "disk space that new tasks and uploads leave free, in MiB, but not more than a tenth of the file "
+              "system; with less, they are answered with 507")
+      ->check(CLI::Range(0, 100'000'000));
   configuration.footer(
       "Each option is also an environment variable (--max-tasks: EDGEFLEET_MAX_TASKS) and a key of the TOML file;\n"
       "flags take precedence over the environment, which takes precedence over the file.\n\n"
@@ -166,6 +178,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   options.policy.most_tasks = settings.max_tasks;
   options.retention.keep = Duration{static_cast<std::int64_t>(settings.keep_ended * 24 * 3600e9)};
   options.retention.most = settings.keep_ended_tasks;
+  options.retention.bytes = settings.keep_ended_mb << 20U;
   options.policy.most_bytes = settings.max_input_mb << 20U;
   return options;
 }
@@ -201,13 +214,16 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
 }
 
 Status run(const Settings& settings, const http_server::ListenAddress& address, const std::vector<std::string>& origins,
-           const Loop::Options& options) {
+           Loop::Options options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   Artifacts::Bounds bounds;
   bounds.file_bytes = settings.max_artifact_mb << 20U;
   bounds.total_bytes = settings.artifact_quota_mb << 20U;
-  auto artifacts = Artifacts::open(settings.data, bounds);
+  DiskSpace space(settings.keep_free_mb << 20U, DiskSpace::of_directory(settings.data),
+                  [](const std::string& text) { log::warning(text); });
+  options.space = &space;
+  auto artifacts = Artifacts::open(settings.data, bounds, &space);
   if (!artifacts) return artifacts.error();
 
   Waiters waiters;

@@ -35,6 +35,9 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
   std::optional<std::string> found;
   std::size_t least = most + 1;
   for (const auto& name : names) {
+    // The distance is at least the difference of the lengths: a long word costs nothing.
+    const std::size_t longer = std::max(word.size(), name.size()) - std::min(word.size(), name.size());
+    if (longer >= least) continue;
     const std::size_t distance = edit_distance(word, name);
     if (distance >= least) continue;
     least = distance;

@@ -64,7 +64,7 @@ void Connection::start() {
 
 void Connection::close() {
   if (phase_ == Phase::closed) return;
-  if (phase_ == Phase::body) --core_->body_readers;
+  core_->body_readers.erase(this);
   phase_ = Phase::closed;
   if (exchange_) exchange_->over();
   exchange_.reset();
@@ -83,11 +83,7 @@ void Connection::stop() {
 }
 
 void Connection::tick(Time now) {
-  Time deadline = deadline_;
-  if (phase_ == Phase::body) {
-    deadline = body_->began + core_->bounds.body +
-               std::chrono::milliseconds(body_->received() * 1000 / core_->bounds.slowest_body);
-  }
+  const Time deadline = phase_ == Phase::body ? now + core_->bounds.body - lateness(now) : deadline_;
   if (now >= deadline) {
     const bool begun = phase_ == Phase::body || (phase_ == Phase::head && !input_.empty());
     return begun ? refuse({408, "the request came too slowly", {}}) : close();
@@ -112,7 +108,7 @@ bool Connection::wants_input() const {
     case Phase::lingering:
       return true;
     case Phase::head:
-      return !ended_;
+      return !ended_ && input_.size() < 2 * most_input;  // more than a head
     case Phase::body:
       return !ended_ && !body_->behind();
     case Phase::handling:
@@ -209,31 +205,25 @@ void Connection::step_handshake() {
   wait_readable();
 }
 
+// At most one request: if more have arrived, other connections come first (request_over()).
 void Connection::advance() {
-  bool moved = true;
-  while (moved) {
-    moved = false;
-    if (phase_ == Phase::head && !input_.empty()) moved = take_head();
-    if (phase_ == Phase::body) moved = take_body() || moved;
+  if (phase_ == Phase::head && !input_.empty()) take_head();
+  while (phase_ == Phase::body && take_body()) {
   }
 }
 
-// True: there is input to process.
-bool Connection::take_head() {
+void Connection::take_head() {
   if (!parser_) {
     input_.erase(
         0, std::min(input_.find_first_not_of("\r\n"), input_.size()));  // some clients send an empty line after a body
-    if (input_.empty()) return false;
+    if (input_.empty()) return;
     parser_ = std::make_unique<Parser>();
   }
   input_.erase(0, parser_->put(input_, [](std::string_view) {}));
   if (parser_->state() == Parser::State::failed) {
-    refuse(parser_->problem());
-    return false;
+    return refuse(parser_->problem());
   }
-  if (parser_->state() == Parser::State::head) return false;
-  on_head();
-  return true;
+  if (parser_->state() != Parser::State::head) on_head();
 }
 
 bool Connection::take_body() {
@@ -312,7 +302,7 @@ std::optional<Problem> Connection::problem_of_head(const Request& request, const
   if (whole && parser_->content_length().value_or(0) > route_->body_limit) {
     return Problem{413, "the body is larger than " + std::to_string(route_->body_limit) + " bytes", {}};
   }
-  if (core_->body_readers >= core_->bounds.body_readers) {
+  if (core_->body_readers.size() >= core_->bounds.body_readers && !get_place()) {
     return Problem{503, "too many requests are being read; try again in a second", {}};
   }
   return std::nullopt;
@@ -339,13 +329,30 @@ void Connection::accept_body(Request request) {
     self->advance();
     self->wait_readable();
   };
-  ++core_->body_readers;
+  core_->body_readers.insert(this);
   phase_ = Phase::body;
   if (awaits && input_.empty()) put(std::string(continue_response));
 }
 
+// How far the body is behind the slowest that is permitted.
+Duration Connection::lateness(Time now) const {
+  return now - body_->began - std::chrono::milliseconds(body_->received() * 1000 / core_->bounds.slowest_body);
+}
+
+// Takes the place of the latest body: many that hardly send anything keep nobody out.
+bool Connection::get_place() const {
+  const Time now = monotonic_now();
+  const auto late = [now](const Connection* reader) {
+    return reader->body_->behind() ? Duration{0} : reader->lateness(now);
+  };
+  const auto latest = std::ranges::max_element(core_->body_readers, {}, late);
+  if (latest == core_->body_readers.end() || late(*latest) < core_->bounds.late_body) return false;
+  (*latest)->shared_from_this()->refuse({408, "the request came too slowly, and others needed its place", {}});
+  return true;
+}
+
 void Connection::body_over() {
-  --core_->body_readers;
+  core_->body_readers.erase(this);
   phase_ = Phase::handling;
   deadline_ = Time::max();
   body_->end();
@@ -386,7 +393,7 @@ void Connection::reply(Exchange& exchange, Reply reply) {
 }
 
 void Connection::answer(Reply reply) {
-  if (phase_ == Phase::body) --core_->body_readers;
+  core_->body_readers.erase(this);
   body_.reset();
   phase_ = Phase::replying;
   deadline_ = monotonic_now() + core_->bounds.write;
@@ -485,10 +492,8 @@ void Connection::read_file() {
 
 void Connection::begin_stream(Exchange& exchange, const Reply& head) {
   if (!is_present(exchange) || phase_ == Phase::closed) return;
-  if (phase_ == Phase::body) {
-    --core_->body_readers;
-    keep_alive_ = false;
-  }
+  if (phase_ == Phase::body) keep_alive_ = false;
+  core_->body_readers.erase(this);
   body_.reset();
   if (ended_) return close();
   chunked_ = !parser_->http_1_0();

@@ -56,13 +56,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void client_ended();
   void step_handshake();
   void advance();
-  bool take_head();
+  void take_head();
   bool take_body();
   void on_head();
   Request take_request();
   [[nodiscard]] std::optional<Problem> problem_of_head(const Request& request, const Router::Match& match) const;
   void accept_body(Request request);
   void body_over();
+  [[nodiscard]] Duration lateness(Time now) const;
+  [[nodiscard]] bool get_place() const;
   void dispatch(Request request);
 
   // ---- writing

@@ -35,7 +35,7 @@ struct Core {
   Pool pool;                                  // any thread
   std::atomic<bool> stopping{false};          // any thread
   std::atomic<std::size_t> body_bytes{0};     // any thread: of all bodies in memory
-  std::size_t body_readers = 0;               // connections that are reading one
+  std::set<Connection*> body_readers;         // connections that are reading one
   std::set<std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, std::size_t> peers;  // connections of each address
   std::string date;                                    // for the header Date

@@ -14,6 +14,7 @@ constexpr Duration stall = std::chrono::seconds(5);  // time without a turn of t
 constexpr std::size_t recovered_at_once = 10'000;
 constexpr Duration disconnect_patience = std::chrono::seconds(2);
 constexpr Duration first_pause = std::chrono::milliseconds(200);  // between attempts to write to a failing store
+constexpr Duration shortest_pause = std::chrono::milliseconds(10);  // after old tasks were removed
 constexpr Duration longest_pause = std::chrono::seconds(1);
 
 Error being_stopped() { return {"the coordinator is being stopped", ErrorKind::unavailable}; }
@@ -33,12 +34,12 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       hub_(hub),
       inbox_(options_.inbox),
       engine_(options_.policy, Reign{0, new_session_id()}, complaints_),
-      requests_(engine_, store_),
+      requests_(engine_, store_, options_.space),
       link_({options_.fleet, options_.broker, options_.inbox_bytes}, engine_, requests_, store_, artifacts, hub,
             complaints_,
             {[this](mqtt::ClientEvent&& event) { return inbox_.offer(std::move(event)); },
              [this](mqtt::ClientEvent&& event) { inbox_.insist(std::move(event)); }}),
-      upkeep_(store_, options_.retention, complaints_) {
+      upkeep_(store_, options_.retention, complaints_, options_.space) {
   after_commit_.add(waiters_);
   after_commit_.add(hub_);
   after_commit_.add(link_.replies());
@@ -225,12 +226,16 @@ bool Loop::record(const Writes& writes) {
                     "stopping with changes that could not be recorded: " + written.error().message;
       return false;
     }
+    if (written.error().kind == ErrorKind::full && make_room(writes)) pause = shortest_pause;
     refuse_while_failing(monotonic_now() + pause, written.error());
     pause = std::min(pause * 2, longest_pause);
   }
   if (!store_well_.exchange(true)) log::info("the store has recovered");
   return true;
 }
+
+// A task that is being retried has still ended in the store, where it must not be removed before these writes.
+bool Loop::make_room(const Writes& writes) { return writes.revived == 0 && upkeep_.make_room(); }
 
 void Loop::announce(const Drain::AfterCommit& after, Time mono, bool wrote) {
   for (const Deferred& effect : after.effects) perform(effect);

@@ -28,6 +28,7 @@ class Loop {
     mqtt::Options broker;  // its will and client id are filled in later
     Policy policy;
     Retention retention;
+    DiskSpace* space = nullptr;  // refuses new tasks; null: the disk is not watched
     std::size_t inbox = 65'536;
     std::size_t inbox_bytes = 64 * 1024 * 1024;
     Duration last_tries = std::chrono::seconds(5);   // to write to a failing store, once the program must end
@@ -75,6 +76,7 @@ class Loop {
   Status look(std::function<void(const State&, Now)> with);
   [[nodiscard]] bool broker_up() const { return link_.up(); }
   [[nodiscard]] bool store_well() const { return store_well_; }
+  [[nodiscard]] std::string disk_notice() const { return options_.space == nullptr ? "" : options_.space->notice(); }
   [[nodiscard]] std::size_t held() const { return on_hold_; }  // after a restore
 
  private:
@@ -95,6 +97,7 @@ class Loop {
   void notice_stall(Time since);
   void commit();
   bool record(const Writes& writes);
+  bool make_room(const Writes& writes);
   void announce(const Drain::AfterCommit& after, Time mono, bool wrote);
   void perform(const Deferred& effect);
   void refuse_while_failing(Time until, const Error& why);

@@ -91,6 +91,14 @@ Result<Requests::Earlier> Requests::earlier(const std::string& submitter, const 
   return found;
 }
 
+Status Requests::room_for_tasks() {
+  if (space_ == nullptr) return success();
+  return space_->for_tasks([this] {
+    const auto bytes = store_.reusable();
+    return bytes ? *bytes : 0;
+  });
+}
+
 Result<BatchAcceptance> Requests::same_batch(const BatchRecord& batch) {
   TaskQuery query;
   query.batch = batch.id;
@@ -115,6 +123,7 @@ void Requests::handle(SubmitRequest request) {
     const auto same = repeat(event, before->use());
     return same ? answer(acceptance_of(before->task->id, before->task->state)) : answer(same.error());
   }
+  if (auto room = room_for_tasks(); !room) return answer(room.error());
   event.request = expect([this, answer](const Result<Accepted>& accepted) {
     if (!accepted) return answer(accepted.error());
     answer(acceptance_of(accepted->ids.front(), TaskState::queued));
@@ -136,6 +145,7 @@ void Requests::handle(SubmitBatchRequest request) {
     const auto same = repeat(event, before->use());
     return same ? answer(same_batch(*before->batch)) : answer(same.error());
   }
+  if (auto room = room_for_tasks(); !room) return answer(room.error());
   event.request = expect([answer](const Result<Accepted>& accepted) {
     if (!accepted) return answer(accepted.error());
     answer(BatchAcceptance{*accepted->batch, accepted->ids});

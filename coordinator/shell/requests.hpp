@@ -12,6 +12,7 @@
 #include "coordinator/core/answers.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/shell/engine.hpp"
+#include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator {
@@ -60,7 +61,8 @@ void refuse(const LoopRequest& request, const Error& why);
 
 class Requests {
  public:
-  Requests(Engine& engine, Store& store) : engine_(engine), store_(store) {}
+  // `space` refuses new tasks; null: the disk is not watched.
+  Requests(Engine& engine, Store& store, DiskSpace* space = nullptr) : engine_(engine), store_(store), space_(space) {}
 
   void take(LoopRequest request);
 
@@ -93,6 +95,7 @@ class Requests {
     [[nodiscard]] bool none() const { return !task && !batch; }
   };
   Result<Earlier> earlier(const std::string& submitter, const std::string& key);
+  Status room_for_tasks();
   Result<BatchAcceptance> same_batch(const BatchRecord& batch);
 
   RequestId expect(Reply reply);
@@ -102,6 +105,7 @@ class Requests {
 
   Engine& engine_;
   Store& store_;
+  DiskSpace* space_;
   RequestId last_request_ = 0;
   std::unordered_map<RequestId, Reply> replies_;
   std::map<ClassKey, std::pair<Time, Explanation>> explained_;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/system/clock.hpp"
-
 namespace edgefleet::coordinator {
 namespace {
 
@@ -44,19 +42,30 @@ void Upkeep::committed(Time now, bool wrote, bool ended) {
   if (ended) purge_at_ = std::min(purge_at_, now + purge_soon);
 }
 
+void Upkeep::look_at_space() {
+  if (space_ == nullptr) return;
+  (void)space_->for_tasks([this] {
+    const auto bytes = store_.reusable();
+    return bytes ? *bytes : 0;
+  });
+}
+
 void Upkeep::stop(Time now) { (void)store_.keep_time(store_clock(now)); }
 
-void Upkeep::purge(Time began) {
+std::size_t Upkeep::purge(Time began) {
   const auto purged = store_.purge(retention_, store_clock(began), purge_step_);
   const Time ended = monotonic_now();
+  look_at_space();
   if (!purged) complaints_.complain("store", purged.error().message);
+  if (!purged) purge_step_ = std::max<std::size_t>(1, purge_step_ / 2);  // a smaller step needs less of a full disk
   if (!purged || !purged->more) {
     purge_at_ = ended + purge_interval;
-    return;
+    return purged ? purged->tasks : 0;
   }
   if (ended - began > purge_long) purge_step_ = std::max(purge_least, purge_step_ / 2);
   if (ended - began < purge_short) purge_step_ = std::min(purge_most, purge_step_ * 2);
   purge_at_ = ended + purge_rest * (ended - began);
+  return purged->tasks;
 }
 
 }  // namespace edgefleet::coordinator

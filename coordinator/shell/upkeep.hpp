@@ -3,14 +3,17 @@
 #pragma once
 
 #include "common/runtime/log.hpp"
+#include "common/system/clock.hpp"
+#include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator {
 
 class Upkeep {
  public:
-  Upkeep(Store& store, const Retention& retention, log::Complaints& complaints)
-      : store_(store), retention_(retention), complaints_(complaints) {}
+  // `space`: looked at after each removal, so that a lack of space is also noticed without requests; may be null.
+  Upkeep(Store& store, const Retention& retention, log::Complaints& complaints, DiskSpace* space = nullptr)
+      : store_(store), retention_(retention), complaints_(complaints), space_(space) {}
 
   // Reads the store's clock; from now on it advances with the monotonic clock.
   Status start(Time now);
@@ -23,13 +26,17 @@ class Upkeep {
   // A commit has also written the clock; with `ended`, there are new tasks to purge later.
   void committed(Time now, bool wrote, bool ended);
   void stop(Time now);
+  // The disk is full: removes old tasks now. True: some have been removed.
+  bool make_room() { return purge(monotonic_now()) > 0; }
 
  private:
-  void purge(Time now);
+  std::size_t purge(Time now);
+  void look_at_space();
 
   Store& store_;
   Retention retention_;
   log::Complaints& complaints_;
+  DiskSpace* space_;
   Duration clock_base_{0};  // at clock_start_
   Time clock_start_;
   Time clock_kept_;  // when it was last written to the store

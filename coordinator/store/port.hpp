@@ -17,6 +17,7 @@ namespace edgefleet::coordinator {
 struct Retention {
   Duration keep = std::chrono::hours(24 * 7);  // on the store's clock
   std::size_t most = 100'000;
+  std::uint64_t bytes = std::uint64_t{1024} << 20U;  // of inputs, outputs and the other texts of these tasks
 };
 struct Purged {
   std::size_t tasks = 0;
@@ -68,7 +69,10 @@ class Store {
   virtual Status keep_time(Duration clock) = 0;
   // Removes ended tasks beyond the retention, the oldest first, `most` at a time; a batch is removed with its last
   // task. Writes nothing if there are none.
+  // Works on a full disk: space is kept for it.
   virtual Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) = 0;
+  // Bytes that removed tasks have left inside the store: new tasks use them before it takes more of the disk.
+  virtual Result<std::uint64_t> reusable() = 0;
   virtual Result<std::uint64_t> epoch() = 0;
   virtual Result<Duration> clock() = 0;
   virtual Result<std::vector<TaskId>> held() = 0;  // unfinished tasks held since a restore, not released yet

@@ -26,8 +26,9 @@ class FullDisk:
         self.enter = ["nsenter", "--target", keeper.pid, "--mount", "--root", *(["--user"] if own else [])]
         self.inside = f"/proc/{keeper.pid}/root{self.data}"
 
-    def start_coordinator(self, started=None):
-        self.fleet.coordinator = self.fleet.start("coordinator", [*self.enter, *self.fleet.coordinator_command()])
+    def start_coordinator(self, started=None, args=("--keep-free-mb", "0")):
+        """Without other `args` nothing is refused before the disk is really full."""
+        self.fleet.coordinator = self.fleet.start("coordinator", [*self.enter, *self.fleet.coordinator_command(*args)])
         self.fleet.api.close()
         wait_until(started or (lambda: self.status("/ready") == 200), what="the coordinator is ready")
 
@@ -36,9 +37,13 @@ class FullDisk:
             return self.fleet.api.get(path).status
         return None
 
-    def fill(self):
-        with open(f"{self.inside}/ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
+    def available(self):
+        space = os.statvfs(self.inside)
+        return space.f_bavail * space.f_frsize
+
+    def fill(self, leave=0):
+        with open(f"{self.inside}/ballast", "ab", buffering=0) as file, contextlib.suppress(OSError):
+            while not leave or self.available() > leave:
                 file.write(b"x" * 4096)
 
     def free(self):

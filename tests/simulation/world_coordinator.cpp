@@ -187,7 +187,9 @@ void World::tick_coordinator() {
 }
 
 void World::reach(const AgentName& name, agent::Event event) {
-  Agent& a = agents_[by_name_.at(name)];
+  const auto known = by_name_.find(name);
+  if (known == by_name_.end()) return;  // the hostile peer
+  Agent& a = agents_[known->second];
   post([this, &a, life = a.life, event = std::move(event)] {
     if (a.life == life && a.linked) to_agent(a, event);
   });

@@ -13,12 +13,13 @@ class FailingStore final : public coordinator::Store {
   explicit FailingStore(const std::string& directory) : store_(*coordinator::open_sqlite_store(directory)) {}
 
   std::atomic<bool> full{false};
+  std::atomic<bool> full_until_purged{false};  // commits fail until old tasks have been removed
   std::atomic<int> commits{0};  // attempted commits that had something to write
 
   Status commit(const coordinator::Writes& writes) override {
     if (writes.empty()) return success();
     ++commits;
-    if (full) return disk_full();
+    if (full || full_until_purged) return disk_full();
     return store_->commit(writes);
   }
   Status keep_time(Duration clock) override {
@@ -28,8 +29,11 @@ class FailingStore final : public coordinator::Store {
   Result<coordinator::Purged> purge(const coordinator::Retention& retention, Duration clock,
                                     std::size_t most) override {
     if (full) return disk_full();
-    return store_->purge(retention, clock, most);
+    auto purged = store_->purge(retention, clock, most);
+    if (purged && purged->tasks > 0) full_until_purged = false;
+    return purged;
   }
+  Result<std::uint64_t> reusable() override { return store_->reusable(); }
   Result<std::uint64_t> epoch() override { return store_->epoch(); }
   Result<Duration> clock() override { return store_->clock(); }
   Result<std::vector<TaskId>> held() override { return store_->held(); }

@@ -92,10 +92,13 @@ void ready(const Parts& parts, const Request&, const Responder& responder) {
     json::ObjectWriter object(body);
     object.boolean("store", store);
     object.boolean("broker", broker);
-    if (parts.loop.held() > 0) {
-      object.unsigned_integer("held", parts.loop.held());
-      object.string("notice", held_notice(parts.loop.held()));
-    }
+    const std::string full = parts.loop.disk_notice();
+    const std::size_t held = parts.loop.held();
+    if (held > 0) object.unsigned_integer("held", held);
+    if (!full.empty()) object.boolean("disk_low", true);
+    std::string notice = held > 0 ? held_notice(held) : std::string();
+    if (!full.empty()) notice += (notice.empty() ? "" : "; ") + full;
+    if (!notice.empty()) object.string("notice", notice);
   }
   responder.answer(json_reply(store && broker ? 200 : 503, body));
 }

@@ -31,10 +31,12 @@ struct Artifacts::Upload::Sink {
   }
 };
 
-Artifacts::Artifacts(std::string directory, const Bounds& bounds) : directory_(std::move(directory)), bounds_(bounds) {}
+Artifacts::Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space)
+    : directory_(std::move(directory)), bounds_(bounds), space_(space) {}
 
-Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds) {
-  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds));
+Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds,
+                                                   DiskSpace* space) {
+  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds, space));
   std::error_code failure;
   fs::remove_all(artifacts->directory_ + "/incoming", failure);  // left by an earlier process
   fs::create_directories(artifacts->directory_ + "/incoming", failure);
@@ -81,6 +83,9 @@ Status Artifacts::Upload::append(const char* data, std::size_t bytes) {
   if (bytes_ + bytes > artifacts_.bounds_.file_bytes) {
     return Error{"the artifact is larger than " + std::to_string(artifacts_.bounds_.file_bytes) + " bytes",
                  ErrorKind::too_large};
+  }
+  if (artifacts_.space_ != nullptr) {
+    if (auto room = artifacts_.space_->for_upload(); !room) return room;
   }
   {
     const std::lock_guard lock(artifacts_.mutex_);

@@ -11,6 +11,7 @@
 
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
+#include "coordinator/store/data/disk_space.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -27,8 +28,9 @@ class Artifacts {
     bool is_new = true;
   };
 
-  // Creates the folder, and leases the artifacts found in it.
-  static Result<std::unique_ptr<Artifacts>> open(const std::string& directory, const Bounds& bounds);
+  // Creates the folder, and leases the artifacts found in it. `space` refuses uploads; null: only the bounds do.
+  static Result<std::unique_ptr<Artifacts>> open(const std::string& directory, const Bounds& bounds,
+                                                 DiskSpace* space = nullptr);
 
   // One upload; removed if it is not finished.
   class Upload {
@@ -70,12 +72,13 @@ class Artifacts {
     std::uint64_t bytes = 0;
     Time leased_until;
   };
-  Artifacts(std::string directory, const Bounds& bounds);
+  Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space);
   std::vector<std::string> unleased(Time now) const;
   void remove(const std::string& id, Time now);
 
   std::string directory_;
   Bounds bounds_;
+  DiskSpace* space_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
   std::uint64_t total_ = 0;

@@ -101,6 +101,7 @@ Result<RestoreReport> hold_unfinished(SQLite::Database& db) {
   auto assigned = assigned_tasks(db);
   if (!assigned) return assigned.error();
   for (auto& task : *assigned) take_from_agent(db, task, wall_now());
+  db.exec(count_bytes);
   db.exec("INSERT OR IGNORE INTO held SELECT id FROM tasks WHERE state < " +
           std::to_string(static_cast<int>(TaskState::cancelling)));
   RestoreReport report;

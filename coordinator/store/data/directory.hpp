@@ -1,6 +1,7 @@
 // The paths of a data directory, its lock, and its reserve of disk space.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -34,11 +35,15 @@ class DirectoryLock {
 // on a worn card: SQLite would take it for a new database and discard its log.
 Status refuse_emptied_database(const std::string& directory);
 
-// DIR/reserve, 1 MiB: space for the first writes of a coordinator that starts on a full disk, so that it can run,
-// refuse new tasks, and record results once there is space. Removed before the database is opened if it is needed,
-// created when there is enough space. A failure here is not an error.
-void free_reserve_if_needed(const std::string& directory);
-void keep_reserve(const std::string& directory);
+// DIR/reserve keeps disk space for two cases on a full disk: a coordinator that starts needs 1 MiB for its first
+// writes, and old tasks must be removable. It is a 64th of the file system, at least 1 MiB and at most 16 MiB; it is
+// given back 1 MiB at a time, and filled up from half of what is available when there is space again. A failure here is
+// not an error.
+void free_reserve_if_needed(const std::string& directory);  // before the database is opened
+bool keep_reserve(const std::string& directory);            // true: it is whole
+bool give_back_reserve(const std::string& directory);  // 1 MiB; false: nothing is left of it
+// The size it has when there is space. The database's log must not need more than this to be merged.
+std::uint64_t full_reserve(const std::string& directory);
 
 // Receives progress messages of long operations.
 using Tell = std::function<void(const std::string&)>;

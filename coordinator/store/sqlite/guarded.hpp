@@ -12,7 +12,9 @@ namespace edgefleet::coordinator {
 
 inline Error database_error(const std::string& what, const SQLite::Exception& failure) {
   const int code = failure.getErrorCode();
-  if (code == SQLITE_FULL) return Error{what + ": the disk is full; free some space", ErrorKind::full};
+  // The second code: the log's index, a file of its own, cannot grow.
+  if (code == SQLITE_FULL || failure.getExtendedErrorCode() == SQLITE_IOERR_SHMSIZE)
+    return Error{what + ": the disk is full; free some space", ErrorKind::full};
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
     return Error{what + ": the database is damaged (" + failure.what() +
                  "); nothing was changed. Run `edgefleet-coordinator check --data DIR` for details, or restore a "

@@ -9,8 +9,8 @@ namespace edgefleet::coordinator {
 namespace {
 
 struct Migration {
-  const char* what;  // for the log
-  const char* sql;
+  std::string what;  // for the log
+  std::string sql;
 };
 
 // The constant part of a task has its own table (`specs`), so that a change of state does not write its input again.
@@ -67,12 +67,24 @@ CREATE INDEX tasks_unsuccessful ON tasks (state, id) WHERE state > 5;
 CREATE INDEX specs_by_capability ON specs (capability, id);
 )sql";
 
+// The index has everything that a removal of old tasks looks at: their texts are not read for it, and a start sums up
+// the index only.
+constexpr const char* bytes = R"sql(
+ALTER TABLE tasks ADD COLUMN bytes INTEGER;
+DROP INDEX tasks_ended;
+CREATE INDEX tasks_ended ON tasks (ended_at_ms, id, bytes) WHERE ended_at_ms IS NOT NULL;
+)sql";
+
 // Step n, counted from 0, makes version n + 1. A released step is never changed: a change is a new step.
-constexpr std::array<Migration, 3> migrations = {{
-    {"the tables", tables},
-    {"a store clock, retention, tasks held after a restore", clock},
-    {"lists by capability and of failed tasks", lists},
-}};
+const std::array<Migration, 4>& migrations() {
+  static const std::array<Migration, 4> all = {{
+      {"the tables", tables},
+      {"a store clock, retention, tasks held after a restore", clock},
+      {"lists by capability and of failed tasks", lists},
+      {"the size of tasks that have ended", std::string(bytes) + count_bytes},
+  }};
+  return all;
+}
 
 Status copy_aside(SQLite::Database& db, const std::string& path, int version, const Tell& tell) {
   const std::string copy = path + ".schema-" + std::to_string(version);
@@ -88,7 +100,15 @@ Status copy_aside(SQLite::Database& db, const std::string& path, int version, co
 
 }  // namespace
 
-int newest_schema() { return static_cast<int>(migrations.size()); }
+const char* const count_bytes = R"sql(
+UPDATE tasks SET bytes = length(CAST(attempts AS BLOB)) + ifnull(length(CAST(output AS BLOB)), 0) +
+  ifnull(length(CAST(error AS BLOB)), 0) + ifnull(length(CAST(usage AS BLOB)), 0) +
+  ifnull((SELECT length(CAST(s.input AS BLOB)) + length(CAST(s.name AS BLOB)) + length(CAST(s.conditions AS BLOB))
+          FROM specs s WHERE s.id = tasks.id), 0)
+  WHERE ended_at_ms IS NOT NULL AND bytes IS NULL;
+)sql";
+
+int newest_schema() { return static_cast<int>(migrations().size()); }
 
 Result<int> read_schema_version(SQLite::Database& db, const std::string& path) {
   const int found = db.execAndGet("PRAGMA user_version").getInt();
@@ -107,8 +127,8 @@ Result<int> read_schema_version(SQLite::Database& db, const std::string& path) {
 
 Status migrate_schema(SQLite::Database& db, const Tell& tell) {
   const int found = db.execAndGet("PRAGMA user_version").getInt();
-  for (auto version = static_cast<std::size_t>(found); version < migrations.size(); ++version) {
-    const Migration& migration = migrations.at(version);
+  for (auto version = static_cast<std::size_t>(found); version < migrations().size(); ++version) {
+    const Migration& migration = migrations().at(version);
     if (tell && found > 0) {
       tell("migrating the database to schema " + std::to_string(version + 1) + ": " + migration.what);
     }

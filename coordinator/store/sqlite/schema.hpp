@@ -12,6 +12,9 @@ namespace edgefleet::coordinator {
 
 int newest_schema();
 
+// Sets tasks.bytes of the ended tasks that have none yet. The writer sets it for each task that ends.
+extern const char* const count_bytes;
+
 // Refuses a file that is not a database of edgefleet, and one of a newer version. 0: it is empty.
 Result<int> read_schema_version(SQLite::Database& db, const std::string& path);
 

@@ -53,26 +53,34 @@ class Readers {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(const std::string& path, std::unique_ptr<DirectoryLock> lock)
-      : lock_(std::move(lock)),
+  SqliteStore(std::string directory, const std::string& path, std::unique_ptr<DirectoryLock> lock)
+      : directory_(std::move(directory)),
+        lock_(std::move(lock)),
         db_(std::make_shared<SQLite::Database>(
             path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX, 5000)) {}
 
   Status prepare(const std::string& path, const Tell& tell) {
     // This comes first: a file that is refused is not changed.
     if (auto version = read_schema_version(*db_, path); !version) return version.error();
-    // A checkpoint writes each changed page once more, so rare checkpoints mean fewer writes. 4000 pages are 16 MiB,
-    // quickly processed at the next start. After a large transaction the log is truncated to 64 MiB.
+    // A checkpoint writes each changed page once more, so rare checkpoints mean fewer writes. 12 MiB are quickly
+    // processed at the next start, and on a full disk the reserve suffices to merge them; on a small file system there
+    // are more checkpoints. After a large transaction the log is truncated to this size.
+    const auto log_bytes = full_reserve(directory_) / 4 * 3;
     db_->exec("PRAGMA journal_mode = WAL");
     db_->exec("PRAGMA synchronous = FULL");
-    db_->exec("PRAGMA wal_autocheckpoint = 4000");
-    db_->exec("PRAGMA journal_size_limit = 67108864");
+    db_->exec("PRAGMA wal_autocheckpoint = " + std::to_string(log_bytes / page_bytes));
+    db_->exec("PRAGMA journal_size_limit = " + std::to_string(log_bytes));
+    // Debian's SQLite overwrites what is removed with zeros. That would write removed tasks to the log once more: much
+    // wear, and much space on a full disk. Their pages are used again, and nobody but the owner can read the file.
+    db_->exec("PRAGMA secure_delete = FAST");
     if (auto prepared = prepare_schema(*db_, path, tell); !prepared) return prepared;
     writer_ = std::make_unique<Writer>(*db_);
     own_ = std::make_unique<Reader>(db_);
     readers_ = std::make_unique<Readers>(path);
     return success();
   }
+
+  void start() { keep_size(!keep_reserve(directory_)); }
 
   Status commit(const Writes& writes) override {
     if (writes.empty()) return success();
@@ -90,7 +98,21 @@ class SqliteStore final : public Store {
   }
 
   Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) override {
-    return written("removing ended tasks", [&]() -> Result<Purged> { return writer_->purge(retention, clock, most); });
+    const auto attempt = [&] {
+      return written("removing ended tasks",
+                     [&]() -> Result<Purged> { return writer_->purge(retention, clock, most); });
+    };
+    auto purged = attempt();
+    // The second attempt finds the log merged, so its space is used again. The others have space for it to grow.
+    if (is_full(purged)) purged = attempt();
+    while (is_full(purged) && give_back_reserve(directory_)) purged = attempt();
+    return purged;
+  }
+
+  Result<std::uint64_t> reusable() override {
+    return guarded("reading the free pages", [&]() -> Result<std::uint64_t> {
+      return static_cast<std::uint64_t>(db_->execAndGet("PRAGMA freelist_count").getInt64()) * page_bytes;
+    });
   }
 
   Result<std::uint64_t> epoch() override {
@@ -153,15 +175,40 @@ class SqliteStore final : public Store {
     return std::chrono::milliseconds(db_->execAndGet("SELECT value FROM meta WHERE key = 'clock_ms'").getInt64());
   }
 
+  template <typename Value>
+  static bool is_full(const Result<Value>& result) {
+    return !result && result.error().kind == ErrorKind::full;
+  }
+
   template <typename Call>
   auto written(const std::string& what, Call call) -> decltype(call()) {
+    if (keeps_its_size_) keep_size(!keep_reserve(directory_));
     auto result = guarded(what, call);
     if (result) return result;
     writer_->reset();
-    // A checkpoint moves the log into the database, so that its space is reused: that needs no more disk.
-    if (result.error().kind == ErrorKind::full) db_->tryExec("PRAGMA wal_checkpoint(PASSIVE)");
+    if (result.error().kind == ErrorKind::full) {
+      keep_size(true);
+      while (merge_log() == SQLITE_FULL && give_back_reserve(directory_)) {
+      }
+    }
     return result;
   }
+
+  // While the reserve is not whole, the database gets no new pages: only those that removed tasks have left are used.
+  // Otherwise the log could contain more new pages than there is space for when it is merged, and a log that cannot be
+  // merged cannot be used again: then nothing could be written any more, not even a removal.
+  void keep_size(bool keep) {
+    if (keeps_its_size_ == keep) return;
+    keeps_its_size_ = keep;
+    db_->tryExec(keep ? "PRAGMA max_page_count = 1" : "PRAGMA max_page_count = 1073741823");  // 1: as many as there are
+  }
+
+  int merge_log() { return db_->tryExec("PRAGMA wal_checkpoint(PASSIVE)"); }
+
+  static constexpr std::uint64_t page_bytes = 4096;
+
+  const std::string directory_;
+  bool keeps_its_size_ = false;
 
   std::unique_ptr<DirectoryLock> lock_;
   // No mutexes in SQLite: the loop owns this connection, other threads borrow theirs from the pool.
@@ -188,9 +235,9 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, c
   if (auto whole = refuse_emptied_database(directory); !whole) return whole.error();
   free_reserve_if_needed(directory);
   return guarded("opening " + path, [&]() -> Result<std::unique_ptr<Store>> {
-    auto store = std::make_unique<SqliteStore>(path, std::move(lock));
+    auto store = std::make_unique<SqliteStore>(directory, path, std::move(lock));
     if (auto prepared = store->prepare(path, tell); !prepared) return prepared.error();
-    keep_reserve(directory);
+    store->start();
     return std::unique_ptr<Store>(std::move(store));
   });
 }

@@ -30,6 +30,13 @@ void bind_at(SQLite::Statement& statement, int at, Duration clock, const std::op
   }
 }
 
+// What counts against Retention::bytes: the same texts as in `count_bytes`. The last three are encoded.
+std::uint64_t bytes_of(const TaskRecord& record, const std::string& where, const std::string& attempts,
+                       const std::string& error) {
+  return record.spec.input.size() + record.spec.name.size() + record.output.size() + record.usage.size() +
+         where.size() + attempts.size() + error.size();
+}
+
 }  // namespace
 
 Writer::Writer(SQLite::Database& db)
@@ -37,7 +44,8 @@ Writer::Writer(SQLite::Database& db)
       insert_spec_(db, "INSERT OR REPLACE INTO specs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       save_task_(db,
                  "INSERT OR REPLACE INTO tasks (id, state, rank, allowed_attempts, due_at_ms, expires_at_ms, ended_at, "
-                 "attempts, output, error, usage, run_ns, ended_at_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+                 "attempts, output, error, usage, run_ns, ended_at_ms, bytes) VALUES "
+                 "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       insert_batch_(db, "INSERT OR REPLACE INTO batches VALUES (?,?,?,?,?,?,?)"),
       name_artifact_(db, "INSERT OR IGNORE INTO artifact_names VALUES (?,?)"),
       drain_(db, "INSERT OR IGNORE INTO drained VALUES (?)"),
@@ -45,8 +53,10 @@ Writer::Writer(SQLite::Database& db)
       epoch_(db, "UPDATE meta SET value = ? WHERE key = 'epoch'"),
       clock_(db, "UPDATE meta SET value = ? WHERE key = 'clock_ms'"),
       no_longer_held_(db, "DELETE FROM held WHERE id = ?"),
+      ended_bytes_of_(db, "SELECT bytes FROM tasks WHERE id = ? AND ended_at_ms IS NOT NULL"),
       oldest_ended_(db,
-                    "SELECT id, ended_at_ms FROM tasks WHERE ended_at_ms IS NOT NULL ORDER BY ended_at_ms, id LIMIT ?"),
+                    "SELECT id, ended_at_ms, bytes FROM tasks INDEXED BY tasks_ended WHERE ended_at_ms IS NOT NULL "
+                    "ORDER BY ended_at_ms, id LIMIT ?"),
       batch_of_(db, "SELECT batch FROM specs WHERE id = ?"),
       drop_task_(db, "DELETE FROM tasks WHERE id = ?"),
       drop_spec_(db, "DELETE FROM specs WHERE id = ?"),
@@ -56,14 +66,20 @@ Writer::Writer(SQLite::Database& db)
                   "(SELECT 1 FROM tasks WHERE tasks.id BETWEEN batches.first AND batches.last)"),
       any_held_(db.execAndGet("SELECT EXISTS (SELECT 1 FROM held)").getInt() != 0),
       ended_(static_cast<std::size_t>(
-          db.execAndGet("SELECT count(*) FROM tasks WHERE ended_at_ms IS NOT NULL").getInt64())) {}
+          db.execAndGet("SELECT count(*) FROM tasks WHERE ended_at_ms IS NOT NULL").getInt64())),
+      ended_bytes_(static_cast<std::uint64_t>(
+          db.execAndGet("SELECT ifnull(sum(bytes), 0) FROM tasks INDEXED BY tasks_ended WHERE ended_at_ms IS NOT NULL")
+              .getInt64())) {}
 
 void Writer::commit(const Writes& writes) {
   SQLite::Transaction transaction(db_, SQLite::TransactionBehavior::IMMEDIATE);
   std::size_t ended_now = 0;
+  std::uint64_t bytes_now = 0;
+  std::uint64_t bytes_before = 0;  // of tasks that had ended before
   for (const TaskWrite& write : writes.tasks) {
+    if (writes.revived > 0) bytes_before += stored_ended_bytes(write.record->id);
     if (write.created) spec(*write.record);
-    task(write, writes.clock);
+    bytes_now += task(write, writes.clock);
     if (ended(write.record->state)) ++ended_now;
   }
   for (const BatchRecord& record : writes.batches) batch(record);
@@ -81,6 +97,15 @@ void Writer::commit(const Writes& writes) {
   transaction.commit();
   if (writes.released) any_held_ = false;
   ended_ = ended_ + ended_now - std::min(ended_ + ended_now, writes.revived);
+  ended_bytes_ = ended_bytes_ + bytes_now - std::min(ended_bytes_ + bytes_now, bytes_before);
+}
+
+std::uint64_t Writer::stored_ended_bytes(const TaskId& id) {
+  bind_id(ended_bytes_of_, 1, id);
+  const bool found = ended_bytes_of_.executeStep();
+  const auto bytes = found ? ended_bytes_of_.getColumn(0).getInt64() : 0;
+  ended_bytes_of_.reset();
+  return static_cast<std::uint64_t>(bytes);
 }
 
 void Writer::keep_time(Duration clock) { set_clock(clock); }
@@ -91,9 +116,9 @@ void Writer::set_clock(Duration clock) {
 }
 
 void Writer::reset() {
-  for (auto* statement :
-       {&insert_spec_, &save_task_, &insert_batch_, &name_artifact_, &drain_, &resume_, &epoch_, &clock_,
-        &no_longer_held_, &oldest_ended_, &batch_of_, &drop_task_, &drop_spec_, &drop_names_, &drop_batch_}) {
+  for (auto* statement : {&insert_spec_, &save_task_, &insert_batch_, &name_artifact_, &drain_, &resume_, &epoch_,
+                          &clock_, &no_longer_held_, &ended_bytes_of_, &oldest_ended_, &batch_of_, &drop_task_,
+                          &drop_spec_, &drop_names_, &drop_batch_}) {
     statement->tryReset();
   }
 }
@@ -124,7 +149,8 @@ void Writer::spec(const TaskRecord& record) {
   name_artifacts(record.id, spec.input);
 }
 
-void Writer::task(const TaskWrite& write, Duration clock) {
+// The bytes that count against the retention: 0 for a task that has not ended.
+std::uint64_t Writer::task(const TaskWrite& write, Duration clock) {
   const TaskRecord& record = *write.record;
   const std::string attempts = encode_attempts(record.attempts);
   std::string error;
@@ -147,12 +173,20 @@ void Writer::task(const TaskWrite& write, Duration clock) {
   bind_text_or_null(s, 11, record.usage);
   s.bind(12, record.run.count());
   bind_at(s, 13, clock, ended(record.state) ? std::optional(Duration{0}) : std::nullopt);
+  std::uint64_t bytes = 0;
+  if (ended(record.state)) {
+    bytes = bytes_of(record, rows::encode_where(record.spec.where), attempts, error);
+    s.bind(14, static_cast<std::int64_t>(bytes));
+  } else {
+    s.bind(14);
+  }
   run(s);
   name_artifacts(record.id, record.output);
   if (any_held_ && ended(record.state)) {
     bind_id(no_longer_held_, 1, record.id);
     run(no_longer_held_);
   }
+  return bytes;
 }
 
 void Writer::batch(const BatchRecord& record) {
@@ -177,17 +211,20 @@ void Writer::name_artifacts(const TaskId& id, const std::string& text) {
 
 // ---- retention
 
-std::vector<TaskId> Writer::purgeable(const Retention& retention, Duration clock, std::size_t most) {
+Writer::Purgeable Writer::purgeable(const Retention& retention, Duration clock, std::size_t most) {
   const std::size_t too_many = ended_ > retention.most ? ended_ - retention.most : 0;
+  const std::uint64_t too_large = ended_bytes_ > retention.bytes ? ended_bytes_ - retention.bytes : 0;
   const std::int64_t until = to_ms(clock - retention.keep);
-  std::vector<TaskId> ids;
+  Purgeable old;
   oldest_ended_.bind(1, static_cast<std::int64_t>(most));
   while (oldest_ended_.executeStep()) {
-    if (ids.size() >= too_many && oldest_ended_.getColumn(1).getInt64() > until) break;
-    ids.emplace_back(rows::from_bytes(oldest_ended_.getColumn(0)));
+    const bool enough = old.ids.size() >= too_many && old.bytes >= too_large;
+    if (enough && oldest_ended_.getColumn(1).getInt64() > until) break;
+    old.ids.emplace_back(rows::from_bytes(oldest_ended_.getColumn(0)));
+    old.bytes += static_cast<std::uint64_t>(oldest_ended_.getColumn(2).getInt64());
   }
   oldest_ended_.reset();
-  return ids;
+  return old;
 }
 
 void Writer::purge_one(const TaskId& id) {
@@ -199,7 +236,7 @@ void Writer::purge_one(const TaskId& id) {
 
 Purged Writer::purge(const Retention& retention, Duration clock, std::size_t most) {
   // Checked before a transaction, so that nothing is written if there is nothing to do.
-  const auto ids = purgeable(retention, clock, most);
+  const auto [ids, bytes] = purgeable(retention, clock, most);
   if (ids.empty()) return {};
   SQLite::Transaction transaction(db_, SQLite::TransactionBehavior::IMMEDIATE);
   std::set<Ulid> batches;
@@ -218,6 +255,7 @@ Purged Writer::purge(const Retention& retention, Duration clock, std::size_t mos
   set_clock(clock);
   transaction.commit();
   ended_ -= std::min(ended_, ids.size());
+  ended_bytes_ -= std::min(ended_bytes_, bytes);
   return {ids.size(), ids.size() == most};
 }
 

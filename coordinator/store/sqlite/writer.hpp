@@ -20,11 +20,16 @@ class Writer {
 
  private:
   void spec(const TaskRecord& record);
-  void task(const TaskWrite& write, Duration clock);
+  std::uint64_t task(const TaskWrite& write, Duration clock);
+  std::uint64_t stored_ended_bytes(const TaskId& id);
   void batch(const BatchRecord& record);
   void name_artifacts(const TaskId& id, const std::string& text);
   void set_clock(Duration clock);
-  std::vector<TaskId> purgeable(const Retention& retention, Duration clock, std::size_t most);
+  struct Purgeable {
+    std::vector<TaskId> ids;
+    std::uint64_t bytes = 0;
+  };
+  Purgeable purgeable(const Retention& retention, Duration clock, std::size_t most);
   void purge_one(const TaskId& id);
 
   SQLite::Database& db_;
@@ -37,6 +42,7 @@ class Writer {
   SQLite::Statement epoch_;
   SQLite::Statement clock_;
   SQLite::Statement no_longer_held_;
+  SQLite::Statement ended_bytes_of_;
   SQLite::Statement oldest_ended_;
   SQLite::Statement batch_of_;
   SQLite::Statement drop_task_;
@@ -45,6 +51,7 @@ class Writer {
   SQLite::Statement drop_batch_;
   bool any_held_ = false;
   std::size_t ended_ = 0;  // tasks with an outcome in the store
+  std::uint64_t ended_bytes_ = 0;  // of their texts
 };
 
 }  // namespace edgefleet::coordinator

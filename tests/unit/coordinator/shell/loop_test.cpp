@@ -5,6 +5,7 @@
 
 #include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/records.hpp"
 #include "tests/support/shell.hpp"
 
 using namespace edgefleet;
@@ -31,7 +32,8 @@ struct Running {
   Loop loop{options(), store, *artifacts, waiters, hub};
   std::future<Status> ended;
 
-  Running() {
+  explicit Running(const std::function<void(test::FailingStore&)>& prepare = {}) {
+    if (prepare) prepare(store);
     REQUIRE(loop.recover());
     ended = std::async(std::launch::async, [this] { return loop.run(); });
   }
@@ -173,4 +175,18 @@ TEST_CASE("a full disk at the start does not keep a coordinator from starting, a
   loop.request_stop();
   CHECK(ended.get());
   CHECK(*store.epoch() == 1);
+}
+
+TEST_CASE("on a full disk old tasks are removed although a commit waits, and then it succeeds") {
+  Running running([](test::FailingStore& store) {
+    TaskRecord old = test::record(1);
+    old.state = TaskState::succeeded;
+    old.ended_at = WallTime{1};
+    test::save(store, old);
+    REQUIRE(store.keep_time(Retention{}.keep + 1h));
+    store.full_until_purged = true;
+  });
+  CHECK(eventually([&] { return !running.store.full_until_purged && running.loop.store_well(); }));
+  CHECK(running.submit());
+  CHECK_FALSE(running.store.reads().task(TaskId{Ulid{5, 1}})->has_value());
 }

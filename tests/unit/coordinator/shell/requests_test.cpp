@@ -164,3 +164,24 @@ TEST_CASE("a request that waits for a commit that never happens is refused once"
   shell.commit();
   CHECK(told.answers.size() == 1);
 }
+
+TEST_CASE("with little disk space new tasks are refused, repetitions of accepted ones are answered, cancels go on") {
+  test::Shell shell;
+  std::uint64_t available = 50;
+  DiskSpace space(100, [&] { return DiskSpace::Space{available, 1'000'000}; }, {});
+  Requests requests(shell.engine, shell.store, &space);
+  const TaskId accepted = submitted(shell, "key");
+  Told<Acceptance> refused;
+  requests.take(SubmitRequest{"test", one("1"), refused.hear()});
+  CHECK(refused.error() == ErrorKind::full);
+  Told<BatchAcceptance> no_batch;
+  requests.take(SubmitBatchRequest{"test", {}, {one("1")}, no_batch.hear()});
+  CHECK(no_batch.error() == ErrorKind::full);
+  Told<Acceptance> repeated;
+  requests.take(SubmitRequest{"test", one("1", "key"), repeated.hear()});
+  CHECK(repeated.only().id == accepted);
+  Told<TaskState> cancelled;
+  shell.requests.take(CancelRequest{accepted, cancelled.hear()});
+  shell.commit();
+  CHECK(cancelled.only() == TaskState::cancelled);
+}

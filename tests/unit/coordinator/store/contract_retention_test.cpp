@@ -18,6 +18,13 @@ std::vector<std::uint64_t> numbers_kept(Store& store, std::uint64_t most) {
 
 using Numbers = std::vector<std::uint64_t>;
 constexpr Retention everything{0s, 1000};
+constexpr std::uint64_t large = 20'000;
+
+TaskRecord large_record(std::uint64_t number) {
+  TaskRecord r = ended_record(number);
+  r.output = "\"" + std::string(large, 'x') + "\"";
+  return r;
+}
 
 }  // namespace
 
@@ -118,6 +125,90 @@ TEST_CASE("store contract: a retry by hand takes a task out of the count, and it
   save(*store, ended_record(1), false, 3h);
   CHECK(store->purge(four, 3h, 4)->tasks == 1);
   CHECK(numbers_kept(*store, 5) == Numbers{1, 3, 4, 5});
+}
+
+TEST_CASE("store contract: beyond the bytes the oldest go, until what is left is within them") {
+  EachStore store;
+  for (std::uint64_t n = 1; n <= 4; ++n) save(*store, large_record(n), true, std::chrono::seconds(n));
+  for (std::uint64_t n = 5; n <= 6; ++n) save(*store, record(n), true, 1s);
+  CHECK(store->purge({100h, 1000, 4 * large}, 1h, 100)->tasks == 1);  // each has more than its output
+  CHECK(store->purge({100h, 1000, 4 * large}, 1h, 100)->tasks == 0);
+  CHECK(numbers_kept(*store, 6) == Numbers{2, 3, 4, 5, 6});
+  const auto first = store->purge({100h, 1000, 0}, 1h, 2);
+  CHECK(first->tasks == 2);
+  CHECK(first->more);
+  CHECK(store->purge({100h, 1000, 0}, 1h, 2)->tasks == 1);
+  CHECK(numbers_kept(*store, 6) == Numbers{5, 6});
+}
+
+TEST_CASE("store contract: every text of an ended task counts, across a restart") {
+  EachStore store;
+  constexpr std::uint64_t size = 3000;  // the text of an error is not cut, and it exceeds all the rest of these tasks
+  const std::string text = "\"" + std::string(size, 'x') + "\"";
+  std::vector<TaskRecord> records;
+  for (std::uint64_t n = 1; n <= 5; ++n) records.push_back(ended_record(n, TaskState::failed));
+  records[0].spec.input = text;
+  records[1].output = text;
+  records[2].error = TaskError{"failed", text, false, {}};
+  records[3].usage = text;
+  records[4].attempts.resize(1);
+  records[4].attempts[0].agent = *AgentName::parse("pi-1");
+  records[4].attempts[0].error = TaskError{"failed", text, false, {}};
+  for (std::size_t i = 0; i < records.size(); ++i) save(*store, records[i], true, std::chrono::seconds(i));
+  store.reopen();
+  for (std::uint64_t left = 4; left > 0; --left) {
+    CHECK(store->purge({100h, 1000, (left + 1) * size}, 1h, 100)->tasks == 1);
+    CHECK(store->purge({100h, 1000, (left + 1) * size}, 1h, 100)->tasks == 0);
+  }
+  CHECK(numbers_kept(*store, 5) == Numbers{5});
+}
+
+TEST_CASE("store contract: the bytes of a task that is retried count again from its new end") {
+  EachStore store;
+  for (std::uint64_t n = 1; n <= 2; ++n) save(*store, large_record(n), true, std::chrono::seconds(n));
+  Writes again;
+  const TaskRecord retried = record(1);
+  again.tasks.push_back({&retried, {}, {}, false});
+  again.revived = 1;
+  REQUIRE(store->commit(again));
+  const Retention one{100h, 1000, 2 * large};
+  CHECK(store->purge(one, 1h, 100)->tasks == 0);
+  save(*store, large_record(1), false, 3h);
+  CHECK(store->purge(one, 3h, 100)->tasks == 1);
+  CHECK(numbers_kept(*store, 2) == Numbers{1});
+}
+
+TEST_CASE("store contract: bytes whose commit or removal failed at first count once") {
+  EachStore store;
+  const Retention one{100h, 1000, 2 * large};
+  const TaskRecord first = large_record(1);
+  Writes writes;
+  writes.tasks.push_back(created(first));
+  store.break_writes(true);
+  CHECK_FALSE(store->commit(writes));
+  CHECK_FALSE(store->commit(writes));
+  store.break_writes(false);
+  REQUIRE(store->commit(writes));
+  CHECK(store->purge(one, 1h, 100)->tasks == 0);
+  save(*store, large_record(2), true, 1h);
+  store.break_writes(true);
+  CHECK_FALSE(store->purge(one, 1h, 100));
+  store.break_writes(false);
+  CHECK(store->purge(one, 1h, 100)->tasks == 1);
+  CHECK(store->purge(one, 1h, 100)->tasks == 0);
+}
+
+TEST_CASE("store contract: what removed tasks leave is reusable, and new tasks use it") {
+  EachStore store;
+  for (std::uint64_t n = 1; n <= 20; ++n) save(*store, large_record(n), true, std::chrono::seconds(n));
+  const auto before = store->reusable();
+  REQUIRE(before);
+  REQUIRE(store->purge({100h, 0}, 1h, 100)->tasks == 20);
+  const auto after = store->reusable();
+  REQUIRE(after);
+  CHECK(*after >= *before + 15 * large);
+  for (std::uint64_t n = 21; n <= 30; ++n) save(*store, large_record(n), true, 1h);
+  CHECK(*store->reusable() <= *after - 7 * large);
 }
 
 TEST_CASE("store contract: ends whose commit failed at first count once") {

@@ -1,5 +1,7 @@
 #include "coordinator/store/artifacts/artifacts.hpp"
 
+#include <filesystem>
+
 #include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
@@ -57,4 +59,25 @@ TEST_CASE("an artifact is stored by its content, within its bounds, as long as a
   (*artifacts)->collect_garbage(later, [](const std::string&) { return false; });
   CHECK_FALSE((*artifacts)->find(abc->id));
   CHECK((*artifacts)->total_bytes() == 0);
+}
+
+TEST_CASE("an upload is refused while there is little disk space, also in its middle, and leaves nothing behind") {
+  const test::TemporaryFolder folder;
+  std::uint64_t available = 1000;
+  Time now = monotonic_now();
+  DiskSpace space(100, [&] { return DiskSpace::Space{available, 1'000'000}; }, {}, [&] { return now; });
+  auto artifacts = Artifacts::open(folder.path(), {}, &space);
+  REQUIRE(artifacts);
+  const auto begun = (*artifacts)->upload();
+  REQUIRE(begun->write("123456", 6));
+  available = 99;
+  now += DiskSpace::interval;
+  const auto refused = begun->write("7", 1);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == ErrorKind::full);
+  CHECK(std::filesystem::is_empty(folder.path() + "/artifacts/incoming"));
+  CHECK_FALSE((*artifacts)->upload()->write("1", 1));
+  available = 1000;
+  now += DiskSpace::interval;
+  CHECK((*artifacts)->upload()->write("1", 1));
 }

@@ -131,6 +131,9 @@ TEST_CASE("after a restore unfinished tasks are held, and tasks that agents had 
     const auto once = store->reads().task(record(3).id);
     CHECK((**once).state == TaskState::failed);
     CHECK((**once).error->code == "outcome_unknown");
+    CHECK(SQLite::Database(database_path(elsewhere), SQLite::OPEN_READONLY)
+              .execAndGet("SELECT count(*) FROM tasks WHERE (ended_at_ms IS NULL) != (bytes IS NULL)")
+              .getInt() == 0);
     CHECK((**store->reads().task(record(4).id)).state == TaskState::cancelling);
     CHECK((**store->reads().task(record(5).id)).state == TaskState::succeeded);
     // Ended tasks are no longer held, and a release ends it for all.

@@ -1,6 +1,7 @@
 // Migration of older databases, and refusal of others.
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -94,6 +95,29 @@ TEST_CASE("a database of version 1 is migrated with everything in it, and a copy
   CHECK(copy.execAndGet("PRAGMA user_version").getInt() == 1);
   CHECK(copy.execAndGet("SELECT epoch FROM reign").getInt() == 7);
   CHECK(copy.execAndGet("SELECT count(*) FROM tasks").getInt() == 3);
+}
+
+TEST_CASE("a migrated task counts with the same bytes as one that ends afterwards") {
+  const test::TemporaryFolder folder;
+  const std::string path = database_path(folder.path());
+  SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec(version_1);
+  auto store = open_sqlite_store(folder.path());
+  REQUIRE(store);
+  TaskRecord record = test::record(4);
+  record.state = TaskState::failed;
+  record.ended_at = WallTime{1'700'000'000'000};
+  record.spec.name = "näme";
+  record.output = R"({"answer":"ü"})";
+  record.error = TaskError{"failed", "é", false, {}};
+  record.usage = R"({"tokens":42})";
+  test::save(**store, record);
+  SQLite::Database db(path, SQLite::OPEN_READWRITE);
+  const std::string all = "SELECT group_concat(bytes) FROM (SELECT bytes FROM tasks ORDER BY id)";
+  const std::string before = db.execAndGet(all).getString();
+  CHECK(std::count(before.begin(), before.end(), ',') == 1);  // unfinished tasks have none
+  db.exec("UPDATE tasks SET bytes = NULL");
+  db.exec(count_bytes);
+  CHECK(db.execAndGet(all).getString() == before);
 }
 
 TEST_CASE("a migration that fails leaves the database as it was") {
