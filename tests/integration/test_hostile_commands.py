@@ -50,10 +50,11 @@ class Supervisors(FleetCase):
 
     def test_an_agent_is_stopped_meanwhile(self):
         """SIGTERM ends an agent whose command has stopped its supervisor and ignores SIGTERM."""
-        script = self.orphan() + "kill -STOP $PPID; trap '' TERM; while :; do sleep 1; done"
+        ready = self.fleet.dir / "ready"
+        script = self.orphan() + f"trap '' TERM; kill -STOP $PPID; echo > {ready}; while :; do sleep 1; done"
         agent = self.fleet.start_agent("pi-1", toml=command("stops", script))
         self.api.submit("command.stops", {}, max_attempts=1)
-        wait_until(lambda: (self.fleet.dir / "orphan").exists(), what="the command runs")
+        wait_until(ready.exists, what="the command runs")
         began = time.monotonic()
         os.kill(agent.pid, signal.SIGTERM)
         wait_until(lambda: not runs(agent.pid), 15, "the agent has ended")
