@@ -24,8 +24,9 @@ def runs(pid):
 
 class Supervisors(FleetCase):
     def orphan(self):
-        return (f"(env -i setsid sh -c 'echo $$ > {self.fleet.dir}/new; mv {self.fleet.dir}/new {self.fleet.dir}/orphan; "
-                f"exec sleep 1000' &) ; until test -s {self.fleet.dir}/orphan; do sleep 0.01; done; ")
+        file = self.fleet.dir / "orphan"
+        return (f"(env -i setsid sh -c 'echo $$ > {file}.new; mv {file}.new {file}; exec sleep 1000' &) ; "
+                f"until test -s {file}; do sleep 0.01; done; ")
 
     def orphan_pid(self):
         return int((self.fleet.dir / "orphan").read_text())
@@ -89,7 +90,8 @@ class Surroundings(FleetCase):
         agent = self.fleet.start("pi-1", [*prefix, *self.fleet.agent_command("pi-1", echo=1)])
         self.api.placeable("pi-1")
         self.assertNotEqual(os.stat(f"/proc/{agent.pid}").st_uid, 0, "it is not root")
-        self.assertEqual(os.stat(f"/proc/{agent.pid}/environ").st_uid, 0, "files of a dumpable process belong to its user")
+        # Those of a dumpable process belong to its user.
+        self.assertEqual(os.stat(f"/proc/{agent.pid}/environ").st_uid, 0)
 
 
 class Folders(FleetCase):
@@ -118,7 +120,8 @@ class Folders(FleetCase):
         open_one = self.fleet.dir / "open"
         open_one.mkdir()
         open_one.chmod(0o777)
-        for folder, why in ((self.fleet.dir / "link", "is a symbolic link"), (open_one, "can be changed by other users")):
+        cases = ((self.fleet.dir / "link", "is a symbolic link"), (open_one, "can be changed by other users"))
+        for folder, why in cases:
             for program, option in (("edgefleet-agent", "--work"), ("edgefleet-coordinator", "--data")):
                 text = self.refused(BIN / program, "--broker", self.fleet.broker_url, option, folder)
                 self.assertIn(f"({option}) {why}", text)
