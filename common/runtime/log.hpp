@@ -26,6 +26,10 @@ inline void error(std::string_view text) { write(Level::error, text); }
 // with the number of suppressed ones. Thread-safe.
 class Complaints {
  public:
+  static constexpr int burst = 5;          // lines of one kind, or about one peer, within `window`
+  static constexpr int crowd_burst = 100;  // lines about all peers of one kind
+  static constexpr Duration window = std::chrono::seconds(30);
+
   // `kind`: one of a fixed number, never from a peer.
   void complain(const std::string& kind, const std::string& text, Level level = Level::warning);
   // Whatever the peer calls itself: all peers of one kind share a bound of lines, and one of them has a lower one.
@@ -34,9 +38,6 @@ class Complaints {
   [[nodiscard]] std::uint64_t count() const;
 
  private:
-  static constexpr int burst = 5;
-  static constexpr int crowd_burst = 100;
-  static constexpr Duration window = std::chrono::seconds(30);
   struct Tally {
     Time since;
     int written = 0;

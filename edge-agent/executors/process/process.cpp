@@ -11,10 +11,6 @@
 #include "edge-agent/executors/process/pipe_io.hpp"
 
 namespace edgefleet::agent {
-namespace {
-constexpr std::chrono::seconds orphan_patience{2};
-}
-
 std::string signal_name(int signal) {
   const char* const name = ::sigabbrev_np(signal);
   return name != nullptr ? std::string("SIG") + name : std::to_string(signal);

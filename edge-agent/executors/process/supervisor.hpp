@@ -15,6 +15,8 @@ namespace edgefleet::agent {
 // For processes that a SIGKILL does not end at once; it cannot end those of other users (setuid programs).
 inline constexpr std::chrono::seconds sweep_patience{10};
 
+// In addition, for a supervisor that is hindered, and again for the processes that it leaves to the agent.
+inline constexpr std::chrono::seconds orphan_patience{2};
 // For the start of a supervisor and the exec of its command.
 inline constexpr std::chrono::seconds start_patience{30};
 
