@@ -1,7 +1,9 @@
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 
+#include "common/files/folder.hpp"
 #include "common/runtime/log.hpp"
 #include "common/runtime/signals.hpp"
 #include "edge-agent/executors/command/executor.hpp"
@@ -45,17 +47,25 @@ std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const 
   return all;
 }
 
-Status run(Settings& settings, Loop::Options options) {
-  std::error_code failure;
-  std::filesystem::create_directories(settings.work, failure);
-  if (failure) return Error{"cannot create the work directory " + settings.work + ": " + failure.message()};
+// Whatever the executors are: results that could not be delivered, and what models have cost, are in it too.
+Status take_work_folder(FolderLock& lock, const std::string& work) {
+  if (auto made = make_private_folder(work, "--work"); !made) return made;
+  for (const char* part : {"scratch", "spool", "spool/results", "spool/artifacts", "unknown-results", "llm"}) {
+    if (auto safe = check_private_folder(work + '/' + part, "--work"); !safe) return safe;
+  }
+  return lock.take(work, "another agent uses the work folder " + work + "; give each agent its own with --work");
+}
+
+Status run(Settings& settings, Loop::Options options, mode_t umask_of_commands) {
+  FolderLock lock;
+  if (auto taken = take_work_folder(lock, settings.work); !taken) return taken;
   ProcessServices services;
   services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
   if (!settings.commands.empty() || !settings.plugins.empty()) {
     auto scratch = ScratchRoot::open(std::filesystem::absolute(settings.work).string() + "/scratch", services.log);
     if (!scratch) return scratch.error();
     services.scratch = *scratch;
-    services.spawner = std::make_shared<Spawner>();
+    services.spawner = std::make_shared<Spawner>(umask_of_commands);
     options.artifacts =
         std::make_shared<ArtifactSpool>(settings.work + "/spool/artifacts",
                                         std::make_unique<HttpArtifacts>(settings.coordinator), ArtifactSpool::Bounds{});
@@ -73,7 +83,8 @@ Status run(Settings& settings, Loop::Options options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  umask(077);  // tasks and results are private
+  prctl(PR_SET_DUMPABLE, 0);  // commands have the same user, and must not read its secrets
+  const mode_t inherited = umask(077);  // tasks and results are private; commands do as their owner wants
   block_signals();
   Settings settings;
   if (const auto code = read_settings(settings, argc, argv)) return *code;
@@ -82,6 +93,6 @@ int main(int argc, char** argv) {
   }
   auto options = loop_options(settings);
   if (!options) return wrong_usage(program, options.error().message);
-  const auto ended = run(settings, std::move(*options));
+  const auto ended = run(settings, std::move(*options), inherited);
   return ended ? 0 : give_up(program, ended.error().message);
 }

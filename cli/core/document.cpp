@@ -1,10 +1,13 @@
 #include "cli/core/document.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "cli/core/text.hpp"
 #include "cli/core/times.hpp"
 #include "common/core/task.hpp"
+#include "common/core/utf8.hpp"
 
 namespace edgefleet::cli {
 
@@ -74,19 +77,27 @@ BatchCounts batch_counts(const Document& batch) {
   return result;
 }
 
+namespace {
+
+// "\\u202e", of a character of at most three bytes.
+std::string escaped(std::string_view character) {
+  unsigned code = static_cast<unsigned char>(character.front()) & (character.size() == 3 ? 0x0FU : 0x7FU);
+  if (character.size() == 2) code &= 0x1FU;
+  for (const char c : character.substr(1)) code = code << 6U | (static_cast<unsigned char>(c) & 0x3FU);
+  std::array<char, 8> text{};
+  std::snprintf(text.data(), text.size(), "\\u%04x", code & 0xFFFFU);
+  return text.data();
+}
+
+}  // namespace
+
 std::string pretty(const Document& value) {
   const auto dumped = value.dump(2, ' ', false, Document::error_handler_t::replace);
-  constexpr std::string_view hex = "0123456789abcdef";
   std::string out;
   out.reserve(dumped.size());
   for (std::string_view text = dumped; !text.empty();) {
     const std::size_t control = text.front() == '\n' ? 0 : control_bytes(text);  // those below 0x20 are escaped already
-    const auto code = static_cast<unsigned char>(text[std::max<std::size_t>(control, 1) - 1]);
-    if (control > 0) {
-      out += std::string("\\u00") + hex[code >> 4U] + hex[code & 15U];
-    } else {
-      out += text.front();
-    }
+    out += control > 0 ? escaped(text.substr(0, control)) : text.substr(0, 1);
     text.remove_prefix(std::max<std::size_t>(control, 1));
   }
   return out;

@@ -62,23 +62,7 @@ Style style_of_state(std::string_view state) {
   return known == state_styles.end() ? Style::plain : known->second;
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t control = control_bytes(text);
-    out += control > 0 ? ' ' : text.front();
-    text.remove_prefix(std::max<std::size_t>(control, 1));
-  }
-  return out;
-}
-
-std::size_t control_bytes(std::string_view text) {
-  const auto byte = static_cast<unsigned char>(text.front());
-  if (byte < 0x20 || byte == 0x7F) return 1;
-  const auto next = text.size() > 1 ? static_cast<unsigned char>(text[1]) : 0U;
-  return byte == 0xC2 && next >= 0x80 && next <= 0x9F ? 2 : 0;
-}
+std::string printable(std::string_view text) { return without_controls(text); }
 
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(

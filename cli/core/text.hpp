@@ -23,10 +23,9 @@ std::string paint(std::string_view text, Style style, bool colour);
 // The style for the state of a task, attempt or agent, or for a heat policy.
 Style style_of_state(std::string_view state);
 
-// Control characters (also those of two bytes in UTF-8) become spaces, so that a message cannot move the cursor.
+// Control characters, also those of the direction of writing, become spaces: a message must not move the cursor, or
+// show a text in another order than it has.
 std::string printable(std::string_view text);
-// Size in bytes of the control character at the beginning of `text` (not empty); 0 if it begins with another character.
-std::size_t control_bytes(std::string_view text);
 
 // Columns of the text: the number of its code points.
 std::size_t width_of(std::string_view text);

@@ -1,6 +1,7 @@
 #include "common/core/utf8.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace edgefleet {
@@ -19,6 +20,20 @@ Lead lead(unsigned char c) {
   if ((c & 0xF8U) == 0xF0U) return {4, c & 0x07U, 0x10000};
   return {};
 }
+
+// As UTF-8; the order of the bytes is that of the characters.
+struct Range {
+  std::string_view first;
+  std::string_view last;
+};
+constexpr std::array<Range, 6> controls = {{
+    {"\xC2\x80", "\xC2\x9F"},          // C1
+    {"\xD8\x9C", "\xD8\x9C"},          // ARABIC LETTER MARK
+    {"\xE2\x80\x8E", "\xE2\x80\x8F"},  // LEFT-TO-RIGHT MARK, RIGHT-TO-LEFT MARK
+    {"\xE2\x80\xA8", "\xE2\x80\xAE"},  // line and paragraph separator, embeddings and overrides
+    {"\xE2\x81\xA6", "\xE2\x81\xA9"},  // isolates
+    {"\xE2\x81\xAA", "\xE2\x81\xAF"},  // deprecated controls of the same kind
+}};
 
 }  // namespace
 
@@ -66,6 +81,28 @@ std::string_view cut_front(std::string_view text, std::size_t most) {
 
 std::string_view cut_back(std::string_view text, std::size_t most) {
   return text.size() <= most ? text : without_broken_begin(text.substr(text.size() - most));
+}
+
+std::size_t control_bytes(std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text.front());
+  if (byte < 0x20U || byte == 0x7FU) return 1;
+  if (byte < 0x80U) return 0;
+  const bool is_control = std::any_of(controls.begin(), controls.end(), [&](const Range& range) {
+    const auto seen = text.substr(0, range.first.size());
+    return seen >= range.first && seen <= range.last;
+  });
+  return is_control ? (byte < 0xE0U ? 2 : 3) : 0;
+}
+
+std::string without_controls(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t control = control_bytes(text);
+    out += control > 0 ? ' ' : text.front();
+    text.remove_prefix(std::max<std::size_t>(control, 1));
+  }
+  return out;
 }
 
 }  // namespace edgefleet

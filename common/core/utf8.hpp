@@ -24,4 +24,10 @@ std::string_view cut_front(std::string_view text, std::size_t most);
 // The longest end of at most `most` bytes that begins between two characters.
 std::string_view cut_back(std::string_view text, std::size_t most);
 
+// Size in bytes of the character at the beginning of `text` (not empty) if it could change how a terminal shows other
+// text: control characters of C0 and C1, DEL, and the controls of the direction of writing; 0: another character.
+std::size_t control_bytes(std::string_view text);
+// Each of them becomes a space.
+std::string without_controls(std::string_view text);
+
 }  // namespace edgefleet

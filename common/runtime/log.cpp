@@ -3,8 +3,9 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
+#include <utility>
 
+#include "common/core/utf8.hpp"
 #include "common/system/clock.hpp"
 
 namespace edgefleet::log {
@@ -45,8 +46,7 @@ Status start(std::string_view program, std::string_view level) {
 
 void write(Level level, std::string_view text) {
   // One line per message, even if text of a peer has newlines.
-  std::string line(text);
-  std::replace_if(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  const std::string line = without_controls(text);
   spdlog::default_logger_raw()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
@@ -55,21 +55,46 @@ void Complaints::complain(const std::string& kind, const std::string& text, Leve
   {
     const std::lock_guard lock(mutex_);
     ++count_;
+    const auto granted = take(tallies_[kind], burst, monotonic_now());
+    if (!granted) return;
+    left_out = *granted;
+  }
+  write_with(left_out, text, level);
+}
+
+void Complaints::complain_of(const std::string& kind, const std::string& peer, const std::string& text, Level level) {
+  std::uint64_t left_out = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    ++count_;
     const Time now = monotonic_now();
-    if (kinds_.size() >= most_kinds)
-      std::erase_if(kinds_, [&](const auto& k) { return now - k.second.since > window; });
-    const bool known = kinds_.count(kind) > 0 || kinds_.size() < most_kinds;
-    Tally& entry = kinds_[known ? kind : "one of too many kinds"];
-    if (now - entry.since > window) {
-      left_out = entry.left_out;
-      entry = Tally{now, 0, 0};
-    }
-    if (entry.written >= burst) {
-      ++entry.left_out;
+    Crowd& crowd = crowds_[kind];
+    if (now - crowd.all.since > window) crowd.peers.clear();
+    // Once the line bound of the crowd is reached no peer is added, so there are at most that many.
+    if (crowd.all.written < crowd_burst && !take(crowd.peers[peer], burst, now)) {
+      ++crowd.all.left_out;
       return;
     }
-    ++entry.written;
+    const auto granted = take(crowd.all, crowd_burst, now);
+    if (!granted) return;
+    left_out = *granted;
   }
+  write_with(left_out, text, level);
+}
+
+// None: not to be written. Otherwise the number of messages that were not written since the last window.
+std::optional<std::uint64_t> Complaints::take(Tally& tally, int most, Time now) {
+  std::uint64_t left_out = 0;
+  if (now - tally.since > window) left_out = std::exchange(tally, Tally{now, 0, 0}).left_out;
+  if (tally.written >= most) {
+    ++tally.left_out;
+    return std::nullopt;
+  }
+  ++tally.written;
+  return left_out;
+}
+
+void Complaints::write_with(std::uint64_t left_out, const std::string& text, Level level) {
   write(level, text + (left_out > 0 ? " (" + std::to_string(left_out) + " similar messages were suppressed)" : ""));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,24 +22,37 @@ inline void info(std::string_view text) { write(Level::info, text); }
 inline void warning(std::string_view text) { write(Level::warning, text); }
 inline void error(std::string_view text) { write(Level::error, text); }
 
-// For warnings that a bad peer could repeat without end: at most `burst` of one kind within `window`, then one line
+// For warnings that a bad peer could repeat without end: a bounded number of one kind within `window`, then one line
 // with the number of suppressed ones. Thread-safe.
 class Complaints {
  public:
+  static constexpr int burst = 5;          // lines of one kind, or about one peer, within `window`
+  static constexpr int crowd_burst = 100;  // lines about all peers of one kind
+  static constexpr Duration window = std::chrono::seconds(30);
+
+  // `kind`: one of a fixed number, never from a peer.
   void complain(const std::string& kind, const std::string& text, Level level = Level::warning);
+  // Whatever the peer calls itself: all peers of one kind share a bound of lines, and one of them has a lower one.
+  void complain_of(const std::string& kind, const std::string& peer, const std::string& text,
+                   Level level = Level::warning);
   [[nodiscard]] std::uint64_t count() const;
 
  private:
-  static constexpr int burst = 5;
-  static constexpr Duration window = std::chrono::seconds(30);
-  static constexpr std::size_t most_kinds = 1000;
   struct Tally {
     Time since;
     int written = 0;
     std::uint64_t left_out = 0;
   };
+  struct Crowd {
+    Tally all;
+    std::unordered_map<std::string, Tally> peers;
+  };
+  static std::optional<std::uint64_t> take(Tally& tally, int most, Time now);
+  static void write_with(std::uint64_t left_out, const std::string& text, Level level);
+
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, Tally> kinds_;
+  std::unordered_map<std::string, Tally> tallies_;
+  std::unordered_map<std::string, Crowd> crowds_;
   std::uint64_t count_ = 0;
 };
 

@@ -28,8 +28,9 @@ void Engine::heed(const Drain::Immediates& immediates) {
   for (const Immediate& immediate : immediates) {
     std::visit(overloaded{
                    [&](const Note& note) {
-                     complaints_.complain(note.kind, note.text,
-                                          note.level == NoteLevel::info ? log::Level::info : log::Level::warning);
+                     // Its kind names an agent.
+                     complaints_.complain_of("note", note.kind, note.text,
+                                             note.level == NoteLevel::info ? log::Level::info : log::Level::warning);
                    },
                    [&](const StopProgram& stop) { stop_reason_ = stop.reason; },
                },

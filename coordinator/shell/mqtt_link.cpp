@@ -146,7 +146,7 @@ void MqttLink::decoded(const mqtt::Message& message, Result<T> payload, MakeEven
 }
 
 void MqttLink::complain_of(const std::string& what, const mqtt::Message& message, const std::string& why) {
-  complaints_.complain(message.topic, "dropped " + what + " on " + message.topic + ": " + why);
+  complaints_.complain_of("dropped", message.topic, "dropped " + what + " on " + message.topic + ": " + why);
 }
 
 void MqttLink::receive(const mqtt::Message& message) {
@@ -202,7 +202,7 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
 // An answer goes only to a topic of the client that submitted.
 bool MqttLink::can_be_answered(const Topic& topic, const mqtt::Message& message) {
   const auto drop = [&](const std::string& why) {
-    complaints_.complain("submit " + topic.client.str(), "dropped a task on " + message.topic + ": " + why);
+    complaints_.complain_of("submit", topic.client.str(), "dropped a task on " + message.topic + ": " + why);
     return false;
   };
   const auto reply = topics_.parse(message.response_topic);
@@ -223,7 +223,7 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   auto submission = protocol::decode_submission(message.payload, topic.capability);
   if (!submission) return replies_.refuse(message, submission.error());
   for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
-    if (auto found = artifacts_.find(artifact); !found) return replies_.refuse(message, found.error());
+    if (auto leased = artifacts_.lease(artifact); !leased) return replies_.refuse(message, leased.error());
   }
   if (replies_.full(topic.client.str())) {
     return replies_.refuse(message,

@@ -356,7 +356,7 @@ void Loop::check_name_conflict(const AgentStatus& status) {
 void Loop::receive(const mqtt::Message& message) {
   const auto topic = topics_.parse(message.topic);
   const auto drop = [&](const std::string& why) {
-    complaints_.complain(message.topic, "dropped a message on " + message.topic + ": " + why);
+    complaints_.complain_of("dropped", message.topic, "dropped a message on " + message.topic + ": " + why);
   };
   if (!topic) return drop("unknown topic");
   if (message.payload.size() > limits::payload_bytes) return drop("more than 256 KiB");
@@ -381,11 +381,11 @@ void Loop::receive(const mqtt::Message& message) {
 void Loop::receive_control(const mqtt::Message& message) {
   auto control = protocol::decode_control(message.payload);
   if (!control) {
-    return complaints_.complain(message.topic,
-                                "dropped a message on " + message.topic + ": " + control.error().message);
+    return complaints_.complain_of("dropped", message.topic,
+                                   "dropped a message on " + message.topic + ": " + control.error().message);
   }
   for (const auto& bad : control->tasks.bad) {
-    complaints_.complain(message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
+    complaints_.complain_of("dropped", message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
   }
   step(event_of(*control));
 }

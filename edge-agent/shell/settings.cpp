@@ -117,6 +117,7 @@ Result<llm::Config> read_llm(const std::string& file, const toml::table& table) 
   reader.read("registry", llm.registry);
   reader.read("models_dir", llm.models_dir);
   reader.read_list("pull", llm.pull);
+  reader.read_list("pull_hosts", llm.pull_hosts);
   reader.read("requests_per_minute", llm.requests_per_minute);
   reader.read("requests_per_day", llm.requests_per_day);
   reader.read("tokens_per_day", llm.tokens_per_day);

@@ -35,6 +35,8 @@ Status publish(const std::string& from, const std::string& to) {
 
 Result<ResultSpool::Kept> read_result(const std::string& path) {
   std::error_code failure;
+  // A link or a pipe is not ours: commands have the same user.
+  if (fs::symlink_status(path, failure).type() != fs::file_type::regular) return Error{"it is not a file"};
   if (fs::file_size(path, failure) > largest_result || failure) return Error{"it is larger than a result can be"};
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -91,7 +93,7 @@ Status ResultSpool::write(const Kept& kept) const {
     object.raw("message", protocol::encode_results(*SessionId::parse("spooled"), {kept.result}, first));
   }
   text += '\n';
-  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file && write_all(file.get(), text.data(), text.size())) return success();
   const Error error = disk_error("cannot write " + temporary);
   ::unlink(temporary.c_str());
@@ -140,7 +142,7 @@ Result<std::string> keep_for_person(const std::string& folder, const SessionId& 
   const std::string temporary = path + fresh;
   std::size_t first = 0;
   const std::string text = protocol::encode_results(session, {result}, first) + '\n';
-  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file || !write_all(file.get(), text.data(), text.size())) {
     const Error error = disk_error("cannot write " + temporary);
     ::unlink(temporary.c_str());
@@ -157,8 +159,9 @@ ArtifactSpool::ArtifactSpool(std::string folder, std::unique_ptr<HttpArtifacts> 
   for (const auto& path : files_in(folder_)) {
     const std::string name = fs::path(path).filename().string();
     std::error_code failure;
-    if (!valid_artifact_id(name)) {
-      fs::remove(path, failure);  // was never complete
+    const bool regular = fs::symlink_status(path, failure).type() == fs::file_type::regular;
+    if (!regular || !valid_artifact_id(name)) {
+      fs::remove(path, failure);  // was never complete, or is a link
       continue;
     }
     bytes_ += fs::file_size(path, failure);

@@ -52,7 +52,7 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
 
 Status check_artifacts(Artifacts& artifacts, const TaskSpec& spec) {
   for (const auto& artifact : protocol::artifacts_in(spec.input)) {
-    if (auto found = artifacts.find(artifact); !found) return Error{found.error().message, ErrorKind::invalid};
+    if (auto leased = artifacts.lease(artifact); !leased) return Error{leased.error().message, ErrorKind::invalid};
   }
   return success();
 }

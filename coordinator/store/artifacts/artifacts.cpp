@@ -16,6 +16,14 @@
 
 namespace edgefleet::coordinator {
 namespace fs = std::filesystem;
+namespace {
+
+Error missing(const std::string& id) {
+  return {"artifact " + id.substr(0, 80) + " does not exist; upload it with PUT /api/v1/artifacts",
+          ErrorKind::not_found};
+}
+
+}  // namespace
 
 struct Artifacts::Upload::Sink {
   std::string path;
@@ -130,15 +138,18 @@ Result<Artifacts::Stored> Artifacts::Upload::keep() {
   return stored;
 }
 
-Result<std::string> Artifacts::find(const std::string& id) {
+Result<std::string> Artifacts::find(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  if (entries_.count(id) == 0) return missing(id);
+  return artifact_path(directory_, id);
+}
+
+Status Artifacts::lease(const std::string& id) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(id);
-  if (entry == entries_.end()) {
-    return Error{"artifact " + id.substr(0, 80) + " does not exist; upload it with PUT /api/v1/artifacts",
-                 ErrorKind::not_found};
-  }
+  if (entry == entries_.end()) return missing(id);
   entry->second.leased_until = std::max(entry->second.leased_until, monotonic_now() + bounds_.lease);
-  return artifact_path(directory_, id);
+  return success();
 }
 
 std::vector<std::string> Artifacts::unleased(Time now) const {

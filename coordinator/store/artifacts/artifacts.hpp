@@ -56,8 +56,10 @@ class Artifacts {
   };
   std::unique_ptr<Upload> upload();
 
-  // Returns the path of the file and renews its lease; not_found otherwise.
-  Result<std::string> find(const std::string& id);
+  // The path of the file; not_found otherwise. Reading does not renew the lease: whoever polls a file would keep it.
+  [[nodiscard]] Result<std::string> find(const std::string& id) const;
+  // Renews the lease, for a task that names it and is not stored yet; not_found otherwise.
+  Status lease(const std::string& id);
   // Removes artifacts that neither a lease nor a task keeps. `named(id)`: a stored task names it.
   template <typename Named>
   void collect_garbage(Time now, Named named) {

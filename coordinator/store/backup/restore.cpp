@@ -180,8 +180,6 @@ Result<RestoreReport> restore(const std::string& from, const std::string& data, 
   const auto source = find_source(from);
   if (!source) return source.error();
   std::error_code failure;
-  fs::create_directories(data, failure);
-  if (failure) return Error{"data directory " + data + " cannot be created: " + failure.message()};
   DirectoryLock lock;
   if (auto taken = lock.take(data); !taken) return taken.error();
   const bool empty = is_empty(data);

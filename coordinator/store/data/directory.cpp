@@ -1,29 +1,21 @@
 #include "coordinator/store/data/directory.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
-#include "common/files/disk.hpp"
+#include "common/files/folder.hpp"
 
 namespace edgefleet::coordinator {
 
-DirectoryLock::~DirectoryLock() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Status DirectoryLock::take(const std::string& directory) {
-  const std::string path = directory + "/lock";
-  fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd_ < 0) return disk_error("data directory " + directory + " is not writable (" + path + ")");
-  if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return success();
-  if (errno != EWOULDBLOCK) return disk_error("data directory " + directory + " cannot be locked");
-  return Error{"data directory " + directory + " is in use by another coordinator; stop that one first",
-               ErrorKind::conflict};
+  if (auto made = make_private_folder(directory, "--data"); !made) return made;
+  if (auto safe = check_private_folder(artifacts_path(directory), "--data"); !safe) return safe;
+  return lock_.take(directory,
+                    "data directory " + directory + " is in use by another coordinator; stop that one first");
 }
 
 Status refuse_emptied_database(const std::string& directory) {

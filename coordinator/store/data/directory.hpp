@@ -7,6 +7,7 @@
 
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
+#include "common/files/folder.hpp"
 #include "common/system/clock.hpp"
 
 namespace edgefleet::coordinator {
@@ -19,16 +20,11 @@ inline std::string artifacts_path(const std::string& directory) { return directo
 // A process that changes a data directory holds its lock for that time.
 class DirectoryLock {
  public:
-  DirectoryLock() = default;
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-  DirectoryLock(DirectoryLock&&) = delete;
-  DirectoryLock& operator=(DirectoryLock&&) = delete;
-  ~DirectoryLock();
+  // Creates the directory if it is absent; refuses one that others could have prepared or can change.
   Status take(const std::string& directory);
 
  private:
-  int fd_ = -1;
+  FolderLock lock_;
 };
 
 // Refuses a directory in which a coordinator has run and whose database is now empty, for example after a power cut or

@@ -222,8 +222,6 @@ class SqliteStore final : public Store {
 
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& directory, const Tell& tell) {
   std::error_code failure;
-  std::filesystem::create_directories(directory, failure);
-  if (failure) return Error{"data directory " + directory + " cannot be created: " + failure.message()};
   auto lock = std::make_unique<DirectoryLock>();
   if (auto taken = lock->take(directory); !taken) return taken.error();
   const std::string path = database_path(directory);

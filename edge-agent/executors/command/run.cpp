@@ -40,12 +40,13 @@ void CommandRun::keep_deadlines() {
   if (kill_at_ && now >= *kill_at_) {
     process_.kill();
     kill_at_.reset();
+    give_up_at_ = now + graces_.kill;
   }
   if (!exited_ && process_.exited()) {
     exited_ = true;
-    pipes_until_ = now + graces_.pipes;
+    give_up_at_ = now + graces_.pipes;
   }
-  if (exited_ && pipes_until_ && now >= *pipes_until_) {
+  if (give_up_at_ && now >= *give_up_at_) {
     process_.kill();
     given_up_ = true;  // the output of the group is in the pipes, and is read once more
   }
@@ -65,7 +66,7 @@ void CommandRun::wait_for_events() {
 
 Duration CommandRun::until_next_deadline() const {
   Duration left = why_ == CommandEnd::Why::exited && !exited_ ? limit_.left() : Duration::max();
-  for (const auto& deadline : {kill_at_, pipes_until_}) {
+  for (const auto& deadline : {kill_at_, give_up_at_}) {
     if (deadline) left = std::min(left, *deadline - monotonic_now());
   }
   return left;

@@ -10,6 +10,7 @@ namespace edgefleet::agent {
 // Time limits once a process must end, or has ended. Tests shorten them.
 struct ProcessGraces {
   Duration terminate = std::chrono::seconds(3);  // between SIGTERM and SIGKILL
+  Duration kill = std::chrono::seconds(1);       // between SIGKILL and no longer waiting for its exit
   Duration pipes = std::chrono::seconds(1);      // for descendants that hold the pipes of a process that has exited
 };
 
@@ -40,9 +41,9 @@ class CommandRun {
   WakeFd wake_;
   CommandEnd::Why why_ = CommandEnd::Why::exited;
   bool exited_ = false;
-  bool given_up_ = false;          // stopped reading pipes that a process outside the group keeps open
+  bool given_up_ = false;          // on pipes that a process outside the group keeps open, or on its exit
   std::optional<Time> kill_at_;    // after SIGTERM
-  std::optional<Time> pipes_until_;  // after the exit
+  std::optional<Time> give_up_at_;  // after SIGKILL, or after the exit
 };
 
 }  // namespace edgefleet::agent

@@ -1,7 +1,6 @@
 #include "edge-agent/executors/files/scratch.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -139,17 +138,11 @@ Result<std::shared_ptr<ScratchRoot>> ScratchRoot::open(const std::string& work_d
   const std::string dir = fs::absolute(work_dir, failure).lexically_normal().string();
   fs::create_directories(dir, failure);
   if (failure) return Error{"making the work_dir " + dir + ": " + failure.message(), ErrorKind::invalid};
-  UniqueFd lock(::open((dir + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock) return system_error("opening " + dir + "/.lock", errno);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error{"the work_dir " + dir + " is in use by another agent", ErrorKind::conflict};
-  }
-  // Under the lock: remaining processes and folders belong to an agent that has ended.
   if (const int killed = kill_processes_of(marker, dir); killed > 0) {
     write_log(log, Severity::warning, "killed " + std::to_string(killed) + " processes of an earlier run of the agent");
   }
   remove_attempts(dir, log);
-  return std::shared_ptr<ScratchRoot>(new ScratchRoot(dir, std::move(lock), std::move(log)));
+  return std::shared_ptr<ScratchRoot>(new ScratchRoot(dir, std::move(log)));
 }
 
 Result<Scratch> ScratchRoot::make(const TaskId& id, int attempt) const {

@@ -66,23 +66,22 @@ class Scratch {
   ExecutorLog log_;
 };
 
-// The work_dir of one agent: created if absent, locked against a second agent, and cleaned of the remains of an
-// earlier run: folders of attempts, and processes that survived it (they have `marker` in their environment).
+// The folder of attempts of one agent: created if absent, and cleaned of the remains of an earlier run: folders of
+// attempts, and processes that survived it (they have `marker` in their environment).
 class ScratchRoot {
  public:
   static constexpr const char* marker = "EDGEFLEET_WORK_DIR";
 
+  // The caller holds the lock of the agent's work folder, so the remains are not those of another agent.
   static Result<std::shared_ptr<ScratchRoot>> open(const std::string& work_dir, ExecutorLog log);
 
   [[nodiscard]] const std::string& dir() const { return dir_; }
   [[nodiscard]] Result<Scratch> make(const TaskId& id, int attempt) const;
 
  private:
-  ScratchRoot(std::string dir, UniqueFd lock, ExecutorLog log)
-      : dir_(std::move(dir)), lock_(std::move(lock)), log_(std::move(log)) {}
+  ScratchRoot(std::string dir, ExecutorLog log) : dir_(std::move(dir)), log_(std::move(log)) {}
 
   std::string dir_;  // absolute
-  UniqueFd lock_;
   ExecutorLog log_;
 };
 

@@ -52,14 +52,19 @@ Status check_numbers(const Settings& s) {
 // Settings for Ollama only.
 Status check_models(const Settings& s, ProviderKind kind) {
   if (kind != ProviderKind::ollama) {
-    if (s.registry.empty() && s.models_dir.empty() && s.pull.empty()) return success();
-    return invalid("registry, models_dir and pull are for provider ollama only");
+    if (s.registry.empty() && s.models_dir.empty() && s.pull.empty() && s.pull_hosts.empty()) return success();
+    return invalid("registry, models_dir, pull and pull_hosts are for provider ollama only");
   }
   if (!s.registry.empty() && !http::is_http_url(http::normal_base(s.registry))) {
     return invalid("registry \"" + s.registry + "\" is not of the form https://HOST");
   }
   if (!s.models_dir.empty() && s.models_dir.front() != '/') return invalid("models_dir must be an absolute path");
   if (s.pull.size() > 64) return invalid("pull names at most 64 models");
+  if (s.pull_hosts.size() > 64) return invalid("pull_hosts names at most 64 hosts");
+  for (const auto& host : s.pull_hosts) {
+    const auto name = ModelName::parse(host + "/any/model");
+    if (!name) return invalid("pull_hosts: \"" + std::string(cut_front(host, 100)) + "\" is not HOST or HOST:PORT");
+  }
   for (const auto& model : s.pull) {
     if (model == by_memory) continue;
     if (const auto name = ModelName::parse(model); !name) return invalid("pull: " + name.error().message);
@@ -143,6 +148,7 @@ Result<Config> Config::check(const Settings& s) {
   config.registry = s.registry.empty() ? std::string(own_registry) : s.registry;
   config.models_dir = s.models_dir;
   config.pull = s.pull;
+  config.pull_hosts = s.pull_hosts;
   config.budget = {natural(s.requests_per_minute), natural(s.requests_per_day), natural(s.tokens_per_day)};
   config.price_prompt = s.price_prompt.value_or(0);
   config.price_completion = s.price_completion.value_or(0);

@@ -36,6 +36,7 @@ struct Settings {
   std::string registry;           // source of the sizes of models; default: Ollama's own
   std::string models_dir;         // its folder of models, if it is on this machine; default: searched
   std::vector<std::string> pull;  // models that are downloaded at the start if absent
+  std::vector<std::string> pull_hosts;  // HOST or HOST:PORT that tasks may name, other than Ollama's own registry
   // Budgets of the owner
   std::int64_t requests_per_minute = 0;
   std::int64_t requests_per_day = 0;
@@ -73,6 +74,7 @@ struct Config {
   std::string registry;
   std::string models_dir;
   std::vector<std::string> pull;
+  std::vector<std::string> pull_hosts;
   Budget budget;
   double price_prompt = 0;
   double price_completion = 0;

@@ -94,7 +94,7 @@ void ModelKeeper::offer() {
 
 const std::vector<ModelKeeper::Operation>& ModelKeeper::operations() {
   static const std::vector<Operation> all = {{"llm.load", &ModelKeeper::load, {"keep_alive"}},
-                                             {"llm.pull", &ModelKeeper::pull, {"force"}},
+                                             {"llm.pull", &ModelKeeper::pull_for_task, {"force"}},
                                              {"llm.remove", &ModelKeeper::remove, {}}};
   return all;
 }
@@ -186,6 +186,11 @@ class ModelKeeper::Room {
   bool memory_checked_ = false;
   bool storage_checked_ = false;
 };
+
+RunOutcome ModelKeeper::pull_for_task(const Order& order, const Limits& limits, const OnProgress& on_progress) {
+  if (auto no = check_host(order.model, config_.pull_hosts)) return failed(*no);
+  return pull(order, limits, on_progress);
+}
 
 RunOutcome ModelKeeper::pull(const Order& order, const Limits& limits, const OnProgress& on_progress) {
   const std::string model = order.model.listed();

@@ -47,6 +47,7 @@ class ModelKeeper final : public Executor {
   static const std::vector<Operation>& operations();
   static Result<Order> read_order(const Operation& operation, const Job& job);
 
+  RunOutcome pull_for_task(const Order& order, const Limits& limits, const OnProgress& on_progress);
   RunOutcome pull(const Order& order, const Limits& limits, const OnProgress& on_progress);
   RunOutcome remove(const Order& order, const Limits& limits, const OnProgress& on_progress);
   RunOutcome load(const Order& order, const Limits& limits, const OnProgress& on_progress);

@@ -111,6 +111,15 @@ int PullProgress::percent() const {
                           static_cast<double>(all));  // rounded down: 100 means complete
 }
 
+std::optional<TaskError> check_host(const ModelName& model, const std::vector<std::string>& allowed) {
+  if (model.host.empty() || std::count(allowed.begin(), allowed.end(), model.host) > 0) return std::nullopt;
+  return TaskError{"not_allowed",
+                   "this agent does not pull models from " + std::string(cut_front(model.host, 100)) +
+                       ": its owner can add the host to `pull_hosts` of its [[llm]]",
+                   false,
+                   {}};
+}
+
 TaskError model_error(int status, std::string_view body, std::optional<Duration> retry_after) {
   auto error = refusal_of(status, body, retry_after);
   if (error.code == "model_not_found") error.retryable = false;

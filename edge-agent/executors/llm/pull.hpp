@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "edge-agent/executors/llm/answer.hpp"
+#include "edge-agent/executors/llm/model_name.hpp"
 
 namespace edgefleet::agent::llm {
 
@@ -51,6 +52,9 @@ class PullProgress {
   bool complete_ = false;
   std::optional<TaskError> error_;
 };
+
+// The agent would connect to a host of its task's choice, also inside its own network, and keep what it gets.
+std::optional<TaskError> check_host(const ModelName& model, const std::vector<std::string>& allowed);
 
 // Converts Ollama's error about a model. It concerns this agent only: trying another agent does not help.
 TaskError model_error(int status, std::string_view body, std::optional<Duration> retry_after = {});

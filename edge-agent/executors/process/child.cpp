@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,13 +30,6 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void set_oom_score(std::string_view score) {
-  const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const auto written = ::write(fd, score.data(), score.size());
-  ::close(fd);
-}
-
 // Libraries of the agent may have opened sockets and files without O_CLOEXEC.
 void keep_only_stdio() {
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
@@ -51,7 +45,7 @@ void become(const ChildPlan& plan) {
   if (::setsid() < 0) fail(plan, ChildStep::session);
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(plan, ChildStep::die_with_parent);
   if (::getppid() != plan.parent) ::_exit(127);  // the supervisor died before the line above
-  set_oom_score(plan.oom_score_adj);
+  if (plan.umask >= 0) ::umask(static_cast<mode_t>(plan.umask));
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   if (plan.cwd != nullptr && ::chdir(plan.cwd) != 0) fail(plan, ChildStep::directory);

@@ -16,7 +16,8 @@ struct ChildPlan {
   int stdio[3] = {-1, -1, -1};  // each above 2
   int report = -1;              // closed by a successful exec; otherwise receives a ChildFailure
   pid_t parent = -1;            // the supervisor
-  std::string_view oom_score_adj;
+  std::string_view oom_score_adj;  // for the supervisor, which lends it to the child
+  int umask = -1;                  // -1: unchanged
 };
 
 enum class ChildStep : int { die_with_parent, session, directory, stdio, exec };

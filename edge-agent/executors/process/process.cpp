@@ -11,7 +11,6 @@
 #include "edge-agent/executors/process/pipe_io.hpp"
 
 namespace edgefleet::agent {
-
 std::string signal_name(int signal) {
   const char* const name = ::sigabbrev_np(signal);
   return name != nullptr ? std::string("SIG") + name : std::to_string(signal);
@@ -21,11 +20,13 @@ std::string describe(const ExitStatus& status) {
   return status.code ? "exit code " + std::to_string(*status.code) : "signal " + signal_name(status.signal);
 }
 
-Process::Process(std::shared_ptr<ProcessGroups> groups, Hold hold, UniqueFd in_end, UniqueFd out_end, UniqueFd err_end)
+Process::Process(std::shared_ptr<ProcessGroups> groups, std::shared_ptr<Children> children, Hold hold, UniqueFd in_end,
+                 UniqueFd out_end, UniqueFd err_end)
     : in(std::move(in_end)),
       out(std::move(out_end)),
       err(std::move(err_end)),
       groups_(std::move(groups)),
+      children_(std::move(children)),
       hold_(std::move(hold)) {
   if (hold_.leader > 0) groups_->add(hold_.leader);
 }
@@ -35,6 +36,7 @@ Process::Process(Process&& other) noexcept
       out(std::move(other.out)),
       err(std::move(other.err)),
       groups_(std::move(other.groups_)),
+      children_(std::move(other.children_)),
       hold_(std::move(other.hold_)),
       status_(other.status_) {
   other.hold_.supervisor = -1;
@@ -45,11 +47,12 @@ Process::~Process() { finish(); }
 
 bool Process::exited() const {
   if (hold_.supervisor < 0) return true;
-  pollfd poll_exit{hold_.news.get(), POLLIN, 0};
+  pollfd poll_exit{hold_.end.get(), POLLIN, 0};
   return ::poll(&poll_exit, 1, 0) == 1;
 }
 
-// The supervisor reaps the leader only when the lifeline is closed, so the group's id cannot be reused before.
+// The supervisor reaps the leader only when the lifeline is closed, and Children only when it is removed there, so the
+// group's id cannot be reused before.
 void Process::signal_group(int signal) const {
   if (hold_.leader > 0) ::kill(-hold_.leader, signal);
 }
@@ -70,14 +73,29 @@ ExitStatus Process::finish() {
   if (hold_.supervisor < 0) return status_;
   keep_thawed();
   kill();
-  hold_.leader = -1;
+  const pid_t leader = std::exchange(hold_.leader, -1);
   hold_.lifeline.reset();
   status_.signal = SIGKILL;  // if the supervisor was killed, it did not report a status
-  while (const auto news = read_record<SupervisorNews>(hold_.news)) take(*news);
+  const bool swept = hear_until_swept();
+  ::kill(hold_.supervisor, SIGKILL);  // it has nothing left to do, or is stopped again and again
   while (::waitpid(hold_.supervisor, nullptr, 0) < 0 && errno == EINTR) {
   }
+  children_->remove(hold_.supervisor, leader);
   hold_.supervisor = -1;
+  if (!swept || status_.left) status_.left = !children_->end_orphans(orphan_patience);
   return status_;
+}
+
+// False: it was killed, or did not answer in time.
+bool Process::hear_until_swept() {
+  Patience patience(sweep_patience + orphan_patience);
+  while (wait_for_supervisor(hold_.news, hold_.supervisor, patience)) {
+    const auto news = read_record<SupervisorNews>(hold_.news);
+    if (!news) return false;
+    take(*news);
+    if (news->what == SupervisorNews::What::swept) return true;
+  }
+  return false;
 }
 
 void Process::take(const SupervisorNews& news) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "edge-agent/executors/process/children.hpp"
 #include "edge-agent/executors/process/process_groups.hpp"
 #include "edge-agent/executors/process/supervisor.hpp"
 #include "edge-agent/executors/process/unique_fd.hpp"
@@ -41,8 +42,11 @@ class Process {
     pid_t leader = -1;  // also the group's
     UniqueFd news;
     UniqueFd lifeline;
+    UniqueFd leader_end;  // a pidfd; none: not supported here
+    UniqueFd end;  // an epoll: readable once the leader has ended, or the supervisor has reported that or ended
   };
-  Process(std::shared_ptr<ProcessGroups> groups, Hold hold, UniqueFd in, UniqueFd out, UniqueFd err);
+  Process(std::shared_ptr<ProcessGroups> groups, std::shared_ptr<Children> children, Hold hold, UniqueFd in,
+          UniqueFd out, UniqueFd err);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   Process(Process&& other) noexcept;
@@ -54,19 +58,22 @@ class Process {
   UniqueFd out;
   UniqueFd err;
 
-  [[nodiscard]] int exit_fd() const { return hold_.news.get(); }  // readable once the child itself has exited
+  [[nodiscard]] int exit_fd() const { return hold_.end.get(); }  // readable once the child itself has exited
   [[nodiscard]] bool exited() const;
   void keep_thawed();  // from now on, freezes do not affect it
-  void terminate();    // SIGTERM to the group
-  void kill();         // SIGKILL to the group
-  // Kills the child and all its descendants, inside or outside its group, and waits for their end.
+  void terminate();  // SIGTERM to the group
+  void kill();  // SIGKILL to the group
+  // Kills the child and all its descendants, inside or outside its group, and waits for their end, at most some
+  // seconds longer than `sweep_patience`, whatever they do to the supervisor.
   ExitStatus finish();
 
  private:
   void signal_group(int signal) const;
+  bool hear_until_swept();
   void take(const SupervisorNews& news);
 
   std::shared_ptr<ProcessGroups> groups_;
+  std::shared_ptr<Children> children_;
   Hold hold_;  // supervisor -1 once finished
   ExitStatus status_;
 };

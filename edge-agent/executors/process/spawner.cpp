@@ -1,6 +1,7 @@
 #include "edge-agent/executors/process/spawner.hpp"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "common/core/error_text.hpp"
+#include "edge-agent/executors/process/pidfd.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
 #include "edge-agent/executors/process/supervisor.hpp"
 
@@ -143,26 +145,64 @@ Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
                       failure.error);
 }
 
+// The first words of a supervisor and of its child. A command may stop its supervisor before it has said them.
+struct Beginning {
+  pid_t leader = -1;
+  int error = ETIMEDOUT;  // if there is no leader
+  std::optional<ChildFailure> failure;
+};
+Beginning hear_beginning(const Launch& launch, pid_t supervisor) {
+  Beginning begun;
+  Patience patience(start_patience);
+  if (!wait_for_supervisor(launch.news.read, supervisor, patience)) return begun;
+  const auto news = read_record<SupervisorNews>(launch.news.read);
+  begun.error = news ? news->error : ESRCH;
+  if (!news || news->what != SupervisorNews::What::started) return begun;
+  begun.leader = news->leader;
+  if (wait_for_supervisor(launch.report.read, supervisor, patience)) {
+    begun.failure = read_record<ChildFailure>(launch.report.read);
+  }
+  return begun;
+}
+
+bool watch(const UniqueFd& watcher, const UniqueFd& fd) {
+  epoll_event readable{};
+  readable.events = EPOLLIN;
+  return ::epoll_ctl(watcher.get(), EPOLL_CTL_ADD, fd.get(), &readable) == 0;
+}
+
+// The end of the leader is seen without its supervisor too, which may be stopped.
+Status watch_end(Process::Hold& hold) {
+  hold.end = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!hold.end || !watch(hold.end, hold.news)) return system_error("watching a process", errno);
+  hold.leader_end = open_pidfd(hold.leader);
+  if (hold.leader_end && !watch(hold.end, hold.leader_end)) return system_error("watching a process", errno);
+  return success();
+}
+
 }  // namespace
 
 Result<Process> Spawner::spawn(const ProcessSpec& spec) const {
   Launch launch;
   if (auto prepared = prepare(spec, launch); !prepared) return prepared.error();
-  const pid_t supervisor = fork_supervisor(plan_of(spec, launch), launch.lifeline.read.get(), launch.news.write.get());
+  ChildPlan plan = plan_of(spec, launch);
+  if (umask_) plan.umask = static_cast<int>(*umask_);
+  const pid_t supervisor =
+      children_->add([&] { return fork_supervisor(plan, launch.lifeline.read.get(), launch.news.write.get()); });
   if (supervisor < 0) return system_error("making a process", errno);
   launch.child_in.reset();
   for (Pipe* pipe : {&launch.out, &launch.err, &launch.report, &launch.news}) pipe->write.reset();
   launch.lifeline.read.reset();
-  const auto begun = read_record<SupervisorNews>(launch.news.read);
-  const auto failure = read_record<ChildFailure>(launch.report.read);
+  const Beginning begun = hear_beginning(launch, supervisor);
   for (const UniqueFd* fd : {&launch.in.write, &launch.out.read, &launch.err.read}) do_not_block(*fd);
-  const bool started = begun && begun->what == SupervisorNews::What::started;
-  Process process(
-      groups_,
-      {supervisor, started ? begun->leader : -1, std::move(launch.news.read), std::move(launch.lifeline.write)},
-      std::move(launch.in.write), std::move(launch.out.read), std::move(launch.err.read));
-  if (!started) return system_error("making a process", begun ? begun->error : ESRCH);
-  if (failure) return explain(spec, *failure);
+  if (begun.leader > 0) children_->add_leader(begun.leader);
+  Process::Hold hold{supervisor, begun.leader, std::move(launch.news.read), std::move(launch.lifeline.write), {}, {}};
+  const Status watched = begun.leader > 0 ? watch_end(hold) : success();
+  Process process(groups_, children_, std::move(hold), std::move(launch.in.write), std::move(launch.out.read),
+                  std::move(launch.err.read));
+  if (begun.leader < 0) return system_error("making a process", begun.error);
+  if (begun.failure) return explain(spec, *begun.failure);
+  if (!watched) return watched.error();
   return process;
 }
 

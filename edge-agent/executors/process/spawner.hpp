@@ -1,8 +1,12 @@
 // Starts child processes for all executors of an agent, each below a supervisor of its own (supervisor.hpp): when its
-// Process is finished, or the agent dies, all descendants of the child are killed.
+// Process is finished, or the agent dies, all descendants of the child are killed. One per program: it adopts the
+// orphans of a supervisor that was killed (children.hpp).
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
+#include <optional>
 
 #include "common/core/result.hpp"
 #include "edge-agent/executors/process/process.hpp"
@@ -11,12 +15,17 @@ namespace edgefleet::agent {
 
 class Spawner {
  public:
-  // From any thread. Waits until the exec of the child has succeeded or failed.
+  // `umask`: of the children; none: this process's.
+  explicit Spawner(std::optional<mode_t> umask = std::nullopt) : umask_(umask) {}
+
+  // From any thread. Waits until the exec of the child has succeeded or failed, at most `start_patience`.
   Result<Process> spawn(const ProcessSpec& spec) const;
   // For freezing by heat, and the clock of timeouts.
   [[nodiscard]] const std::shared_ptr<ProcessGroups>& groups() const { return groups_; }
 
  private:
+  std::optional<mode_t> umask_;
+  std::shared_ptr<Children> children_ = std::make_shared<Children>();
   std::shared_ptr<ProcessGroups> groups_ = std::make_shared<ProcessGroups>();
 };
 

@@ -1,6 +1,5 @@
 #include "edge-agent/executors/process/supervisor.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -15,9 +14,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
 #include <string_view>
+
+#include "edge-agent/executors/process/children.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -46,52 +46,40 @@ std::int64_t now_ms() {
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// The process id that a folder of /proc is named after; -1: another folder.
-pid_t number(const char* name) {
-  pid_t pid = 0;
-  for (; *name >= '0' && *name <= '9'; ++name) pid = pid * 10 + (*name - '0');
-  return *name == '\0' && pid > 1 ? pid : -1;
-}
-
-// The parent's id, from /proc/<pid>/stat: "12 (any name) S 1 ...".
-pid_t parent_of(int proc, const char* pid) {
-  std::array<char, 32> path{};
-  constexpr std::string_view file = "/stat";
-  const std::string_view folder(pid, std::min(std::strlen(pid), path.size() - file.size() - 1));
-  std::copy(file.begin(), file.end(), std::copy(folder.begin(), folder.end(), path.begin()));
-  const int fd = ::openat(proc, path.data(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  std::array<char, 256> text{};
-  const auto got = ::read(fd, text.data(), text.size());
-  ::close(fd);
-  const std::string_view stat(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
-  const auto name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos || name_end + 4 >= stat.size()) return -1;
-  pid_t parent = 0;
-  for (std::size_t i = name_end + 4; i < stat.size() && stat[i] >= '0' && stat[i] <= '9'; ++i) {
-    parent = parent * 10 + (stat[i] - '0');
-  }
-  return parent;
-}
-
 // Our children are not reaped meanwhile, so no id can be reused between the check and the signal.
 void kill_children() {
-  const int proc = ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (proc < 0) return;
-  const pid_t self = ::getpid();
-  alignas(dirent64) std::array<char, 4096> buffer;  // NOLINT: filled by the kernel
-  for (;;) {
-    const auto got = ::syscall(SYS_getdents64, proc, buffer.data(), buffer.size());
-    if (got <= 0) break;
-    for (long at = 0; at < got;) {
-      const auto* const entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
-      const pid_t pid = number(entry->d_name);
-      if (pid > 0 && parent_of(proc, entry->d_name) == self) ::kill(pid, SIGKILL);
-      at += entry->d_reclen;
-    }
-  }
-  ::close(proc);
+  for_each_child([](pid_t child, void*) { ::kill(child, SIGKILL); }, nullptr);
 }
+
+// The score of this process while it makes the leader, which inherits it. A process that is not dumpable cannot open
+// the file, so this one is dumpable for that one call; no process of the command exists then.
+class LentOomScore {
+ public:
+  explicit LentOomScore(std::string_view score) {
+    ::prctl(PR_SET_DUMPABLE, 1);
+    fd_ = ::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    ::prctl(PR_SET_DUMPABLE, 0);
+    const auto got = ::read(fd_, own_.data(), own_.size());
+    bytes_ = got > 0 ? static_cast<std::size_t>(got) : 0;
+    if (bytes_ > 0) set(score);
+  }
+  LentOomScore(const LentOomScore&) = delete;
+  LentOomScore& operator=(const LentOomScore&) = delete;
+  LentOomScore(LentOomScore&&) = delete;
+  LentOomScore& operator=(LentOomScore&&) = delete;
+  ~LentOomScore() {
+    if (bytes_ > 0) set({own_.data(), bytes_});
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  void set(std::string_view score) const {
+    [[maybe_unused]] const auto written = ::write(fd_, score.data(), score.size());
+  }
+  int fd_ = -1;
+  std::array<char, 16> own_{};
+  std::size_t bytes_ = 0;
+};
 
 class Supervisor {
  public:
@@ -200,18 +188,21 @@ class Supervisor {
 void supervise(ChildPlan plan, int lifeline, int news) {
   ::setsid();  // not affected by signals to the agent's group and terminal
   ::prctl(PR_SET_NAME, "edgefleet-super");
+  ::prctl(PR_SET_DUMPABLE, 0);  // its memory is a copy of the agent's, its descriptors are the run's
+  ::prctl(PR_SET_PDEATHSIG, SIGCONT);  // if a command has stopped it, it goes on when the agent ends
   SupervisorNews begun;
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0) {
+    const LentOomScore score(plan.oom_score_adj);
     plan.parent = ::getpid();
     // Saves a second copy of the agent's page tables. This process waits meanwhile, and become() does not modify it.
     // NOLINTNEXTLINE(bugprone-unsafe-functions): posix_spawn cannot set the limits and the score that the child needs
     begun.leader = ::vfork();
     if (begun.leader == 0) become(plan);
-  }
-  if (begun.leader < 0) {
-    begun.what = What::not_started;
+    if (begun.leader < 0) begun.error = errno;
+  } else {
     begun.error = errno;
   }
+  if (begun.leader < 0) begun.what = What::not_started;
   [[maybe_unused]] const auto written = ::write(news, &begun, sizeof begun);
   keep_only(lifeline, news);
   if (begun.leader < 0) ::_exit(1);

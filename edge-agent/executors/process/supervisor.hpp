@@ -1,6 +1,7 @@
 // The process between the agent and a command. It adopts descendants that left the command's group and session when
 // their parents end (PR_SET_CHILD_SUBREAPER), so it finds all of them, even with a changed environment; and it kills
-// them all once the lifeline is closed, by the agent or by the agent's death.
+// them all once the lifeline is closed, by the agent or by the agent's death. The command has the same user and may
+// kill or stop it: see children.hpp.
 #pragma once
 
 #include <sys/types.h>
@@ -13,6 +14,11 @@ namespace edgefleet::agent {
 
 // For processes that a SIGKILL does not end at once; it cannot end those of other users (setuid programs).
 inline constexpr std::chrono::seconds sweep_patience{10};
+
+// In addition, for a supervisor that is hindered, and again for the processes that it leaves to the agent.
+inline constexpr std::chrono::seconds orphan_patience{2};
+// For the start of a supervisor and the exec of its command.
+inline constexpr std::chrono::seconds start_patience{30};
 
 // The messages of a supervisor, in this order; each is smaller than PIPE_BUF, so its write is atomic. An end of the
 // stream without the last one: the supervisor itself was killed, and the leader with it.

@@ -11,8 +11,10 @@
 #include "common/http_server/responder.hpp"
 #include "common/http_server/route.hpp"
 #include "common/mqtt/session.hpp"
+#include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
 #include "edge-agent/core/state.hpp"
+#include "edge-agent/executors/process/supervisor.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -57,6 +59,11 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| agents | " + number(policy.most_agents) + " |");
   says("| held by an agent | " + number(static_cast<std::uint64_t>(agents.max_tasks)) + " tasks, " +
        number(agents.most_waiting) + " waiting for one executor, " + number(agents.most_results) + " results |");
+  using log::Complaints;
+  says("| lines of the log about peers of one kind | " + number(Complaints::crowd_burst) + " in " +
+       seconds(Complaints::window) + ", " + number(Complaints::burst) + " for one peer |");
+  says("| start of a command; end of its processes | " + seconds(agent::start_patience) + "; " +
+       seconds(agent::sweep_patience + 2 * agent::orphan_patience) + " after its SIGKILL |");
 }
 
 TEST_CASE("the times in docs/architecture.md are those of the code") {

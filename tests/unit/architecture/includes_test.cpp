@@ -84,7 +84,7 @@ const Rooms rooms{
                            "common/runtime", "common/system", "edge-agent/core", "edge-agent/executors",
                            "edge-agent/executors/command", "edge-agent/executors/llm", "edge-agent/executors/plugin",
                            "edge-agent/executors/process", "edge-agent/sensors"}, {"toml++"}}},
-    {"edge-agent",       {{"common/core", "common/runtime", "edge-agent/executors", "edge-agent/executors/command",
+    {"edge-agent",       {{"common/core", "common/files", "common/runtime", "edge-agent/executors", "edge-agent/executors/command",
                            "edge-agent/executors/files", "edge-agent/executors/llm", "edge-agent/executors/plugin",
                            "edge-agent/executors/process", "edge-agent/sensors", "edge-agent/shell"}, {}}},
     {"edge-agent/plugins/image", {{"common/core"}, {"CLI", "nlohmann", "vips"}}},

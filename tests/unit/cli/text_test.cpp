@@ -9,6 +9,14 @@ TEST_CASE("foreign text cannot control the terminal") {
   CHECK(printable("a\x1b[31mb\tc\nd\x7f") == "a [31mb c d ");
   CHECK(printable("x\xC2\x9By") == "x y");  // the two-byte form of the escape sequence introducer
   CHECK(printable("grün ✓") == "grün ✓");
+  // Controls of the direction: "invoice<RLO>gpj.exe" is shown as "invoiceexe.jpg".
+  for (const char* control :
+       {"\xD8\x9C", "\xE2\x80\x8E", "\xE2\x80\x8F", "\xE2\x80\xAA", "\xE2\x80\xAE", "\xE2\x81\xA6", "\xE2\x81\xA9"}) {
+    CHECK(printable(std::string("invoice") + control + "gpj.exe") == "invoice gpj.exe");
+  }
+  for (const char* other : {"שלום", "\xE2\x80\x8D", "\xE2\x80\xB0", "\xE2\x82\xAC", "\xE2\x80", "\xE2"}) {
+    CHECK(printable(other) == other);
+  }
 }
 
 TEST_CASE("text is cut by columns, never within a character") {

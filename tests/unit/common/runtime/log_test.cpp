@@ -84,11 +84,38 @@ TEST_CASE("some messages of one kind are written and all are counted; other kind
   CHECK(lines.back().ends_with("other"));
 }
 
-TEST_CASE("a peer cannot cause unlimited lines with new kinds of messages") {
+TEST_CASE("peers with ever new names cannot fill the log, and do not hide other kinds of messages") {
   const Stderr output;
   REQUIRE(log::start("test", "info"));
   log::Complaints complaints;
-  for (int i = 0; i < 5'000; ++i) complaints.complain("kind " + std::to_string(i), "x");
-  CHECK(complaints.count() == 5'000);
-  CHECK(output.lines().size() < 1'010);
+  for (int i = 0; i < 5'000; ++i) complaints.complain_of("dropped", "peer " + std::to_string(i), "x");
+  complaints.complain("store", "the disk is full");
+  complaints.complain_of("note", "agent pi-1", "it is lost");
+  CHECK(complaints.count() == 5'002);
+  const auto lines = output.lines();
+  CHECK(lines.size() == 102);
+  CHECK(lines.at(100).ends_with("the disk is full"));
+  CHECK(lines.at(101).ends_with("it is lost"));
+}
+
+TEST_CASE("one peer does not use up the lines of the others") {
+  const Stderr output;
+  REQUIRE(log::start("test", "info"));
+  log::Complaints complaints;
+  for (int i = 0; i < 1'000; ++i) complaints.complain_of("dropped", "loud", "x");
+  complaints.complain_of("dropped", "quiet", "y");
+  const auto lines = output.lines();
+  REQUIRE(lines.size() == 6);
+  CHECK(lines.back().ends_with("y"));
+}
+
+TEST_CASE("text of a peer cannot change the direction of a line, or control a terminal") {
+  const Stderr output;
+  REQUIRE(log::start("test", "info"));
+  log::info(
+      "a\xE2\x80\xAE"
+      "b\xC2\x9B"
+      "c\x7F"
+      "d");
+  CHECK(output.lines().at(0).ends_with("a b c d"));
 }

@@ -81,3 +81,27 @@ TEST_CASE("an upload is refused while there is little disk space, also in its mi
   now += DiskSpace::interval;
   CHECK((*artifacts)->upload()->write("1", 1));
 }
+
+TEST_CASE("whoever reads an artifact does not keep it; naming it in a task does") {
+  const test::TemporaryFolder folder;
+  Artifacts::Bounds bounds;
+  bounds.lease = 20ms;
+  auto artifacts = Artifacts::open(folder.path(), bounds);
+  REQUIRE(artifacts);
+  auto upload = (*artifacts)->upload();
+  REQUIRE(upload->write("abc", 3));
+  const std::string id = upload->finish()->id;
+  const auto collect = [&] {
+    (*artifacts)->collect_garbage(monotonic_now(), [](const std::string&) { return false; });
+  };
+  const Time leased_until = monotonic_now() + 3 * bounds.lease;
+  while (monotonic_now() < leased_until) {
+    REQUIRE((*artifacts)->lease(id));
+    collect();
+  }
+  const Time until = monotonic_now() + 10s;
+  while ((*artifacts)->find(id) && monotonic_now() < until) collect();
+  CHECK_FALSE((*artifacts)->find(id));
+  CHECK_FALSE((*artifacts)->lease(id));
+  CHECK((*artifacts)->total_bytes() == 0);
+}

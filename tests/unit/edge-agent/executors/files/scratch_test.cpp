@@ -40,17 +40,6 @@ TEST_CASE("a start removes the folders of earlier attempts and nothing else") {
   CHECK(fs::exists(dir / "work/mine.txt"));
 }
 
-TEST_CASE("two agents cannot share a work_dir") {
-  TempDir dir;
-  auto first = ScratchRoot::open(dir / "work", {});
-  REQUIRE(first.ok());
-  const auto second = ScratchRoot::open(dir / "work", {});
-  REQUIRE_FALSE(second.ok());
-  CHECK(second.error().kind == ErrorKind::conflict);
-  *first = nullptr;
-  CHECK(ScratchRoot::open(dir / "work", {}).ok());
-}
-
 TEST_CASE("files left in out/ are stored, links and devices are not") {
   Bench bench;
   const auto scratch = bench.services.scratch->make(task, 1);

@@ -68,6 +68,13 @@ TEST_CASE("the models to pull, the registry and the folder are checked at the st
   auto settings = ollama();
   settings.pull = {"by-memory", "deepseek-coder:1.3b", "hf.co/someone/thing:Q4"};
   CHECK(refused(settings).empty());
+  settings.pull_hosts = {"hf.co", "10.0.0.5:5000"};
+  CHECK(Config::check(settings)->pull_hosts == settings.pull_hosts);
+  for (const char* bad : {"", "https://hf.co", "hf.co/someone", "hf.co:", "a b"}) {
+    settings.pull_hosts = {bad};
+    CHECK(says(settings, "is not HOST or HOST:PORT"));
+  }
+  settings.pull_hosts = {};
   settings.pull = {"no such name"};
   CHECK(says(settings, "pull: \"no such name\" is not the name of a model"));
   settings = ollama();

@@ -161,6 +161,26 @@ TEST_CASE("a refusal concerns this agent: a missing model is not retryable") {
   CHECK_FALSE(memory.retryable);
 }
 
+TEST_CASE("a task may name only hosts that the owner of the agent has listed") {
+  const auto model = [](const char* name) { return ModelName::parse(name).value(); };
+  const std::vector<std::string> allowed{"hf.co", "10.0.0.5:5000"};
+  for (const char* good : {"tinyllama", "someone/thing", "registry.ollama.ai/library/tinyllama",
+                           "hf.co/someone/thing:Q4", "10.0.0.5:5000/team/model"}) {
+    INFO(good);
+    CHECK_FALSE(check_host(model(good), allowed));
+  }
+  for (const char* bad : {"10.0.0.5/team/model", "10.0.0.5:22/team/model", "evil.hf.co/someone/thing", "hf.co.evil/a/b",
+                          "169.254.169.254/latest/meta-data"}) {
+    INFO(bad);
+    const auto refused = check_host(model(bad), allowed);
+    REQUIRE(refused);
+    CHECK(refused->code == "not_allowed");
+    CHECK_FALSE(refused->retryable);
+    CHECK(refused->message.find("pull_hosts") != std::string::npos);
+  }
+  CHECK(check_host(model("hf.co/someone/thing"), {}));
+}
+
 TEST_CASE("the errors for too little space have figures") {
   CHECK_FALSE(check_storage("m", 1'000'000'000, 1'000'000'000 + storage_reserve, "/models"));
   const auto storage = check_storage("m:7b", 3'800'000'000, 2'100'000'000, "/models");

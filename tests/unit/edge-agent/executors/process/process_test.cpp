@@ -1,6 +1,8 @@
 #include "edge-agent/executors/process/process.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -152,6 +154,11 @@ TEST_CASE("finishing a process ends all its descendants, inside and outside its 
   }
 }
 
+// This process adopts the supervisors of an agent that was killed.
+bool reap_supervisors() {
+  return eventually([] { return ::waitpid(-1, nullptr, WNOHANG) == -1; });
+}
+
 TEST_CASE("a killed agent leaves no running processes") {
   TempDir dir;
   const pid_t agent = ::fork();  // acts as the agent
@@ -164,6 +171,7 @@ TEST_CASE("a killed agent leaves no running processes") {
   ::kill(agent, SIGKILL);
   REQUIRE(::waitpid(agent, nullptr, 0) == agent);
   CHECK(eventually([&] { return all_gone(dir); }));
+  CHECK(reap_supervisors());
 }
 
 TEST_CASE("a process whose supervisor is killed has ended, with status killed") {
@@ -175,6 +183,114 @@ TEST_CASE("a process whose supervisor is killed has ended, with status killed") 
   ::kill(read_pid(dir / "pid"), SIGKILL);
   CHECK(wait_exit(*process));
   CHECK(describe(process->finish()) == "signal SIGKILL");
+}
+
+// The descendants of a command that was hostile to its supervisor are gone, and no zombie is left.
+void check_ended(Process& process, const TempDir& dir, const std::string& how) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto status = process.finish();
+  CHECK(std::chrono::steady_clock::now() - began < 5s);
+  CHECK(describe(status) == how);
+  CHECK_FALSE(status.left);
+  CHECK(all_gone(dir));
+  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
+TEST_CASE("a command that kills its supervisor leaves no orphan") {
+  TempDir dir;
+  const Spawner spawner;
+  auto process = spawner.spawn(shell(runaways(dir.path()) + "until test -s " + dir / "orphan" +
+                                     "; do sleep 0.01; done; kill -KILL $PPID; wait"));
+  REQUIRE(process.ok());
+  REQUIRE(wait_exit(*process));
+  CHECK_FALSE(gone(read_pid(dir / "orphan")));
+  check_ended(*process, dir, "signal SIGKILL");
+}
+
+TEST_CASE("the exit of a command that stops its supervisor is seen, and its descendants are ended") {
+  TempDir dir;
+  const Spawner spawner;
+  auto process = spawner.spawn(shell(runaways(dir.path()) + "until test -s " + dir / "orphan" +
+                                     "; do sleep 0.01; done; kill -STOP $PPID; exit 3"));
+  REQUIRE(process.ok());
+  REQUIRE(wait_exit(*process));
+  check_ended(*process, dir, "exit code 3");
+}
+
+TEST_CASE("a command that stops its supervisor again and again is ended") {
+  TempDir dir;
+  const Spawner spawner;
+  const std::string stopper =
+      "setsid sh -c 'echo $$ > " + dir / "stopper" + "; while kill -STOP '$PPID'; do :; done' &";
+  auto process = spawner.spawn(shell("kill -STOP $PPID; " + runaways(dir.path()) + stopper + " wait"));
+  REQUIRE(process.ok());
+  REQUIRE(eventually([&] { return all_there(dir) && read_pid(dir / "stopper") > 0; }));
+  const auto began = std::chrono::steady_clock::now();
+  CHECK_FALSE(process->finish().left);
+  CHECK(std::chrono::steady_clock::now() - began < 5s);
+  CHECK(all_gone(dir));
+  CHECK(gone(read_pid(dir / "stopper")));
+}
+
+TEST_CASE("children that the agent did not start, and processes of other commands, survive the end of orphans") {
+  const pid_t foreign = ::fork();
+  if (foreign == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) ::pause();
+  }
+  const Spawner spawner;
+  auto other = spawner.spawn(shell("exec sleep 1000"));
+  // If the supervisor is killed before it has reported the start, that is a failure to start.
+  for (int i = 0; i < 3; ++i) (void)spawner.spawn(shell("kill -KILL $PPID"));
+  const bool other_runs = other && !other->exited();
+  CHECK(other_runs);
+  CHECK_FALSE(gone(foreign));
+  ::kill(foreign, SIGKILL);
+  CHECK(::waitpid(foreign, nullptr, 0) == foreign);
+}
+
+TEST_CASE("a child has the umask of its spawner, or this process's") {
+  const Spawner open(0022);
+  auto process = open.spawn(shell("umask"));
+  REQUIRE(process.ok());
+  CHECK(read_all(*process) == "0022\n");
+  const mode_t before = ::umask(0031);
+  CHECK(output_of("umask") == "0031\n");
+  ::umask(before);
+}
+
+// Files of a process that is not dumpable belong to root.
+TEST_CASE("a command cannot read the memory of its supervisor, and the score of a supervisor is its agent's") {
+  const pid_t agent = ::fork();  // as an ordinary user
+  if (agent == 0) {
+    if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(2);
+    ::prctl(PR_SET_DUMPABLE, 0);
+    const Spawner spawner;
+    auto process =
+        spawner.spawn(shell("stat -c %u /proc/$PPID/stat; cat /proc/$$/oom_score_adj; "
+                            "cat /proc/$PPID/oom_score_adj"));
+    const std::string own = read_file("/proc/self/oom_score_adj");
+    ::_exit(process && read_all(*process) == "0\n1000\n" + own ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(agent, &status, 0) == agent);
+  CHECK((WIFEXITED(status) ? WEXITSTATUS(status) : -1) == 0);
+}
+
+TEST_CASE("a supervisor that a command has stopped goes on when the agent is killed") {
+  TempDir dir;
+  const pid_t agent = ::fork();  // acts as the agent
+  if (agent == 0) {
+    const Spawner spawner;
+    const auto process =
+        spawner.spawn(shell(runaways(dir.path()) + "kill -STOP $PPID; echo $$ > " + dir / "stopped" + "; wait"));
+    for (;;) ::pause();
+  }
+  REQUIRE(eventually([&] { return all_there(dir) && read_pid(dir / "stopped") > 0; }));
+  ::kill(agent, SIGKILL);
+  REQUIRE(::waitpid(agent, nullptr, 0) == agent);
+  CHECK(eventually([&] { return all_gone(dir); }));
+  CHECK(reap_supervisors());
 }
 
 TEST_CASE("orphans of a long-lived child are reaped while it runs") {
