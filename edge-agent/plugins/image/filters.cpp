@@ -81,8 +81,7 @@ Size turned(Size size, bool on_its_side) { return on_its_side ? Size{size.height
 
 bool on_its_side(const VImage& in) { return vips_image_get_orientation_swap(in.get_image()) != FALSE; }
 
-// Scales and crops before it turns: less is held in memory. A size is reached exactly, also from a picture that its
-// decoder has already reduced, whose sides are rounded.
+// Scales and crops before it turns: less is held in memory.
 VImage resize(const VImage& in, const Values& values) {
   const Size before = upright_size(in);
   const VImage scaled = scaled_to(in, turned(scaled_size(values, before), on_its_side(in)));
@@ -210,6 +209,12 @@ Size size_after(const Filter& filter, const Values& values, Size before) {
 
 Size size_before_crop(const Filter& filter, const Values& values, Size before) {
   return filter.resizes ? scaled_size(values, before) : before;
+}
+
+Values for_reduced(const Filter& filter, const Values& values, Size before) {
+  if (!filter.resizes || fit_of(values) == Fit::cover) return values;
+  const Size after = resized(values, before);
+  return {static_cast<double>(after.width), static_cast<double>(after.height), static_cast<double>(Fit::exact)};
 }
 
 Size upright_size(const VImage& picture) { return turned({picture.width(), picture.height()}, on_its_side(picture)); }

@@ -54,6 +54,9 @@ Size size_after(const Filter& filter, const Values& values, Size before);
 // What the whole picture is scaled to before a part is cropped.
 Size size_before_crop(const Filter& filter, const Values& values, Size before);
 
+// The same resize for a picture whose decoder has reduced it from that size, and rounded its sides.
+Values for_reduced(const Filter& filter, const Values& values, Size before);
+
 // Height and width if the picture is to be turned by its orientation.
 Size upright_size(const vips::VImage& picture);
 

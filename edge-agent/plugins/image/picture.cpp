@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <new>
 
 #include "common/core/utf8.hpp"
 #include "edge-agent/plugins/image/colour.hpp"
@@ -103,18 +103,50 @@ std::variant<FileSignature, Failure> kind_of(const std::string& path) {
                                 : what + " pictures are not accepted" + accepted);
 }
 
-// libvips collects its messages, one per line, in a buffer of the process: the first one is the cause.
-std::string vips_message(const std::exception& problem) {
-  const std::string text = problem.what();
-  vips_error_clear();
+// Warnings of libvips, one per line. A broken picture can cause one for each tile: the first few are enough.
+class Warnings {
+ public:
+  void add(const char* text) {
+    constexpr int most = 5;  // per task, which is a process
+    const std::lock_guard lock(mutex_);
+    if (first_.empty()) first_ = text;
+    if (++count_ <= most) std::fprintf(stderr, "libvips: %s\n", text);
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    first_.clear();
+    count_ = 0;
+  }
+  std::string first() {
+    const std::lock_guard lock(mutex_);
+    return first_;
+  }
+
+ private:
+  std::mutex mutex_;  // libvips reports from its threads
+  std::string first_;
+  int count_ = 0;
+};
+
+Warnings& warnings() {
+  static Warnings all;
+  return all;
+}
+
+void log_warning(const char*, GLogLevelFlags, const char* text, void*) { warnings().add(text); }
+
+std::string first_line(const std::string& text) {
   return std::string(cut_front(std::string_view(text).substr(0, text.find('\n')), 500));
 }
 
-// Warnings of libvips, one per line. A broken picture can cause one for each tile: the first few are enough.
-void log_warning(const char*, GLogLevelFlags, const char* text, void*) {
-  constexpr int most = 5;  // per task, which is a process
-  static std::atomic<int> count = 0;
-  if (++count <= most) std::fprintf(stderr, "libvips: %s\n", text);
+// libvips collects its messages, one per line, in a buffer of the process: the first one is the cause. Some loaders
+// only warn of it, and some only say that they do not know the file, with its path.
+std::string vips_message(const std::exception& problem) {
+  std::string text = first_line(problem.what());
+  vips_error_clear();
+  if (text.empty()) text = first_line(warnings().first());
+  const bool header = text.empty() || text.ends_with("is not a known file format");
+  return header ? "its header is damaged, or a side is zero" : text;
 }
 
 // Progress over all passes of libvips over the picture: one per filter that evaluates, and one for the writing.
@@ -299,12 +331,18 @@ std::variant<json, Failure> transform(const Request& request, const Limits& limi
   }
   PassProgress watch(request, on_progress);
   VImage picture = decode(request, source, header, watch);
+  Size size = upright_size(header);
   for (const auto& step : request.steps) {
     watch.attach(picture, std::string(step.filter->name));
-    picture = step.filter->apply(picture, step.values);
+    picture = step.filter->apply(picture, for_reduced(*step.filter, step.values, size));
+    size = {picture.width(), picture.height()};
   }
   watch.attach(picture, "writing");
   return write(request, picture, request.format.value_or(source.kind.format.value_or(Format::jpeg)));
+}
+
+Failure out_of_memory(const std::string& message) {
+  return too_large("the picture needs more memory than a task may take: " + message);
 }
 
 // libvips does not distinguish a full disk from other errors.
@@ -312,6 +350,8 @@ Failure failure_of(const Request& request, const std::string& message) {
   std::error_code ignored;
   const auto space = fs::space(request.scratch, ignored);
   if (!ignored && space.available < (1U << 20U)) return {"io_error", "the disk is full: " + message, true};
+  if (message.find("creating thread") != std::string::npos) return {"internal", message, true};
+  if (message.find("memory") != std::string::npos) return out_of_memory(message);
   return bad_image("the picture cannot be read: " + message);
 }
 
@@ -363,6 +403,7 @@ Status start_vips(const char* program) {
 
 std::variant<json, Failure> process(const Request& request, const Limits& limits, const OnProgress& on_progress) {
   setenv("TMPDIR", request.scratch.c_str(), 1);  // temporary files of libvips are removed with the attempt
+  warnings().clear();
   try {
     fs::create_directories(request.scratch + "/out");
     const auto source = source_of(request);
@@ -372,6 +413,8 @@ std::variant<json, Failure> process(const Request& request, const Limits& limits
     return failure_of(request, vips_message(problem));
   } catch (const fs::filesystem_error& problem) {
     return Failure{"io_error", problem.what(), true};
+  } catch (const std::bad_alloc& problem) {
+    return out_of_memory(problem.what());
   } catch (const std::exception& problem) {
     return Failure{"internal", problem.what(), true};
   }
