@@ -26,12 +26,12 @@ Result<ListenAddress> parse_listen(const std::string& text) {
         wrong.message + "; an IPv6 address is written in brackets: [" + host + "]:" + std::to_string(address.port),
         ErrorKind::invalid};
   }
-  if (host == "*" || host == "::" || host == "0.0.0.0") host.clear();
+  if (host == "*" || host == "::") host.clear();  // 0.0.0.0 is IPv4 only
   return address;
 }
 
 std::string url_of(const ListenAddress& address, bool tls) {
-  std::string host = address.all() ? "localhost" : address.host;
+  std::string host = address.all() || address.host == "0.0.0.0" ? "localhost" : address.host;
   if (host.find(':') != std::string::npos) host = "[" + host + "]";
   return (tls ? "https://" : "http://") + host + ":" + std::to_string(address.port);
 }

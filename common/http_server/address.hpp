@@ -1,5 +1,5 @@
 // Where to listen: "127.0.0.1:7001", "[::1]:0", "localhost:7001"; ":7001", "*:7001" and "[::]:7001" are all addresses
-// of this machine, IPv4 and IPv6.
+// of this machine, IPv4 and IPv6; "0.0.0.0:7001" is all of IPv4.
 #pragma once
 
 #include <string>

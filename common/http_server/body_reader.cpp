@@ -38,8 +38,7 @@ void BodyReader::begin() {
 std::optional<Problem> BodyReader::put(std::string_view piece) {
   received_ += piece.size();
   if (std::holds_alternative<UploadHandler>(route_.handler)) {
-    unwritten_ += piece.size();
-    exchange_->run([self = shared_from_this(), bytes = std::string(piece)] { self->write(bytes); });
+    gathered_.append(piece);
     return std::nullopt;
   }
   if (request_.body.size() + piece.size() > route_.body_limit) return too_large(route_.body_limit);
@@ -48,11 +47,18 @@ std::optional<Problem> BodyReader::put(std::string_view piece) {
   return std::nullopt;
 }
 
+// One piece of work for all that was read at once, however small its chunks are.
+void BodyReader::pass_on() {
+  if (gathered_.empty()) return;
+  unwritten_ += gathered_.size();
+  exchange_->run([self = shared_from_this(), bytes = std::exchange(gathered_, {})] { self->write(bytes); });
+}
+
 void BodyReader::write(const std::string& piece) {
   if (!answered_) take(piece);
-  const bool was_behind = behind();
-  unwritten_ -= piece.size();
-  if (!was_behind || behind()) return;
+  // Decided by the one value that was replaced: the server's thread adds to it at the same time.
+  const std::size_t before = unwritten_.fetch_sub(piece.size());
+  if (before <= most_ahead || before - piece.size() > most_ahead) return;
   boost::asio::post(core_->io, [self = shared_from_this()] {
     if (self->caught_up) self->caught_up();
   });
@@ -73,6 +79,7 @@ void BodyReader::take(std::string_view piece) {
 }
 
 void BodyReader::end() {
+  pass_on();
   const bool upload = std::holds_alternative<UploadHandler>(route_.handler);
   exchange_->run([self = shared_from_this(), upload] { upload ? self->finish_upload() : self->handle_whole(); });
 }

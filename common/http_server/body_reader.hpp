@@ -26,6 +26,7 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   void begin();
   // No value: continue. Otherwise the body is refused, and nothing more is taken.
   [[nodiscard]] std::optional<Problem> put(std::string_view piece);
+  void pass_on();  // what put() has gathered, to the handler
   [[nodiscard]] bool behind() const { return unwritten_ > most_ahead; }
   [[nodiscard]] std::uint64_t received() const { return received_; }
   void end();  // the body is complete: runs the handler
@@ -47,6 +48,7 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   std::function<Reply(const Problem&)> refuse_;
   Request request_;
   std::uint64_t received_ = 0;
+  std::string gathered_;
   std::atomic<std::size_t> unwritten_{0};
 
   // ---- the pool

@@ -210,6 +210,7 @@ void Connection::advance() {
   if (phase_ == Phase::head && !input_.empty()) take_head();
   while (phase_ == Phase::body && take_body()) {
   }
+  if (phase_ == Phase::body) body_->pass_on();
 }
 
 void Connection::take_head() {
@@ -319,6 +320,7 @@ void Connection::accept_body(Request request) {
   body_->begin();
   if (!parser_->has_body()) {
     phase_ = Phase::handling;
+    deadline_ = Time::max();
     body_->end();
     body_.reset();
     return;
@@ -399,16 +401,19 @@ void Connection::answer(Reply reply) {
   deadline_ = monotonic_now() + core_->bounds.write;
   if (ended_ || core_->stopping) keep_alive_ = false;
   if (reply.file) return answer_file(reply);
-  end_after_output_ = true;
   const bool with_body = !head_only() && !bodyless(reply.status);
   const auto length = bodyless(reply.status) ? std::nullopt : std::optional<std::uint64_t>(reply.body.size());
   std::string head = head_of(reply, length, false);
+  // All of it is queued before any of it is written: the answer ends when the queue is empty.
+  const bool idle = output_.empty();
   if (with_body && reply.body.size() <= joined_body) {
-    put(head + reply.body);
+    output_.push_back({head + reply.body, 0});
   } else {
-    put(std::move(head));
-    if (with_body) put(std::move(reply.body));
+    output_.push_back({std::move(head), 0});
+    if (with_body) output_.push_back({std::move(reply.body), 0});
   }
+  end_after_output_ = true;
+  if (idle) flush();
 }
 
 std::string Connection::head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const {
@@ -516,6 +521,10 @@ void Connection::end_stream(Exchange& exchange) {
   deadline_ = monotonic_now() + core_->bounds.write;
   if (chunked_ && !head_only()) return put("0\r\n\r\n");
   flush();
+}
+
+void Connection::cut_stream(Exchange& exchange) {
+  if (is_present(exchange) && phase_ == Phase::streaming) close();
 }
 
 void Connection::cut(Exchange& exchange) {

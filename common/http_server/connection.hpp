@@ -43,6 +43,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void begin_stream(Exchange& exchange, const Reply& head);
   void send_piece(Exchange& exchange, std::string piece);
   void end_stream(Exchange& exchange);
+  void cut_stream(Exchange& exchange);  // if it is one that has begun
   void cut(Exchange& exchange);
 
  private:

@@ -54,6 +54,21 @@ void Exchange::end_stream(bool whole) {
   });
 }
 
+void Exchange::run(std::function<void()> work) {
+  strand_->run([self = shared_from_this(), work = std::move(work)] {
+    try {
+      work();
+    } catch (const std::exception&) {
+      self->failed();
+    }
+  });
+}
+
+void Exchange::failed() {
+  if (answer({500, "", "", {}, {}})) return;  // the connection turns it into its own 500
+  post([self = shared_from_this()](Connection& connection) { connection.cut_stream(*self); });
+}
+
 void Exchange::on_gone(std::function<void()> callback) {
   {
     const std::lock_guard lock(mutex_);
@@ -66,12 +81,17 @@ void Exchange::on_gone(std::function<void()> callback) {
 }
 
 void Exchange::after(Duration delay, std::function<void()> work) {
-  core_->post([self = shared_from_this(), delay, work = std::move(work)]() mutable {
+  // A timer may have expired already, with its work still to be run: it is then no longer the latest.
+  const auto number = ++timers_;
+  core_->post([self = shared_from_this(), delay, number, work = std::move(work)]() mutable {
     if (self->over_ || self->connection_.expired()) return;
     self->timer_.emplace(self->core_->io);
     self->timer_->expires_after(delay);
-    self->timer_->async_wait([self, work = std::move(work)](const boost::system::error_code& error) {
-      if (!error && !self->over_) self->run(work);
+    self->timer_->async_wait([self, number, work = std::move(work)](const boost::system::error_code& error) {
+      if (error || self->over_) return;
+      self->run([self, number, work] {
+        if (number == self->timers_) work();
+      });
     });
   });
 }

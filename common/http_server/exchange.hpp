@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,7 +26,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void end_stream(bool whole);
   [[nodiscard]] bool gone() const { return gone_; }
   void on_gone(std::function<void()> callback);
-  void run(std::function<void()> work) { strand_->run(std::move(work)); }
+  // On the pool. If it throws, the request is answered with 500, or its stream is cut.
+  void run(std::function<void()> work);
   void after(Duration delay, std::function<void()> work);
 
   // ---- the server's thread
@@ -37,6 +39,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void post(std::function<void(Connection&)> work);
   void forget_callbacks();
   void stop_timer();
+  void failed();
 
   const std::shared_ptr<Core> core_;
   const std::weak_ptr<Connection> connection_;
@@ -44,6 +47,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::atomic<bool> answered_{false};
   std::atomic<bool> gone_{false};
   std::atomic<std::size_t> pending_{0};  // bytes of pieces that the socket has not accepted
+  std::atomic<std::uint64_t> timers_{0};  // number of the latest
   std::mutex mutex_;
   std::vector<std::function<void()>> gone_callbacks_;
   // ---- the server's thread

@@ -45,11 +45,27 @@ std::string http_date() {
 }
 
 // Each client needs a file descriptor; the soft limit is often 1024, and a program may raise it to the hard limit.
-void allow_descriptors(std::size_t wanted) {
+// Returns the number of connections for which there is one, beside what the program needs itself.
+std::size_t allow_descriptors(std::size_t connections) {
+  constexpr std::size_t others = 256;
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted);
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connections + others) return connections;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, connections + others);
   setrlimit(RLIMIT_NOFILE, &limit);
+  return std::min<std::size_t>(connections, limit.rlim_cur > 2 * others ? limit.rlim_cur - others : limit.rlim_cur / 2);
+}
+
+Bounds granted(Bounds bounds) {
+  bounds.connections = allow_descriptors(bounds.connections);
+  return bounds;
+}
+
+// One machine may have each address of an IPv6 network of 64 bits.
+std::string peer_of(const asio::ip::address& address) {
+  if (!address.is_v6()) return address.to_string();
+  auto bytes = address.to_v6().to_bytes();
+  if (!address.is_loopback()) std::fill(bytes.begin() + bytes.size() / 2, bytes.end(), std::uint8_t{0});
+  return asio::ip::make_address_v6(bytes).to_string();
 }
 
 struct Listener {
@@ -62,7 +78,7 @@ struct Listener {
 }  // namespace
 
 struct Server::Inside {
-  explicit Inside(const Bounds& bounds) : core(std::make_shared<Core>(bounds)), ticker(core->io) {}
+  explicit Inside(const Bounds& bounds) : core(std::make_shared<Core>(granted(bounds))), ticker(core->io) {}
 
   std::shared_ptr<Core> core;
   asio::steady_timer ticker;
@@ -138,14 +154,16 @@ Result<ListenAddress> Server::listen(const ListenAddress& address, Site site, st
     inside_->listeners.push_back({std::move(acceptor), shared, tls, asio::steady_timer(io)});
     ++open;
   }
-  if (open > 0) return taken;
+  // Half of the addresses of a name would leave clients to the other program.
+  const bool in_use = address.port != 0 && first_error == boost::asio::error::address_in_use;
+  if (open > 0 && !in_use) return taken;
+  while (open-- > 0) inside_->listeners.pop_back();
   const std::string where = (address.all() ? "*" : address.host) + ":" + std::to_string(address.port);
   return Error{"cannot listen on " + where + ": " + first_error.message(), ErrorKind::unavailable};
 }
 
 void Server::start() {
   Inside& inside = *inside_;
-  allow_descriptors(inside.core->bounds.connections + 256);
   inside.core->date = http_date();
   for (auto& listener : inside.listeners) inside.accept(listener);
   inside.tick();
@@ -187,7 +205,7 @@ void Server::Inside::admit(Listener& listener, tcp::socket socket) {
   if (from.is_v6() && from.to_v6().is_v4_mapped()) {
     from = asio::ip::make_address_v4(asio::ip::v4_mapped, from.to_v6());
   }
-  const std::string address = from.to_string();
+  const std::string address = peer_of(from);
   std::size_t& of_peer = core->peers[address];
   const bool too_many = core->connections.size() >= core->bounds.connections ||
                         (!from.is_loopback() && of_peer >= core->bounds.connections_a_peer);

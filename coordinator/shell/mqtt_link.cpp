@@ -233,10 +233,12 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   SubmitRequest submit{"mqtt:" + topic.client.str(), {std::move(submission->spec), submission->idempotency_key}, {}};
   submit.answer = [this, request, client = topic.client.str(),
                    accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
+    if (accepted && !accepted_only) return answer_when_ended(accepted->id, client, request);
+    replies_.answered(client);
     if (!accepted) return replies_.refuse(request, accepted.error());
-    if (accepted_only) return replies_.reply(request, acceptance_view(*accepted));
-    answer_when_ended(accepted->id, client, request);
+    replies_.reply(request, acceptance_view(*accepted));
   };
+  replies_.expect(topic.client.str());
   requests_.take(std::move(submit));
 }
 
@@ -246,6 +248,7 @@ void MqttLink::answer_when_ended(const TaskId& id, const std::string& client, co
   if (alive != engine_.state().tasks.end() && !ended(alive->second.record.state)) {
     return replies_.when_ended(id, client, request);
   }
+  replies_.answered(client);
   const auto record = store_.reads().task(id);
   replies_.reply(request, record && *record
                               ? outcome_view(**record)
@@ -325,7 +328,7 @@ void MqttLink::perform(const SendTasks& send) {
   const State& state = engine_.state();
   for (const AttemptKey& key : send.tasks) {
     const auto task = state.tasks.find(key.id);
-    if (task == state.tasks.end()) continue;  // it has ended in this drain
+    if (task == state.tasks.end()) continue;
     const TaskSpec& spec = task->second.record.spec;
     hub_.given(key.id, key.attempt, send.agent);
     elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});

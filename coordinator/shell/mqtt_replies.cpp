@@ -8,12 +8,21 @@ namespace edgefleet::coordinator {
 
 bool MqttReplies::full(const std::string& client) const {
   const auto own = by_client_.find(client);
-  return waiting_.size() + replies_.size() >= most || (own != by_client_.end() && own->second >= most_of_one);
+  return expected_ + replies_.size() >= most || (own != by_client_.end() && own->second >= most_of_one);
 }
 
 void MqttReplies::when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request) {
   waiting_.emplace(id, Waiting{client, request});
+}
+
+void MqttReplies::expect(const std::string& client) {
+  ++expected_;
   ++by_client_[client];
+}
+
+void MqttReplies::answered(const std::string& client) {
+  --expected_;
+  if (const auto own = by_client_.find(client); --own->second == 0) by_client_.erase(own);
 }
 
 void MqttReplies::reply(const mqtt::Message& request, std::string payload) {
@@ -46,7 +55,7 @@ void MqttReplies::committed(const Changes& changes, const State& state) {
     for (auto request = first; request != last; ++request) {
       const auto& [client, message] = request->second;
       reply(message, outcome_view(state.tasks.at(id).record));
-      if (const auto own = by_client_.find(client); --own->second == 0) by_client_.erase(own);
+      answered(client);
     }
     waiting_.erase(first, last);
   };

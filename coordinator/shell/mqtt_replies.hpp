@@ -23,6 +23,9 @@ class MqttReplies final : public CommitListener {
   // Only the response topic and the correlation data of a request are used. A client with many tasks leaves room for
   // others.
   [[nodiscard]] bool full(const std::string& client) const;
+  // A task of the client is submitted: its answer has a place until answered(), or its outcome after when_ended().
+  void expect(const std::string& client);
+  void answered(const std::string& client);
   void when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request);
   void reply(const mqtt::Message& request, std::string payload);
   void refuse(const mqtt::Message& request, const Error& error);
@@ -40,7 +43,8 @@ class MqttReplies final : public CommitListener {
     mqtt::Message request;
   };
   std::unordered_multimap<TaskId, Waiting> waiting_;
-  std::unordered_map<std::string, std::size_t> by_client_;  // number of its tasks in waiting_
+  std::size_t expected_ = 0;
+  std::unordered_map<std::string, std::size_t> by_client_;  // of expected_
   std::deque<mqtt::Message> replies_;  // not yet passed to the connection
 };
 

@@ -16,7 +16,7 @@
 namespace edgefleet::image {
 
 struct Limits {
-  std::int64_t most_pixels = 100'000'000;  // of an input or output picture: width x height
+  std::int64_t most_pixels = 100'000'000;  // of an input or output picture: width x height, with at most 4 bytes each
 };
 
 struct Parameter {
@@ -35,9 +35,7 @@ struct Filter {
   std::span<const Parameter> parameters;
   std::string (*conflict)(const Values&);  // why these values conflict; empty if they do not
   vips::VImage (*apply)(const vips::VImage&, const Values&);
-  // Not null: the filter can also read its picture from the file itself, upright, in sRGB, at less cost (resize: JPEG
-  // and WebP decode at a fraction of their size).
-  vips::VImage (*apply_to_file)(const char* path, const Values&);
+  bool resizes = false;  // a picture that is not upright yet is accepted, also a reduced one; the result is upright
   bool evaluates = false;  // it computes its whole picture at once, before the next filter begins
 };
 
@@ -52,6 +50,15 @@ struct Size {
 
 // The size of the filter's result for a picture of that size; only resize changes it.
 Size size_after(const Filter& filter, const Values& values, Size before);
+
+// What the whole picture is scaled to before a part is cropped.
+Size size_before_crop(const Filter& filter, const Values& values, Size before);
+
+// The same resize for a picture whose decoder has reduced it from that size, and rounded its sides.
+Values for_reduced(const Filter& filter, const Values& values, Size before);
+
+// Height and width if the picture is to be turned by its orientation.
+Size upright_size(const vips::VImage& picture);
 
 // Keeps the strong pixels (bit 1) and those weak ones (bit 0) that touch, over any number of weak ones and corners
 // too, a strong one: 255 for these, 0 for all else. In place.

@@ -10,6 +10,7 @@
 
 #include "edge-agent/plugins/image/picture.hpp"
 #include "edge-agent/plugins/image/service.hpp"
+#include "edge-agent/plugins/image/worker.hpp"
 
 namespace {
 
@@ -29,7 +30,8 @@ void declare(CLI::App& app, Options& options) {
       ->check(CLI::Range(1U, 256U))
       ->capture_default_str();
   app.add_option("--max-megapixels", options.max_megapixels,
-                 "largest input or output picture; 100 can take 400 MB of memory")
+                 "largest input or output picture, with 4 bytes a pixel; 100 can take 400 MB of memory, three times as "
+                 "much as a progressive JPEG")
       ->check(CLI::Range(1U, 2000U))
       ->capture_default_str();
 }
@@ -57,6 +59,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   const image::Limits limits{.most_pixels = std::int64_t{options.max_megapixels} * 1'000'000};
+  if (const auto bounded = image::bound_memory(limits); !bounded) {
+    log(bounded.error().message);
+    return 1;
+  }
   image::Service(STDIN_FILENO, out, options.slots, limits, log).run();
   _exit(0);
 }

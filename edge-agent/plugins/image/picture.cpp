@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <new>
 
 #include "common/core/utf8.hpp"
+#include "edge-agent/plugins/image/colour.hpp"
 
 namespace edgefleet::image {
 namespace {
@@ -38,6 +39,8 @@ constexpr std::array kKinds{
     FileSignature{"GIF", 0, "GIF8"sv, true},
     FileSignature{"TIFF", 0, "II*\0"sv, true},
     FileSignature{"TIFF", 0, "MM\0*"sv, true},
+    FileSignature{"TIFF", 0, "II+\0"sv, true},  // of more than 4 GiB, or written for such sizes
+    FileSignature{"TIFF", 0, "MM\0+"sv, true},
     FileSignature{"PDF", 0, "%PDF"sv, false},
     FileSignature{"HEIC or AVIF", 4, "ftyp"sv, false},
     FileSignature{"BMP", 0, "BM"sv, false},
@@ -53,6 +56,35 @@ std::string beginning_of(const std::string& path) {
   file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   bytes.resize(static_cast<std::size_t>(file.gcount()));
   return bytes;
+}
+
+constexpr std::string_view kJpegEnd = "\xFF\xD9";
+constexpr int kEof = std::char_traits<char>::eof();
+
+// The next marker of a JPEG that is followed by a length, or is the end mark; kEof: none. In the data of a scan 0xFF is
+// followed by 0, or by a restart mark.
+int next_marker(std::streambuf& file) {
+  int before = 0;
+  for (int byte = file.sbumpc(); byte != kEof; byte = file.sbumpc()) {
+    const bool stands_alone = byte <= 0x01 || (byte >= 0xD0 && byte <= 0xD8) || byte == 0xFF;
+    if (before == 0xFF && !stands_alone) return byte;
+    before = byte;
+  }
+  return kEof;
+}
+
+// Segments are walked, because a thumbnail in the header has an end mark too, and some cameras add data behind it.
+bool has_end_mark(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::streambuf& file = *stream.rdbuf();
+  for (int marker = next_marker(file); marker != kEof; marker = next_marker(file)) {
+    if (marker == 0xD9) return true;
+    const int high = file.sbumpc();
+    const int low = file.sbumpc();
+    if (high == kEof || low == kEof) return false;
+    file.pubseekoff(std::max(high * 256 + low - 2, 0), std::ios::cur, std::ios::in);
+  }
+  return false;
 }
 
 std::variant<FileSignature, Failure> kind_of(const std::string& path) {
@@ -71,18 +103,50 @@ std::variant<FileSignature, Failure> kind_of(const std::string& path) {
                                 : what + " pictures are not accepted" + accepted);
 }
 
-// libvips collects its messages, one per line, in a buffer of the process: the first one is the cause.
-std::string vips_message(const std::exception& problem) {
-  const std::string text = problem.what();
-  vips_error_clear();
+// Warnings of libvips, one per line. A broken picture can cause one for each tile: the first few are enough.
+class Warnings {
+ public:
+  void add(const char* text) {
+    constexpr int most = 5;  // per task, which is a process
+    const std::lock_guard lock(mutex_);
+    if (first_.empty()) first_ = text;
+    if (++count_ <= most) std::fprintf(stderr, "libvips: %s\n", text);
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    first_.clear();
+    count_ = 0;
+  }
+  std::string first() {
+    const std::lock_guard lock(mutex_);
+    return first_;
+  }
+
+ private:
+  std::mutex mutex_;  // libvips reports from its threads
+  std::string first_;
+  int count_ = 0;
+};
+
+Warnings& warnings() {
+  static Warnings all;
+  return all;
+}
+
+void log_warning(const char*, GLogLevelFlags, const char* text, void*) { warnings().add(text); }
+
+std::string first_line(const std::string& text) {
   return std::string(cut_front(std::string_view(text).substr(0, text.find('\n')), 500));
 }
 
-// Warnings of libvips, one per line. A broken picture can cause one for each tile: the first few are enough.
-void log_warning(const char*, GLogLevelFlags, const char* text, void*) {
-  constexpr int most = 5;  // per task, which is a process
-  static std::atomic<int> count = 0;
-  if (++count <= most) std::fprintf(stderr, "libvips: %s\n", text);
+// libvips collects its messages, one per line, in a buffer of the process: the first one is the cause. Some loaders
+// only warn of it, and some only say that they do not know the file, with its path.
+std::string vips_message(const std::exception& problem) {
+  std::string text = first_line(problem.what());
+  vips_error_clear();
+  if (text.empty()) text = first_line(warnings().first());
+  const bool header = text.empty() || text.ends_with("is not a known file format");
+  return header ? "its header is damaged, or a side is zero" : text;
 }
 
 // Progress over all passes of libvips over the picture: one per filter that evaluates, and one for the writing.
@@ -128,62 +192,94 @@ class PassProgress {
   std::string text_;
 };
 
-// Eight bits and one or three bands in sRGB, optionally with alpha: the input of every filter and format. The profile
-// is applied, because it is stripped from the result; a broken one is ignored, as in viewers.
-VImage to_srgb(VImage in) {
-  if (in.get_typeof(VIPS_META_ICC_NAME) != 0) {
-    try {
-      in = in.icc_transform("srgb", VImage::option()->set("embedded", true));
-    } catch (const vips::VError& problem) {
-      std::fprintf(stderr, "the picture's colour profile is ignored: %s\n", vips_message(problem).c_str());
-    }
-  }
-  const bool grey = in.bands() < 3;
-  in = in.colourspace(grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB).cast(VIPS_FORMAT_UCHAR);
-  const int most = grey ? 2 : 4;
-  return in.bands() > most ? in.extract_band(0, VImage::option()->set("n", most)) : in;
-}
+Failure too_large(const std::string& message) { return {"too_large", message, false}; }
+
+std::string by(Size size) { return std::to_string(size.width) + " x " + std::to_string(size.height); }
 
 std::optional<Failure> over(const Limits& limits, Size size, const char* what) {
   if (size.width * size.height <= limits.most_pixels) return std::nullopt;
-  return Failure{"too_large",
-                 std::string(what) + " has " + std::to_string(size.width) + " x " + std::to_string(size.height) +
-                     " pixels; at most " + std::to_string(limits.most_pixels / 1'000'000) + " million are allowed",
-                 false};
+  return too_large(std::string(what) + " has " + by(size) + " pixels; at most " +
+                   std::to_string(limits.most_pixels / 1'000'000) + " million are allowed");
 }
 
-Size upright_size(const VImage& header) {
-  const bool on_its_side = vips_image_get_orientation_swap(header.get_image()) != FALSE;
-  return on_its_side ? Size{header.height(), header.width()} : Size{header.width(), header.height()};
+// A TIFF can have any number of bands, and 16 bits or floats in each: what has to be held counts, not only the pixels.
+constexpr std::int64_t kBytesOfPixel = 4;
+
+std::optional<Failure> over_in_bytes(const Limits& limits, const VImage& header) {
+  const auto bytes = static_cast<std::int64_t>(vips_format_sizeof(header.format())) * header.bands();
+  const std::int64_t pixels = std::int64_t{header.width()} * header.height();
+  if (bytes <= kBytesOfPixel || pixels * bytes <= limits.most_pixels * kBytesOfPixel) return std::nullopt;
+  return too_large("the picture has " + by({header.width(), header.height()}) + " pixels of " + std::to_string(bytes) +
+                   " bytes each; at most " + std::to_string(limits.most_pixels * kBytesOfPixel / 1'000'000) +
+                   " million bytes are allowed");
 }
 
 // Checks sizes by the header alone, before a pixel is decoded: of the picture and of the result of each filter.
-std::optional<Failure> check_sizes(const Request& request, const Limits& limits, Size size) {
+std::optional<Failure> check_sizes(const Request& request, const Limits& limits, const VImage& header) {
+  Size size = upright_size(header);
   if (auto failure = over(limits, size, "the picture")) return failure;
+  if (auto failure = over_in_bytes(limits, header)) return failure;
   for (const auto& step : request.steps) {
+    const Size whole = size_before_crop(*step.filter, step.values, size);
+    if (std::max(whole.width, whole.height) > VIPS_MAX_COORD) {
+      return too_large("the picture would have " + by(whole) + " pixels before it is cropped");
+    }
     size = size_after(*step.filter, step.values, size);
     if (auto failure = over(limits, size, "the resized picture")) return failure;
   }
   return std::nullopt;
 }
 
-struct Decoded {
-  VImage picture;  // upright and in sRGB
-  std::size_t steps_done = 0;
+// A file as libvips is to read it.
+struct Source {
+  std::string path;
+  FileSignature kind;
+  VipsFailOn fail_on = VIPS_FAIL_ON_ERROR;
 };
 
-Decoded decode(const Request& request, const std::string& path, const VImage& header, PassProgress& watch) {
+VImage open(const Source& source, VipsAccess access, vips::VOption* options) {
+  return VImage::new_from_file(source.path.c_str(), options->set("access", access)->set("fail_on", source.fail_on));
+}
+
+VImage open_header(const Source& source) { return open(source, VIPS_ACCESS_SEQUENTIAL, VImage::option()); }
+
+// How much smaller a resize makes the picture, on the side that it shrinks less.
+double reduction(const Step& step, Size before) {
+  const Size after = size_before_crop(*step.filter, step.values, before);
+  return std::min(static_cast<double>(before.width) / static_cast<double>(after.width),
+                  static_cast<double>(before.height) / static_cast<double>(after.height));
+}
+
+// JPEG and WebP can be decoded at a fraction of their size, at less cost. A factor of two is left to the resize, whose
+// filter is better; and no side falls below a pixel.
+vips::VOption* reduced_decoding(const Source& source, double factor) {
+  auto* options = VImage::option();
+  if (factor < 2) return options;
+  if (source.kind.format == Format::jpeg) options->set("shrink", factor >= 8 ? 8 : factor >= 4 ? 4 : 2);
+  if (source.kind.format == Format::webp) options->set("scale", 1 / factor);
+  return options;
+}
+
+VImage open_for_resize(const Source& source, const Step& step, const VImage& header) {
+  const double shortest = std::min(header.width(), header.height());
+  const double factor = std::min(reduction(step, upright_size(header)) / 2, shortest);
+  return open(source, VIPS_ACCESS_SEQUENTIAL, reduced_decoding(source, factor));
+}
+
+// In sRGB; upright unless a resize follows, which does that itself.
+VImage decode(const Request& request, const Source& source, const VImage& header, PassProgress& watch) {
   const auto* first = request.steps.empty() ? nullptr : &request.steps.front();
-  if (first != nullptr && first->filter->apply_to_file != nullptr) {
-    return {first->filter->apply_to_file(path.c_str(), first->values), 1};
-  }
-  if (vips_image_get_orientation(header.get_image()) <= 1) return {to_srgb(header), 0};
+  const bool resizes = first != nullptr && first->filter->resizes;
+  const bool turned = vips_image_get_orientation(header.get_image()) > 1;
+  if (!turned && !resizes) return to_srgb(header);
   // Rotating a picture reads it in another order than that of its file.
-  const VImage whole = VImage::new_from_file(
-      path.c_str(), VImage::option()->set("access", VIPS_ACCESS_RANDOM)->set("fail_on", VIPS_FAIL_ON_ERROR));
-  watch.attach(whole, "reading");
-  watch.expect_another_pass();
-  return {to_srgb(whole.autorot()), 0};
+  const VImage picture =
+      resizes ? open_for_resize(source, *first, header) : open(source, VIPS_ACCESS_RANDOM, VImage::option());
+  if (turned) {
+    watch.attach(picture, "reading");
+    watch.expect_another_pass();
+  }
+  return resizes ? to_srgb(picture) : to_srgb(picture).autorot();
 }
 
 struct Writer {
@@ -226,22 +322,27 @@ std::variant<json, Failure> write(const Request& request, const VImage& picture,
               {"bytes", fs::file_size(path)}};
 }
 
-std::variant<json, Failure> transform(const Request& request, const Limits& limits, const std::string& path,
+std::variant<json, Failure> transform(const Request& request, const Limits& limits, const Source& source,
                                       const OnProgress& on_progress) {
-  const auto kind = kind_of(path);
-  if (const auto* failure = std::get_if<Failure>(&kind)) return *failure;
-  const VImage header = VImage::new_from_file(
-      path.c_str(), VImage::option()->set("access", VIPS_ACCESS_SEQUENTIAL)->set("fail_on", VIPS_FAIL_ON_ERROR));
-  if (auto failure = check_sizes(request, limits, upright_size(header))) return *failure;
-
+  const VImage header = open_header(source);
+  if (auto failure = check_sizes(request, limits, header)) return *failure;
+  if (const auto reason = unknown_samples(header); !reason.empty()) {
+    return bad_image("the picture is not accepted: " + reason);
+  }
   PassProgress watch(request, on_progress);
-  auto [picture, steps_done] = decode(request, path, header, watch);
-  for (std::size_t i = steps_done; i < request.steps.size(); ++i) {
-    watch.attach(picture, std::string(request.steps[i].filter->name));
-    picture = request.steps[i].filter->apply(picture, request.steps[i].values);
+  VImage picture = decode(request, source, header, watch);
+  Size size = upright_size(header);
+  for (const auto& step : request.steps) {
+    watch.attach(picture, std::string(step.filter->name));
+    picture = step.filter->apply(picture, for_reduced(*step.filter, step.values, size));
+    size = {picture.width(), picture.height()};
   }
   watch.attach(picture, "writing");
-  return write(request, picture, request.format.value_or(std::get<FileSignature>(kind).format.value_or(Format::jpeg)));
+  return write(request, picture, request.format.value_or(source.kind.format.value_or(Format::jpeg)));
+}
+
+Failure out_of_memory(const std::string& message) {
+  return too_large("the picture needs more memory than a task may take: " + message);
 }
 
 // libvips does not distinguish a full disk from other errors.
@@ -249,6 +350,8 @@ Failure failure_of(const Request& request, const std::string& message) {
   std::error_code ignored;
   const auto space = fs::space(request.scratch, ignored);
   if (!ignored && space.available < (1U << 20U)) return {"io_error", "the disk is full: " + message, true};
+  if (message.find("creating thread") != std::string::npos) return {"internal", message, true};
+  if (message.find("memory") != std::string::npos) return out_of_memory(message);
   return bad_image("the picture cannot be read: " + message);
 }
 
@@ -257,6 +360,27 @@ std::string lay_out(const Request& request) {
   const std::string path = request.scratch + "/inline-picture";
   std::ofstream(path, std::ios::binary) << std::get<InlineSource>(request.source).bytes;
   return path;
+}
+
+// Many programs write a JPEG without its end mark, and all show it. libjpeg waits for more, so that it gets a copy with
+// the mark. It fills lines that are missing with grey then, and calls that a warning: such a file is damaged.
+Source with_end_mark(Source source, const Request& request) {
+  const std::string copy = request.scratch + "/with-end-mark";
+  fs::copy_file(source.path, copy, fs::copy_options::overwrite_existing);
+  fs::permissions(copy, fs::perms::owner_write, fs::perm_options::add);
+  std::ofstream(copy, std::ios::binary | std::ios::app) << kJpegEnd;
+  source.path = copy;
+  source.fail_on = VIPS_FAIL_ON_WARNING;
+  return source;
+}
+
+std::variant<Source, Failure> source_of(const Request& request) {
+  Source source{lay_out(request), {}};
+  const auto kind = kind_of(source.path);
+  if (const auto* failure = std::get_if<Failure>(&kind)) return *failure;
+  source.kind = std::get<FileSignature>(kind);
+  const bool jpeg = source.kind.format == Format::jpeg;
+  return jpeg && !has_end_mark(source.path) ? with_end_mark(source, request) : source;
 }
 
 }  // namespace
@@ -279,13 +403,18 @@ Status start_vips(const char* program) {
 
 std::variant<json, Failure> process(const Request& request, const Limits& limits, const OnProgress& on_progress) {
   setenv("TMPDIR", request.scratch.c_str(), 1);  // temporary files of libvips are removed with the attempt
+  warnings().clear();
   try {
     fs::create_directories(request.scratch + "/out");
-    return transform(request, limits, lay_out(request), on_progress);
+    const auto source = source_of(request);
+    if (const auto* failure = std::get_if<Failure>(&source)) return *failure;
+    return transform(request, limits, std::get<Source>(source), on_progress);
   } catch (const vips::VError& problem) {
     return failure_of(request, vips_message(problem));
   } catch (const fs::filesystem_error& problem) {
     return Failure{"io_error", problem.what(), true};
+  } catch (const std::bad_alloc& problem) {
+    return out_of_memory(problem.what());
   } catch (const std::exception& problem) {
     return Failure{"internal", problem.what(), true};
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,17 @@ json report_of(const std::variant<json, Failure>& outcome) {
   if (const auto* output = std::get_if<json>(&outcome)) return {{"output", *output}};
   const auto& failure = std::get<Failure>(outcome);
   return {{"code", failure.code}, {"message", failure.message}, {"retryable", failure.retryable}};
+}
+
+// A progressive JPEG in four bands is held twice, in coefficients of 16 bits and as a picture: 12 bytes for each pixel.
+// Some more for the lines and tiles that the filters hold.
+constexpr std::uint64_t kBytesOfPixel = 16;
+constexpr std::uint64_t kBesides = 256U << 20U;
+
+std::uint64_t address_space() {
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 // If memory runs out, this process is killed before the plug-in and other programs of the device.
@@ -69,6 +81,17 @@ Failure crashed(int status) {
 }
 
 }  // namespace
+
+Status bound_memory(const Limits& limits) {
+  const auto most = address_space() + kBesides + static_cast<std::uint64_t>(limits.most_pixels) * kBytesOfPixel;
+  rlimit bound{};
+  if (getrlimit(RLIMIT_AS, &bound) == 0 && bound.rlim_max > most) {
+    bound = {most, most};
+    if (setrlimit(RLIMIT_AS, &bound) == 0) return success();
+    return Error{"limiting memory: " + error_text(errno)};
+  }
+  return success();  // the bound of the service that runs the agent is tighter
+}
 
 Result<Worker> Worker::start(TaskKey key, const Request& request, const Limits& limits) {
   std::array<int, 2> ends{};

@@ -18,6 +18,11 @@
 
 namespace edgefleet::image {
 
+// Bounds the address space of this process, and of those that it forks, by what the largest picture needs. A file can
+// claim more, for instance one pixel in a tile of 16384 x 16384: its task fails, and the device does not run out of
+// memory.
+Status bound_memory(const Limits& limits);
+
 class Worker {
  public:
   struct Progress {

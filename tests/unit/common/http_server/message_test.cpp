@@ -59,7 +59,7 @@ TEST_CASE("a range is one part of a file, all of it, or impossible") {
 TEST_CASE("an address to listen on is a host and a port") {
   CHECK(parse_listen("127.0.0.1:7001")->port == 7001);
   CHECK(parse_listen("[::1]:0")->host == "::1");
-  for (const char* all : {":7001", "*:7001", "[::]:7001", "0.0.0.0:7001"}) {
+  for (const char* all : {":7001", "*:7001", "[::]:7001"}) {
     INFO(all);
     CHECK(parse_listen(all)->all());
   }

@@ -55,6 +55,24 @@ class Fixture {
     routes.push_back({"GET", "/quick-thrown", "quick-thrown", "", "",
                       Handler([](const Request&, const Responder&) { throw std::runtime_error("x"); })});
     routes.back().quick = true;
+    routes.push_back({"GET", "/large/{size}", "large", "", "", answer_with([](const Request& request) {
+                        return text_reply(std::string(std::stoul(request.capture("size")), 'x'));
+                      })});
+    routes.push_back(
+        {"GET", "/thrown-later", "thrown-later", "", "", Handler([this](const Request&, const Responder& responder) {
+           responder.on_gone([responder] {});  // so that it is not dropped
+           responder.after(1ms, [] { throw std::runtime_error("x"); });
+           const std::lock_guard lock(kept.mutex);
+           kept.responders.push_back(responder);
+         })});
+    routes.push_back(
+        {"GET", "/thrown-stream", "thrown-stream", "", "", Handler([this](const Request&, const Responder& responder) {
+           streams.push_back(responder.stream({200, {}, "text/plain", {}, {}}));
+           (void)streams.back().send("part");
+           responder.after(1ms, [] { throw std::runtime_error("x"); });
+           const std::lock_guard lock(kept.mutex);
+           kept.responders.push_back(responder);
+         })});
     routes.push_back({"GET", "/later", "later", "", "", Handler([](const Request&, const Responder& responder) {
                         responder.after(5ms, [responder] { responder.answer(text_reply("later")); });
                       })});
@@ -92,6 +110,7 @@ class Fixture {
   }
 
   Kept kept;
+  std::vector<Stream> streams;
   std::atomic<std::size_t> flooded{0};
   test::LoopbackServer loopback;
   Server& server = loopback.server;
@@ -146,6 +165,53 @@ TEST_CASE("a request that is dropped, or fails, is answered 500") {
   CHECK(status_of(fixture.ask(get("/thrown"))) == 500);
   CHECK(status_of(fixture.ask(get("/quick-thrown"))) == 500);
   CHECK(status_of(fixture.ask(get("/quick"))) == 200);
+}
+
+TEST_CASE("work of a request that throws later ends the request, too") {
+  const Fixture fixture;
+  CHECK(status_of(fixture.ask(get("/thrown-later"))) == 500);
+  Client client(fixture.port);
+  client.send(get("/thrown-stream"));
+  const std::string cut = client.read_all();  // ends
+  CHECK(cut.find("part") != std::string::npos);
+  CHECK_FALSE(cut.ends_with("0\r\n\r\n"));
+}
+
+TEST_CASE("an answer of any size is whole, whether the connection stays open, closes, or its client has sent all") {
+  for (const std::size_t size : {0UL, 1UL, 16'383UL, 16'384UL, 16'385UL, 100'000UL, 5'000'000UL}) {
+    for (const char* how :
+         {" HTTP/1.1\r\nHost: x\r\n\r\n", " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", " HTTP/1.0\r\n\r\n"}) {
+      INFO(size << how);
+      const Fixture fixture;
+      Client client(fixture.port);
+      client.send("GET /large/" + std::to_string(size) + how);
+      const auto head = client.take_until("\r\n\r\n");
+      REQUIRE(head);
+      const auto body = client.take(size);
+      REQUIRE(body);
+      CHECK(body->find_first_not_of('x') == std::string::npos);
+      CHECK(body_of(fixture.ask("GET /large/" + std::to_string(size) + how)).size() == size);  // half-closed
+    }
+  }
+}
+
+TEST_CASE("an answer that has begun when the server stops is whole") {
+  Fixture fixture;
+  Client client(fixture.port);
+  client.send(get("/large/20000000"));  // more than the buffers of the sockets
+  REQUIRE(client.take_until("\r\n\r\n"));
+  fixture.server.stop();
+  CHECK(client.take(20'000'000));
+}
+
+TEST_CASE("an upload in chunks of one byte costs others little") {
+  const Fixture fixture;
+  Client client(fixture.port);
+  client.send("PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  std::string chunks;
+  for (int i = 0; i < 90'000; ++i) chunks += "1\r\nx\r\n";
+  client.send(chunks + "0\r\n\r\n");
+  CHECK(client.read_until("90000").find("90000") != std::string::npos);
 }
 
 TEST_CASE("the answer to HEAD has no body, and the next one has") {

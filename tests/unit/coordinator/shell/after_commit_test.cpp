@@ -77,8 +77,10 @@ TEST_CASE("a submitter over MQTT is answered once its task has ended") {
   State with = state();
   with.tasks[task].record.id = task;
   with.tasks[task].record.state = TaskState::cancelled;
-  replies.when_ended(task, "desk", request("one"));
-  replies.when_ended(task, "desk", request("two"));
+  for (const char* data : {"one", "two"}) {
+    replies.expect("desk");
+    replies.when_ended(task, "desk", request(data));
+  }
   replies.committed({change(TaskState::queued)}, with);
   CHECK(replies.empty());
   replies.committed({change(TaskState::cancelled)}, with);
@@ -105,6 +107,7 @@ TEST_CASE("one client that awaits many answers leaves room for others, and has r
     with.tasks[id].record.id = id;
     with.tasks[id].record.state = TaskState::succeeded;
     changes.emplace_back(TaskChanged{id, TaskState::running, TaskState::succeeded, 1, {}});
+    replies.expect("greedy");
     replies.when_ended(id, "greedy", request(""));
   }
   CHECK(changes.size() == MqttReplies::most_of_one);

@@ -95,6 +95,25 @@ TEST_CASE("blur does not let the colour of transparent pixels bleed out") {
   CHECK(pixel[3] == Approx(127).margin(40));
 }
 
+TEST_CASE("sharpen does not see the colour of transparent pixels") {
+  start_vips_once();
+  const auto grey = VImage::black(20, 20, VImage::option()->set("bands", 3)) + 128;
+  const auto beside = [&](double hidden) {
+    return grey.bandjoin(255)
+        .join((VImage::black(20, 20, VImage::option()->set("bands", 3)) + hidden).bandjoin(0),
+              VIPS_DIRECTION_HORIZONTAL)
+        .cast(VIPS_FORMAT_UCHAR)
+        .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
+  };
+  for (const double hidden : {0.0, 255.0}) {
+    const auto sharp = apply("sharpen", beside(hidden), {10});
+    CAPTURE(hidden);
+    CHECK(sharp(19, 10)[0] == Approx(128).margin(1));
+    CHECK(sharp(19, 10)[3] == 255);
+    CHECK(sharp(20, 10)[3] == 0);
+  }
+}
+
 TEST_CASE("sharpen raises the contrast of an edge with its intensity, and does not change flat areas") {
   start_vips_once();
   const auto soft = apply("blur", half_black_half_white(100, 40) / 255 * 100 + 80, {1.5})

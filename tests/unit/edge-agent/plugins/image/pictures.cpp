@@ -13,7 +13,8 @@ using vips::VImage;
 
 Scratch::Scratch() {
   start_vips_once();
-  std::string name = (fs::temp_directory_path() / "edgefleet-image-XXXXXX").string();
+  static const fs::path temporary = fs::temp_directory_path();  // before a task sets TMPDIR
+  std::string name = (temporary / "edgefleet-image-XXXXXX").string();
   REQUIRE(mkdtemp(name.data()) != nullptr);
   root_ = name;
   fs::create_directories(root_ / "in");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,6 +106,21 @@ std::vector<pid_t> PluginProcess::children() const {
   const std::string pid = std::to_string(pid_);
   std::ifstream file("/proc/" + pid + "/task/" + pid + "/children");
   return {std::istream_iterator<pid_t>(file), {}};
+}
+
+void PluginProcess::bound_address_space(std::uint64_t bytes) const {
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/" + std::to_string(pid_) + "/statm") >> pages;
+  const rlim_t most = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) + bytes;
+  const rlimit bound{most, most};
+  REQUIRE(prlimit(pid_, RLIMIT_AS, &bound, nullptr) == 0);
+}
+
+double PluginProcess::address_space_bound() const {
+  rlimit bound{};
+  REQUIRE(prlimit(pid_, RLIMIT_AS, nullptr, &bound) == 0);
+  REQUIRE(bound.rlim_max != RLIM_INFINITY);
+  return static_cast<double>(bound.rlim_max);
 }
 
 }  // namespace edgefleet::image::test

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class PluginProcess {
   void close_stdin();
   int wait_for_exit();  // the exit code; fails the test after ten seconds
   [[nodiscard]] std::vector<pid_t> children() const;
+  void bound_address_space(std::uint64_t bytes) const;  // in addition to what it has
+  [[nodiscard]] double address_space_bound() const;  // bytes; fails the test if there is none
 
  private:
   pid_t pid_ = -1;

@@ -348,6 +348,32 @@ TEST_CASE("a crash fails the task, not the plug-in") {
   }
 }
 
+TEST_CASE("the address space of the plug-in and of its tasks is bounded by its largest picture") {
+  const auto bound = [](const char* megapixels) {
+    PluginProcess plugin({IMAGE_PLUGIN, "--max-megapixels", megapixels});
+    plugin.next();
+    return plugin.address_space_bound();
+  };
+  const auto small = bound("1");
+  CHECK(bound("101") - small == Approx(100e6 * 16).margin(64e6));
+}
+
+// The allocator of AddressSanitizer ends the process instead.
+#if !defined(__SANITIZE_ADDRESS__)
+TEST_CASE("a picture that needs more memory than a task may take is refused for that reason") {
+  Bench bench;
+  bench.lay_out_sound();
+  VImage::black(5200, 5200, VImage::option()->set("bands", 3))  // 162 MB of coefficients
+      .jpegsave(bench.scratch.in("a.jpg").c_str(), VImage::option()->set("interlace", true)->set("Q", 95));
+  bench.plugin.bound_address_space(100 << 20);
+  const json error = bench.error_of_file("a.jpg");
+  CHECK(error["code"] == "too_large");
+  CHECK(error["retryable"] == false);
+  CHECK(error["message"].get<std::string>().find("needs more memory than a task may take") != std::string::npos);
+  CHECK(bench.works());
+}
+#endif
+
 TEST_CASE("when the agent closes its end, the plug-in and its tasks end at once") {
   Bench bench;
   bench.send("image.process", bench.long_work());
