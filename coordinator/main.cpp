@@ -47,7 +47,7 @@ struct Settings {
   double keep_ended = 7;  // days
   std::size_t keep_ended_tasks = Retention{}.most;
   std::uint64_t keep_ended_mb = Retention{}.bytes >> 20U;
-  std::uint64_t keep_free_mb = 256;
+  std::uint64_t keep_free_mb = DiskSpace::usual >> 20U;
   std::size_t max_connections = http_server::Bounds{}.connections;
   llm::Aliases models;
 };

@@ -68,8 +68,7 @@ class Store {
   // Advances the clock and nothing else.
   virtual Status keep_time(Duration clock) = 0;
   // Removes ended tasks beyond the retention, the oldest first, `most` at a time; a batch is removed with its last
-  // task. Writes nothing if there are none.
-  // Works on a full disk: space is kept for it.
+  // task. Writes nothing if there are none. Works on a full disk: space is kept for it.
   virtual Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) = 0;
   // Bytes that removed tasks have left inside the store: new tasks use them before it takes more of the disk.
   virtual Result<std::uint64_t> reusable() = 0;

@@ -36,7 +36,7 @@ Status refuse_emptied_database(const std::string& directory);
 // given back 1 MiB at a time, and filled up from half of what is available when there is space again. A failure here is
 // not an error.
 void free_reserve_if_needed(const std::string& directory);  // before the database is opened
-bool keep_reserve(const std::string& directory);            // true: it is whole
+bool keep_reserve(const std::string& directory);  // true: it is whole
 bool give_back_reserve(const std::string& directory);  // 1 MiB; false: nothing is left of it
 // The size it has when there is space. The database's log must not need more than this to be merged.
 std::uint64_t full_reserve(const std::string& directory);

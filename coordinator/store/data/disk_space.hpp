@@ -32,6 +32,7 @@ class Watermark {
 class DiskSpace {
  public:
   static constexpr Duration interval = std::chrono::milliseconds(200);
+  static constexpr std::uint64_t usual = std::uint64_t{256} << 20U;  // bytes to keep
 
   struct Space {
     std::uint64_t available = 0;

@@ -13,6 +13,8 @@
 #include "common/mqtt/session.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
+#include "coordinator/store/data/disk_space.hpp"
+#include "coordinator/store/port.hpp"
 #include "edge-agent/core/state.hpp"
 #include "edge-agent/executors/process/supervisor.hpp"
 #include "tests/support/catch.hpp"
@@ -66,6 +68,14 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
        seconds(agent::sweep_patience + 2 * agent::orphan_patience) + " after its SIGKILL |");
 }
 
+TEST_CASE("what is kept in the coordinator's store according to docs/architecture.md is what the code keeps") {
+  const coordinator::Retention retention;
+  const auto days = std::chrono::duration_cast<std::chrono::hours>(retention.keep).count() / 24;
+  says("| tasks with an outcome; their texts | " + number(retention.most) + ", " + std::to_string(days) + " days; " +
+       mib(retention.bytes) + " (");
+  says("| disk space kept free | " + mib(coordinator::DiskSpace::usual) + ", at most a tenth of the file system (");
+}
+
 TEST_CASE("the times in docs/architecture.md are those of the code") {
   using coordinator::Placement;
   const coordinator::Policy policy;
@@ -93,6 +103,8 @@ TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {
   says("| bodies being read | " + mib(http_server::most_body) + " each, " + mib(bounds.all_bodies) + " and " +
        number(bounds.body_readers) + " together, " + seconds(bounds.body) + " and a second for each " +
        kib(bounds.slowest_body) + " |");
+  says("| a body that is late, if others need its place | " + seconds(bounds.late_body) + " behind " +
+       kib(bounds.slowest_body) + " per second |");
   says("| idle HTTP connection; a client that takes nothing of its answer | " + seconds(bounds.idle) + "; " +
        seconds(bounds.write) + " |");
   says("| stream ahead of its reader | " + kib(http_server::Stream::most_behind) + " |");

@@ -46,7 +46,7 @@ const Rooms rooms{
                                       "coordinator/store/sqlite"}, {"SQLiteCpp"}}},
     {"coordinator/shell", {{"common/core", "common/mqtt", "common/protocol", "common/runtime", "common/system",
                             "coordinator/core", "coordinator/store", "coordinator/store/artifacts",
-                            "coordinator/views"}, {}}},
+                            "coordinator/store/data", "coordinator/views"}, {}}},
     {"coordinator/http",  {{"common/core", "common/http_server", "common/protocol", "coordinator/core",
                             "coordinator/shell", "coordinator/store"}, {}}},
     {"coordinator/http/api", {{"common/core", "common/http_server", "common/protocol", "coordinator/core",
