@@ -87,20 +87,16 @@ VImage resize(const VImage& in, const Values& values) {
   const VImage scaled = scaled_to(in, turned(scaled_size(values, before), on_its_side(in)));
   return upright(middle_of(scaled, turned(resized(values, before), on_its_side(in))));
 }
-// libvips computes an image again for every reader: a line cache serves several readers.
-VImage in_lines(const VImage& in) {
-  return in.linecache(VImage::option()->set("tile_height", 16)->set("access", VIPS_ACCESS_SEQUENTIAL));
-}
-
 // A wide blur runs on a shrunk picture: it removes all details of the size of a shrunk pixel anyway, and its cost would
 // grow with the radius.
-constexpr double kFineRadius = 8;
+constexpr double kFineRadius = 4;
 
 VImage gauss(const VImage& in, double radius) {
   const double shrink = std::clamp<double>(std::floor(radius / kFineRadius), 1, std::min(in.width(), in.height()));
   const VImage small = shrink > 1 ? in.shrink(shrink, shrink) : in;
-  VImage soft = small.gaussblur(radius / shrink, VImage::option()->set("min_ampl", 0.05));
-  if (shrink == 1) return soft;
+  const VImage blurred = small.gaussblur(radius / shrink, VImage::option()->set("min_ampl", 0.05));
+  if (shrink == 1) return blurred;
+  const VImage soft = in_lines(blurred);
   const double across = static_cast<double>(in.width()) / soft.width();
   const double down = static_cast<double>(in.height()) / soft.height();
   return soft.resize(across, VImage::option()->set("vscale", down)->set("kernel", VIPS_KERNEL_CUBIC));
@@ -195,6 +191,10 @@ constexpr std::array kFilters{
 };
 
 }  // namespace
+
+VImage in_lines(const VImage& in) {
+  return in.linecache(VImage::option()->set("tile_height", 16)->set("access", VIPS_ACCESS_SEQUENTIAL));
+}
 
 std::span<const Filter> filters() { return kFilters; }
 

@@ -60,6 +60,10 @@ Values for_reduced(const Filter& filter, const Values& values, Size before);
 // Height and width if the picture is to be turned by its orientation.
 Size upright_size(const vips::VImage& picture);
 
+// With a cache of some lines, for a picture that is read more than once: libvips computes it again for every reader,
+// and for every overlap of what one reader asks for, which multiplies along a chain.
+vips::VImage in_lines(const vips::VImage& in);
+
 // Keeps the strong pixels (bit 1) and those weak ones (bit 0) that touch, over any number of weak ones and corners
 // too, a strong one: 255 for these, 0 for all else. In place.
 void keep_connected(std::span<std::uint8_t> classes, std::size_t width, std::size_t height);

@@ -334,7 +334,7 @@ std::variant<json, Failure> transform(const Request& request, const Limits& limi
   Size size = upright_size(header);
   for (const auto& step : request.steps) {
     watch.attach(picture, std::string(step.filter->name));
-    picture = step.filter->apply(picture, for_reduced(*step.filter, step.values, size));
+    picture = step.filter->apply(in_lines(picture), for_reduced(*step.filter, step.values, size));
     size = {picture.width(), picture.height()};
   }
   watch.attach(picture, "writing");

@@ -238,7 +238,7 @@ TEST_CASE("a flat field of a palette or of an animation keeps its colour") {
 
 TEST_CASE("a blur of any radius does not change any grey") {
   start_vips_once();
-  for (const double radius : {0.1, 0.5, 0.7, 1.0, 1.5, 2.0, 3.3, 5.0, 7.9, 12.0, 15.9, 16.0, 24.0, 33.0, 50.0}) {
+  for (const double radius : {0.1, 0.5, 0.7, 1.0, 2.0, 3.3, 7.9, 8.0, 12.0, 16.0, 33.0, 50.0}) {
     for (int value = 0; value < 256; value += 15) {
       const Colour grey{static_cast<double>(value)};
       const auto picture = flat(grey, VIPS_FORMAT_UCHAR, VIPS_INTERPRETATION_B_W).crop(0, 0, 20, 20);
