@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <map>
 
 #include "common/mqtt/nodelay.hpp"
 #include "common/mqtt/session.hpp"
@@ -47,9 +48,29 @@ Message from_paho(const ::mqtt::const_message_ptr& paho) {
   return options;
 }
 
+// Why a broker refuses a connection, by its reason code of MQTT 5; Paho has no texts for these.
+std::string refusal_of(int code) {
+  static const std::map<int, const char*> reasons = {
+      {132, "it does not speak MQTT 5, which edgefleet needs"},
+      {133, "it does not accept the client id"},
+      {134, "the user name or password is wrong"},
+      {135, "not authorized: check the user and the access list"},
+      {136, "it is not available"},
+      {137, "it is busy"},
+      {138, "this client is banned"},
+      {149, "our first packet is larger than it allows (max_packet_size)"},
+      {154, "it allows no retained messages, which edgefleet needs"},
+      {155, "it allows QoS 0 only; edgefleet needs QoS 1"},
+      {159, "clients connect too often (connection rate exceeded)"},
+  };
+  const auto found = reasons.find(code);
+  return found == reasons.end() ? std::string() : found->second;
+}
+
 std::string why(const ::mqtt::token& token) {
   const int code = token.get_reason_code();
-  std::string reason = ::mqtt::exception::error_str(token.get_return_code());
+  std::string reason = refusal_of(token.get_return_code());
+  if (reason.empty()) reason = ::mqtt::exception::error_str(token.get_return_code());
   if (reason.empty()) reason = "return code " + std::to_string(token.get_return_code());
   if (token.get_return_code() == MQTTASYNC_FAILURE) reason = "it cannot be reached or does not answer";
   if (code > 0) reason += " (reason code " + std::to_string(code) + ")";

@@ -103,7 +103,7 @@ class World:
         self.data.mkdir()
         self.data_mb = data_mb
         if data_mb:  # a small separate disk, which can be filled
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m", "none", self.data], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m,mode=700", "none", self.data], check=True)
         self.proxied = {name: PROXY_PORT + n for n, name in enumerate(proxied)}
         self.proxy = None
         self.broker = Program(self, "broker", self.broker_command)

@@ -18,7 +18,7 @@ class FullDisk:
         self.data = fleet.dir / "data"
         self.data.mkdir()
         own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        script = f"mount -t tmpfs -o size={self.BYTES} tmpfs {self.data} && echo mounted && exec sleep 100000"
+        script = f"mount -t tmpfs -o size={self.BYTES},mode=700 tmpfs {self.data} && echo mounted && exec sleep 100000"
         keeper = fleet.start("disk", ["unshare", *own, "--mount", "sh", "-c", script])
         wait_until(lambda: not keeper.alive() or "mounted" in keeper.log(), what="the file system is there")
         if not keeper.alive():

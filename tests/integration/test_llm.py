@@ -325,6 +325,7 @@ class BackEnds(LlmCase):
         logs = self.fleet.agents["pi-1"].log() + self.fleet.coordinator.log()
         self.assertNotIn("sesame", logs)
         key_file.write_text("open-sesame\n")
+        self.assertEqual(self.fleet.agents["pi-1"].terminate(), 0)
         self.fleet.restart_agent("pi-1")
         wait_until(lambda: self.executor("pi-1").get("models"), what="the right key works")
         self.api.placeable("pi-1")

@@ -56,7 +56,7 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
   says("| input, output of a task | " + kib(limits::input_bytes) + " |");
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
-  says("| messages in flight; waiting | " + number(mqtt::Session::window) + "; " + number(mqtt::Session::most_waiting) +
+  says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " + number(mqtt::Session::most_waiting) +
        " |");
   says("| agents | " + number(policy.most_agents) + " |");
   says("| held by an agent | " + number(static_cast<std::uint64_t>(agents.max_tasks)) + " tasks, " +

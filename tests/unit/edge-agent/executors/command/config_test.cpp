@@ -126,7 +126,7 @@ TEST_CASE("integers and numbers have a range, and are not negative by default") 
   CHECK(bound(with(param), R"({"p":0.10})") == "0.10");
   CHECK(bound(with(param), R"({"p":5.01})") == "<param \"p\": is above 5>");
   CHECK(bound(with(param), R"({"p":-0.0})") == "0");
-  CHECK(bound(with(param), R"({"p":1e400})") == "<the input is not JSON>");
+  CHECK(bound(with(param), R"({"p":1e400})") == "<param \"p\": must be a number>");
 }
 
 TEST_CASE("choices and booleans are compared as values") {
