@@ -1,7 +1,7 @@
 // The real cores of a coordinator and of agents, on simulated time, over a network that loses, repeats, reorders and
 // delays messages, with crashes of either side, commits that fail, clocks that jump, heat, restores, an operator who
-// drains agents, clients that repeat requests, tasks that kill their agent, and a peer that lies. The seed determines everything.
-// Invariants are checked at each step: violations().
+// drains agents, clients that repeat requests, tasks that kill their agent, and a peer that lies. The seed determines
+// everything. Invariants are checked at each step: violations().
 #pragma once
 
 #include <array>
