@@ -101,8 +101,8 @@ std::string what_is_broken(std::string_view line) {
   if (line.size() >= longest_plugin_line) return "it is longer than 1 MiB: store large data as files";
   if (valid_utf8(line) != line) return "it is not UTF-8";
   if (const auto word = foreign_word(line)) return "it contains " + std::string(*word) + ", which is not JSON";
-  return "it is not valid JSON for this agent (no half of a surrogate pair, at most " +
-         std::to_string(json::deepest) + " levels): " + std::string(cut_front(line, 200));
+  return "it is not valid JSON for this agent (no half of a surrogate pair, at most " + std::to_string(json::deepest) +
+         " levels): " + std::string(cut_front(line, 200));
 }
 
 std::optional<PluginResult> result_of_broken(std::string_view line) {
