@@ -87,7 +87,8 @@ class Chaos:
         self.began = time.monotonic()
         names = [f"pi-{n}" for n in range(1, args.agents + 1)]
         self.world = World(self.folder, agents=args.agents, proxied=["coordinator", *names[::2]],
-                           data_mb=round(DATA_MB[0] + DATA_MB[1] * args.minutes), preset=args.preset, clocks=True)
+                           data_mb=round(DATA_MB[0] + DATA_MB[1] * args.minutes), preset=args.preset, clocks=True,
+                           coordinator_args=("--keep-free-mb", "0"))  # faults fill the disk to its end
         self.slower = SLOWER if self.world.sanitizers.environment else 1
         self.ledger = Ledger()
         self.faults = Faults(self.world, args.seed, self.log)
