@@ -17,17 +17,22 @@ class Deliveries {
  public:
   // Of a payload with several elements.
   [[nodiscard]] std::size_t most_bytes() const { return most_bytes_; }
-  // Returns the id for the message.
-  std::uint64_t sent(std::vector<AttemptKey> attempts, std::size_t payload_bytes) {
-    on_the_way_[++last_id_] = {std::move(attempts), payload_bytes};
+  // A message with the elements from `first` to before `end`, which have an id and an attempt. Returns its id.
+  template <typename Element>
+  std::uint64_t sent(const std::vector<Element>& elements, std::size_t first, std::size_t end,
+                     std::size_t payload_bytes) {
+    Message& message = on_the_way_[++last_id_];
+    for (; first < end; ++first) message.attempts.push_back({elements[first].id, elements[first].attempt});
+    message.payload_bytes = payload_bytes;
     return last_id_;
   }
-  // A connection begins: nothing is on its way.
-  void connected(const BrokerLimits& limits) {
-    on_the_way_.clear();
-    most_bytes_ = std::min(limits::payload_bytes, limits.packet_bytes - std::min(limits.packet_bytes, around_payload));
+  // Any event of the client: a connection begins, with nothing on its way; a message was delivered.
+  void on(const ClientEvent& event) {
+    if (const auto* connected = std::get_if<Connected>(&event)) begin(connected->limits);
+    if (const auto* delivered = std::get_if<Delivered>(&event); delivered != nullptr && delivered->ok) {
+      on_the_way_.erase(delivered->id);
+    }
   }
-  void delivered(std::uint64_t id) { on_the_way_.erase(id); }
   // Returns the attempt that can never be delivered. If there were several in the message, it was their sum that was
   // too large, perhaps: none, and they are sent again in smaller messages.
   std::vector<AttemptKey> refused(std::uint64_t id) {
@@ -41,6 +46,11 @@ class Deliveries {
   }
 
  private:
+  void begin(const BrokerLimits& limits) {
+    on_the_way_.clear();
+    most_bytes_ = std::min(limits::payload_bytes, limits.packet_bytes - std::min(limits.packet_bytes, around_payload));
+  }
+
   struct Message {
     std::vector<AttemptKey> attempts;
     std::size_t payload_bytes = 0;

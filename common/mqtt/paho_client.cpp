@@ -50,7 +50,11 @@ Message from_paho(const ::mqtt::const_message_ptr& paho) {
 
 // Why a broker refuses a connection, by its reason code of MQTT 5; Paho has no texts for these.
 std::string refusal_of(int code) {
-  static const std::map<int, const char*> reasons = {
+  BrokerLimits without_retain;
+  without_retain.retain = false;
+  BrokerLimits without_qos;
+  without_qos.qos = 0;
+  static const std::map<int, std::string> reasons = {
       {132, "it does not speak MQTT 5, which edgefleet needs"},
       {133, "it does not accept the client id"},
       {134, "the user name or password is wrong"},
@@ -59,8 +63,8 @@ std::string refusal_of(int code) {
       {137, "it is busy"},
       {138, "this client is banned"},
       {149, "our first packet is larger than it allows (max_packet_size)"},
-      {154, "it allows no retained messages, which edgefleet needs"},
-      {155, "it allows QoS 0 only; edgefleet needs QoS 1"},
+      {154, what_is_missing(without_retain)},
+      {155, what_is_missing(without_qos)},
       {159, "clients connect too often (connection rate exceeded)"},
   };
   const auto found = reasons.find(code);

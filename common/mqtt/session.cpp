@@ -8,13 +8,13 @@ namespace {
 // Reason codes of MQTT 5: topic name invalid, packet too large, payload format invalid. Others may change with time.
 bool refuses_for_good(int code) { return code == 144 || code == 149 || code == 153; }
 
+}  // namespace
+
 std::string what_is_missing(const BrokerLimits& limits) {
   if (limits.qos < 1) return "it allows QoS 0 only; edgefleet needs QoS 1";
   if (!limits.retain) return "it allows no retained messages, which edgefleet needs";
   return {};
 }
-
-}  // namespace
 
 Actions Session::start(Time) {
   state_ = State::connecting;

@@ -35,6 +35,9 @@ struct TellRefused {
 using Action = std::variant<DoConnect, DoSubscribe, DoSend, TellUp, TellDown, TellTrouble, TellRefused>;
 using Actions = std::vector<Action>;
 
+// Why such a broker cannot carry a fleet; empty: it can.
+std::string what_is_missing(const BrokerLimits& limits);
+
 class Session {
  public:
   // Paho's cost per message grows with the number in flight, so we limit that number (docs/mqtt.md).

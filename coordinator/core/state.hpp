@@ -11,6 +11,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/backoff.hpp"
+#include "common/core/token_bucket.hpp"
 #include "coordinator/core/conditions.hpp"
 #include "coordinator/core/conversations.hpp"
 #include "coordinator/core/deadlines.hpp"
@@ -70,8 +71,7 @@ struct Agent {
   AgentState reported = AgentState::online;  // by the agent itself, when it was last online
   std::optional<AgentInfo> info;
   std::size_t info_bytes = 0;
-  double info_credit = 0;  // number of changed infos that may arrive now; as of info_credit_at
-  std::optional<Time> info_credit_at;
+  TokenBucket info_credit;  // for changed infos
   std::optional<Time> introduction_asked_at;
   std::optional<Heartbeat> beat;  // the last one, without its list of tasks
   std::optional<Temperature> temperature;

@@ -479,27 +479,23 @@ void on(Context& c, const Undeliverable& event) {
   }
 }
 
-void attempt_not_delivered(Context& c, Task& task, int n) {
+// It ends as failed, and is stopped at its agent.
+static void stop_attempt(Context& c, Task& task, int n, const char* code, const std::string& what) {
   Attempt* const attempt = find_attempt(task, n);
   if (attempt == nullptr) return;
   const AgentName agent = attempt->agent;
-  const TaskError error{"not_delivered",
-                        "agent " + agent.str() +
-                            " has not received it within its timeout, although it was sent again: check its "
-                            "permission to read its topics, and the largest message that the broker allows",
-                        true,
-                        {}};
   c.emit(SendCancel{agent, {{task.record.id, n}}});
-  fail_attempt(c, task, *attempt, error);
+  fail_attempt(c, task, *attempt, TaskError{code, "agent " + agent.str() + " " + what, true, {}});
+}
+
+void attempt_not_delivered(Context& c, Task& task, int n) {
+  stop_attempt(c, task, n, "not_delivered",
+               "has not received it within its timeout, although it was sent again: check its permission to read its "
+               "topics, and the largest message that the broker allows");
 }
 
 void attempt_timed_out(Context& c, Task& task, int n) {
-  Attempt* const attempt = find_attempt(task, n);
-  if (attempt == nullptr) return;
-  const AgentName agent = attempt->agent;
-  const TaskError error{"timed_out", "agent " + agent.str() + " still held it after its timeout", true, {}};
-  c.emit(SendCancel{agent, {{task.record.id, n}}});
-  fail_attempt(c, task, *attempt, error);
+  stop_attempt(c, task, n, "timed_out", "still held it after its timeout");
 }
 
 void attempt_lost(Context& c, Task& task, int n, const std::string& how) {

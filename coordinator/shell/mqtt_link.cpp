@@ -111,10 +111,7 @@ void MqttLink::handle(const mqtt::ClientEvent& event) {
 }
 
 void MqttLink::take(const mqtt::ClientEvent& event) {
-  if (const auto* connected = std::get_if<mqtt::Connected>(&event)) deliveries_.connected(connected->limits);
-  if (const auto* delivered = std::get_if<mqtt::Delivered>(&event); delivered != nullptr && delivered->ok) {
-    deliveries_.delivered(delivered->id);
-  }
+  deliveries_.on(event);
   act(session_.on(event, monotonic_now()));
 }
 
@@ -336,9 +333,7 @@ void MqttLink::perform(const SendTasks& send) {
   for (std::size_t first = 0; first < elements.size();) {
     const std::size_t begin = first;
     auto payload = protocol::encode_tasks(state.reign, send.n, elements, first, deliveries_.most_bytes());
-    std::vector<AttemptKey> attempts;
-    for (std::size_t i = begin; i < first; ++i) attempts.push_back({elements[i].id, elements[i].attempt});
-    const auto id = deliveries_.sent(std::move(attempts), payload.size());
+    const auto id = deliveries_.sent(elements, begin, first, payload.size());
     publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id);
   }
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/core/token_bucket.hpp"
 #include "edge-agent/core/cooling.hpp"
 #include "edge-agent/core/effect.hpp"
 #include "edge-agent/core/heat.hpp"
@@ -89,8 +90,7 @@ struct State {
   std::uint64_t beats = 0;
   Time next_beat;
   Time next_introduction;
-  double beat_credit = 5;  // number of beats that may be sent now; as of credit_at
-  Time credit_at;
+  TokenBucket beat_credit;  // for beats on a change of capacity
   bool capacity_changed = false;
   bool info_changed = false;
   std::optional<AgentState> published_status;  // the last one

@@ -168,14 +168,7 @@ void beat(Context& c) {
 
 // A beat on a change of capacity costs one credit; credits come back with time.
 bool take_credit(Context& c) {
-  State& state = c.state;
-  const std::chrono::duration<double> earned = c.now - state.credit_at;
-  const std::chrono::duration<double> spacing = state.policy.beat_spacing;
-  state.beat_credit = std::min(state.policy.beat_burst, state.beat_credit + earned / spacing);
-  state.credit_at = c.now;
-  if (state.beat_credit < 1) return false;
-  state.beat_credit -= 1;
-  return true;
+  return c.state.beat_credit.take(c.now, c.state.policy.beat_burst, c.state.policy.beat_spacing);
 }
 
 // The shell splits them into messages. Results whose artifacts are not uploaded yet are kept back.
@@ -576,9 +569,7 @@ Effects step(State& state, const Event& event, Time now) {
 Time next_deadline(const State& state) {
   Time next = state.next_beat;
   if (state.capacity_changed && state.link) {
-    const double missing = std::max(0.0, 1 - state.beat_credit);
-    next = std::min(next, state.credit_at + std::chrono::duration_cast<Duration>(state.policy.beat_spacing * missing) +
-                              std::chrono::milliseconds(1));
+    next = std::min(next, state.beat_credit.next(state.policy.beat_spacing) + std::chrono::milliseconds(1));
   }
   if (state.stop_at) next = std::min(next, *state.stop_at);
   if (state.cut_since && state.results > state.spooled) {

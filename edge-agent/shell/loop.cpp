@@ -275,9 +275,7 @@ void Loop::publish_results(const SendResults& send) {
   for (std::size_t first = 0; first < send.results.size();) {
     const std::size_t begin = first;
     auto payload = protocol::encode_results(state_.session, send.results, first, deliveries_.most_bytes());
-    std::vector<AttemptKey> attempts;
-    for (std::size_t i = begin; i < first; ++i) attempts.push_back({send.results[i].id, send.results[i].attempt});
-    const auto id = deliveries_.sent(std::move(attempts), payload.size());
+    const auto id = deliveries_.sent(send.results, begin, first, payload.size());
     publish(TopicKind::results, std::move(payload), send.capability, id);
   }
 }
@@ -329,10 +327,7 @@ void Loop::say_goodbye() {
 
 void Loop::handle(const mqtt::ClientEvent& event) {
   if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
-  if (const auto* connected = std::get_if<mqtt::Connected>(&event)) deliveries_.connected(connected->limits);
-  if (const auto* delivered = std::get_if<mqtt::Delivered>(&event); delivered != nullptr && delivered->ok) {
-    deliveries_.delivered(delivered->id);
-  }
+  deliveries_.on(event);
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 

@@ -9,31 +9,14 @@
 #include <string>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/temporary.hpp"
 
 namespace edgefleet {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Temp {
- public:
-  Temp() {
-    std::string name = (fs::temp_directory_path() / "edgefleet-folder-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  Temp(const Temp&) = delete;
-  Temp& operator=(const Temp&) = delete;
-  Temp(Temp&&) = delete;
-  Temp& operator=(Temp&&) = delete;
-  ~Temp() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + '/' + name; }
-
- private:
-  std::string path_;
-};
+using Temp = test::TemporaryFolder;
 
 std::string refusal(const Status& status) { return status ? "" : status.error().message; }
 

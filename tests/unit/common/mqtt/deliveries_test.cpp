@@ -7,17 +7,22 @@ using namespace edgefleet::mqtt;
 
 namespace {
 
+// Sends one message.
+std::uint64_t sent(Deliveries& deliveries, const std::vector<AttemptKey>& attempts, std::size_t bytes) {
+  return deliveries.sent(attempts, 0, attempts.size(), bytes);
+}
+
 AttemptKey key(int attempt) { return {*TaskId::parse("01KB5Z4C9X0000000000000000"), attempt}; }
 
 }  // namespace
 
 TEST_CASE("a message that is refused ends its attempt, once") {
   Deliveries deliveries;
-  const auto first = deliveries.sent({key(1)}, 100);
-  const auto second = deliveries.sent({key(2)}, 100);
+  const auto first = sent(deliveries, {key(1)}, 100);
+  const auto second = sent(deliveries, {key(2)}, 100);
   CHECK(deliveries.refused(second) == std::vector{key(2)});
   CHECK(deliveries.refused(second).empty());
-  deliveries.delivered(first);
+  deliveries.on(Delivered{true, {}, 0, first});
   CHECK(deliveries.refused(first).empty());
   CHECK(deliveries.refused(0).empty());
 }
@@ -25,23 +30,23 @@ TEST_CASE("a message that is refused ends its attempt, once") {
 TEST_CASE("after a refused message of several attempts, messages are smaller until each is alone") {
   Deliveries deliveries;
   CHECK(deliveries.most_bytes() == limits::payload_bytes);
-  CHECK(deliveries.refused(deliveries.sent({key(1), key(2)}, 60'000)).empty());
+  CHECK(deliveries.refused(sent(deliveries, {key(1), key(2)}, 60'000)).empty());
   CHECK(deliveries.most_bytes() == 30'000);
-  CHECK(deliveries.refused(deliveries.sent({key(1), key(2)}, 90'000)).empty());  // sent before
+  CHECK(deliveries.refused(sent(deliveries, {key(1), key(2)}, 90'000)).empty());  // sent before
   CHECK(deliveries.most_bytes() == 30'000);
 }
 
 TEST_CASE("a connection has the bound of its broker, and nothing on its way") {
   Deliveries deliveries;
-  const auto lost = deliveries.sent({key(1)}, 100);
+  const auto lost = sent(deliveries, {key(1)}, 100);
   BrokerLimits limits;
   limits.packet_bytes = 20'000;
-  deliveries.connected(limits);
+  deliveries.on(Connected{limits});
   CHECK(deliveries.refused(lost).empty());
   CHECK(deliveries.most_bytes() == 20'000 - around_payload);
   limits.packet_bytes = 10;
-  deliveries.connected(limits);
+  deliveries.on(Connected{limits});
   CHECK(deliveries.most_bytes() == 0);
-  deliveries.connected({});
+  deliveries.on(Connected{});
   CHECK(deliveries.most_bytes() == limits::payload_bytes);
 }

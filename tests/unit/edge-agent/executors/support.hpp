@@ -23,32 +23,14 @@
 #include "edge-agent/executors/files/scratch.hpp"
 #include "edge-agent/executors/process/spawner.hpp"
 #include "edge-agent/executors/process_services.hpp"
+#include "tests/support/temporary.hpp"
 
 namespace edgefleet::agent::test {
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "edgefleet-executors-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  TempDir(TempDir&&) = delete;
-  TempDir& operator=(TempDir&&) = delete;
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + '/' + name; }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using TempDir = edgefleet::test::TemporaryFolder;
 
 inline std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
