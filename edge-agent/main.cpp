@@ -12,7 +12,7 @@
 #include "edge-agent/executors/llm/model_keeper.hpp"
 #include "edge-agent/executors/plugin/executor.hpp"
 #include "edge-agent/executors/process_services.hpp"
-#include "edge-agent/sensors/system.hpp"
+#include "edge-agent/sensors/machine.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
 #include "edge-agent/shell/settings.hpp"

@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 
 namespace edgefleet {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "common/http_server/body_reader.hpp"
 #include "common/http_server/file_reader.hpp"
+#include "common/http_server/response.hpp"
 #include "common/system/clock.hpp"
 
 namespace edgefleet::http_server {
@@ -22,26 +23,6 @@ bool well_formed_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 &&
          id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
              std::string_view::npos;
-}
-
-std::string hexadecimal(std::uint64_t value) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (int shift = 60; shift >= 0; shift -= 4) text += digits[(value >> static_cast<unsigned>(shift)) & 15U];
-  return text;
-}
-
-bool bodyless(int status) { return status == 204 || status == 304 || status < 200; }
-
-std::string chunk_of(const std::string& piece) {
-  std::string size = hexadecimal(piece.size());
-  size.erase(0, std::min(size.find_first_not_of('0'), size.size() - 1));
-  return size + "\r\n" + piece + "\r\n";
-}
-
-bool matches_etag(std::string_view header, std::string_view etag) {
-  if (header == "*") return true;
-  return !header.empty() && header.find("\"" + std::string(etag) + "\"") != std::string_view::npos;
 }
 
 }  // namespace
@@ -417,67 +398,35 @@ void Connection::answer(Reply reply) {
 }
 
 std::string Connection::head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const {
-  std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " ";
-  head.append(reason_phrase(reply.status)).append("\r\n");
-  const auto add = [&head](std::string_view name, std::string_view value) {
-    head.append(name).append(": ").append(value).append("\r\n");
-  };
-  add("Date", core_->date);
-  if (!context_.id.empty()) add("X-Request-Id", context_.id);
-  if (!reply.content_type.empty() && !bodyless(reply.status)) add("Content-Type", reply.content_type);
-  if (length) add("Content-Length", std::to_string(*length));
-  if (chunked) add("Transfer-Encoding", "chunked");
-  for (const auto* headers : {&reply.headers, &extra_}) {
-    for (const auto& [name, value] : *headers) add(name, value);
-  }
-  const bool passes = reply.status == 429 || reply.status == 503;  // what is in the way now
-  if (passes && !reply.headers.has("Retry-After")) add("Retry-After", "1");
-  if (!keep_alive_) {
-    add("Connection", "close");
-  } else if (parser_ && parser_->http_1_0()) {
-    add("Connection", "keep-alive");
-  }
-  return head + "\r\n";
+  return response_head(reply, extra_, {length, chunked, keep_alive_, parser_ && parser_->http_1_0()}, core_->date,
+                       context_.id);
 }
 
 void Connection::answer_file(const Reply& reply) {
   core_->pool.run([self = shared_from_this(), reply] {
     auto file = FileReader::open(reply.file->path);
     boost::asio::post(self->core_->io, [self, reply, file = std::move(file)]() mutable {
-      if (self->phase_ != Phase::replying) return;
-      if (!file) return self->answer(self->site_->refuse({404, "the file no longer exists", {}}, self->context_));
-      Reply head = reply;
-      const std::string etag = "\"" + reply.file->etag + "\"";
-      head.headers.add("ETag", etag);
-      head.headers.add("Accept-Ranges", "bytes");
-      self->end_after_output_ = true;
-      if (matches_etag(self->context_.if_none_match, reply.file->etag)) {
-        head.status = 304;
-        return self->put(self->head_of(head, std::nullopt, false));
-      }
-      ByteRange range{0, file->size()};
-      const std::string& condition = self->context_.if_range;
-      const auto wanted = condition.empty() || condition == etag ? self->context_.range : std::string_view{};
-      const auto kind = read_range(wanted, file->size(), range);
-      if (kind == RangeKind::unsatisfiable) {
-        Reply refusal = self->site_->refuse({416, "the file has no such bytes", {}}, self->context_);
-        refusal.headers.add("Content-Range", "bytes */" + std::to_string(file->size()));
-        return self->answer(std::move(refusal));
-      }
-      if (kind == RangeKind::part) {
-        head.status = 206;
-        head.headers.add("Content-Range", "bytes " + std::to_string(range.first) + "-" +
-                                              std::to_string(range.first + range.count - 1) + "/" +
-                                              std::to_string(file->size()));
-      }
-      file->select(range);
-      if (!self->head_only() && range.count > 0) {
-        self->file_ = std::move(file);
-        self->end_after_output_ = false;
-      }
-      self->put(self->head_of(head, range.count, false));
+      if (self->phase_ == Phase::replying) self->begin_file(reply, std::move(file));
     });
   });
+}
+
+void Connection::begin_file(const Reply& reply, std::shared_ptr<FileReader> file) {
+  if (!file) return answer(site_->refuse({404, "the file no longer exists", {}}, context_));
+  const FileReply prepared = prepare_file(reply, file->size(), context_);
+  if (prepared.kind == RangeKind::unsatisfiable) {
+    Reply refusal = site_->refuse({416, "the file has no such bytes", {}}, context_);
+    refusal.headers.add("Content-Range", "bytes */" + std::to_string(file->size()));
+    return answer(std::move(refusal));
+  }
+  end_after_output_ = true;
+  if (prepared.head.status == 304) return put(head_of(prepared.head, std::nullopt, false));
+  file->select(prepared.range);
+  if (!head_only() && prepared.range.count > 0) {
+    file_ = std::move(file);
+    end_after_output_ = false;
+  }
+  put(head_of(prepared.head, prepared.range.count, false));
 }
 
 void Connection::read_file() {

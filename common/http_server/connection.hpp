@@ -73,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void answer(Reply reply);
   [[nodiscard]] std::string head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const;
   void answer_file(const Reply& reply);
+  void begin_file(const Reply& reply, std::shared_ptr<FileReader> file);
   void read_file();
   void put(std::string bytes, std::size_t of_piece = 0);
   void flush();

@@ -9,7 +9,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
-#include "coordinator/core/attempt.hpp"
+#include "coordinator/core/records.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -20,27 +20,6 @@ struct Now {
 
 // Identifies a request from outside that waits for its answer; the shell assigns the numbers.
 using RequestId = std::uint64_t;
-
-// A task as it is stored: everything except the state that only the running coordinator has.
-struct TaskRecord {
-  TaskId id;
-  TaskSpec spec;
-  std::string submitter;
-  std::string idempotency_key;
-  std::optional<BatchId> batch;
-  TaskState state = TaskState::queued;
-  std::int64_t order = 0;  // rank within its class: smaller first; fixed when it is submitted
-  int allowed_attempts = 3;  // increases with a retry by an operator
-  std::optional<Duration> due_in;  // scheduled: remaining
-  std::optional<Duration> expires_in;  // remaining
-  WallTime accepted_at;
-  std::optional<WallTime> ended_at;
-  std::vector<Attempt> attempts;
-  JsonText output;  // empty: none
-  std::optional<TaskError> error;
-  JsonText usage;
-  Duration run{0};
-};
 
 struct SubmitTasks {
   RequestId request = 0;

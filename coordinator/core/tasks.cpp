@@ -7,18 +7,13 @@
 #include "coordinator/core/answers.hpp"
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
+#include "coordinator/core/task_queue.hpp"
 #include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
 constexpr std::size_t most_history = 64;  // attempts kept of one task; the oldest unspent ones are removed first
-
-std::int64_t order_of(const Context& c, int priority) {
-  return c.state.order_base + to_ms(c.now.mono - *c.state.order_start - priority * priority_step);
-}
-
-OrderKey key_of(const Task& task) { return OrderKey{task.record.order, task.record.id}; }
 
 // The current attempt is the newest one that has not ended.
 Attempt* current(Task& task) {
@@ -51,48 +46,6 @@ void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState st
   attempt.ended_at = c.now.wall;
   if (error) attempt.error = std::move(error);
   if (state == AttemptState::returned) attempt.spent = false;
-}
-
-// In the queue of the agent that has read its beginning, a task counts as older by `seniority`.
-OrderKey key_near(const Task& task) {
-  return OrderKey{task.record.order - to_ms(Placement::seniority), task.record.id};
-}
-
-void take_out(State& state, Task& task) {
-  if (task.queued_in) state.placement.dequeue(*task.queued_in, key_of(task));
-  if (task.queued_near) state.placement.dequeue(*task.queued_near, key_near(task));
-  task.queued_in.reset();
-  task.queued_near.reset();
-}
-
-void leave_queue(Context& c, Task& task) {
-  take_out(c.state, task);
-  task.due.reset();
-  c.state.task_deadlines.clear(task.record.id);
-}
-
-void enter_queue(Context& c, Task& task) {
-  task.record.state = TaskState::queued;
-  task.due.reset();
-  task.patient_until = c.now.mono + Placement::load_patience;
-  join_queue(c.state, task);
-  set_deadline(c.state, task);
-  c.emit(SaveTask{task.record.id});
-}
-
-void schedule(Context& c, Task& task, Duration pause) {
-  task.record.state = TaskState::scheduled;
-  task.due = c.now.mono + pause;
-  set_deadline(c.state, task);
-  c.emit(SaveTask{task.record.id});
-}
-
-void start(Context& c, Task& task, Duration delay) {
-  if (delay > Duration{0}) {
-    schedule(c, task, delay);
-  } else {
-    enter_queue(c, task);
-  }
 }
 
 void save_batch(Context& c, const SubmitTasks& event, const Accepted& accepted) {
@@ -222,25 +175,6 @@ Attempt* find_attempt(Task& task, int n) {
   auto& attempts = task.record.attempts;
   const auto found = std::find_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.n == n; });
   return found == attempts.end() ? nullptr : &*found;
-}
-
-void join_queue(State& state, Task& task) {
-  if (state.on_hold.count(task.record.id) > 0) return;
-  task.queued_in = class_for(state, task.record);
-  state.placement.enqueue(*task.queued_in, key_of(task));
-  if (task.near.empty() || suspect(task.record)) return;
-  task.queued_near = state.placement.class_of({task.record.spec.capability, task.record.spec.where, false, task.near});
-  state.placement.enqueue(*task.queued_near, key_near(task));
-}
-
-void set_deadline(State& state, const Task& task) {
-  auto at = task.due;
-  if (task.expires && (!at || *task.expires < *at)) at = task.expires;
-  if (at) {
-    state.task_deadlines.set(task.record.id, *at);
-  } else {
-    state.task_deadlines.clear(task.record.id);
-  }
 }
 
 // The memory for the rest of a task is bounded by the number of tasks.

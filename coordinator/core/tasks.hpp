@@ -15,8 +15,6 @@ void on(Context& c, const Undeliverable& event);
 void on_task_deadline(Context& c, TaskId id);
 
 Attempt* find_attempt(Task& task, int n);  // nullptr: no such attempt, or its history was cut
-void join_queue(State& state, Task& task);  // does nothing if it is held after a restore
-void set_deadline(State& state, const Task& task);  // of a scheduled or queued task
 void assign(Context& c, Task& task, ExecutorIndex executor);  // creates a new attempt
 void mark_running(Context& c, Task& task, int attempt, Duration run);
 // No beat of the agent has ever listed it, although it was sent again and again.

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/core/event.hpp"
+#include "coordinator/core/records.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -22,17 +22,6 @@ inline TaskRecord kept(const TaskWrite& write) {
   record.expires_in = write.expires_in;
   return record;
 }
-
-struct BatchRecord {
-  BatchId id;
-  std::string submitter;
-  std::string idempotency_key;
-  std::string fingerprint;  // of what was submitted, to tell a repetition from another batch
-  // The tasks of a batch are created together, so their ids are a range.
-  TaskId first;
-  TaskId last;
-  std::size_t total = 0;
-};
 
 struct Writes {
   std::vector<TaskWrite> tasks;  // in the order of their ids: new rows go to the end of the store's trees

@@ -9,7 +9,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
-#include "edge-agent/core/sensor_watch.hpp"
+#include "edge-agent/core/sensor_check.hpp"
 
 namespace edgefleet::agent {
 

@@ -44,7 +44,7 @@ double Heat::frozen_share() const {
 
 void Heat::read(std::optional<double> celsius, Time now, bool expected) {
   celsius_ = celsius;
-  if (!celsius) return go_without(now, expected);
+  if (!celsius) return without_sensor(now, expected);
   blind_since_.reset();
   readings_.emplace_back(now, *celsius);
   while (readings_.front().first + remembered < now) readings_.pop_front();
@@ -89,7 +89,7 @@ void Heat::decide_reduced(Time now) {
 // A sensor that fails does not cool the board: the last decision holds for a while. After that the agent works with
 // half the slots, because overheating with all slots would not be detected; it does not stay paused, because cooling
 // would not be detected either.
-void Heat::go_without(Time now, bool expected) {
+void Heat::without_sensor(Time now, bool expected) {
   readings_.clear();
   if (limits_.observe_only || (!expected && policy_ == HeatPolicy::normal)) return;
   if (!blind_since_) blind_since_ = now;

@@ -49,7 +49,7 @@ class Heat {
   void decide(Time now);
   void decide_reduced(Time now);
   void go_to(HeatPolicy policy, double share, Time now);
-  void go_without(Time now, bool expected);
+  void without_sensor(Time now, bool expected);
   [[nodiscard]] double soon() const;
 
   static constexpr Duration remembered = std::chrono::seconds(20);  // for the trend

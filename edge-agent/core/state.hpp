@@ -84,8 +84,8 @@ struct State {
   bool stopped_rest = false;
   Heat heat;
   Cooling cooling;
-  SensorWatch sensors;
-  SensorWatch::Verdict sensor;
+  SensorCheck sensors;
+  SensorCheck::Verdict sensor;
   std::vector<std::string> throttled;
   std::uint64_t beats = 0;
   Time next_beat;

@@ -6,7 +6,7 @@
 #include "common/mqtt/paho_client.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
-#include "edge-agent/sensors/system.hpp"
+#include "edge-agent/sensors/machine.hpp"
 #include "edge-agent/shell/events.hpp"
 
 namespace edgefleet::agent {

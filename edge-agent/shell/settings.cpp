@@ -10,7 +10,7 @@
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/secret.hpp"
 #include "common/runtime/table_reader.hpp"
-#include "edge-agent/sensors/system.hpp"
+#include "edge-agent/sensors/machine.hpp"
 
 namespace edgefleet::agent {
 namespace {

@@ -11,7 +11,7 @@
 #include "common/core/artifact_id.hpp"
 #include "common/core/backoff.hpp"
 #include "common/files/artifact_digest.hpp"
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/fields.hpp"
 #include "edge-agent/executors/process/unique_fd.hpp"

@@ -10,7 +10,7 @@
 #include "common/core/artifact_id.hpp"
 #include "common/core/counts.hpp"
 #include "common/files/artifact_digest.hpp"
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 
 namespace edgefleet::coordinator {
 namespace fs = std::filesystem;

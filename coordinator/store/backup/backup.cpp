@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "common/core/task.hpp"
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 #include "coordinator/store/artifacts/files.hpp"
 #include "coordinator/store/sqlite/copy.hpp"
 #include "coordinator/store/sqlite/guarded.hpp"

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/store/artifacts/files.hpp"

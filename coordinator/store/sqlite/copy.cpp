@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "common/core/counts.hpp"
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 #include "coordinator/store/sqlite/guarded.hpp"
 
 namespace edgefleet::coordinator {

@@ -283,9 +283,4 @@ class Gemini final : public Provider {
 
 std::unique_ptr<Provider> make_gemini(const Config&) { return std::make_unique<Gemini>(); }
 
-std::unique_ptr<Provider> make_provider(const Config& config) {
-  constexpr std::array makers = {make_ollama, make_openai, make_groq, make_gemini};  // in the order of ProviderKind
-  return makers.at(static_cast<std::size_t>(config.provider))(config);
-}
-
 }  // namespace edgefleet::agent::llm

@@ -2,7 +2,7 @@
 
 #include <fstream>
 
-#include "edge-agent/sensors/system.hpp"
+#include "edge-agent/sensors/machine.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
 

@@ -1,4 +1,4 @@
-#include "edge-agent/core/sensor_watch.hpp"
+#include "edge-agent/core/sensor_check.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -13,13 +13,13 @@ ZoneReading zone(std::optional<double> celsius, const std::string& name = "zone0
 }
 
 struct Watched {
-  SensorWatch watch;
+  SensorCheck check;
   Time now{1h};
-  SensorWatch::Verdict says(const std::vector<ZoneReading>& zones, double load = 0, Duration later = 2s) {
+  SensorCheck::Verdict says(const std::vector<ZoneReading>& zones, double load = 0, Duration later = 2s) {
     now += later;
-    return watch.judge(zones, load, now);
+    return check.judge(zones, load, now);
   }
-  SensorWatch::Verdict says(double celsius, double load = 0, Duration later = 2s) {
+  SensorCheck::Verdict says(double celsius, double load = 0, Duration later = 2s) {
     return says(std::vector{zone(celsius)}, load, later);
   }
 };

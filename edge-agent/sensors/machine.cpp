@@ -1,4 +1,4 @@
-#include "edge-agent/sensors/system.hpp"
+#include "edge-agent/sensors/machine.hpp"
 
 #include <sys/utsname.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "edge-agent/core/sensor_watch.hpp"
+#include "edge-agent/core/sensor_check.hpp"
 
 #include <algorithm>
 #include <array>
@@ -44,7 +44,7 @@ std::string joined(const std::vector<std::string>& problems) {
 
 }  // namespace
 
-std::string SensorWatch::doubt_jump(Zone& zone, double celsius, Time now) {
+std::string SensorCheck::doubt_jump(Zone& zone, double celsius, Time now) {
   const bool jumped = zone.good && too_far(*zone.good, celsius, now - zone.good_at);
   if (!jumped) {
     zone.agreeing = 0;
@@ -59,7 +59,7 @@ std::string SensorWatch::doubt_jump(Zone& zone, double celsius, Time now) {
   return "jumped from " + degrees(*zone.good) + " to " + degrees(celsius);
 }
 
-bool SensorWatch::stands_still(Zone& zone, double celsius, double load, Time now) {
+bool SensorCheck::stands_still(Zone& zone, double celsius, double load, Time now) {
   if (zone.same != celsius) {
     zone.same = celsius;
     zone.same_since = now;
@@ -72,7 +72,7 @@ bool SensorWatch::stands_still(Zone& zone, double celsius, double load, Time now
 }
 
 // Why this reading is not plausible; empty: it is.
-std::string SensorWatch::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
+std::string SensorCheck::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
   if (!reading.celsius) return "reads \"" + reading.text + "\", which is not a number";
   const double celsius = *reading.celsius;
   if (std::isnan(celsius) || celsius < coldest || celsius > hottest)
@@ -83,7 +83,7 @@ std::string SensorWatch::doubt(Zone& zone, const ZoneReading& reading, double lo
   return doubt_jump(zone, celsius, now);
 }
 
-SensorWatch::Verdict SensorWatch::judge(const std::vector<ZoneReading>& readings, double load, Time now) {
+SensorCheck::Verdict SensorCheck::judge(const std::vector<ZoneReading>& readings, double load, Time now) {
   std::set<std::string> there;
   for (const ZoneReading& reading : readings) {
     if (zones_.count(reading.name) == 0 && zones_.size() >= most_zones) continue;

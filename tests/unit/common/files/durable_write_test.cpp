@@ -1,4 +1,4 @@
-#include "common/files/disk.hpp"
+#include "common/files/durable_write.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

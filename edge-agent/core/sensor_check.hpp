@@ -17,7 +17,7 @@ struct ZoneReading {
   std::string text;               // its content then; for people
 };
 
-class SensorWatch {
+class SensorCheck {
  public:
   struct Verdict {
     std::optional<double> celsius;  // of the hottest zone with a plausible reading

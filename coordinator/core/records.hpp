@@ -1,0 +1,46 @@
+// Tasks and batches as they are stored.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/core/task.hpp"
+#include "coordinator/core/attempt.hpp"
+
+namespace edgefleet::coordinator {
+
+// A task as it is stored: everything except the state that only the running coordinator has.
+struct TaskRecord {
+  TaskId id;
+  TaskSpec spec;
+  std::string submitter;
+  std::string idempotency_key;
+  std::optional<BatchId> batch;
+  TaskState state = TaskState::queued;
+  std::int64_t order = 0;  // rank within its class: smaller first; fixed when it is submitted
+  int allowed_attempts = 3;  // increases with a retry by an operator
+  std::optional<Duration> due_in;  // scheduled: remaining
+  std::optional<Duration> expires_in;  // remaining
+  WallTime accepted_at;
+  std::optional<WallTime> ended_at;
+  std::vector<Attempt> attempts;
+  JsonText output;  // empty: none
+  std::optional<TaskError> error;
+  JsonText usage;
+  Duration run{0};
+};
+
+struct BatchRecord {
+  BatchId id;
+  std::string submitter;
+  std::string idempotency_key;
+  std::string fingerprint;  // of what was submitted, to tell a repetition from another batch
+  // The tasks of a batch are created together, so their ids are a range.
+  TaskId first;
+  TaskId last;
+  std::size_t total = 0;
+};
+
+}  // namespace edgefleet::coordinator
