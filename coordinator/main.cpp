@@ -49,6 +49,7 @@ struct Settings {
   std::uint64_t keep_ended_mb = Retention{}.bytes >> 20U;
   std::uint64_t keep_free_mb = DiskSpace::usual >> 20U;
   std::size_t max_connections = http_server::Bounds{}.connections;
+  bool take_over = false;
   llm::Aliases models;
 };
 
@@ -83,6 +84,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
                      "allow --listen with an address that other machines can reach: there are no credentials yet");
   configuration.option("allow-origin", s.allow_origin,
                        "origins whose web pages may use the API from a browser (CORS), separated by commas");
+  configuration.flag("take-over", s.take_over,
+                     "start although another coordinator works on this fleet, and make that one stop");
   configuration.log_level(s.log_level);
   const auto tasks = CLI::Range(1, 100'000'000);
   const auto mebibytes = CLI::Range(1, 100'000'000);
@@ -175,6 +178,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
     if (!password) return password.error();
     options.broker.password = *password;
   }
+  options.take_over = settings.take_over;
   options.policy.most_tasks = settings.max_tasks;
   options.retention.keep = Duration{static_cast<std::int64_t>(settings.keep_ended * 24 * 3600e9)};
   options.retention.most = settings.keep_ended_tasks;

@@ -98,6 +98,7 @@ struct TaskResult {
   std::optional<TaskError> error;  // when failed or returned
   Duration run{0};  // running time
   JsonText usage;  // JSON object, or empty
+  Capability capability;  // of its task; empty: the agent does not know it
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
 };
 

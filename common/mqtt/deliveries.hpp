@@ -1,10 +1,11 @@
-// The attempts in each message that is on its way, so that a message which the broker refuses for good ends just these.
-// Pure.
+// The attempts in each message that is on its way, so that a message which the broker never takes ends just these: one
+// that it refuses for good, or one that ends the connection each time. Pure.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,10 +14,35 @@
 
 namespace edgefleet::mqtt {
 
+inline constexpr std::string_view ends_connections =
+    "the connection to the broker was lost each time that it was sent; perhaps it is larger than the broker, or a "
+    "device "
+    "on the way, lets pass";
+
 class Deliveries {
  public:
+  // An attempt that was in flight at so many losses of the connection is suspected, and from then on sent alone:
+  // nothing else is in flight. After three more losses the broker will never take it.
+  static constexpr int until_suspected = 2;
+  static constexpr int until_given_up = until_suspected + 3;
+
   // Of a payload with several elements.
   [[nodiscard]] std::size_t most_bytes() const { return most_bytes_; }
+  [[nodiscard]] bool suspects(const AttemptKey& key) const {
+    const auto found = losses_.find(key);
+    return found != losses_.end() && found->second >= until_suspected;
+  }
+  // The elements for one message or several, and each suspected one by itself, after them.
+  template <typename Element>
+  [[nodiscard]] std::vector<std::vector<Element>> grouped(std::vector<Element> elements) const {
+    const auto first = std::stable_partition(elements.begin(), elements.end(),
+                                             [&](const Element& e) { return !suspects({e.id, e.attempt}); });
+    std::vector<std::vector<Element>> groups;
+    for (auto one = first; one != elements.end(); ++one) groups.push_back({std::move(*one)});
+    elements.erase(first, elements.end());
+    if (!elements.empty()) groups.insert(groups.begin(), std::move(elements));
+    return groups;
+  }
   // A message with the elements from `first` to before `end`, which have an id and an attempt. Returns its id.
   template <typename Element>
   std::uint64_t sent(const std::vector<Element>& elements, std::size_t first, std::size_t end,
@@ -26,22 +52,29 @@ class Deliveries {
     message.payload_bytes = payload_bytes;
     return last_id_;
   }
-  // Any event of the client: a connection begins, with nothing on its way; a message was delivered.
-  void on(const ClientEvent& event) {
+  // The message has been passed to the client: it is in flight.
+  void passed_on(std::uint64_t id) {
+    if (const auto found = on_the_way_.find(id); found != on_the_way_.end()) found->second.in_flight = true;
+  }
+  // Any event of the client: a connection begins or ends, a message was delivered. Returns the attempts that ended too
+  // many connections.
+  std::vector<AttemptKey> on(const ClientEvent& event) {
     if (const auto* connected = std::get_if<Connected>(&event)) begin(connected->limits);
+    if (std::holds_alternative<ConnectionLost>(event)) return lost();
     if (const auto* delivered = std::get_if<Delivered>(&event); delivered != nullptr && delivered->ok) {
-      on_the_way_.erase(delivered->id);
+      forget(delivered->id);
     }
+    return {};
   }
   // Returns the attempt that can never be delivered. If there were several in the message, it was their sum that was
   // too large, perhaps: none, and they are sent again in smaller messages.
   std::vector<AttemptKey> refused(std::uint64_t id) {
     const auto found = on_the_way_.find(id);
     if (found == on_the_way_.end()) return {};
-    const auto [attempts, bytes] = std::move(found->second);
+    Message message = std::move(found->second);
     on_the_way_.erase(found);
-    if (attempts.size() <= 1) return attempts;
-    most_bytes_ = std::min(most_bytes_, bytes / 2);
+    if (message.attempts.size() <= 1) return std::move(message.attempts);
+    most_bytes_ = std::min(most_bytes_, message.payload_bytes / 2);
     return {};
   }
 
@@ -50,12 +83,34 @@ class Deliveries {
     on_the_way_.clear();
     most_bytes_ = std::min(limits::payload_bytes, limits.packet_bytes - std::min(limits.packet_bytes, around_payload));
   }
+  void forget(std::uint64_t id) {
+    const auto found = on_the_way_.find(id);
+    if (found == on_the_way_.end()) return;
+    for (const AttemptKey& key : found->second.attempts) losses_.erase(key);
+    on_the_way_.erase(found);
+  }
+  std::vector<AttemptKey> lost() {
+    std::vector<AttemptKey> given_up;
+    if (losses_.size() > most_losses) losses_.clear();
+    for (const auto& [id, message] : std::exchange(on_the_way_, {})) {
+      if (!message.in_flight) continue;
+      for (const AttemptKey& key : message.attempts) {
+        if (++losses_[key] < until_given_up) continue;
+        losses_.erase(key);
+        given_up.push_back(key);
+      }
+    }
+    return given_up;
+  }
 
   struct Message {
     std::vector<AttemptKey> attempts;
     std::size_t payload_bytes = 0;
+    bool in_flight = false;
   };
+  static constexpr std::size_t most_losses = 10'000;
   std::map<std::uint64_t, Message> on_the_way_;
+  std::map<AttemptKey, int> losses_;  // of the connection, while it was in flight; until it is delivered
   std::uint64_t last_id_ = 0;
   std::size_t most_bytes_ = limits::payload_bytes;
 };

@@ -98,6 +98,7 @@ BrokerLimits limits_of(const ::mqtt::token& token) {
   limits.qos = read(::mqtt::property::MAXIMUM_QOS, std::uint8_t{2});
   limits.retain = read(::mqtt::property::RETAIN_AVAILABLE, std::uint8_t{1}) != 0;
   limits.in_flight = read(::mqtt::property::RECEIVE_MAXIMUM, std::uint16_t{65'535});
+  limits.keepalive = std::chrono::seconds(read(::mqtt::property::SERVER_KEEP_ALIVE, std::uint16_t{65'535}));
   return limits;
 }
 
@@ -119,7 +120,7 @@ class PahoClient final : public Client {
  public:
   PahoClient(const Options& options, const std::string& uri, OnEvent on_event)
       : on_event_(std::move(on_event)),
-        connected_([this](const auto& token) { on_event_(Connected{limits_of(token)}); },
+        connected_([this](const auto& token) { connected(token); },
                    [this](const auto& token) { on_event_(ConnectFailed{why(token)}); }),
         subscribed_([this](const auto&) { on_event_(Subscribed{}); },
                     [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
@@ -127,12 +128,13 @@ class PahoClient final : public Client {
                    [this](const auto& token) {
                      on_event_(Delivered{false, why(token), token.get_reason_code(), id_of(token)});
                    }),
+        keepalive_(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive)),
         client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
     // Built in place and never copied: 1.2.0 loses properties and reads freed memory if these are moved.
     connect_options_.set_mqtt_version(MQTTVERSION_5);
     connect_options_.set_clean_start(true);
-    connect_options_.set_keep_alive_interval(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive));
+    connect_options_.set_keep_alive_interval(keepalive_);
     connect_options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(options.connect_timeout));
     connect_options_.set_automatic_reconnect(false);
     connect_options_.set_max_inflight(65535);
@@ -180,6 +182,17 @@ class PahoClient final : public Client {
   }
 
  private:
+  // Paho does not follow the broker's own keepalive, so a broker that asks for a shorter one would end the connection
+  // again and again.
+  void connected(const ::mqtt::token& token) {
+    const auto limits = limits_of(token);
+    if (limits.keepalive >= keepalive_) return on_event_(Connected{limits});
+    keepalive_ = std::max(limits.keepalive, std::chrono::seconds(1));
+    connect_options_.set_keep_alive_interval(keepalive_);
+    on_event_(ConnectFailed{"it asks for a keepalive of " + std::to_string(keepalive_.count()) +
+                            " s; connecting again with that"});
+  }
+
   // Paho throws; our code does not.
   template <typename Call, typename Fail>
   static bool attempt(Call call, Fail fail) {
@@ -198,6 +211,7 @@ class PahoClient final : public Client {
   Listener connected_;
   Listener subscribed_;
   Listener delivered_;
+  std::chrono::seconds keepalive_;
   ::mqtt::async_client client_;
 };
 

@@ -51,6 +51,7 @@ struct BrokerLimits {
   int qos = 2;
   bool retain = true;
   std::size_t in_flight = 65'535;
+  std::chrono::seconds keepalive{65'535};  // the longest
 };
 // Of a packet, beside topic and payload: more than its header and our properties ever need.
 inline constexpr std::size_t around_payload = 1024;

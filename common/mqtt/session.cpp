@@ -27,6 +27,7 @@ Actions Session::retry_later(Time now, std::string reason) {
   dropped_ += waiting_.size();
   waiting_.clear();
   in_flight_ = 0;
+  alone_in_flight_ = false;
   ++failures_;
   // Half fixed, half jitter: a fleet must not reconnect at the same moment, and no retry may be immediate.
   const Duration half = backoff_.ceiling(failures_) / 2;
@@ -47,6 +48,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
       }
       self.state_ = State::subscribing;
       self.in_flight_ = 0;
+      self.alone_in_flight_ = false;
       return {DoSubscribe{}};
     }
     Actions operator()(const ConnectFailed& failed) const {
@@ -74,6 +76,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
     Actions operator()(const Delivered& delivered) const {
       Actions actions;
       if (self.in_flight_ > 0) --self.in_flight_;
+      if (self.in_flight_ == 0) self.alone_in_flight_ = false;
       if (!delivered.ok && refuses_for_good(delivered.code)) {
         actions.emplace_back(TellRefused{delivered.id, "the broker refuses it: " + delivered.reason});
       } else if (!delivered.ok && self.state_ == State::up) {
@@ -87,7 +90,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
   return std::visit(Visitor{*this, now}, event);
 }
 
-Actions Session::publish(Message message) {
+Actions Session::publish(Message message, bool alone) {
   if (state_ != State::up || waiting_.size() >= most_waiting) {
     ++dropped_;
     return {};
@@ -98,16 +101,22 @@ Actions Session::publish(Message message) {
                                         " bytes; the largest packet that the broker allows has " +
                                         std::to_string(limits_.packet_bytes) + " (max_packet_size)"}};
   }
-  waiting_.push_back(std::move(message));
+  waiting_.push_back({std::move(message), alone});
   Actions actions;
   send_waiting(actions);
   return actions;
 }
 
+bool Session::may_send() const {
+  if (state_ != State::up || waiting_.empty() || alone_in_flight_) return false;
+  return waiting_.front().alone ? in_flight_ == 0 : in_flight_ < most_in_flight();
+}
+
 void Session::send_waiting(Actions& actions) {
-  while (state_ == State::up && in_flight_ < most_in_flight() && !waiting_.empty()) {
+  while (may_send()) {
     ++in_flight_;
-    actions.emplace_back(DoSend{std::move(waiting_.front())});
+    alone_in_flight_ = waiting_.front().alone;
+    actions.emplace_back(DoSend{std::move(waiting_.front().message)});
     waiting_.pop_front();
   }
 }

@@ -48,7 +48,8 @@ class Session {
 
   Actions start(Time now);
   Actions on(const ClientEvent& event, Time now);  // all except Received
-  Actions publish(Message message);
+  // `alone`: it is sent when nothing else is in flight, and nothing else is sent before it is delivered.
+  Actions publish(Message message, bool alone = false);
   Actions tick(Time now);
 
   [[nodiscard]] bool up() const { return state_ == State::up; }
@@ -62,6 +63,7 @@ class Session {
 
   Actions retry_later(Time now, std::string reason);
   [[nodiscard]] std::size_t most_in_flight() const { return std::min(window, limits_.in_flight); }
+  [[nodiscard]] bool may_send() const;
   void send_waiting(Actions& actions);
 
   State state_ = State::down;
@@ -69,7 +71,12 @@ class Session {
   std::optional<Time> retry_at_;
   int failures_ = 0;
   std::size_t in_flight_ = 0;
-  std::deque<Message> waiting_;
+  struct Waiting {
+    Message message;
+    bool alone = false;
+  };
+  std::deque<Waiting> waiting_;
+  bool alone_in_flight_ = false;
   std::uint64_t dropped_ = 0;
   std::uint64_t random_;
   Backoff backoff_{std::chrono::milliseconds(200), std::chrono::seconds(1)};

@@ -392,7 +392,7 @@ Result<TasksMessage> decode_tasks(std::string_view payload) {
   return finish(fields, std::move(message));
 }
 
-// ---- results/<capability>/<agent>
+// ---- results/<agent>
 
 void append_error(std::string& out, const TaskError& error) {
   ObjectWriter object(out);
@@ -433,6 +433,7 @@ std::string encode_results(const SessionId& session, const std::vector<TaskResul
       ObjectWriter element(text);
       element.string("id", result.id.str());
       element.integer("attempt", result.attempt);
+      if (!result.capability.empty()) element.string("capability", result.capability.str());
       element.string("status", to_string(result.status));
       if (result.status == ResultStatus::succeeded || result.output != "null") element.raw("output", result.output);
       if (result.error) append_error(element.key("error"), *result.error);
@@ -449,6 +450,7 @@ TaskResult read_result(Fields& fields) {
   TaskResult result;
   result.id = read_id(fields);
   result.attempt = read_attempt(fields);
+  result.capability = fields.name<Capability>("capability", capability_rule).value_or(Capability{});
   fields.require("status");
   const auto status = parse_result_status(fields.string("status").value_or(""));
   if (!status) fields.fail("`status` is not one of succeeded, failed, cancelled, returned");
@@ -566,6 +568,27 @@ std::string encode(const CoordinatorStatus& status) {
     write_reign(object, status.reign);
   }
   return out;
+}
+
+// ---- coordinator/beat
+
+std::string encode(const CoordinatorBeat& beat) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("store", beat.store);
+    write_reign(object, beat.reign);
+  }
+  return out;
+}
+
+Result<CoordinatorBeat> decode_coordinator_beat(std::string_view payload) {
+  auto fields = Fields::untrusted(payload);
+  CoordinatorBeat beat;
+  fields.require("store");
+  beat.store = fields.string("store", 64).value_or("");
+  beat.reign = read_reign(fields);
+  return finish(fields, std::move(beat));
 }
 
 Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload) {

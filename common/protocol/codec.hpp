@@ -80,12 +80,19 @@ struct CoordinatorStatus {
   friend bool operator==(const CoordinatorStatus&, const CoordinatorStatus&) = default;
 };
 
+struct CoordinatorBeat {
+  std::string store;  // Store::identity()
+  Reign reign;
+  friend bool operator==(const CoordinatorBeat&, const CoordinatorBeat&) = default;
+};
+
 std::string encode(const AgentStatus& status);
 std::string encode(const AgentInfo& info);
 std::string encode(const Heartbeat& beat);
 std::string encode(const Temperature& temperature);
 std::string encode(const StreamMessage& message);
 std::string encode(const CoordinatorStatus& status);
+std::string encode(const CoordinatorBeat& beat);
 
 Result<AgentStatus> decode_agent_status(std::string_view payload);
 Result<AgentInfoMessage> decode_agent_info(std::string_view payload);
@@ -96,6 +103,7 @@ Result<ResultsMessage> decode_results(std::string_view payload);
 Result<StreamMessage> decode_stream(std::string_view payload);
 Result<ControlMessage> decode_control(std::string_view payload);
 Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload);
+Result<CoordinatorBeat> decode_coordinator_beat(std::string_view payload);
 
 // Messages of many elements keep the bounds on elements and bytes: `encode` writes as many of `elements` from `first`
 // on as fit into `most_bytes`, but at least one, and advances `first` past them.

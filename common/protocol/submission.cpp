@@ -6,7 +6,7 @@ namespace edgefleet::protocol {
 
 namespace {
 
-Result<Submission> decode(json::Fields fields, std::optional<Capability> capability) {
+Result<Submission> decode(json::Fields fields) {
   if (!fields.ok()) return Error{"a task " + fields.error().message, ErrorKind::invalid};
 
   static const std::vector<std::string> names = {
@@ -15,15 +15,8 @@ Result<Submission> decode(json::Fields fields, std::optional<Capability> capabil
   fields.allow(names);
   Submission submission;
   TaskSpec& spec = submission.spec;
-  if (capability) {
-    if (const auto named = fields.string("capability"); named && *named != capability->str()) {
-      fields.fail("`capability` differs from that of the topic, " + capability->str());
-    }
-    spec.capability = std::move(*capability);
-  } else {
-    fields.require("capability");
-    spec.capability = fields.name<Capability>("capability", capability_rule).value_or(Capability{});
-  }
+  fields.require("capability");
+  spec.capability = fields.name<Capability>("capability", capability_rule).value_or(Capability{});
   spec.input = std::string(fields.object().find("input").value_or("null"));
   if (spec.input.size() > limits::input_bytes) {
     return Error{"`input` has " + std::to_string(spec.input.size()) + " bytes; the maximum is " +
@@ -50,10 +43,8 @@ Result<Submission> decode(json::Fields fields, std::optional<Capability> capabil
 
 }  // namespace
 
-Result<Submission> decode_submission(std::string_view text, std::optional<Capability> capability) {
-  return decode(json::Fields::untrusted(text), std::move(capability));
-}
+Result<Submission> decode_submission(std::string_view text) { return decode(json::Fields::untrusted(text)); }
 
-Result<Submission> decode_submission_part(std::string_view text) { return decode(json::Fields(text), std::nullopt); }
+Result<Submission> decode_submission_part(std::string_view text) { return decode(json::Fields(text)); }
 
 }  // namespace edgefleet::protocol

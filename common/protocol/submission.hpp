@@ -1,7 +1,6 @@
 // A submitted task: the same JSON object over HTTP, over MQTT and in a line of a batch file.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,10 +15,10 @@ struct Submission {
   bool answer_accepted = false;  // MQTT: answer the acceptance instead of the outcome
 };
 
-// `json`: any text. `capability`: given by the topic over MQTT; otherwise the object names it.
+// `json`: any text.
 // {"capability","input"?,"name"?,"priority"?,"timeout_ms"?,"expires_after_ms"?,"delay_ms"?,"max_attempts"?,
 //  "where"?: {"label":"value"},"idempotency_key"?}
-Result<Submission> decode_submission(std::string_view json, std::optional<Capability> capability = std::nullopt);
+Result<Submission> decode_submission(std::string_view json);
 
 // The same for a part of a text that was checked before.
 Result<Submission> decode_submission_part(std::string_view json);

@@ -24,9 +24,23 @@ bool read_name(N& into, std::string_view text) {
   return true;
 }
 
+// Some brokers take a dot in a level for a slash. A capability has no `_` of its own.
+std::string level_of(const Capability& capability) {
+  std::string level = capability.str();
+  std::ranges::replace(level, '.', '_');
+  return level;
+}
+
+bool read_capability(Capability& into, std::string_view level) {
+  if (level.find('.') != std::string_view::npos) return false;
+  std::string text(level);
+  std::ranges::replace(text, '_', '.');
+  return read_name(into, text);
+}
+
 bool match(std::string_view pattern, std::string_view level, Topic& topic) {
   if (pattern == "{agent}") return read_name(topic.agent, level);
-  if (pattern == "{capability}") return read_name(topic.capability, level);
+  if (pattern == "{capability}") return read_capability(topic.capability, level);
   if (pattern == "{client}") return read_name(topic.client, level);
   if (pattern == "#") return true;
   return pattern == level;
@@ -35,7 +49,7 @@ bool match(std::string_view pattern, std::string_view level, Topic& topic) {
 std::string fill(std::string_view pattern, const Topic& topic) {
   const auto or_any = [](const std::string& name) { return name.empty() ? std::string("+") : name; };
   if (pattern == "{agent}") return or_any(topic.agent.str());
-  if (pattern == "{capability}") return or_any(topic.capability.str());
+  if (pattern == "{capability}") return or_any(level_of(topic.capability));
   if (pattern == "{client}") return or_any(topic.client.str());
   return std::string(pattern);
 }
@@ -49,11 +63,12 @@ const std::vector<TopicRule>& topic_rules() {
       {TopicKind::heartbeat, "agents/{agent}/heartbeat", 0, false},
       {TopicKind::temperature, "agents/{agent}/temperature", 0, true},
       {TopicKind::tasks, "tasks/{capability}/{agent}", 1, false},
-      {TopicKind::results, "results/{capability}/{agent}", 1, false},
+      {TopicKind::results, "results/{agent}", 1, false},
       {TopicKind::stream, "streams/{agent}", 0, false},
       {TopicKind::control, "control/{agent}", 1, false},
       {TopicKind::coordinator_status, "coordinator/status", 1, true},
-      {TopicKind::submit, "submit/{client}/{capability}", 1, false},
+      {TopicKind::coordinator_beat, "coordinator/beat", 0, false},
+      {TopicKind::submit, "submit/{client}", 1, false},
       {TopicKind::reply, "replies/{client}/#", 1, false},
   };
   return rules;

@@ -20,12 +20,13 @@ enum class TopicKind {
   stream,
   control,
   coordinator_status,
+  coordinator_beat,
   submit,
   reply
 };
 
-// A topic below the fleet's root. Names that its kind does not have are empty; in a filter, an empty name matches
-// any (`+`).
+// A topic below the fleet's root; a capability is spelled with `_` for `.` in it. Names that its kind does not have are
+// empty; in a filter, an empty name matches any (`+`).
 struct Topic {
   TopicKind kind = TopicKind::agent_status;
   AgentName agent;

@@ -112,7 +112,7 @@ void Drain::sort(Effect& effect, Immediates& immediates) {
       },
       [&](SaveBatch& save) { writes_.batches.push_back(std::move(save.record)); },
       [&](const SaveAgent& save) { writes_.drained.emplace_back(save.agent, save.drained); },
-      [&](const SaveEpoch& save) { writes_.epoch = save.epoch; },
+      [&](const SaveReign& save) { writes_.reign = save.reign; },
       [&](const SaveReleased&) { writes_.released = true; },
       [&](const BatchEnded& end) { ended_batches_.push_back(end.id); },
       [&](const AgentChanged& change) { change_agent(change); },

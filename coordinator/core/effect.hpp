@@ -26,8 +26,8 @@ struct SaveAgent {
   AgentName agent;
   bool drained = false;
 };
-struct SaveEpoch {
-  std::uint64_t epoch = 0;
+struct SaveReign {
+  Reign reign;
 };
 struct SaveReleased {};  // no task is held any longer
 
@@ -99,7 +99,7 @@ using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall
 using Immediate = std::variant<Note, StopProgram>;
 
 using Effect =
-    std::variant<SaveTask, SaveBatch, SaveAgent, SaveEpoch, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
+    std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
                  SendRecall, SendDrain, AskStore, AnnounceReign, SendIntroduce, ForgetAgent, Accepted, Rejected, Done,
                  BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged, Note, StopProgram>;
 using Effects = std::vector<Effect>;

@@ -452,7 +452,7 @@ void on(Context& c, const CoordinatorSeen& event) {
     return;
   }
   own.epoch = event.reign.epoch + 1;
-  c.emit(SaveEpoch{own.epoch});
+  c.emit(SaveReign{own});
   announce(c);
   for (Agent& agent : c.state.agents) {
     agent.beat_names_us = false;

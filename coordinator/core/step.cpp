@@ -40,7 +40,7 @@ void on(Context& c, const Committed& event) {
   }
 }
 
-void on(Context& c, const ReignBegun&) { c.emit(SaveEpoch{c.state.reign.epoch}); }
+void on(Context& c, const ReignBegun&) { c.emit(SaveReign{c.state.reign}); }
 
 void on(Context& c, const ReleaseHeld& event) {
   for (const TaskId& id : std::exchange(c.state.on_hold, {})) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/core/agent.hpp"
 #include "coordinator/core/records.hpp"
 
 namespace edgefleet::coordinator {
@@ -27,14 +28,14 @@ struct Writes {
   std::vector<TaskWrite> tasks;  // in the order of their ids: new rows go to the end of the store's trees
   std::vector<BatchRecord> batches;
   std::vector<std::pair<AgentName, bool>> drained;
-  std::optional<std::uint64_t> epoch;
+  std::optional<Reign> reign;
   bool released = false;    // no task is held after a restore any longer
   std::size_t revived = 0;  // tasks among these that had ended before
   // The total run time of all coordinators on this store when these writes were made. All stored deadlines use this
   // clock: a jump of the wall clock does not affect it, and time without a coordinator does not count.
   Duration clock{0};
   [[nodiscard]] bool empty() const {
-    return tasks.empty() && batches.empty() && drained.empty() && !epoch && !released;
+    return tasks.empty() && batches.empty() && drained.empty() && !reign && !released;
   }
 };
 

@@ -18,6 +18,10 @@ constexpr Duration shortest_pause = std::chrono::milliseconds(10);  // after old
 constexpr Duration longest_pause = std::chrono::seconds(1);
 
 Error being_stopped() { return {"the coordinator is being stopped", ErrorKind::unavailable}; }
+Error starting() {
+  return {"the coordinator is starting, and makes sure that no other one works on this fleet; try again in a second",
+          ErrorKind::unavailable};
+}
 Error busy() { return {"the coordinator is busy; try again in a second", ErrorKind::busy}; }
 
 bool has_ended(const Change& change) {
@@ -109,9 +113,13 @@ Status Loop::recover() {
 
 // On a full disk the first drain tries again; nothing of this epoch is sent before it succeeds.
 Status Loop::begin_reign() {
-  const auto epoch = store_.epoch();
-  if (!epoch) return epoch.error();
-  engine_.begin_reign(*epoch + 1);
+  const auto last = store_.reign();
+  if (!last) return last.error();
+  const auto identity = store_.identity();
+  if (!identity) return identity.error();
+  last_session_ = last->session;
+  link_.set_store(*identity);
+  engine_.begin_reign(last->epoch + 1);
   Drain& drain = engine_.drain();
   const Time mono = monotonic_now();
   const auto written = store_.commit(drain.close(mono, upkeep_.store_clock(mono)));
@@ -148,14 +156,39 @@ void Loop::cancel_abandoned() {
   for (const TaskId& id : std::exchange(abandoned_, {})) engine_.step(CancelTask{0, id});
 }
 
+Status Loop::connect() { return link_.start(options_.make_client ? options_.make_client : mqtt::make_paho_client); }
+
+Status Loop::start_listener() {
+  listener_ = std::make_unique<StartListener>(options_.fleet, options_.broker, engine_.state().reign.session,
+                                              last_session_, complaints_);
+  return listener_->start(options_.make_client ? options_.make_client : mqtt::make_paho_client,
+                          [this](mqtt::ClientEvent event) {
+                            const bool message = std::holds_alternative<mqtt::Received>(event);
+                            HeardAtStart heard{std::move(event)};
+                            message ? void(inbox_.offer(std::move(heard))) : inbox_.insist(std::move(heard));
+                          });
+}
+
+void Loop::end_listening() {
+  if (!listener_) return;
+  listener_->tick();
+  const auto verdict = listener_->verdict();
+  if (verdict == StartCheck::Verdict::listening) return;
+  if (verdict == StartCheck::Verdict::other_works) refused_ = listener_->why_refused();
+  listener_->stop();
+  listener_.reset();
+  if (refused_) return;
+  if (auto connected = connect(); !connected) refused_ = connected.error().message;
+}
+
 // ---- a turn
 
 Status Loop::run() {
-  if (auto started = link_.start(options_.make_client ? options_.make_client : mqtt::make_paho_client); !started)
-    return started;
+  if (auto started = options_.take_over ? connect() : start_listener(); !started) return started;
   cancel_abandoned();
-  while (!stopping_ && !engine_.stop_reason() && !unrecorded_) turn();
+  while (!stopping_ && !engine_.stop_reason() && !unrecorded_ && !refused_) turn();
   end();
+  if (refused_) return Error{*refused_};
   if (unrecorded_) return Error{*unrecorded_};
   if (engine_.stop_reason()) return Error{*engine_.stop_reason()};
   return success();
@@ -168,6 +201,7 @@ void Loop::turn() {
   if (wake) notice_stall(*wake);
   link_.notice_drops();
   for (auto& item : items) take(item);
+  end_listening();
   link_.tick();
   engine_.place();
   commit();
@@ -178,7 +212,8 @@ void Loop::turn() {
 
 std::optional<Time> Loop::wake_at() const {
   Time at = upkeep_.next(waits_for_a_time());
-  for (const auto& other : {next_deadline(engine_.state()), link_.next_tick()}) {
+  const auto listening = listener_ ? listener_->next_tick() : std::nullopt;
+  for (const auto& other : {next_deadline(engine_.state()), link_.next_tick(), listening}) {
     if (other) at = std::min(at, *other);
   }
   return at;
@@ -194,7 +229,13 @@ void Loop::notice_stall(Time since) {
 void Loop::take(Item& item) {
   std::visit(overloaded{
                  [&](const mqtt::ClientEvent& event) { link_.handle(event); },
-                 [&](LoopRequest& request) { requests_.take(std::move(request)); },
+                 [&](LoopRequest& request) {
+                   if (undecided() && adds_tasks(request)) return refuse(request, starting());
+                   requests_.take(std::move(request));
+                 },
+                 [&](const HeardAtStart& heard) {
+                   if (listener_) listener_->handle(heard.event);
+                 },
                  [&](const Look& look) { look.with(engine_.state(), Engine::now()); },
                  [](const Wake&) {},
              },
@@ -285,6 +326,10 @@ bool Loop::keep(Item& item, const Error& full) {
                           look.with(engine_.state(), Engine::now());
                           return false;
                         },
+                        [&](const HeardAtStart& heard) {
+                          if (listener_) listener_->handle(heard.event);
+                          return false;
+                        },
                         [](const Wake&) { return false; },
                     },
                     item);
@@ -293,7 +338,7 @@ bool Loop::keep(Item& item, const Error& full) {
 // ---- the end
 
 void Loop::end() {
-  if (store_well_ && !engine_.stop_reason()) upkeep_.stop(monotonic_now());
+  if (store_well_ && !engine_.stop_reason() && !refused_) upkeep_.stop(monotonic_now());
   over_ = true;
   waiters_.stop();
   hub_.stop();
@@ -307,6 +352,7 @@ void Loop::end() {
       if (event != nullptr && !std::holds_alternative<mqtt::Received>(*event)) link_.handle(*event);
     }
   }
+  if (listener_) listener_->stop();
   link_.disconnect(disconnect_patience);
 }
 
@@ -319,6 +365,7 @@ void Loop::refuse_rest() {
   for (auto& item : items) {
     std::visit(overloaded{
                    [](const mqtt::ClientEvent&) {},
+                   [](const HeardAtStart&) {},
                    [](const Wake&) {},
                    [&](const Look& look) { look.with(engine_.state(), Engine::now()); },
                    [&](const LoopRequest& request) { refuse(request, over); },

@@ -13,6 +13,7 @@
 #include "coordinator/shell/engine.hpp"
 #include "coordinator/shell/mqtt_link.hpp"
 #include "coordinator/shell/requests.hpp"
+#include "coordinator/shell/start_listener.hpp"
 #include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/shell/upkeep.hpp"
 #include "coordinator/shell/waiters.hpp"
@@ -33,6 +34,7 @@ class Loop {
     std::size_t inbox_bytes = 64 * 1024 * 1024;
     Duration last_tries = std::chrono::seconds(5);   // to write to a failing store, once the program must end
     mqtt::MakeClient make_client;                // empty: Paho's client
+    bool take_over = false;  // starts although another coordinator works on the fleet: that one stops
   };
   template <typename T>
   using Answer = coordinator::Answer<T>;
@@ -51,8 +53,8 @@ class Loop {
 
   // Takes over the tasks in the store, under a new epoch. Call before run().
   Status recover();
-  // Runs until request_stop(); commits everything and publishes `offline` at the end. Fails if another coordinator has
-  // taken over.
+  // Runs until request_stop(); commits everything and publishes `offline` at the end. Fails if another coordinator
+  // works on this fleet, or takes it over later.
   Status run();
 
   // Call after run(), until the server has stopped: answers the requests that arrived while run() ended.
@@ -84,7 +86,10 @@ class Loop {
     std::function<void(const State&, Now)> with;
   };
   struct Wake {};
-  using Item = std::variant<mqtt::ClientEvent, LoopRequest, Look, Wake>;
+  struct HeardAtStart {
+    mqtt::ClientEvent event;
+  };
+  using Item = std::variant<mqtt::ClientEvent, LoopRequest, Look, HeardAtStart, Wake>;
 
   template <typename OneRequest>
   void offer_or_refuse(OneRequest request);
@@ -105,6 +110,12 @@ class Loop {
 
   // ---- start and end
   Status begin_reign();
+  Status connect();
+  Status start_listener();
+  void end_listening();
+  // Until it is known whether another coordinator works on this fleet, new tasks are refused: a program that must not
+  // start would keep them.
+  [[nodiscard]] bool undecided() const { return listener_ && listener_->can_hear(); }
   Status recover_tasks();
   void cancel_abandoned();
   void end();
@@ -121,6 +132,9 @@ class Loop {
   MqttLink link_;
   Upkeep upkeep_;
   AfterCommit after_commit_;
+  SessionId last_session_;  // of the coordinator that had this store before
+  std::unique_ptr<StartListener> listener_;  // until it is known that no other coordinator works on this fleet
+  std::optional<std::string> refused_;  // why this program must not run
   std::vector<TaskId> abandoned_;  // found at the start: tasks of clients that have disconnected
 
   std::atomic<bool> store_well_{true};

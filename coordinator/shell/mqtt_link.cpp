@@ -8,6 +8,7 @@
 #include "common/protocol/submission.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
+#include "coordinator/core/start_check.hpp"
 #include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -64,10 +65,21 @@ Status MqttLink::start(const mqtt::MakeClient& make_client) {
 void MqttLink::tick() {
   for (auto& refused : std::exchange(refused_, {})) engine_.step(std::move(refused));
   act(session_.tick(monotonic_now()));
+  beat();
+}
+
+// So that another coordinator that starts knows of this one: see StartCheck.
+void MqttLink::beat() {
+  const Time now = monotonic_now();
+  if (!session_.up() || now < next_beat_ || engine_.state().over) return;
+  next_beat_ = now + coordinator_beat_interval;
+  publish({TopicKind::coordinator_beat, {}, {}, {}},
+          protocol::encode(protocol::CoordinatorBeat{store_identity_, engine_.state().reign}));
 }
 
 std::optional<Time> MqttLink::next_tick() const {
-  return refused_.empty() ? session_.next_tick() : std::optional(monotonic_now());
+  if (!refused_.empty()) return monotonic_now();
+  return session_.up() ? std::optional(next_beat_) : session_.next_tick();
 }
 
 // ---- in, on the client's thread
@@ -111,7 +123,9 @@ void MqttLink::handle(const mqtt::ClientEvent& event) {
 }
 
 void MqttLink::take(const mqtt::ClientEvent& event) {
-  deliveries_.on(event);
+  if (auto attempts = deliveries_.on(event); !attempts.empty()) {
+    refused_.push_back({std::move(attempts), std::string(mqtt::ends_connections)});
+  }
   act(session_.on(event, monotonic_now()));
 }
 
@@ -192,6 +206,7 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
     case TopicKind::stream:
     case TopicKind::control:
     case TopicKind::reply:
+    case TopicKind::coordinator_beat:
       return;  // not subscribed
   }
 }
@@ -217,7 +232,7 @@ bool MqttLink::can_be_answered(const Topic& topic, const mqtt::Message& message)
 
 void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message) {
   if (!can_be_answered(topic, message)) return;
-  auto submission = protocol::decode_submission(message.payload, topic.capability);
+  auto submission = protocol::decode_submission(message.payload);
   if (!submission) return replies_.refuse(message, submission.error());
   for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
     if (auto leased = artifacts_.lease(artifact); !leased) return replies_.refuse(message, leased.error());
@@ -260,7 +275,10 @@ void MqttLink::act(mqtt::Actions actions) {
     std::visit(overloaded{
                    [&](const mqtt::DoConnect&) { client_->connect(); },
                    [&](const mqtt::DoSubscribe& subscribe) { act(subscribe); },
-                   [&](const mqtt::DoSend& send) { client_->publish(send.message); },
+                   [&](const mqtt::DoSend& send) {
+                     deliveries_.passed_on(send.message.id);
+                     client_->publish(send.message);
+                   },
                    [&](const mqtt::TellUp& up) { act(up); },
                    [&](const mqtt::TellDown& down) { act(down); },
                    [&](const mqtt::TellRefused& refused) { act(refused); },
@@ -309,9 +327,9 @@ void MqttLink::send_replies() {
   }
 }
 
-void MqttLink::publish(const Topic& topic, std::string payload, std::uint64_t id) {
+void MqttLink::publish(const Topic& topic, std::string payload, std::uint64_t id, bool alone) {
   const auto& rule = protocol::rule(topic.kind);
-  act(session_.publish({topics_.build(topic), std::move(payload), rule.qos, rule.retained, {}, {}, id}));
+  act(session_.publish({topics_.build(topic), std::move(payload), rule.qos, rule.retained, {}, {}, id}, alone));
 }
 
 void MqttLink::publish_status(protocol::CoordinatorState state) {
@@ -330,11 +348,14 @@ void MqttLink::perform(const SendTasks& send) {
     hub_.given(key.id, key.attempt, send.agent);
     elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});
   }
-  for (std::size_t first = 0; first < elements.size();) {
-    const std::size_t begin = first;
-    auto payload = protocol::encode_tasks(state.reign, send.n, elements, first, deliveries_.most_bytes());
-    const auto id = deliveries_.sent(elements, begin, first, payload.size());
-    publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id);
+  for (const auto& group : deliveries_.grouped(std::move(elements))) {
+    const bool alone = deliveries_.suspects({group.front().id, group.front().attempt});
+    for (std::size_t first = 0; first < group.size();) {
+      const std::size_t begin = first;
+      auto payload = protocol::encode_tasks(state.reign, send.n, group, first, deliveries_.most_bytes());
+      const auto id = deliveries_.sent(group, begin, first, payload.size());
+      publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id, alone);
+    }
   }
 }
 
@@ -392,6 +413,7 @@ void MqttLink::publish_offline() {
 }
 
 void MqttLink::disconnect(Duration patience) {
+  if (client_ == nullptr) return;
   client_->disconnect(patience);
   client_.reset();
 }

@@ -35,6 +35,7 @@ class MqttLink {
   MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts, StreamHub& hub,
            log::Complaints& complaints, Intake intake);
 
+  void set_store(std::string identity) { store_identity_ = std::move(identity); }
   // Connects, under the reign that the engine has at this time.
   Status start(const mqtt::MakeClient& make_client);
   [[nodiscard]] bool up() const { return up_; }  // any thread
@@ -84,8 +85,9 @@ class MqttLink {
   void act(const mqtt::TellDown& down);
   void act(const mqtt::TellRefused& refused);
   void take(const mqtt::ClientEvent& event);
-  void publish(const protocol::Topic& topic, std::string payload, std::uint64_t id = 0);
+  void publish(const protocol::Topic& topic, std::string payload, std::uint64_t id = 0, bool alone = false);
   void publish_status(protocol::CoordinatorState state);
+  void beat();
   void control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks,
                bool unknown = false);
 
@@ -102,7 +104,9 @@ class MqttLink {
   mqtt::Session session_;
   mqtt::Deliveries deliveries_;
   std::vector<Undeliverable> refused_;  // for the next turn: they may be found while effects are carried out
-  std::unique_ptr<mqtt::Client> client_;
+  std::unique_ptr<mqtt::Client> client_;  // none until start()
+  std::string store_identity_;
+  Time next_beat_;
   std::atomic<bool> up_{false};
   std::atomic<std::size_t> inbox_bytes_{0};  // of messages
   std::atomic<std::uint64_t> dropped_{0};

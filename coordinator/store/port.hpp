@@ -72,7 +72,8 @@ class Store {
   virtual Result<Purged> purge(const Retention& retention, Duration clock, std::size_t most) = 0;
   // Bytes that removed tasks have left inside the store: new tasks use them before it takes more of the disk.
   virtual Result<std::uint64_t> reusable() = 0;
-  virtual Result<std::uint64_t> epoch() = 0;
+  virtual Result<Reign> reign() = 0;  // the last one; its session is empty if the store had none yet
+  virtual Result<std::string> identity() = 0;  // of this store; a restored backup has another one
   virtual Result<Duration> clock() = 0;
   virtual Result<std::vector<TaskId>> held() = 0;  // unfinished tasks held since a restore, not released yet
   virtual Result<std::vector<AgentName>> drained_agents() = 0;

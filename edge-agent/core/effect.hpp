@@ -20,7 +20,6 @@ struct StopTask {
   AttemptKey key;
 };
 struct SendResults {
-  Capability capability;
   std::vector<TaskResult> results;
 };
 struct SendInfo {};

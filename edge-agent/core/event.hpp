@@ -74,7 +74,6 @@ struct Finished {
 };
 // From the spool of an earlier run of the agent.
 struct Restored {
-  Capability capability;
   TaskResult result;
   std::set<std::string> uploads;
 };

@@ -24,6 +24,7 @@ void finish(Context& c, const AttemptKey& key, Held& held, TaskResult result) {
   State& state = c.state;
   result.id = key.id;
   result.attempt = key.attempt;
+  result.capability = held.capability;
   held.phase = HeldPhase::done;
   held.done_at = c.now;
   held.input.clear();
@@ -123,7 +124,7 @@ bool take_credit(Context& c) {
 void send_results(Context& c) {
   auto& unsent = c.state.unsent;
   if (!c.state.link || unsent.empty()) return;
-  std::map<Capability, std::vector<TaskResult>> by_capability;
+  std::vector<TaskResult> results;
   for (auto key = unsent.begin(); key != unsent.end();) {
     Held& held = c.state.held.at(*key);
     if (!held.uploads.empty()) {
@@ -131,10 +132,10 @@ void send_results(Context& c) {
       continue;
     }
     held.sent_at = c.now;
-    by_capability[held.capability].push_back(held.result);
+    results.push_back(held.result);
     key = unsent.erase(key);
   }
-  for (auto& [capability, results] : by_capability) c.emit(SendResults{capability, std::move(results)});
+  if (!results.empty()) c.emit(SendResults{std::move(results)});
 }
 
 // ---- the spool: results on the disk
@@ -272,7 +273,6 @@ void on(Context& c, const CancelSeen& event) {
     // Not held here: the cancel is confirmed, and remembered in case the task arrives later.
     if (known == state.held.end()) {
       Held& held = state.held[key];
-      held.capability = *Capability::parse("unknown");  // a cancel does not name it
       finish(c, key, held, ResultStatus::cancelled);
       continue;
     }
@@ -360,7 +360,7 @@ void on(Context& c, const Restored& event) {
   const AttemptKey key{event.result.id, event.result.attempt};
   if (c.state.held.count(key) > 0) return;
   Held& held = c.state.held[key];
-  held.capability = event.capability;
+  held.capability = event.result.capability;
   finish(c, key, held, event.result);
   held.uploads = event.uploads;
   held.spooled = true;

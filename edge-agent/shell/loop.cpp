@@ -120,8 +120,8 @@ void Loop::restore() {
   for (const auto& complaint : complaints) log::warning(complaint);
   if (!kept.empty()) log::info(std::to_string(kept.size()) + " results of an earlier run are still to be delivered");
   for (auto& one : kept) {
-    auto uploads = options_.artifacts ? options_.artifacts->named_in(one.result.output) : std::set<std::string>{};
-    step(Restored{std::move(one.capability), std::move(one.result), std::move(uploads)});
+    auto uploads = options_.artifacts ? options_.artifacts->named_in(one.output) : std::set<std::string>{};
+    step(Restored{std::move(one), std::move(uploads)});
   }
   if (!options_.artifacts) return;
   options_.artifacts->start([this](std::string artifact) { inbox_.insist(ArtifactUploaded{std::move(artifact)}); },
@@ -134,10 +134,10 @@ void Loop::restore() {
 void Loop::spool() {
   if (to_spool_.empty()) return;
   const auto keys = std::exchange(to_spool_, {});
-  std::vector<ResultSpool::Kept> results;
+  std::vector<TaskResult> results;
   for (const AttemptKey& key : keys) {
     const auto held = state_.held.find(key);
-    if (held != state_.held.end()) results.push_back({held->second.capability, held->second.result});
+    if (held != state_.held.end()) results.push_back(held->second.result);
   }
   if (results.empty()) return;
   const auto kept = spool_.keep(results);
@@ -272,11 +272,14 @@ void Loop::perform(Effect& effect) {
 }
 
 void Loop::publish_results(const SendResults& send) {
-  for (std::size_t first = 0; first < send.results.size();) {
-    const std::size_t begin = first;
-    auto payload = protocol::encode_results(state_.session, send.results, first, deliveries_.most_bytes());
-    const auto id = deliveries_.sent(send.results, begin, first, payload.size());
-    publish(TopicKind::results, std::move(payload), send.capability, id);
+  for (const auto& group : deliveries_.grouped(send.results)) {
+    const bool alone = deliveries_.suspects({group.front().id, group.front().attempt});
+    for (std::size_t first = 0; first < group.size();) {
+      const std::size_t begin = first;
+      auto payload = protocol::encode_results(state_.session, group, first, deliveries_.most_bytes());
+      const auto id = deliveries_.sent(group, begin, first, payload.size());
+      publish(TopicKind::results, std::move(payload), id, alone);
+    }
   }
 }
 
@@ -327,7 +330,9 @@ void Loop::say_goodbye() {
 
 void Loop::handle(const mqtt::ClientEvent& event) {
   if (const auto* received = std::get_if<mqtt::Received>(&event)) return receive(received->message);
-  deliveries_.on(event);
+  if (auto attempts = deliveries_.on(event); !attempts.empty()) {
+    step(ResultsRefused{std::move(attempts), std::string(mqtt::ends_connections)});
+  }
   perform_mqtt(session_.on(event, monotonic_now()));
 }
 
@@ -396,7 +401,10 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                                   {topics_.build({TopicKind::agent_status, options_.name, {}, {}}), 1},
                                   {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
             },
-            [&](const mqtt::DoSend& send) { client_->publish(send.message); },
+            [&](const mqtt::DoSend& send) {
+              deliveries_.passed_on(send.message.id);
+              client_->publish(send.message);
+            },
             [&](const mqtt::TellUp&) {
               log::info("connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str());
               ++connects_;
@@ -420,13 +428,13 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
   }
 }
 
-void Loop::publish(TopicKind kind, std::string payload, const Capability& capability, std::uint64_t id) {
+void Loop::publish(TopicKind kind, std::string payload, std::uint64_t id, bool alone) {
   const auto& rule = protocol::rule(kind);
   if (payload.size() > limits::payload_bytes) {
     return complaints_.complain("large", "a message of " + std::to_string(payload.size()) + " bytes was not sent");
   }
   perform_mqtt(session_.publish(
-      {topics_.build({kind, options_.name, capability, {}}), std::move(payload), rule.qos, rule.retained, {}, {}, id}));
+      {topics_.build({kind, options_.name, {}, {}}), std::move(payload), rule.qos, rule.retained, {}, {}, id}, alone));
 }
 
 }  // namespace edgefleet::agent

@@ -87,7 +87,7 @@ class Loop {
   void receive_control(const mqtt::Message& message);
   void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
-  void publish(protocol::TopicKind kind, std::string payload, const Capability& capability = {}, std::uint64_t id = 0);
+  void publish(protocol::TopicKind kind, std::string payload, std::uint64_t id = 0, bool alone = false);
   void publish_results(const SendResults& send);
   [[nodiscard]] AgentInfo info() const;
   [[nodiscard]] Heartbeat heartbeat() const;

@@ -33,21 +33,17 @@ Status publish(const std::string& from, const std::string& to) {
   return done;
 }
 
-Result<ResultSpool::Kept> read_result(const std::string& path) {
+Result<TaskResult> read_result(const std::string& path) {
   std::error_code failure;
   // A link or a pipe is not ours: commands have the same user.
   if (fs::symlink_status(path, failure).type() != fs::file_type::regular) return Error{"it is not a file"};
   if (fs::file_size(path, failure) > largest_result || failure) return Error{"it is larger than a result can be"};
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  auto fields = json::Fields::untrusted(text);
-  auto capability = fields.name<Capability>("capability", capability_rule);
-  const auto message = fields.find("message");
-  if (!fields.ok() || !capability || !message) return Error{"it is not a spooled result"};
-  auto decoded = protocol::decode_results(*message);
+  auto decoded = protocol::decode_results(text);
   if (!decoded) return decoded.error();
   if (decoded->results.good.size() != 1) return Error{"it does not hold one result"};
-  return ResultSpool::Kept{std::move(*capability), std::move(decoded->results.good.front())};
+  return std::move(decoded->results.good.front());
 }
 
 std::vector<std::string> files_in(const std::string& folder) {
@@ -66,8 +62,8 @@ std::string ResultSpool::path_of(const AttemptKey& key) const {
   return folder_ + "/" + key.id.str() + "-" + std::to_string(key.attempt) + ".json";
 }
 
-std::vector<ResultSpool::Kept> ResultSpool::load(std::vector<std::string>& complaints) const {
-  std::vector<Kept> all;
+std::vector<TaskResult> ResultSpool::load(std::vector<std::string>& complaints) const {
+  std::vector<TaskResult> all;
   for (const auto& path : files_in(folder_)) {
     const auto extension = fs::path(path).extension();
     std::error_code failure;
@@ -83,16 +79,10 @@ std::vector<ResultSpool::Kept> ResultSpool::load(std::vector<std::string>& compl
   return all;
 }
 
-Status ResultSpool::write(const Kept& kept) const {
-  const std::string temporary = path_of({kept.result.id, kept.result.attempt}) + fresh;
+Status ResultSpool::write(const TaskResult& result) const {
+  const std::string temporary = path_of({result.id, result.attempt}) + fresh;
   std::size_t first = 0;
-  std::string text;
-  {
-    json::ObjectWriter object(text);
-    object.string("capability", kept.capability.str());
-    object.raw("message", protocol::encode_results(*SessionId::parse("spooled"), {kept.result}, first));
-  }
-  text += '\n';
+  const std::string text = protocol::encode_results(*SessionId::parse("spooled"), {result}, first) + '\n';
   const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file && write_all(file.get(), text.data(), text.size())) return success();
   const Error error = disk_error("cannot write " + temporary);
@@ -101,13 +91,13 @@ Status ResultSpool::write(const Kept& kept) const {
 }
 
 // Two waits for the disk, for any number of files: the contents, then the names.
-Status ResultSpool::publish_all(const std::vector<Kept>& results, const std::set<std::string>& paths) const {
+Status ResultSpool::publish_all(const std::vector<TaskResult>& results, const std::set<std::string>& paths) const {
   std::error_code failure;
   fs::create_directories(folder_, failure);
   const UniqueFd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return disk_error("cannot use " + folder_);
-  for (const auto& kept : results) {
-    if (auto written = write(kept); !written) return written;
+  for (const auto& result : results) {
+    if (auto written = write(result); !written) return written;
   }
   if (::syncfs(folder.get()) != 0) return disk_error("cannot sync " + folder_);
   for (const auto& path : paths) {
@@ -116,9 +106,9 @@ Status ResultSpool::publish_all(const std::vector<Kept>& results, const std::set
   return ::fsync(folder.get()) == 0 ? success() : Status(disk_error("cannot sync " + folder_));
 }
 
-Status ResultSpool::keep(const std::vector<Kept>& results) const {
+Status ResultSpool::keep(const std::vector<TaskResult>& results) const {
   std::set<std::string> paths;
-  for (const auto& kept : results) paths.insert(path_of({kept.result.id, kept.result.attempt}));
+  for (const auto& result : results) paths.insert(path_of({result.id, result.attempt}));
   auto published = publish_all(results, paths);
   if (published) return published;
   // Files that are not listed would never be removed.

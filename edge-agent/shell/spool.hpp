@@ -21,22 +21,17 @@ namespace edgefleet::agent {
 
 class ResultSpool {
  public:
-  struct Kept {
-    Capability capability;
-    TaskResult result;
-  };
-
   explicit ResultSpool(std::string folder) : folder_(std::move(folder)) {}
   // Results of an earlier run. A file that cannot be read is renamed to *.bad and listed in `complaints`.
-  std::vector<Kept> load(std::vector<std::string>& complaints) const;
+  std::vector<TaskResult> load(std::vector<std::string>& complaints) const;
   // On the disk when it returns: all or none. The later of two results of one attempt counts.
-  [[nodiscard]] Status keep(const std::vector<Kept>& results) const;
+  [[nodiscard]] Status keep(const std::vector<TaskResult>& results) const;
   void forget(const AttemptKey& key) const;
 
  private:
   [[nodiscard]] std::string path_of(const AttemptKey& key) const;
-  [[nodiscard]] Status write(const Kept& kept) const;
-  [[nodiscard]] Status publish_all(const std::vector<Kept>& results, const std::set<std::string>& paths) const;
+  [[nodiscard]] Status write(const TaskResult& result) const;
+  [[nodiscard]] Status publish_all(const std::vector<TaskResult>& results, const std::set<std::string>& paths) const;
   std::string folder_;
 };
 

@@ -177,13 +177,12 @@ class Client:
             self.mine.append(entry)
 
     def over_mqtt(self, entry, wants):
-        body = {key: value for key, value in entry.body.items() if key != "capability"}
-        body["idempotency_key"] = entry.label
+        body = {**entry.body, "idempotency_key": entry.label}
         if wants == "accepted":
             body["answer"] = "accepted"
         done = subprocess.run(
             ["mosquitto_rr", "-V", "5", "-h", self.world.broker_address, "-p", str(BROKER_PORT), "-q", "1", "-W", "4",
-             "-t", f"{TOPICS}/submit/{self.name}/{entry.body['capability']}",
+             "-t", f"{TOPICS}/submit/{self.name}",
              "-e", f"{TOPICS}/replies/{self.name}/{entry.label}", "-m", json.dumps(body)],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         if done.returncode != 0 or not done.stdout.strip():

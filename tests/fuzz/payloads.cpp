@@ -94,6 +94,9 @@ void control(std::string_view payload) {
 }
 
 void coordinator(std::string_view payload) {
+  if (const auto beat = decode_coordinator_beat(payload)) {
+    require(read_again(decode_coordinator_beat(encode(*beat))) == *beat, "a beat stays the same");
+  }
   const auto first = decode_coordinator_status(payload);
   if (first) require(read_again(decode_coordinator_status(encode(*first))) == *first, "a status stays the same");
 }

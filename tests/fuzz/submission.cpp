@@ -1,4 +1,4 @@
-// A task as it is submitted over HTTP and over MQTT; an accepted task is within the bounds that the core relies on.
+// A task as it is submitted; an accepted task is within the bounds that the core relies on.
 #include "common/protocol/submission.hpp"
 
 #include "common/protocol/json.hpp"
@@ -29,13 +29,10 @@ void check(const protocol::Submission& submission) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto text = text_of(data, size);
-  const auto over_http = protocol::decode_submission(text);
-  if (over_http) check(*over_http);
-  const auto over_mqtt = protocol::decode_submission(text, Capability::parse("echo"));
-  if (over_mqtt) check(*over_mqtt);
-  require(!over_http || over_mqtt, "a task that is valid over HTTP is valid with the capability in the topic");
+  const auto alone = protocol::decode_submission(text);
+  if (alone) check(*alone);
   if (!json::well_formed(text)) return 0;
   const auto part = protocol::decode_submission_part(text);
-  require(part.ok() == over_http.ok(), "a task is checked in a batch as it is alone");
+  require(part.ok() == alone.ok(), "a task is checked in a batch as it is alone");
   return 0;
 }

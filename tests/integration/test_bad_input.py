@@ -30,8 +30,8 @@ class Coordinator(FleetCase):
         self.assertEqual(self.api.outcome(self.api.submit("echo", 1))["state"], "succeeded")
 
     TOPICS = ("agents/ghost/status", "agents/ghost/info", "agents/ghost/heartbeat", "agents/ghost/temperature",
-              "results/echo/ghost", "coordinator/status", "agents/pi-1/status", "agents/pi-1/info", "agents/pi-1/heartbeat",
-              "agents/pi-1/temperature", "results/echo/pi-1", "submit/somebody/echo")
+              "results/ghost", "coordinator/status", "agents/pi-1/status", "agents/pi-1/info", "agents/pi-1/heartbeat",
+              "agents/pi-1/temperature", "results/pi-1", "submit/somebody")
 
     def test_malformed(self):
         """A payload that is not JSON is dropped on every topic that the coordinator reads."""
@@ -68,7 +68,7 @@ class Coordinator(FleetCase):
                                        "tasks": [{"id": UNKNOWN_ID, "attempt": 1, "phase": "running", "executor": "e"}]},
             "agents/ghost/temperature": {"session": "s", "celsius": 1.0, "trend_per_minute": 0, "throttled": [],
                                          "policy": "normal"},
-            "results/echo/ghost": {"session": "s", "results": [element()]},
+            "results/ghost": {"session": "s", "results": [element()]},
         }
         for topic, message in good.items():
             for field in message:
@@ -79,7 +79,7 @@ class Coordinator(FleetCase):
             self.settled()
         for field in ("id", "attempt", "status", "output", "error", "run_ms", "usage"):
             for value in odd:
-                self.fleet.publish("results/echo/ghost", {"session": "s", "results": [element(**{field: value})]}, qos=0)
+                self.fleet.publish("results/ghost", {"session": "s", "results": [element(**{field: value})]}, qos=0)
         self.settled()
         self.assert_works()
 
@@ -99,10 +99,11 @@ class Coordinator(FleetCase):
             for kind, payload in (("status", {"state": "online", "session": "s"}), ("info", {"session": "s", "executors": []}),
                                   ("heartbeat", {"session": "s", "tasks": [], "free_slots": {}})):
                 self.fleet.publish(f"agents/{name}/{kind}", payload, check=False)
-            self.fleet.publish(f"results/echo/{name}", {"session": "s", "results": [element()]}, check=False)
+            self.fleet.publish(f"results/{name}", {"session": "s", "results": [element()]}, check=False)
         for capability in ("..", "a..b", ".a", "A", "a b", "c" * 200):
-            self.fleet.publish(f"results/{capability}/pi-1", {"session": "s", "results": [element()]}, check=False)
-            self.fleet.publish(f"submit/me/{capability}", {"input": 1}, check=False)
+            self.fleet.publish("results/pi-1", {"session": "s", "results": [element(capability=capability)]}, check=False)
+            self.fleet.publish("submit/me", {"capability": capability, "input": 1}, check=False)
+            self.fleet.publish(f"tasks/{capability}/pi-1", {"epoch": 1, "session": "s", "n": 1, "tasks": []}, check=False)
         self.settled()
         self.assertEqual(set(self.api.agents()), {"pi-1"})
         self.assert_works()
@@ -110,7 +111,7 @@ class Coordinator(FleetCase):
     def test_unknown_results(self):
         """Results of unknown tasks are acknowledged as unknown, so that their sender discards them."""
         observer = self.fleet.observe("control/ghost")
-        self.fleet.publish("results/echo/ghost", {"session": "s", "results": [element(), element(attempt=2)]})
+        self.fleet.publish("results/ghost", {"session": "s", "results": [element(), element(attempt=2)]})
         answer = observer.wait_for(lambda m: m.topic == "control/ghost" and m.payload["type"] == "acknowledge")
         self.assertEqual([(t["id"], t["attempt"], t.get("unknown")) for t in answer.payload["tasks"]],
                          [(UNKNOWN_ID, 1, True), (UNKNOWN_ID, 2, True)])
@@ -122,7 +123,7 @@ class Coordinator(FleetCase):
                element(status="failed"), element(run_ms=-1)]
         mixed = [part for pair in zip([element(id=i) for i in good] + [None] * 5, bad) for part in pair if part is not None]
         observer = self.fleet.observe("control/ghost")
-        self.fleet.publish("results/echo/ghost", {"session": "s", "results": [*mixed, None]})
+        self.fleet.publish("results/ghost", {"session": "s", "results": [*mixed, None]})
         answer = observer.wait_for(lambda m: m.topic == "control/ghost")
         self.assertEqual([t["id"] for t in answer.payload["tasks"]], good)
         self.assert_works()
@@ -135,9 +136,9 @@ class Coordinator(FleetCase):
         for agent in ("ghost", "pi-1"):
             for attempt in (1, 2):
                 for status in ("succeeded", "cancelled", "returned"):
-                    self.fleet.publish(f"results/command.sleep/{agent}",
+                    self.fleet.publish(f"results/{agent}",
                                        {"session": "s", "results": [element(id=task, attempt=attempt, status=status, output="forged")]})
-        self.fleet.publish("results/command.sleep/pi-2", {"session": "s", "results": [element(id=task, attempt=2, output="forged")]})
+        self.fleet.publish("results/pi-2", {"session": "s", "results": [element(id=task, attempt=2, output="forged")]})
         self.settled()
         self.assertEqual(self.api.task(task)["state"], "running")
         done = self.api.outcome(task)
@@ -150,7 +151,7 @@ class Coordinator(FleetCase):
         observer = self.fleet.observe("control/pi-1", retained=False)
         session = self.api.agent("pi-1")["session"]
         for status, extra in (("succeeded", {}), ("failed", {"error": {"code": "x", "message": "y"}}), ("returned", {})):
-            self.fleet.publish("results/echo/pi-1", {"session": session, "results": [
+            self.fleet.publish("results/pi-1", {"session": session, "results": [
                 element(id=task, status=status, output="false", **extra)]})
         wait_until(lambda: len(observer.all("control/pi-1")) >= 3, what="all are acknowledged")
         self.assertEqual({m.payload["type"] for m in observer.all("control/pi-1")}, {"acknowledge"})
@@ -183,7 +184,7 @@ class Agent(FleetCase):
         self.numbers = iter(range(1, 100_000))
 
     def give(self, given, capability="echo", **changes):
-        self.fleet.publish(f"tasks/{capability}/pi-1", {**self.REIGN, "n": next(self.numbers), "tasks": given, **changes})
+        self.fleet.publish(f"tasks/{capability.replace('.', '_')}/pi-1", {**self.REIGN, "n": next(self.numbers), "tasks": given, **changes})
 
     def new_task(self, **changes):
         task_id = "".join(["0", *random.choices("0123456789ABCDEFGHJKMNPQRSTVWXYZ", k=25)])
@@ -203,7 +204,7 @@ class Agent(FleetCase):
 
     def test_malformed(self):
         """A payload that is not JSON, or has another shape, is dropped on every topic that an agent reads."""
-        for topic in ("tasks/echo/pi-1", "tasks/command.sleep/pi-1", "tasks/unknown/pi-1", "control/pi-1", "coordinator/status"):
+        for topic in ("tasks/echo/pi-1", "tasks/command_sleep/pi-1", "tasks/unknown/pi-1", "control/pi-1", "coordinator/status"):
             for payload in NOT_JSON + WRONG_SHAPE + [HUGE]:
                 self.fleet.publish(topic, payload)
             self.fleet.publish(topic, b"x" * 300_000, check=False)
@@ -329,7 +330,9 @@ class SubmitOverMqtt(FleetCase):
             properties.append(("response-topic", f"{TOPICS}/{reply}"))
         if correlation is not None:
             properties.append(("correlation-data", correlation))
-        self.fleet.publish(f"submit/{client}/{capability}", payload, properties=properties)
+        if isinstance(payload, dict):
+            payload = {"capability": capability, **payload}
+        self.fleet.publish(f"submit/{client}", payload, properties=properties)
 
     def answer(self, topic="replies/desk/1"):
         return self.replies.wait_for(lambda m: m.topic == topic, what=f"an answer on {topic}").payload
@@ -338,8 +341,8 @@ class SubmitOverMqtt(FleetCase):
         """mosquitto_rr submits a task and gets its outcome, with the correlation data."""
         done = subprocess.run(
             ["mosquitto_rr", "-h", "127.0.0.1", "-p", str(self.fleet.broker_port), "-V", "5", "-q", "1", "-W", "20",
-             "-t", f"{TOPICS}/submit/desk/echo", "-e", f"{TOPICS}/replies/desk/rr", "-D", "publish", "correlation-data", "k7",
-             "-m", '{"input":{"hello":"there"}}', "-F", "%D\t%p"], capture_output=True, text=True, timeout=30, check=False)
+             "-t", f"{TOPICS}/submit/desk", "-e", f"{TOPICS}/replies/desk/rr", "-D", "publish", "correlation-data", "k7",
+             "-m", '{"capability":"echo","input":{"hello":"there"}}', "-F", "%D\t%p"], capture_output=True, text=True, timeout=30, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         correlation, payload = done.stdout.rstrip("\n").split("\t", 1)
         outcome = json.loads(payload)
@@ -377,10 +380,10 @@ class SubmitOverMqtt(FleetCase):
         victim = self.fleet.observe("control/#", "tasks/#", "agents/pi-1/status", "coordinator/status", retained=False)
         before = len(victim.all())
         for reply in ("control/pi-1", "tasks/echo/pi-1", "coordinator/status", "agents/pi-1/status", "replies/other/1",
-                      "replies/desk", "submit/desk/echo"):
+                      "replies/desk", "submit/desk"):
             self.submit({"input": "must not run", "name": "strange"}, reply=reply)
         for topic in ("elsewhere", "$SYS/x", "edgefleet/v1/other/replies/desk/1"):
-            self.fleet.publish("submit/desk/echo", {"input": 1, "name": "strange"}, properties=[("response-topic", topic)])
+            self.fleet.publish("submit/desk", {"capability": "echo", "input": 1, "name": "strange"}, properties=[("response-topic", topic)])
         self.submit({"input": "ok"}, reply="replies/desk/after")
         self.answer("replies/desk/after")
         for task in self.api.good("GET", "/api/v1/tasks")["tasks"]:

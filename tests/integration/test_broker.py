@@ -1,5 +1,8 @@
 """Brokers with bounds below ours: what can never be delivered ends with a clear error, and everything else goes on."""
 
+import selectors
+import socket
+import threading
 import unittest
 
 from support import Fleet, FleetCase, wait_until
@@ -10,6 +13,68 @@ def start_broker(fleet, lines):
     folder.mkdir(exist_ok=True)
     (folder / "more.conf").write_text(lines)
     fleet.start_broker()
+
+
+class Server:
+    """Accepts connections on loopback, and handles each in a thread of its own until close()."""
+
+    def __init__(self, handle):
+        self.handle = handle
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = set()
+        self.threads = [threading.Thread(target=self.accept, daemon=True)]
+        self.threads[0].start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.open.add(connection)
+            self.threads.append(threading.Thread(target=self.serve, args=(connection,), daemon=True))
+            self.threads[-1].start()
+
+    def serve(self, connection):
+        try:
+            with connection:
+                self.handle(connection)
+        except OSError:
+            pass
+        self.open.discard(connection)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in list(self.open):
+            connection.close()
+        for thread in self.threads:
+            thread.join(5)
+
+
+class Cutting(Server):
+    """Stands between the fleet and its broker, and ends each connection on which a client sends `MARK`."""
+
+    MARK = b"cut the line"
+
+    def __init__(self, broker_port):
+        self.broker_port, self.cuts = broker_port, 0
+        super().__init__(self.forward)
+
+    def forward(self, client):
+        with socket.create_connection(("127.0.0.1", self.broker_port)) as broker, selectors.DefaultSelector() as both:
+            both.register(client, selectors.EVENT_READ, broker)
+            both.register(broker, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in both.select(1):
+                    data = key.fileobj.recv(65536)
+                    if key.fileobj is client and self.MARK in data:
+                        self.cuts += 1
+                        return
+                    if not data:
+                        return
+                    key.data.sendall(data)
 
 
 class BoundedCase(FleetCase):
@@ -100,6 +165,71 @@ class WithoutRetain(FleetCase):
         self.api = self.fleet.api
         self.api.placeable("pi-1")
         self.assertEqual(self.api.outcome(self.api.submit("echo", "x"))["state"], "succeeded")
+
+
+class EndsTheConnection(FleetCase):
+    """Something on the way ends the connection each time that a certain message passes, and tells nobody why."""
+
+    def setUp(self):
+        self.fleet = Fleet()
+        self.addCleanup(self.end_fleet)
+        start_broker(self.fleet, "")
+        self.line = Cutting(self.fleet.broker_port)
+        self.addCleanup(self.line.close)
+        self.fleet.broker_port = self.line.port
+        self.fleet.start_coordinator()
+        self.api = self.fleet.api
+        script = self.fleet.dir / "print.sh"
+        script.write_text('echo "cut the $1"\n')
+        self.fleet.start_agent("pi-1", echo=4, toml='[[command]]\nname = "print"\nargv = ["/bin/sh", "%s", "{what}"]\n'
+                               '[command.params]\nwhat = { type = "string", pattern = "[a-z]+" }\n' % script)
+
+    def ends(self, task, code):
+        done = self.api.outcome(task, 200)
+        self.assertEqual((done["state"], done["error"]["code"]), ("failed", code), done)
+        self.assertIn("each time that it was sent", done["error"]["message"])
+        self.assertLessEqual(self.line.cuts, 8)
+
+    def test_a_task(self):
+        """It fails after a few tries, and the tasks beside it are done."""
+        beside = [self.api.submit("echo", n) for n in range(3)]
+        task = self.api.submit("echo", "cut the line", max_attempts=1)
+        beside += [self.api.submit("echo", n) for n in range(3)]
+        for other in beside:
+            self.assertEqual(self.api.outcome(other, 120)["state"], "succeeded")
+        self.ends(task, "undeliverable")
+        self.assert_works()
+
+    def test_a_result(self):
+        """The task fails with the reason in place of the output, after a few tries."""
+        self.ends(self.api.submit("command.print", {"what": "line"}), "output_too_large")
+        self.assert_works()
+
+
+class ShorterKeepalive(FleetCase):
+    """The part of a broker that asks for a shorter keepalive than ours; Mosquitto's shortest is longer."""
+
+    def setUp(self):
+        self.keepalives = []
+        self.fleet = Fleet()
+        self.addCleanup(self.end_fleet)
+        self.broker = Server(self.accept)
+        self.addCleanup(self.broker.close)
+        self.fleet.broker_port = self.broker.port
+
+    def accept(self, connection):
+        packet = connection.recv(4096)
+        at = packet.index(b"MQTT") + 6
+        self.keepalives.append(int.from_bytes(packet[at:at + 2], "big"))
+        connection.sendall(bytes([0x20, 6, 0, 0, 3, 0x13, 0, 3]))  # CONNACK, Server Keep Alive 3
+        while connection.recv(4096):
+            pass
+
+    def test_it_is_followed(self):
+        """The agent connects again with the broker's keepalive."""
+        self.fleet.start_agent("pi-1", echo=1, wait=False)
+        wait_until(lambda: len(self.keepalives) >= 2, what="a second connection")
+        self.assertEqual(self.keepalives[:2], [8, 3])
 
 
 if __name__ == "__main__":

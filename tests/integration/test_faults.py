@@ -9,7 +9,7 @@ import sys
 import time
 import unittest
 
-from support import BIN, FleetCase, clean_environment, open_terminal, processes_with, wait_until
+from support import BIN, Api, FleetCase, clean_environment, open_terminal, processes_with, wait_until
 
 
 class AgentKilled(FleetCase):
@@ -449,20 +449,98 @@ class StartedBadly(FleetCase):
 
 
 class TwoCoordinators(FleetCase):
-    def test_other_data(self):
-        """Of two coordinators of one fleet with separate data, one stops and reports the reason; the other works."""
+    RETAINED_ONLINE = {"state": "online", "epoch": 1, "session": "ghost"}
+
+    def setUp(self):
+        super().setUp()
         self.fleet.start_agent("pi-1", echo=1)
-        command = self.fleet.coordinator_command(port=self.fleet.http_port + 1, data=self.fleet.dir / "data-2")
-        first, second = self.fleet.coordinator, self.fleet.start("coordinator", command)
-        wait_until(lambda: not (first.alive() and second.alive()), 20, "one of them stops", pause=0.1)
-        gone = second if first.alive() else first
-        self.assertEqual(gone.wait(), 1)
+
+    def second(self, *options):
+        command = self.fleet.coordinator_command(*options, port=self.fleet.http_port + 1, data=self.fleet.dir / "data-2")
+        return self.fleet.start("coordinator", command)
+
+    def api_of(self, port):
+        api = Api(self.fleet.http_port + port)
+        self.addCleanup(api.close)
+        return api
+
+    def works(self, port=0):
+        api = self.api_of(port)
+
+        def ready():
+            try:
+                return api.get("/ready").status == 200
+            except OSError:
+                return False
+        wait_until(ready, 20, what="it is ready")
+        api.placeable("pi-1")
+        self.assertEqual(api.outcome(api.submit("echo", 1))["state"], "succeeded")
+
+    def test_second_is_refused(self):
+        """A second coordinator, with data of its own, does not start; the first one and its agents do not notice."""
+        observer = self.fleet.observe("coordinator/status")
+        online = observer.wait_for(lambda m: m.topic == "coordinator/status").payload
+        second = self.second()
+        self.assertEqual(second.wait(15), 1)
+        self.assertIn("another coordinator", second.log())
+        self.assertIn("--take-over", second.log())
+        self.assertEqual([m.payload for m in observer.all("coordinator/status")], [online])
+        self.assertTrue(self.fleet.coordinator.alive())
+        self.works()
+
+    def test_refused_after_the_broker_was_away(self):
+        """A second one that is started without a broker is refused when the broker is back."""
+        self.fleet.broker.kill()
+        second = self.second()
+        wait_until(lambda: self.fleet.broker_url in second.log(), what="it misses the broker")
+        self.fleet.start_broker()
+        wait_until(lambda: not (second.alive() and self.fleet.coordinator.alive()), 30, what="one of them has ended")
+        gone, left = (second, 0) if self.fleet.coordinator.alive() else (self.fleet.coordinator, 1)
         self.assertIn("another coordinator", gone.log())
-        if gone is first:
-            self.fleet.http_port += 1
-            self.api = self.fleet.api = self.fleet.new_api()
-        self.api.placeable("pi-1")
-        self.assertEqual(self.api.outcome(self.api.submit("echo", 1))["state"], "succeeded")
+        self.works(left)
+
+    def test_no_task_is_accepted_before_it_is_decided(self):
+        """A second coordinator that will be refused has accepted nothing."""
+        second = self.second()
+        api = self.api_of(1)
+        answers = set()
+
+        def refused():
+            try:
+                answers.add(api.post("/api/v1/tasks", {"capability": "echo", "input": 1}).status)
+            except OSError:
+                pass
+            return not second.alive()
+        wait_until(refused, 15, what="it is refused", pause=0.02)
+        self.assertLessEqual(answers, {503})
+
+    def test_take_over(self):
+        """With --take-over the second one works, and the first one stops with the reason."""
+        first = self.fleet.coordinator
+        self.second("--take-over")
+        self.assertEqual(first.wait(15), 1)
+        self.assertIn("has taken over", first.log())
+        self.works(1)
+
+    def test_restored_elsewhere(self):
+        """Both machines are lost, the broker remembers `online`: a coordinator with a restored store starts."""
+        self.fleet.coordinator.kill()
+        for command, option, data in (("backup", "--to", "data"), ("restore", "--from", "data-2")):
+            subprocess.run([BIN / "edgefleet-coordinator", command, "--data", self.fleet.dir / data, option,
+                            self.fleet.dir / "copy"], check=True, timeout=30, capture_output=True, env=clean_environment())
+        self.fleet.publish("coordinator/status", self.RETAINED_ONLINE, retain=True)
+        began = time.monotonic()
+        self.second()
+        self.works(1)
+        self.assertGreater(time.monotonic() - began, 2.5)  # it listened first
+
+    def test_words_that_are_only_retained(self):
+        """A retained beat, and a retained status, refuse nobody."""
+        self.fleet.coordinator.kill()
+        self.fleet.publish("coordinator/beat", {"store": "x", "epoch": 1, "session": "ghost"}, retain=True)
+        self.fleet.publish("coordinator/status", self.RETAINED_ONLINE, retain=True)
+        self.fleet.start_coordinator()
+        self.works()
 
 
 class NoBroker(FleetCase):

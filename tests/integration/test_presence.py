@@ -71,7 +71,7 @@ class BirthAndDeath(FleetCase):
         states = [m.payload["state"] for m in said if m.topic.endswith("/status")]
         self.assertEqual(states, ["draining", "offline"])
         self.assertEqual(said[-1].payload["state"], "offline")
-        results = [m for m in said if m.topic == "results/command.note/pi-1"]
+        results = [m for m in said if m.topic == "results/pi-1"]
         self.assertEqual([r["id"] for m in results for r in m.payload["results"]], [task])
         done = self.api.outcome(task)
         self.assertEqual((done["state"], len(done["attempts"])), ("succeeded", 1))

@@ -144,8 +144,7 @@ void SimulatedAgent::perform(const agent::Effect& effect, Time now) {
                      if (result.status == ResultStatus::returned) ++counters_.returned;
                    }
                    for (std::size_t first = 0; first < send.results.size();) {
-                     publish(TopicKind::results, protocol::encode_results(state_.session, send.results, first), now,
-                             send.capability);
+                     publish(TopicKind::results, protocol::encode_results(state_.session, send.results, first), now);
                    }
                  },
                  [&](const agent::SendInfo&) { publish(TopicKind::agent_info, protocol::encode(info()), now); },
@@ -269,10 +268,10 @@ void SimulatedAgent::perform_mqtt(mqtt::Actions actions, Time now) {
   }
 }
 
-void SimulatedAgent::publish(TopicKind kind, std::string payload, Time now, const Capability& capability) {
+void SimulatedAgent::publish(TopicKind kind, std::string payload, Time now) {
   const auto& rule = protocol::rule(kind);
-  perform_mqtt(session_.publish({setting_.topics.build({kind, state_.name, capability, {}}), std::move(payload),
-                                 rule.qos, rule.retained}),
+  perform_mqtt(session_.publish(
+                   {setting_.topics.build({kind, state_.name, {}, {}}), std::move(payload), rule.qos, rule.retained}),
                now);
 }
 

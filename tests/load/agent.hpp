@@ -73,7 +73,7 @@ class SimulatedAgent {
   void receive_tasks(const protocol::Topic& topic, const mqtt::Message& message, Time now);
   void receive_control(const mqtt::Message& message, Time now);
   void perform_mqtt(mqtt::Actions actions, Time now);
-  void publish(protocol::TopicKind kind, std::string payload, Time now, const Capability& capability = {});
+  void publish(protocol::TopicKind kind, std::string payload, Time now);
   [[nodiscard]] AgentInfo info() const;
   [[nodiscard]] Heartbeat heartbeat(Time now) const;
 

@@ -24,6 +24,8 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
     all.drains += world.totals().drains;
     all.restores += world.totals().restores;
     all.lies += world.totals().lies;
+    all.neighbours_of_poison += world.totals().neighbours_of_poison;
+    all.looks_for_idle_slots += world.totals().looks_for_idle_slots;
     innocents += world.innocents_failed().size();
   }
   if (seeds < 300) return;
@@ -35,6 +37,8 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
   CHECK(all.drains > 0);
   CHECK(all.restores > 0);
   CHECK(all.lies > seeds);
+  CHECK(all.neighbours_of_poison > 0);
+  CHECK(all.looks_for_idle_slots > seeds);
   WARN(innocents << " tasks failed because of lost or failed attempts of their own");
 }
 

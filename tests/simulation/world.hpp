@@ -72,6 +72,8 @@ class World {
     std::uint64_t paused_for_heat = 0;
     std::uint64_t runs = 0;
     std::uint64_t lies = 0;
+    std::uint64_t neighbours_of_poison = 0;
+    std::uint64_t looks_for_idle_slots = 0;  // while tasks waited
   };
   [[nodiscard]] const std::map<TaskId, Accepted>& accepted() const { return accepted_; }
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
@@ -153,6 +155,7 @@ class World {
   void crash_coordinator();
   void to_coordinator(const coordinator::Event& event);
   void drain_coordinator();
+  void check_idle_slots();
   void heed(const coordinator::Drain::Immediates& immediates);
   void commit();
   void keep(const coordinator::Writes& writes);
@@ -187,6 +190,7 @@ class World {
   void begin(Agent& a, const agent::StartTask& start);
   void stop(Agent& a, const AttemptKey& key);
   void end_runs(Agent& a);
+  void check_neighbours(const Agent& a, const TaskId& poison);
   void warm(Agent& a);
   void tick(Agent& a);
 

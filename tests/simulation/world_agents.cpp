@@ -130,7 +130,7 @@ void World::perform(Agent& a, const agent::Effect& effect) {
                  },
                  [&](const agent::SpoolResult& spool) {
                    const auto& held = a.core->held.at(spool.key);
-                   a.disk[spool.key] = {held.capability, held.result, {}};
+                   a.disk[spool.key] = {held.result, {}};
                  },
                  [&](const agent::UnspoolResult& unspool) { a.disk.erase(unspool.key); },
                  [&](const agent::SendStatus& status) {
@@ -152,6 +152,7 @@ void World::end_runs(Agent& a) {
     auto& task = accepted_[key.id];
     if (task.poison && !calm_) {
       ++task.killed;
+      check_neighbours(a, key.id);
       return crash_agent(a, true);
     }
     a.ends.erase(key);
@@ -160,6 +161,18 @@ void World::end_runs(Agent& a) {
     finished.run = 20ms;  // the estimate from it lets tasks wait at agents, although they really take longer
     if (chance(0.05)) finished.error = TaskError{"hiccup", "again", true, {}};
     to_agent(a, finished);
+  }
+}
+
+// An innocent task that has lost agents, and has one attempt left, is not lost for good by a poison task beside it.
+void World::check_neighbours(const Agent& a, const TaskId& poison) {
+  for (const auto& [key, at] : a.ends) {
+    const auto record = store_.find(key.id);
+    if (key.id == poison || record == store_.end() || ended(record->second.state)) continue;
+    ++totals_.neighbours_of_poison;
+    const auto& attempts = record->second.attempts;
+    const bool current = !attempts.empty() && attempts.back().n == key.attempt && !ended(attempts.back().state);
+    if (current && coordinator::suspect(record->second)) violation("lost by a poison task beside it: " + describe(key.id));
   }
 }
 

@@ -1,5 +1,6 @@
 // The coordinator of the simulated world: its core, its store, its restarts.
 #include "common/core/overloaded.hpp"
+#include "coordinator/core/explain.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace edgefleet::simulation {
@@ -68,12 +69,28 @@ void World::heed(const coordinator::Drain::Immediates& immediates) {
 void World::drain_coordinator() {
   if (!coordinator_ || failing_until_) return;
   heed(drain_->place(now()));
+  if (random_() % 16 == 0) check_idle_slots();
   // There are as many drains as messages, so the probability for each one is lower in a large fleet.
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
   writes_ = &drain_->close(time_, time_.time_since_epoch());
   if (chance(hazards_.failing_commits * share * (events_ > 1 ? many_events : 1))) return fail_commits();
   commit();
+}
+
+// No task waits while an agent that may take it has a free slot: what a lost agent held is placed as fast as free slots
+// allow. Suspects wait for an agent of their own, and a task waits briefly for one that has its model loaded.
+void World::check_idle_slots() {
+  for (const auto& [id, task] : coordinator_->tasks) {
+    const auto& record = task.record;
+    if (record.state != TaskState::queued || coordinator::suspect(record) || time_ < task.patient_until) continue;
+    if (coordinator_->on_hold.count(id) > 0 || !coordinator_->connected) continue;
+    ++totals_.looks_for_idle_slots;
+    if (coordinator::explain(*coordinator_, record.spec.capability, record.spec.where).free) {
+      violation("waits although a slot is free: " + describe(id));
+    }
+    return;
+  }
 }
 
 void World::commit() {
@@ -100,7 +117,7 @@ void World::keep(const coordinator::Writes& writes) {
     }
   }
   if (writes.released) held_.clear();
-  epoch_ = writes.epoch.value_or(epoch_);
+  if (writes.reign) epoch_ = writes.reign->epoch;
 }
 
 void World::keep(const coordinator::TaskWrite& write) {

@@ -34,7 +34,8 @@ class FailingStore final : public coordinator::Store {
     return purged;
   }
   Result<std::uint64_t> reusable() override { return store_->reusable(); }
-  Result<std::uint64_t> epoch() override { return store_->epoch(); }
+  Result<Reign> reign() override { return store_->reign(); }
+  Result<std::string> identity() override { return store_->identity(); }
   Result<Duration> clock() override { return store_->clock(); }
   Result<std::vector<TaskId>> held() override { return store_->held(); }
   Result<std::vector<AgentName>> drained_agents() override { return store_->drained_agents(); }

@@ -104,6 +104,7 @@ Result<RestoreReport> hold_unfinished(SQLite::Database& db) {
   db.exec(count_bytes);
   db.exec("INSERT OR IGNORE INTO held SELECT id FROM tasks WHERE state < " +
           std::to_string(static_cast<int>(TaskState::cancelling)));
+  db.exec("UPDATE identity SET store = lower(hex(randomblob(10)))");
   RestoreReport report;
   report.tasks = static_cast<std::uint64_t>(db.execAndGet("SELECT count(*) FROM tasks").getInt64());
   report.held = static_cast<std::uint64_t>(db.execAndGet("SELECT count(*) FROM held").getInt64());

@@ -75,13 +75,20 @@ DROP INDEX tasks_ended;
 CREATE INDEX tasks_ended ON tasks (ended_at_ms, id, bytes) WHERE ended_at_ms IS NOT NULL;
 )sql";
 
+// Which store this is, and the session of the last coordinator that worked with it.
+constexpr const char* identity = R"sql(
+CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), store TEXT NOT NULL, session TEXT NOT NULL);
+INSERT INTO identity VALUES (1, lower(hex(randomblob(10))), '');
+)sql";
+
 // Step n, counted from 0, makes version n + 1. A released step is never changed: a change is a new step.
-const std::array<Migration, 4>& migrations() {
-  static const std::array<Migration, 4> all = {{
+const std::array<Migration, 5>& migrations() {
+  static const std::array<Migration, 5> all = {{
       {"the tables", tables},
       {"a store clock, retention, tasks held after a restore", clock},
       {"lists by capability and of failed tasks", lists},
       {"the size of tasks that have ended", std::string(bytes) + count_bytes},
+      {"an identity of the store", identity},
   }};
   return all;
 }

@@ -115,10 +115,17 @@ class SqliteStore final : public Store {
     });
   }
 
-  Result<std::uint64_t> epoch() override {
-    return guarded("reading the epoch", [&]() -> Result<std::uint64_t> {
-      return static_cast<std::uint64_t>(db_->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64());
+  Result<Reign> reign() override {
+    return guarded("reading the last reign", [&]() -> Result<Reign> {
+      const auto epoch = db_->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64();
+      const std::string session = db_->execAndGet("SELECT session FROM identity").getString();
+      return Reign{static_cast<std::uint64_t>(epoch), SessionId::parse(session).value_or(SessionId{})};
     });
+  }
+
+  Result<std::string> identity() override {
+    return guarded("reading the identity of the store",
+                   [&]() -> Result<std::string> { return db_->execAndGet("SELECT store FROM identity").getString(); });
   }
 
   Result<std::vector<AgentName>> drained_agents() override {

@@ -51,6 +51,7 @@ Writer::Writer(SQLite::Database& db)
       drain_(db, "INSERT OR IGNORE INTO drained VALUES (?)"),
       resume_(db, "DELETE FROM drained WHERE agent = ?"),
       epoch_(db, "UPDATE meta SET value = ? WHERE key = 'epoch'"),
+      session_(db, "UPDATE identity SET session = ?"),
       clock_(db, "UPDATE meta SET value = ? WHERE key = 'clock_ms'"),
       no_longer_held_(db, "DELETE FROM held WHERE id = ?"),
       ended_bytes_of_(db, "SELECT bytes FROM tasks WHERE id = ? AND ended_at_ms IS NOT NULL"),
@@ -88,9 +89,11 @@ void Writer::commit(const Writes& writes) {
     bind_text(statement, 1, agent.str());
     run(statement);
   }
-  if (writes.epoch) {
-    epoch_.bind(1, static_cast<std::int64_t>(*writes.epoch));
+  if (writes.reign) {
+    epoch_.bind(1, static_cast<std::int64_t>(writes.reign->epoch));
     run(epoch_);
+    bind_text(session_, 1, writes.reign->session.str());
+    run(session_);
   }
   if (writes.released) db_.exec("DELETE FROM held");
   set_clock(writes.clock);
@@ -117,8 +120,8 @@ void Writer::set_clock(Duration clock) {
 
 void Writer::reset() {
   for (auto* statement : {&insert_spec_, &save_task_, &insert_batch_, &name_artifact_, &drain_, &resume_, &epoch_,
-                          &clock_, &no_longer_held_, &ended_bytes_of_, &oldest_ended_, &batch_of_, &drop_task_,
-                          &drop_spec_, &drop_names_, &drop_batch_}) {
+                          &session_, &clock_, &no_longer_held_, &ended_bytes_of_, &oldest_ended_, &batch_of_,
+                          &drop_task_, &drop_spec_, &drop_names_, &drop_batch_}) {
     statement->tryReset();
   }
 }

@@ -40,6 +40,7 @@ class Writer {
   SQLite::Statement drain_;
   SQLite::Statement resume_;
   SQLite::Statement epoch_;
+  SQLite::Statement session_;
   SQLite::Statement clock_;
   SQLite::Statement no_longer_held_;
   SQLite::Statement ended_bytes_of_;

@@ -147,7 +147,7 @@ class Household {
     turns_.erase(task.id);
     ++figures_.answers;
     world_.receive(
-        ResultsSeen{server.name, {TaskResult{task.id, task.attempt, ResultStatus::succeeded, "{}", {}, run, {}}}});
+        ResultsSeen{server.name, {TaskResult{task.id, task.attempt, ResultStatus::succeeded, "{}", {}, run, {}, {}}}});
     world_.receive(Committed{{task.id}});
     world_.place();
     const auto index = static_cast<std::size_t>(turn.talk);

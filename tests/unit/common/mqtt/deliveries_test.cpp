@@ -50,3 +50,38 @@ TEST_CASE("a connection has the bound of its broker, and nothing on its way") {
   deliveries.on(Connected{});
   CHECK(deliveries.most_bytes() == limits::payload_bytes);
 }
+
+TEST_CASE(
+    "an attempt that was in flight at two losses of the connection is sent alone, and given up after three more") {
+  Deliveries deliveries;
+  const auto lose_with = [&](const std::vector<AttemptKey>& in_flight) {
+    deliveries.passed_on(sent(deliveries, in_flight, 100));
+    return deliveries.on(ConnectionLost{"", 0});
+  };
+  CHECK(lose_with({key(1), key(2)}).empty());
+  CHECK_FALSE(deliveries.suspects(key(1)));
+  CHECK(deliveries.grouped(std::vector{key(1), key(2)}).size() == 1);
+  CHECK(lose_with({key(1), key(2)}).empty());
+  CHECK(deliveries.suspects(key(1)));
+  CHECK(deliveries.grouped(std::vector{key(1), key(3), key(2), key(4)}) ==
+        std::vector<std::vector<AttemptKey>>{{key(3), key(4)}, {key(1)}, {key(2)}});
+
+  const auto innocent = sent(deliveries, {key(2)}, 100);
+  deliveries.passed_on(innocent);
+  deliveries.on(Delivered{true, {}, 0, innocent});
+  CHECK_FALSE(deliveries.suspects(key(2)));
+
+  CHECK(lose_with({key(1)}).empty());
+  CHECK(lose_with({key(1)}).empty());
+  CHECK(lose_with({key(1)}) == std::vector{key(1)});
+  CHECK_FALSE(deliveries.suspects(key(1)));
+}
+
+TEST_CASE("a message that only waited for its turn has not ended the connection") {
+  Deliveries deliveries;
+  for (int loss = 0; loss < 10; ++loss) {
+    sent(deliveries, {key(1)}, 100);
+    CHECK(deliveries.on(ConnectionLost{"", 0}).empty());
+  }
+  CHECK_FALSE(deliveries.suspects(key(1)));
+}

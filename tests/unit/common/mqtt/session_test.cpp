@@ -135,3 +135,24 @@ TEST_CASE("a broker's address is checked") {
     CHECK_FALSE(paho_uri(bad));
   }
 }
+
+TEST_CASE("a message that is sent alone has nothing beside it in flight") {
+  Session session = connected();
+  CHECK(count<DoSend>(session.publish({"t", "before"})) == 1);
+  CHECK(count<DoSend>(session.publish({"t", "alone"}, true)) == 0);
+  CHECK(count<DoSend>(session.publish({"t", "after"})) == 0);
+  CHECK(count<DoSend>(session.publish({"t", "after"})) == 0);
+  CHECK(count<DoSend>(session.on(Delivered{}, start)) == 1);  // alone
+  CHECK(count<DoSend>(session.publish({"t", "later"})) == 0);
+  CHECK(count<DoSend>(session.on(Delivered{}, start)) == 3);  // the others together
+
+  session.on(Delivered{}, start);
+  session.on(Delivered{}, start);
+  session.on(Delivered{}, start);
+  CHECK(count<DoSend>(session.publish({"t", "alone"}, true)) == 1);
+  session.on(ConnectionLost{"cable", 0}, start);
+  session.tick(*session.next_tick());
+  session.on(Connected{}, start);
+  session.on(Subscribed{}, start);
+  CHECK(count<DoSend>(session.publish({"t", "next"})) == 1);
+}

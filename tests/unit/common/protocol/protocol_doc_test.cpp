@@ -54,6 +54,7 @@ TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
       {"temperature", [](const std::string& t) { return again(decode_temperature(t)); }},
       {"stream", [](const std::string& t) { return again(decode_stream(t)); }},
       {"coordinator", [](const std::string& t) { return again(decode_coordinator_status(t)); }},
+      {"beat", [](const std::string& t) { return again(decode_coordinator_beat(t)); }},
       {"tasks",
        [](const std::string& t) {
          const auto message = decode_tasks(t);
@@ -80,7 +81,7 @@ TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
     CHECK(nlohmann::json::parse(round_trip(all.at(name))) == nlohmann::json::parse(all.at(name)));
   }
   REQUIRE(all.count("submit") == 1);
-  const auto submission = decode_submission(all.at("submit"), Capability::parse("echo"));
+  const auto submission = decode_submission(all.at("submit"));
   REQUIRE(submission);
   CHECK(submission->spec.where.at("room") == "cellar");
   CHECK(all.size() == round_trips.size() + 1);

@@ -23,12 +23,20 @@ TEST_CASE("a missing name makes a filter") {
   CHECK(topics.build({TopicKind::tasks, *AgentName::parse("pi-1"), {}, {}}) == "edgefleet/v1/home/tasks/+/pi-1");
 }
 
+TEST_CASE("a topic has no dots below its root: some brokers take them for slashes") {
+  const Topics topics(*FleetName::parse("home"));
+  const Topic topic{TopicKind::tasks, *AgentName::parse("pi-1"), *Capability::parse("llm.chat.fast"), {}};
+  CHECK(topics.build(topic) == "edgefleet/v1/home/tasks/llm_chat_fast/pi-1");
+  CHECK(topics.parse("edgefleet/v1/home/tasks/llm_chat_fast/pi-1") == topic);
+}
+
 TEST_CASE("other topics are not parsed") {
   const Topics topics(*FleetName::parse("home"));
-  for (const char* bad : {"", "edgefleet/v1/home", "edgefleet/v1/home/", "edgefleet/v1/garden/agents/a/status",
-                          "edgefleet/v2/home/agents/a/status", "edgefleet/v1/home/agents/A/status",
-                          "edgefleet/v1/home/agents//status", "edgefleet/v1/home/agents/a/status/x",
-                          "edgefleet/v1/home/agents/a/what", "edgefleet/v1/home/tasks/a..b/pi", "$SYS/broker"}) {
+  for (const char* bad :
+       {"", "edgefleet/v1/home", "edgefleet/v1/home/", "edgefleet/v1/garden/agents/a/status",
+        "edgefleet/v2/home/agents/a/status", "edgefleet/v1/home/agents/A/status", "edgefleet/v1/home/agents//status",
+        "edgefleet/v1/home/agents/a/status/x", "edgefleet/v1/home/agents/a/what", "edgefleet/v1/home/tasks/a__b/pi",
+        "edgefleet/v1/home/tasks/image.blur/pi", "edgefleet/v1/home/results/echo/pi", "$SYS/broker"}) {
     INFO(bad);
     CHECK_FALSE(topics.parse(bad));
   }

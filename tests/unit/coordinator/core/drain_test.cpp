@@ -132,7 +132,7 @@ TEST_CASE("a drain that is reopened is committed together with the next events")
   d.drain.reopen();
   d.submit(2, one("2"));
   d.commit();
-  CHECK(d.last.epoch == 7);
+  CHECK(d.last.reign->epoch == 7);
   CHECK(d.store.size() == 2);
   CHECK(d.answer<Accepted>(1) != nullptr);
   CHECK(d.answer<Accepted>(2) != nullptr);
@@ -384,7 +384,7 @@ TEST_CASE("drained agents, a new epoch and a release are written") {
   REQUIRE(d.last.drained.size() == 2);
   CHECK(d.last.drained[1] == std::pair(agent("pi-1"), false));
   CHECK(d.last.released);
-  CHECK(d.last.epoch == 21);
+  CHECK(d.last.reign->epoch == 21);
 }
 
 TEST_CASE("expired deadlines are handled before placement") {

@@ -301,7 +301,7 @@ TEST_CASE("a coordinator stops when it sees a live newer one, and raises its epo
     c.receive(CoordinatorSeen{true, Reign{12, session("other")}, false});
     CHECK(c.find<StopProgram>() == nullptr);
     CHECK(c.state.reign.epoch == 13);
-    CHECK(c.find<SaveEpoch>() != nullptr);
+    CHECK(c.find<SaveReign>() != nullptr);
     CHECK(c.find<AnnounceReign>() != nullptr);
   }
   SECTION("reported by an agent") {

@@ -36,7 +36,7 @@ struct Fleet : Conversation {
   }
   // The run takes half a minute, so that no task is prefetched.
   void answered(const std::string& name, const TaskId& id) {
-    receive(ResultsSeen{agent(name), {TaskResult{id, 1, ResultStatus::succeeded, "42", {}, 30s, {}}}});
+    receive(ResultsSeen{agent(name), {TaskResult{id, 1, ResultStatus::succeeded, "42", {}, 30s, {}, {}}}});
     place();
   }
   // Time passes while the agent runs this task.

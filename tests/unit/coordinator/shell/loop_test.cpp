@@ -21,8 +21,9 @@ bool eventually(Condition condition) {
   return condition();
 }
 
-// A loop that runs in a thread of its own, without a broker.
+// A loop that runs in a thread of its own, without a broker. `take_over`: it does not listen for other coordinators.
 struct Running {
+  bool take_over_;
   test::TemporaryFolder folder;
   test::FailingStore store{folder.path()};
   test::Broker broker;
@@ -32,7 +33,8 @@ struct Running {
   Loop loop{options(), store, *artifacts, waiters, hub};
   std::future<Status> ended;
 
-  explicit Running(const std::function<void(test::FailingStore&)>& prepare = {}) {
+  explicit Running(const std::function<void(test::FailingStore&)>& prepare = {}, bool take_over = true)
+      : take_over_(take_over) {
     if (prepare) prepare(store);
     REQUIRE(loop.recover());
     ended = std::async(std::launch::async, [this] { return loop.run(); });
@@ -51,6 +53,7 @@ struct Running {
     made.fleet = *FleetName::parse("home");
     made.last_tries = 100ms;
     made.make_client = broker.maker();
+    made.take_over = take_over_;
     return made;
   }
   template <typename T, typename Start>
@@ -97,6 +100,30 @@ TEST_CASE("a loop accepts, cancels and notifies waiters, and ends with everythin
   CHECK(running.ended.get());
   CHECK(running.store.reads().task(accepted->id)->value().state == TaskState::cancelled);
   CHECK(running.submit().error().kind == ErrorKind::unavailable);
+}
+
+TEST_CASE("a coordinator that hears no other one announces itself, and accepts tasks from then on") {
+  Running running({}, false);
+  const std::string status = "edgefleet/v1/home/coordinator/status";
+  CHECK(running.submit().error().kind == ErrorKind::unavailable);
+  CHECK(running.broker.on(status) == 0);
+  CHECK_FALSE(running.broker.options().will);
+  REQUIRE(eventually([&] { return running.broker.on(status) > 0; }));
+  CHECK(running.broker.options().will);
+  CHECK(running.submit());
+  CHECK(eventually([&] { return running.broker.on("edgefleet/v1/home/coordinator/beat") > 0; }));
+}
+
+TEST_CASE("a coordinator that hears another one ends, and has neither accepted nor published anything") {
+  Running running({}, false);
+  CHECK(running.submit().error().kind == ErrorKind::unavailable);
+  running.broker.say(mqtt::Received{
+      {"edgefleet/v1/home/coordinator/beat", R"({"store":"other","epoch":9,"session":"other"})", 0, false, {}, {}}});
+  REQUIRE(running.ended.wait_for(10s) == std::future_status::ready);
+  const auto ended = running.ended.get();
+  REQUIRE_FALSE(ended);
+  CHECK(ended.error().message.find("another coordinator (session other") != std::string::npos);
+  CHECK(running.broker.published().empty());
 }
 
 TEST_CASE("a submitter may get the id before the task is durable") {
@@ -166,7 +193,7 @@ TEST_CASE("a full disk at the start does not keep a coordinator from starting, a
   Loop loop(options, store, *artifacts, waiters, hub);
   store.full = true;
   REQUIRE(loop.recover());
-  CHECK(*store.epoch() == 0);
+  CHECK(store.reign()->epoch == 0);
   auto ended = std::async(std::launch::async, [&] { return loop.run(); });
   CHECK(eventually([&] { return !loop.store_well(); }));
   CHECK(broker.published().empty());
@@ -174,7 +201,7 @@ TEST_CASE("a full disk at the start does not keep a coordinator from starting, a
   CHECK(eventually([&] { return loop.store_well(); }));
   loop.request_stop();
   CHECK(ended.get());
-  CHECK(*store.epoch() == 1);
+  CHECK(store.reign()->epoch == 1);
 }
 
 TEST_CASE("on a full disk old tasks are removed although a commit waits, and then it succeeds") {

@@ -44,8 +44,9 @@ struct Linked : test::Shell {
     link.send_replies();
   }
   mqtt::Message submission(const std::string& key = "") const {
-    const std::string payload = key.empty() ? R"({"input":1})" : R"({"input":1,"idempotency_key":")" + key + "\"}";
-    return {root + "submit/app/work", payload, 1, false, reply_topic, "data"};
+    const std::string payload = key.empty() ? R"({"capability":"work","input":1})"
+                                            : R"({"capability":"work","input":1,"idempotency_key":")" + key + "\"}";
+    return {root + "submit/app", payload, 1, false, reply_topic, "data"};
   }
   void hear(mqtt::Message message) { broker.say(mqtt::Received{std::move(message)}); }
 };

@@ -35,7 +35,7 @@ class Everything {
     writes_.tasks = {{&changed_, {}, {}, false}, {&created_, {}, {}, true}, {&of_batch_.front(), {}, {}, true}};
     writes_.batches = {batch_};
     writes_.drained = {{agent("pi-1"), false}, {agent("pi-2"), true}};
-    writes_.epoch = 8;
+    writes_.reign = Reign{8, *SessionId::parse("s8")};
     writes_.released = true;
     writes_.clock = 5h;
   }
@@ -51,7 +51,7 @@ class Everything {
     CHECK_FALSE(*store.reads().artifact_named("sha256-a"));
     CHECK(drained(store) == std::vector<std::string>{"pi-1"});
     CHECK(held(store) == std::vector{id(1), id(2)});
-    CHECK(*store.epoch() == 0);
+    CHECK(store.reign()->epoch == 0);
     CHECK(*store.clock() == 0s);
     CHECK(ids(store.unfinished({}, 100)) == std::vector{id(1), id(2)});
   }
@@ -65,7 +65,7 @@ class Everything {
     CHECK(*store.reads().artifact_named("sha256-a"));
     CHECK(drained(store) == std::vector<std::string>{"pi-2"});
     CHECK(held(store).empty());
-    CHECK(*store.epoch() == 8);
+    CHECK(store.reign()->epoch == 8);
     CHECK(*store.clock() == 5h);
     CHECK(ids(store.unfinished({}, 100)) == std::vector{id(2), id(3), id(4)});
   }
@@ -82,7 +82,7 @@ class Everything {
 
 TEST_CASE("store contract: a new store is empty") {
   EachStore store;
-  CHECK(*store->epoch() == 0);
+  CHECK(store->reign()->epoch == 0);
   CHECK(*store->clock() == 0s);
   CHECK(held(*store).empty());
   CHECK(drained(*store).empty());
@@ -186,12 +186,12 @@ TEST_CASE("store contract: the epoch stays until a commit changes it, whatever i
   EachStore store;
   Writes writes;
   for (const std::uint64_t epoch : {std::uint64_t{7}, (std::uint64_t{1} << 53U) + 1}) {
-    writes.epoch = epoch;
+    writes.reign = Reign{epoch, *SessionId::parse("s" + std::to_string(epoch))};
     REQUIRE(store->commit(writes));
     save(*store, record(epoch), true);
-    CHECK(*store->epoch() == epoch);
+    CHECK(store->reign()->epoch == epoch);
     store.reopen();
-    CHECK(*store->epoch() == epoch);
+    CHECK(store->reign()->epoch == epoch);
   }
 }
 
@@ -200,7 +200,7 @@ TEST_CASE("store contract: every commit advances the clock, and so does the time
   save(*store, record(1), true, 5s);
   CHECK(*store->clock() == 5s);
   Writes epoch;
-  epoch.epoch = 1;
+  epoch.reign = Reign{1, {}};
   epoch.clock = 6s;
   REQUIRE(store->commit(epoch));
   CHECK(*store->clock() == 6s);

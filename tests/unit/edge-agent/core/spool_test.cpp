@@ -68,8 +68,9 @@ TEST_CASE("results of an earlier run are delivered, and removed once they are ac
   Running c;
   TaskResult old;
   old.id = id(7);
-  old.output = "7";
-  c.receive(Restored{work, old, {}});
+  old.capability = work;
+  old.output = JsonText("7");
+  c.receive(Restored{old, {}});
   CHECK(held_list(c.state, c.now).size() == 2);
   CHECK(c.count_after<SendResults>(0s) == 1);
   c.receive(AcknowledgeSeen{reign, {{{old.id, 1}, false}}});

@@ -13,12 +13,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-ResultSpool::Kept result_of(std::uint64_t number, const std::string& output) {
+TaskResult result_of(std::uint64_t number, const std::string& output) {
   TaskResult result;
   result.id = id(number);
   result.attempt = 1;
   result.output = JsonText(output);
-  return {*Capability::parse("echo"), result};
+  result.capability = *Capability::parse("echo");
+  return result;
 }
 
 std::size_t files_in(const std::string& folder) {
@@ -35,7 +36,7 @@ TEST_CASE("the later version of a result that is spooled twice is kept, and remo
   std::vector<std::string> complaints;
   const auto kept = spool.load(complaints);
   REQUIRE(kept.size() == 2);
-  CHECK(kept.front().result.output == "3");
+  CHECK(kept.front().output == "3");
   CHECK(complaints.empty());
   spool.forget({id(1), 1});
   spool.forget({id(2), 1});
@@ -54,7 +55,7 @@ TEST_CASE("a result that is kept for inspection is complete, or reported as lost
   const TemporaryFolder folder;
   const std::string unknown = folder.path() + "/unknown";
   const auto keep = [&](std::uint64_t number) {
-    return keep_for_person(unknown, *SessionId::parse("life"), result_of(number, "42").result);
+    return keep_for_person(unknown, *SessionId::parse("life"), result_of(number, "42"));
   };
   const auto kept = keep(1);
   REQUIRE(kept);

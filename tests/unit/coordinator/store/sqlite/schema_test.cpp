@@ -73,7 +73,7 @@ TEST_CASE("a database of version 1 is migrated with everything in it, and a copy
   auto store = open_sqlite_store(folder.path(), [&](const std::string& text) { told.push_back(text); });
   REQUIRE(store);
   CHECK_FALSE(told.empty());
-  CHECK(*(*store)->epoch() == 7);
+  CHECK((*store)->reign()->epoch == 7);
   CHECK(*(*store)->clock() == 0s);
   CHECK((*store)->drained_agents()->size() == 1);
   const auto unfinished = (*store)->unfinished({}, 100);

@@ -34,7 +34,7 @@ bool whole(Store& store) {
                             store.reads().task(record(101).id)->has_value(),
                             store.reads().batch(BatchId{Ulid{4, 1}})->has_value(),
                             store.drained_agents()->size() == 1,
-                            *store.epoch() == 2,
+                            store.reign()->epoch == 2,
                             *store.clock() == 2h};
   for (const bool part : parts) CHECK(part == parts.front());
   return parts.front();
@@ -46,7 +46,7 @@ TEST_CASE("a commit that a power failure cuts at any page is there whole or not 
   const test::TemporaryFolder folder;
   auto store = open(folder.path() + "/data");
   Writes first;
-  first.epoch = 1;
+  first.reign = Reign{1, {}};
   first.clock = 1h;
   REQUIRE(store->commit(first));
   const std::string log_path = database_path(folder.path() + "/data") + "-wal";
@@ -57,7 +57,7 @@ TEST_CASE("a commit that a power failure cuts at any page is there whole or not 
   for (const TaskRecord& r : records) second.tasks.push_back({&r, {}, {}, true});
   second.batches.push_back({BatchId{Ulid{4, 1}}, "test", "", "print", records.front().id, records.back().id, 100});
   second.drained = {{*AgentName::parse("pi-1"), true}};
-  second.epoch = 2;
+  second.reign = Reign{2, *SessionId::parse("second")};
   second.clock = 2h;
   REQUIRE(store->commit(second));
   const std::string database = content(database_path(folder.path() + "/data"));
@@ -71,7 +71,7 @@ TEST_CASE("a commit that a power failure cuts at any page is there whole or not 
     std::ofstream(database_path(cut.path()) + "-wal", std::ios::binary) << log.substr(0, length);
     const auto after = open(cut.path());
     CHECK(whole(*after) == (length == log.size()));
-    CHECK(*after->epoch() >= 1);
+    CHECK(after->reign()->epoch >= 1);
   }
 }
 
