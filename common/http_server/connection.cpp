@@ -106,7 +106,7 @@ bool Connection::wants_input() const {
 }
 
 void Connection::wait_readable() {
-  if (waits_to_read_ || read_must_write_ || !wants_input()) return;
+  if (waits_to_read_ || !wants_input()) return;
   waits_to_read_ = true;
   const auto ready = [self = shared_from_this()](const boost::system::error_code& error) {
     self->waits_to_read_ = false;
@@ -134,7 +134,6 @@ void Connection::on_writable() {
   if (phase_ == Phase::handshake) return step_handshake();
   if (phase_ == Phase::lingering && !ended_writing_) end_writing();
   if (!output_.empty()) flush();
-  if (phase_ != Phase::closed && std::exchange(read_must_write_, false)) on_readable();
 }
 
 void Connection::on_readable() {
@@ -149,12 +148,7 @@ void Connection::on_readable() {
 
 bool Connection::read_once() {
   const Io io = link_->read(core_->scratch.data(), core_->scratch.size());
-  if (io.state == IoState::want_read) return false;
-  if (io.state == IoState::want_write) {
-    read_must_write_ = true;
-    wait_writable();
-    return false;
-  }
+  if (io.state == IoState::want_read || io.state == IoState::want_write) return false;
   if (io.state == IoState::failed) {
     close();
     return false;

@@ -101,7 +101,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;  // read, not yet taken: pipelined requests wait here
   bool waits_to_read_ = false;
   bool more_to_read_ = false;  // the link may hold bytes that the socket does not report again
-  bool read_must_write_ = false;  // TLS has something to write before it reads on
   bool ended_ = false;         // the client has closed its side
 
   // of the current request

@@ -5,9 +5,6 @@
 namespace edgefleet::http_server {
 namespace {
 
-// If the answers of all clients are too large together, streams that are further behind than this are cut.
-constexpr std::size_t keeps_up = 16 * 1024;
-
 Reply without_text(int status) { return {status, {}, {}, {}, {}}; }  // the connection adds its own
 
 }  // namespace
@@ -30,7 +27,7 @@ bool Exchange::answer(Reply reply) {
   if (answered_.exchange(true)) return false;
   forget_callbacks();
   auto share = share_of_replies(core_, peer_);
-  if (!share->grow_or_alone(reply.body.size())) {
+  if (!share->grow_or_alone(reply.body.size()) && reply.body.size() > small_reply) {
     reply = without_text(503);
     share.reset();
   }
@@ -55,7 +52,7 @@ bool Exchange::send(std::string piece) {
   const std::size_t behind = pending_;
   pending_ += piece.size();
   const bool fits = pending_share_->grow_or_alone(piece.size());
-  if (behind > (fits ? Stream::most_behind : keeps_up)) {
+  if (behind > (fits ? Stream::most_behind : small_reply)) {
     gone_ = true;
     sent(piece.size());
     post([self = shared_from_this()](Connection& connection) { connection.cut(*self); });
