@@ -2,7 +2,6 @@
 #include <atomic>
 #include <fstream>
 #include <latch>
-#include <thread>
 
 #include "common/http_server/pool.hpp"
 #include "tests/unit/common/http_server/transports.hpp"
@@ -11,6 +10,7 @@ using namespace edgefleet;
 using namespace edgefleet::http_server;
 using test::Address;
 using test::any_transport;
+using test::soon;
 using test::Transport;
 using Client = test::SocketClient;
 
@@ -95,11 +95,6 @@ class Fixture {
   const test::TransportServer server;
 };
 
-template <typename Condition>
-void wait_until(Condition condition) {
-  while (!condition()) std::this_thread::yield();
-}
-
 }  // namespace
 
 TEST_CASE("uploads to a disk that does not answer leave threads for everything else") {
@@ -109,7 +104,7 @@ TEST_CASE("uploads to a disk that does not answer leave threads for everything e
     uploads.push_back(std::make_unique<Client>(fixture.server.address));
     REQUIRE(uploads.back()->send(with_length("PUT /slow", 1) + "x"));
   }
-  wait_until([&] { return fixture.disk.waiting >= static_cast<int>(Pool::part_of(Bounds{}.pool_threads)); });
+  CHECK(soon([&] { return fixture.disk.waiting >= static_cast<int>(Pool::part_of(Bounds{}.pool_threads)); }));
   CHECK(status_of(fixture.server.address, get("/quick")) == 200);
   CHECK(status_of(fixture.server.address, get("/pooled")) == 200);
   CHECK(status_of(fixture.server.address, get("/file")) == 200);
@@ -128,9 +123,10 @@ TEST_CASE("a lane takes its part of the pool at most, and all work is done in th
     pool.run([&] { ++uploads, go.wait(); }, Lane::uploads);
   }
   for (int i = 0; i < 20; ++i) pool.run([&] { ++handled; });
-  wait_until([&] { return handled == 20 && files == 3 && uploads == 3; });
+  const bool apart = soon([&] { return handled == 20 && files == 3 && uploads == 3; });
   go.count_down();
   pool.stop();
+  CHECK(apart);
   CHECK(files == 20);
   CHECK(uploads == 20);
 }
@@ -141,7 +137,7 @@ TEST_CASE("removing what an abandoned upload has left may wait, and nobody waits
     const Client client(fixture.server.address);
     REQUIRE(client.send(with_length("PUT /abandoned", 1000) + "part"));
   }
-  wait_until([&] { return fixture.disk.abandoned == 1; });
+  CHECK(soon([&] { return fixture.disk.abandoned == 1; }));
   CHECK(status_of(fixture.server.address, get("/quick")) == 200);
   CHECK(status_of(fixture.server.address, get("/pooled")) == 200);
   fixture.disk.answers.count_down();
@@ -210,7 +206,7 @@ TEST_CASE("one address cannot take all places for bodies, nor their memory") {
   CHECK(status_of(fixture.from(2), with_length("POST /echo", 1) + "x") == 200);
   CHECK(status_of(fixture.from(2), with_length("POST /echo", 101) + std::string(101, 'x')) == 503);
   slow.pop_back();
-  wait_until([&] { return status_of(fixture.from(1), with_length("POST /echo", 1) + "x") == 200; });
+  CHECK(soon([&] { return status_of(fixture.from(1), with_length("POST /echo", 1) + "x") == 200; }));
 }
 
 TEST_CASE("a body of an address that is full takes the place of the latest one of this address only") {
@@ -224,7 +220,7 @@ TEST_CASE("a body of an address that is full takes the place of the latest one o
   REQUIRE(status_of(fixture.from(2), get("/quick")) == 200);
   Client slow(fixture.from(1));
   REQUIRE(slow.send(with_length("POST /echo", 5) + "h"));
-  wait_until([&] { return status_of(fixture.from(1), with_length("POST /echo", 1) + "x") == 200; });
+  CHECK(soon([&] { return status_of(fixture.from(1), with_length("POST /echo", 1) + "x") == 200; }));
   CHECK(status_of(slow) == 408);
   REQUIRE(other.send("ello"));
   CHECK(status_of(other) == 200);

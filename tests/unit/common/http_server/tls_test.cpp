@@ -7,13 +7,13 @@
 #include <mutex>
 #include <thread>
 
-#include "common/system/clock.hpp"
 #include "tests/unit/common/http_server/transports.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::http_server;
 using namespace std::chrono_literals;
 using test::Address;
+using test::soon;
 using Client = test::SocketClient;
 
 namespace {
@@ -86,17 +86,6 @@ std::string ask(Client& client, const std::string& request) {
 bool answers(const Address& address) {
   Client client(address);
   return ask(client, get("/quick")) == "quick";
-}
-
-// False: not within ten seconds.
-template <typename Condition>
-bool soon(Condition condition) {
-  const Time until = monotonic_now() + 10s;
-  while (!condition()) {
-    if (monotonic_now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 SSL* ssl_of(const Client& client) { return dynamic_cast<test::TlsCipher&>(*client.cipher()).ssl(); }

@@ -1,6 +1,9 @@
 // What the suites of the server run over: TCP, or TLS on top of it.
 #pragma once
 
+#include <thread>
+
+#include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/loopback_server.hpp"
 #include "tests/support/temporary.hpp"
@@ -42,5 +45,16 @@ class TransportServer {
 
 // The test case runs once over each of them.
 inline Transport any_transport() { return GENERATE(Transport::plain, Transport::tls); }
+
+// False: not within ten seconds.
+template <typename Condition>
+bool soon(Condition condition) {
+  const Time until = monotonic_now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (monotonic_now() > until) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
 
 }  // namespace edgefleet::test
