@@ -23,10 +23,14 @@ BodyReader::BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exc
       route_(route),
       refuse_(std::move(refuse)),
       request_(std::move(head)) {
-  request_.share = std::make_shared<BodyShare>(core_);
   gzip_ = !request_.header("Content-Encoding").empty() &&
           !equal_without_case(request_.header("Content-Encoding"), "identity");
   if (gzip_) inflater_.emplace();
+}
+
+// An upload that was abandoned may have a file to remove, and the server's thread must not wait for that.
+BodyReader::~BodyReader() {
+  if (upload_) core_->pool.run([upload = std::move(*upload_)] {}, Lane::uploads);
 }
 
 void BodyReader::begin() {

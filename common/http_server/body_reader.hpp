@@ -18,9 +18,15 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
  public:
   static constexpr std::size_t most_ahead = 256 * 1024;  // bytes of pieces that the handler has not taken yet
 
-  // `head` has no body; `refuse` shapes the answer to errors in the body after the head was accepted.
+  // `head` has no body yet, and the share that its body counts against; `refuse` shapes the answer to errors in the
+  // body after the head was accepted.
   BodyReader(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, const Route& route, Request head,
              std::function<Reply(const Problem&)> refuse);
+  BodyReader(const BodyReader&) = delete;
+  BodyReader& operator=(const BodyReader&) = delete;
+  BodyReader(BodyReader&&) = delete;
+  BodyReader& operator=(BodyReader&&) = delete;
+  ~BodyReader();
 
   // ---- the server's thread
   void begin();

@@ -6,7 +6,6 @@
 #include <boost/asio/post.hpp>
 
 #include "common/http_server/body_reader.hpp"
-#include "common/http_server/file_reader.hpp"
 #include "common/http_server/response.hpp"
 #include "common/system/clock.hpp"
 
@@ -15,7 +14,6 @@ namespace {
 
 constexpr std::size_t most_input = 64 * 1024;  // read ahead of the request being handled
 constexpr int reads_at_once = 16;              // before other connections get their turn
-constexpr std::size_t joined_body = 16 * 1024;  // up to this size head and body are one write
 constexpr std::uint64_t most_upload = std::uint64_t{1} << 40U;  // the body handler has a bound of its own
 constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -28,12 +26,14 @@ bool well_formed_id(std::string_view id) {
 }  // namespace
 
 Connection::Connection(std::shared_ptr<Core> core, std::shared_ptr<const Site> site,
-                       boost::asio::ip::tcp::socket socket, std::unique_ptr<Link> link, bool tls, std::string address)
+                       boost::asio::ip::tcp::socket socket, std::unique_ptr<Link> link, bool tls, std::string address,
+                       std::shared_ptr<PeerUse> use)
     : core_(std::move(core)),
       site_(std::move(site)),
       socket_(std::move(socket)),
       link_(std::move(link)),
       peer_{std::move(address), {}},
+      use_(std::move(use)),
       phase_(tls ? Phase::handshake : Phase::head) {}
 
 Connection::~Connection() = default;
@@ -45,17 +45,21 @@ void Connection::start() {
 
 void Connection::close() {
   if (phase_ == Phase::closed) return;
-  core_->body_readers.erase(this);
+  leave_body_readers();
   phase_ = Phase::closed;
+  for (const Piece& piece : output_) {
+    if (exchange_) exchange_->sent(piece.of_piece);
+  }
+  output_.clear();
   if (exchange_) exchange_->over();
   exchange_.reset();
   body_.reset();
   file_.reset();
+  file_share_.reset();
   boost::system::error_code ignored;
   socket_.close(ignored);
   core_->connections.erase(shared_from_this());
-  const auto peer = core_->peers.find(peer_.address);
-  if (peer != core_->peers.end() && --peer->second == 0) core_->peers.erase(peer);
+  if (--use_->connections == 0) core_->peers.erase(peer_.address);
 }
 
 void Connection::stop() {
@@ -86,8 +90,9 @@ bool Connection::wants_input() const {
     case Phase::closed:
       return false;
     case Phase::handshake:
-    case Phase::lingering:
       return true;
+    case Phase::lingering:
+      return !ended_;
     case Phase::head:
       return !ended_ && input_.size() < 2 * most_input;  // more than a head
     case Phase::body:
@@ -113,6 +118,22 @@ void Connection::wait_readable() {
   } else {
     socket_.async_wait(boost::asio::ip::tcp::socket::wait_read, ready);
   }
+}
+
+void Connection::wait_writable() {
+  if (std::exchange(waits_to_write_, true)) return;
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->waits_to_write_ = false;
+                       if (self->phase_ == Phase::closed) return;
+                       error ? self->close() : self->on_writable();
+                     });
+}
+
+void Connection::on_writable() {
+  if (phase_ == Phase::handshake) return step_handshake();
+  if (phase_ == Phase::lingering && !ended_writing_) end_writing();
+  if (!output_.empty()) flush();
 }
 
 void Connection::on_readable() {
@@ -171,13 +192,7 @@ void Connection::client_ended() {
 void Connection::step_handshake() {
   const Io io = link_->handshake();
   if (io.state == IoState::want_read) return wait_readable();
-  if (io.state == IoState::want_write) {
-    return socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
-                              [self = shared_from_this()](const boost::system::error_code& error) {
-                                if (self->phase_ != Phase::handshake) return;
-                                error ? self->close() : self->step_handshake();
-                              });
-  }
+  if (io.state == IoState::want_write) return wait_writable();
   if (io.state != IoState::done) return close();
   peer_.certificate = link_->certificate();
   phase_ = Phase::head;
@@ -256,7 +271,8 @@ void Connection::on_head() {
     return answer(std::move(reply));
   }
   if (auto problem = problem_of_head(request, match)) return refuse(*problem);
-  exchange_ = std::make_shared<Exchange>(core_, weak_from_this());
+  const bool upload = std::holds_alternative<UploadHandler>(route_->handler);
+  exchange_ = std::make_shared<Exchange>(core_, weak_from_this(), use_, upload ? Lane::uploads : Lane::handlers);
   accept_body(std::move(request));
 }
 
@@ -284,7 +300,10 @@ std::optional<Problem> Connection::problem_of_head(const Request& request, const
   if (whole && parser_->content_length().value_or(0) > route_->body_limit) {
     return Problem{413, "the body is larger than " + std::to_string(route_->body_limit) + " bytes", {}};
   }
-  if (core_->body_readers.size() >= core_->bounds.body_readers && !get_place()) {
+  if (use_->body_readers >= use_->most_body_readers && !get_place(true)) {
+    return Problem{503, "too many requests of your address are being read; try again in a second", {}};
+  }
+  if (core_->body_readers.size() >= core_->bounds.body_readers && !get_place(false)) {
     return Problem{503, "too many requests are being read; try again in a second", {}};
   }
   return std::nullopt;
@@ -295,6 +314,7 @@ void Connection::accept_body(Request request) {
   if (!parser_->has_body() && !upload) return dispatch(std::move(request));
   parser_->limit_body(upload ? most_upload : route_->body_limit);
   const bool awaits = !parser_->http_1_0() && equal_without_case(request.header("Expect"), "100-continue");
+  request.share = share_of_bodies(core_, use_);
   body_ = std::make_shared<BodyReader>(
       core_, exchange_, *route_, std::move(request),
       [site = site_, context = context_](const Problem& problem) { return site->refuse(problem, context); });
@@ -313,6 +333,7 @@ void Connection::accept_body(Request request) {
     self->wait_readable();
   };
   core_->body_readers.insert(this);
+  ++use_->body_readers;
   phase_ = Phase::body;
   if (awaits && input_.empty()) put(std::string(continue_response));
 }
@@ -323,10 +344,11 @@ Duration Connection::lateness(Time now) const {
 }
 
 // Takes the place of the latest body: many that hardly send anything keep nobody out.
-bool Connection::get_place() const {
+bool Connection::get_place(bool of_own_address) const {
   const Time now = monotonic_now();
-  const auto late = [now](const Connection* reader) {
-    return reader->body_->behind() ? Duration{0} : reader->lateness(now);
+  const auto late = [&](const Connection* reader) {
+    const bool spared = reader->body_->behind() || (of_own_address && reader->use_ != use_);
+    return spared ? Duration{0} : reader->lateness(now);
   };
   const auto latest = std::ranges::max_element(core_->body_readers, {}, late);
   if (latest == core_->body_readers.end() || late(*latest) < core_->bounds.late_body) return false;
@@ -334,8 +356,10 @@ bool Connection::get_place() const {
   return true;
 }
 
+void Connection::leave_body_readers() { use_->body_readers -= core_->body_readers.erase(this); }
+
 void Connection::body_over() {
-  core_->body_readers.erase(this);
+  leave_body_readers();
   phase_ = Phase::handling;
   deadline_ = Time::max();
   body_->end();
@@ -351,203 +375,6 @@ void Connection::dispatch(Request request) {
   };
   if (route_->quick) return run_contained(std::move(work));
   exchange_->run(std::move(work));
-}
-
-// ---- writing
-
-// The unread rest of a body would be taken for the next request, so the connection is closed after the answer.
-void Connection::refuse(const Problem& problem) {
-  const bool read = parser_ && parser_->state() == Parser::State::done;
-  if (!read) keep_alive_ = false;
-  if (context_.id.empty()) take_request();
-  if (exchange_) exchange_->over();
-  exchange_.reset();
-  Reply reply = site_->refuse(problem, context_);
-  for (const auto& [name, value] : problem.headers) reply.headers.add(name, value);
-  answer(std::move(reply));
-}
-
-void Connection::reply(Exchange& exchange, Reply reply) {
-  if (!is_present(exchange) || phase_ == Phase::closed) return;
-  if (phase_ == Phase::body) keep_alive_ = false;  // answered before the end of the body
-  const bool dropped = reply.status == 500 && reply.body.empty() && reply.content_type.empty();
-  if (dropped) reply = site_->refuse({500, "the server failed at this request", {}}, context_);
-  answer(std::move(reply));
-}
-
-void Connection::answer(Reply reply) {
-  core_->body_readers.erase(this);
-  body_.reset();
-  phase_ = Phase::replying;
-  deadline_ = monotonic_now() + core_->bounds.write;
-  if (ended_ || core_->stopping) keep_alive_ = false;
-  if (reply.file) return answer_file(reply);
-  const bool with_body = !head_only() && !bodyless(reply.status);
-  const auto length = bodyless(reply.status) ? std::nullopt : std::optional<std::uint64_t>(reply.body.size());
-  std::string head = head_of(reply, length, false);
-  // All of it is queued before any of it is written: the answer ends when the queue is empty.
-  const bool idle = output_.empty();
-  if (with_body && reply.body.size() <= joined_body) {
-    output_.push_back({head + reply.body, 0});
-  } else {
-    output_.push_back({std::move(head), 0});
-    if (with_body) output_.push_back({std::move(reply.body), 0});
-  }
-  end_after_output_ = true;
-  if (idle) flush();
-}
-
-std::string Connection::head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const {
-  return response_head(reply, extra_, {length, chunked, keep_alive_, parser_ && parser_->http_1_0()}, core_->date,
-                       context_.id);
-}
-
-void Connection::answer_file(const Reply& reply) {
-  core_->pool.run([self = shared_from_this(), reply] {
-    auto file = FileReader::open(reply.file->path);
-    boost::asio::post(self->core_->io, [self, reply, file = std::move(file)]() mutable {
-      if (self->phase_ == Phase::replying) self->begin_file(reply, std::move(file));
-    });
-  });
-}
-
-void Connection::begin_file(const Reply& reply, std::shared_ptr<FileReader> file) {
-  if (!file) return answer(site_->refuse({404, "the file no longer exists", {}}, context_));
-  const FileReply prepared = prepare_file(reply, file->size(), context_);
-  if (prepared.kind == RangeKind::unsatisfiable) {
-    Reply refusal = site_->refuse({416, "the file has no such bytes", {}}, context_);
-    refusal.headers.add("Content-Range", "bytes */" + std::to_string(file->size()));
-    return answer(std::move(refusal));
-  }
-  end_after_output_ = true;
-  if (prepared.head.status == 304) return put(head_of(prepared.head, std::nullopt, false));
-  file->select(prepared.range);
-  if (!head_only() && prepared.range.count > 0) {
-    file_ = std::move(file);
-    end_after_output_ = false;
-  }
-  put(head_of(prepared.head, prepared.range.count, false));
-}
-
-void Connection::read_file() {
-  core_->pool.run([self = shared_from_this(), file = file_] {
-    auto piece = file->next();
-    boost::asio::post(self->core_->io, [self, file, piece = std::move(piece)]() mutable {
-      if (self->phase_ != Phase::replying || self->file_ != file) return;
-      if (piece.empty()) return self->close();  // shorter than before: the client must not take it for the whole
-      if (file->left() == 0) {
-        self->file_.reset();
-        self->end_after_output_ = true;
-      }
-      self->put(std::move(piece));
-    });
-  });
-}
-
-void Connection::begin_stream(Exchange& exchange, const Reply& head) {
-  if (!is_present(exchange) || phase_ == Phase::closed) return;
-  if (phase_ == Phase::body) keep_alive_ = false;
-  core_->body_readers.erase(this);
-  body_.reset();
-  if (ended_) return close();
-  chunked_ = !parser_->http_1_0();
-  if (!chunked_ || core_->stopping) keep_alive_ = false;
-  phase_ = Phase::streaming;
-  deadline_ = Time::max();
-  put(head_of(head, std::nullopt, chunked_));
-}
-
-void Connection::send_piece(Exchange& exchange, std::string piece) {
-  const std::size_t bytes = piece.size();
-  if (!is_present(exchange) || phase_ != Phase::streaming || head_only()) return exchange.sent(bytes);
-  put(chunked_ ? chunk_of(piece) : std::move(piece), bytes);
-}
-
-void Connection::end_stream(Exchange& exchange) {
-  if (!is_present(exchange) || phase_ != Phase::streaming) return;
-  phase_ = Phase::replying;
-  end_after_output_ = true;
-  deadline_ = monotonic_now() + core_->bounds.write;
-  if (chunked_ && !head_only()) return put("0\r\n\r\n");
-  flush();
-}
-
-void Connection::cut_stream(Exchange& exchange) {
-  if (is_present(exchange) && phase_ == Phase::streaming) close();
-}
-
-void Connection::cut(Exchange& exchange) {
-  if (is_present(exchange)) close();
-}
-
-void Connection::put(std::string bytes, std::size_t of_piece) {
-  const bool idle = output_.empty();
-  output_.push_back({std::move(bytes), of_piece});
-  if (!idle) return;
-  if (phase_ == Phase::streaming) deadline_ = monotonic_now() + core_->bounds.write;
-  flush();
-}
-
-void Connection::flush() {
-  while (!output_.empty() && phase_ != Phase::closed) {
-    Piece& piece = output_.front();
-    const Io io = link_->write(std::string_view(piece.bytes).substr(written_));
-    if (io.state == IoState::failed || io.state == IoState::closed) return close();
-    if (io.state == IoState::want_read) return;  // on_readable() continues
-    if (io.state == IoState::want_write) {
-      if (std::exchange(waits_to_write_, true)) return;
-      return socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
-                                [self = shared_from_this()](const boost::system::error_code& error) {
-                                  self->waits_to_write_ = false;
-                                  if (self->phase_ == Phase::closed) return;
-                                  error ? self->close() : self->flush();
-                                });
-    }
-    written_ += io.bytes;
-    deadline_ = monotonic_now() + core_->bounds.write;
-    if (written_ < piece.bytes.size()) continue;
-    if (piece.of_piece > 0 && exchange_) exchange_->sent(piece.of_piece);
-    output_.pop_front();
-    written_ = 0;
-  }
-  if (phase_ != Phase::closed) drained();
-}
-
-void Connection::drained() {
-  if (phase_ == Phase::streaming || phase_ == Phase::handling || phase_ == Phase::body) deadline_ = Time::max();
-  if (phase_ != Phase::replying) return;
-  if (file_) return read_file();
-  if (end_after_output_) request_over();
-}
-
-void Connection::request_over() {
-  end_after_output_ = false;
-  if (exchange_) exchange_->over();
-  exchange_.reset();
-  extra_ = {};
-  context_ = {};
-  route_ = nullptr;
-  if (!keep_alive_) return linger();
-  parser_.reset();
-  phase_ = Phase::head;
-  deadline_ = monotonic_now() + (input_.empty() ? core_->bounds.idle : core_->bounds.head);
-  if (input_.empty()) input_.shrink_to_fit();
-  // Not called from here: a long sequence of small requests would recurse without bound.
-  boost::asio::post(core_->io, [self = shared_from_this()] {
-    if (self->phase_ != Phase::head) return;
-    self->advance();
-    self->wait_readable();
-  });
-}
-
-// Closing with unread bytes resets the connection: the client could lose an answer that it has not read yet.
-void Connection::linger() {
-  if (ended_) return close();
-  input_ = {};
-  link_->end_writing();
-  phase_ = Phase::lingering;
-  deadline_ = monotonic_now() + core_->bounds.linger;
-  wait_readable();
 }
 
 }  // namespace edgefleet::http_server

@@ -25,7 +25,7 @@ class BodyReader;
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Core> core, std::shared_ptr<const Site> site, boost::asio::ip::tcp::socket socket,
-             std::unique_ptr<Link> link, bool tls, std::string address);
+             std::unique_ptr<Link> link, bool tls, std::string address, std::shared_ptr<PeerUse> use);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   Connection(Connection&&) = delete;
@@ -39,7 +39,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] const std::string& address() const { return peer_.address; }
 
   // ---- from the exchange, which may have ended by now
-  void reply(Exchange& exchange, Reply reply);
+  void reply(Exchange& exchange, Reply reply, std::shared_ptr<ByteShare> share);
   void begin_stream(Exchange& exchange, const Reply& head);
   void send_piece(Exchange& exchange, std::string piece);
   void end_stream(Exchange& exchange);
@@ -52,6 +52,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // ---- reading
   [[nodiscard]] bool wants_input() const;
   void wait_readable();
+  void wait_writable();
+  void on_writable();
   void on_readable();
   bool read_once();  // true: there may be more
   void client_ended();
@@ -65,12 +67,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void accept_body(Request request);
   void body_over();
   [[nodiscard]] Duration lateness(Time now) const;
-  [[nodiscard]] bool get_place() const;
+  [[nodiscard]] bool get_place(bool of_own_address) const;
+  void leave_body_readers();
   void dispatch(Request request);
 
   // ---- writing
   void refuse(const Problem& problem);
-  void answer(Reply reply);
+  void answer(Reply reply, std::shared_ptr<ByteShare> share = nullptr);
   [[nodiscard]] std::string head_of(const Reply& reply, std::optional<std::uint64_t> length, bool chunked) const;
   void answer_file(const Reply& reply);
   void begin_file(const Reply& reply, std::shared_ptr<FileReader> file);
@@ -80,6 +83,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void drained();
   void request_over();
   void linger();
+  void end_writing();
 
   [[nodiscard]] bool is_present(const Exchange& exchange) const { return exchange_.get() == &exchange; }
   [[nodiscard]] bool peer_hung_up() const;
@@ -90,6 +94,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::ip::tcp::socket socket_;
   std::unique_ptr<Link> link_;
   Peer peer_;
+  const std::shared_ptr<PeerUse> use_;
   Phase phase_;
   Time deadline_ = Time::max();
 
@@ -108,15 +113,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool keep_alive_ = false;
   bool chunked_ = false;
   std::shared_ptr<FileReader> file_;
+  std::shared_ptr<ByteShare> file_share_;
 
   struct Piece {
     std::string bytes;
     std::size_t of_piece = 0;  // counts against Stream::most_behind
+    std::shared_ptr<ByteShare> share;  // of a whole answer
   };
   std::deque<Piece> output_;
   std::size_t written_ = 0;  // of the first of them
   bool waits_to_write_ = false;
   bool end_after_output_ = false;
+  bool ended_writing_ = false;
   std::size_t lingered_ = 0;  // bytes
 };
 

@@ -3,9 +3,19 @@
 #include "common/http_server/connection.hpp"
 
 namespace edgefleet::http_server {
+namespace {
 
-Exchange::Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection)
-    : core_(std::move(core)), connection_(std::move(connection)), strand_(std::make_shared<Strand>(core_->pool)) {}
+Reply without_text(int status) { return {status, {}, {}, {}, {}}; }  // the connection adds its own
+
+}  // namespace
+
+Exchange::Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection, std::shared_ptr<PeerUse> peer,
+                   Lane lane)
+    : core_(std::move(core)),
+      connection_(std::move(connection)),
+      peer_(std::move(peer)),
+      strand_(std::make_shared<Strand>(core_->pool, lane)),
+      pending_share_(share_of_replies(core_, peer_)) {}
 
 void Exchange::post(std::function<void(Connection&)> work) {
   core_->post([connection = connection_, work = std::move(work)] {
@@ -16,9 +26,14 @@ void Exchange::post(std::function<void(Connection&)> work) {
 bool Exchange::answer(Reply reply) {
   if (answered_.exchange(true)) return false;
   forget_callbacks();
-  post([self = shared_from_this(), reply = std::move(reply)](Connection& connection) mutable {
+  auto share = share_of_replies(core_, peer_);
+  if (!share->grow_or_alone(reply.body.size()) && reply.body.size() > small_reply) {
+    reply = without_text(503);
+    share.reset();
+  }
+  post([self = shared_from_this(), reply = std::move(reply), share = std::move(share)](Connection& connection) mutable {
     self->stop_timer();
-    connection.reply(*self, std::move(reply));
+    connection.reply(*self, std::move(reply), std::move(share));
   });
   return true;
 }
@@ -34,12 +49,15 @@ bool Exchange::begin_stream(Reply head) {
 bool Exchange::send(std::string piece) {
   if (gone_) return false;
   if (piece.empty()) return true;
-  if (pending_ > Stream::most_behind) {
+  const std::size_t behind = pending_;
+  pending_ += piece.size();
+  const bool fits = pending_share_->grow_or_alone(piece.size());
+  if (behind > (fits ? Stream::most_behind : small_reply)) {
     gone_ = true;
+    sent(piece.size());
     post([self = shared_from_this()](Connection& connection) { connection.cut(*self); });
     return false;
   }
-  pending_ += piece.size();
   post([self = shared_from_this(), piece = std::move(piece)](Connection& connection) mutable {
     connection.send_piece(*self, std::move(piece));
   });
@@ -65,7 +83,7 @@ void Exchange::run(std::function<void()> work) {
 }
 
 void Exchange::failed() {
-  if (answer({500, "", "", {}, {}})) return;  // the connection turns it into its own 500
+  if (answer(without_text(500))) return;
   post([self = shared_from_this()](Connection& connection) { connection.cut_stream(*self); });
 }
 
@@ -106,6 +124,11 @@ void Exchange::client_gone() {
   for (auto& callback : callbacks) run(std::move(callback));
 }
 
+void Exchange::sent(std::size_t bytes) {
+  pending_ -= bytes;
+  pending_share_->shrink(bytes);
+}
+
 void Exchange::over() {
   client_gone();
   stop_timer();
@@ -131,7 +154,7 @@ struct Responder::Handle {
   Handle& operator=(const Handle&) = delete;
   Handle(Handle&&) = delete;
   Handle& operator=(Handle&&) = delete;
-  ~Handle() { exchange->answer({500, "", "", {}, {}}); }  // the connection turns it into its own 500
+  ~Handle() { exchange->answer(without_text(500)); }
   std::shared_ptr<Exchange> exchange;
 };
 

@@ -17,7 +17,8 @@ namespace edgefleet::http_server {
 
 class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
-  Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection);
+  // Runs everything in this lane of the pool.
+  Exchange(std::shared_ptr<Core> core, std::weak_ptr<Connection> connection, std::shared_ptr<PeerUse> peer, Lane lane);
 
   // ---- any thread
   bool answer(Reply reply);        // false: it has already been answered
@@ -33,7 +34,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // ---- the server's thread
   void client_gone();
   void over();                                                // nothing more is sent
-  void sent(std::size_t bytes) { pending_ -= bytes; }  // of pieces
+  void sent(std::size_t bytes);                               // of pieces
 
  private:
   void post(std::function<void(Connection&)> work);
@@ -43,10 +44,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   const std::shared_ptr<Core> core_;
   const std::weak_ptr<Connection> connection_;
+  const std::shared_ptr<PeerUse> peer_;
   const std::shared_ptr<Strand> strand_;
   std::atomic<bool> answered_{false};
   std::atomic<bool> gone_{false};
   std::atomic<std::size_t> pending_{0};  // bytes of pieces that the socket has not accepted
+  const std::shared_ptr<ByteShare> pending_share_;
   std::atomic<std::uint64_t> timers_{0};  // number of the latest
   std::mutex mutex_;
   std::vector<std::function<void()>> gone_callbacks_;

@@ -11,8 +11,6 @@
 namespace edgefleet::http_server {
 namespace {
 
-constexpr std::size_t piece_bytes = 128 * 1024;
-
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -22,6 +22,8 @@ RangeKind read_range(std::string_view header, std::uint64_t size, ByteRange& ran
 
 class FileReader {
  public:
+  static constexpr std::size_t piece_bytes = 128 * 1024;
+
   explicit FileReader(int descriptor) : descriptor_(descriptor) {}
   FileReader(const FileReader&) = delete;
   FileReader& operator=(const FileReader&) = delete;

@@ -27,7 +27,8 @@ class Link {
   virtual Io handshake() = 0;
   virtual Io read(char* into, std::size_t bytes) = 0;  // closed: the peer sends nothing more
   virtual Io write(std::string_view bytes) = 0;
-  virtual void end_writing() = 0;  // the peer reads the end of the stream after the written bytes
+  // The peer reads the end of the stream after the written bytes. want_write: call it again.
+  virtual Io end_writing() = 0;
   // The client certificate that was verified in the handshake, as DER; empty: none.
   [[nodiscard]] virtual std::string certificate() const { return {}; }
 };

@@ -47,7 +47,7 @@ struct Principal {
 };
 
 // The memory that one body has reserved within a bound; released when it is destroyed. Any thread.
-class BodyShare;
+class ByteShare;
 
 struct Request {
   std::string method;
@@ -59,7 +59,7 @@ struct Request {
   std::string id;                                            // X-Request-Id: the client's if it is well-formed
   Peer peer;
   Principal principal;
-  std::shared_ptr<BodyShare> share;
+  std::shared_ptr<ByteShare> share;
 
   [[nodiscard]] std::string_view header(std::string_view name) const { return headers.get(name); }
   [[nodiscard]] const std::string& capture(std::string_view name) const;

@@ -11,6 +11,8 @@ void run_contained(std::function<void()> work) {
 }
 
 Pool::Pool(std::size_t threads) {
+  for (auto& queue : queues_) queue.most = part_of(threads);
+  queues_[static_cast<std::size_t>(Lane::handlers)].most = threads;
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { serve(); });
 }
 
@@ -25,26 +27,38 @@ void Pool::stop() {
   threads_.clear();  // joins
 }
 
-bool Pool::run(std::function<void()> work) {
+bool Pool::run(std::function<void()> work, Lane lane) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    waiting_.push_back(std::move(work));
+    queues_[static_cast<std::size_t>(lane)].waiting.push_back(std::move(work));
   }
   filled_.notify_one();
   return true;
 }
 
+Pool::Queue* Pool::next() {
+  for (std::size_t i = 0; i < lanes; ++i) {
+    Queue& queue = queues_[turn_++ % lanes];
+    if (queue.ready()) return &queue;
+  }
+  return nullptr;
+}
+
 void Pool::serve() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    filled_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    if (waiting_.empty()) return;
-    auto work = std::move(waiting_.front());
-    waiting_.pop_front();
+    Queue* queue = nullptr;
+    filled_.wait(lock, [&] { return (queue = next()) != nullptr || stopping_; });
+    // Work that waits for a full lane is left to the threads that fill it.
+    if (queue == nullptr) return;
+    auto work = std::move(queue->waiting.front());
+    queue->waiting.pop_front();
+    ++queue->running;
     lock.unlock();
     run_contained(std::move(work));  // without the lock: its destruction may add work
     lock.lock();
+    --queue->running;
   }
 }
 
@@ -61,7 +75,7 @@ void Strand::run(std::function<void()> work) {
 // After the end of the pool, nothing queued here will run. The queue may own an object that owns this strand, so it is
 // cleared.
 void Strand::next_turn() {
-  if (pool_.run([self = shared_from_this()] { self->turn(); })) return;
+  if (pool_.run([self = shared_from_this()] { self->turn(); }, lane_)) return;
   std::deque<std::function<void()>> dropped;
   const std::lock_guard lock(mutex_);
   dropped.swap(waiting_);

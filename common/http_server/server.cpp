@@ -10,6 +10,7 @@
 #include <ctime>
 #include <future>
 #include <list>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -86,6 +87,8 @@ struct Server::Inside {
   std::atomic<std::size_t> open{0};
   Time cut_at = Time::max();  // when we stop
   std::promise<void> all_closed;
+  Time certificates_due = Time::min();
+  bool checks_certificates = false;
   bool told_closed = false;  // a tick that had expired before it was cancelled still runs
   std::future<void> closed = all_closed.get_future();
   std::jthread thread;
@@ -93,6 +96,7 @@ struct Server::Inside {
   void accept(Listener& listener);
   void admit(Listener& listener, tcp::socket socket);
   void tick();
+  void check_certificates(Time now);
   void stop();
   void end();
 };
@@ -206,21 +210,22 @@ void Server::Inside::admit(Listener& listener, tcp::socket socket) {
     from = asio::ip::make_address_v4(asio::ip::v4_mapped, from.to_v6());
   }
   const std::string address = peer_of(from);
-  std::size_t& of_peer = core->peers[address];
-  const bool too_many = core->connections.size() >= core->bounds.connections ||
-                        (!from.is_loopback() && of_peer >= core->bounds.connections_a_peer);
+  auto& use = core->peers[address];
+  if (!use) use = std::make_shared<PeerUse>(core->bounds, !from.is_loopback() || core->bounds.limit_loopback);
+  const bool too_many =
+      core->connections.size() >= core->bounds.connections || use->connections >= use->most_connections;
   socket.non_blocking(true, error);
   socket.set_option(tcp::no_delay(true), error);
   const int descriptor = socket.native_handle();
   auto link = listener.tls ? listener.tls->link(descriptor) : tcp_link(descriptor);
   if (too_many || !link) {
     if (!listener.tls) (void)tcp_link(descriptor)->write(crowded);
-    if (of_peer == 0) core->peers.erase(address);
+    if (use->connections == 0) core->peers.erase(address);
     return;
   }
-  ++of_peer;
+  ++use->connections;
   auto connection = std::make_shared<Connection>(core, listener.site, std::move(socket), std::move(link),
-                                                 listener.tls != nullptr, address);
+                                                 listener.tls != nullptr, address, use);
   core->connections.insert(connection);
   open = core->connections.size();
   connection->start();
@@ -252,6 +257,7 @@ void Server::Inside::tick() {
   const auto present = core->connections;  // a tick may close some
   for (const auto& connection : present) now >= cut_at ? connection->close() : connection->tick(now);
   open = core->connections.size();
+  check_certificates(now);
   if (core->stopping && core->connections.empty() && cut_at != Time::max()) {
     if (!std::exchange(told_closed, true)) all_closed.set_value();
     return;
@@ -260,6 +266,22 @@ void Server::Inside::tick() {
   ticker.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
   });
+}
+
+// On the pool: the files may be on a slow disk. One check at a time.
+void Server::Inside::check_certificates(Time now) {
+  if (checks_certificates || now < certificates_due) return;
+  certificates_due = now + core->bounds.certificate_check;
+  std::set<std::shared_ptr<Tls>> all;
+  for (const auto& listener : listeners) {
+    if (listener.tls) all.insert(listener.tls);
+  }
+  if (all.empty()) return;
+  const auto check = [this, core = core, all = std::move(all)] {
+    for (const auto& tls : all) tls->refresh();
+    core->post([this] { checks_certificates = false; });
+  };
+  checks_certificates = core->pool.run(check, Lane::files);
 }
 
 void Server::Inside::stop() {

@@ -24,7 +24,10 @@ class TcpLink final : public Link {
     return sent >= 0 ? Io{IoState::done, static_cast<std::size_t>(sent)} : after_error(IoState::want_write);
   }
 
-  void end_writing() override { shutdown(socket_, SHUT_WR); }
+  Io end_writing() override {
+    shutdown(socket_, SHUT_WR);
+    return {};
+  }
 
  private:
   static Io after_error(IoState wanted) {

@@ -2,22 +2,27 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
+#include <array>
 #include <mutex>
+#include <system_error>
+
+#include "common/http_server/tls_link.hpp"
 
 namespace edgefleet::http_server {
 namespace {
 
 struct Free {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  void operator()(SSL* ssl) const { SSL_free(ssl); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
 };
 using SslContext = std::shared_ptr<SSL_CTX>;
 
 std::string last_error() {
+  const auto first = ERR_peek_error();
   const auto code = ERR_peek_last_error();
   ERR_clear_error();
+  if (ERR_SYSTEM_ERROR(first)) return std::generic_category().message(ERR_GET_REASON(first));
   const char* reason = ERR_reason_error_string(code);
   return reason == nullptr ? "unknown" : reason;
 }
@@ -42,6 +47,23 @@ void allow_no_resumption(SSL_CTX* context) {
   SSL_CTX_set_num_tickets(context, 0);
 }
 
+// Without this, OpenSSL asks for the passphrase on the terminal, and waits.
+int refuse_passphrase(char*, int, int, void* asked) {
+  if (asked != nullptr) *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
+Status load_key(SSL_CTX* context, const std::string& file) {
+  bool encrypted = false;
+  SSL_CTX_set_default_passwd_cb_userdata(context, &encrypted);
+  const bool loaded = SSL_CTX_use_PrivateKey_file(context, file.c_str(), SSL_FILETYPE_PEM) == 1;
+  SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
+  if (encrypted) return invalid("TLS: the key " + file + " has a passphrase; store it without one");
+  if (!loaded) return failed("key", file);
+  if (SSL_CTX_check_private_key(context) == 1) return success();
+  return failed("key (it does not belong to the certificate)", file);
+}
+
 Result<SslContext> make_context(const TlsFiles& files, ClientCertificate client) {
   ERR_clear_error();
   const SslContext context(SSL_CTX_new(TLS_server_method()), Free{});
@@ -49,15 +71,19 @@ Result<SslContext> make_context(const TlsFiles& files, ClientCertificate client)
   SSL_CTX* ctx = context.get();
   SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
+  // Requests have their own end: those that a client sent before it closed without notice are whole.
+  SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+  // One record for each call: otherwise a client that sends nothing but key updates would hold the server's thread.
+  SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
   // An idle connection releases its 34 KiB of buffers; the data of a write may move between two tries.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_alpn_select_cb(ctx, select_http_1_1, nullptr);
   allow_no_resumption(ctx);
+  SSL_CTX_set_default_passwd_cb(ctx, refuse_passphrase);
   if (SSL_CTX_use_certificate_chain_file(ctx, files.certificate.c_str()) != 1) {
     return failed("certificate", files.certificate);
   }
-  if (SSL_CTX_use_PrivateKey_file(ctx, files.key.c_str(), SSL_FILETYPE_PEM) != 1) return failed("key", files.key);
-  if (SSL_CTX_check_private_key(ctx) != 1) return failed("key (it does not belong to the certificate)", files.key);
+  if (auto loaded = load_key(ctx, files.key); !loaded) return loaded.error();
   if (client == ClientCertificate::not_asked) return context;
   if (SSL_CTX_load_verify_locations(ctx, files.client_ca.c_str(), nullptr) != 1) {
     return failed("CA of the clients", files.client_ca);
@@ -68,76 +94,46 @@ Result<SslContext> make_context(const TlsFiles& files, ClientCertificate client)
   return context;
 }
 
-class TlsLink final : public Link {
- public:
-  explicit TlsLink(std::unique_ptr<SSL, Free> ssl) : ssl_(std::move(ssl)) {}
-
-  Io handshake() override {
-    ERR_clear_error();
-    const int done = SSL_do_handshake(ssl_.get());
-    return done == 1 ? Io{} : after(done);
-  }
-
-  Io read(char* into, std::size_t bytes) override {
-    ERR_clear_error();
-    std::size_t got = 0;
-    const int done = SSL_read_ex(ssl_.get(), into, bytes, &got);
-    return done == 1 ? Io{IoState::done, got} : after(done);
-  }
-
-  Io write(std::string_view bytes) override {
-    ERR_clear_error();
-    std::size_t sent = 0;
-    const int done = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &sent);
-    return done == 1 ? Io{IoState::done, sent} : after(done);
-  }
-
-  void end_writing() override {
-    ERR_clear_error();
-    if (!broken_) SSL_shutdown(ssl_.get());
-  }
-
-  [[nodiscard]] std::string certificate() const override {
-    const std::unique_ptr<X509, Free> peer(SSL_get1_peer_certificate(ssl_.get()));
-    if (!peer || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
-    std::string der(static_cast<std::size_t>(i2d_X509(peer.get(), nullptr)), '\0');
-    auto* out = reinterpret_cast<unsigned char*>(der.data());  // NOLINT: OpenSSL's bytes
-    i2d_X509(peer.get(), &out);
-    return der;
-  }
-
- private:
-  Io after(int done) {
-    switch (SSL_get_error(ssl_.get(), done)) {
-      case SSL_ERROR_WANT_READ:
-        return {IoState::want_read, 0};
-      case SSL_ERROR_WANT_WRITE:
-        return {IoState::want_write, 0};
-      case SSL_ERROR_ZERO_RETURN:
-        return {IoState::closed, 0};
-      default:
-        broken_ = true;  // OpenSSL forbids a shutdown after this
-        return {IoState::failed, 0};
-    }
-  }
-
-  std::unique_ptr<SSL, Free> ssl_;
-  bool broken_ = false;
+// What changes when a file is replaced or written.
+struct Signature {
+  ino_t inode = 0;
+  off_t size = 0;
+  std::int64_t changed_s = 0;
+  std::int64_t changed_ns = 0;
+  bool operator==(const Signature&) const = default;
 };
+using Signatures = std::array<Signature, 3>;
+
+Signature signature_of(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return {};
+  return {status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
+Signatures signatures_of(const TlsFiles& files) {
+  return {signature_of(files.certificate), signature_of(files.key), signature_of(files.client_ca)};
+}
 
 }  // namespace
 
 struct Tls::Context {
   std::mutex mutex;
   SslContext present;
+  std::mutex refreshing;  // guards the rest
+  Signatures tried;       // of the files that were read last
+  Signatures seen;
 };
 
-Tls::Tls(TlsFiles files, ClientCertificate client)
-    : files_(std::move(files)), client_(client), context_(std::make_unique<Context>()) {}
+Tls::Tls(TlsFiles files, ClientCertificate client, OnReload on_reload)
+    : files_(std::move(files)),
+      client_(client),
+      on_reload_(std::move(on_reload)),
+      context_(std::make_unique<Context>()) {}
 Tls::~Tls() = default;
 
-Result<std::shared_ptr<Tls>> Tls::load(TlsFiles files, ClientCertificate client) {
-  std::shared_ptr<Tls> tls(new Tls(std::move(files), client));  // NOLINT: a private constructor
+Result<std::shared_ptr<Tls>> Tls::load(TlsFiles files, ClientCertificate client, OnReload on_reload) {
+  std::shared_ptr<Tls> tls(new Tls(std::move(files), client, std::move(on_reload)));  // NOLINT: a private constructor
+  tls->context_->tried = tls->context_->seen = signatures_of(tls->files_);
   if (auto loaded = tls->reload(); !loaded) return loaded.error();
   return tls;
 }
@@ -150,16 +146,20 @@ Status Tls::reload() {
   return success();
 }
 
+// Certificate and key are replaced one after the other: they are read when two looks have found the same.
+void Tls::refresh() {
+  const std::lock_guard lock(context_->refreshing);
+  const Signatures now = signatures_of(files_);
+  const bool settled = std::exchange(context_->seen, now) == now;
+  if (!settled || now == context_->tried) return;
+  context_->tried = now;
+  const Status reloaded = reload();
+  if (on_reload_) on_reload_(reloaded);
+}
+
 std::unique_ptr<Link> Tls::link(int socket) {
-  SslContext present;
-  {
-    const std::lock_guard lock(context_->mutex);
-    present = context_->present;
-  }
-  std::unique_ptr<SSL, Free> ssl(SSL_new(present.get()));  // holds the context
-  if (!ssl || SSL_set_fd(ssl.get(), socket) != 1) return nullptr;
-  SSL_set_accept_state(ssl.get());
-  return std::make_unique<TlsLink>(std::move(ssl));
+  const std::lock_guard lock(context_->mutex);
+  return tls_link(context_->present.get(), socket);
 }
 
 }  // namespace edgefleet::http_server

@@ -12,15 +12,17 @@ namespace edgefleet::test {
 
 class LoopbackServer {
  public:
-  explicit LoopbackServer(std::vector<http_server::Route> routes, const http_server::Bounds& bounds = {})
+  explicit LoopbackServer(std::vector<http_server::Route> routes, const http_server::Bounds& bounds = {},
+                          std::shared_ptr<http_server::Tls> tls = nullptr)
       : server(bounds) {
     using namespace http_server;
-    const auto address =
-        server.listen({"127.0.0.1", 0}, {std::make_shared<const Router>(std::move(routes)),
-                                         [](const Request&, const Route*) { return Verdict{}; },
-                                         [](const Problem& problem, const ReplyContext&) {
-                                           return Reply{problem.status, problem.detail, "text/plain", {}, {}};
-                                         }});
+    const auto address = server.listen(
+        {"127.0.0.1", 0},
+        {std::make_shared<const Router>(std::move(routes)), [](const Request&, const Route*) { return Verdict{}; },
+         [](const Problem& problem, const ReplyContext&) {
+           return Reply{problem.status, problem.detail, "text/plain", {}, {}};
+         }},
+        std::move(tls));
     if (!address) throw std::runtime_error(address.error().message);
     port = address->port;
     server.start();

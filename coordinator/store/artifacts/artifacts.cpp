@@ -28,6 +28,7 @@ Error missing(const std::string& id) {
 struct Artifacts::Upload::Sink {
   std::string path;
   int fd = -1;
+  bool moved = false;  // or removed
   ArtifactDigest digest;
   Sink() = default;
   Sink(const Sink&) = delete;
@@ -39,12 +40,12 @@ struct Artifacts::Upload::Sink {
   }
 };
 
-Artifacts::Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space)
-    : directory_(std::move(directory)), bounds_(bounds), space_(space) {}
+Artifacts::Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space, Disk disk)
+    : directory_(std::move(directory)), bounds_(bounds), space_(space), disk_(std::move(disk)) {}
 
-Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds,
-                                                   DiskSpace* space) {
-  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds, space));
+Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds, DiskSpace* space,
+                                                   Disk disk) {
+  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds, space, std::move(disk)));
   std::error_code failure;
   fs::remove_all(artifacts->directory_ + "/incoming", failure);  // left by an earlier process
   fs::create_directories(artifacts->directory_ + "/incoming", failure);
@@ -75,7 +76,7 @@ Artifacts::Upload::Upload(Artifacts& artifacts) : artifacts_(artifacts), sink_(s
 Artifacts::Upload::~Upload() { release(); }
 
 void Artifacts::Upload::release() {
-  ::unlink(sink_->path.c_str());  // already moved if the artifact was kept
+  if (!std::exchange(sink_->moved, true)) artifacts_.disk_.remove(sink_->path);
   const std::lock_guard lock(artifacts_.mutex_);
   artifacts_.pending_ -= std::exchange(bytes_, 0);
 }
@@ -118,24 +119,22 @@ Result<Artifacts::Stored> Artifacts::Upload::finish() {
   return kept;
 }
 
+// Two uploads of the same content may get here at the same time: both files are complete, and one replaces the other.
 Result<Artifacts::Stored> Artifacts::Upload::keep() {
   Stored stored{sink_->digest.id(), bytes_, true};
   if (sink_->fd < 0 || ::fsync(sink_->fd) != 0) return disk_error("the artifact cannot be written");
-  const std::string path = artifact_path(artifacts_.directory_, stored.id);
-  std::error_code failure;
-  fs::create_directories(fs::path(path).parent_path(), failure);
-  const std::lock_guard lock(artifacts_.mutex_);
-  auto& entry = artifacts_.entries_[stored.id];
-  stored.is_new = entry.bytes == 0 && !fs::exists(path, failure);
-  entry.leased_until = monotonic_now() + artifacts_.bounds_.lease;
-  if (!stored.is_new) return stored;
-  if (::rename(sink_->path.c_str(), path.c_str()) != 0) {
-    artifacts_.entries_.erase(stored.id);
-    return disk_error("the artifact cannot be kept");
+  auto kept = success();
+  {
+    const std::shared_lock files(artifacts_.files_mutex_);
+    stored.is_new = !artifacts_.renew(stored.id);
+    if (!stored.is_new) return stored;
+    kept = artifacts_.disk_.keep(sink_->path, artifact_path(artifacts_.directory_, stored.id));
+    if (kept) stored.is_new = artifacts_.add(stored.id, bytes_);
   }
-  entry.bytes = bytes_;
-  artifacts_.total_ += bytes_;
-  return stored;
+  sink_->moved = kept.ok();
+  if (kept) return stored;
+  artifacts_.remove_unlisted(stored.id);
+  return kept.error().context("the artifact cannot be kept");
 }
 
 Result<std::string> Artifacts::find(const std::string& id) const {
@@ -144,12 +143,21 @@ Result<std::string> Artifacts::find(const std::string& id) const {
   return artifact_path(directory_, id);
 }
 
-Status Artifacts::lease(const std::string& id) {
+Status Artifacts::lease(const std::string& id) { return renew(id) ? success() : missing(id); }
+
+bool Artifacts::renew(const std::string& id) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(id);
-  if (entry == entries_.end()) return missing(id);
+  if (entry == entries_.end()) return false;
   entry->second.leased_until = std::max(entry->second.leased_until, monotonic_now() + bounds_.lease);
-  return success();
+  return true;
+}
+
+bool Artifacts::add(const std::string& id, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  const bool is_new = entries_.insert_or_assign(id, Entry{bytes, monotonic_now() + bounds_.lease}).second;
+  if (is_new) total_ += bytes;
+  return is_new;
 }
 
 std::vector<std::string> Artifacts::unleased(Time now) const {
@@ -161,13 +169,24 @@ std::vector<std::string> Artifacts::unleased(Time now) const {
   return all;
 }
 
-void Artifacts::remove(const std::string& id, Time now) {
+bool Artifacts::erase(const std::string& id, Time now) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(id);
-  if (entry == entries_.end() || entry->second.leased_until >= now) return;  // leased again in the meantime
-  ::unlink(artifact_path(directory_, id).c_str());
+  if (entry == entries_.end() || entry->second.leased_until >= now) return false;  // leased again in the meantime
   total_ -= entry->second.bytes;
   entries_.erase(entry);
+  return true;
+}
+
+// The file may have been moved before the disk failed.
+void Artifacts::remove_unlisted(const std::string& id) {
+  const std::lock_guard files(files_mutex_);
+  if (!find(id)) disk_.remove(artifact_path(directory_, id));
+}
+
+void Artifacts::remove(const std::string& id, Time now) {
+  const std::lock_guard files(files_mutex_);
+  if (erase(id, now)) disk_.remove(artifact_path(directory_, id));
 }
 
 std::uint64_t Artifacts::total_bytes() const {

@@ -2,18 +2,29 @@
 // an hour after an upload or a submit that names them.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
+#include "coordinator/store/artifacts/files.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 
 namespace edgefleet::coordinator {
+
+// What may wait for the disk. Artifacts::find() and lease() never wait for it.
+struct ArtifactsDisk {
+  std::function<Status(const std::string& from, const std::string& to)> keep = keep_durably;
+  std::function<void(const std::string& path)> remove = [](const std::string& path) { ::unlink(path.c_str()); };
+};
 
 class Artifacts {
  public:
@@ -22,6 +33,7 @@ class Artifacts {
     std::uint64_t total_bytes = std::uint64_t{8} * 1024 * 1024 * 1024;
     Duration lease = std::chrono::hours(1);
   };
+  using Disk = ArtifactsDisk;
   struct Stored {
     std::string id;  // sha256-<64 hex digits>
     std::uint64_t bytes = 0;
@@ -30,9 +42,9 @@ class Artifacts {
 
   // Creates the folder, and leases the artifacts found in it. `space` refuses uploads; null: only the bounds do.
   static Result<std::unique_ptr<Artifacts>> open(const std::string& directory, const Bounds& bounds,
-                                                 DiskSpace* space = nullptr);
+                                                 DiskSpace* space = nullptr, Disk disk = {});
 
-  // One upload; removed if it is not finished.
+  // One upload; removed if it is not finished. Each call, the destructor included, may wait for the disk.
   class Upload {
    public:
     Upload(const Upload&) = delete;
@@ -41,7 +53,8 @@ class Artifacts {
     Upload& operator=(Upload&&) = delete;
     ~Upload();
     Status write(const char* data, std::size_t bytes);  // an error is final: the upload is removed
-    Result<Stored> finish();  // once
+    // Once. After a success the artifact is kept, even if the power fails.
+    Result<Stored> finish();
 
    private:
     friend class Artifacts;
@@ -74,14 +87,21 @@ class Artifacts {
     std::uint64_t bytes = 0;
     Time leased_until;
   };
-  Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space);
+  Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space, Disk disk);
+  bool renew(const std::string& id);  // false: there is no such artifact
+  bool add(const std::string& id, std::uint64_t bytes);  // false: it is there already
+  bool erase(const std::string& id, Time now);           // false: it is leased
   std::vector<std::string> unleased(Time now) const;
+  void remove_unlisted(const std::string& id);
   void remove(const std::string& id, Time now);
 
   std::string directory_;
   Bounds bounds_;
   DiskSpace* space_;
-  mutable std::mutex mutex_;
+  const Disk disk_;
+  // Held while a file and its entry change together: shared to keep a file, exclusive to remove one. Before `mutex_`.
+  std::shared_mutex files_mutex_;
+  mutable std::mutex mutex_;  // of all below; held only for moments
   std::map<std::string, Entry> entries_;
   std::uint64_t total_ = 0;
   std::uint64_t pending_ = 0;  // bytes of uploads in progress

@@ -35,6 +35,17 @@ std::string artifact_path(const std::string& folder, const std::string& id) {
   return folder + "/" + id.substr(artifact_prefix.size(), 2) + "/" + id;
 }
 
+Status keep_durably(const std::string& from, const std::string& to) {
+  const fs::path folder = fs::path(to).parent_path();
+  std::error_code failure;
+  const bool created = fs::create_directory(folder, failure);
+  if (failure) return disk_error("making the folder " + folder.string(), failure);
+  if (created) {
+    if (auto synced = sync_file(folder.parent_path()); !synced) return synced;
+  }
+  return rename_durably(from, to);
+}
+
 Status for_each_artifact(const std::string& folder,
                          const std::function<void(const std::string& id, std::uint64_t bytes)>& use,
                          const std::function<void(const std::string& path)>& strange) {

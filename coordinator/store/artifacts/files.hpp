@@ -13,6 +13,10 @@ namespace edgefleet::coordinator {
 // artifacts/ab/sha256-ab...
 std::string artifact_path(const std::string& folder, const std::string& id);
 
+// Moves a complete, synchronised file to the path of its artifact, and creates its folder. After a success it is there
+// even if the power fails.
+Status keep_durably(const std::string& from, const std::string& to);
+
 // Calls `use` for each file of an artifact folder whose name is an artifact id, and `strange` for the other files. A
 // missing folder counts as empty.
 Status for_each_artifact(const std::string& folder,

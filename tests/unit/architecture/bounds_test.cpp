@@ -8,6 +8,7 @@
 #include "common/core/task.hpp"
 #include "common/http_server/bounds.hpp"
 #include "common/http_server/parser.hpp"
+#include "common/http_server/pool.hpp"
 #include "common/http_server/responder.hpp"
 #include "common/http_server/route.hpp"
 #include "common/mqtt/session.hpp"
@@ -56,8 +57,8 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
   says("| input, output of a task | " + kib(limits::input_bytes) + " |");
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
-  says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " + number(mqtt::Session::most_waiting) +
-       " |");
+  says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " +
+       number(mqtt::Session::most_waiting) + " |");
   says("| agents | " + number(policy.most_agents) + " |");
   says("| held by an agent | " + number(static_cast<std::uint64_t>(agents.max_tasks)) + " tasks, " +
        number(agents.most_waiting) + " waiting for one executor, " + number(agents.most_results) + " results |");
@@ -105,6 +106,16 @@ TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {
        kib(bounds.slowest_body) + " |");
   says("| a body that is late, if others need its place | " + seconds(bounds.late_body) + " behind " +
        kib(bounds.slowest_body) + " per second |");
+  says("| bodies of one address, loopback excepted | " + number(bounds.body_readers_a_peer) + "; " +
+       mib(bounds.bodies_a_peer) + " |");
+  says("| answers not yet read by their clients; of one address, loopback excepted | " + mib(bounds.all_replies) +
+       "; " + mib(bounds.replies_a_peer) + "; an answer of " + kib(http_server::small_reply) +
+       " or less is always sent | 503; a stream that is more than " + kib(http_server::small_reply) +
+       " behind is cut |");
+  const std::string part =
+      number(http_server::Pool::part_of(bounds.pool_threads)) + " of " + number(bounds.pool_threads);
+  says("| threads of the HTTP pool for uploads; for files that are sent | " + part + "; " + part + " |");
+  says("| TLS handshake | " + seconds(bounds.handshake) + " |");
   says("| idle HTTP connection; a client that takes nothing of its answer | " + seconds(bounds.idle) + "; " +
        seconds(bounds.write) + " |");
   says("| stream ahead of its reader | " + kib(http_server::Stream::most_behind) + " |");

@@ -4,9 +4,7 @@
 #include <chrono>
 #include <optional>
 
-#include "tests/support/catch.hpp"
-#include "tests/support/loopback_server.hpp"
-#include "tests/support/socket_client.hpp"
+#include "tests/unit/common/http_server/transports.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::http_server;
@@ -95,14 +93,14 @@ rc::Gen<std::vector<Asked>> any_requests() {
 }  // namespace
 
 TEST_CASE("any row of requests is answered whole and in order, however it is cut") {
-  const test::LoopbackServer server(routes());
+  const test::TransportServer server(test::any_transport(), routes());
   const bool holds = rc::check([&] {
     const auto requests = *any_requests();
     const auto cuts =
         *rc::gen::nonEmpty(rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, 99)));
     std::string bytes;
     for (const auto& asked : requests) bytes += request_of(asked);
-    test::SocketClient client(server.port);
+    test::SocketClient client(server.address);
     for (std::size_t at = 0, i = 0; at < bytes.size(); at += cuts[i++ % cuts.size()]) {
       RC_ASSERT(client.send(std::string_view(bytes).substr(at, cuts[i % cuts.size()])));
     }

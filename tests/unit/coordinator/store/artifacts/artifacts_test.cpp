@@ -1,6 +1,8 @@
 #include "coordinator/store/artifacts/artifacts.hpp"
 
 #include <filesystem>
+#include <future>
+#include <latch>
 
 #include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
@@ -104,4 +106,107 @@ TEST_CASE("whoever reads an artifact does not keep it; naming it in a task does"
   CHECK_FALSE((*artifacts)->find(id));
   CHECK_FALSE((*artifacts)->lease(id));
   CHECK((*artifacts)->total_bytes() == 0);
+}
+
+TEST_CASE("an artifact is found only after it is durable, and nothing of it is left if that fails") {
+  const test::TemporaryFolder folder;
+  bool fails = true;
+  std::string found_at;
+  std::unique_ptr<Artifacts> artifacts;
+  Artifacts::Disk disk;
+  disk.keep = [&](const std::string& from, const std::string& to) {
+    found_at = to;
+    const std::string id = std::filesystem::path(to).filename();
+    CHECK_FALSE(artifacts->find(id));
+    CHECK_FALSE(artifacts->lease(id));
+    auto kept = keep_durably(from, to);
+    return fails ? Status(Error{"the disk fails"}) : kept;
+  };
+  artifacts = std::move(*Artifacts::open(folder.path(), {}, nullptr, disk));
+  const auto put = [&] {
+    auto upload = artifacts->upload();
+    CHECK(upload->write("abc", 3));
+    return upload->finish();
+  };
+  CHECK(put().error().message == "the artifact cannot be kept: the disk fails");
+  CHECK_FALSE(std::filesystem::exists(found_at));
+  CHECK(artifacts->total_bytes() == 0);
+  fails = false;
+  const auto stored = put();
+  REQUIRE(stored);
+  CHECK(stored->is_new);
+  CHECK(artifacts->find(stored->id));
+  CHECK(std::filesystem::file_size(found_at) == 3);
+  CHECK(std::filesystem::is_empty(folder.path() + "/artifacts/incoming"));
+}
+
+TEST_CASE("an artifact is renamed durably") {
+  using Keep = Status (*)(const std::string&, const std::string&);
+  const Artifacts::Disk disk;
+  REQUIRE(disk.keep.target<Keep>() != nullptr);
+  CHECK(*disk.keep.target<Keep>() == &keep_durably);
+}
+
+TEST_CASE("whoever asks for an artifact does not wait for the disk") {
+  const test::TemporaryFolder folder;
+  std::latch keeps{1};
+  std::latch removes{1};
+  std::promise<void> disk_answers;
+  const auto answer = disk_answers.get_future().share();
+  Artifacts::Disk disk;
+  disk.keep = [&](const std::string& from, const std::string& to) {
+    if (to.find("/ba/") == std::string::npos) return keep_durably(from, to);  // not "abc"
+    keeps.count_down();
+    answer.wait();
+    return keep_durably(from, to);
+  };
+  disk.remove = [&](const std::string&) {
+    removes.count_down();
+    answer.wait();
+  };
+  const auto artifacts = std::move(*Artifacts::open(folder.path(), {}, nullptr, disk));
+  const auto other = artifacts->upload();
+  REQUIRE(other->write("other", 5));
+  const std::string id = other->finish()->id;
+  const auto slow_upload = std::async(std::launch::async, [&] {
+    const auto upload = artifacts->upload();
+    (void)upload->write("abc", 3);
+    return upload->finish().ok();
+  });
+  keeps.wait();
+  const auto asked =
+      std::async(std::launch::async, [&] { return artifacts->find(id).ok() && artifacts->lease(id).ok(); });
+  CHECK(asked.wait_for(10s) == std::future_status::ready);
+  const auto abandoned = std::async(std::launch::async, [&] { (void)artifacts->upload()->write("x", 1); });
+  removes.wait();
+  const auto asked_again = std::async(std::launch::async, [&] { return artifacts->lease(id).ok(); });
+  CHECK(asked_again.wait_for(10s) == std::future_status::ready);
+  disk_answers.set_value();
+}
+
+TEST_CASE("an artifact that is uploaded while it is removed is kept") {
+  const test::TemporaryFolder folder;
+  std::unique_ptr<Artifacts> artifacts;
+  std::future<Result<Artifacts::Stored>> second;
+  const auto put = [&] {
+    const auto upload = artifacts->upload();
+    (void)upload->write("abc", 3);
+    return upload->finish();
+  };
+  Artifacts::Disk disk;
+  disk.remove = [&, unlink = disk.remove](const std::string& path) {
+    if (path.find("/incoming/") == std::string::npos) {
+      second = std::async(std::launch::async, put);
+      second.wait_for(100ms);  // it waits for this removal
+    }
+    unlink(path);
+  };
+  artifacts = std::move(*Artifacts::open(folder.path(), {}, nullptr, disk));
+  REQUIRE(put());
+  artifacts->collect_garbage(monotonic_now() + 2h, [](const std::string&) { return false; });
+  const auto stored = second.get();
+  REQUIRE(stored);
+  CHECK(stored->is_new);
+  CHECK(std::filesystem::exists(*artifacts->find(stored->id)));
+  CHECK(artifacts->total_bytes() == 3);
 }
