@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "edge-agent/executors/llm/config.hpp"
+#include "edge-agent/executors/llm/request_kind.hpp"
 
 namespace edgefleet::agent::llm {
 

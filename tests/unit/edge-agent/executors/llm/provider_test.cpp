@@ -44,7 +44,7 @@ Answer hear(const std::string& provider, std::initializer_list<const char*> piec
             RequestKind kind = RequestKind::chat) {
   Answer answer;
   const auto made = make_provider(config_of(provider));
-  for (const char* piece : pieces) made->decode(kind, Json::parse(piece), answer);
+  for (const char* piece : pieces) made->decode(kind, piece, answer);
   return answer;
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("OpenAI's stream becomes an answer") {
   CHECK(output["choices"][0]["message"]["content"] == "Hello");
   CHECK(output["choices"][0]["message"]["reasoning_content"] == "hm");
   CHECK(output["choices"][0]["finish_reason"] == "length");
-  CHECK(answer.complete);
+  CHECK(answer.complete());
   CHECK(answer.usage->completion_tokens == 2);
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("Ollama's lines become an answer with its own times") {
                                         R"({"message":{"content":"Hi"},"done":false})",
                                         R"({"message":{"content":""},"done":true,"done_reason":"stop",)"
                                         R"("load_duration":2000000,"prompt_eval_count":4,"eval_count":5})"});
-  CHECK(answer.complete);
+  CHECK(answer.complete());
   CHECK_FALSE(answer.error());
   CHECK(answer.usage->load_ms == 2.0);
   CHECK(answer.usage->prompt_tokens == 4);
@@ -176,10 +176,10 @@ TEST_CASE("Gemini's events become an answer, also if it refuses the content") {
       hear("gemini", {R"({"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"Hi"}]}}]})",
                       R"({"candidates":[{"content":{"parts":[]},"finishReason":"MAX_TOKENS"}],"usageMetadata":)"
                       R"({"promptTokenCount":3,"candidatesTokenCount":2,"thoughtsTokenCount":4}})"});
-  CHECK(answer.complete);
-  CHECK(answer.finish_reason == "length");
+  CHECK(answer.complete());
+  CHECK(answer.finish_reason() == "length");
   CHECK(answer.usage->completion_tokens == 6);
-  CHECK(hear("gemini", {R"({"promptFeedback":{"blockReason":"SAFETY"}})"}).finish_reason == "content_filter");
+  CHECK(hear("gemini", {R"({"promptFeedback":{"blockReason":"SAFETY"}})"}).finish_reason() == "content_filter");
 }
 
 TEST_CASE("invalid data of a back end is ignored") {
@@ -189,7 +189,7 @@ TEST_CASE("invalid data of a back end is ignored") {
           R"({"choices":[{"delta":{"tool_calls":[5,{"index":"x"}]},"finish_reason":7}]})"}) {
       INFO(provider << " " << nonsense);
       const Answer answer = hear(provider, {nonsense});
-      CHECK_FALSE(answer.complete);
+      CHECK_FALSE(answer.complete());
     }
   }
 }
@@ -204,6 +204,6 @@ TEST_CASE("embeddings of every provider have one shape") {
   for (const Answer* answer : {&ollama, &openai, &gemini}) {
     const Json output = Json::parse(answer->output(RequestKind::embed));
     CHECK(output["data"][1]["embedding"] == Json::array({3, 4}));
-    CHECK(answer->complete);
+    CHECK(answer->complete());
   }
 }
