@@ -80,7 +80,7 @@ void Answer::write_choice(RequestKind kind, json::ObjectWriter& choice) const {
     write_message(message);
   } else {
     choice.string("text", text_);
-    if (!reasoning_.empty()) choice.string("reasoning_content", reasoning_);
+    if (!reasoning_.empty()) choice.string("reasoning", reasoning_);
   }
   if (!logprobs_.empty()) choice.raw("logprobs", logprobs_.object());
   choice.string("finish_reason", finish_reason_.empty() ? "stop" : finish_reason_);

@@ -364,5 +364,5 @@ TEST_CASE("the reasoning of a completion is beside its text") {
       read("ollama", "{\"thinking\":\"hm\"}\n{\"response\":\"x\",\"done\":true}\n", 5, RequestKind::generate);
   CHECK_FALSE(got.error);
   CHECK(got.choice["text"] == "x");
-  CHECK(got.choice["reasoning_content"] == "hm");
+  CHECK(got.choice["reasoning"] == "hm");
 }
