@@ -292,6 +292,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
   // Each turn of a conversation is a task, so its id makes the ids of calls unique among all turns.
   Answer answer(on_text, {"call_" + job.id.str(), call_ids_of(request)});
   answer.set_model(model);
+  if (kind == RequestKind::embed) answer.expect_embeddings(inputs_of(request));
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);
   if (report.exhausted_for)
