@@ -169,6 +169,9 @@ Status LlmExecutor::list(Listing& listing, const std::string& key, const std::st
       return Error{refusal.message, ErrorKind::unavailable};
     }
     if (!json::well_formed(response->body)) return Error{"the back end's list of models is not JSON"};
+    if (const auto error = error_in(response->body)) {
+      return Error{without_key(error->message, key), ErrorKind::unavailable};
+    }
     provider_->read_listing(i, Json::parse(response->body, nullptr, false), listing);
   }
   return success();
