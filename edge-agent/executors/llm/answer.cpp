@@ -45,7 +45,7 @@ void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> 
   one.raw("embedding", vector);
 }
 
-void Answer::set_model(std::string name) {
+void Answer::set_model(const std::string& name) {
   if (!name.empty()) model_ = cut(name);
 }
 
@@ -53,7 +53,7 @@ void Answer::fail_unknown(const std::string& what) {
   fail(TaskError{"unsupported_answer", "the back end sent " + cut(what) + ", which is not supported", false, {}});
 }
 
-void Answer::finish(std::string reason) {
+void Answer::finish(const std::string& reason) {
   complete_ = true;
   finish_reason_ = reason.empty() ? "stop" : cut(reason);
   if (!calls_.named()) fail_unknown("a tool call without a name");
