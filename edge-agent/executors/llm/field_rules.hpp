@@ -7,6 +7,7 @@
 
 #include "edge-agent/executors/llm/answer.hpp"
 #include "edge-agent/executors/llm/config.hpp"
+#include "edge-agent/executors/llm/request_kind.hpp"
 
 namespace edgefleet::agent::llm {
 

@@ -38,7 +38,31 @@ TEST_CASE("empty fields and fields about the caller are not refused") {
   }
   const auto request = check_request(RequestKind::chat, ProviderKind::openai, chat + R"(,"user":"me","stream":true})");
   REQUIRE(request);
-  CHECK(request->size() == 2);
+  CHECK(*request == chat + "}");
+}
+
+TEST_CASE("what is passed to a server stays byte for byte, also what is usually the default") {
+  const std::string passed =
+      R"("seed":12345678901234567890123,"temperature":0.10000000000000000555,"parallel_tool_calls":false,)"
+      R"("cache_prompt":false,"skip_special_tokens":false,"stop":null,"logit_bias":{},"min_p":1e400,)"
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":{"z":{},"a":1.50}}}])";
+  const auto request =
+      check_request(RequestKind::chat, ProviderKind::openai, chat + R"(,"n":1,"user":"u",)" + passed + "}");
+  REQUIRE(request);
+  CHECK(*request == chat + "," + passed + "}");
+}
+
+TEST_CASE("a default is refused if the provider has no such field and another default") {
+  for (const ProviderKind provider : {ProviderKind::ollama, ProviderKind::gemini}) {
+    CHECK(refusal(provider, R"("parallel_tool_calls":false)").find("parallel_tool_calls") != std::string::npos);
+    CHECK(refusal(provider, R"("cache_prompt":false)").find("cache_prompt") != std::string::npos);
+    CHECK(refusal(provider, R"("cache_prompt":null)").empty());
+  }
+}
+
+TEST_CASE("the ids of the calls in a conversation are known") {
+  CHECK(call_ids_of(R"({"messages":[{"role":"user"},{"tool_calls":[{"id":"a"},{"id":"b"},5]},{"tool_calls":null}]})") ==
+        std::set<std::string>{"", "a", "b"});
 }
 
 TEST_CASE("a malformed request is an error of the task") {
