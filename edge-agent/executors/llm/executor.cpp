@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "common/core/listed_model.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
@@ -218,13 +219,13 @@ RunOutcome LlmExecutor::run(const Job& job, std::stop_token stop, const OnProgre
   });
 }
 
-// "groq/llama-3.3-70b" also names the provider; but a model's own name may contain a slash too.
+// As the back end lists it; a name that it does not list goes to it without the provider's name.
 std::string LlmExecutor::named_here(const std::string& model) const {
-  const std::string prefix = std::string(to_string(config_.provider)) + "/";
-  if (!model.starts_with(prefix)) return model;
+  const std::string_view provider = to_string(config_.provider);
   const std::lock_guard lock(mutex_);
-  const bool itself = offered_ && std::count(offered_->models.begin(), offered_->models.end(), model) > 0;
-  return itself ? model : model.substr(prefix.size());
+  if (const auto* listed = offered_ ? listed_model(offered_->models, provider, model) : nullptr) return *listed;
+  const std::string prefix = std::string(provider) + "/";
+  return model.starts_with(prefix) ? model.substr(prefix.size()) : model;
 }
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
