@@ -29,6 +29,7 @@ struct Error {
 };
 
 inline Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
+inline Error unsupported(std::string message) { return Error{std::move(message), ErrorKind::unsupported}; }
 
 template <typename T>
 class [[nodiscard]] Result {

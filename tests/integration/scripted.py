@@ -10,8 +10,8 @@ QUIET = (BrokenPipeError, ConnectionResetError)
 
 class ScriptedBackend:
     """`script(body)` answers a chat or a completion. It returns a list with the steps of the answer: a text is a piece of
-    it, a dict the delta or the members of a choice, a number a pause in seconds; a tuple is (status, message) instead of
-    an answer. Embeddings have the length of each text as their vector; `embed(body)` may answer them in the same way."""
+    it, a dict its delta, a number a pause in seconds, an event something to wait for; a tuple is (status, message) instead
+    of an answer. Embeddings have the length of each text as their vector; `embed(body)` may answer them in the same way."""
 
     def __init__(self, script=lambda body: ["Hello"], models=("scripted",), embed=lambda body: None):
         self.script, self.embed = script, embed
@@ -88,6 +88,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for step in steps:
             if isinstance(step, (int, float)):
                 time.sleep(step)  # a slow back end
+            elif isinstance(step, threading.Event):
+                step.wait(10)
             elif isinstance(step, dict):
                 reason = step.pop("finish_reason", reason)
                 self.piece({"choices": [{"index": 0, "delta": step}]})

@@ -3,6 +3,7 @@
 import concurrent.futures
 import http.client
 import json
+import threading
 import time
 
 from scripted import ScriptedBackend
@@ -30,12 +31,14 @@ class Stream:
         self.events = []
         self.done = False
 
-    def rest(self):
+    def rest(self, on_text=lambda: None):
         for line in iter(self.response.readline, b""):
             if line == b"data: [DONE]\n":
                 self.done = True
             elif line.startswith(b"data: "):
                 self.events.append(json.loads(line[6:]))
+                if self.texts():
+                    on_text()
         self.connection.close()
         return self
 
@@ -84,12 +87,16 @@ class EndpointCase(FleetCase):
 
 
 class Streams(EndpointCase):
-    SCRIPT = staticmethod(lambda body: ["first ", 0.02, "second"])
-
     def test_the_first_words_of_a_quick_back_end(self):
         """Each stream has its first word before the last one exists: no part is lost before its listener is there."""
+        heard = [threading.Event() for _ in range(400)]
+        self.backend.script = lambda body: ["first ", heard[body["seed"]], "second"]
+
+        def stream(number):
+            return self.stream(seed=number).rest(heard[number].set)
+
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            streams = list(pool.map(lambda _: self.stream().rest(), range(400)))
+            streams = list(pool.map(stream, range(len(heard))))
         self.assertEqual({tuple(stream.texts()) for stream in streams}, {("first ", "second")})
         self.assertTrue(all(stream.done for stream in streams))
 

@@ -1,94 +1,122 @@
 #include "edge-agent/executors/llm/answer.hpp"
 
+#include "common/core/utf8.hpp"
+#include "edge-agent/executors/llm/forced_call.hpp"
+
 namespace edgefleet::agent::llm {
 namespace {
 
-const Json nothing;
-constexpr std::size_t most_tool_calls = 128;
+constexpr std::size_t most_name_bytes = 256;  // of a model or a finish reason
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string cut(const std::string& name) { return std::string(cut_front(name, most_name_bytes)); }
 
 }  // namespace
 
-const Json& at(const Json& object, const char* key) {
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
-}
-
-const Json& first_of(const Json& object, const char* key) {
-  const Json& array = at(object, key);
-  return array.is_array() && !array.empty() ? array.front() : nothing;
-}
-
-std::string text_at(const Json& object, const char* key) {
-  const Json& value = at(object, key);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
-
-std::optional<std::int64_t> count_at(const Json& object, const char* key) {
-  const Json& value = at(object, key);
-  if (!value.is_number_integer()) return std::nullopt;
-  return std::max<std::int64_t>(0, value.get<std::int64_t>());
-}
-
-std::optional<double> number_at(const Json& object, const char* key) {
-  const Json& value = at(object, key);
-  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
-}
-
 void Answer::add_text(std::string_view text, bool reasoning) {
   if (text.empty()) return;
-  begun_ = true;
   (reasoning ? reasoning_ : text_) += text;
-  if (on_text_) on_text_(text, reasoning);
+  if (on_text_ && (reasoning || !expects_call_)) on_text_(text, reasoning);
 }
 
-void Answer::add_tool_call(const Json& piece) {
-  const auto index = static_cast<std::size_t>(count_at(piece, "index").value_or(std::int64_t(tool_calls_.size())));
-  if (index >= most_tool_calls) {
-    return fail(TaskError{
-        "bad_answer", "the back end made more than " + std::to_string(most_tool_calls) + " tool calls", true, {}});
-  }
-  begun_ = true;
-  while (tool_calls_.size() <= index) {
-    tool_calls_.push_back({{"id", ""}, {"type", "function"}, {"function", {{"name", ""}, {"arguments", ""}}}});
-  }
-  Json& call = tool_calls_[index];
-  if (const auto id = text_at(piece, "id"); !id.empty()) call["id"] = id;
-  const Json& function = at(piece, "function");
-  for (const char* key : {"name", "arguments"}) {
-    const auto more = text_at(function, key);
-    auto& whole = call["function"][key].get_ref<std::string&>();
-    // Some servers repeat the name; none splits it.
-    whole = std::string_view(key) == "name" && !whole.empty() ? whole : whole + more;
-    tool_bytes_ += more.size();
-  }
+void Answer::add_refusal(std::string_view text) { refusal_ += text; }
+
+void Answer::add_tool_call(std::string_view piece, CallForm form) {
+  if (auto added = calls_.add(piece, form); !added) fail_unknown(added.error().message);
 }
 
-Json Answer::message() const {
-  Json message = {{"role", "assistant"}, {"content", nullptr}};
-  if (!text_.empty() || tool_calls_.empty()) message["content"] = text_;
-  if (!reasoning_.empty()) message["reasoning_content"] = reasoning_;
-  if (!tool_calls_.empty()) message["tool_calls"] = tool_calls_;
-  return message;
+void Answer::add_logprobs(std::string_view object) {
+  const Members members(object);
+  for (const auto& [name, value] : members.all().members()) logprobs_.add(name, value);
+}
+
+void Answer::add_message_member(std::string_view name, std::string_view value) {
+  if (value != "null") message_members_.add(name, value);
+}
+
+void Answer::add_choice_member(std::string_view name, std::string_view value) {
+  if (value != "null") choice_members_.add(name, value);
+}
+
+void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> index) {
+  if (!is_list(vector)) return fail_unknown("an embedding that is not a list of numbers");
+  if (!embeddings_.empty()) embeddings_ += ',';
+  json::ObjectWriter one(embeddings_);
+  one.integer("index", index.value_or(next_embedding_++));
+  one.raw("embedding", vector);
+}
+
+void Answer::set_model(std::string name) {
+  if (!name.empty()) model_ = cut(name);
+}
+
+void Answer::fail_unknown(const std::string& what) {
+  fail(TaskError{"unsupported_answer", "the back end sent " + cut(what) + ", which is not supported", false, {}});
+}
+
+void Answer::finish(std::string reason) {
+  complete_ = true;
+  if (expects_call_) reason = take_expected_call(std::move(reason));
+  finish_reason_ = reason.empty() ? "stop" : cut(reason);
+  if (!calls_.named()) fail_unknown("a tool call without a name");
+}
+
+// A call that is cut at the maximum of tokens stays text.
+std::string Answer::take_expected_call(std::string reason) {
+  if (!calls_.empty()) return reason;  // the back end has recognized it itself
+  if (const auto call = call_in(text_)) {
+    add_tool_call(*call, CallForm::whole);
+    text_.clear();
+    return "tool_calls";
+  }
+  if (reason != "length") {
+    fail(TaskError{"bad_answer", "the back end did not make the tool call that it was forced to make", true, {}});
+  }
+  return reason;
+}
+
+std::size_t Answer::bytes() const {
+  return text_.size() + reasoning_.size() + refusal_.size() + calls_.bytes() + logprobs_.bytes() +
+         message_members_.bytes() + choice_members_.bytes() + embeddings_.size();
+}
+
+void Answer::write_message(json::ObjectWriter& message) const {
+  message.string("role", "assistant");
+  const bool says_nothing = text_.empty() && (!calls_.empty() || !refusal_.empty());
+  says_nothing ? message.raw("content", "null") : message.string("content", text_);
+  if (!reasoning_.empty()) message.string("reasoning_content", reasoning_);
+  if (!refusal_.empty()) message.string("refusal", refusal_);
+  if (!calls_.empty()) message.raw("tool_calls", calls_.list(ids_));
+  message_members_.write(message);
+}
+
+void Answer::write_choice(RequestKind kind, json::ObjectWriter& choice) const {
+  choice.integer("index", 0);
+  if (kind == RequestKind::chat) {
+    json::ObjectWriter message(choice.key("message"));
+    write_message(message);
+  } else {
+    choice.string("text", text_);
+    if (!reasoning_.empty()) choice.string("reasoning", reasoning_);
+  }
+  if (!logprobs_.empty()) choice.raw("logprobs", logprobs_.object());
+  choice.string("finish_reason", finish_reason_.empty() ? "stop" : finish_reason_);
+  choice_members_.write(choice);
 }
 
 std::string Answer::output(RequestKind kind) const {
-  Json output = {{"model", model}};
-  if (kind == RequestKind::embed) {
-    output["data"] = embeddings;
-    return dump(output);
+  std::string out;
+  {
+    json::ObjectWriter output(out);
+    output.string("model", model_);
+    if (kind == RequestKind::embed) {
+      output.raw("data", "[" + embeddings_ + "]");
+    } else {
+      json::ArrayWriter choices(output.key("choices"));
+      json::ObjectWriter choice(choices.next());
+      write_choice(kind, choice);
+    }
   }
-  Json choice = {{"index", 0}, {"finish_reason", finish_reason.empty() ? "stop" : finish_reason}};
-  if (kind == RequestKind::chat) {
-    choice["message"] = message();
-  } else {
-    choice["text"] = text_;
-  }
-  if (!logprobs.is_null()) choice["logprobs"] = logprobs;
-  output["choices"] = Json::array({choice});
-  return dump(output);
+  return out;
 }
 
 }  // namespace edgefleet::agent::llm

@@ -2,19 +2,17 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/core/task.hpp"
 #include "common/core/time.hpp"
+#include "edge-agent/executors/llm/joined.hpp"
+#include "edge-agent/executors/llm/request_kind.hpp"
+#include "edge-agent/executors/llm/tool_calls.hpp"
 
 namespace edgefleet::agent::llm {
-
-using Json = nlohmann::json;
-
-enum class RequestKind { chat, generate, embed };
 
 // Counted by the back end. Durations are its own, if it reports them.
 struct Usage {
@@ -27,49 +25,63 @@ struct Usage {
   std::optional<double> completion_ms;
 };
 
+// Everything that is added is counted in bytes(). What has an unknown shape is passed on as a member of the message or
+// the choice, or fails the answer.
 class Answer {
  public:
   using OnText = std::function<void(std::string_view text, bool reasoning)>;
-  explicit Answer(OnText on_text = {}) : on_text_(std::move(on_text)) {}
+  explicit Answer(OnText on_text = {}, CallIds ids = {}) : on_text_(std::move(on_text)), ids_(std::move(ids)) {}
 
+  // From now on text is collected: it is a tool call, which finish() makes of it.
+  void expect_call() { expects_call_ = true; }
   void add_text(std::string_view text, bool reasoning = false);
-  // A piece of a tool call as OpenAI streams it; pieces with the same `index` belong together.
-  void add_tool_call(const Json& piece);
+  void add_refusal(std::string_view text);
+  void add_tool_call(std::string_view piece, CallForm form = CallForm::pieces);  // as OpenAI streams it
+  void add_logprobs(std::string_view object);  // those of a piece
+  void add_message_member(std::string_view name, std::string_view value);
+  void add_choice_member(std::string_view name, std::string_view value);
+  void add_embedding(std::string_view vector, std::optional<std::int64_t> index = {});  // default: the next one
+  void set_model(std::string name);
   void fail(TaskError error) {
     if (!error_) error_ = std::move(error);
   }
+  // The answer cannot be read; another attempt would get the same.
+  void fail_unknown(const std::string& what);
+  // The back end has reported the end. `reason` has OpenAI's values: stop, length, tool_calls, content_filter.
+  void finish(std::string reason);
 
-  std::string model;          // as the back end names it
-  std::string finish_reason;  // OpenAI's values: stop, length, tool_calls, content_filter
-  Json logprobs;
-  Json embeddings = Json::array();  // of RequestKind::embed: [{"index","embedding"}]
   std::optional<Usage> usage;
-  bool complete = false;  // the back end has reported the end
 
   [[nodiscard]] const std::optional<TaskError>& error() const { return error_; }
-  [[nodiscard]] bool calls_tools() const { return !tool_calls_.empty(); }
-  [[nodiscard]] bool begun() const { return begun_; }  // a part of the answer itself was received
-  [[nodiscard]] std::size_t bytes() const { return text_.size() + reasoning_.size() + tool_bytes_; }
+  [[nodiscard]] bool complete() const { return complete_; }
+  [[nodiscard]] const std::string& finish_reason() const { return finish_reason_; }
+  [[nodiscard]] bool calls_tools() const { return !calls_.empty(); }
+  [[nodiscard]] bool begun() const { return bytes() > 0; }  // a part of the answer itself was received
+  [[nodiscard]] std::size_t bytes() const;
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
   [[nodiscard]] std::string output(RequestKind kind) const;
 
  private:
-  [[nodiscard]] Json message() const;
+  [[nodiscard]] std::string take_expected_call(std::string reason);
+  void write_message(json::ObjectWriter& message) const;
+  void write_choice(RequestKind kind, json::ObjectWriter& choice) const;
 
   OnText on_text_;
+  CallIds ids_;
+  std::string model_;
+  std::string finish_reason_;
   std::string text_;
   std::string reasoning_;
-  Json tool_calls_ = Json::array();
-  std::size_t tool_bytes_ = 0;
-  bool begun_ = false;
+  std::string refusal_;
+  ToolCalls calls_;
+  Joined logprobs_;
+  Joined message_members_{Joined::Texts::append};
+  Joined choice_members_;
+  std::string embeddings_;  // elements of a list
+  std::int64_t next_embedding_ = 0;
+  bool expects_call_ = false;
+  bool complete_ = false;
   std::optional<TaskError> error_;
 };
-
-// Members of untrusted JSON; a member of a wrong type counts as absent.
-std::string text_at(const Json& object, const char* key);
-std::optional<std::int64_t> count_at(const Json& object, const char* key);
-std::optional<double> number_at(const Json& object, const char* key);
-const Json& at(const Json& object, const char* key);                // null if absent
-const Json& first_of(const Json& object, const char* key);          // of an array; null if there is none
 
 }  // namespace edgefleet::agent::llm

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "edge-agent/executors/llm/answer.hpp"
+#include "edge-agent/executors/llm/json_value.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "common/core/utf8.hpp"
 #include "common/http/url.hpp"
+#include "edge-agent/executors/llm/keep_alive.hpp"
 #include "edge-agent/executors/llm/model_name.hpp"
 
 namespace edgefleet::agent::llm {
@@ -125,6 +126,9 @@ Result<Config> Config::check(const Settings& s) {
   if (s.models.size() > 256) return invalid(where + ": at most 256 models");
   if (auto numbers = check_numbers(s); !numbers) return numbers.error().context(where);
   if (auto models = check_models(s, place->kind); !models) return models.error().context(where);
+  if (const auto good = keep_alive_json(s.keep_alive); !good && !s.keep_alive.empty()) {
+    return good.error().context(where);
+  }
   const auto keeper = ExecutorName::parse(executor->str() + "-models");
   if (place->kind == ProviderKind::ollama && !keeper) {
     return invalid(where + ": the name must be at most 52 characters long");
@@ -143,7 +147,7 @@ Result<Config> Config::check(const Settings& s) {
   config.refresh = std::chrono::seconds(s.refresh_s);
   config.num_ctx = s.num_ctx;
   config.num_thread = s.num_thread;
-  config.keep_alive = s.keep_alive;
+  if (!s.keep_alive.empty()) config.keep_alive = *keep_alive_json(s.keep_alive);
   if (place->kind == ProviderKind::ollama) config.keeper = keeper;
   config.registry = s.registry.empty() ? std::string(own_registry) : s.registry;
   config.models_dir = s.models_dir;

@@ -69,7 +69,7 @@ struct Config {
   Duration refresh{};
   std::int64_t num_ctx = 0;
   std::int64_t num_thread = 0;
-  std::string keep_alive;
+  std::string keep_alive;  // JSON; empty: Ollama's default
   std::optional<ExecutorName> keeper;  // <executor>-models: fetches and removes models; only for Ollama
   std::string registry;
   std::string models_dir;

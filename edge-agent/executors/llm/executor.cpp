@@ -6,10 +6,12 @@
 #include <iterator>
 
 #include "common/core/listed_model.hpp"
+#include "common/core/nearest.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
 #include "edge-agent/executors/llm/api_key.hpp"
+#include "edge-agent/executors/llm/model_name.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 #include "edge-agent/executors/llm/request.hpp"
 #include "edge-agent/executors/outcome.hpp"
@@ -21,6 +23,7 @@ constexpr Duration listing_timeout = std::chrono::seconds(10);
 constexpr Duration spent_kept_every = std::chrono::seconds(30);
 constexpr Duration default_rest = std::chrono::seconds(10);  // rate limited, without a given duration
 constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
+constexpr std::size_t most_models = 256;  // the maximum of a message
 constexpr Duration soon = std::chrono::minutes(1);  // short enough for the model endpoints to wait
 
 const Capability& capability_of(RequestKind kind) {
@@ -138,7 +141,7 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop, std::string& trouble
     std::vector<std::string> some;
     std::copy_if(all.begin(), all.end(), std::back_inserter(some), wanted);
     std::sort(some.begin(), some.end());
-    some.resize(std::min<std::size_t>(some.size(), 256));  // the maximum of a message
+    some.resize(std::min(some.size(), most_models));
     return some;
   };
   info.models = only_wanted(listing.models);
@@ -210,8 +213,10 @@ RunOutcome LlmExecutor::run(const Job& job, std::stop_token stop, const OnProgre
     const auto kind = kind_of(job.capability);
     if (!kind) return failed("bad_input", job.capability.str() + " is not offered here", false);
     auto request = check_request(*kind, config_.provider, job.input);
-    if (!request) return failed("bad_input", request.error().message, false);
-    (*request)["model"] = named_here(text_at(*request, "model"));
+    if (!request) return failed_by(request.error());
+    const auto model = named_here(Members(*request).text("model"));
+    if (auto no = check_model(model)) return {"null", std::move(no), {}};
+    *request = json::with(Members(*request).all(), "model", json::quoted(model));
     if (auto no = admit()) return {"null", std::move(no), {}};
     auto outcome = ask_backend(*kind, *request, job, stop, on_progress);
     if (stop.stop_requested() && outcome.error) return cancelled_outcome();
@@ -226,6 +231,26 @@ std::string LlmExecutor::named_here(const std::string& model) const {
   if (const auto* listed = offered_ ? listed_model(offered_->models, provider, model) : nullptr) return *listed;
   const std::string prefix = std::string(provider) + "/";
   return model.starts_with(prefix) ? model.substr(prefix.size()) : model;
+}
+
+// Some servers answer with the model that they have, whatever model is named. Ollama refuses an unknown one itself, and
+// may have got one since its list was read.
+std::optional<TaskError> LlmExecutor::check_model(const std::string& model) {
+  std::vector<std::string> models = config_.models;
+  if (models.empty() && config_.provider != ProviderKind::ollama) {
+    const std::lock_guard lock(mutex_);
+    if (offered_ && offered_->models.size() < most_models) models = offered_->models;
+  }
+  const auto here = [&](const std::string& name) { return std::count(models.begin(), models.end(), name) > 0; };
+  const auto listed = ModelName::parse(model);  // with its tag, as in Ollama's list
+  if (models.empty() || here(model) || (listed && here(listed->listed()))) return std::nullopt;
+  lookout_->look_again();
+  const auto near = nearest(model, models);
+  return TaskError{"model_not_found",
+                   "the model \"" + std::string(cut_front(model, 200)) + "\" is not offered here" +
+                       (near ? "; did you mean \"" + *near + "\"?" : ""),
+                   true,
+                   {}};
 }
 
 LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
@@ -250,21 +275,25 @@ std::optional<TaskError> LlmExecutor::admit() {
   return TaskError{"rate_limited", rest_->why, true, {}};
 }
 
-RunOutcome LlmExecutor::ask_backend(RequestKind kind, const Json& request, const Job& job, const std::stop_token& stop,
-                                    const OnProgress& on_progress) {
+RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, const Job& job,
+                                    const std::stop_token& stop, const OnProgress& on_progress) {
   const auto encoded = provider_->encode(kind, request);
-  if (!encoded) return failed("bad_input", encoded.error().message, false);
+  if (!encoded) return failed_by(encoded.error());
   const auto key = read_key(config_);
   if (!key) return failed("unauthorized", key.error().message, true);
+  const auto model = Members(request).text("model");
   std::uint64_t at = 0;
   std::uint64_t reasoning_at = 0;
-  Answer answer([&](std::string_view text, bool reasoning) {
-    if (at + reasoning_at == 0) expect_loaded(text_at(request, "model"));
+  const auto on_text = [&](std::string_view text, bool reasoning) {
+    if (at + reasoning_at == 0) expect_loaded(model);
     std::uint64_t& offset = reasoning ? reasoning_at : at;
     on_progress({-1, std::string(text), reasoning ? Channel::reasoning : Channel::content, offset});
     offset += text.size();
-  });
-  answer.model = text_at(request, "model");
+  };
+  // Each turn of a conversation is a task, so its id makes the ids of calls unique among all turns.
+  Answer answer(on_text, {"call_" + job.id.str(), call_ids_of(request)});
+  answer.set_model(model);
+  if (encoded->forces_call) answer.expect_call();
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);
   if (report.exhausted_for)

@@ -48,8 +48,9 @@ class LlmExecutor final : public Executor {
   void expect_loaded(const std::string& model);
   [[nodiscard]] Duration pause_after(bool well) const;
   [[nodiscard]] std::string named_here(const std::string& model) const;
-  RunOutcome ask_backend(RequestKind kind, const Json& request, const Job& job, const std::stop_token& stop,
+  RunOutcome ask_backend(RequestKind kind, const JsonText& request, const Job& job, const std::stop_token& stop,
                          const OnProgress& on_progress);
+  std::optional<TaskError> check_model(const std::string& model);
   static Rest rest_for(const Exhausted& over);
   std::optional<TaskError> admit();
   void rest(Duration wait, const std::string& why, bool key_refused = false);

@@ -1,14 +1,17 @@
 // Google's generateContent.
+#include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 
+#include "edge-agent/executors/llm/history.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
 
-constexpr std::array<std::pair<const char*, const char*>, 9> generation = {{
+constexpr std::array<std::pair<const char*, const char*>, 8> generation = {{
     {"temperature", "temperature"},
     {"top_p", "topP"},
     {"top_k", "topK"},
@@ -16,163 +19,261 @@ constexpr std::array<std::pair<const char*, const char*>, 9> generation = {{
     {"frequency_penalty", "frequencyPenalty"},
     {"seed", "seed"},
     {"max_completion_tokens", "maxOutputTokens"},
-    {"max_tokens", "maxOutputTokens"},  // the later one wins
-    {"stop", "stopSequences"},
+    {"max_tokens", "maxOutputTokens"},
 }};
 
 // Number of tokens that a model may use for thinking.
 const std::map<std::string, int> thinking_budgets = {
     {"none", 0}, {"minimal", 512}, {"low", 1024}, {"medium", 8192}, {"high", 24576}};
 
-Result<Json> parts_of(const Json& content) {
-  Json parts = Json::array();
-  if (content.is_string()) {
-    parts.push_back({{"text", content}});
-    return parts;
+// Google's place for a signature in OpenAI's format: {"google":{"thought_signature"}}. A model that thinks needs the
+// signatures of its calls back.
+std::string_view signature_in(const Members& call_or_message) {
+  const auto extra = call_or_message.object("extra_content");
+  const auto google = extra.object("google");
+  return is_text(google.at("thought_signature")) ? google.at("thought_signature") : "";
+}
+
+std::string with_signature(std::string_view signature) {
+  return R"({"google":{"thought_signature":)" + std::string(signature) + "}}";
+}
+
+std::string text_part(std::string_view text) {
+  std::string part;
+  json::ObjectWriter(part).raw("text", text);
+  return part;
+}
+
+Result<std::string> part_of(const Members& part) {
+  const auto type = part.text("type");
+  if (type == "text" || type == "refusal") return text_part(json::quoted(part.text(type)));
+  if (type != "image_url") return unsupported("a part of a message of type `" + type + "` is not supported by gemini");
+  const auto picture = picture_of(part);
+  if (!picture) return picture.error();
+  std::string made;
+  {
+    json::ObjectWriter writer(made);
+    json::ObjectWriter data(writer.key("inlineData"));
+    data.string("mimeType", picture->media_type);
+    data.string("data", picture->base64);
   }
-  if (!content.is_array()) return parts;
-  for (const Json& part : content) {
-    const auto type = text_at(part, "type");
-    if (type == "text") {
-      parts.push_back({{"text", text_at(part, "text")}});
-    } else if (type == "image_url") {
-      const auto picture = picture_of(part);
-      if (!picture) return picture.error();
-      parts.push_back({{"inlineData", {{"mimeType", picture->media_type}, {"data", picture->base64}}}});
-    } else {
-      return invalid("a part of a message of type `" + type + "` is not supported by gemini");
-    }
+  return made;
+}
+
+Result<std::vector<std::string>> parts_of(std::string_view content) {
+  std::vector<std::string> parts;
+  if (is_text(content)) parts.push_back(text_part(content));
+  for (const std::string_view one : list_of(content)) {
+    auto part = part_of(Members(one));
+    if (!part) return part.error();
+    parts.push_back(std::move(*part));
   }
   return parts;
+}
+
+std::string list_of_texts(const std::vector<std::string>& values) {
+  std::string out;
+  {
+    json::ArrayWriter list(out);
+    for (const auto& value : values) list.next() += value;
+  }
+  return out;
+}
+
+// The text of a tool message: OpenAI's API permits only text in it.
+Result<std::string> text_of_result(std::string_view content) {
+  if (!is_list(content)) return text_of(content);
+  std::string text;
+  for (const std::string_view one : list_of(content)) {
+    const Members part(one);
+    if (part.text("type") != "text") return invalid("a part of a tool message must be of type `text`");
+    text += part.text("text");
+  }
+  return text;
 }
 
 // OpenAI's calls have ids, Gemini's have names.
 class Conversation {
  public:
-  Status add(const Json& message) {
-    const auto role = text_at(message, "role");
-    auto parts = parts_of(at(message, "content"));
+  Status add(std::string_view text) {
+    const Members message(text);
+    const auto role = message.text("role");
+    if (role == "tool") return add_result(message);
+    auto parts = parts_of(message.at("content"));
     if (!parts) return parts.error();
     if (role == "system" || role == "developer") {
       system_.insert(system_.end(), parts->begin(), parts->end());
       return success();
     }
-    if (role == "tool") return add_result(message);
-    answering_ = false;
-    if (auto added = add_calls(at(message, "tool_calls"), *parts); !added) return added;
-    contents_.push_back({{"role", role == "assistant" ? "model" : "user"}, {"parts", *parts}});
+    // An empty text beside calls has no meaning, and Gemini refuses it.
+    if (message.at("content") == "\"\"" && !message.list("tool_calls").empty()) parts->clear();
+    if (auto added = add_calls(message, *parts); !added) return added;
+    add_turn(role == "assistant" ? "model" : "user", *parts);
     return success();
   }
+  void add_prompt(std::string_view prompt) { add_turn("user", {text_part(prompt)}); }
 
-  void put_into(Json& body) const {
-    body["contents"] = contents_;
-    if (!system_.empty()) body["systemInstruction"] = {{"parts", system_}};
+  void write(json::ObjectWriter& body) {
+    end_results();
+    body.raw("contents", list_of_texts(contents_));
+    if (!system_.empty()) body.raw("systemInstruction", R"({"parts":)" + list_of_texts(system_) + "}");
   }
 
  private:
-  Status add_calls(const Json& calls, Json& parts) {
-    if (!calls.is_array()) return success();
-    for (const Json& call : calls) {
-      const Json& function = at(call, "function");
-      Json arguments = at(function, "arguments");
-      if (arguments.is_string()) arguments = Json::parse(arguments.get<std::string>(), nullptr, false);
-      if (!arguments.is_object()) return invalid("the `arguments` of a tool call must be an object, written as JSON");
-      const auto name = text_at(function, "name");
-      names_[text_at(call, "id")] = name;
-      parts.push_back({{"functionCall", {{"name", name}, {"args", arguments}}}});
+  void add_turn(const char* role, const std::vector<std::string>& parts) {
+    end_results();
+    std::string turn;
+    {
+      json::ObjectWriter writer(turn);
+      writer.string("role", role);
+      writer.raw("parts", list_of_texts(parts));
+    }
+    contents_.push_back(std::move(turn));
+  }
+
+  Status add_calls(const Members& message, std::vector<std::string>& parts) {
+    if (const auto signature = signature_in(message); !signature.empty() && !parts.empty()) {
+      parts.back() = json::with(Members(parts.back()).all(), "thoughtSignature", signature);
+    }
+    const auto calls = message.list("tool_calls");
+    if (!calls.empty()) calls_.begin_turn();
+    for (const std::string_view one : calls) {
+      const Members call(one);
+      const Members function = call.object("function");
+      const auto arguments = arguments_of(function.at("arguments"));
+      if (!arguments) return invalid("the `arguments` of a tool call must be an object, written as JSON");
+      calls_.add(call.text("id"), function.text("name"));
+      json::ObjectWriter part(parts.emplace_back());
+      {
+        json::ObjectWriter made(part.key("functionCall"));
+        made.string("name", function.text("name"));
+        made.raw("args", *arguments);
+      }
+      if (const auto signature = signature_in(call); !signature.empty()) part.raw("thoughtSignature", signature);
     }
     return success();
   }
 
-  Status add_result(const Json& message) {
-    const auto name = names_.find(text_at(message, "tool_call_id"));
-    if (name == names_.end()) return invalid("a tool message answers a `tool_call_id` that no earlier message has");
-    Json result = at(message, "content");
-    if (result.is_string()) {
-      const Json parsed = Json::parse(result.get<std::string>(), nullptr, false);
-      result = parsed.is_object() ? parsed : Json{{"result", result}};
+  // All results of a turn's calls must be in one turn, because Gemini counts them, and in the order of the calls: two
+  // calls may have the same name.
+  Status add_result(const Members& message) {
+    const auto* call = calls_.answer(message.text("tool_call_id"));
+    if (call == nullptr) return invalid("a tool message answers a `tool_call_id` that no earlier message has");
+    const auto text = text_of_result(message.at("content"));
+    if (!text) return text.error();
+    std::string part;
+    {
+      json::ObjectWriter writer(part);
+      json::ObjectWriter response(writer.key("functionResponse"));
+      response.string("name", call->name);
+      const bool object = json::well_formed(*text) && Members(*text).is_object();
+      response.raw("response", object ? *text : R"({"result":)" + json::quoted(*text) + "}");
     }
-    const Json part = {{"functionResponse", {{"name", name->second}, {"response", result}}}};
-    // All results of a turn's calls must be in one turn: Gemini counts them.
-    if (!answering_) contents_.push_back({{"role", "user"}, {"parts", Json::array()}});
-    answering_ = true;
-    contents_.back()["parts"].push_back(part);
+    results_.emplace(calls_.position(*call), std::move(part));
     return success();
   }
 
-  Json contents_ = Json::array();
-  Json system_ = Json::array();
-  bool answering_ = false;  // the last turn has results of calls
-  std::map<std::string, std::string> names_;
+  void end_results() {
+    if (results_.empty()) return;
+    std::vector<std::string> parts;
+    for (auto& [position, part] : std::exchange(results_, {})) parts.push_back(part);
+    add_turn("user", parts);
+  }
+
+  std::vector<std::string> contents_;
+  std::vector<std::string> system_;
+  CallsSoFar calls_;
+  std::multimap<std::size_t, std::string> results_;  // of the turn that has not ended, by the position of the call
 };
 
-Status add_format(const Json& format, Json& config) {
-  const auto type = text_at(format, "type");
+Status add_format(const Members& format, json::ObjectWriter& config) {
+  const auto type = format.text("type");
   if (type.empty() || type == "text") return success();
-  config["responseMimeType"] = "application/json";
+  config.string("responseMimeType", "application/json");
   if (type == "json_object") return success();
-  const Json& schema = at(at(format, "json_schema"), "schema");
-  if (type != "json_schema" || !schema.is_object()) {
+  const Members schema = format.object("json_schema");
+  if (type != "json_schema" || !is_object(schema.at("schema"))) {
     return invalid("`response_format` must be text, json_object, or json_schema with its schema");
   }
-  config["responseJsonSchema"] = schema;
+  config.raw("responseJsonSchema", schema.at("schema"));
   return success();
 }
 
-Status add_tools(const Json& request, Json& body) {
-  const Json& tools = at(request, "tools");
-  if (tools.is_null()) return success();
-  Json functions = Json::array();
-  for (const Json& tool : tools) {
-    const Json& function = at(tool, "function");
-    if (text_at(tool, "type") != "function" || text_at(function, "name").empty()) {
+Status add_declarations(std::string_view tools, json::ObjectWriter& body) {
+  json::ArrayWriter list(body.key("tools"));
+  json::ObjectWriter only(list.next());
+  json::ArrayWriter functions(only.key("functionDeclarations"));
+  for (const std::string_view tool : list_of(tools)) {
+    const Members members(tool);
+    const Members function = members.object("function");
+    if (members.text("type") != "function" || function.text("name").empty()) {
       return invalid("each of `tools` must be of type function and have a name");
     }
-    Json made = {{"name", text_at(function, "name")}, {"description", text_at(function, "description")}};
-    if (const Json& parameters = at(function, "parameters"); parameters.is_object()) {
-      made["parametersJsonSchema"] = parameters;
-    }
-    functions.push_back(made);
+    json::ObjectWriter made(functions.next());
+    made.raw("name", function.at("name"));
+    made.raw("description", is_text(function.at("description")) ? function.at("description") : "\"\"");
+    if (is_object(function.at("parameters"))) made.raw("parametersJsonSchema", function.at("parameters"));
   }
-  body["tools"] = Json::array({{{"functionDeclarations", functions}}});
-  const Json& choice = at(request, "tool_choice");
-  if (choice.is_null()) return success();
-  Json config;
-  if (choice == "auto" || choice == "none" || choice == "required") {
-    config = {{"mode", choice == "auto" ? "AUTO" : choice == "none" ? "NONE" : "ANY"}};
-  } else if (const auto name = text_at(at(choice, "function"), "name"); !name.empty()) {
-    config = {{"mode", "ANY"}, {"allowedFunctionNames", Json::array({name})}};
+  return success();
+}
+
+Status add_tools(const Members& request, json::ObjectWriter& body) {
+  if (list_of(request.at("tools")).empty()) return success();
+  if (auto added = add_declarations(request.at("tools"), body); !added) return added;
+  const auto choice = request.at("tool_choice");
+  if (choice == "null") return success();
+  static const std::map<std::string, const char*> modes = {{"auto", "AUTO"}, {"none", "NONE"}, {"required", "ANY"}};
+  json::ObjectWriter tool_config(body.key("toolConfig"));
+  json::ObjectWriter config(tool_config.key("functionCallingConfig"));
+  if (const auto mode = modes.find(text_of(choice)); mode != modes.end()) {
+    config.string("mode", mode->second);
+  } else if (const auto name = Members(choice).object("function").text("name"); !name.empty()) {
+    config.string("mode", "ANY");
+    config.raw("allowedFunctionNames", "[" + json::quoted(name) + "]");
   } else {
     return invalid("`tool_choice` must be auto, none, required, or a function with its name");
   }
-  body["toolConfig"] = {{"functionCallingConfig", config}};
   return success();
 }
 
-Result<Json> generation_config(const Json& request) {
-  Json config = Json::object();
-  for (const auto& [ours, theirs] : generation) {
-    if (request.contains(ours)) config[theirs] = request[ours];
+Status add_thinking(const std::string& effort, json::ObjectWriter& config) {
+  if (effort.empty()) return success();
+  const auto budget = thinking_budgets.find(effort);
+  if (budget == thinking_budgets.end()) {
+    return invalid("`reasoning_effort` must be none, minimal, low, medium or high");
   }
-  if (config.contains("stopSequences") && config["stopSequences"].is_string()) {
-    config["stopSequences"] = Json::array({config["stopSequences"]});
-  }
-  if (auto added = add_format(at(request, "response_format"), config); !added) return added.error();
-  if (const auto effort = text_at(request, "reasoning_effort"); !effort.empty()) {
-    const auto budget = thinking_budgets.find(effort);
-    if (budget == thinking_budgets.end()) {
-      return invalid("`reasoning_effort` must be none, minimal, low, medium or high");
-    }
-    config["thinkingConfig"] = {{"thinkingBudget", budget->second}, {"includeThoughts", budget->second > 0}};
-  }
-  return config;
+  json::ObjectWriter thinking(config.key("thinkingConfig"));
+  thinking.integer("thinkingBudget", budget->second);
+  thinking.boolean("includeThoughts", budget->second > 0);
+  return success();
 }
 
-// Other values are kinds of refusal: SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, ...
-std::string finish_reason_of(const std::string& theirs, bool calls) {
-  if (theirs == "STOP") return calls ? "tool_calls" : "stop";
-  if (theirs == "MAX_TOKENS") return "length";
-  return "content_filter";
+Status add_generation(const Members& request, json::ObjectWriter& body) {
+  std::string made;
+  {
+    json::ObjectWriter config(made);
+    for (const auto& [ours, theirs] : generation) {
+      const bool overruled = std::string_view(ours) == "max_completion_tokens" && request.has("max_tokens");
+      if (request.has(ours) && !overruled) config.raw(theirs, request.at(ours));
+    }
+    if (const auto stop = request.at("stop"); stop != "null") {
+      config.raw("stopSequences", is_text(stop) ? "[" + std::string(stop) + "]" : stop);
+    }
+    if (auto added = add_format(request.object("response_format"), config); !added) return added;
+    if (auto added = add_thinking(request.text("reasoning_effort"), config); !added) return added;
+  }
+  if (made != "{}") body.raw("generationConfig", made);
+  return success();
+}
+
+// Other reasons mean that the answer could not be made.
+constexpr std::array<std::string_view, 7> filtered = {"SAFETY", "RECITATION",   "BLOCKLIST",       "PROHIBITED_CONTENT",
+                                                      "SPII",   "IMAGE_SAFETY", "IMAGE_RECITATION"};
+constexpr std::array<std::string_view, 3> hopeless = {"MISSING_THOUGHT_SIGNATURE", "LANGUAGE", "NO_IMAGE"};
+
+template <std::size_t n>
+bool is_one_of(const std::array<std::string_view, n>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 class Gemini final : public Provider {
@@ -182,8 +283,9 @@ class Gemini final : public Provider {
   }
   [[nodiscard]] http::Headers headers(const std::string& key) const override { return {{"x-goog-api-key", key}}; }
 
-  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
-    const auto model = text_at(request, "model");
+  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view text) const override {
+    const Members request(text);
+    const auto model = request.text("model");
     // It becomes part of the path.
     if (model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
         std::string::npos) {
@@ -192,47 +294,27 @@ class Gemini final : public Provider {
     const std::string path = "/v1beta/models/" + model;
     if (kind == RequestKind::embed)
       return BackendRequest{path + ":batchEmbedContents", embed_body(model, request), Framing::whole};
-    Json body;
-    Conversation conversation;
-    if (kind == RequestKind::generate) {
-      if (auto added = conversation.add({{"role", "user"}, {"content", request["prompt"]}}); !added) {
-        return added.error();
-      }
-    } else {
-      for (const Json& message : request["messages"]) {
-        if (auto added = conversation.add(message); !added) return added.error();
-      }
+    std::string body;
+    {
+      json::ObjectWriter writer(body);
+      if (auto added = add_conversation(kind, request, writer); !added) return added.error();
+      if (auto added = add_generation(request, writer); !added) return added.error();
+      if (auto added = add_tools(request, writer); !added) return added.error();
     }
-    conversation.put_into(body);
-    auto config = generation_config(request);
-    if (!config) return config.error();
-    if (!config->empty()) body["generationConfig"] = *config;
-    if (auto added = add_tools(request, body); !added) return added.error();
-    return BackendRequest{path + ":streamGenerateContent?alt=sse", body.dump(), Framing::events};
+    return BackendRequest{path + ":streamGenerateContent?alt=sse", std::move(body), Framing::events};
   }
 
-  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
+  void decode(RequestKind kind, std::string_view text, Answer& answer) const override {
+    const Members piece(text);
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
-    if (const auto model = text_at(piece, "modelVersion"); !model.empty()) answer.model = model;
-    const Json& candidate = first_of(piece, "candidates");
-    if (const Json& parts = at(at(candidate, "content"), "parts"); parts.is_array()) {
-      for (const Json& part : parts) read_part(part, answer);
+    answer.set_model(piece.text("modelVersion"));
+    if (const auto usage = piece.at("usageMetadata"); is_object(usage)) read_usage(Members(usage), answer);
+    if (const auto candidates = piece.list("candidates"); !candidates.empty()) {
+      read_candidate(Members(candidates.front()), answer);
     }
-    if (const Json& usage = at(piece, "usageMetadata"); usage.is_object()) {
-      Usage read;
-      read.prompt_tokens = count_at(usage, "promptTokenCount").value_or(0);
-      read.reasoning_tokens = count_at(usage, "thoughtsTokenCount");
-      read.completion_tokens = count_at(usage, "candidatesTokenCount").value_or(0) + read.reasoning_tokens.value_or(0);
-      read.cached_tokens = count_at(usage, "cachedContentTokenCount");
-      answer.usage = read;
-    }
-    if (const auto reason = text_at(candidate, "finishReason"); !reason.empty()) {
-      answer.finish_reason = finish_reason_of(reason, answer.calls_tools());
-      answer.complete = true;
-    }
-    if (const auto blocked = text_at(at(piece, "promptFeedback"), "blockReason"); !blocked.empty()) {
-      answer.finish_reason = "content_filter";
-      answer.complete = true;
+    if (const auto blocked = piece.object("promptFeedback").text("blockReason"); !blocked.empty()) {
+      answer.add_refusal("Gemini does not answer this prompt: " + blocked);
+      answer.finish("content_filter");
     }
   }
 
@@ -250,32 +332,93 @@ class Gemini final : public Provider {
   }
 
  private:
-  static void read_part(const Json& part, Answer& answer) {
-    if (const auto text = text_at(part, "text"); !text.empty()) answer.add_text(text, at(part, "thought") == true);
-    const Json& call = at(part, "functionCall");
-    if (!call.is_object()) return;
-    answer.add_tool_call({{"id", "call_" + std::to_string(answer.bytes())},
-                          {"function", {{"name", text_at(call, "name")}, {"arguments", at(call, "args").dump()}}}});
+  static Status add_conversation(RequestKind kind, const Members& request, json::ObjectWriter& body) {
+    Conversation conversation;
+    if (kind == RequestKind::generate) conversation.add_prompt(request.at("prompt"));
+    for (const std::string_view message : request.list("messages")) {
+      if (auto added = conversation.add(message); !added) return added;
+    }
+    conversation.write(body);
+    return success();
   }
 
-  static std::string embed_body(const std::string& model, const Json& request) {
-    const Json inputs = request["input"].is_string() ? Json::array({request["input"]}) : request["input"];
-    Json requests = Json::array();
-    for (const Json& input : inputs) {
-      Json one = {{"model", "models/" + model}, {"content", {{"parts", Json::array({{{"text", input}}})}}}};
-      if (request.contains("dimensions")) one["outputDimensionality"] = request["dimensions"];
-      requests.push_back(one);
-    }
-    return Json{{"requests", requests}}.dump();
+  static void read_usage(const Members& usage, Answer& answer) {
+    Usage read;
+    read.prompt_tokens = usage.count("promptTokenCount").value_or(0);
+    read.reasoning_tokens = usage.count("thoughtsTokenCount");
+    read.completion_tokens = usage.count("candidatesTokenCount").value_or(0) + read.reasoning_tokens.value_or(0);
+    read.cached_tokens = usage.count("cachedContentTokenCount");
+    answer.usage = read;
   }
 
-  static void read_embeddings(const Json& body, Answer& answer) {
-    const Json& all = at(body, "embeddings");
-    if (!all.is_array()) return;
-    for (const Json& one : all) {
-      answer.embeddings.push_back({{"index", answer.embeddings.size()}, {"embedding", at(one, "values")}});
+  static void read_candidate(const Members& candidate, Answer& answer) {
+    const auto value = candidate.object("content").at("parts");
+    const auto parts = json::elements(value);
+    if (!parts && value != "null") return answer.fail_unknown("`parts` that are no list");
+    for (const std::string_view part : parts.value_or(std::vector<std::string_view>{}))
+      read_part(Members(part), answer);
+    const auto reason = candidate.text("finishReason");
+    if (reason.empty()) return;
+    if (reason == "STOP") return answer.finish(answer.calls_tools() ? "tool_calls" : "stop");
+    if (reason == "MAX_TOKENS") return answer.finish("length");
+    if (is_one_of(filtered, reason)) return answer.finish("content_filter");
+    const auto message = candidate.text("finishMessage");
+    answer.fail(TaskError{"bad_answer",
+                          "Gemini ended its answer: " + reason + (message.empty() ? "" : ": " + message),
+                          !is_one_of(hopeless, reason),
+                          {}});
+  }
+
+  // A part has text, or a call, or another member that tells what it is.
+  static void read_part(const Members& part, Answer& answer) {
+    const auto signature = part.at("thoughtSignature");
+    if (part.has("functionCall")) return read_call(part.object("functionCall"), signature, answer);
+    if (is_text(part.at("text"))) {
+      answer.add_text(part.text("text"), part.at("thought") == "true");
+    } else {
+      for (const auto& [name, value] : part.all().members()) {
+        if (name != "thought" && name != "thoughtSignature") return answer.fail_unknown("a part with `" + name + "`");
+      }
     }
-    answer.complete = true;
+    if (is_text(signature)) answer.add_message_member("extra_content", with_signature(signature));
+  }
+
+  static void read_call(const Members& call, std::string_view signature, Answer& answer) {
+    std::string made;
+    {
+      json::ObjectWriter writer(made);
+      if (is_text(call.at("id"))) writer.raw("id", call.at("id"));
+      {
+        json::ObjectWriter function(writer.key("function"));
+        function.raw("name", call.at("name"));
+        function.raw("arguments", call.at("args"));
+      }
+      if (is_text(signature)) writer.raw("extra_content", with_signature(signature));
+    }
+    answer.add_tool_call(made, CallForm::whole);
+  }
+
+  static std::string embed_body(const std::string& model, const Members& request) {
+    const auto input = request.at("input");
+    std::string body;
+    {
+      json::ObjectWriter writer(body);
+      json::ArrayWriter requests(writer.key("requests"));
+      for (const std::string_view text : is_text(input) ? std::vector{input} : list_of(input)) {
+        json::ObjectWriter one(requests.next());
+        one.string("model", "models/" + model);
+        one.raw("content", R"({"parts":[)" + text_part(text) + "]}");
+        if (request.has("dimensions")) one.raw("outputDimensionality", request.at("dimensions"));
+      }
+    }
+    return body;
+  }
+
+  static void read_embeddings(const Members& body, Answer& answer) {
+    const auto all = body.list("embeddings");
+    if (all.empty()) return answer.fail_unknown("no embeddings");
+    for (const std::string_view one : all) answer.add_embedding(Members(one).at("values"));
+    answer.finish({});
   }
 };
 

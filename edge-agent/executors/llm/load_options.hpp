@@ -2,8 +2,8 @@
 // embeddings and loads all use these.
 #pragma once
 
-#include "edge-agent/executors/llm/answer.hpp"
 #include "edge-agent/executors/llm/config.hpp"
+#include "edge-agent/executors/llm/json_value.hpp"
 
 namespace edgefleet::agent::llm {
 

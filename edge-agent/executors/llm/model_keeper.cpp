@@ -8,6 +8,7 @@
 #include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
+#include "edge-agent/executors/llm/keep_alive.hpp"
 #include "edge-agent/executors/outcome.hpp"
 
 namespace edgefleet::agent::llm {
@@ -26,8 +27,11 @@ RunOutcome failed(const TaskError& error) { return agent::failed(error.code, err
 RunOutcome done(const Json& output) { return {output.dump(), std::nullopt, {}}; }
 
 Result<Json> read_keep_alive(const Json& value) {
-  if (value.is_null() || value.is_number() || value.is_string()) return value;
-  return invalid("`keep_alive` must be a duration such as \"10m\", or seconds");
+  if (value.is_null() || value.is_number()) return value;
+  if (!value.is_string()) return invalid("`keep_alive` must be a duration such as \"10m\", or seconds");
+  const auto text = keep_alive_json(value.get<std::string>());
+  if (!text) return text.error();
+  return Json::parse(*text);
 }
 
 // Progress of a download, at most once per `interval`; unchanged progress is repeated at times for new readers.

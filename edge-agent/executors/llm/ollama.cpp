@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 
+#include "edge-agent/executors/llm/forced_call.hpp"
+#include "edge-agent/executors/llm/history.hpp"
 #include "edge-agent/executors/llm/load_options.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
@@ -19,92 +21,118 @@ constexpr std::array<std::pair<const char*, const char*>, 10> options = {{
     {"frequency_penalty", "frequency_penalty"},
     {"seed", "seed"},
     {"max_completion_tokens", "num_predict"},
-    {"max_tokens", "num_predict"},  // the later one wins
+    {"max_tokens", "num_predict"},
 }};
 
-Status add_content(const Json& content, Json& into) {
-  if (!content.is_array()) {
-    into["content"] = content.is_string() ? content : Json("");
+constexpr std::array<std::string_view, 5> known_of_message = {"role", "content", "thinking", "tool_calls", "tool_name"};
+
+// The content of a message: text, and pictures beside it.
+Status add_content(std::string_view content, json::ObjectWriter& into) {
+  if (!is_list(content)) {
+    into.raw("content", is_text(content) ? content : "\"\"");
     return success();
   }
   std::string text;
-  Json images = Json::array();
-  for (const Json& part : content) {
-    const auto type = text_at(part, "type");
-    if (type == "text") {
-      text += text_at(part, "text");
+  std::vector<std::string> images;
+  for (const std::string_view one : list_of(content)) {
+    const Members part(one);
+    const auto type = part.text("type");
+    if (type == "text" || type == "refusal") {
+      text += part.text(type);
     } else if (type == "image_url") {
       auto picture = picture_of(part);
       if (!picture) return picture.error();
-      images.push_back(picture->base64);
+      images.push_back(std::move(picture->base64));
     } else {
-      return invalid("a part of a message of type `" + type + "` is not supported by ollama");
+      return unsupported("a part of a message of type `" + type + "` is not supported by ollama");
     }
   }
-  into["content"] = text;
-  if (!images.empty()) into["images"] = images;
+  into.string("content", text);
+  if (images.empty()) return success();
+  json::ArrayWriter list(into.key("images"));
+  for (const auto& image : images) list.string(image);
   return success();
 }
 
 // Arguments are text in OpenAI's API, an object here.
-Result<Json> tool_calls_of(const Json& calls) {
-  Json all = Json::array();
-  for (const Json& call : calls) {
-    const Json& function = at(call, "function");
-    Json arguments = at(function, "arguments");
-    if (arguments.is_string()) arguments = Json::parse(arguments.get<std::string>(), nullptr, false);
-    if (!arguments.is_object()) return invalid("the `arguments` of a tool call must be an object, written as JSON");
-    all.push_back({{"function", {{"name", text_at(function, "name")}, {"arguments", arguments}}}});
+Status add_calls(std::string_view calls, CallsSoFar& so_far, json::ObjectWriter& into) {
+  so_far.begin_turn();
+  json::ArrayWriter list(into.key("tool_calls"));
+  for (const std::string_view one : list_of(calls)) {
+    const Members call(one);
+    const Members function = call.object("function");
+    const auto arguments = arguments_of(function.at("arguments"));
+    if (!arguments) return invalid("the `arguments` of a tool call must be an object, written as JSON");
+    so_far.add(call.text("id"), function.text("name"));
+    json::ObjectWriter made(list.next());
+    if (call.has("id")) made.raw("id", call.at("id"));
+    json::ObjectWriter function_made(made.key("function"));
+    function_made.string("name", function.text("name"));
+    function_made.raw("arguments", *arguments);
   }
-  return all;
+  return success();
 }
 
-// The name of the function that a tool message answers: Ollama needs the name, OpenAI's API has the id.
-std::string name_of_call(const Json& messages, const std::string& id) {
-  for (const Json& message : messages) {
-    const Json& calls = at(message, "tool_calls");
-    if (!calls.is_array()) continue;
-    for (const Json& call : calls) {
-      if (text_at(call, "id") == id) return text_at(at(call, "function"), "name");
-    }
-  }
-  return {};
+// Ollama finds the call of a result by the name of the function; OpenAI's API has the id.
+void add_origin(const Members& message, CallsSoFar& so_far, json::ObjectWriter& into) {
+  const auto id = message.text("tool_call_id");
+  const auto* call = so_far.answer(id);
+  into.string("tool_name", call != nullptr ? call->name : message.text("name"));
+  if (!id.empty()) into.string("tool_call_id", id);
 }
 
-Result<Json> message_of(const Json& message, const Json& all) {
-  const auto role = text_at(message, "role");
-  Json made = {{"role", role == "developer" ? "system" : role}};
-  if (auto added = add_content(at(message, "content"), made); !added) return added.error();
-  if (const auto thinking = text_at(message, "reasoning_content"); !thinking.empty()) made["thinking"] = thinking;
-  if (const Json& calls = at(message, "tool_calls"); calls.is_array()) {
-    auto mapped = tool_calls_of(calls);
-    if (!mapped) return mapped.error();
-    made["tool_calls"] = *mapped;
+Status add_message(const Members& message, CallsSoFar& so_far, json::ObjectWriter& made) {
+  const auto role = message.text("role");
+  made.string("role", role == "developer" ? "system" : role);
+  if (auto added = add_content(message.at("content"), made); !added) return added;
+  for (const char* name : {"reasoning_content", "reasoning"}) {
+    if (message.text(name).empty()) continue;
+    made.raw("thinking", message.at(name));
+    break;
   }
-  if (role == "tool") made["tool_name"] = name_of_call(all, text_at(message, "tool_call_id"));
-  return made;
+  if (is_list(message.at("tool_calls"))) {
+    if (auto added = add_calls(message.at("tool_calls"), so_far, made); !added) return added;
+  }
+  if (role == "tool") add_origin(message, so_far, made);
+  return success();
 }
 
-Status add_format(const Json& format, Json& body) {
-  const auto type = text_at(format, "type");
+Status add_messages(const Members& request, json::ObjectWriter& body) {
+  CallsSoFar so_far;
+  json::ArrayWriter messages(body.key("messages"));
+  for (const std::string_view message : request.list("messages")) {
+    json::ObjectWriter made(messages.next());
+    if (auto added = add_message(Members(message), so_far, made); !added) return added;
+  }
+  return success();
+}
+
+Status add_format(const Members& format, json::ObjectWriter& body) {
+  const auto type = format.text("type");
   if (type.empty() || type == "text") return success();
+  const Members schema = format.object("json_schema");
   if (type == "json_object") {
-    body["format"] = "json";
-  } else if (type == "json_schema" && at(at(format, "json_schema"), "schema").is_object()) {
-    body["format"] = at(at(format, "json_schema"), "schema");
+    body.string("format", "json");
+  } else if (type == "json_schema" && is_object(schema.at("schema"))) {
+    body.raw("format", schema.at("schema"));
   } else {
     return invalid("`response_format` must be text, json_object, or json_schema with its schema");
   }
   return success();
 }
 
-Status add_tools(const Json& request, Json& body) {
-  const Json& choice = at(request, "tool_choice");
-  if (!choice.is_null() && choice != "auto" && choice != "none") {
-    return invalid("`tool_choice` must be auto or none: ollama cannot be forced to call a tool");
-  }
-  if (request.contains("tools") && choice != "none") body["tools"] = request["tools"];
+// A model that is forced to call a function answers in the form of a schema; its tools tell it what they are for.
+Status add_tools(const Members& request, json::ObjectWriter& body) {
+  const auto schema = schema_of_forced_call(request);
+  if (!schema) return schema.error();
+  if (!schema->empty()) body.raw("format", *schema);
+  if (request.has("tools") && request.at("tool_choice") != "\"none\"") body.raw("tools", request.at("tools"));
   return success();
+}
+
+bool forces_call(const Members& request) {
+  const auto schema = schema_of_forced_call(request);
+  return schema && !schema->empty();
 }
 
 class Ollama final : public Provider {
@@ -121,52 +149,27 @@ class Ollama final : public Provider {
     return {{"Authorization", "Bearer " + key}};
   }
 
-  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
-    Json body = {{"model", request["model"]}};
-    if (!keep_alive_.empty()) body["keep_alive"] = keep_alive_;
-    // By default it silently truncates the beginning of a prompt that does not fit (whole messages first); since
-    // 0.12.6 this can be disabled.
-    body["truncate"] = false;
-    if (kind == RequestKind::embed) {
-      body["input"] = request["input"];
-      body["options"] = options_of(request);
-      if (request.contains("dimensions")) body["dimensions"] = request["dimensions"];
-      return BackendRequest{"/api/embed", body.dump(), Framing::whole};
+  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view text) const override {
+    const Members request(text);
+    std::string body;
+    {
+      json::ObjectWriter writer(body);
+      if (auto added = add_all(kind, request, writer); !added) return added.error();
     }
-    body["shift"] = false;  // a full context ends the answer instead of discarding the question
-    body["stream"] = true;
-    body["options"] = options_of(request);
-    if (kind == RequestKind::generate) {
-      body["prompt"] = request["prompt"];
-      if (request.contains("suffix")) body["suffix"] = request["suffix"];
-      return BackendRequest{"/api/generate", body.dump(), Framing::lines};
-    }
-    body["messages"] = Json::array();
-    for (const Json& message : request["messages"]) {
-      auto mapped = message_of(message, request["messages"]);
-      if (!mapped) return mapped.error();
-      body["messages"].push_back(*mapped);
-    }
-    if (auto added = add_format(at(request, "response_format"), body); !added) return added.error();
-    if (auto added = add_tools(request, body); !added) return added.error();
-    if (const auto effort = text_at(request, "reasoning_effort"); !effort.empty()) {
-      body["think"] = effort != "none" && effort != "minimal";
-    }
-    return BackendRequest{"/api/chat", body.dump(), Framing::lines};
+    constexpr std::array paths = {"/api/chat", "/api/generate", "/api/embed"};  // in the order of RequestKind
+    return BackendRequest{paths.at(static_cast<std::size_t>(kind)), std::move(body),
+                          kind == RequestKind::embed ? Framing::whole : Framing::lines,
+                          kind == RequestKind::chat && forces_call(request)};
   }
 
-  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
-    if (const auto model = text_at(piece, "model"); !model.empty()) answer.model = model;
+  void decode(RequestKind kind, std::string_view text, Answer& answer) const override {
+    const Members piece(text);
+    answer.set_model(piece.text("model"));
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
-    const Json& message = at(piece, "message");
-    answer.add_text(text_at(message, "thinking"), true);
-    answer.add_text(text_at(piece, "thinking"), true);
-    answer.add_text(text_at(message, "content"));
-    answer.add_text(text_at(piece, "response"));
-    if (const Json& calls = at(message, "tool_calls"); calls.is_array()) {
-      for (const Json& call : calls) add_call(call, answer);
-    }
-    if (at(piece, "done") == true) finish(piece, answer);
+    read_message(kind == RequestKind::chat ? piece.at("message") : "null", answer);
+    read_text(piece.at("thinking"), true, answer);
+    read_text(piece.at("response"), false, answer);
+    if (piece.at("done") == "true") finish(piece, answer);
   }
 
   [[nodiscard]] std::vector<std::string> listing_paths() const override { return {"/api/tags", "/api/ps"}; }
@@ -182,37 +185,86 @@ class Ollama final : public Provider {
   }
 
  private:
-  [[nodiscard]] Json options_of(const Json& request) const {
-    Json made = load_options_;
+  Status add_all(RequestKind kind, const Members& request, json::ObjectWriter& body) const {
+    body.raw("model", request.at("model"));
+    if (!keep_alive_.empty()) body.raw("keep_alive", keep_alive_);
+    // By default it silently truncates the beginning of a prompt that does not fit (whole messages first); since
+    // 0.12.6 this can be disabled.
+    body.boolean("truncate", false);
+    add_options(request, body);
+    if (kind == RequestKind::embed) {
+      add_as_it_is(request, body, {"input", "dimensions"});
+      return success();
+    }
+    body.boolean("shift", false);  // a full context ends the answer instead of discarding the question
+    body.boolean("stream", true);
+    if (kind == RequestKind::generate) {
+      add_as_it_is(request, body, {"prompt", "suffix"});
+      return success();
+    }
+    if (const auto effort = request.text("reasoning_effort"); !effort.empty()) {
+      body.boolean("think", effort != "none" && effort != "minimal");
+    }
+    if (auto added = add_messages(request, body); !added) return added;
+    if (auto added = add_format(request.object("response_format"), body); !added) return added;
+    return add_tools(request, body);
+  }
+
+  static void add_as_it_is(const Members& request, json::ObjectWriter& body,
+                           std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) {
+      if (request.has(name)) body.raw(name, request.at(name));
+    }
+  }
+
+  void add_options(const Members& request, json::ObjectWriter& body) const {
+    json::ObjectWriter made(body.key("options"));
+    for (const auto& [name, value] : load_options_.items()) made.raw(name, value.dump());
     for (const auto& [ours, theirs] : options) {
-      if (request.contains(ours)) made[theirs] = request[ours];
+      const bool overruled = std::string_view(ours) == "max_completion_tokens" && request.has("max_tokens");
+      if (request.has(ours) && !overruled) made.raw(theirs, request.at(ours));
     }
-    if (request.contains("stop")) {
-      made["stop"] = request["stop"].is_string() ? Json::array({request["stop"]}) : request["stop"];
+    if (const auto stop = request.at("stop"); is_text(stop)) {
+      json::ArrayWriter(made.key("stop")).next() += stop;
+    } else if (stop != "null") {
+      made.raw("stop", stop);
     }
-    return made;
   }
 
-  static void add_call(const Json& call, Answer& answer) {
-    Json piece = call;
-    const Json& arguments = at(at(call, "function"), "arguments");
-    if (!arguments.is_string()) piece["function"]["arguments"] = arguments.dump();
-    piece["id"] = "call_" + std::to_string(answer.bytes());
-    piece.erase("index");
-    answer.add_tool_call(piece);
+  static void read_text(std::string_view value, bool reasoning, Answer& answer) {
+    if (value == "null") return;
+    if (!is_text(value)) return answer.fail_unknown("a message whose content is no text");
+    answer.add_text(text_of(value), reasoning);
   }
 
-  static double ms(const Json& piece, const char* key) { return number_at(piece, key).value_or(0) / 1e6; }
+  static void read_message(std::string_view value, Answer& answer) {
+    if (value == "null") return;
+    const Members message(value);
+    if (!message.is_object()) return answer.fail_unknown("a message that is no object");
+    read_text(message.at("thinking"), true, answer);
+    read_text(message.at("content"), false, answer);
+    const auto calls = json::elements(message.at("tool_calls"));
+    if (!calls && message.has("tool_calls")) return answer.fail_unknown("`tool_calls` that are no list");
+    for (const std::string_view call : calls.value_or(std::vector<std::string_view>{})) {
+      answer.add_tool_call(call, CallForm::whole);
+    }
+    for (const auto& [name, member] : message.all().members()) {
+      if (!std::count(known_of_message.begin(), known_of_message.end(), name)) answer.add_message_member(name, member);
+    }
+  }
+
+  static double ms(const Members& piece, const char* key) { return piece.number(key).value_or(0) / 1e6; }
 
   // Every count and duration may be missing, which counts as 0.
-  void finish(const Json& piece, Answer& answer) const {
-    answer.complete = true;
-    answer.finish_reason = text_at(piece, "done_reason") == "length" ? "length"
-                           : answer.calls_tools()                    ? "tool_calls"
-                                                                     : "stop";
+  void finish(const Members& piece, Answer& answer) const {
+    const auto reason = piece.text("done_reason");
+    if (reason == "load" || reason == "unload")
+      return answer.fail_unknown("no answer: an empty prompt only loads a model");
+    const auto unless_calls = reason.empty() ? "stop" : reason;
+    answer.finish(answer.calls_tools() && unless_calls == "stop" ? "tool_calls" : unless_calls);
     Usage usage;
-    usage.prompt_tokens = count_at(piece, "prompt_eval_count").value_or(0);
-    usage.completion_tokens = count_at(piece, "eval_count").value_or(0);
+    usage.prompt_tokens = piece.count("prompt_eval_count").value_or(0);
+    usage.completion_tokens = piece.count("eval_count").value_or(0);
     usage.load_ms = ms(piece, "load_duration");
     usage.prompt_ms = ms(piece, "prompt_eval_duration");
     usage.completion_ms = ms(piece, "eval_duration");
@@ -228,22 +280,20 @@ class Ollama final : public Provider {
     }
   }
 
-  static void read_embeddings(const Json& body, Answer& answer) {
-    const Json& all = at(body, "embeddings");
-    if (!all.is_array()) return;
-    for (const Json& one : all) {
-      answer.embeddings.push_back({{"index", answer.embeddings.size()}, {"embedding", one}});
-    }
+  static void read_embeddings(const Members& body, Answer& answer) {
+    const auto all = body.list("embeddings");
+    if (all.empty()) return answer.fail_unknown("no embeddings");
+    for (const std::string_view one : all) answer.add_embedding(one);
     Usage usage;
-    usage.prompt_tokens = count_at(body, "prompt_eval_count").value_or(0);
+    usage.prompt_tokens = body.count("prompt_eval_count").value_or(0);
     usage.load_ms = ms(body, "load_duration");
     answer.usage = usage;
-    answer.complete = true;
+    answer.finish({});
   }
 
   Json load_options_;
   std::int64_t num_ctx_;
-  std::string keep_alive_;
+  std::string keep_alive_;  // JSON
 };
 
 }  // namespace

@@ -153,7 +153,7 @@ OllamaModels::Failure OllamaModels::load(const ModelName& model, const Json& kee
   if (!keep_alive.is_null()) {
     body["keep_alive"] = keep_alive;
   } else if (!config_.keep_alive.empty()) {
-    body["keep_alive"] = config_.keep_alive;
+    body["keep_alive"] = Json::parse(config_.keep_alive);
   }
   if (auto options = load_options(config_); !options.empty()) body["options"] = std::move(options);
   Json answer;

@@ -1,45 +1,150 @@
 // OpenAI's format: llama.cpp's llama-server, vLLM, and Groq, which adds limits and times of its own.
+#include <algorithm>
+#include <array>
+
 #include "edge-agent/executors/llm/provider.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
 
-Usage read_usage(const Json& usage) {
+Usage read_usage(const Members& usage) {
   Usage read;
-  read.prompt_tokens = count_at(usage, "prompt_tokens").value_or(0);
-  read.completion_tokens = count_at(usage, "completion_tokens").value_or(0);
-  read.cached_tokens = count_at(at(usage, "prompt_tokens_details"), "cached_tokens");
-  read.reasoning_tokens = count_at(at(usage, "completion_tokens_details"), "reasoning_tokens");
+  read.prompt_tokens = usage.count("prompt_tokens").value_or(0);
+  read.completion_tokens = usage.count("completion_tokens").value_or(0);
+  read.cached_tokens = usage.object("prompt_tokens_details").count("cached_tokens");
+  read.reasoning_tokens = usage.object("completion_tokens_details").count("reasoning_tokens");
   // Groq's, in seconds
-  if (const auto seconds = number_at(usage, "prompt_time")) read.prompt_ms = *seconds * 1000;
-  if (const auto seconds = number_at(usage, "completion_time")) read.completion_ms = *seconds * 1000;
+  if (const auto seconds = usage.number("prompt_time")) read.prompt_ms = *seconds * 1000;
+  if (const auto seconds = usage.number("completion_time")) read.completion_ms = *seconds * 1000;
   return read;
 }
 
-void read_delta(const Json& choice, Answer& answer) {
-  const Json& delta = at(choice, "delta");
-  // Two names are in use for the reasoning of a model.
-  answer.add_text(text_at(delta, "reasoning_content"), true);
-  answer.add_text(text_at(delta, "reasoning"), true);
-  answer.add_text(text_at(delta, "content"));
-  if (const Json& calls = at(delta, "tool_calls"); calls.is_array()) {
-    for (const Json& call : calls) answer.add_tool_call(call);
-  }
-  answer.add_text(text_at(choice, "text"));  // of /v1/completions
+// ---- the message of a choice, or a piece of it
+
+// Text, or parts: {"type":"text","text"}, and {"type":"thinking","thinking":[{"type":"text","text"}]} for reasoning.
+void read_content(std::string_view content, bool reasoning, Answer& answer);
+
+void read_part(std::string_view part, bool reasoning, Answer& answer) {
+  if (is_text(part)) return answer.add_text(text_of(part), reasoning);
+  const Members members(part);
+  const auto type = members.text("type");
+  if (type == "text" || type == "output_text") return answer.add_text(members.text("text"), reasoning);
+  if (type == "thinking") return read_content(members.at("thinking"), true, answer);
+  if (type == "refusal") return answer.add_refusal(members.text("refusal"));
+  answer.fail_unknown("a part of a message of type `" + type + "`");
 }
 
-// Joins the log probabilities of the pieces into one list.
-void read_logprobs(const Json& logprobs, Answer& answer) {
-  if (!logprobs.is_object()) return;
-  if (answer.logprobs.is_null()) answer.logprobs = Json::object();
-  for (const auto& [key, value] : logprobs.items()) {
-    Json& all = answer.logprobs[key];
-    if (value.is_array() && all.is_array()) {
-      all.insert(all.end(), value.begin(), value.end());
-    } else if (all.is_null()) {
-      all = value;
+void read_content(std::string_view content, bool reasoning, Answer& answer) {
+  if (content == "null") return;
+  if (is_text(content)) return answer.add_text(text_of(content), reasoning);
+  const auto parts = json::elements(content);
+  if (!parts) return answer.fail_unknown("content that is neither text nor a list of parts");
+  for (const std::string_view part : *parts) read_part(part, reasoning, answer);
+}
+
+// Two names are in use for the reasoning of a model, and some servers send both.
+void read_reasoning(const Members& message, Answer& answer) {
+  for (const char* name : {"reasoning_content", "reasoning"}) {
+    const auto value = message.at(name);
+    if (value == "null" || value == "\"\"") continue;
+    return is_text(value) ? answer.add_text(text_of(value), true) : answer.add_message_member(name, value);
+  }
+}
+
+void read_refusal(const Members& message, Answer& answer) {
+  const auto refusal = message.at("refusal");
+  is_text(refusal) ? answer.add_refusal(text_of(refusal)) : answer.add_message_member("refusal", refusal);
+}
+
+void read_calls(const Members& message, CallForm form, Answer& answer) {
+  const auto value = message.at("tool_calls");
+  const auto calls = json::elements(value);
+  if (!calls && value != "null") return answer.fail_unknown("`tool_calls` that are no list");
+  for (const std::string_view call : calls.value_or(std::vector<std::string_view>{})) answer.add_tool_call(call, form);
+  // The form before `tool_calls`: one call, without an id.
+  if (message.has("function_call")) answer.add_tool_call(message.at("function_call"), form);
+}
+
+constexpr std::array<std::string_view, 7> known_of_message = {"role",    "content",    "reasoning_content", "reasoning",
+                                                              "refusal", "tool_calls", "function_call"};
+constexpr std::array<std::string_view, 6> known_of_choice = {"index", "delta",    "message",
+                                                             "text",  "logprobs", "finish_reason"};
+
+template <std::size_t n>
+bool is_one_of(const std::array<std::string_view, n>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void read_message(std::string_view value, CallForm form, Answer& answer) {
+  if (value == "null") return;
+  const Members message(value);
+  if (!message.is_object()) return answer.fail_unknown("a message that is no object");
+  read_reasoning(message, answer);
+  read_content(message.at("content"), false, answer);
+  read_refusal(message, answer);
+  read_calls(message, form, answer);
+  for (const auto& [name, member] : message.all().members()) {
+    if (!is_one_of(known_of_message, name)) answer.add_message_member(name, member);
+  }
+}
+
+// ---- the choice
+
+void read_logprobs(std::string_view logprobs, Answer& answer) {
+  if (logprobs == "null" || logprobs == "[]") return;
+  if (!is_object(logprobs)) return answer.fail_unknown("`logprobs` that are no object");
+  answer.add_logprobs(logprobs);
+}
+
+void read_finish(const Members& choice, Answer& answer) {
+  const auto value = choice.at("finish_reason");
+  if (value == "null" || value == "\"\"") return;
+  if (!is_text(value)) return answer.fail_unknown("a `finish_reason` that is no text");
+  const auto reason = text_of(value);
+  if (reason == "error" || reason == "abort") {
+    const auto message = choice.object("error").text("message");
+    return answer.fail(TaskError{
+        "backend_error", "the back end aborted its answer" + (message.empty() ? "" : ": " + message), true, {}});
+  }
+  answer.finish(reason == "function_call" ? "tool_calls" : reason);
+}
+
+void read_choice(std::string_view value, Answer& answer) {
+  const Members choice(value);
+  if (!choice.is_object()) return answer.fail_unknown("a choice that is no object");
+  read_message(choice.at("delta"), CallForm::pieces, answer);
+  read_message(choice.at("message"), CallForm::whole, answer);  // of a server that ignores `stream`
+  read_content(choice.at("text"), false, answer);  // of /v1/completions
+  read_logprobs(choice.at("logprobs"), answer);
+  for (const auto& [name, member] : choice.all().members()) {
+    if (!is_one_of(known_of_choice, name)) answer.add_choice_member(name, member);
+  }
+  read_finish(choice, answer);
+}
+
+// ---- requests
+
+// `max_completion_tokens` under the name that all servers of this kind support; `max_tokens` has precedence.
+std::string with_old_limit(std::string_view request) {
+  const Members members(request);
+  const bool both = members.has("max_tokens");
+  std::string out;
+  {
+    json::ObjectWriter writer(out);
+    for (const auto& [name, value] : members.all().members()) {
+      if (name == "max_completion_tokens") {
+        if (!both) writer.raw("max_tokens", value);
+      } else if (name != "max_tokens" || both) {
+        writer.raw(name, value);
+      }
     }
   }
+  return out;
+}
+
+std::string with_stream(std::string_view request) {
+  const std::string streamed = json::with(Members(request).all(), "stream", "true");
+  return json::with(Members(streamed).all(), "stream_options", R"({"include_usage":true})");
 }
 
 class OpenAi : public Provider {
@@ -53,38 +158,24 @@ class OpenAi : public Provider {
     return {{"Authorization", "Bearer " + key}};
   }
 
-  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, const Json& request) const override {
-    Json body = request;
-    if (kind == RequestKind::embed) {
-      return BackendRequest{"/v1/embeddings", body.dump(), Framing::whole};
-    }
-    // All servers of this kind support the older name.
-    if (body.contains("max_completion_tokens") && old_name_of_limit()) {
-      if (!body.contains("max_tokens")) body["max_tokens"] = body["max_completion_tokens"];
-      body.erase("max_completion_tokens");
-    }
-    body["stream"] = true;
-    body["stream_options"] = {{"include_usage", true}};
-    return BackendRequest{kind == RequestKind::chat ? "/v1/chat/completions" : "/v1/completions", body.dump(),
-                          Framing::events};
+  [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view request) const override {
+    if (kind == RequestKind::embed) return BackendRequest{"/v1/embeddings", std::string(request), Framing::whole};
+    const bool renamed = old_name_of_limit() && Members(request).all().find("max_completion_tokens");
+    return BackendRequest{kind == RequestKind::chat ? "/v1/chat/completions" : "/v1/completions",
+                          with_stream(renamed ? with_old_limit(request) : std::string(request)), Framing::events};
   }
 
-  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
-    if (const auto model = text_at(piece, "model"); !model.empty()) answer.model = model;
-    if (const Json& usage = at(piece, "usage"); usage.is_object()) answer.usage = read_usage(usage);
+  void decode(RequestKind kind, std::string_view text, Answer& answer) const override {
+    const Members piece(text);
+    answer.set_model(piece.text("model"));
+    if (const auto usage = piece.at("usage"); is_object(usage)) answer.usage = read_usage(Members(usage));
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
-    const Json& choice = first_of(piece, "choices");
-    read_delta(choice, answer);
-    read_logprobs(at(choice, "logprobs"), answer);
-    if (const auto reason = text_at(choice, "finish_reason"); !reason.empty()) {
-      answer.finish_reason = reason;
-      answer.complete = true;
-    }
+    const auto choices = piece.list("choices");
+    if (!choices.empty()) read_choice(choices.front(), answer);
     // llama.cpp's
-    const Json& timings = at(piece, "timings");
-    if (timings.is_object() && answer.usage) {
-      answer.usage->prompt_ms = number_at(timings, "prompt_ms");
-      answer.usage->completion_ms = number_at(timings, "predicted_ms");
+    if (const auto timings = piece.object("timings"); answer.usage && piece.has("timings")) {
+      answer.usage->prompt_ms = timings.number("prompt_ms");
+      answer.usage->completion_ms = timings.number("predicted_ms");
     }
   }
 
@@ -104,13 +195,14 @@ class OpenAi : public Provider {
   [[nodiscard]] virtual bool old_name_of_limit() const { return true; }
 
  private:
-  static void read_embeddings(const Json& body, Answer& answer) {
-    const Json& data = at(body, "data");
-    if (!data.is_array()) return;
-    for (const Json& one : data) {
-      answer.embeddings.push_back({{"index", at(one, "index")}, {"embedding", at(one, "embedding")}});
+  static void read_embeddings(const Members& body, Answer& answer) {
+    const auto data = body.list("data");
+    if (data.empty()) return answer.fail_unknown("no embeddings");
+    for (const std::string_view one : data) {
+      const Members members(one);
+      answer.add_embedding(members.at("embedding"), members.count("index"));
     }
-    answer.complete = true;
+    answer.finish({});
   }
 };
 
@@ -118,11 +210,11 @@ class Groq final : public OpenAi {
  public:
   [[nodiscard]] std::vector<RequestKind> kinds() const override { return {RequestKind::chat}; }
 
-  void decode(RequestKind kind, const Json& piece, Answer& answer) const override {
+  void decode(RequestKind kind, std::string_view piece, Answer& answer) const override {
     OpenAi::decode(kind, piece, answer);
-    const Json& own = at(piece, "x_groq");
-    if (const Json& usage = at(own, "usage"); usage.is_object()) answer.usage = read_usage(usage);
-    if (const auto error = text_at(own, "error"); !error.empty()) {
+    const Members own = Members(piece).object("x_groq");
+    if (const auto usage = own.at("usage"); is_object(usage)) answer.usage = read_usage(Members(usage));
+    if (const auto error = own.text("error"); !error.empty()) {
       answer.fail(TaskError{"backend_error", "groq ended its answer: " + error, true, {}});
     }
   }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/core/result.hpp"
-#include "edge-agent/executors/llm/answer.hpp"
+#include "edge-agent/executors/llm/slices.hpp"
 
 namespace edgefleet::agent::llm {
 
@@ -14,9 +14,9 @@ struct Picture {
   std::string base64;
 };
 
-inline Result<Picture> picture_of(const Json& part) {
-  const Json& where = at(part, "image_url");
-  const std::string url = where.is_string() ? where.get<std::string>() : text_at(where, "url");
+inline Result<Picture> picture_of(const Members& part) {
+  const auto where = part.at("image_url");
+  const std::string url = is_text(where) ? text_of(where) : Members(where).text("url");
   const auto comma = url.find(',');
   constexpr std::string_view base64 = ";base64";
   const std::string head = comma == std::string::npos ? "" : url.substr(0, comma);

@@ -9,16 +9,16 @@
 #include "common/http/client.hpp"
 #include "edge-agent/executors/llm/answer.hpp"
 #include "edge-agent/executors/llm/config.hpp"
+#include "edge-agent/executors/llm/json_value.hpp"
+#include "edge-agent/executors/llm/pieces.hpp"
 
 namespace edgefleet::agent::llm {
-
-// How an answer is split into pieces of JSON.
-enum class Framing { events, lines, whole };  // server-sent events, a line each, one body
 
 struct BackendRequest {
   std::string path;
   std::string body;
   Framing framing = Framing::events;
+  bool forces_call = false;  // the text of the answer is a tool call (forced_call.hpp)
 };
 
 // The sources of the list of models, in order.
@@ -39,9 +39,9 @@ class Provider {
   [[nodiscard]] virtual std::vector<RequestKind> kinds() const = 0;
   [[nodiscard]] virtual http::Headers headers(const std::string& key) const = 0;
   // `request` has passed check_request(). An error means an invalid task and names the field.
-  [[nodiscard]] virtual Result<BackendRequest> encode(RequestKind kind, const Json& request) const = 0;
-  // One piece of the answer.
-  virtual void decode(RequestKind kind, const Json& piece, Answer& answer) const = 0;
+  [[nodiscard]] virtual Result<BackendRequest> encode(RequestKind kind, std::string_view request) const = 0;
+  // One piece of the answer: well-formed JSON, which is no error.
+  virtual void decode(RequestKind kind, std::string_view piece, Answer& answer) const = 0;
   // Paths to GET for a listing, and their answers, in this order.
   [[nodiscard]] virtual std::vector<std::string> listing_paths() const = 0;
   virtual void read_listing(std::size_t path, const Json& body, Listing& listing) const = 0;

@@ -8,7 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "edge-agent/executors/llm/answer.hpp"
+#include "common/core/task.hpp"
+#include "edge-agent/executors/llm/json_value.hpp"
 #include "edge-agent/executors/llm/model_name.hpp"
 
 namespace edgefleet::agent::llm {

@@ -6,19 +6,21 @@
 #include <cmath>
 
 #include "common/core/utf8.hpp"
-#include "common/protocol/json.hpp"
+#include "edge-agent/executors/llm/slices.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
 
 constexpr Duration longest_wait = std::chrono::hours(48);
 
-// {"error":"text"}, {"error":{"message","code","type","status","details"}}, the same in a list, or no JSON at all.
 struct Refusal {
   std::string message;
   std::string code;  // code, type and status in lower case, joined
+  std::optional<int> status;  // as a number in it
   std::optional<Duration> retry_after;
 };
+
+constexpr std::size_t most_shown = 200;  // of a text whose shape is unknown
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -42,29 +44,72 @@ std::optional<Duration> wait_in_words(const std::string& message) {
   return std::nullopt;
 }
 
-Refusal read_refusal(const Json& given) {
-  const Json& body = given.is_array() && !given.empty() ? given.front() : given;
-  const Json& error = at(body, "error");
-  Refusal refusal;
-  if (error.is_string()) refusal.message = error.get<std::string>();
-  if (!error.is_object()) {
-    if (refusal.message.empty()) refusal.message = text_at(body, "message");
-    return refusal;
-  }
-  refusal.message = text_at(error, "message");
-  for (const char* key : {"code", "type", "status"}) refusal.code += lower(text_at(error, key)) + " ";
-  if (const Json& details = at(error, "details"); details.is_array()) {
-    for (const Json& detail : details) {
-      if (auto wait = read_duration(text_at(detail, "retryDelay"))) refusal.retry_after = wait;
+std::string shown(std::string_view text) { return valid_utf8(cut_front(text, most_shown)); }
+
+// FastAPI's: text, or what is wrong with each field: [{"loc":["body","n"],"msg":"..."}]
+std::string message_of_detail(std::string_view detail) {
+  if (is_text(detail)) return text_of(detail);
+  std::string message;
+  for (const std::string_view one : list_of(detail)) {
+    const Members problem(one);
+    message += message.empty() ? "" : "; ";
+    for (const std::string_view step : problem.list("loc")) {
+      message +=
+          (message.empty() || message.ends_with("; ") ? "" : ".") + (is_text(step) ? text_of(step) : std::string(step));
     }
+    message += ": " + problem.text("msg");
+  }
+  return message.empty() ? shown(detail) : message;
+}
+
+// 400, "400", and FastChat's codes: 40001, 40303 for a prompt that is too long
+std::optional<int> status_of(const Members& error) {
+  for (const char* key : {"code", "status", "status_code", "error_code"}) {
+    const auto value = error.at(key);
+    const auto number = is_text(value) ? json::as_integer(text_of(value)) : json::as_integer(value);
+    if (!number) continue;
+    const bool long_code = *number >= 10000;
+    auto status = long_code ? *number / 100 : *number;
+    if (long_code && status == 403) status = 400;
+    if (status >= 400 && status <= 599) return static_cast<int>(status);
+  }
+  return std::nullopt;
+}
+
+// The object that has the message: {"message","code","type","status","details"}, or an older shape.
+Refusal read_error(const Members& error) {
+  Refusal refusal;
+  for (const char* key : {"message", "text", "msg", "error"}) {
+    if (refusal.message.empty()) refusal.message = error.text(key);
+  }
+  for (const char* key : {"code", "type", "status"}) refusal.code += lower(error.text(key)) + " ";
+  refusal.status = status_of(error);
+  if (refusal.message.empty() && error.has("detail")) {
+    refusal.message = message_of_detail(error.at("detail"));
+    if (!refusal.status && is_list(error.at("detail"))) refusal.status = 422;
+  }
+  for (const std::string_view detail : error.list("details")) {
+    if (auto wait = read_duration(Members(detail).text("retryDelay"))) refusal.retry_after = wait;
   }
   return refusal;
 }
 
-Refusal read_refusal(std::string_view body) {
-  if (json::well_formed(body)) return read_refusal(Json::parse(body, nullptr, false));
+// Errors of some servers are in a list.
+std::string_view body_of(std::string_view text) {
+  const auto all = list_of(text);
+  return all.empty() ? text : all.front();
+}
+
+Refusal read_refusal(std::string_view text) {
   Refusal refusal;
-  refusal.message = valid_utf8(cut_front(body, 200));
+  if (json::well_formed(text)) {
+    const Members body(body_of(text));
+    const Members error = body.object("error");
+    const Members detail = body.object("detail");
+    refusal = read_error(error.is_object() ? error : detail.is_object() ? detail : body);
+    if (!refusal.status) refusal.status = status_of(body);
+  }
+  if (refusal.message.empty() && text != "{}") refusal.message = shown(text);
   return refusal;
 }
 
@@ -73,6 +118,14 @@ bool about_context(const Refusal& refusal) {
   return has(refusal.code, "context") ||
          (has(message, "context") &&
           (has(message, "exceed") || has(message, "long") || has(message, "maximum") || has(message, "larger")));
+}
+
+// The model lacks an ability that the request needs: eyes, tools, thinking. Ollama and llama.cpp answer 500 to a
+// picture that the model cannot read.
+bool about_ability(int status, const Refusal& refusal) {
+  const auto message = lower(refusal.message);
+  if (has(message, "image input") || has(message, "not a multimodal model")) return true;
+  return status != 500 && has(message, "does not support");
 }
 
 struct Meaning {
@@ -103,6 +156,9 @@ Meaning meaning_of(int status, const Refusal& refusal) {
   if ((status == 400 || status == 413 || status == 500) && about_context(refusal)) {
     return {status, "context_too_long", false};
   }
+  if ((status == 400 || status == 422 || status == 500 || status == 501) && about_ability(status, refusal)) {
+    return {status, "not_supported", false};
+  }
   // Gemini's form. Other providers repeat the prompt: one about keys must not put the executor out of service.
   if (status == 400 && lower(refusal.message).starts_with("api key")) return {status, "unauthorized", true};
   const auto known =
@@ -111,13 +167,27 @@ Meaning meaning_of(int status, const Refusal& refusal) {
   return {status, "backend_error", status >= 500};
 }
 
-// The status that the error in a stream corresponds to.
-int status_in(const Json& error) {
-  const Json& code = at(error, "code");
-  if (code.is_number_integer()) return code.get<int>();
-  const auto text = lower(text_at(error, "code") + " " + text_at(error, "type") + " " + text_at(error, "status"));
-  if (has(text, "rate_limit") || has(text, "resource_exhausted")) return 429;
-  if (has(text, "invalid_request") || has(text, "invalid_argument") || has(text, "context")) return 400;
+// The status that the error in a stream corresponds to: the first row whose word is in its code.
+int status_in(const Refusal& refusal) {
+  if (refusal.status) return *refusal.status;
+  static constexpr std::array<std::pair<std::string_view, int>, 13> words = {{
+      {"rate_limit", 429},
+      {"ratelimit", 429},
+      {"resource_exhausted", 429},
+      {"api_key", 401},
+      {"authentication", 401},
+      {"permission", 403},
+      {"not_found", 404},
+      {"notfound", 404},
+      {"overloaded", 503},
+      {"unavailable", 503},
+      {"bad", 400},  // BadRequestError
+      {"invalid", 400},
+      {"context", 400},
+  }};
+  for (const auto& [word, status] : words) {
+    if (has(refusal.code, word)) return status;
+  }
   return 500;
 }
 
@@ -161,13 +231,23 @@ TaskError refusal_of(int status, std::string_view body, std::optional<Duration> 
   return make_error(status, read_refusal(body), retry_after);
 }
 
-std::optional<TaskError> error_in(const Json& piece) {
-  const Json& body = piece.is_array() && !piece.empty() ? piece.front() : piece;
-  const Json& error = at(body, "error");
-  if (error.is_null() || (error.is_string() && error.get<std::string>().empty())) return std::nullopt;
-  auto made = make_error(error.is_object() ? status_in(error) : 500, read_refusal(body), std::nullopt);
+TaskError error_event(std::string_view piece) {
+  const Refusal refusal = read_refusal(piece);
+  auto made = make_error(status_in(refusal), refusal, std::nullopt);
   made.message = "during its answer, " + made.message;
   return made;
+}
+
+// Besides `error` there are older shapes: {"object":"error","message"}, {"detail"}, {"text","error_code"}.
+std::optional<TaskError> error_in(std::string_view piece) {
+  const Members body(body_of(piece));
+  const auto error = body.at("error");
+  const bool named = error != "null" && error != "\"\"" && error != "false";
+  const bool typed = body.text("object") == "error" || body.text("type") == "error" || body.count("error_code") > 0;
+  const bool answers = body.has("choices") || body.has("candidates") || body.has("response") || body.has("data");
+  const bool only_words = !answers && (is_text(body.at("message")) || (body.has("detail") && !body.has("message")));
+  if (named || typed || only_words) return error_event(piece);
+  return std::nullopt;
 }
 
 std::optional<Duration> exhausted_for(const http::Response& response) {

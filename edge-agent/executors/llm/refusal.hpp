@@ -7,7 +7,6 @@
 
 #include "common/core/task.hpp"
 #include "common/http/client.hpp"
-#include "edge-agent/executors/llm/answer.hpp"
 
 namespace edgefleet::agent::llm {
 
@@ -17,8 +16,10 @@ namespace edgefleet::agent::llm {
 //   elsewhere first
 TaskError refusal_of(int status, std::string_view body, std::optional<Duration> retry_after);
 
-// An error within a stream, under status 200; none if `piece` is not an error.
-std::optional<TaskError> error_in(const Json& piece);
+// An error within a stream, under status 200; none if `piece`, well-formed JSON, is not an error.
+std::optional<TaskError> error_in(std::string_view piece);
+// A piece that the back end itself calls an error: JSON of any shape, or text.
+TaskError error_event(std::string_view piece);
 
 // "2m59.56s", "5.289s", "46s", "7m"; none if it is not of that form.
 std::optional<Duration> read_duration(std::string_view text);

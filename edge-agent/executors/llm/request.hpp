@@ -2,16 +2,22 @@
 // Pure.
 #pragma once
 
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "common/core/result.hpp"
-#include "edge-agent/executors/llm/answer.hpp"
+#include "common/core/task.hpp"
 #include "edge-agent/executors/llm/field_rules.hpp"
 
 namespace edgefleet::agent::llm {
 
-// Reads a task's input: checks the fields against the table, removes fields that are null, false by default, or without
-// effect. An error means an invalid task.
-Result<Json> check_request(RequestKind kind, ProviderKind provider, std::string_view input);
+// Checks the fields of a task's input against the table, and removes those without effect here. Everything else stays
+// byte for byte, also values that are usually the default: a back end may have another one. An error means an invalid
+// task.
+Result<JsonText> check_request(RequestKind kind, ProviderKind provider, std::string_view input);
+
+// The ids of the tool calls in the messages of a request.
+std::set<std::string> call_ids_of(std::string_view request);
 
 }  // namespace edgefleet::agent::llm

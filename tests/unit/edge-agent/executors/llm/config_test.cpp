@@ -84,3 +84,27 @@ TEST_CASE("the models to pull, the registry and the folder are checked at the st
   settings.models_dir = "models";
   CHECK(says(settings, "models_dir must be an absolute path"));
 }
+
+TEST_CASE("seconds of keep_alive are a number for Ollama, and nonsense is refused at the start") {
+  auto settings = ollama();
+  const std::vector<std::pair<const char*, const char*>> good = {{"", ""},
+                                                                 {"-1", "-1"},
+                                                                 {"0", "0"},
+                                                                 {"300", "300"},
+                                                                 {"10m", "\"10m\""},
+                                                                 {"-1m", "\"-1m\""},
+                                                                 {"1.5h", "\"1.5h\""},
+                                                                 {"1h30m", "\"1h30m\""},
+                                                                 {"250ms", "\"250ms\""}};
+  for (const auto& [text, json] : good) {
+    settings.keep_alive = text;
+    const auto config = Config::check(settings);
+    REQUIRE(config);
+    CHECK(config->keep_alive == json);
+  }
+  for (const char* bad : {"ten minutes", "5x", "m", "1.5", "-", "5 m", "1h30", "99999999999999999999", "1..5h"}) {
+    INFO(bad);
+    settings.keep_alive = bad;
+    CHECK(says(settings, "neither a duration"));
+  }
+}

@@ -32,6 +32,15 @@ Asked ask(const std::string& provider, const std::string& input, RequestKind kin
   return {*call, Json::parse(call->body)};
 }
 
+std::string encoded(const std::string& provider, const std::string& input) {
+  const Config config = config_of(provider);
+  const auto request = check_request(RequestKind::chat, config.provider, input);
+  REQUIRE(request);
+  const auto call = make_provider(config)->encode(RequestKind::chat, *request);
+  REQUIRE(call);
+  return call->body;
+}
+
 std::string refused(const std::string& provider, const std::string& input) {
   const Config config = config_of(provider);
   const auto request = check_request(RequestKind::chat, config.provider, input);
@@ -44,7 +53,7 @@ Answer hear(const std::string& provider, std::initializer_list<const char*> piec
             RequestKind kind = RequestKind::chat) {
   Answer answer;
   const auto made = make_provider(config_of(provider));
-  for (const char* piece : pieces) made->decode(kind, Json::parse(piece), answer);
+  for (const char* piece : pieces) made->decode(kind, piece, answer);
   return answer;
 }
 
@@ -80,7 +89,7 @@ TEST_CASE("OpenAI's stream becomes an answer") {
   CHECK(output["choices"][0]["message"]["content"] == "Hello");
   CHECK(output["choices"][0]["message"]["reasoning_content"] == "hm");
   CHECK(output["choices"][0]["finish_reason"] == "length");
-  CHECK(answer.complete);
+  CHECK(answer.complete());
   CHECK(answer.usage->completion_tokens == 2);
 }
 
@@ -109,8 +118,93 @@ TEST_CASE("a request to Ollama has its own format, with a large enough context")
   CHECK(messages[1]["images"][0] == "QUJD");
   CHECK(messages[2]["tool_calls"][0]["function"]["arguments"]["room"] == "attic");
   CHECK(messages[3]["tool_name"] == "heat");
-  CHECK(refused("ollama", R"({"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":"required"})")
-            .find("tool_choice") != std::string::npos);
+}
+
+TEST_CASE("what is mapped keeps the order of keys and the digits of numbers") {
+  const std::string schema = R"({"type":"object","properties":{"z":{"maximum":12345678901234567890123},"a":{}}})";
+  const std::string input =
+      R"({"model":"m","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"","tool_calls":[{"id":"c",)"
+      R"("function":{"name":"f","arguments":"{\"z\":1.50,\"a\":1e400}"}}]},{"role":"tool","tool_call_id":"c",)"
+      R"("content":"{\"z\":1.50,\"a\":2}"}],"seed":12345678901234567890123,"temperature":0.10000000000000000555,)"
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":)" +
+      schema + R"(}}],"response_format":{"type":"json_schema","json_schema":{"schema":)" + schema + "}}}";
+  for (const char* provider : {"openai", "groq", "ollama", "gemini"}) {
+    INFO(provider);
+    const auto body = encoded(provider, input);
+    const auto times = [&](const std::string& part) {
+      std::size_t count = 0;
+      for (auto at = body.find(part); at != std::string::npos; at = body.find(part, at + 1)) ++count;
+      return count;
+    };
+    CHECK(times(schema) == 2);
+    CHECK(times(R"("seed":12345678901234567890123)") == 1);
+    CHECK(times("0.10000000000000000555") == 1);
+    const bool text = std::string_view(provider) == "openai" || std::string_view(provider) == "groq";
+    CHECK(times(text ? R"({\"z\":1.50,\"a\":1e400})" : R"({"z":1.50,"a":1e400})") == 1);
+    if (std::string_view(provider) == "gemini") CHECK(times(R"({"z":1.50,"a":2})") == 1);
+  }
+}
+
+TEST_CASE("calls without arguments, and ids that repeat in later turns, come back in a history") {
+  const auto turn = [](const char* name, const char* arguments, const char* content) {
+    return R"({"role":"assistant","content":"","tool_calls":[{"id":"call_0","function":{"name":")" + std::string(name) +
+           "\"" + arguments + R"(}}]},{"role":"tool","tool_call_id":"call_0","content":)" + content + "}";
+  };
+  const std::string input =
+      R"({"model":"m","messages":[{"role":"user","content":"x"},)" +
+      turn("first", R"(,"arguments":null)", R"([{"type":"text","text":"2"},{"type":"text","text":"1"}])") + "," +
+      turn("second", R"(,"arguments":"")", R"("22")") + "," + turn("third", "", R"("23")") + "]}";
+  const Json ollama = ask("ollama", input).body["messages"];
+  const Json gemini = ask("gemini", input).body["contents"];
+  REQUIRE(ollama.size() == 7);
+  REQUIRE(gemini.size() == 7);
+  const std::vector<const char*> names = {"first", "second", "third"};
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    CHECK(ollama[2 * i + 1]["tool_calls"][0]["function"]["arguments"] == Json::object());
+    CHECK(ollama[2 * i + 2]["tool_name"] == names[i]);
+    REQUIRE(gemini[2 * i + 1]["parts"].size() == 1);
+    CHECK(gemini[2 * i + 1]["parts"][0]["functionCall"]["args"] == Json::object());
+    CHECK(gemini[2 * i + 2]["parts"][0]["functionResponse"]["name"] == names[i]);
+  }
+  CHECK(ollama[2]["content"] == "21");
+  CHECK(gemini[2]["parts"][0]["functionResponse"]["response"]["result"] == "21");
+}
+
+TEST_CASE("Gemini gets the results of calls in their order, and its signatures back") {
+  const auto contents = ask("gemini", R"({"model":"m","messages":[{"role":"user","content":"?"},{"role":"assistant",)"
+                                      R"("content":"so","extra_content":{"google":{"thought_signature":"c29"}},)"
+                                      R"("tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"},)"
+                                      R"("extra_content":{"google":{"thought_signature":"c2ln"}}},)"
+                                      R"({"id":"b","function":{"name":"f","arguments":"{}"}}]},)"
+                                      R"({"role":"tool","tool_call_id":"b","content":"2"},)"
+                                      R"({"role":"tool","tool_call_id":"a","content":"1"}]})")
+                            .body["contents"];
+  CHECK(contents[1]["parts"][0] == Json{{"text", "so"}, {"thoughtSignature", "c29"}});
+  CHECK(contents[1]["parts"][1]["thoughtSignature"] == "c2ln");
+  CHECK_FALSE(contents[1]["parts"][2].contains("thoughtSignature"));
+  CHECK(contents[2]["parts"][0]["functionResponse"]["response"]["result"] == "1");
+  CHECK(contents[2]["parts"][1]["functionResponse"]["response"]["result"] == "2");
+  // The place where an answer has them.
+  const Answer answer = hear("gemini", {R"({"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}},)"
+                                        R"("thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]})"});
+  const Json call = Json::parse(answer.output(RequestKind::chat))["choices"][0]["message"]["tool_calls"][0];
+  CHECK(call["extra_content"]["google"]["thought_signature"] == "c2ln");
+}
+
+TEST_CASE("a limit has one name, and the older one has precedence") {
+  const std::string input = R"({"model":"m","messages":[{"role":"user","content":"x"}],"max_completion_tokens":7)";
+  for (const char* provider : {"openai", "ollama", "gemini"}) {
+    for (const auto& [more, limit] :
+         {std::pair(R"(,"max_tokens":3})", "3"), std::pair(R"(,"max_tokens":null})", "7"), std::pair("}", "7")}) {
+      const auto body = encoded(provider, input + more);
+      INFO(body);
+      CHECK(body.find("max_completion_tokens") == std::string::npos);
+      const bool has = body.find(std::string("ax_tokens\":") + limit) != std::string::npos ||
+                       body.find(std::string("num_predict\":") + limit) != std::string::npos ||
+                       body.find(std::string("maxOutputTokens\":") + limit) != std::string::npos;
+      CHECK(has);
+    }
+  }
 }
 
 TEST_CASE("Ollama's lines become an answer with its own times") {
@@ -118,7 +212,7 @@ TEST_CASE("Ollama's lines become an answer with its own times") {
                                         R"({"message":{"content":"Hi"},"done":false})",
                                         R"({"message":{"content":""},"done":true,"done_reason":"stop",)"
                                         R"("load_duration":2000000,"prompt_eval_count":4,"eval_count":5})"});
-  CHECK(answer.complete);
+  CHECK(answer.complete());
   CHECK_FALSE(answer.error());
   CHECK(answer.usage->load_ms == 2.0);
   CHECK(answer.usage->prompt_tokens == 4);
@@ -176,10 +270,10 @@ TEST_CASE("Gemini's events become an answer, also if it refuses the content") {
       hear("gemini", {R"({"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"Hi"}]}}]})",
                       R"({"candidates":[{"content":{"parts":[]},"finishReason":"MAX_TOKENS"}],"usageMetadata":)"
                       R"({"promptTokenCount":3,"candidatesTokenCount":2,"thoughtsTokenCount":4}})"});
-  CHECK(answer.complete);
-  CHECK(answer.finish_reason == "length");
+  CHECK(answer.complete());
+  CHECK(answer.finish_reason() == "length");
   CHECK(answer.usage->completion_tokens == 6);
-  CHECK(hear("gemini", {R"({"promptFeedback":{"blockReason":"SAFETY"}})"}).finish_reason == "content_filter");
+  CHECK(hear("gemini", {R"({"promptFeedback":{"blockReason":"SAFETY"}})"}).finish_reason() == "content_filter");
 }
 
 TEST_CASE("invalid data of a back end is ignored") {
@@ -189,7 +283,7 @@ TEST_CASE("invalid data of a back end is ignored") {
           R"({"choices":[{"delta":{"tool_calls":[5,{"index":"x"}]},"finish_reason":7}]})"}) {
       INFO(provider << " " << nonsense);
       const Answer answer = hear(provider, {nonsense});
-      CHECK_FALSE(answer.complete);
+      CHECK_FALSE(answer.complete());
     }
   }
 }
@@ -201,9 +295,12 @@ TEST_CASE("embeddings of every provider have one shape") {
       hear("openai", {R"({"data":[{"index":0,"embedding":[1,2]},{"index":1,"embedding":[3,4]}],"usage":{}})"},
            RequestKind::embed);
   const Answer gemini = hear("gemini", {R"({"embeddings":[{"values":[1,2]},{"values":[3,4]}]})"}, RequestKind::embed);
+  for (const char* provider : {"ollama", "openai", "gemini"}) {
+    CHECK(hear(provider, {R"({"embeddings":[],"data":[]})"}, RequestKind::embed).error());  // never an empty success
+  }
   for (const Answer* answer : {&ollama, &openai, &gemini}) {
     const Json output = Json::parse(answer->output(RequestKind::embed));
     CHECK(output["data"][1]["embedding"] == Json::array({3, 4}));
-    CHECK(answer->complete);
+    CHECK(answer->complete());
   }
 }

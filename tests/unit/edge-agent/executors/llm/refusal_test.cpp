@@ -40,6 +40,20 @@ TEST_CASE("a refusal is parsed in every format in use") {
   }
 }
 
+TEST_CASE("a model that lacks an ability does not support the request, which is not tried again") {
+  const auto code_of = [](int status, const char* message) {
+    return refusal_of(status, R"({"error":")" + std::string(message) + R"("})", {}).code;
+  };
+  CHECK(code_of(500, "image input is not supported - hint: you may need to provide the mmproj") == "not_supported");
+  CHECK(code_of(500, "this model is missing data required for image input") == "not_supported");
+  CHECK(code_of(400, "Qwen3 is not a multimodal model") == "not_supported");
+  CHECK(code_of(400, "registry.ollama.ai/library/x:1b does not support tools") == "not_supported");
+  CHECK(code_of(501, "This server does not support embeddings") == "not_supported");
+  CHECK(code_of(500, "the GPU does not support bf16") == "backend_error");
+  CHECK(code_of(429, "image input: slow down") == "rate_limited");
+  CHECK_FALSE(refusal_of(500, R"({"error":"image input is not supported"})", {}).retryable);
+}
+
 TEST_CASE("the time to wait is found in the header, the details and the text") {
   CHECK(refusal_of(429, "{}", 7s).retry_after == 7s);
   CHECK(refusal_of(429, R"({"error":{"message":"x","details":[{"retryDelay":"46s"}]}})", {}).retry_after == 46s);
@@ -54,12 +68,63 @@ TEST_CASE("the durations of providers are parsed") {
   for (const char* bad : {"", "s", "5", "5x", "-3s", "nan", "infs", "5s5"}) CHECK_FALSE(read_duration(bad));
 }
 
-TEST_CASE("an error within a stream under status 200 is an error") {
-  CHECK(error_in(Json::parse(R"({"error":"out of memory"})"))->retryable);
-  CHECK(error_in(Json::parse(R"({"error":{"code":400,"message":"context exceeded"}})"))->code == "context_too_long");
-  CHECK(error_in(Json::parse(R"([{"error":{"status":"RESOURCE_EXHAUSTED"}}])"))->code == "rate_limited");
-  CHECK_FALSE(error_in(Json::parse(R"({"error":null,"choices":[]})")));
-  CHECK_FALSE(error_in(Json::parse("5")));
+TEST_CASE("an error within a stream under status 200 is an error, in every shape, and its message is told") {
+  struct Case {
+    const char* piece;
+    const char* code;
+    bool retryable;
+    const char* message;
+  };
+  const std::vector<Case> cases = {
+      {R"({"error":"out of memory"})", "backend_error", true, "out of memory"},
+      {R"({"error":{"code":400,"message":"context exceeded"}})", "context_too_long", false, "context exceeded"},
+      {R"([{"error":{"status":"RESOURCE_EXHAUSTED","message":"quota"}}])", "rate_limited", true, "quota"},
+      {R"({"object":"error","message":"no such field","type":"BadRequestError","param":null,"code":400})",
+       "invalid_input", false, "no such field"},
+      {R"({"object":"error","message":"the model `x` does not exist","type":"NotFoundError"})", "model_not_found", true,
+       "does not exist"},
+      {R"({"error":{"message":"bad","type":"invalid_request_error","code":null}})", "invalid_input", false, "bad"},
+      {R"({"error":{"message":"bad","code":"400"}})", "invalid_input", false, "bad"},
+      {R"({"text":"too long","error_code":40303})", "invalid_input", false, "too long"},
+      {R"({"text":"bad value","error_code":40001})", "invalid_input", false, "bad value"},
+      {R"({"detail":"Model is loading"})", "backend_error", true, "Model is loading"},
+      {R"({"detail":[{"loc":["body","messages",0,"role"],"msg":"Field required","type":"missing"}]})", "invalid_input",
+       false, "body.messages.0.role: Field required"},
+      {R"({"detail":{"error":"no GPU","code":503}})", "backend_unavailable", true, "no GPU"},
+      {R"({"message":"Internal Server Error"})", "backend_error", true, "Internal Server Error"},
+      {R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})", "backend_unavailable", true,
+       "Overloaded"},
+      {R"({"error":{"reason":"of another shape"}})", "backend_error", true, "of another shape"},
+      {R"({"error":true,"why":"of no known shape"})", "backend_error", true, "of no known shape"},
+      {R"({"error":{"message":"huge","code":123456789012345678901234567890}})", "backend_error", true, "huge"},
+  };
+  for (const Case& one : cases) {
+    INFO(one.piece);
+    const auto error = error_in(one.piece);
+    REQUIRE(error);
+    CHECK(error->code == one.code);
+    CHECK(error->retryable == one.retryable);
+    CHECK(error->message.find(one.message) != std::string::npos);
+  }
+  for (const char* answer : {R"({"error":null,"choices":[]})", R"({"error":"","message":{"content":"x"}})", "5", "[]",
+                             R"({"error":false,"response":"x"})", R"({"choices":[{"message":{"content":"detail"}}]})",
+                             R"({"message":"note","choices":[{"delta":{"content":"x"}}]})", R"({"type":"ping"})"}) {
+    INFO(answer);
+    CHECK_FALSE(error_in(answer));
+  }
+}
+
+TEST_CASE("what a back end itself calls an error is one, in any shape") {
+  CHECK(error_event("out of memory").message.find("out of memory") != std::string::npos);
+  CHECK(error_event(R"({"code":400,"message":"bad","type":"invalid_request_error"})").code == "invalid_input");
+  CHECK(error_event(R"({"unknown":"shape"})").message.find("shape") != std::string::npos);
+}
+
+TEST_CASE("the message of a refusal reaches the user, in every shape") {
+  CHECK(refusal_of(422, R"({"detail":[{"loc":["body","n"],"msg":"must be 1","type":"x"}]})", {})
+            .message.ends_with("422: body.n: must be 1"));
+  CHECK(refusal_of(400, R"({"detail":"no such model"})", {}).message.ends_with("400: no such model"));
+  CHECK(refusal_of(400, R"({"errors":["one","two"]})", {}).message.ends_with(R"(400: {"errors":["one","two"]})"));
 }
 
 TEST_CASE("used-up limits are read from the headers") {

@@ -38,7 +38,63 @@ TEST_CASE("empty fields and fields about the caller are not refused") {
   }
   const auto request = check_request(RequestKind::chat, ProviderKind::openai, chat + R"(,"user":"me","stream":true})");
   REQUIRE(request);
-  CHECK(request->size() == 2);
+  CHECK(*request == chat + "}");
+}
+
+TEST_CASE("what is passed to a server stays byte for byte, also what is usually the default") {
+  const std::string passed =
+      R"("seed":12345678901234567890123,"temperature":0.10000000000000000555,"parallel_tool_calls":false,)"
+      R"("cache_prompt":false,"skip_special_tokens":false,"stop":null,"logit_bias":{},"min_p":1e400,)"
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":{"z":{},"a":1.50}}}])";
+  const auto request =
+      check_request(RequestKind::chat, ProviderKind::openai, chat + R"(,"n":1,"user":"u",)" + passed + "}");
+  REQUIRE(request);
+  CHECK(*request == chat + "," + passed + "}");
+}
+
+TEST_CASE("a default is refused if the provider has no such field and another default") {
+  for (const ProviderKind provider : {ProviderKind::ollama, ProviderKind::gemini}) {
+    CHECK(refusal(provider, R"("parallel_tool_calls":false)").find("parallel_tool_calls") != std::string::npos);
+    CHECK(refusal(provider, R"("cache_prompt":false)").find("cache_prompt") != std::string::npos);
+    CHECK(refusal(provider, R"("cache_prompt":null)").empty());
+  }
+}
+
+TEST_CASE("the ids of the calls in a conversation are known") {
+  CHECK(call_ids_of(R"({"messages":[{"role":"user"},{"tool_calls":[{"id":"a"},{"id":"b"},5]},{"tool_calls":null}]})") ==
+        std::set<std::string>{"", "a", "b"});
+}
+
+TEST_CASE("the value of a field that means the same as none is never refused, and goes on where the field is known") {
+  for (const RequestKind kind : {RequestKind::chat, RequestKind::generate}) {
+    const std::string rest = kind == RequestKind::chat ? chat : R"({"model":"m","prompt":"x")";
+    for (const FieldRule& rule : field_rules(kind)) {
+      for (std::size_t i = 0; i < providers.size(); ++i) {
+        if (rule.by_default.empty() || rest.find("\"" + std::string(rule.field) + "\"") != std::string::npos) continue;
+        const std::string field = "\"" + std::string(rule.field) + "\":" + std::string(rule.by_default);
+        const bool none_at_all = providers[i] == ProviderKind::groq && kind == RequestKind::generate;
+        INFO(to_string(providers[i]) << " " << field);
+        const auto request = check_request(kind, providers[i], rest + "," + field + "}");
+        CHECK(request.ok() != none_at_all);
+        if (request) CHECK((request->find(field) != std::string::npos) == (rule.of.at(i) != Treatment::refused));
+      }
+    }
+  }
+  CHECK(refusal(ProviderKind::ollama, R"("modalities":["text"],"parallel_tool_calls":true,"verbosity":"low",)"
+                                      R"("prompt_cache_retention":"24h","logprobs":false)")
+            .empty());
+  CHECK_FALSE(refusal(ProviderKind::ollama, R"("modalities":["text","audio"])").empty());
+  CHECK_FALSE(refusal(ProviderKind::ollama, R"("parallel_tool_calls":false)").empty());
+}
+
+TEST_CASE("a field that a provider lacks is no mistake of the request: another provider may have it") {
+  const auto kind_of = [](ProviderKind provider, const char* field) {
+    const auto request = check_request(RequestKind::chat, provider, chat + "," + field + "}");
+    return request ? ErrorKind::internal : request.error().kind;
+  };
+  CHECK(kind_of(ProviderKind::ollama, R"("logprobs":true)") == ErrorKind::unsupported);
+  CHECK(kind_of(ProviderKind::groq, R"("grammar":"x")") == ErrorKind::unsupported);
+  CHECK(kind_of(ProviderKind::openai, R"("n":2)") == ErrorKind::invalid);
 }
 
 TEST_CASE("a malformed request is an error of the task") {
@@ -63,7 +119,9 @@ TEST_CASE("the table in the docs is the table in the code") {
       std::ostringstream row;
       row << "| `" << rule.field << "` |";
       for (const Treatment treatment : rule.of) row << " " << to_string(treatment) << " |";
-      row << " " << rule.note << (rule.note.empty() ? "|" : " |");
+      row << (rule.note.empty() ? "" : " ") << rule.note << (rule.note.empty() ? "|" : " |");
+      if (!rule.by_default.empty()) row << " `" << rule.by_default << "` ";
+      row << "|\n";
       INFO(row.str());
       CHECK(docs.find(row.str()) != std::string::npos);
     }

@@ -1,0 +1,7 @@
+#pragma once
+
+namespace edgefleet::agent::llm {
+
+enum class RequestKind { chat, generate, embed };
+
+}  // namespace edgefleet::agent::llm

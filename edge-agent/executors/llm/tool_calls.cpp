@@ -1,0 +1,125 @@
+#include "edge-agent/executors/llm/tool_calls.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace edgefleet::agent::llm {
+namespace {
+
+Error unknown_shape(const std::string& what) { return Error{what, ErrorKind::invalid}; }
+
+bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+bool complete_object(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{' && json::well_formed(text);
+}
+
+// Text, or a value that stands for itself.
+std::string arguments_in(std::string_view value) {
+  if (value == "null") return {};
+  return is_text(value) ? text_of(value) : std::string(value);
+}
+
+template <std::size_t n>
+void keep_unknown(const Members& members, const std::array<std::string_view, n>& known, Joined& into) {
+  for (const auto& [name, value] : members.all().members()) {
+    if (value != "null" && std::find(known.begin(), known.end(), name) == known.end()) into.add(name, value);
+  }
+}
+
+constexpr std::array<std::string_view, 6> known_of_call = {"index", "id", "type", "function", "name", "arguments"};
+constexpr std::array<std::string_view, 3> known_of_function = {"name", "arguments", "index"};
+
+}  // namespace
+
+std::optional<std::string> arguments_of(std::string_view value) {
+  std::string text = arguments_in(value);
+  if (blank(text)) return "{}";
+  if (!complete_object(text)) return std::nullopt;
+  return text;
+}
+
+bool ToolCalls::begins_another(const Call& call, const Piece& piece) {
+  if (piece.name.empty() || call.name.empty()) return false;
+  const bool both_have_ids = !piece.id.empty() && !call.id.empty();
+  if (piece.name != call.name || (both_have_ids && piece.id != call.id)) return true;
+  return complete_object(call.arguments) && !(both_have_ids && blank(piece.arguments));
+}
+
+// The newest one that it may belong to.
+ToolCalls::Call* ToolCalls::continued_by(const Piece& piece) {
+  const auto belongs = [&](const Call& call) {
+    if (piece.index && call.index) return *piece.index == *call.index;
+    return piece.id.empty() || call.id.empty() || piece.id == call.id;
+  };
+  const auto candidate = std::find_if(calls_.rbegin(), calls_.rend(), belongs);
+  if (candidate != calls_.rend()) return begins_another(*candidate, piece) ? nullptr : &*candidate;
+  return piece.name.empty() && !piece.index && !calls_.empty() ? &calls_.back() : nullptr;
+}
+
+Status ToolCalls::add(std::string_view piece, CallForm form) {
+  const Members members(piece);
+  const auto type = members.text("type");
+  if (!members.is_object() || (!type.empty() && type != "function")) {
+    return unknown_shape(type.empty() ? "a tool call that is no object" : "a tool call of type `" + type + "`");
+  }
+  const bool flat = !members.has("function");  // {"name","arguments"} without the member `function`
+  if (!flat && !is_object(members.at("function"))) return unknown_shape("a tool call whose `function` is no object");
+  const Members function = flat ? members : members.object("function");
+  const Piece read{members.count("index"), members.text("id"), function.text("name"),
+                   arguments_in(function.at("arguments"))};
+  Call* call = form == CallForm::whole ? nullptr : continued_by(read);
+  if (call == nullptr) {
+    if (calls_.size() >= most_tool_calls) {
+      return unknown_shape("more than " + std::to_string(most_tool_calls) + " tool calls");
+    }
+    call = &calls_.emplace_back();
+    call->index = read.index;
+    bytes_ += sizeof(Call);
+  }
+  if (!read.id.empty() && call->id.empty()) call->id = read.id;
+  if (call->name.empty()) call->name = read.name;  // some servers repeat it; none splits it
+  call->arguments += read.arguments;
+  bytes_ += read.id.size() + read.name.size() + read.arguments.size();
+  const auto before = call->more.bytes() + call->more_function.bytes();
+  keep_unknown(members, known_of_call, call->more);
+  if (!flat) keep_unknown(function, known_of_function, call->more_function);
+  bytes_ += call->more.bytes() + call->more_function.bytes() - before;
+  return success();
+}
+
+bool ToolCalls::named() const {
+  return std::none_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.name.empty(); });
+}
+
+void ToolCalls::write(std::string& out, const Call& call, const std::string& id) {
+  json::ObjectWriter writer(out);
+  writer.string("id", id);
+  writer.string("type", "function");
+  {
+    json::ObjectWriter function(writer.key("function"));
+    function.string("name", call.name);
+    function.string("arguments", blank(call.arguments) ? "{}" : call.arguments);
+    call.more_function.write(function);
+  }
+  call.more.write(writer);
+}
+
+std::string ToolCalls::list(const CallIds& ids) const {
+  auto taken = ids.taken;
+  std::size_t next = 0;
+  const auto id_of = [&](const Call& call) {
+    std::string id = call.id;
+    while (id.empty() || !taken.insert(id).second) id = ids.prefix + "_" + std::to_string(next++);
+    return id;
+  };
+  std::string out;
+  {
+    json::ArrayWriter list(out);
+    for (const Call& call : calls_) write(list.next(), call, id_of(call));
+  }
+  return out;
+}
+
+}  // namespace edgefleet::agent::llm

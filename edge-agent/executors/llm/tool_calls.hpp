@@ -1,0 +1,69 @@
+// The tool calls of one answer, joined from the pieces that back ends stream. Pure.
+//
+// An index tells less than it should: some back ends give every call index 0, none at all, or begin with 1. So a piece
+// begins another call if it names a function and the call that it would continue has another id or another name, or has
+// all its arguments. Every other piece continues a call.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/result.hpp"
+#include "edge-agent/executors/llm/joined.hpp"
+#include "edge-agent/executors/llm/slices.hpp"
+
+namespace edgefleet::agent::llm {
+
+inline constexpr std::size_t most_tool_calls = 128;
+
+// Ids of tool calls are unique in a conversation: clients and back ends find the call of a result by them.
+struct CallIds {
+  std::string prefix = "call";  // of ids that are made here
+  std::set<std::string> taken;  // by earlier turns
+};
+
+enum class CallForm { pieces, whole };  // whole: each has a complete call
+
+class ToolCalls {
+ public:
+  // A piece as OpenAI streams it; `function.arguments` may be text or an object. An error: an unknown shape, or too
+  // many calls.
+  Status add(std::string_view piece, CallForm form = CallForm::pieces);
+  [[nodiscard]] bool empty() const { return calls_.empty(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] bool named() const;  // each call has the name of its function
+  // OpenAI's list. An id that is missing, or repeats one of this answer or of an earlier turn, is replaced.
+  [[nodiscard]] std::string list(const CallIds& ids) const;
+
+ private:
+  struct Call {
+    std::optional<std::int64_t> index;  // the back end's
+    std::string id;
+    std::string name;
+    std::string arguments;
+    Joined more;  // members that only pass by: `extra_content` with Gemini's signature, for example
+    Joined more_function;  // the same within `function`
+  };
+  struct Piece {
+    std::optional<std::int64_t> index;
+    std::string id;
+    std::string name;
+    std::string arguments;
+  };
+  static void write(std::string& out, const Call& call, const std::string& id);
+  [[nodiscard]] Call* continued_by(const Piece& piece);
+  static bool begins_another(const Call& call, const Piece& piece);
+
+  std::vector<Call> calls_;
+  std::size_t bytes_ = 0;
+};
+
+// The arguments of a call as the text of an object. No value: they are none. Back ends and clients write "no arguments"
+// as null, as "" or not at all.
+std::optional<std::string> arguments_of(std::string_view value);
+
+}  // namespace edgefleet::agent::llm
