@@ -6,6 +6,7 @@
 #include "coordinator/http/llm/dialects/openai.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
 #include "edge-agent/executors/llm/request.hpp"
+#include "edge-agent/executors/llm/slices.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;
@@ -51,9 +52,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(!request.error().message.empty(), "the error is reported");
     return 0;
   }
+  require(json::well_formed(*request), "a checked request is JSON");
+  (void)llm::call_ids_of(*request);
   const auto call = llm::make_provider(config)->encode(kind, *request);
   if (!call) return 0;
   require(json::well_formed(call->body), "the body for a back end is JSON");
+  const bool passes = config.provider == llm::ProviderKind::openai && kind == llm::RequestKind::chat;
+  const llm::Members sent(call->body);
+  require(!passes || sent.at("messages") == llm::Members(input).at("messages"), "messages are passed byte for byte");
   require(call->path.starts_with('/') && call->path.find_first_of(" \r\n#") == std::string::npos, "the path is valid");
   return 0;
 }

@@ -32,6 +32,7 @@ class Scripted:
     def __init__(self):
         self.answer = ""
         self.content_type = "text/event-stream"
+        self.models = {"data": [{"id": "tiny"}]}
         self.requests = []
         self.over = threading.Event()
         standin = self
@@ -43,7 +44,7 @@ class Scripted:
                 pass
 
             def do_GET(self):  # noqa: N802
-                self.send(json.dumps({"data": [{"id": "tiny"}]}).encode(), "application/json")
+                self.send(json.dumps(standin.models).encode(), "application/json")
 
             def do_POST(self):  # noqa: N802
                 standin.requests.append(self.rfile.read(int(self.headers["Content-Length"])))
@@ -165,6 +166,13 @@ class Shapes(FleetCase):
         """The server would answer with the model that it has."""
         self.failed(delta(content="x") + END, "model_not_found", 'did you mean "tiny"?', 3, model="tinny")
         self.assertEqual(self.backend.requests, [])
+
+    def test_lists_of_models(self):
+        """A list of its own shape is read; an error in its place is the reason why the agent is out of service."""
+        self.backend.models = {"detail": "the token has expired"}
+        wait_until(lambda: "the token has expired" in self.api.agent("pi-1")["executors"][0].get("problem", ""))
+        self.backend.models = [{"id": "other"}]
+        wait_until(lambda: self.api.agent("pi-1")["executors"][0].get("models") == ["other"])
 
     def test_requests(self):
         """What the agent does not need to understand reaches the back end byte for byte."""

@@ -41,7 +41,8 @@ void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> 
   if (!is_list(vector)) return fail_unknown("an embedding that is not a list of numbers");
   if (!embeddings_.empty()) embeddings_ += ',';
   json::ObjectWriter one(embeddings_);
-  one.integer("index", index.value_or(next_embedding_++));
+  one.integer("index", index.value_or(static_cast<std::int64_t>(embeddings_count_)));
+  ++embeddings_count_;
   one.raw("embedding", vector);
 }
 
@@ -58,6 +59,10 @@ void Answer::finish(std::string reason) {
   if (expects_call_) reason = take_expected_call(std::move(reason));
   finish_reason_ = reason.empty() ? "stop" : cut(reason);
   if (!calls_.named()) fail_unknown("a tool call without a name");
+  if (expected_embeddings_.value_or(embeddings_count_) != embeddings_count_) {
+    fail_unknown(std::to_string(embeddings_count_) + " embeddings for " + std::to_string(*expected_embeddings_) +
+                 " inputs");
+  }
 }
 
 // A call that is cut at the maximum of tokens stays text.

@@ -41,6 +41,7 @@ class Answer {
   void add_message_member(std::string_view name, std::string_view value);
   void add_choice_member(std::string_view name, std::string_view value);
   void add_embedding(std::string_view vector, std::optional<std::int64_t> index = {});  // default: the next one
+  void expect_embeddings(std::size_t count) { expected_embeddings_ = count; }
   void set_model(std::string name);
   void fail(TaskError error) {
     if (!error_) error_ = std::move(error);
@@ -78,8 +79,9 @@ class Answer {
   Joined message_members_{Joined::Texts::append};
   Joined choice_members_;
   std::string embeddings_;  // elements of a list
-  std::int64_t next_embedding_ = 0;
   bool expects_call_ = false;
+  std::size_t embeddings_count_ = 0;
+  std::optional<std::size_t> expected_embeddings_;
   bool complete_ = false;
   std::optional<TaskError> error_;
 };

@@ -10,6 +10,7 @@ namespace edgefleet::agent::llm {
 namespace {
 
 constexpr Duration behind_the_end = std::chrono::seconds(5);  // for the counts, and for the connection to end
+constexpr std::size_t most_refusal_bytes = std::size_t{1} << 20U;  // the body of an error; its message is cut anyway
 
 class Exchange {
  public:
@@ -83,6 +84,7 @@ ExchangeReport ask(http::Client& client, const Provider& provider, RequestKind k
   http::Options options;
   options.connect_timeout = patience.connect;
   options.timeout = Duration{0};
+  options.most_bytes = most_refusal_bytes;
   options.stop = std::move(stop);
   options.watch = [&] { return exchange.watch(); };
   const http::Request request{http::Method::post, sent.path, provider.headers(key), sent.body};

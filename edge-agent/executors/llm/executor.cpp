@@ -170,6 +170,9 @@ Status LlmExecutor::list(Listing& listing, const std::string& key, const std::st
       return Error{refusal.message, ErrorKind::unavailable};
     }
     if (!json::well_formed(response->body)) return Error{"the back end's list of models is not JSON"};
+    if (const auto error = error_in(response->body)) {
+      return Error{without_key(error->message, key), ErrorKind::unavailable};
+    }
     provider_->read_listing(i, Json::parse(response->body, nullptr, false), listing);
   }
   return success();
@@ -294,6 +297,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
   Answer answer(on_text, {"call_" + job.id.str(), call_ids_of(request)});
   answer.set_model(model);
   if (encoded->forces_call) answer.expect_call();
+  if (kind == RequestKind::embed) answer.expect_embeddings(inputs_of(request));
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);
   if (report.exhausted_for)

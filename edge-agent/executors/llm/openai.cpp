@@ -183,7 +183,7 @@ class OpenAi : public Provider {
 
   // Such a server has loaded all listed models, or loads them by rules of its own.
   void read_listing(std::size_t, const Json& body, Listing& listing) const override {
-    const Json& models = at(body, "data");
+    const Json& models = body.is_array() ? body : at(body, "data");  // some servers send the list itself
     if (!models.is_array()) return;
     for (const Json& model : models) {
       if (const auto id = text_at(model, "id"); !id.empty()) listing.models.push_back(id);

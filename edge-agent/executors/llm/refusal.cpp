@@ -53,6 +53,10 @@ std::string message_of_detail(std::string_view detail) {
   for (const std::string_view one : list_of(detail)) {
     const Members problem(one);
     message += message.empty() ? "" : "; ";
+    if (!problem.is_object()) {
+      message += is_text(one) ? text_of(one) : std::string(one);
+      continue;
+    }
     for (const std::string_view step : problem.list("loc")) {
       message +=
           (message.empty() || message.ends_with("; ") ? "" : ".") + (is_text(step) ? text_of(step) : std::string(step));

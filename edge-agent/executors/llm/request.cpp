@@ -91,4 +91,9 @@ std::set<std::string> call_ids_of(std::string_view request) {
   return ids;
 }
 
+std::size_t inputs_of(std::string_view request) {
+  const auto input = Members(request).at("input");
+  return is_list(input) ? list_of(input).size() : 1;
+}
+
 }  // namespace edgefleet::agent::llm

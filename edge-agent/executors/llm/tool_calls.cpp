@@ -8,11 +8,15 @@ namespace {
 
 Error unknown_shape(const std::string& what) { return Error{what, ErrorKind::invalid}; }
 
-bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+constexpr std::string_view white = " \t\r\n";
+
+bool blank(std::string_view text) { return text.find_first_not_of(white) == std::string_view::npos; }
 
 bool complete_object(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && text[first] == '{' && json::well_formed(text);
+  const auto first = text.find_first_not_of(white);
+  if (first == std::string_view::npos || text[first] != '{') return false;
+  // Arguments that still grow are looked at with each piece: most of those need no more than this.
+  return text[text.find_last_not_of(white)] == '}' && json::well_formed(text);
 }
 
 // Text, or a value that stands for itself.

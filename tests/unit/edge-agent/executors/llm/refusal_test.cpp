@@ -124,6 +124,7 @@ TEST_CASE("the message of a refusal reaches the user, in every shape") {
   CHECK(refusal_of(422, R"({"detail":[{"loc":["body","n"],"msg":"must be 1","type":"x"}]})", {})
             .message.ends_with("422: body.n: must be 1"));
   CHECK(refusal_of(400, R"({"detail":"no such model"})", {}).message.ends_with("400: no such model"));
+  CHECK(refusal_of(400, R"({"detail":["one",2]})", {}).message.ends_with("400: one; 2"));
   CHECK(refusal_of(400, R"({"errors":["one","two"]})", {}).message.ends_with(R"(400: {"errors":["one","two"]})"));
 }
 

@@ -366,3 +366,16 @@ TEST_CASE("the reasoning of a completion is beside its text") {
   CHECK(got.choice["text"] == "x");
   CHECK(got.choice["reasoning"] == "hm");
 }
+
+TEST_CASE("each input has its embedding, or the answer is an error") {
+  const auto made = make_provider(config_of("openai"));
+  for (const std::size_t inputs : {std::size_t{1}, std::size_t{2}, std::size_t{3}}) {
+    Answer answer;
+    answer.expect_embeddings(inputs);
+    AnswerReader reader(*made, RequestKind::embed, Framing::whole, answer);
+    CHECK(reader.feed(R"({"data":[{"index":1,"embedding":[0.10,1e400]},{"index":0,"embedding":[2]}]})"));
+    reader.finish();
+    CHECK(answer.error().has_value() == (inputs != 2));
+    CHECK(answer.output(RequestKind::embed).find(R"("index":1,"embedding":[0.10,1e400])") != std::string::npos);
+  }
+}
