@@ -50,9 +50,9 @@ void add_llm_routes(Routes& routes, const Parts& parts, Aliases aliases) {
     // clang-format off
     routes.push_back({"GET", root + "/models", "listModels" + suffix, "The models of the fleet", "chat", listed(catalogue)});
     routes.push_back({"GET", root + "/models/{model...}", "getModel" + suffix, "One model", "chat", found(catalogue)});
-    routes.push_back({"POST", root + "/chat/completions", "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue)});
-    routes.push_back({"POST", root + "/completions", "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue)});
-    routes.push_back({"POST", root + "/embeddings", "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue)});
+    routes.push_back({"POST", root + chat_completions.path, "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue)});
+    routes.push_back({"POST", root + completions.path, "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue)});
+    routes.push_back({"POST", root + embeddings.path, "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue)});
     // clang-format on
   }
 }

@@ -31,7 +31,8 @@ JsonText schema_of_any(const std::vector<Members>& functions) {
       {
         json::ObjectWriter writer(all);
         for (const Members& function : functions) {
-          for (const auto& [key, value] : function.object("parameters").object(name).all().members()) {
+          const Members given = function.object("parameters").object(name);
+          for (const auto& [key, value] : given.all().members()) {
             if (written.insert(key).second) writer.raw(key, value);
           }
         }

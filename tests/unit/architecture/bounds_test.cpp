@@ -13,6 +13,7 @@
 #include "common/mqtt/session.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
+#include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
 #include "edge-agent/core/state.hpp"
@@ -56,8 +57,8 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
   says("| input, output of a task | " + kib(limits::input_bytes) + " |");
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
-  says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " + number(mqtt::Session::most_waiting) +
-       " |");
+  says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " +
+       number(mqtt::Session::most_waiting) + " |");
   says("| agents | " + number(policy.most_agents) + " |");
   says("| held by an agent | " + number(static_cast<std::uint64_t>(agents.max_tasks)) + " tasks, " +
        number(agents.most_waiting) + " waiting for one executor, " + number(agents.most_results) + " results |");
@@ -66,6 +67,14 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
        seconds(Complaints::window) + ", " + number(Complaints::burst) + " for one peer |");
   says("| start of a command; end of its processes | " + seconds(agent::start_patience) + "; " +
        seconds(agent::sweep_patience + 2 * agent::orphan_patience) + " after its SIGKILL |");
+}
+
+TEST_CASE("the bounds of the model endpoints in docs/architecture.md are those of the code") {
+  namespace llm = coordinator::llm;
+  says("| choices of a model request; its tasks at a time; its results | " + number(llm::most_choices) + "; " +
+       number(llm::most_at_once) + "; " + mib(llm::most_answer_bytes) + " |");
+  says("| embeddings inputs; of one task | " + number(llm::most_inputs) + "; " + number(llm::most_inputs_of_task) +
+       " or " + kib(llm::most_bytes_of_task) + " |");
 }
 
 TEST_CASE("what is kept in the coordinator's store according to docs/architecture.md is what the code keeps") {

@@ -91,6 +91,8 @@ Result<Asked> read(const std::string& body) {
   if (!reading) return reading.error();
   auto input = openai::with_tools(reading->question.input);
   if (!input) return input.error();
+  if (!json::part_is_shallow(*input))
+    return invalid("the request is nested too deeply: `functions` as `tools` have a level more");
   reading->question.input = std::move(*input);
   if (auto good = openai::multiply(*reading); !good) return good.error();
   auto writer = std::make_unique<ChatWriter>(*reading);
@@ -99,6 +101,6 @@ Result<Asked> read(const std::string& body) {
 
 }  // namespace
 
-const Dialect chat_completions{"chat/completions", fields, read, openai_reply, openai::event_stream};
+const Dialect chat_completions{"/chat/completions", fields, read, openai_reply, openai::event_stream};
 
 }  // namespace edgefleet::coordinator::llm

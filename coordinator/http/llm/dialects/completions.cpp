@@ -68,6 +68,6 @@ Result<Asked> read(const std::string& body) {
 
 }  // namespace
 
-const Dialect completions{"completions", fields, read, openai_reply, openai::event_stream};
+const Dialect completions{"/completions", fields, read, openai_reply, openai::event_stream};
 
 }  // namespace edgefleet::coordinator::llm

@@ -11,13 +11,11 @@
 
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
+#include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/http/llm/dialects/failure.hpp"
 #include "coordinator/http/llm/dialects/json_text.hpp"
 
 namespace edgefleet::coordinator::llm {
-
-// Tasks of one question with a choice each.
-inline constexpr std::size_t most_choices = 8;
 
 // The members of a task's input that differ from those of the question's other tasks.
 using OwnMembers = std::vector<std::pair<std::string, JsonText>>;
@@ -80,7 +78,7 @@ struct RequestField {
 };
 
 struct Dialect {
-  std::string_view name;  // its path below /v1
+  std::string path;  // below /v1
   // The fields that it uses itself; every other one is passed on in the input. docs/llm.md shows them, and a test
   // compares.
   std::span<const RequestField> fields;

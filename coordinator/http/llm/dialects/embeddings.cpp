@@ -16,11 +16,6 @@ constexpr std::array fields = {
     RequestField{"stream_options", FieldUse::endpoint, ""},
 };
 
-constexpr std::size_t most_inputs = 2048;  // of a request, as at OpenAI
-// Of one task: a longer list goes to several, so that its vectors fit into a result and several agents share the work.
-constexpr std::size_t most_inputs_of_task = 8;
-constexpr std::size_t most_bytes_of_task = std::size_t{64} << 10U;
-
 constexpr std::array base64_letters = std::to_array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
 
 // Little-endian float32 values: the format that OpenAI's clients request by default.
@@ -194,6 +189,6 @@ Result<Asked> read(const std::string& body) {
 
 }  // namespace
 
-const Dialect embeddings{"embeddings", fields, read, openai_reply, openai::event_stream};
+const Dialect embeddings{"/embeddings", fields, read, openai_reply, openai::event_stream};
 
 }  // namespace edgefleet::coordinator::llm

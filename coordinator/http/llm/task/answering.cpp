@@ -15,8 +15,6 @@ constexpr Duration watch_interval = std::chrono::seconds(2);
 // A stream that fails within this time, before its first text, has the status of the failure: clients retry by status.
 constexpr Duration head_patience = std::chrono::seconds(1);
 constexpr Duration attempt_timeout = std::chrono::minutes(30);
-constexpr std::size_t most_at_once = most_choices;  // tasks of a request; further ones follow as these end
-constexpr std::size_t most_answer_bytes = std::size_t{64} << 20U;  // of the results together
 
 Failure unknown_shape(const Error& error) { return {502, "server_error", "bad_answer", error.message}; }
 
@@ -217,9 +215,9 @@ std::optional<std::string> Answering::end_part(ModelTask& task, const TaskRecord
 }
 
 void Answering::finish() {
-  if (stream_) {
-    (void)stream_->send(writer_->end());
-    stream_->end();
+  if (question_.stream) {
+    send(writer_->end());
+    if (stream_) stream_->end();
   } else {
     responder_.answer({200, writer_->whole(), "application/json", {}, {}});
   }

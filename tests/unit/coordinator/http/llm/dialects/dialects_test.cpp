@@ -81,7 +81,7 @@ TEST_CASE("the fields that each dialect uses itself are in the docs") {
   const std::string docs{std::istreambuf_iterator<char>(file), {}};
   std::size_t rows = 0;
   for (const Dialect* dialect : dialects) {
-    const auto begin = docs.find("#### /v1/" + std::string(dialect->name) + "\n");
+    const auto begin = docs.find("#### /v1" + dialect->path + "\n");
     REQUIRE(begin != std::string::npos);
     const auto section = docs.substr(begin, docs.find("\n#", begin + 1) - begin);
     for (const RequestField& one : dialect->fields) {
