@@ -11,7 +11,7 @@ namespace edgefleet::coordinator::llm {
 namespace {
 
 constexpr Duration keep_alive = std::chrono::seconds(10);
-constexpr Duration watch_interval = std::chrono::seconds(2);
+constexpr Duration watch_interval = std::chrono::seconds(1);
 // A stream that fails within this time, before its first text, has the status of the failure: clients retry by status.
 constexpr Duration head_patience = std::chrono::seconds(1);
 constexpr Duration attempt_timeout = std::chrono::minutes(30);
@@ -37,7 +37,8 @@ Answering::Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalo
       writer_(std::move(asked.writer)),
       responder_(std::move(responder)),
       place_(std::move(place)),
-      began_(monotonic_now()) {}
+      began_(monotonic_now()),
+      quiet_since_(began_) {}
 
 void Answering::start() {
   responder_.on_gone([self = shared_from_this()] { self->client_gone(); });
@@ -176,7 +177,6 @@ void Answering::begin_stream() {
   head.headers.add("Cache-Control", "no-cache");
   head.headers.add("X-Accel-Buffering", "no");
   stream_ = responder_.stream(std::move(head));
-  quiet_since_ = monotonic_now();
   if (!stream_->send(writer_->begin())) client_gone();
 }
 

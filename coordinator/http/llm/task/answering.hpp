@@ -75,7 +75,7 @@ class Answering : public std::enable_shared_from_this<Answering> {
   bool identified_ = false;
   std::optional<http_server::Stream> stream_;
   bool said_ = false;  // text was sent: no other model can answer any more
-  Time quiet_since_{};
+  Time quiet_since_;  // the request came, or something was sent
   bool asking_ = false;  // look_after() waits for an answer of the loop
   bool over_ = false;
 };
