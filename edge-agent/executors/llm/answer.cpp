@@ -46,7 +46,7 @@ void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> 
   one.raw("embedding", vector);
 }
 
-void Answer::set_model(std::string name) {
+void Answer::set_model(const std::string& name) {
   if (!name.empty()) model_ = cut(name);
 }
 
@@ -54,10 +54,10 @@ void Answer::fail_unknown(const std::string& what) {
   fail(TaskError{"unsupported_answer", "the back end sent " + cut(what) + ", which is not supported", false, {}});
 }
 
-void Answer::finish(std::string reason) {
+void Answer::finish(const std::string& reason) {
   complete_ = true;
-  if (expects_call_) reason = take_expected_call(std::move(reason));
-  finish_reason_ = reason.empty() ? "stop" : cut(reason);
+  const std::string made = expects_call_ ? take_expected_call(reason) : reason;
+  finish_reason_ = made.empty() ? "stop" : cut(made);
   if (!calls_.named()) fail_unknown("a tool call without a name");
   if (expected_embeddings_.value_or(embeddings_count_) != embeddings_count_) {
     fail_unknown(std::to_string(embeddings_count_) + " embeddings for " + std::to_string(*expected_embeddings_) +
@@ -66,7 +66,7 @@ void Answer::finish(std::string reason) {
 }
 
 // A call that is cut at the maximum of tokens stays text.
-std::string Answer::take_expected_call(std::string reason) {
+std::string Answer::take_expected_call(const std::string& reason) {
   if (!calls_.empty()) return reason;  // the back end has recognized it itself
   if (const auto call = call_in(text_)) {
     add_tool_call(*call, CallForm::whole);

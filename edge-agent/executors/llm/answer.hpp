@@ -42,14 +42,14 @@ class Answer {
   void add_choice_member(std::string_view name, std::string_view value);
   void add_embedding(std::string_view vector, std::optional<std::int64_t> index = {});  // default: the next one
   void expect_embeddings(std::size_t count) { expected_embeddings_ = count; }
-  void set_model(std::string name);
+  void set_model(const std::string& name);
   void fail(TaskError error) {
     if (!error_) error_ = std::move(error);
   }
   // The answer cannot be read; another attempt would get the same.
   void fail_unknown(const std::string& what);
   // The back end has reported the end. `reason` has OpenAI's values: stop, length, tool_calls, content_filter.
-  void finish(std::string reason);
+  void finish(const std::string& reason);
 
   std::optional<Usage> usage;
 
@@ -63,7 +63,7 @@ class Answer {
   [[nodiscard]] std::string output(RequestKind kind) const;
 
  private:
-  [[nodiscard]] std::string take_expected_call(std::string reason);
+  [[nodiscard]] std::string take_expected_call(const std::string& reason);
   void write_message(json::ObjectWriter& message) const;
   void write_choice(RequestKind kind, json::ObjectWriter& choice) const;
 

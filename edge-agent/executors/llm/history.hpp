@@ -2,7 +2,6 @@
 // and within a turn the first call that has no answer yet.
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,10 +23,10 @@ class CallsSoFar {
   // nullptr: no message before it has a call with this id. Otherwise valid until the next add().
   const Call* answer(const std::string& id) {
     Call* best = nullptr;
-    for (auto call = calls_.rbegin(); call != calls_.rend(); ++call) {
-      if (call->id != id) continue;
-      if (best != nullptr && call->turn != best->turn) break;
-      if (best == nullptr || !call->answered) best = &*call;
+    for (Call& call : calls_) {
+      if (call.id != id) continue;
+      const bool newer = best == nullptr || call.turn != best->turn;
+      if (newer || best->answered) best = &call;
     }
     if (best != nullptr) best->answered = true;
     return best;

@@ -64,6 +64,7 @@ Result<ModelName> ModelName::parse(std::string_view text) {
   if (parts.size() == 3 && parts.front() != own_registry) made.host = parts.front();
   const bool host_good = parts.size() < 3 || good_host(parts.front());
   if (!host_good || !good_part(made.name) || !good_part(made.tag) || !good_part(made.name_space)) return wrong;
+  if (made.listed().size() > longest) return wrong;  // the tag that is there by default counts too
   return made;
 }
 
