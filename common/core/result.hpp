@@ -10,6 +10,7 @@ namespace edgefleet {
 // The kind of a failure: the HTTP API derives a status from it, an executor whether to retry.
 enum class ErrorKind {
   invalid,      // the request is wrong; a retry does not help
+  unsupported,  // the request is valid, but this program or back end cannot do it
   not_found,
   conflict,
   too_large,    // over a bound on size
@@ -28,6 +29,7 @@ struct Error {
 };
 
 inline Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }
+inline Error unsupported(std::string message) { return Error{std::move(message), ErrorKind::unsupported}; }
 
 template <typename T>
 class [[nodiscard]] Result {

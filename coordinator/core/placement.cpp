@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "common/core/listed_model.hpp"
+
 namespace edgefleet::coordinator {
 
 // ---- queue
@@ -164,39 +166,9 @@ int Placement::level_of(const ExecutorView& view) {
   return half + (view.assigned - view.slots) * half / beyond;
 }
 
-namespace {
-
-bool listed(const std::vector<std::string>& models, std::string_view model) {
-  return std::find(models.begin(), models.end(), model) != models.end();
-}
-
-// Ollama's names have a tag, and ":latest" is optional.
-bool among(const std::vector<std::string>& models, std::string_view model) {
-  if (listed(models, model)) return true;
-  return model.find(':') == std::string_view::npos && listed(models, std::string(model) + ":latest");
-}
-
-// A model is named by its own name, or with the provider as a prefix: "groq/llama-3.3-70b".
-std::string_view without_provider(const std::string& provider, std::string_view wanted) {
-  const auto slash = provider.size();
-  const bool has = slash > 0 && wanted.size() > slash && wanted.starts_with(provider) && wanted[slash] == '/';
-  return has ? wanted.substr(slash + 1) : wanted;
-}
-
-bool names_model(const std::vector<std::string>& models, const std::string& provider, std::string_view wanted) {
-  return among(models, wanted) || among(models, without_provider(provider, wanted));
-}
-
-std::string own_name(const ExecutorInfo& info, const std::string& wanted) {
-  const std::string name = among(info.models, wanted) ? wanted : std::string(without_provider(info.provider, wanted));
-  return listed(info.models, name) ? name : name + ":latest";
-}
-
-}  // namespace
-
 bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
   if (name == "agent") return view.agent_name.str() == wanted;
-  if (name == "model") return names_model(view.info.models, view.info.provider, wanted);
+  if (name == "model") return listed_model(view.info.models, view.info.provider, wanted) != nullptr;
   if (view.labels == nullptr) return false;
   const auto label = view.labels->find(name);
   return label != view.labels->end() && label->second == wanted;
@@ -214,7 +186,8 @@ bool Placement::matches(const ClassKey& key, const ExecutorView& view, std::uint
 
 bool Placement::has_loaded(const ClassKey& key, const ExecutorView& view) {
   const auto model = key.where.find("model");
-  return model == key.where.end() || names_model(view.info.loaded_models, view.info.provider, model->second);
+  return model == key.where.end() ||
+         listed_model(view.info.loaded_models, view.info.provider, model->second) != nullptr;
 }
 
 std::size_t Placement::bucket_index(const Membership& membership) {
@@ -259,8 +232,10 @@ void Placement::remove_from_bucket(ExecutorIndex index, std::uint32_t membership
 void Placement::expect_loaded(ExecutorIndex index, const std::string& model) {
   Executor& executor = executors_[index];
   auto& loaded = executor.view.info.loaded_models;
-  if (executor.view.most_loaded == 0 || names_model(loaded, executor.view.info.provider, model)) return;
-  loaded.push_back(own_name(executor.view.info, model));
+  const ExecutorInfo& info = executor.view.info;
+  if (executor.view.most_loaded == 0 || listed_model(loaded, info.provider, model) != nullptr) return;
+  const auto* name = listed_model(info.models, info.provider, model);
+  loaded.push_back(name == nullptr ? model : *name);
   if (loaded.size() > executor.view.most_loaded) loaded.erase(loaded.begin());
   for (std::uint32_t i = 0; i < executor.memberships.size(); ++i) {
     count_holder(executor, executor.memberships[i], -1);

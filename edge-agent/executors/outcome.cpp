@@ -16,6 +16,8 @@ Meaning meaning_of(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::invalid:
       return {"bad_input", false};
+    case ErrorKind::unsupported:
+      return {"not_supported", false};
     case ErrorKind::not_found:
       return {"artifact_missing", false};
     case ErrorKind::too_large:

@@ -36,8 +36,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const std::array dialects = {&coordinator::llm::chat_completions, &coordinator::llm::completions,
                                       &coordinator::llm::embeddings};
   if (const auto asked = dialects.at(at)->read(text)) {
-    require(!asked->question.model.empty(), "a question names its model");
-    input = coordinator::llm::dump(asked->question.input);
+    const auto& question = asked->question;
+    require(!question.model.empty(), "a question names its model");
+    require(!question.tasks.empty(), "a question has a task");
+    input = question.input;
+    for (const auto& [name, value] : question.tasks.back()) {
+      input = json::with(json::Object::read(input).value_or(json::Object{}), name, value);
+    }
     require(json::well_formed(input), "the input of the task is JSON");
   }
   if (!json::well_formed(input) || !json::part_is_shallow(input)) return 0;  // no task has such an input

@@ -21,6 +21,9 @@ QUESTION = {"model": llama.MODEL, "messages": [{"role": "user", "content": "Is t
 # The model then never stops by itself, so an answer can be as long as needed.
 LONG = {**QUESTION, "ignore_eos": True, "max_tokens": 1500}
 
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQV"
+                                                    "R42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="}}
+
 
 class Stream:
     """An answer as it grows, event by event."""
@@ -141,8 +144,11 @@ class Door(LlmCase):
     def test_why_it_waits(self):
         """While there is no output, a comment keeps the connection open and gives the reason."""
         self.servers[0].process.signal(signal.SIGSTOP)
-        streams = [self.stream(LONG) for _ in range(3)]  # on two slots
-        waiting = streams[-1]
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:  # each head is held for a second
+            streams = list(pool.map(lambda _: self.stream(LONG), range(3)))  # on two slots
+        task_of = {stream: stream.next()["id"].removeprefix("chatcmpl-") for stream in streams}
+        wait_until(lambda: sum(self.api.task(task)["state"] == "running" for task in task_of.values()) == 2, what="two run")
+        waiting = next(stream for stream in streams if self.api.task(task_of[stream])["state"] != "running")
         waiting.until_comment = True
         while not waiting.comments:
             self.assertIsNotNone(waiting.next())
@@ -167,11 +173,12 @@ class Door(LlmCase):
 
     def test_wrong_requests(self):
         """Each gets a clear error in OpenAI's shape; nothing is dropped silently."""
-        cases = [({**QUESTION, "model": "gpt-9"}, 404, llama.MODEL), ({**QUESTION, "n": 3}, 400, "`n`"),
-                 ({**QUESTION, "functions": [{"name": "f"}]}, 400, "functions"), ({"messages": []}, 400, "model"),
+        cases = [({**QUESTION, "model": "gpt-9"}, 404, llama.MODEL), ({**QUESTION, "n": 9}, 400, "`n`"),
+                 ({**QUESTION, "functions": "f"}, 400, "functions"), ({"messages": []}, 400, "model"),
                  ({**QUESTION, "messages": "hello"}, 400, "messages"),
                  ("{", 400, "JSON"), ({**QUESTION, "messages": [{"content": "x"}]}, 400, "role"),
                  ({**QUESTION, "stream": "yes"}, 400, "stream"),
+                 ({**QUESTION, "messages": [{"role": "user", "content": [PICTURE]}]}, 400, "image input"),
                  ({**QUESTION, "messages": [{"role": "user", "content": "word " * 3000}]}, 400, "context"),
                  ({**QUESTION, "messages": [{"role": "user", "content": "x" * 300_000}]}, 413, "bytes")]
         for body, status, word in cases:
@@ -179,9 +186,9 @@ class Door(LlmCase):
             self.assertEqual(answer.status, status, answer.body)
             self.assertIn(word, answer.body["error"]["message"])
             self.assertTrue(answer.body["error"]["type"])
-        stream = self.stream({**QUESTION, "n": 3}).rest()
-        self.assertIn("`n`", stream.chunks[-1]["error"]["message"])
-        self.assertFalse(stream.done)
+        stream = self.stream({**QUESTION, "n": 9})
+        self.assertEqual(stream.response.status, 400)
+        self.assertIn("`n`", stream.response.read().decode())
         self.assertEqual(self.ask(QUESTION).status, 200)
 
     def test_a_client_that_goes_away(self):

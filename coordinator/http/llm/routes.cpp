@@ -1,8 +1,5 @@
 #include "coordinator/http/llm/routes.hpp"
 
-#include <algorithm>
-
-#include "common/system/clock.hpp"
 #include "coordinator/http/ask.hpp"
 #include "coordinator/http/llm/dialects/openai.hpp"
 #include "coordinator/http/llm/task/answering.hpp"
@@ -31,24 +28,15 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
 Handler listed(const CatalogueRef& catalogue) {
   return [catalogue](const Request&, const Responder& responder) {
     catalogue->offered(responder, [responder](const Result<std::vector<Offered>>& all) {
-      if (!all) return responder.answer(openai_reply(failure_of(all.error())));
-      responder.answer(json_reply(200, openai::models_view(*all, wall_now().unix_ms / 1000)));
+      responder.answer(all ? json_reply(200, openai::models_view(*all)) : openai_reply(failure_of(all.error())));
     });
   };
 }
 
 Handler found(const CatalogueRef& catalogue) {
   return [catalogue](const Request& request, const Responder& responder) {
-    const std::string name = request.capture("model");
-    catalogue->offered(responder, [responder, name](const Result<std::vector<Offered>>& all) {
-      if (!all) return responder.answer(openai_reply(failure_of(all.error())));
-      const auto one = std::find_if(all->begin(), all->end(), [&](const Offered& offered) {
-        return offered.model == name || offered.owner + "/" + offered.model == name;
-      });
-      if (one != all->end())
-        return responder.answer(json_reply(200, openai::model_view(*one, wall_now().unix_ms / 1000)));
-      responder.answer(openai_reply(
-          failure_of(Error{"no agent offers the model \"" + name.substr(0, 200) + "\"", ErrorKind::not_found})));
+    catalogue->find(responder, request.capture("model"), [responder](const Result<Offered>& one) {
+      responder.answer(one ? json_reply(200, openai::model_view(*one)) : openai_reply(failure_of(one.error())));
     });
   };
 }
@@ -62,9 +50,9 @@ void add_llm_routes(Routes& routes, const Parts& parts, Aliases aliases) {
     // clang-format off
     routes.push_back({"GET", root + "/models", "listModels" + suffix, "The models of the fleet", "chat", listed(catalogue)});
     routes.push_back({"GET", root + "/models/{model...}", "getModel" + suffix, "One model", "chat", found(catalogue)});
-    routes.push_back({"POST", root + "/chat/completions", "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue)});
-    routes.push_back({"POST", root + "/completions", "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue)});
-    routes.push_back({"POST", root + "/embeddings", "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue)});
+    routes.push_back({"POST", root + chat_completions.path, "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue)});
+    routes.push_back({"POST", root + completions.path, "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue)});
+    routes.push_back({"POST", root + embeddings.path, "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue)});
     // clang-format on
   }
 }

@@ -1,6 +1,7 @@
 #include "edge-agent/executors/llm/answer.hpp"
 
 #include "common/core/utf8.hpp"
+#include "edge-agent/executors/llm/forced_call.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -14,7 +15,7 @@ std::string cut(const std::string& name) { return std::string(cut_front(name, mo
 void Answer::add_text(std::string_view text, bool reasoning) {
   if (text.empty()) return;
   (reasoning ? reasoning_ : text_) += text;
-  if (on_text_) on_text_(text, reasoning);
+  if (on_text_ && (reasoning || !expects_call_)) on_text_(text, reasoning);
 }
 
 void Answer::add_refusal(std::string_view text) { refusal_ += text; }
@@ -55,12 +56,27 @@ void Answer::fail_unknown(const std::string& what) {
 
 void Answer::finish(const std::string& reason) {
   complete_ = true;
-  finish_reason_ = reason.empty() ? "stop" : cut(reason);
+  const std::string made = expects_call_ ? take_expected_call(reason) : reason;
+  finish_reason_ = made.empty() ? "stop" : cut(made);
   if (!calls_.named()) fail_unknown("a tool call without a name");
   if (expected_embeddings_.value_or(embeddings_count_) != embeddings_count_) {
     fail_unknown(std::to_string(embeddings_count_) + " embeddings for " + std::to_string(*expected_embeddings_) +
                  " inputs");
   }
+}
+
+// A call that is cut at the maximum of tokens stays text.
+std::string Answer::take_expected_call(const std::string& reason) {
+  if (!calls_.empty()) return reason;  // the back end has recognized it itself
+  if (const auto call = call_in(text_)) {
+    add_tool_call(*call, CallForm::whole);
+    text_.clear();
+    return "tool_calls";
+  }
+  if (reason != "length") {
+    fail(TaskError{"bad_answer", "the back end did not make the tool call that it was forced to make", true, {}});
+  }
+  return reason;
 }
 
 std::size_t Answer::bytes() const {

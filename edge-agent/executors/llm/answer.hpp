@@ -32,6 +32,8 @@ class Answer {
   using OnText = std::function<void(std::string_view text, bool reasoning)>;
   explicit Answer(OnText on_text = {}, CallIds ids = {}) : on_text_(std::move(on_text)), ids_(std::move(ids)) {}
 
+  // From now on text is collected: it is a tool call, which finish() makes of it.
+  void expect_call() { expects_call_ = true; }
   void add_text(std::string_view text, bool reasoning = false);
   void add_refusal(std::string_view text);
   void add_tool_call(std::string_view piece, CallForm form = CallForm::pieces);  // as OpenAI streams it
@@ -61,6 +63,7 @@ class Answer {
   [[nodiscard]] std::string output(RequestKind kind) const;
 
  private:
+  [[nodiscard]] std::string take_expected_call(const std::string& reason);
   void write_message(json::ObjectWriter& message) const;
   void write_choice(RequestKind kind, json::ObjectWriter& choice) const;
 
@@ -76,6 +79,7 @@ class Answer {
   Joined message_members_{Joined::Texts::append};
   Joined choice_members_;
   std::string embeddings_;  // elements of a list
+  bool expects_call_ = false;
   std::size_t embeddings_count_ = 0;
   std::optional<std::size_t> expected_embeddings_;
   bool complete_ = false;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "common/core/listed_model.hpp"
 #include "common/core/nearest.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
@@ -215,7 +216,7 @@ RunOutcome LlmExecutor::run(const Job& job, std::stop_token stop, const OnProgre
     const auto kind = kind_of(job.capability);
     if (!kind) return failed("bad_input", job.capability.str() + " is not offered here", false);
     auto request = check_request(*kind, config_.provider, job.input);
-    if (!request) return failed("bad_input", request.error().message, false);
+    if (!request) return failed_by(request.error());
     const auto model = named_here(Members(*request).text("model"));
     if (auto no = check_model(model)) return {"null", std::move(no), {}};
     *request = json::with(Members(*request).all(), "model", json::quoted(model));
@@ -226,13 +227,13 @@ RunOutcome LlmExecutor::run(const Job& job, std::stop_token stop, const OnProgre
   });
 }
 
-// "groq/llama-3.3-70b" also names the provider; but a model's own name may contain a slash too.
+// As the back end lists it; a name that it does not list goes to it without the provider's name.
 std::string LlmExecutor::named_here(const std::string& model) const {
-  const std::string prefix = std::string(to_string(config_.provider)) + "/";
-  if (!model.starts_with(prefix)) return model;
+  const std::string_view provider = to_string(config_.provider);
   const std::lock_guard lock(mutex_);
-  const bool itself = offered_ && std::count(offered_->models.begin(), offered_->models.end(), model) > 0;
-  return itself ? model : model.substr(prefix.size());
+  if (const auto* listed = offered_ ? listed_model(offered_->models, provider, model) : nullptr) return *listed;
+  const std::string prefix = std::string(provider) + "/";
+  return model.starts_with(prefix) ? model.substr(prefix.size()) : model;
 }
 
 // Some servers answer with the model that they have, whatever model is named. Ollama refuses an unknown one itself, and
@@ -280,7 +281,7 @@ std::optional<TaskError> LlmExecutor::admit() {
 RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, const Job& job,
                                     const std::stop_token& stop, const OnProgress& on_progress) {
   const auto encoded = provider_->encode(kind, request);
-  if (!encoded) return failed("bad_input", encoded.error().message, false);
+  if (!encoded) return failed_by(encoded.error());
   const auto key = read_key(config_);
   if (!key) return failed("unauthorized", key.error().message, true);
   const auto model = Members(request).text("model");
@@ -295,6 +296,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
   // Each turn of a conversation is a task, so its id makes the ids of calls unique among all turns.
   Answer answer(on_text, {"call_" + job.id.str(), call_ids_of(request)});
   answer.set_model(model);
+  if (encoded->forces_call) answer.expect_call();
   if (kind == RequestKind::embed) answer.expect_embeddings(inputs_of(request));
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);

@@ -23,6 +23,8 @@ struct FieldRule {
   std::string_view field;
   std::array<Treatment, 4> of;  // in the order of ProviderKind
   std::string_view note;  // for the docs and the error
+  // JSON: the value that means the same as none, which many clients send. Never refused; empty: there is no such value.
+  std::string_view by_default = {};
 };
 const std::vector<FieldRule>& field_rules(RequestKind kind);
 

@@ -47,7 +47,7 @@ std::string text_part(std::string_view text) {
 Result<std::string> part_of(const Members& part) {
   const auto type = part.text("type");
   if (type == "text" || type == "refusal") return text_part(json::quoted(part.text(type)));
-  if (type != "image_url") return invalid("a part of a message of type `" + type + "` is not supported by gemini");
+  if (type != "image_url") return unsupported("a part of a message of type `" + type + "` is not supported by gemini");
   const auto picture = picture_of(part);
   if (!picture) return picture.error();
   std::string made;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "edge-agent/executors/llm/forced_call.hpp"
 #include "edge-agent/executors/llm/history.hpp"
 #include "edge-agent/executors/llm/load_options.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
@@ -43,7 +44,7 @@ Status add_content(std::string_view content, json::ObjectWriter& into) {
       if (!picture) return picture.error();
       images.push_back(std::move(picture->base64));
     } else {
-      return invalid("a part of a message of type `" + type + "` is not supported by ollama");
+      return unsupported("a part of a message of type `" + type + "` is not supported by ollama");
     }
   }
   into.string("content", text);
@@ -120,14 +121,18 @@ Status add_format(const Members& format, json::ObjectWriter& body) {
   return success();
 }
 
+// A model that is forced to call a function answers in the form of a schema; its tools tell it what they are for.
 Status add_tools(const Members& request, json::ObjectWriter& body) {
-  const auto choice = request.at("tool_choice");
-  const bool none = choice == "\"none\"";
-  if (choice != "null" && choice != "\"auto\"" && !none) {
-    return invalid("`tool_choice` must be auto or none: ollama cannot be forced to call a tool");
-  }
-  if (request.has("tools") && !none) body.raw("tools", request.at("tools"));
+  const auto schema = schema_of_forced_call(request);
+  if (!schema) return schema.error();
+  if (!schema->empty()) body.raw("format", *schema);
+  if (request.has("tools") && request.at("tool_choice") != "\"none\"") body.raw("tools", request.at("tools"));
   return success();
+}
+
+bool forces_call(const Members& request) {
+  const auto schema = schema_of_forced_call(request);
+  return schema && !schema->empty();
 }
 
 class Ollama final : public Provider {
@@ -153,7 +158,8 @@ class Ollama final : public Provider {
     }
     constexpr std::array paths = {"/api/chat", "/api/generate", "/api/embed"};  // in the order of RequestKind
     return BackendRequest{paths.at(static_cast<std::size_t>(kind)), std::move(body),
-                          kind == RequestKind::embed ? Framing::whole : Framing::lines};
+                          kind == RequestKind::embed ? Framing::whole : Framing::lines,
+                          kind == RequestKind::chat && forces_call(request)};
   }
 
   void decode(RequestKind kind, std::string_view text, Answer& answer) const override {

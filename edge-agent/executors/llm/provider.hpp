@@ -18,6 +18,7 @@ struct BackendRequest {
   std::string path;
   std::string body;
   Framing framing = Framing::events;
+  bool forces_call = false;  // the text of the answer is a tool call (forced_call.hpp)
 };
 
 // The sources of the list of models, in order.

@@ -124,6 +124,14 @@ bool about_context(const Refusal& refusal) {
           (has(message, "exceed") || has(message, "long") || has(message, "maximum") || has(message, "larger")));
 }
 
+// The model lacks an ability that the request needs: eyes, tools, thinking. Ollama and llama.cpp answer 500 to a
+// picture that the model cannot read.
+bool about_ability(int status, const Refusal& refusal) {
+  const auto message = lower(refusal.message);
+  if (has(message, "image input") || has(message, "not a multimodal model")) return true;
+  return status != 500 && has(message, "does not support");
+}
+
 struct Meaning {
   int status;
   const char* code;
@@ -151,6 +159,9 @@ constexpr std::array<Meaning, 16> meanings = {{
 Meaning meaning_of(int status, const Refusal& refusal) {
   if ((status == 400 || status == 413 || status == 500) && about_context(refusal)) {
     return {status, "context_too_long", false};
+  }
+  if ((status == 400 || status == 422 || status == 500 || status == 501) && about_ability(status, refusal)) {
+    return {status, "not_supported", false};
   }
   // Gemini's form. Other providers repeat the prompt: one about keys must not put the executor out of service.
   if (status == 400 && lower(refusal.message).starts_with("api key")) return {status, "unauthorized", true};

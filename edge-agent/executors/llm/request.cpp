@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "edge-agent/executors/llm/json_value.hpp"
 #include "edge-agent/executors/llm/slices.hpp"
 
 namespace edgefleet::agent::llm {
@@ -13,13 +14,15 @@ const FieldRule* rule_of(RequestKind kind, std::string_view field) {
   return found == rules.end() ? nullptr : &*found;
 }
 
-// Equivalent to an absent field for a provider that has no such field. Without `parallel_tool_calls`, a model may make
-// several calls: its `false` is a demand.
+// Equivalent to an absent field for a provider that has no such field.
 bool asks_for_nothing(const FieldRule* rule, std::string_view value) {
   if (value == "null") return true;
-  if (rule == nullptr || rule->field == "parallel_tool_calls") return false;
-  const bool empty = (is_object(value) || is_list(value)) && value.find_first_not_of(" \t\r\n", 1) == value.size() - 1;
-  return value == "false" || empty;
+  if (rule == nullptr) return false;
+  const Json given = Json::parse(value, nullptr, false);
+  // Without `parallel_tool_calls`, a model may make several calls: its `false` is a demand.
+  const bool off = given == false && rule->by_default != "true";
+  const bool empty = given.is_structured() && given.empty();
+  return off || empty || (!rule->by_default.empty() && given == Json::parse(rule->by_default));
 }
 
 Status check_messages(std::string_view messages) {
@@ -73,7 +76,7 @@ Result<JsonText> check_request(RequestKind kind, ProviderKind provider, std::str
     if (treatment != Treatment::refused) continue;
     if (!asks_for_nothing(rule, value)) {
       const std::string why = rule != nullptr && !rule->note.empty() ? ": " + std::string(rule->note) : "";
-      return invalid("`" + field + "` is not supported by " + std::string(to_string(provider)) + why);
+      return unsupported("`" + field + "` is not supported by " + std::string(to_string(provider)) + why);
     }
     removed.push_back(field);
   }

@@ -17,6 +17,7 @@ check("models", async () => {
   for (const id of [local, "other:latest", "llama-3.3-70b-versatile", "openai/gpt-oss-20b", "gemini-2.5-flash"]) assert.ok(ids.includes(id), ids);
   assert.equal((await client.models.retrieve(local)).id, local);
   assert.equal((await client.models.retrieve("openai/gpt-oss-20b")).id, "openai/gpt-oss-20b");
+  assert.equal((await client.models.retrieve("ollama/other")).id, "other:latest");
   await assert.rejects(client.models.retrieve("no-such"), OpenAI.NotFoundError);
 });
 
@@ -55,6 +56,39 @@ for (const model of everywhere.slice(1)) {
     assert.ok((await ask(model, more)).choices[0].message.content);
   });
 }
+
+check("a forced call: ollama", async () => {
+  for (const tool_choice of ["required", { type: "function", function: { name: "get_temperature" } }]) {
+    const more = { tools: [weather], tool_choice, max_tokens: 200 };
+    const [choice] = (await ask("ollama/other:latest", more)).choices;
+    assert.equal(choice.finish_reason, "tool_calls");
+    assert.equal(typeof JSON.parse(choice.message.tool_calls[0].function.arguments).room, "string");
+    const final = await client.chat.completions.stream({ ...base, ...more, model: "ollama/other:latest" }).finalChatCompletion();
+    assert.equal(final.choices[0].message.tool_calls[0].function.name, "get_temperature");
+  }
+});
+
+check("functions of older clients", async () => {
+  const messages = [{ role: "user", content: "Use get_temperature for the attic" }];
+  const [choice] = (await ask("ollama/other:latest", { messages, functions: [weather.function], max_tokens: 200 })).choices;
+  assert.equal(choice.finish_reason, "function_call");
+  messages.push(choice.message, { role: "function", name: "get_temperature", content: "21 degrees" });
+  const answer = await ask("ollama/other:latest", { messages, functions: [weather.function] });
+  assert.ok(answer.choices[0].message.content);
+});
+
+check("n answers, whole and streamed", async () => {
+  const whole = await ask(local, { n: 3, temperature: 1, seed: 1 });
+  assert.deepEqual(whole.choices.map((one) => one.index), [0, 1, 2]);
+  const final = await client.chat.completions.stream({ ...base, model: local, n: 3 }).finalChatCompletion();
+  assert.equal(final.choices.length, 3);
+  for (const one of final.choices) assert.ok(one.message.content && one.finish_reason);
+});
+
+check("values that mean the same as none", async () => {
+  const more = { parallel_tool_calls: true, verbosity: "medium", modalities: ["text"], prompt_cache_retention: "24h", logprobs: false };
+  for (const model of everywhere) assert.ok((await ask(model, more)).choices[0].message.content);
+});
 
 check("two calls and their results: gemini", async () => {
   const call = (id, room) => ({ id, type: "function", function: { name: "get_temperature", arguments: JSON.stringify({ room }) } });
@@ -103,6 +137,20 @@ for (const model of [local, "ollama/other:latest", "gemini/gemini-embedding-001"
   });
 }
 
+check("a long list of inputs", async () => {
+  const input = Array.from({ length: 20 }, (_, n) => "room ".repeat(n + 1));
+  const { data } = await client.embeddings.create({ model: local, input });
+  assert.deepEqual(data.map((one) => one.index), Array.from({ length: 20 }, (_, n) => n));
+  assert.deepEqual(data[19].embedding, (await client.embeddings.create({ model: local, input: input[19] })).data[0].embedding);
+});
+
+check("a list of prompts", async () => {
+  const body = { model: local, prompt: ["The attic", "The cellar"], max_tokens: 5, temperature: 0 };
+  assert.equal((await client.completions.create(body)).choices.length, 2);
+  assert.equal((await client.completions.create({ ...body, prompt: ["The attic"] })).choices.length, 1);
+  await assert.rejects(client.completions.create({ ...body, prompt: [1, 2] }), /`prompt`/);
+});
+
 check("errors have the client's classes", async () => {
   await assert.rejects(ask("no-such"), (error) => {
     assert.ok(error instanceof OpenAI.NotFoundError);
@@ -110,7 +158,9 @@ check("errors have the client's classes", async () => {
     assert.equal(error.code, "model_not_found");
     return true;
   });
-  await assert.rejects(ask(local, { n: 2 }), OpenAI.BadRequestError);
+  await assert.rejects(ask(local, { n: 9 }), OpenAI.BadRequestError);
+  await assert.rejects(ask(groq, { logprobs: true, stream: true }), OpenAI.BadRequestError);
+  await assert.rejects(ask("no-such", { stream: true }), OpenAI.NotFoundError);
   await assert.rejects(ask(groq, { logprobs: true }), /logprobs.*groq/);
   await assert.rejects(ask(local, { messages: [{ role: "user", content: "word ".repeat(3000) }] }), (error) => {
     assert.equal(error.code, "context_length_exceeded");

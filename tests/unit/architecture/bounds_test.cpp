@@ -14,6 +14,7 @@
 #include "common/mqtt/session.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
+#include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
 #include "edge-agent/core/state.hpp"
@@ -67,6 +68,14 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
        seconds(Complaints::window) + ", " + number(Complaints::burst) + " for one peer |");
   says("| start of a command; end of its processes | " + seconds(agent::start_patience) + "; " +
        seconds(agent::sweep_patience + 2 * agent::orphan_patience) + " after its SIGKILL |");
+}
+
+TEST_CASE("the bounds of the model endpoints in docs/architecture.md are those of the code") {
+  namespace llm = coordinator::llm;
+  says("| choices of a model request; its tasks at a time; its results | " + number(llm::most_choices) + "; " +
+       number(llm::most_at_once) + "; " + mib(llm::most_answer_bytes) + " |");
+  says("| embeddings inputs; of one task | " + number(llm::most_inputs) + "; " + number(llm::most_inputs_of_task) +
+       " or " + kib(llm::most_bytes_of_task) + " |");
 }
 
 TEST_CASE("what is kept in the coordinator's store according to docs/architecture.md is what the code keeps") {

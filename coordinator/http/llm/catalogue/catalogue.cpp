@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/core/listed_model.hpp"
+#include "common/core/utf8.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/ask.hpp"
 
@@ -45,8 +47,9 @@ Lookup look_up(const State& state, const Capability& capability, const std::vect
   return lookup;
 }
 
-Error not_offered(const std::string& model, const Capability& capability, const std::vector<Offered>& others) {
-  std::string message = "no agent offers the model \"" + model.substr(0, 200) + "\" for " + capability.str();
+// `where`: " for llm.chat", or nothing.
+Error not_offered(const std::string& model, const std::string& where, const std::vector<Offered>& others) {
+  std::string message = "no agent offers the model \"" + std::string(cut_front(model, 200)) + "\"" + where;
   for (std::size_t i = 0; i < std::min<std::size_t>(others.size(), 20); ++i) {
     message += (i == 0 ? "; available: " : ", ") + others[i].model;
   }
@@ -64,10 +67,10 @@ Result<std::vector<std::string>> chain_of(const std::string& model, const Capabi
   if (!chain.empty()) return chain;
   for (const Availability& one : lookup.models) {
     if (one.problem.empty()) continue;
-    return Error{"the model \"" + model.substr(0, 200) + "\" cannot be used now: " + one.problem,
+    return Error{"the model \"" + std::string(cut_front(model, 200)) + "\" cannot be used now: " + one.problem,
                  ErrorKind::unavailable};
   }
-  return not_offered(model, capability, lookup.others);
+  return not_offered(model, " for " + capability.str(), lookup.others);
 }
 
 std::size_t next_of(const State& state, const TaskId& id, const std::vector<std::string>& chain, std::size_t at) {
@@ -91,6 +94,16 @@ void Catalogue::offered(const Responder& responder, Then<std::vector<Offered>> t
         for (const auto& [alias, chain] : aliases_) all->push_back({alias, "alias"});
         then(std::move(all));
       });
+}
+
+void Catalogue::find(const Responder& responder, const std::string& name, Then<Offered> then) const {
+  offered(responder, [name, then = std::move(then)](const Result<std::vector<Offered>>& all) {
+    if (!all) return then(all.error());
+    const auto found = std::find_if(all->begin(), all->end(), [&](const Offered& one) {
+      return listed_model({one.model}, one.owner, name) != nullptr;
+    });
+    then(found == all->end() ? Result<Offered>(not_offered(name, "", *all)) : *found);
+  });
 }
 
 void Catalogue::chain(const Responder& responder, const Capability& capability, const std::string& model,

@@ -29,6 +29,8 @@ class Catalogue {
 
   // All of them, aliases included.
   void offered(const Responder& responder, Then<std::vector<Offered>> then) const;
+  // The one that a name stands for, an alias included.
+  void find(const Responder& responder, const std::string& name, Then<Offered> then) const;
   // The models to try, in order: for an alias, models with a free slot come first. An error says why no model can be
   // used.
   void chain(const Responder& responder, const Capability& capability, const std::string& model,

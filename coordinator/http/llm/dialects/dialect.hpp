@@ -3,24 +3,34 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
+#include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/http/llm/dialects/failure.hpp"
 #include "coordinator/http/llm/dialects/json_text.hpp"
 
 namespace edgefleet::coordinator::llm {
 
+// The members of a task's input that differ from those of the question's other tasks.
+using OwnMembers = std::vector<std::pair<std::string, JsonText>>;
+
 // The request of a client.
 struct Question {
   Capability capability;  // llm.chat, llm.generate or llm.embed
   std::string model;
-  JsonText input;  // of the task: the request without the members for this endpoint
+  JsonText input;  // of its tasks: the request without the members for this endpoint
+  std::vector<OwnMembers> tasks = {{}};  // one each; an answer has the parts of all of them, in this order
   bool stream = false;
 };
 
-// Writes the answer to one question: whole, or as a stream, for which each function returns the next piece.
+// Writes the answer to one question: whole, or as a stream, for which the functions return the next pieces. `part` is
+// the index of a task.
 class AnswerWriter {
  public:
   AnswerWriter() = default;
@@ -32,17 +42,21 @@ class AnswerWriter {
 
   // Called first: the id and time of the answer, the same in each piece.
   virtual void identify(const TaskId& task, WallTime now) = 0;
-  virtual std::string whole(const TaskRecord& record) = 0;
+
+  // The result of one task; a later result for the same part replaces it. An error: its shape is unknown.
+  virtual Status add(std::size_t part, const TaskRecord& record) = 0;
+  virtual std::string whole() = 0;  // after the results of all tasks
 
   virtual std::string begin() = 0;
-  virtual std::string text(const std::string& text, bool reasoning) = 0;
-  // Everything after the last text: tool calls, finish reason, usage, the end mark.
-  virtual std::string end(const TaskRecord& record, const Json& output) = 0;
+  virtual std::string text(std::size_t part, const std::string& text, bool reasoning) = 0;
+  // Everything after the last text of a part: tool calls, finish reason. An error as from add().
+  virtual Result<std::string> end_part(std::size_t part, const TaskRecord& record) = 0;
+  virtual std::string end() = 0;  // after all parts: usage, the end mark
   virtual std::string failure(const Failure& failure) = 0;
   virtual std::string comment(const std::string& text) = 0;  // clients skip it; it keeps a connection open
 
   // The text of a result's output, to compare it with the text already sent.
-  [[nodiscard]] virtual std::string text_of(const Json& output, bool reasoning) const = 0;
+  [[nodiscard]] virtual std::string text_of(const JsonText& output, bool reasoning) const = 0;
 };
 
 struct Asked {
@@ -50,7 +64,24 @@ struct Asked {
   std::unique_ptr<AnswerWriter> writer;
 };
 
+// What a dialect does with a field of a request.
+enum class FieldUse {
+  mapped,    // to the form of a task's input
+  endpoint,  // it concerns the answer only: no part of the input
+};
+std::string_view to_string(FieldUse use);
+
+struct RequestField {
+  std::string_view field;
+  FieldUse use;
+  std::string_view note;
+};
+
 struct Dialect {
+  std::string path;  // below /v1
+  // The fields that it uses itself; every other one is passed on in the input. docs/llm.md shows them, and a test
+  // compares.
+  std::span<const RequestField> fields;
   Result<Asked> (*read)(const std::string& body);
   http_server::Reply (*refuse)(const Failure& failure);
   const char* stream_type;

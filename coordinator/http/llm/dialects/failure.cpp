@@ -14,9 +14,10 @@ struct CodeOfTask {
   const char* type;
   const char* code;
 };
-constexpr std::array<CodeOfTask, 10> codes = {{
+constexpr std::array<CodeOfTask, 11> codes = {{
     {"bad_input", 400, "invalid_request_error", "invalid_request"},
     {"invalid_input", 400, "invalid_request_error", "invalid_request"},
+    {"not_supported", 400, "invalid_request_error", "unsupported_parameter"},
     {"context_too_long", 400, "invalid_request_error", "context_length_exceeded"},
     {"output_too_large", 400, "invalid_request_error", "output_too_large"},
     {"model_not_found", 404, "invalid_request_error", "model_not_found"},
@@ -36,6 +37,8 @@ StatusAndCode of_kind(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::invalid:
       return {400, "invalid_request_error", "invalid_request"};
+    case ErrorKind::unsupported:
+      return {400, "invalid_request_error", "unsupported_parameter"};
     case ErrorKind::not_found:
       return {404, "invalid_request_error", "model_not_found"};
     case ErrorKind::conflict:

@@ -1,98 +1,104 @@
 #include "coordinator/http/llm/dialects/openai.hpp"
 
 #include <algorithm>
+#include <array>
 
-#include "common/protocol/fields.hpp"
+namespace edgefleet::coordinator::llm {
 
-namespace edgefleet::coordinator::llm::openai {
+std::string_view to_string(FieldUse use) {
+  constexpr std::array names = {"mapped", "endpoint"};
+  return names.at(static_cast<std::size_t>(use));
+}
+
+namespace openai {
 namespace {
 
-// A server-sent event.
-std::string event(const std::string& data) { return "data: " + data + "\n\n"; }
+constexpr std::int64_t widest_seed = std::int64_t{1} << 62U;  // a further one, or none, is left as it is
+
+std::vector<std::string_view> for_the_endpoint(std::span<const RequestField> fields) {
+  std::vector<std::string_view> names;
+  for (const RequestField& one : fields) {
+    if (one.use == FieldUse::endpoint) names.push_back(one.field);
+  }
+  return names;
+}
+
+bool begins(std::string_view value, std::string_view with_one_of) {
+  return !value.empty() && with_one_of.find(value.front()) != std::string_view::npos;
+}
+
+// The model entries have no date of their own: a client that compares lists must not see a change.
+constexpr std::int64_t created = 1'767'225'600;  // 2026-01-01
+
+Json model_entry(const Offered& one) {
+  return {{"id", one.model}, {"object", "model"}, {"created", created}, {"owned_by", one.owner}};
+}
 
 }  // namespace
 
-Result<Question> read(const std::string& body, const char* capability, Options& options) {
+Result<Reading> read(const std::string& body, const char* capability, std::span<const RequestField> fields) {
   if (!json::well_formed(body) || !json::part_is_shallow(body)) {
     return invalid("the body is not valid JSON (UTF-8, at most 64 levels deep)");
   }
-  json::Fields fields(body);
-  if (!fields.ok()) return invalid("the body " + fields.error().message);
-  Question question{*Capability::parse(capability), fields.string("model").value_or(""), {}, false};
-  if (question.model.empty()) fields.fail("`model` is missing");
-  question.stream = fields.boolean("stream").value_or(false);
-  if (const auto given = fields.find("stream_options")) {
-    const auto stream_options = json::Object::read(*given).value_or(json::Object{});
-    options.include_usage = stream_options.find("include_usage") == "true";
+  Reading reading{json::Fields(body), {*Capability::parse(capability), {}, {}}};
+  json::Fields& given = reading.fields;
+  if (!given.ok()) return invalid("the body " + given.error().message);
+  reading.question.model = given.string("model").value_or("");
+  if (reading.question.model.empty()) given.fail("`model` is missing");
+  reading.question.stream = given.boolean("stream").value_or(false);
+  if (const auto options = given.find("stream_options")) {
+    reading.include_usage = json::Object::read(*options).value_or(json::Object{}).find("include_usage") == "true";
   }
-  const auto format = fields.string("encoding_format").value_or("float");
-  options.base64 = format == "base64";
-  if (format != "float" && !options.base64) fields.fail("`encoding_format` is neither float nor base64");
-  if (!fields.ok()) return fields.error();
-  question.input = json::without(fields.object(), {"stream", "stream_options", "encoding_format"});
-  return question;
+  if (!given.ok()) return given.error();
+  reading.question.input = json::without(given.object(), for_the_endpoint(fields));
+  return reading;
 }
 
-Json usage_of(const TaskRecord& record) {
-  Json usage = Json::parse(record.usage, nullptr, false);
-  return usage.is_object() ? usage : Json(nullptr);
-}
-
-const Json& choice_of(const Json& output) {
-  static const Json nothing;
-  const Json& choices = member(output, "choices");
-  return choices.is_array() && !choices.empty() ? choices.front() : nothing;
-}
-
-void ChoicesWriter::identify(const TaskId& task, WallTime now) {
-  id_ = form_.id_prefix + task.str();
-  created_ = now.unix_ms / 1000;
-}
-
-Json ChoicesWriter::envelope(const char* object) const {
-  return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
-}
-
-std::string ChoicesWriter::whole(const TaskRecord& record) {
-  Json answer = envelope(form_.whole);
-  answer["choices"] = member(Json::parse(record.output, nullptr, false), "choices");
-  if (auto usage = usage_of(record); usage.is_object()) answer["usage"] = std::move(usage);
-  return dump(answer);
-}
-
-std::string ChoicesWriter::piece(const Json& content, const Json& finish_reason) const {
-  Json chunk = envelope(form_.piece);
-  chunk["choices"] = Json::array({{{"index", 0}, {form_.content, content}, {"finish_reason", finish_reason}}});
-  return event(dump(chunk));
-}
-
-std::string ChoicesWriter::end(const TaskRecord& record, const Json& output) {
-  std::string events = end_choice(choice_of(output));
-  if (include_usage_) {
-    Json last = envelope(form_.piece);
-    last["choices"] = Json::array();
-    last["usage"] = usage_of(record);
-    events += event(dump(last));
+Status multiply(Reading& reading) {
+  const auto n =
+      static_cast<std::size_t>(reading.fields.integer("n", 1, static_cast<std::int64_t>(most_choices)).value_or(1));
+  if (!reading.fields.ok()) return reading.fields.error();
+  auto& tasks = reading.question.tasks;
+  if (tasks.size() * n > most_choices) {
+    return invalid("`n` and the number of prompts ask for " + std::to_string(tasks.size() * n) +
+                   " choices; the maximum is " + std::to_string(most_choices));
   }
-  return events + event("[DONE]");
+  // The same seed would give the same answer n times.
+  const std::int64_t seed = json::as_integer(reading.fields.find("seed").value_or("")).value_or(widest_seed);
+  std::vector<OwnMembers> all;
+  for (const OwnMembers& one : tasks) {
+    for (std::size_t k = 0; k < n; ++k) {
+      all.push_back(one);
+      if (k > 0 && seed > -widest_seed && seed < widest_seed) {
+        all.back().emplace_back("seed", std::to_string(seed + static_cast<std::int64_t>(k)));
+      }
+    }
+  }
+  tasks = std::move(all);
+  return success();
 }
 
-std::string ChoicesWriter::failure(const Failure& failure) { return event(openai_view(failure)); }
-
-std::string ChoicesWriter::comment(const std::string& text) {
-  std::string line = text;
-  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-  return ": " + line + "\n\n";
+Result<std::vector<std::string_view>> texts(std::string_view name, std::string_view value, std::size_t most) {
+  const std::string field = "`" + std::string(name) + "`";
+  const auto elements = json::elements(value);
+  if (!elements || elements->empty()) return invalid(field + " must be a string or a list of strings");
+  for (const std::string_view element : *elements) {
+    if (begins(element, "[-0123456789")) return invalid(field + ": arrays of tokens are not supported; send text");
+    if (!begins(element, "\"")) return invalid(field + " must be a string or a list of strings");
+  }
+  if (elements->size() > most) {
+    return invalid(field + " has " + std::to_string(elements->size()) + " elements; the maximum is " +
+                   std::to_string(most));
+  }
+  return *elements;
 }
 
-static Json model_entry(const Offered& one, std::int64_t created) {
-  return {{"id", one.model}, {"object", "model"}, {"created", created}, {"owned_by", one.owner}};
-}
-std::string model_view(const Offered& model, std::int64_t created) { return dump(model_entry(model, created)); }
-std::string models_view(const std::vector<Offered>& models, std::int64_t created) {
+std::string model_view(const Offered& model) { return dump(model_entry(model)); }
+std::string models_view(const std::vector<Offered>& models) {
   Json data = Json::array();
-  for (const Offered& one : models) data.push_back(model_entry(one, created));
+  for (const Offered& one : models) data.push_back(model_entry(one));
   return dump({{"object", "list"}, {"data", data}});
 }
 
-}  // namespace edgefleet::coordinator::llm::openai
+}  // namespace openai
+}  // namespace edgefleet::coordinator::llm

@@ -1,17 +1,30 @@
 #include "coordinator/http/llm/task/answering.hpp"
 
+#include <algorithm>
+
 #include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/ask.hpp"
-#include "coordinator/http/llm/task/beginnings.hpp"
 
 namespace edgefleet::coordinator::llm {
 namespace {
 
 constexpr Duration keep_alive = std::chrono::seconds(10);
-constexpr Duration watch_interval = std::chrono::seconds(2);
+constexpr Duration watch_interval = std::chrono::seconds(1);
+// A stream that fails within this time, before its first text, has the status of the failure: clients retry by status.
+constexpr Duration head_patience = std::chrono::seconds(1);
 constexpr Duration attempt_timeout = std::chrono::minutes(30);
+
+Failure unknown_shape(const Error& error) { return {502, "server_error", "bad_answer", error.message}; }
+
+Failure disagreement(const TaskId& task) {
+  return {
+      502, "server_error", "answer_changed",
+      "the agent that had begun this answer was lost, and the answer of the agent that took over differs; try again "
+      "(task " +
+          task.str() + ")"};
+}
 
 }  // namespace
 
@@ -23,7 +36,9 @@ Answering::Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalo
       question_(std::move(asked.question)),
       writer_(std::move(asked.writer)),
       responder_(std::move(responder)),
-      place_(std::move(place)) {}
+      place_(std::move(place)),
+      began_(monotonic_now()),
+      quiet_since_(began_) {}
 
 void Answering::start() {
   responder_.on_gone([self = shared_from_this()] { self->client_gone(); });
@@ -32,72 +47,181 @@ void Answering::start() {
                     [self = shared_from_this()](Result<std::vector<std::string>> chain) {
                       if (!chain) return self->fail(failure_of(chain.error()));
                       self->chain_ = std::move(*chain);
-                      self->submit(0);
+                      self->try_model(0);
                     });
 }
 
-// ---- the task
+// ---- the tasks
 
-void Answering::submit(std::size_t at) {
+// All tasks have the same model: vectors of different models cannot be compared, and choices belong together.
+void Answering::try_model(std::size_t at) {
   if (over_) return;
+  abandon_tasks();
+  at_ = at;
+  ended_ = bytes_ = 0;
+  for (std::size_t part = 0; part < question_.tasks.size(); ++part) {
+    tasks_.push_back(std::make_shared<ModelTask>(parts_, responder_, part));
+  }
+  submit_more();
+}
+
+void Answering::submit_more() {
+  auto free = most_at_once - static_cast<std::size_t>(std::count_if(tasks_.begin(), tasks_.end(), [](const auto& t) {
+                return t->submitting() || t->runs();
+              }));
+  const ModelTask::Events events{[weak = weak_from_this()](ModelTask& task, const Result<Acceptance>& accepted) {
+                                   if (const auto self = weak.lock()) self->accepted(task, accepted);
+                                 },
+                                 [weak = weak_from_this()](ModelTask& task) {
+                                   if (const auto self = weak.lock()) self->take_news(task);
+                                 }};
+  for (const auto& task : tasks_) {
+    if (free == 0) return;
+    if (!task->is_new()) continue;
+    const auto spec = spec_of(task->part());
+    if (!spec) return fail(failure_of(spec.error()));
+    submitted_at_ = monotonic_now();
+    task->submit(*spec, events);
+    --free;
+  }
+}
+
+Result<TaskSpec> Answering::spec_of(std::size_t part) const {
   TaskSpec spec;
   spec.capability = question_.capability;
-  const auto request = json::Object::read(question_.input).value_or(json::Object{});
-  spec.input = json::with(request, "model", json::quoted(chain_[at]));
-  if (spec.input.size() > limits::input_bytes) {
-    return fail(failure_of(Error{"the request has " + std::to_string(spec.input.size()) +
-                                     " bytes; the limit for a task's input is " + std::to_string(limits::input_bytes),
-                                 ErrorKind::too_large}));
+  spec.input =
+      json::with(json::Object::read(question_.input).value_or(json::Object{}), "model", json::quoted(chain_[at_]));
+  for (const auto& [name, value] : question_.tasks[part]) {
+    spec.input = json::with(json::Object::read(spec.input).value_or(json::Object{}), name, value);
   }
-  spec.where = {{"model", chain_[at]}};
+  if (spec.input.size() > limits::input_bytes) {
+    return Error{"the request has " + std::to_string(spec.input.size()) + " bytes; the limit for a task's input is " +
+                     std::to_string(limits::input_bytes),
+                 ErrorKind::too_large};
+  }
+  spec.where = {{"model", chain_[at_]}};
   spec.timeout = attempt_timeout;
-  const auto made = std::make_shared<Try>();
-  made->at = at;
-  submitting_ = true;
-  const auto listen = [hub = &parts_.hub, made, weak = weak_from_this(), responder = responder_](const TaskId& id) {
-    made->listener.emplace(*hub, id, [weak, responder] {
-      responder.run([weak] {
-        if (const auto self = weak.lock()) self->on_update();
-      });
-    });
-  };
-  parts_.loop.submit(
-      std::string(Loop::present_client), {spec, {}, beginnings_of(spec.input)},
-      [self = shared_from_this(), made](const Result<Acceptance>& accepted) {
-        self->responder_.run([self, made, accepted] { self->submitted(made, accepted); });
-      },
-      listen);
+  return spec;
 }
 
-void Answering::submitted(const std::shared_ptr<Try>& made, const Result<Acceptance>& accepted) {
-  submitting_ = false;
-  if (!accepted) return fail(failure_of(accepted.error()));
-  if (over_) return cancel(accepted->id);
-  made->id = accepted->id;
-  try_ = made;
-  if (responder_.gone()) return client_gone();
-  if (!std::exchange(identified_, true)) writer_->identify(accepted->id, wall_now());
-  if (question_.stream && !stream_) begin_stream();
-  watch();
-  on_update();
-}
-
-void Answering::cancel(const TaskId& id) {
-  parts_.loop.cancel(id, [](const Result<TaskState>&) {});  // it may have ended in the meantime
-}
-
-void Answering::client_gone() {
+void Answering::accepted(ModelTask& task, const Result<Acceptance>& accepted) {
   if (over_) return;
-  if (try_) cancel(try_->id);
-  end();
+  if (!accepted) return fail(failure_of(accepted.error()));
+  if (responder_.gone()) return client_gone();
+  if (!std::exchange(identified_, true)) {
+    writer_->identify(accepted->id, wall_now());
+    watch();
+  }
+  take_news(task);
 }
 
-void Answering::end() {
-  over_ = true;
-  try_.reset();
-  stream_.reset();
-  responder_.answer(dialect_.refuse({499, "server_error", "client_gone", "the client has disconnected"}));
-  place_.reset();
+void Answering::take_news(ModelTask& task) {
+  if (over_) return;
+  const auto heard = task.take();
+  if (question_.stream) {
+    std::string pieces;
+    const bool agree = add_parts(task, heard.parts, pieces);
+    send(std::move(pieces));
+    if (!agree) return fail(disagreement(task.id()));
+  }
+  if (over_) return;
+  if (heard.ended) return take_outcome(task);
+  if (heard.stopped) fail(failure_of(Error{"the coordinator is being stopped", ErrorKind::unavailable}));
+}
+
+void Answering::take_outcome(ModelTask& task) {
+  task.end();
+  const auto record = parts_.store.reader()->task(task.id());
+  if (!record) return fail(failure_of(record.error()));
+  if (!*record) return fail(failure_of(Error{"task " + task.id().str() + " no longer exists", ErrorKind::internal}));
+  if ((**record).state == TaskState::succeeded) return take_result(task, **record);
+  if (!try_next(**record)) fail(failure_of(**record));
+}
+
+void Answering::take_result(ModelTask& task, const TaskRecord& record) {
+  bytes_ += record.output.size();
+  if (bytes_ > most_answer_bytes) {
+    return fail({400, "invalid_request_error", "output_too_large",
+                 "the answer has more than " + std::to_string(most_answer_bytes) + " bytes; ask for less at a time"});
+  }
+  if (question_.stream) {
+    auto pieces = end_part(task, record);
+    if (!pieces) return;
+    send(std::move(*pieces));
+  } else if (const auto added = writer_->add(task.part(), record); !added) {
+    return fail(unknown_shape(added.error()));
+  }
+  if (over_) return;
+  if (++ended_ == tasks_.size()) return finish();
+  submit_more();
+}
+
+void Answering::abandon_tasks() {
+  for (const auto& task : tasks_) task->abandon();
+  tasks_.clear();
+}
+
+bool Answering::submits() const {
+  return std::any_of(tasks_.begin(), tasks_.end(), [](const auto& task) { return task->submitting(); });
+}
+
+ModelTask* Answering::running() const {
+  const auto found = std::find_if(tasks_.begin(), tasks_.end(), [](const auto& task) { return task->runs(); });
+  return found == tasks_.end() ? nullptr : found->get();
+}
+
+// ---- the answer
+
+void Answering::begin_stream() {
+  http_server::Reply head{200, {}, dialect_.stream_type, {}, {}};
+  head.headers.add("Cache-Control", "no-cache");
+  head.headers.add("X-Accel-Buffering", "no");
+  stream_ = responder_.stream(std::move(head));
+  if (!stream_->send(writer_->begin())) client_gone();
+}
+
+void Answering::send(std::string pieces) {
+  if (pieces.empty() || over_) return;
+  said_ = true;
+  if (!stream_) begin_stream();
+  if (over_) return;
+  quiet_since_ = monotonic_now();
+  if (!stream_->send(std::move(pieces))) client_gone();
+}
+
+bool Answering::add_parts(ModelTask& task, const std::vector<Part>& parts, std::string& pieces) {
+  for (const Part& part : parts) {
+    const auto text = task.sent.add(part);
+    if (!text) return false;
+    if (!text->empty()) pieces += writer_->text(task.part(), *text, part.reasoning);
+  }
+  return true;
+}
+
+std::optional<std::string> Answering::end_part(ModelTask& task, const TaskRecord& record) {
+  std::string pieces;
+  for (const bool reasoning : {true, false}) {
+    const auto rest = task.sent.complete(reasoning, writer_->text_of(record.output, reasoning));
+    if (!rest) {
+      fail(disagreement(record.id));
+      return std::nullopt;
+    }
+    if (!rest->empty()) pieces += writer_->text(task.part(), *rest, reasoning);
+  }
+  const auto last = writer_->end_part(task.part(), record);
+  if (last) return pieces + *last;
+  fail(unknown_shape(last.error()));
+  return std::nullopt;
+}
+
+void Answering::finish() {
+  if (question_.stream) {
+    send(writer_->end());
+    if (stream_) stream_->end();
+  } else {
+    responder_.answer({200, writer_->whole(), "application/json", {}, {}});
+  }
+  end();
 }
 
 void Answering::fail(const Failure& failure) {
@@ -111,138 +235,79 @@ void Answering::fail(const Failure& failure) {
   end();
 }
 
-// ---- the answer
-
-void Answering::begin_stream() {
-  http_server::Reply head{200, {}, dialect_.stream_type, {}, {}};
-  head.headers.add("Cache-Control", "no-cache");
-  head.headers.add("X-Accel-Buffering", "no");
-  stream_ = responder_.stream(std::move(head));
-  quiet_since_ = monotonic_now();
-  send(writer_->begin());
+void Answering::client_gone() {
+  if (!over_) end();
 }
 
-void Answering::send(std::string pieces) {
-  if (pieces.empty() || over_) return;
-  quiet_since_ = monotonic_now();
-  if (!stream_->send(std::move(pieces))) client_gone();
+void Answering::end() {
+  over_ = true;
+  abandon_tasks();
+  stream_.reset();
+  responder_.answer(dialect_.refuse({499, "server_error", "client_gone", "the client has disconnected"}));
+  place_.reset();
 }
 
-void Answering::on_update() {
-  if (over_ || submitting_ || !try_) return;
-  const auto heard = try_->listener->take();
-  if (stream_) {
-    std::string pieces;
-    const bool agree = add_parts(heard.parts, pieces);
-    send(std::move(pieces));
-    if (!agree && !over_) {
-      cancel(try_->id);
-      return fail(disagreement());
-    }
-  }
-  if (over_) return;
-  if (heard.ended) return outcome();
-  if (heard.stopped) fail(failure_of(Error{"the coordinator is being stopped", ErrorKind::unavailable}));
-}
-
-bool Answering::add_parts(const std::vector<Part>& parts, std::string& pieces) {
-  for (const Part& part : parts) {
-    const auto text = sent_.add(part);
-    if (!text) return false;
-    if (!text->empty()) pieces += writer_->text(*text, part.reasoning);
-  }
-  return true;
-}
-
-void Answering::outcome() {
-  const auto record = parts_.store.reader()->task(try_->id);
-  if (!record) return fail(failure_of(record.error()));
-  if (!*record) return fail(failure_of(Error{"task " + try_->id.str() + " no longer exists", ErrorKind::internal}));
-  const bool succeeded = (**record).state == TaskState::succeeded;
-  if (!succeeded && !sent_.anything() && try_next(**record)) return;
-  if (!succeeded) return fail(failure_of(**record));
-  finish(**record);
-}
-
-void Answering::finish(const TaskRecord& record) {
-  if (!stream_) {
-    responder_.answer({200, writer_->whole(record), "application/json", {}, {}});
-    return end();
-  }
-  (void)stream_->send(ending(record));
-  stream_->end();
-  end();
-}
-
-std::string Answering::ending(const TaskRecord& record) {
-  const Json output = Json::parse(record.output, nullptr, false);
-  std::string pieces;
-  for (const bool reasoning : {true, false}) {
-    const auto rest = sent_.complete(reasoning, writer_->text_of(output, reasoning));
-    if (!rest) return writer_->failure(disagreement());
-    if (!rest->empty()) pieces += writer_->text(*rest, reasoning);
-  }
-  return pieces + writer_->end(record, output);
-}
-
-Failure Answering::disagreement() const {
-  return {
-      502, "server_error", "answer_changed",
-      "the agent that had begun this answer was lost, and the answer of the agent that took over differs; try again "
-      "(task " +
-          try_->id.str() + ")"};
-}
-
-// ---- models that become unavailable
-
-// Nothing was sent yet and the model is unavailable: tries the next one of the chain.
-bool Answering::try_next(const TaskRecord& record) {
-  const bool hopeless = record.error && !record.error->retryable;
-  if (record.state == TaskState::cancelled || hopeless || try_->at + 1 >= chain_.size()) return false;
-  sent_ = {};  // another task, with attempts of its own
-  submit(try_->at + 1);
-  return true;
-}
+// ---- time
 
 void Answering::watch() {
+  const bool holds_head = question_.stream && !stream_;
+  const Duration wait =
+      holds_head ? std::max<Duration>(head_patience - (monotonic_now() - began_), Duration{0}) : watch_interval;
+  responder_.after(wait, [self = shared_from_this()] { self->look_after(); });
+}
+
+bool Answering::is_quiet() const { return stream_ && monotonic_now() - quiet_since_ > keep_alive; }
+
+void Answering::look_after() {
   if (over_) return;
-  responder_.after(watch_interval, [self = shared_from_this()] { self->watch(); });
-  if (asking_ || submitting_) return;
-  if (!sent_.anything() && try_->at + 1 < chain_.size()) {
-    leave_lost();
-  } else if (stream_ && monotonic_now() - quiet_since_ > keep_alive) {
-    explain_silence();
+  if (question_.stream && !stream_) begin_stream();
+  if (submits() && monotonic_now() - submitted_at_ > loop_patience) return fail(failure_of(no_answer_in_time()));
+  if (over_) return;
+  watch();
+  const ModelTask* task = running();
+  if (asking_ || task == nullptr) return;
+  if (!said_ && at_ + 1 < chain_.size()) {
+    leave_lost(task->id());
+  } else if (is_quiet()) {
+    explain_silence(task->id());
   }
+}
+
+// A task failed, nothing was sent yet, and another model may serve the request: tries the next one of the chain.
+bool Answering::try_next(const TaskRecord& record) {
+  const bool elsewhere = !record.error || record.error->retryable || record.error->code == "not_supported";
+  if (said_ || record.state == TaskState::cancelled || !elsewhere || at_ + 1 >= chain_.size()) return false;
+  try_model(at_ + 1);
+  return true;
 }
 
 // Without this, the task would wait until its agent is back.
-void Answering::leave_lost() {
+void Answering::leave_lost(const TaskId& task) {
   asking_ = true;
-  catalogue_->next(responder_, try_->id, chain_, try_->at,
-                   [self = shared_from_this(), left = try_->id](const Result<std::size_t>& next) {
+  catalogue_->next(responder_, task, chain_, at_,
+                   [self = shared_from_this(), at = at_, task](const Result<std::size_t>& next) {
                      self->asking_ = false;
-                     if (self->over_ || self->submitting_ || self->sent_.anything() || self->try_->id != left) return;
-                     if (next && *next < self->chain_.size()) {
-                       self->sent_ = {};
-                       self->submit(*next);
-                       return self->cancel(left);
-                     }
-                     if (self->stream_ && monotonic_now() - self->quiet_since_ > keep_alive) self->explain_silence();
+                     if (self->over_ || self->said_ || self->at_ != at) return;
+                     if (next && *next < self->chain_.size()) return self->try_model(*next);
+                     if (self->is_quiet()) self->explain_silence(task);
                    });
 }
 
-void Answering::explain_silence() {
+void Answering::explain_silence(const TaskId& task) {
   asking_ = true;
   look<std::string>(
       parts_.loop, responder_,
-      [id = try_->id](const State& state, Now now) {
-        const auto task = state.tasks.find(id);
-        return task == state.tasks.end() ? std::string() : explain_task(state, task->second, now.mono);
+      [task](const State& state, Now now) {
+        const auto found = state.tasks.find(task);
+        return found == state.tasks.end() ? std::string() : explain_task(state, found->second, now.mono);
       },
       [self = shared_from_this()](const Result<std::string>& why) {
         self->asking_ = false;
-        if (self->over_) return;
-        self->send(self->writer_->comment(why && !why->empty() ? *why : "the model is loading or reading the prompt"));
+        if (self->over_ || !self->stream_) return;
+        self->quiet_since_ = monotonic_now();
+        const auto comment =
+            self->writer_->comment(why && !why->empty() ? *why : "the model is loading or reading the prompt");
+        if (!self->stream_->send(comment)) self->client_gone();
       });
 }
 

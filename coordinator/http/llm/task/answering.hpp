@@ -1,4 +1,4 @@
-// One request to a model until it is answered: its task, the models left to try, and the text sent to the client.
+// One request to a model until it is answered: its tasks, the models left to try, and what was sent to the client.
 // Everything runs on the pool, in sequence for one request; a waiting request holds no thread.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "coordinator/http/bounded_place.hpp"
 #include "coordinator/http/llm/catalogue/catalogue.hpp"
 #include "coordinator/http/llm/dialects/dialect.hpp"
-#include "coordinator/http/llm/task/sent_text.hpp"
+#include "coordinator/http/llm/task/model_task.hpp"
 #include "coordinator/http/parts.hpp"
 
 namespace edgefleet::coordinator::llm {
@@ -24,32 +24,38 @@ class Answering : public std::enable_shared_from_this<Answering> {
   void start();
 
  private:
-  // The task of one model. Its listener is made on the loop's thread, before the task is sent.
-  struct Try {
-    std::size_t at = 0;  // in the chain
-    TaskId id;
-    std::optional<StreamHub::Listener> listener;
-  };
+  // ---- the tasks, all of the same model
+  void try_model(std::size_t at);  // of the chain; tasks of the model before are abandoned
+  void submit_more();
+  [[nodiscard]] Result<TaskSpec> spec_of(std::size_t part) const;
+  void accepted(ModelTask& task, const Result<Acceptance>& accepted);
+  void take_news(ModelTask& task);
+  void take_outcome(ModelTask& task);
+  void take_result(ModelTask& task, const TaskRecord& record);
+  void abandon_tasks();
+  [[nodiscard]] bool submits() const;  // a task is not accepted yet
+  [[nodiscard]] ModelTask* running() const;  // the first one, or nullptr
 
-  void submit(std::size_t at);
-  void submitted(const std::shared_ptr<Try>& made, const Result<Acceptance>& accepted);
+  // ---- the answer
   void begin_stream();
-  void on_update();  // processes the news of the listener
-  void outcome();
-  void finish(const TaskRecord& record);
-  [[nodiscard]] std::string ending(const TaskRecord& record);
-  [[nodiscard]] bool try_next(const TaskRecord& record);
   // Adds the new text of the parts; false: it differs from the text already sent.
-  [[nodiscard]] bool add_parts(const std::vector<Part>& parts, std::string& pieces);
+  [[nodiscard]] bool add_parts(ModelTask& task, const std::vector<Part>& parts, std::string& pieces);
+  // The last pieces of a part; no value: the text differs, or the shape of the result is unknown, and the request has
+  // failed.
+  [[nodiscard]] std::optional<std::string> end_part(ModelTask& task, const TaskRecord& record);
   void send(std::string pieces);
-  void watch();  // periodic: checks that the model can still be served, and sends keep-alives
-  void leave_lost();
-  void explain_silence();
+  void finish();
   void fail(const Failure& failure);
   void client_gone();
-  void cancel(const TaskId& id);
   void end();
-  [[nodiscard]] Failure disagreement() const;
+
+  // ---- time
+  void watch();
+  void look_after();
+  [[nodiscard]] bool is_quiet() const;
+  [[nodiscard]] bool try_next(const TaskRecord& record);
+  void leave_lost(const TaskId& task);
+  void explain_silence(const TaskId& task);
 
   const Parts parts_;
   const std::shared_ptr<const Catalogue> catalogue_;
@@ -58,15 +64,19 @@ class Answering : public std::enable_shared_from_this<Answering> {
   std::unique_ptr<AnswerWriter> writer_;
   http_server::Responder responder_;
   std::shared_ptr<BoundedPlace> place_;
+  const Time began_;
 
   std::vector<std::string> chain_;
-  std::shared_ptr<Try> try_;  // nullptr: no task has been accepted yet
-  bool submitting_ = false;   // another try has been submitted and is not accepted yet
+  std::size_t at_ = 0;  // in the chain
+  std::vector<std::shared_ptr<ModelTask>> tasks_;
+  std::size_t ended_ = 0;  // tasks with a result
+  std::size_t bytes_ = 0;  // of these results
+  Time submitted_at_{};
   bool identified_ = false;
-  SentText sent_;
   std::optional<http_server::Stream> stream_;
-  Time quiet_since_{};
-  bool asking_ = false;  // watch() waits for an answer of the loop
+  bool said_ = false;  // text was sent: no other model can answer any more
+  Time quiet_since_;  // the request came, or something was sent
+  bool asking_ = false;  // look_after() waits for an answer of the loop
   bool over_ = false;
 };
 

@@ -6,14 +6,15 @@ using namespace edgefleet;
 using namespace edgefleet::protocol;
 
 TEST_CASE("kinds of errors and their statuses are converted in both directions") {
-  for (const auto kind : {ErrorKind::invalid, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::too_large,
-                          ErrorKind::busy, ErrorKind::full, ErrorKind::unavailable, ErrorKind::internal}) {
+  for (const auto kind :
+       {ErrorKind::invalid, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::too_large, ErrorKind::busy,
+        ErrorKind::unsupported, ErrorKind::full, ErrorKind::unavailable, ErrorKind::internal}) {
     CHECK(kind_of_status(status_of(kind)) == kind);
   }
   CHECK(kind_of_status(400) == ErrorKind::invalid);
   CHECK(kind_of_status(410) == ErrorKind::not_found);
   CHECK(kind_of_status(502) == ErrorKind::unavailable);
-  CHECK(kind_of_status(501) == ErrorKind::internal);
+  CHECK(kind_of_status(505) == ErrorKind::internal);
 }
 
 TEST_CASE("an error is problem+json whose status is the status of its kind") {

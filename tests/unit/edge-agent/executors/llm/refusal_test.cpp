@@ -40,6 +40,20 @@ TEST_CASE("a refusal is parsed in every format in use") {
   }
 }
 
+TEST_CASE("a model that lacks an ability does not support the request, which is not tried again") {
+  const auto code_of = [](int status, const char* message) {
+    return refusal_of(status, R"({"error":")" + std::string(message) + R"("})", {}).code;
+  };
+  CHECK(code_of(500, "image input is not supported - hint: you may need to provide the mmproj") == "not_supported");
+  CHECK(code_of(500, "this model is missing data required for image input") == "not_supported");
+  CHECK(code_of(400, "Qwen3 is not a multimodal model") == "not_supported");
+  CHECK(code_of(400, "registry.ollama.ai/library/x:1b does not support tools") == "not_supported");
+  CHECK(code_of(501, "This server does not support embeddings") == "not_supported");
+  CHECK(code_of(500, "the GPU does not support bf16") == "backend_error");
+  CHECK(code_of(429, "image input: slow down") == "rate_limited");
+  CHECK_FALSE(refusal_of(500, R"({"error":"image input is not supported"})", {}).retryable);
+}
+
 TEST_CASE("the time to wait is found in the header, the details and the text") {
   CHECK(refusal_of(429, "{}", 7s).retry_after == 7s);
   CHECK(refusal_of(429, R"({"error":{"message":"x","details":[{"retryDelay":"46s"}]}})", {}).retry_after == 46s);

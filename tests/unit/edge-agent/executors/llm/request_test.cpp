@@ -65,6 +65,38 @@ TEST_CASE("the ids of the calls in a conversation are known") {
         std::set<std::string>{"", "a", "b"});
 }
 
+TEST_CASE("the value of a field that means the same as none is never refused, and goes on where the field is known") {
+  for (const RequestKind kind : {RequestKind::chat, RequestKind::generate}) {
+    const std::string rest = kind == RequestKind::chat ? chat : R"({"model":"m","prompt":"x")";
+    for (const FieldRule& rule : field_rules(kind)) {
+      for (std::size_t i = 0; i < providers.size(); ++i) {
+        if (rule.by_default.empty() || rest.find("\"" + std::string(rule.field) + "\"") != std::string::npos) continue;
+        const std::string field = "\"" + std::string(rule.field) + "\":" + std::string(rule.by_default);
+        const bool none_at_all = providers[i] == ProviderKind::groq && kind == RequestKind::generate;
+        INFO(to_string(providers[i]) << " " << field);
+        const auto request = check_request(kind, providers[i], rest + "," + field + "}");
+        CHECK(request.ok() != none_at_all);
+        if (request) CHECK((request->find(field) != std::string::npos) == (rule.of.at(i) != Treatment::refused));
+      }
+    }
+  }
+  CHECK(refusal(ProviderKind::ollama, R"("modalities":["text"],"parallel_tool_calls":true,"verbosity":"low",)"
+                                      R"("prompt_cache_retention":"24h","logprobs":false)")
+            .empty());
+  CHECK_FALSE(refusal(ProviderKind::ollama, R"("modalities":["text","audio"])").empty());
+  CHECK_FALSE(refusal(ProviderKind::ollama, R"("parallel_tool_calls":false)").empty());
+}
+
+TEST_CASE("a field that a provider lacks is no mistake of the request: another provider may have it") {
+  const auto kind_of = [](ProviderKind provider, const char* field) {
+    const auto request = check_request(RequestKind::chat, provider, chat + "," + field + "}");
+    return request ? ErrorKind::internal : request.error().kind;
+  };
+  CHECK(kind_of(ProviderKind::ollama, R"("logprobs":true)") == ErrorKind::unsupported);
+  CHECK(kind_of(ProviderKind::groq, R"("grammar":"x")") == ErrorKind::unsupported);
+  CHECK(kind_of(ProviderKind::openai, R"("n":2)") == ErrorKind::invalid);
+}
+
 TEST_CASE("a malformed request is an error of the task") {
   for (const char* bad :
        {"1", "[]", "{", "{}", R"({"model":"m"})", R"({"model":"m","messages":[]})", R"({"model":"m","messages":[5]})",
@@ -87,7 +119,9 @@ TEST_CASE("the table in the docs is the table in the code") {
       std::ostringstream row;
       row << "| `" << rule.field << "` |";
       for (const Treatment treatment : rule.of) row << " " << to_string(treatment) << " |";
-      row << " " << rule.note << (rule.note.empty() ? "|" : " |");
+      row << (rule.note.empty() ? "" : " ") << rule.note << (rule.note.empty() ? "|" : " |");
+      if (!rule.by_default.empty()) row << " `" << rule.by_default << "` ";
+      row << "|\n";
       INFO(row.str());
       CHECK(docs.find(row.str()) != std::string::npos);
     }

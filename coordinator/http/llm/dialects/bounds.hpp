@@ -1,0 +1,16 @@
+// What one request to a model endpoint may cost: its tasks and its answer.
+#pragma once
+
+#include <cstddef>
+
+namespace edgefleet::coordinator::llm {
+
+inline constexpr std::size_t most_choices = 8;
+inline constexpr std::size_t most_at_once = 8;  // tasks of a request; further ones follow as these end
+inline constexpr std::size_t most_answer_bytes = std::size_t{64} << 20U;  // of the results of these tasks together
+inline constexpr std::size_t most_inputs = 2048;  // of embeddings, as at OpenAI
+// Of one task: a longer list goes to several, so that its vectors fit into a result and several agents share the work.
+inline constexpr std::size_t most_inputs_of_task = 8;
+inline constexpr std::size_t most_bytes_of_task = std::size_t{64} << 10U;
+
+}  // namespace edgefleet::coordinator::llm

@@ -1,0 +1,55 @@
+#include "coordinator/http/llm/task/model_task.hpp"
+
+#include "coordinator/http/llm/task/beginnings.hpp"
+
+namespace edgefleet::coordinator::llm {
+
+void ModelTask::submit(const TaskSpec& spec, Events events) {
+  events_ = std::move(events);
+  phase_ = Phase::submitting;
+  const auto listening = std::make_shared<Listening>();
+  const auto listen = [hub = &parts_.hub, listening, weak = weak_from_this(),
+                       responder = responder_](const TaskId& id) {
+    listening->listener.emplace(*hub, id, [weak, responder] {
+      responder.run([weak] {
+        if (const auto self = weak.lock(); self && self->runs()) self->events_.news(*self);
+      });
+    });
+  };
+  parts_.loop.submit(
+      std::string(Loop::present_client), {spec, {}, beginnings_of(spec.input)},
+      [self = shared_from_this(), listening](const Result<Acceptance>& accepted) {
+        self->responder_.run([self, accepted, listening] { self->answered(accepted, listening); });
+      },
+      listen);
+}
+
+void ModelTask::answered(const Result<Acceptance>& accepted, std::shared_ptr<Listening> listening) {
+  if (phase_ == Phase::abandoned) {
+    if (accepted) cancel(accepted->id);
+    return;
+  }
+  if (accepted) {
+    id_ = accepted->id;
+    listening_ = std::move(listening);
+    phase_ = Phase::accepted;
+  }
+  events_.accepted(*this, accepted);
+}
+
+void ModelTask::abandon() {
+  if (runs()) cancel(id_);
+  phase_ = Phase::abandoned;
+  listening_.reset();
+}
+
+void ModelTask::end() {
+  phase_ = Phase::ended;
+  listening_.reset();
+}
+
+void ModelTask::cancel(const TaskId& id) {
+  parts_.loop.cancel(id, [](const Result<TaskState>&) {});  // it may have ended in the meantime
+}
+
+}  // namespace edgefleet::coordinator::llm

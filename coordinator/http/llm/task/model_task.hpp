@@ -1,0 +1,56 @@
+// One task of a request, for one model: it is submitted, listened to, and abandoned if nobody needs it any more. Like
+// the request it belongs to, it runs on the pool, in sequence.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "common/http_server/responder.hpp"
+#include "coordinator/http/llm/task/sent_text.hpp"
+#include "coordinator/http/parts.hpp"
+
+namespace edgefleet::coordinator::llm {
+
+class ModelTask : public std::enable_shared_from_this<ModelTask> {
+ public:
+  // What happens to it; nothing is reported after abandon() or end().
+  struct Events {
+    std::function<void(ModelTask&, const Result<Acceptance>&)> accepted;
+    std::function<void(ModelTask&)> news;  // there is something to take()
+  };
+  ModelTask(const Parts& parts, http_server::Responder responder, std::size_t part)
+      : parts_(parts), responder_(std::move(responder)), part_(part) {}
+
+  void submit(const TaskSpec& spec, Events events);
+  void abandon();  // it is cancelled, if necessary as soon as it is accepted
+  void end();  // its outcome has been read
+
+  [[nodiscard]] std::size_t part() const { return part_; }  // of the answer
+  [[nodiscard]] bool is_new() const { return phase_ == Phase::is_new; }
+  [[nodiscard]] bool submitting() const { return phase_ == Phase::submitting; }
+  [[nodiscard]] bool runs() const { return phase_ == Phase::accepted; }
+  [[nodiscard]] const TaskId& id() const { return id_; }  // once it is accepted
+  StreamHub::Listener::Heard take() { return listening_->listener->take(); }  // while it runs
+
+  SentText sent;  // of a stream
+
+ private:
+  enum class Phase { is_new, submitting, accepted, ended, abandoned };
+  // Made on the loop's thread, before the task is sent.
+  struct Listening {
+    std::optional<StreamHub::Listener> listener;
+  };
+  void answered(const Result<Acceptance>& accepted, std::shared_ptr<Listening> listening);
+  void cancel(const TaskId& id);
+
+  const Parts parts_;
+  const http_server::Responder responder_;
+  const std::size_t part_;
+  Phase phase_ = Phase::is_new;
+  Events events_;
+  TaskId id_;
+  std::shared_ptr<Listening> listening_;
+};
+
+}  // namespace edgefleet::coordinator::llm
