@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <utility>
 
 #include "cli/core/text.hpp"
 #include "common/protocol/json.hpp"
@@ -90,6 +92,42 @@ Result<JsonText> task_of_line(std::string_view line, const std::optional<Capabil
   if (object->find("capability")) return JsonText(line);
   if (!fallback) return wrong("no capability; add \"capability\", or pass --capability for all lines");
   return complete(*object, line, *fallback);
+}
+
+namespace {
+
+// "1-3, 7", cut after a few ranges.
+std::string show_lines(const std::vector<std::size_t>& lines) {
+  constexpr std::size_t most_ranges = 8;
+  std::string text;
+  std::size_t ranges = 0;
+  for (std::size_t i = 0; i < lines.size();) {
+    std::size_t last = i;
+    while (last + 1 < lines.size() && lines[last + 1] == lines[last] + 1) ++last;
+    if (++ranges > most_ranges) return text + " and " + grouped(lines.size() - i) + " more";
+    text += (text.empty() ? "" : ", ") + std::to_string(lines[i]);
+    if (last > i) text += "-" + std::to_string(lines[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> grouped_faults(const std::vector<LineFault>& faults) {
+  std::vector<std::pair<std::string, std::vector<std::size_t>>> groups;
+  std::map<std::string, std::size_t> places;
+  for (const auto& fault : faults) {
+    const auto [place, is_new] = places.try_emplace(fault.message, groups.size());
+    if (is_new) groups.push_back({fault.message, {}});
+    groups[place->second].second.push_back(fault.line);
+  }
+  std::vector<std::string> texts;
+  for (const auto& [message, lines] : groups) {
+    const auto count = lines.size() > 1 ? " (" + grouped(lines.size()) + " lines)" : std::string();
+    texts.push_back((lines.size() == 1 ? "line " : "lines ") + show_lines(lines) + count + ": " + message);
+  }
+  return texts;
 }
 
 BatchFile read_batch(std::istream& in, const std::optional<Capability>& fallback) {
