@@ -136,7 +136,10 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
 
 Result<http_server::ListenAddress> read_listen(const Settings& settings) {
   auto address = http_server::parse_listen(settings.listen);
-  if (!address) return address.error().context("--listen");
+  if (!address) {
+    return Error{"--listen: " + address.error().message + "; write 127.0.0.1:7001 (this machine only) or 0.0.0.0:7001",
+                 ErrorKind::invalid};
+  }
   if (!address->loopback() && !settings.allow_remote) {
     return Error{
         "--listen " + settings.listen +

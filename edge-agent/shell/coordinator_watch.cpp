@@ -54,8 +54,7 @@ void CoordinatorWatch::coordinator_is(bool online) {
   const std::lock_guard lock(mutex_);
   if (online == online_since_.has_value()) return;
   online_since_ = online ? std::optional(monotonic_now()) : std::nullopt;
-  if (!online || !failing_since_) return;
-  look_now_ = true;
+  look_now_ = look_now_ || (online && failing_since_);
   rings_.notify_all();
 }
 
@@ -66,9 +65,14 @@ bool CoordinatorWatch::hopeless() const {
   return !reached_ || now - *failing_since_ >= times_.outage;
 }
 
-bool CoordinatorWatch::was_reached() const {
-  const std::lock_guard lock(mutex_);
-  return reached_;
+bool CoordinatorWatch::wrong_address(const std::stop_token& stop) {
+  transfer_failed();
+  std::unique_lock lock(mutex_);
+  const auto right = [this] { return reached_ || !online_since_; };  // or it is not known yet
+  rings_.wait_for(lock, stop, times_.timeout, [&] { return right() || failing_since_; });
+  if (right()) return false;
+  rings_.wait_for(lock, stop, *online_since_ + times_.settled - monotonic_now(), right);
+  return !reached_ && online_since_ && failing_since_ && !stop.stop_requested();
 }
 
 void CoordinatorWatch::run(const std::stop_token& stop) {
@@ -95,6 +99,7 @@ void CoordinatorWatch::note(const std::optional<Error>& failure) {
       if (!failing_since_) failing_since_ = now;
       if (reached_ && now - *failing_since_ < times_.outage) return;  // it may be a restart
     }
+    rings_.notify_all();
   }
   on_seen_(failure ? failure->message : std::string());
 }

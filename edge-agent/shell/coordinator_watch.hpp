@@ -50,7 +50,9 @@ class CoordinatorWatch {
   void coordinator_is(bool online);
   // Waiting for it is of no use: over MQTT it is online, and its HTTP API has not been reached for `outage`, or never.
   [[nodiscard]] bool hopeless() const;
-  [[nodiscard]] bool was_reached() const;
+  // After a transfer that failed: it has never been reached, although over MQTT it is online. Waits until that is
+  // known, at most `timeout` and `settled`.
+  bool wrong_address(const std::stop_token& stop);
 
  private:
   void run(const std::stop_token& stop);

@@ -30,8 +30,8 @@ class HttpArtifacts final : public ArtifactStore {
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
   // One attempt; worth_storing_later() tells from an error whether a later one may succeed.
   Result<std::string> store_once(const std::string& path, const std::stop_token& stop);
-  // The coordinator has never been reached since the start, although it is online: its address is wrong.
-  [[nodiscard]] bool wrong_address() const { return watch_ && watch_->hopeless() && !watch_->was_reached(); }
+  // After a failure: the coordinator is online, and has never been reached at this address. May wait for seconds.
+  [[nodiscard]] bool wrong_address(const std::stop_token& stop) const { return watch_ && watch_->wrong_address(stop); }
 
  private:
   Status fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,

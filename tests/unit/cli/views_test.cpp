@@ -221,6 +221,11 @@ TEST_CASE("answers with missing or unexpected members are shown as far as possib
     CHECK_NOTHROW(show_agents(answer, plain));
     CHECK_NOTHROW(show_agent(answer, plain));
     CHECK_NOTHROW(show_queue(answer, plain));
+    CHECK_NOTHROW(show_status("", {answer, answer, answer}, plain));
+    CHECK_NOTHROW(show_capabilities(answer, plain));
+    CHECK_NOTHROW(if_nobody_offers(answer, "echo"));
+    CHECK_NOTHROW(show_drained(answer, plain));
+    CHECK_NOTHROW(ErrorCounts().add(answer));
     CHECK_NOTHROW(show_acceptance(answer));
     CHECK_NOTHROW(task_outcome(answer));
     CHECK_NOTHROW(batch_counts(answer));

@@ -1,10 +1,12 @@
 #include "edge-agent/shell/coordinator_watch.hpp"
 
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <vector>
 
 #include "edge-agent/shell/http_artifacts.hpp"
+#include "edge-agent/shell/spool.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/http_stub.hpp"
 #include "tests/support/temporary.hpp"
@@ -54,10 +56,11 @@ TEST_CASE("an address where no coordinator is, is told at the start, with what t
   CHECK(has(told.at(0), "cannot reach the coordinator's HTTP API at " + nobody));
   CHECK(has(told.at(0), "refused"));
   CHECK(has(told.at(0), "--coordinator"));
-  CHECK_FALSE(watch.was_reached());
+  CHECK_FALSE(watch.wrong_address({}));
   CHECK_FALSE(watch.hopeless());  // over MQTT it is not online yet: it may start later
   watch.coordinator_is(true);
   CHECK(watch.hopeless());
+  CHECK(watch.wrong_address({}));
   watch.coordinator_is(false);
   CHECK_FALSE(watch.hopeless());
 }
@@ -69,7 +72,8 @@ TEST_CASE("a server that is no coordinator is told apart from one") {
   watch.start(told.listener(), true);
   CHECK(has(told.at(0), "is not an edgefleet coordinator (HTTP status 404)"));
   CHECK(told.at(1).empty());
-  CHECK(watch.was_reached());
+  watch.coordinator_is(true);
+  CHECK_FALSE(watch.wrong_address({}));
 }
 
 TEST_CASE("it looks again at once after a failed transfer, and when the coordinator is back") {
@@ -107,5 +111,19 @@ TEST_CASE("a transfer to an address that is wrong fails early, so that another a
   REQUIRE_FALSE(fetched);
   CHECK(fetched.error().kind == ErrorKind::unavailable);
   CHECK(has(fetched.error().message, "--coordinator"));
-  CHECK(artifacts.wrong_address());
+}
+
+TEST_CASE("a file that could never be uploaded is not kept for later: the attempt fails") {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder.path() + "/file") << "content";
+  Told told;
+  const auto watch = std::make_shared<CoordinatorWatch>(nobody, quick);
+  watch->start(told.listener(), false);
+  ArtifactSpool spool(folder.path() + "/spool", std::make_unique<HttpArtifacts>(nobody, watch), {});
+  REQUIRE(spool.store(folder.path() + "/file", {}));  // the coordinator is not online: it may be right
+  watch->coordinator_is(true);
+  CHECK(told.at(0) != "nothing");
+  const auto stored = spool.store(folder.path() + "/file", {});
+  REQUIRE_FALSE(stored);
+  CHECK(stored.error().kind == ErrorKind::unavailable);
 }
