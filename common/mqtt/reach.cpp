@@ -80,8 +80,8 @@ std::string why_unusable(const std::string& broker, Duration patience) {
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
     failure = connect_error(*one, patience / count);
     if (failure == 0) {
-      return "a server answers there, but does not accept an MQTT 5 connection; is this the port of a broker, "
-             "without TLS?";
+      return "a server answers there, but accepts no MQTT 5 connection; check that this is the port of a broker, "
+             "without TLS";
     }
   }
   return text_of(failure);
