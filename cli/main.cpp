@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/session.hpp"
 #include "cli/core/arguments.hpp"
+#include "common/core/nearest.hpp"
 #include "common/http/url.hpp"
 
 namespace edgefleet::cli {
@@ -42,8 +44,9 @@ void declare(Program& program) {
   app.add_flag("--json", program.json, "print the answer of the API as JSON");
   app.require_subcommand(1);
   app.footer(std::string("Examples:\n  edgefleet submit echo '\"hello\"' --wait\n  edgefleet agents\n"
-                         "  edgefleet submit --help\n\n") +
+                         "  edgefleet help submit\n\n") +
              closing);
+  app.add_subcommand("help", "Show the options of a command, with examples")->group("Fleet");
   for (const auto& command : commands()) {
     auto* sub = app.add_subcommand(command.name, command.summary);
     sub->group(command.group);
@@ -53,25 +56,86 @@ void declare(Program& program) {
   }
 }
 
+std::vector<std::string> names_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+  return names;
+}
+
+std::vector<std::string> options_of(const Program& program, const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* of : {&program.app, &app}) {
+    for (const auto* option : of->get_options()) {
+      for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& names) {
+  const auto near = nearest(word.substr(0, word.find('=')), names);
+  return near ? "; did you mean " + *near + "?" : "";
+}
+
+// The first word that is no option.
+std::vector<std::string>::iterator command_in(std::vector<std::string>& arguments) {
+  for (auto word = arguments.begin(); word != arguments.end(); ++word) {
+    if (!word->starts_with('-')) return word;
+    if (*word == "--url" && word + 1 != arguments.end()) ++word;
+  }
+  return arguments.end();
+}
+
+// `edgefleet help submit` is `edgefleet submit --help`.
+void read_help(std::vector<std::string>& arguments) {
+  const auto command = command_in(arguments);
+  if (command == arguments.end() || *command != "help") return;
+  arguments.erase(command);
+  arguments.emplace_back("--help");
+}
+
+// With --help, the parser would show the help of the program instead of an error.
+std::optional<std::string> unknown_command(const Program& program, std::vector<std::string>& arguments) {
+  const auto names = names_of(program.app);
+  const auto command = command_in(arguments);
+  if (command == arguments.end() || std::find(names.begin(), names.end(), *command) != names.end()) return std::nullopt;
+  return *command;
+}
+
 Exit wrong_usage(const Program& program, const std::string& message) {
   std::string help = "edgefleet";
   for (auto named = program.app.get_subcommands(); !named.empty(); named = named.front()->get_subcommands()) {
     help += " " + named.front()->get_name();
   }
-  std::fprintf(stderr, "edgefleet: %s; see %s --help\n", printable(message).c_str(), help.c_str());
+  std::fprintf(stderr, "edgefleet: %s%s %s --help\n", printable(message).c_str(),
+               message.ends_with('?') ? " See" : "; see", help.c_str());
   return Exit::usage;
 }
 
 std::string without_command(const Program& program) {
   const auto unknown = program.app.remaining();
-  if (unknown.empty()) return "no command; try edgefleet agents";
-  return std::string("no such ") + (unknown.front().starts_with('-') ? "option: '" : "command: '") + unknown.front() +
-         "'";
+  if (unknown.empty()) return "no command; try edgefleet status";
+  return "no such option: '" + unknown.front() + "'" + suggestion(unknown.front(), options_of(program, program.app));
+}
+
+// The words that were not expected, after the command's name.
+std::string unexpected(const Program& program, const CLI::ParseError& error) {
+  const auto* app = &program.app;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  const auto words = program.app.remaining(true);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr || words.empty()) return error.what();
+  const auto& word = words.front();
+  if (word.starts_with('-')) return "no such option: '" + word + "'" + suggestion(word, options_of(program, *app));
+  return "'" + word + "' was not expected" + suggestion(word, names_of(*app));
 }
 
 Exit run(std::vector<std::string> arguments) {
   Program program;
   declare(program);
+  read_help(arguments);
+  if (const auto unknown = unknown_command(program, arguments)) {
+    return wrong_usage(program, "no such command: '" + *unknown + "'" + suggestion(*unknown, names_of(program.app)));
+  }
   try {
     arguments = join_wait(std::move(arguments));
     std::reverse(arguments.begin(), arguments.end());  // the parser reads them from the end
@@ -81,7 +145,7 @@ Exit run(std::vector<std::string> arguments) {
     return Exit::ok;
   } catch (const CLI::ParseError& error) {
     const bool named = !program.app.get_subcommands().empty();
-    return wrong_usage(program, named ? error.what() : without_command(program));
+    return wrong_usage(program, named ? unexpected(program, error) : without_command(program));
   }
   if (!http::is_http_url(http::normal_base(program.url))) {
     return wrong_usage(program, "--url: '" + program.url + "' is not of the form http://HOST:PORT");

@@ -79,7 +79,10 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("password-file", s.password_file, "file with the password at the broker");
   configuration.option("fleet", s.fleet, "name of the fleet");
   configuration.option("data", s.data, "directory of the database and the artifacts");
-  configuration.option("listen", s.listen, "HOST:PORT of the HTTP API; port 0 selects a free port");
+  configuration.option("listen", s.listen,
+                       "HOST:PORT of the HTTP API; 0.0.0.0:7001 is every IPv4 address of this machine, 127.0.0.1:7001 "
+                       "is for this machine only: then agents on others can do no tasks with files; port 0 selects a "
+                       "free port");
   configuration.flag("allow-remote", s.allow_remote,
                      "allow --listen with an address that other machines can reach: there are no credentials yet");
   configuration.option("allow-origin", s.allow_origin,
@@ -136,7 +139,10 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
 
 Result<http_server::ListenAddress> read_listen(const Settings& settings) {
   auto address = http_server::parse_listen(settings.listen);
-  if (!address) return address.error().context("--listen");
+  if (!address) {
+    return Error{"--listen: " + address.error().message + "; write 127.0.0.1:7001 (this machine only) or 0.0.0.0:7001",
+                 ErrorKind::invalid};
+  }
   if (!address->loopback() && !settings.allow_remote) {
     return Error{
         "--listen " + settings.listen +
@@ -217,6 +223,18 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
           }};
 }
 
+// An agent on another machine cannot use an address of this one, which is the first mistake with a second Pi.
+std::string who_can_reach(const http_server::ListenAddress& address) {
+  if (address.loopback()) {
+    return ", for this machine only; agents on other machines need --listen 0.0.0.0:" + std::to_string(address.port) +
+           " --allow-remote here, and this machine's address as their --coordinator";
+  }
+  if (address.all() || address.host == "0.0.0.0") {
+    return "; agents on other machines use --coordinator http://THIS-MACHINE:" + std::to_string(address.port);
+  }
+  return {};
+}
+
 Status run(const Settings& settings, const http_server::ListenAddress& address, const std::vector<std::string>& origins,
            Loop::Options options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
@@ -244,7 +262,7 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
   if (!listening) return listening.error().context("--listen");
   server.start();
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on " +
-            http_server::url_of(*listening, false));
+            http_server::url_of(*listening, false) + who_can_reach(*listening));
 
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });

@@ -15,6 +15,7 @@
 #include "edge-agent/sensors/machine.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
+#include "edge-agent/shell/own_name.hpp"
 #include "edge-agent/shell/settings.hpp"
 #include "edge-agent/shell/spool.hpp"
 
@@ -56,9 +57,32 @@ Status take_work_folder(FolderLock& lock, const std::string& work) {
   return lock.take(work, "another agent uses the work folder " + work + "; give each agent its own with --work");
 }
 
+// False: a stop was requested.
+Result<bool> choose_name(const Settings& settings, Loop::Options& options) {
+  if (!settings.name_is_default) return true;
+  NameCheck check({options.fleet, options.name, settings.work, options.broker});
+  const Signals signals([&] { check.request_stop(); });
+  auto name = check.run();
+  if (!name) return name.error();
+  if (*name) options.name = **name;
+  return name->has_value();
+}
+
+void write_start_line(const Settings& settings, const Loop::Options& options) {
+  log::info("edgefleet-agent " EDGEFLEET_VERSION ": agent " + options.name.str() + " of fleet " + settings.fleet +
+            ", broker " + settings.broker + ", coordinator " +
+            (settings.coordinator.empty() ? "none (no tasks with files)" : settings.coordinator) + ", work folder " +
+            settings.work);
+}
+
 Status run(Settings& settings, Loop::Options options, mode_t umask_of_commands) {
   FolderLock lock;
   if (auto taken = take_work_folder(lock, settings.work); !taken) return taken;
+  options.machine = machine_identity(settings.work);
+  write_start_line(settings, options);
+  const auto named = choose_name(settings, options);
+  if (!named) return named.error();
+  if (!*named) return success();
   ProcessServices services;
   services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
   if (!settings.commands.empty() || !settings.plugins.empty()) {
@@ -66,9 +90,10 @@ Status run(Settings& settings, Loop::Options options, mode_t umask_of_commands) 
     if (!scratch) return scratch.error();
     services.scratch = *scratch;
     services.spawner = std::make_shared<Spawner>(umask_of_commands);
-    options.artifacts =
-        std::make_shared<ArtifactSpool>(settings.work + "/spool/artifacts",
-                                        std::make_unique<HttpArtifacts>(settings.coordinator), ArtifactSpool::Bounds{});
+    if (!settings.coordinator.empty()) options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator);
+    options.artifacts = std::make_shared<ArtifactSpool>(
+        settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
+        ArtifactSpool::Bounds{});
     services.artifacts = options.artifacts;
     options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   }

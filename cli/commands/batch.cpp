@@ -9,10 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "cli/commands/capabilities.hpp"
 #include "cli/commands/command.hpp"
 #include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/batch_file.hpp"
+#include "cli/core/error_counts.hpp"
 #include "cli/core/progress.hpp"
 #include "common/core/error_text.hpp"
 #include "common/http/problem.hpp"
@@ -23,7 +25,7 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::size_t most_faults_shown = 20;
+constexpr std::size_t most_lines_shown = 20;
 
 struct Batch {
   std::string file;
@@ -50,15 +52,13 @@ Result<BatchFile> read_file(const Batch& batch) {
   return content;
 }
 
-void list_faults(Session& session, const std::vector<LineFault>& faults) {
-  for (std::size_t i = 0; i < std::min(faults.size(), most_faults_shown); ++i) {
-    session.note("line " + std::to_string(faults[i].line) + ": " + printable(faults[i].message));
-  }
-  if (faults.size() > most_faults_shown) session.note("and " + grouped(faults.size() - most_faults_shown) + " more");
+void list(Session& session, const std::vector<std::string>& lines) {
+  for (std::size_t i = 0; i < std::min(lines.size(), most_lines_shown); ++i) session.note(printable(lines[i]));
+  if (lines.size() > most_lines_shown) session.note("and " + grouped(lines.size() - most_lines_shown) + " more kinds");
 }
 
 Exit refuse(Session& session, const std::vector<LineFault>& faults, const Accepted& accepted) {
-  list_faults(session, faults);
+  list(session, grouped_faults(faults));
   const auto rest = accepted.tasks == 0 ? "nothing was submitted" : "these and all later tasks were not submitted";
   return session.fail(counted(faults.size(), "line is", "lines are") + " invalid; " + rest,
                       accepted.tasks == 0 ? Exit::usage : Exit::coordinator);
@@ -178,6 +178,17 @@ class BatchWatch {
     for (const auto& answer : accepted_.answers) session_.print(answer);
   }
 
+  // Of the tasks that failed last; a kind of error is a line with its number.
+  std::vector<std::string> errors() {
+    ErrorCounts counts;
+    for (const auto& id : accepted_.ids) {
+      const auto body = session_.get("/api/v1/tasks?state=failed&limit=1000&batch=" + id);
+      const auto document = body ? read_answer(*body) : Result<Document>(body.error());
+      if (document) counts.add(*document);
+    }
+    return counts.lines();
+  }
+
   void hints(const std::string& options) {
     for (const auto& id : accepted_.ids) session_.note("  " + session_.hint("tasks --batch " + id + options));
   }
@@ -186,7 +197,8 @@ class BatchWatch {
     print(sum);
     if (sum.succeeded == sum.total) return Exit::ok;
     if (sum.failed > 0) {
-      session_.note("To see why they failed:");
+      list(session_, errors());
+      session_.note("To list them:");
       hints(" --state failed");
     }
     return Exit::task_failed;
@@ -227,6 +239,7 @@ Exit run(const Batch& batch, Session& session) {
       session.print(session.json() ? accepted.answers[i] : accepted.ids[i]);
     return Exit::ok;
   }
+  if (batch.capability) note_if_nobody_offers(session, batch.capability->str());
   for (const auto& id : accepted.ids) session.note("batch " + id);
   return BatchWatch(session, std::move(accepted), began).run(interrupt, batch.wait.limit);
 }

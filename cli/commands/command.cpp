@@ -13,7 +13,7 @@ constexpr const char* fleet_group = "Fleet";
 constexpr const char* files_group = "Files";
 constexpr const char* models_group = "Language models";
 
-constexpr std::array<Command, 17> table = {{
+constexpr std::array<Command, 19> table = {{
     {"submit", tasks_group, "Submit a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -42,9 +42,16 @@ constexpr std::array<Command, 17> table = {{
     {"queue", tasks_group, "Show what is queued and running, and why tasks wait", "  edgefleet queue\n", declare_queue},
     {"release", tasks_group, "Release the tasks that are held after the coordinator's data was restored",
      "  edgefleet release\n", declare_release},
-    {"agents", fleet_group, "List the agents: state, slots, temperature, capabilities",
+    {"status", fleet_group, "Show the fleet on a page: the coordinator, the agents, what waits, what is out of service",
+     "  edgefleet status\n", declare_status},
+    {"capabilities", fleet_group, "List what the connected agents offer, with their slots",
+     "  edgefleet capabilities\n"
+     "  edgefleet capabilities image.blur\n",
+     declare_capabilities},
+    {"agents", fleet_group, "List the agents: state, slots, temperature, capabilities; forget those that are gone",
      "  edgefleet agents\n"
-     "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n",
+     "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n"
+     "  edgefleet agents forget pi-old\n",
      declare_agents},
     {"agent", fleet_group, "Show one agent: its machine, its executors, its tasks", "  edgefleet agent pi-1\n",
      declare_agent},
@@ -53,9 +60,10 @@ constexpr std::array<Command, 17> table = {{
     {"resume", fleet_group, "Give tasks to drained agents again", "  edgefleet resume pi-1\n", declare_resume},
     {"put", files_group, "Store files with the coordinator, as inputs of tasks", "  edgefleet put *.jpg\n",
      declare_put},
-    {"get", files_group, "Download a stored file",
-     "  edgefleet get sha256-9f86d0... -o picture.jpg\n"
-     "  edgefleet get sha256-9f86d0... -o - | less\n",
+    {"get", files_group, "Download stored files",
+     "  edgefleet get sha256-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 -o picture.jpg\n"
+     "  edgefleet get $(edgefleet put *.jpg) -o pictures\n"
+     "  edgefleet get sha256-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 -o - | less\n",
      declare_get},
     {"chat", models_group, "Chat with a language model of the fleet",
      "  edgefleet chat deepseek-r1:1.5b\n"

@@ -32,6 +32,8 @@ Run declare_task(CLI::App& app);
 Run declare_cancel(CLI::App& app);
 Run declare_retry(CLI::App& app);
 Run declare_batch(CLI::App& app);
+Run declare_status(CLI::App& app);
+Run declare_capabilities(CLI::App& app);
 Run declare_agents(CLI::App& app);
 Run declare_agent(CLI::App& app);
 Run declare_drain(CLI::App& app);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <system_error>
 
+#include "cli/commands/capabilities.hpp"
 #include "cli/commands/command.hpp"
 #include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
@@ -82,6 +83,9 @@ Exit run(Submit& submit, Session& session) {
   const auto answer = read_answer(*body);
   if (!answer) return session.fail(answer.error());
   const auto id = printable(text_of(*answer, "id"));
+  if (number_of(*answer, "eligible_agents") == 0.0) {
+    note_if_nobody_offers(session, submit.request.capability.str());
+  }
   if (submit.wait.wanted) {
     session.note(id + " " + show_acceptance(*answer));
     return wait_and_print(session, id, submit.wait);

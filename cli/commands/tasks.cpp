@@ -1,4 +1,5 @@
 // tasks, task, cancel, retry.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/task_view.hpp"
+#include "common/core/nearest.hpp"
 #include "common/core/task.hpp"
 #include "common/http/url.hpp"
 
@@ -101,18 +103,37 @@ Run declare_change(CLI::App& app, const char* verb, bool required) {
   return [ids, verb](Session& session) { return change(*ids, verb, session); };
 }
 
-void read_state(Filter& filter, const std::string& text) {
-  if (!parse_task_state(text)) {
-    throw CLI::ValidationError("--state", "'" + text +
-                                              "' is not a state of a task: scheduled, queued, assigned, running, "
-                                              "cancelling, succeeded, failed, cancelled or expired");
+const std::vector<std::string>& task_states() {
+  static const std::vector<std::string> all = [] {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < task_state_count; ++i) names.emplace_back(to_string(static_cast<TaskState>(i)));
+    return names;
+  }();
+  return all;
+}
+const std::vector<std::string> ended_states{"failed", "cancelled", "expired"};
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  }
+  return text;
+}
+
+void read_state(Filter& filter, const std::string& text, const std::vector<std::string>& allowed) {
+  if (std::find(allowed.begin(), allowed.end(), text) == allowed.end()) {
+    const auto near = nearest(text, allowed);
+    throw CLI::ValidationError(
+        "--state", "'" + text + "' is none of " + joined(allowed) + (near ? "; did you mean " + *near + "?" : ""));
   }
   filter.state = text;
 }
 
-void add_filter(CLI::App& app, const std::shared_ptr<Filter>& filter) {
+void add_filter(CLI::App& app, const std::shared_ptr<Filter>& filter, const std::vector<std::string>& states) {
   app.add_option_function<std::string>(
-         "--state", [filter](const std::string& text) { read_state(*filter, text); }, "only tasks in this state")
+         "--state", [filter, states](const std::string& text) { read_state(*filter, text, states); },
+         "only tasks in this state: " + joined(states))
       ->type_name("STATE");
   app.add_option_function<std::string>(
          "--capability",
@@ -130,7 +151,7 @@ void add_filter(CLI::App& app, const std::shared_ptr<Filter>& filter) {
 
 Run declare_tasks(CLI::App& app) {
   auto filter = std::make_shared<Filter>();
-  add_filter(app, filter);
+  add_filter(app, filter, task_states());
   app.add_option("--limit", filter->limit, "maximum number to list (default 20)")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
@@ -158,7 +179,7 @@ Run declare_retry(CLI::App& app) {
   auto filter = std::make_shared<Filter>();
   filter->limit = 1000;
   const auto retry_ids = declare_change(app, "retry", false);
-  add_filter(app, filter);
+  add_filter(app, filter, ended_states);
   return [filter, retry_ids, &app](Session& session) {
     const bool ids = app.get_option("ID")->count() > 0;
     if (ids == !filter->state.empty()) {

@@ -1,5 +1,8 @@
 #include "cli/core/batch_file.hpp"
 
+#include <map>
+#include <utility>
+
 #include "cli/core/text.hpp"
 #include "common/protocol/json.hpp"
 #include "common/protocol/submission.hpp"
@@ -37,6 +40,22 @@ Result<JsonText> text_of_line(std::string_view line, const std::optional<Capabil
   return complete(*object, line, *fallback);
 }
 
+// "1-3, 7", cut after a few ranges.
+std::string show_lines(const std::vector<std::size_t>& lines) {
+  constexpr std::size_t most_ranges = 8;
+  std::string text;
+  std::size_t ranges = 0;
+  for (std::size_t i = 0; i < lines.size();) {
+    std::size_t last = i;
+    while (last + 1 < lines.size() && lines[last + 1] == lines[last] + 1) ++last;
+    if (++ranges > most_ranges) return text + " and " + grouped(lines.size() - i) + " more";
+    text += (text.empty() ? "" : ", ") + std::to_string(lines[i]);
+    if (last > i) text += "-" + std::to_string(lines[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<JsonText> task_of_line(std::string_view line, const std::optional<Capability>& fallback) {
@@ -45,6 +64,22 @@ Result<JsonText> task_of_line(std::string_view line, const std::optional<Capabil
   if (!text) return text;
   if (const auto checked = protocol::decode_submission_part(*text); !checked) return wrong(checked.error().message);
   return text;
+}
+
+std::vector<std::string> grouped_faults(const std::vector<LineFault>& faults) {
+  std::vector<std::pair<std::string, std::vector<std::size_t>>> groups;
+  std::map<std::string, std::size_t> places;
+  for (const auto& fault : faults) {
+    const auto [place, is_new] = places.try_emplace(fault.message, groups.size());
+    if (is_new) groups.push_back({fault.message, {}});
+    groups[place->second].second.push_back(fault.line);
+  }
+  std::vector<std::string> texts;
+  for (const auto& [message, lines] : groups) {
+    const auto count = lines.size() > 1 ? " (" + grouped(lines.size()) + " lines)" : std::string();
+    texts.push_back((lines.size() == 1 ? "line " : "lines ") + show_lines(lines) + count + ": " + message);
+  }
+  return texts;
 }
 
 BatchFile read_batch(std::istream& in, const std::optional<Capability>& fallback) {

@@ -26,6 +26,9 @@ struct LineFault {
   std::string message;
 };
 
+// "lines 1-3, 7: `priorty` is not a field" for each message, in the order of the lines.
+std::vector<std::string> grouped_faults(const std::vector<LineFault>& faults);
+
 struct BatchFile {
   std::vector<BatchTask> tasks;
   std::vector<LineFault> faults;

@@ -94,23 +94,6 @@ std::string throttled_now(const Document& agent) {
   return text;
 }
 
-std::vector<std::string> problems_of(const Document& agent) {
-  std::vector<std::string> problems;
-  const auto add = [&](const std::string& what) {
-    if (!what.empty()) problems.push_back(printable(text_of(agent, "name") + ": " + what));
-  };
-  add(text_of(agent, "sensor_problem"));
-  const auto throttled = throttled_now(agent);
-  add(throttled.empty() ? "" : "its firmware reports: " + throttled);
-  for (const auto& executor : member_of(agent, "executors")) {
-    const auto problem = text_of(executor, "problem");
-    add(problem.empty() ? "" : text_of(executor, "name") + ": " + problem);
-    const auto notice = text_of(executor, "notice");
-    add(notice.empty() ? "" : text_of(executor, "name") + ": " + notice);
-  }
-  return problems;
-}
-
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
 std::string temperature_of(const Document& agent) {
@@ -167,17 +150,23 @@ Facts facts_of(const Document& agent, const Look& look) {
   };
 }
 
+// Problems and notices are sentences: below the table they are complete on any terminal.
 std::string executors_part(const Document& agent, const Look& look) {
-  Table table{{{"EXECUTOR"}, {"SLOTS", true}, {"FREE", true}, {"CAPABILITIES"}, {"PROBLEM"}, {"NOTICE"}}, {}};
+  Table table{{{"EXECUTOR"}, {"STATE"}, {"SLOTS", true}, {"FREE", true}, {"CAPABILITIES", false, true}}, {}};
+  std::string remarks;
   for (const auto& executor : member_of(agent, "executors")) {
-    table.rows.push_back({text_of(executor, "name"),
+    const auto name = text_of(executor, "name");
+    const auto problem = text_of(executor, "problem"), notice = text_of(executor, "notice");
+    const bool serves = problem.empty();
+    table.rows.push_back({name,
+                          {serves ? "in service" : "out of service", serves ? Style::good : Style::bad},
                           std::to_string(count_of(executor, "slots")),
                           std::to_string(count_of(executor, "free")),
-                          joined(member_of(executor, "capabilities"), ", "),
-                          {text_of(executor, "problem"), Style::bad},
-                          text_of(executor, "notice")});
+                          joined(member_of(executor, "capabilities"), ", ")});
+    if (!serves) remarks += paint(printable(name + ": " + problem), Style::bad, look.colour) + "\n";
+    if (!notice.empty()) remarks += printable(name + ": " + notice) + "\n";
   }
-  return table.rows.empty() ? std::string() : "\n" + render(table, {0, look.colour, look.now});
+  return table.rows.empty() ? std::string() : "\n" + render(table, look) + remarks;
 }
 
 std::string running_part(const Document& agent, const Look& look) {
@@ -192,44 +181,110 @@ std::string running_part(const Document& agent, const Look& look) {
   return table.rows.empty() ? std::string() : "\n" + render(table, look);
 }
 
-std::string state_text(const Document& agent) {
+bool gone(const std::string& state) { return state == "lost" || state == "offline"; }
+
+Table agents_table() {
+  return {{{"NAME"},
+           {"STATE"},
+           {"BUSY", true},
+           {"TEMP", true},
+           {"C/MIN", true},
+           {"POLICY"},
+           {"TASKS", true},
+           {"BEAT"},
+           {"CAPABILITIES", false, true}},
+          {}};
+}
+
+void add_agent(Table& table, const Document& agent) {
+  const auto state = state_of_agent(agent), policy = text_of(agent, "policy");
+  table.rows.push_back({text_of(agent, "name"),
+                        {state, style_of_state(state)},
+                        slots_of(agent),
+                        celsius_of(agent),
+                        trend_of(agent),
+                        {policy, style_of_state(policy)},
+                        std::to_string(count_of(agent, "tasks")),
+                        beat_of(agent),
+                        capabilities_of(agent)});
+}
+
+// Those that are gone, apart: they take part in nothing.
+std::string gone_part(const std::vector<const Document*>& agents, const Look& look) {
+  if (agents.empty()) return {};
+  Table table{{{"GONE"}, {"STATE"}, {"SINCE"}, {"TASKS", true}, {"OFFERED", false, true}}, {}};
+  for (const auto* agent : agents) {
+    const auto state = text_of(*agent, "state");
+    const auto since = instant_of(*agent, "since");
+    table.rows.push_back({text_of(*agent, "name"),
+                          {state, style_of_state(state)},
+                          since ? show_age(look.now, *since) : std::string(),
+                          std::to_string(count_of(*agent, "tasks")),
+                          capabilities_of(*agent)});
+  }
+  return render(table, look);
+}
+
+// By name, in which numbers count as numbers: pi-2 before pi-10.
+bool before(const Document* a, const Document* b) { return natural_less(text_of(*a, "name"), text_of(*b, "name")); }
+
+}  // namespace
+
+std::string state_of_agent(const Document& agent) {
   const auto state = text_of(agent, "state");
   return flag_of(agent, "drained") && state == "online" ? "draining" : state;
 }
 
-}  // namespace
+std::vector<std::string> problems_of_agent(const Document& agent) {
+  std::vector<std::string> problems;
+  if (gone(text_of(agent, "state"))) return problems;
+  const auto add = [&](const std::string& what) {
+    if (!what.empty()) problems.push_back(printable(text_of(agent, "name") + ": " + what));
+  };
+  add(text_of(agent, "sensor_problem"));
+  const auto throttled = throttled_now(agent);
+  add(throttled.empty() ? "" : "its firmware reports: " + throttled);
+  for (const auto& executor : member_of(agent, "executors")) {
+    const auto problem = text_of(executor, "problem");
+    add(problem.empty() ? "" : text_of(executor, "name") + " is out of service: " + problem);
+    const auto notice = text_of(executor, "notice");
+    add(notice.empty() ? "" : text_of(executor, "name") + ": " + notice);
+  }
+  return problems;
+}
+
+std::string show_drained(const Document& answer, const Look& look) {
+  const auto state = text_of(answer, "state");
+  auto text = printable(text_of(answer, "name")) + "  " + paint(printable(state), style_of_state(state), look.colour);
+  const bool drained = flag_of(answer, "drained");
+  if (gone(state)) text += drained ? ", drained" : ", not drained";
+  if (const auto tasks = count_of(answer, "tasks"); drained && tasks > 0) {
+    text += "; " + counted(tasks, "task that it has goes on", "tasks that it has go on");
+  }
+  return text;
+}
 
 std::string show_agents(const Document& answer, const Look& look) {
-  Table table{{{"NAME"},
-               {"STATE"},
-               {"BUSY", true},
-               {"TEMP", true},
-               {"C/MIN", true},
-               {"POLICY"},
-               {"TASKS", true},
-               {"BEAT"},
-               {"CAPABILITIES", false, true}},
-              {}};
-  std::string notes;
+  std::vector<const Document*> present, away;
   for (const auto& agent : member_of(answer, "agents")) {
-    const auto state = state_text(agent), policy = text_of(agent, "policy");
-    table.rows.push_back({text_of(agent, "name"),
-                          {state, style_of_state(state)},
-                          slots_of(agent),
-                          celsius_of(agent),
-                          trend_of(agent),
-                          {policy, style_of_state(policy)},
-                          std::to_string(count_of(agent, "tasks")),
-                          beat_of(agent),
-                          capabilities_of(agent)});
-    for (const auto& problem : problems_of(agent)) notes += paint(problem, Style::bad, look.colour) + "\n";
+    (gone(text_of(agent, "state")) ? away : present).push_back(&agent);
   }
-  if (table.rows.empty()) return "no agents have announced themselves yet\n";
-  return render(table, look) + notes;
+  if (present.empty() && away.empty()) return "no agents have announced themselves yet\n";
+  std::sort(present.begin(), present.end(), before);
+  std::sort(away.begin(), away.end(), before);
+  auto table = agents_table();
+  std::string problems;
+  for (const auto* agent : present) {
+    add_agent(table, *agent);
+    for (const auto& problem : problems_of_agent(*agent)) problems += paint(problem, Style::bad, look.colour) + "\n";
+  }
+  const auto gone_ones = gone_part(away, look);
+  return (present.empty() ? "no agent is connected\n" : render(table, look)) + problems +
+         (gone_ones.empty() ? "" : "\n" + gone_ones);
 }
 
 std::string show_agent(const Document& agent, const Look& look) {
-  const auto state = state_text(agent);
+  const auto state = state_of_agent(agent);
   std::string out =
       printable(text_of(agent, "name")) + "  " + paint(printable(state), style_of_state(state), look.colour) + "\n";
   for (const auto& [name, value] : facts_of(agent, look)) {

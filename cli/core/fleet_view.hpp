@@ -2,13 +2,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cli/core/document.hpp"
 #include "cli/core/text.hpp"
 
 namespace edgefleet::cli {
 
-// GET /api/v1/agents: a table.
+// `draining` as soon as it was ordered.
+std::string state_of_agent(const Document& agent);
+// Each a line that names the agent; none of an agent that is gone.
+std::vector<std::string> problems_of_agent(const Document& agent);
+
+// The answer of POST /api/v1/agents/{name}/drain and resume: "pi-1  draining; 2 tasks that it has go on".
+std::string show_drained(const Document& answer, const Look& look);
+
+// GET /api/v1/agents: a table of the connected agents, and one of those that are gone.
 std::string show_agents(const Document& answer, const Look& look);
 
 // GET /api/v1/agents/{name}.

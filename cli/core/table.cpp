@@ -40,6 +40,14 @@ void shrink(std::vector<std::size_t>& widths, const std::vector<Column>& columns
   }
 }
 
+// What still does not fit is cut from the right: a line that wraps cannot be read.
+void cut(std::vector<std::size_t>& widths, std::size_t most) {
+  for (std::size_t i = widths.size(); i-- > 0 && total_of(widths) > most;) {
+    const auto over = total_of(widths) - most;
+    widths[i] -= std::min(widths[i], over);
+  }
+}
+
 std::string line(const std::vector<Cell>& cells, const Table& table, const std::vector<std::size_t>& widths,
                  bool colour) {
   std::string out;
@@ -63,7 +71,10 @@ std::string line(const std::vector<Cell>& cells, const Table& table, const std::
 
 std::string render(const Table& table, const Look& look) {
   auto widths = natural_widths(table);
-  if (look.width > 0) shrink(widths, table.columns, static_cast<std::size_t>(look.width));
+  if (look.width > 0) {
+    shrink(widths, table.columns, static_cast<std::size_t>(look.width));
+    cut(widths, static_cast<std::size_t>(look.width));
+  }
   std::vector<Cell> headings;
   for (const auto& column : table.columns) headings.emplace_back(column.heading, Style::heading);
   std::string out = line(headings, table, widths, look.colour);

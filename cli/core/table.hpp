@@ -1,4 +1,4 @@
-// Aligned columns. If they do not fit, the columns that may shrink are cut.
+// Aligned columns. If they do not fit, the columns that may shrink are cut, then those on the right.
 #pragma once
 
 #include <string>

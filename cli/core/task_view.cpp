@@ -31,11 +31,6 @@ std::string ran(const Document& task) {
   return ms ? show_duration(std::chrono::milliseconds(static_cast<std::int64_t>(*ms))) : std::string();
 }
 
-std::string error_text(const Document& error) {
-  const auto code = text_of(error, "code"), message = text_of(error, "message");
-  return printable(code.empty() || message.empty() ? code + message : code + ": " + message);
-}
-
 // One moment of a task's life.
 struct Moment {
   WallTime at;
@@ -113,6 +108,11 @@ std::string outcome_part(const Document& task) {
 }
 
 }  // namespace
+
+std::string error_text(const Document& error) {
+  const auto code = text_of(error, "code"), message = text_of(error, "message");
+  return printable(code.empty() || message.empty() ? code + message : code + ": " + message);
+}
 
 std::string show_tasks(const Document& answer, const Look& look) {
   Table table{{{"ID"},

@@ -20,6 +20,9 @@ std::string show_acceptance(const Document& answer);
 // "queued, 3 ahead of it: all agents that offer image.blur are paused for heat", "running on pi-2 (attempt 2)".
 std::string task_status(const Document& task);
 
+// "timed_out: it did not end within 10 s"
+std::string error_text(const Document& error);
+
 // "succeeded on pi-2, ran 1.2 s", "failed after 3 attempts: timed_out: ..."
 std::string task_outcome(const Document& task);
 

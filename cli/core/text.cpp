@@ -49,6 +49,16 @@ constexpr std::array<std::pair<std::string_view, Style>, 16> state_styles = {{
     {"paused", Style::bad},
 }};
 
+// The digits from `at` on, without leading zeros ("0" for zero); `at` moves behind them. Empty: none.
+std::string_view number_at(std::string_view text, std::size_t& at) {
+  const auto digit = [&](std::size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  if (!digit(at)) return {};
+  while (text[at] == '0' && digit(at + 1)) ++at;
+  const auto begin = at;
+  while (digit(at)) ++at;
+  return text.substr(begin, at - begin);
+}
+
 }  // namespace
 
 std::string paint(std::string_view text, Style style, bool colour) {
@@ -67,6 +77,24 @@ std::string printable(std::string_view text) { return without_controls(text); }
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return !utf8_continuation(c); }));
+}
+
+bool natural_less(std::string_view a, std::string_view b) {
+  std::size_t i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    std::size_t after_i = i, after_j = j;
+    const auto left = number_at(a, after_i), right = number_at(b, after_j);
+    if (!left.empty() && !right.empty()) {
+      if (left.size() != right.size()) return left.size() < right.size();
+      if (left != right) return left < right;
+      i = after_i, j = after_j;
+      continue;
+    }
+    if (a[i] != b[j]) return a[i] < b[j];
+    ++i, ++j;
+  }
+  if (i == a.size() && j == b.size()) return a < b;  // "02" and "2"
+  return i == a.size();
 }
 
 std::string_view trimmed(std::string_view text) {

@@ -30,6 +30,9 @@ std::string printable(std::string_view text);
 // Columns of the text: the number of its code points.
 std::size_t width_of(std::string_view text);
 
+// Order of names for people: runs of digits compare as numbers.
+bool natural_less(std::string_view a, std::string_view b);
+
 // The text without surrounding white space.
 std::string_view trimmed(std::string_view text);
 

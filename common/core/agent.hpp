@@ -46,6 +46,7 @@ struct AgentInfo {
   std::string board;  // the model name of the board, "Raspberry Pi 4 Model B Rev 1.4"
   std::string arch;   // as `uname -m` prints it
   std::string os;
+  std::string machine;  // the same in each run, different on each machine; tells apart agents of one name
   int cpus = 1;
   std::uint64_t memory_bytes = 0;
   int max_tasks = 0;  // bound over all executors on tasks held

@@ -76,6 +76,14 @@ struct Listener {
   asio::steady_timer pause;
 };
 
+// Mistakes of a person who starts a server, with what to do.
+std::string why_not(const boost::system::error_code& error) {
+  if (error == boost::asio::error::address_in_use) return "another program listens there";
+  if (error == boost::system::errc::address_not_available) return "this machine has no such address (ip address)";
+  if (error == boost::asio::error::access_denied) return "ports below 1024 need a privilege; take another one";
+  return error.message();
+}
+
 }  // namespace
 
 struct Server::Inside {
@@ -163,7 +171,7 @@ Result<ListenAddress> Server::listen(const ListenAddress& address, Site site, st
   if (open > 0 && !in_use) return taken;
   while (open-- > 0) inside_->listeners.pop_back();
   const std::string where = (address.all() ? "*" : address.host) + ":" + std::to_string(address.port);
-  return Error{"cannot listen on " + where + ": " + first_error.message(), ErrorKind::unavailable};
+  return Error{"cannot listen on " + where + ": " + why_not(first_error), ErrorKind::unavailable};
 }
 
 void Server::start() {

@@ -5,9 +5,12 @@
 
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <map>
+#include <optional>
 
 #include "common/mqtt/nodelay.hpp"
+#include "common/mqtt/reach.hpp"
 #include "common/mqtt/session.hpp"
 
 namespace edgefleet::mqtt {
@@ -81,6 +84,12 @@ std::string why(const ::mqtt::token& token) {
   return reason;
 }
 
+// Not: the broker is busy or not available.
+bool refused_for_good(const ::mqtt::token& token) {
+  const int code = token.get_return_code();
+  return code != 136 && code != 137 && code != 159 && !refusal_of(code).empty();
+}
+
 // The id of a message travels as Paho's context of the operation.
 void* context_of(std::uint64_t id) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(id));  // NOLINT(performance-no-int-to-ptr)
@@ -116,12 +125,16 @@ class Listener final : public ::mqtt::iaction_listener {
   Success on_failure_;
 };
 
+using Clock = std::chrono::steady_clock;
+// A link that was lost often comes back at once: until then a failure is not explained.
+constexpr auto before_explaining = std::chrono::seconds(10);
+
 class PahoClient final : public Client {
  public:
   PahoClient(const Options& options, const std::string& uri, OnEvent on_event)
       : on_event_(std::move(on_event)),
-        connected_([this](const auto& token) { connected(token); },
-                   [this](const auto& token) { on_event_(ConnectFailed{why(token)}); }),
+        connected_([this](const auto& token) { connect_succeeded(token); },
+                   [this](const auto& token) { connect_failed(token); }),
         subscribed_([this](const auto&) { on_event_(Subscribed{}); },
                     [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
         delivered_([this](const auto& token) { on_event_(Delivered{true, {}, 0, id_of(token)}); },
@@ -129,6 +142,7 @@ class PahoClient final : public Client {
                      on_event_(Delivered{false, why(token), token.get_reason_code(), id_of(token)});
                    }),
         keepalive_(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive)),
+        broker_(options.broker),
         client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
     // Built in place and never copied: 1.2.0 loses properties and reads freed memory if these are moved.
@@ -184,13 +198,33 @@ class PahoClient final : public Client {
  private:
   // Paho does not follow the broker's own keepalive, so a broker that asks for a shorter one would end the connection
   // again and again.
-  void connected(const ::mqtt::token& token) {
+  void connect_succeeded(const ::mqtt::token& token) {
+    explanation_.reset();
+    connected_before_ = true;
+    explain_at_.reset();
     const auto limits = limits_of(token);
     if (limits.keepalive >= keepalive_) return on_event_(Connected{limits});
     keepalive_ = std::max(limits.keepalive, std::chrono::seconds(1));
     connect_options_.set_keep_alive_interval(keepalive_);
     on_event_(ConnectFailed{"it asks for a keepalive of " + std::to_string(keepalive_.count()) +
                             " s; connecting again with that"});
+  }
+
+  // A negative code is Paho's own, which does not tell what happened.
+  void connect_failed(const ::mqtt::token& token) {
+    if (token.get_return_code() >= 0) return on_event_(ConnectFailed{why(token), refused_for_good(token)});
+    on_event_(ConnectFailed{explanation(token)});
+  }
+
+  // An explanation costs time, in which no connection is tried.
+  std::string explanation(const ::mqtt::token& token) {
+    const auto now = Clock::now();
+    if (!explain_at_) explain_at_ = connected_before_ ? now + before_explaining : now;
+    if (now >= *explain_at_) {
+      explanation_ = why_unusable(broker_, std::chrono::seconds(1));
+      explain_at_ = now + std::chrono::minutes(1);
+    }
+    return explanation_.value_or(why(token));
   }
 
   // Paho throws; our code does not.
@@ -212,6 +246,11 @@ class PahoClient final : public Client {
   Listener subscribed_;
   Listener delivered_;
   std::chrono::seconds keepalive_;
+  std::string broker_;
+  // Only on Paho's thread.
+  std::optional<std::string> explanation_;  // of failed attempts
+  std::optional<Clock::time_point> explain_at_;
+  bool connected_before_ = false;
   ::mqtt::async_client client_;
 };
 

@@ -61,6 +61,7 @@ struct Connected {
 };
 struct ConnectFailed {
   std::string reason;
+  bool refused = false;  // by the broker, for a reason that ends only when somebody changes a setting
 };
 struct ConnectionLost {
   std::string reason;

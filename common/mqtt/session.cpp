@@ -21,7 +21,15 @@ Actions Session::start(Time) {
   return {DoConnect{}};
 }
 
-Actions Session::retry_later(Time now, std::string reason) {
+bool Session::worth_telling(const std::string& reason, Time now) {
+  if (reason == told_ && now < tell_again_) return false;
+  times_told_ = reason == told_ ? times_told_ + 1 : 1;
+  told_ = reason;
+  tell_again_ = now + tell_backoff_.ceiling(times_told_);
+  return true;
+}
+
+Actions Session::retry_later(Time now, const std::string& reason, bool refused) {
   const bool was_up = state_ == State::up;
   state_ = State::down;
   dropped_ += waiting_.size();
@@ -30,10 +38,10 @@ Actions Session::retry_later(Time now, std::string reason) {
   alone_in_flight_ = false;
   ++failures_;
   // Half fixed, half jitter: a fleet must not reconnect at the same moment, and no retry may be immediate.
-  const Duration half = backoff_.ceiling(failures_) / 2;
+  const Duration half = (refused ? refused_backoff_ : backoff_).ceiling(failures_) / 2;
   retry_at_ = now + half + Backoff{half, half}.pause(1, next_jitter(random_));
-  if (was_up) return {};
-  return {TellTrouble{std::move(reason)}};
+  if (was_up || !worth_telling(reason, now)) return {};
+  return {TellTrouble{reason + (times_told_ > 1 ? " (still)" : "") + "; trying again"}};
 }
 
 Actions Session::on(const ClientEvent& event, Time now) {
@@ -44,7 +52,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
       if (self.state_ != State::connecting) return {};
       self.limits_ = connected.limits;
       if (const auto missing = what_is_missing(connected.limits); !missing.empty()) {
-        return self.retry_later(now, missing);
+        return self.retry_later(now, missing, true);
       }
       self.state_ = State::subscribing;
       self.in_flight_ = 0;
@@ -53,7 +61,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
     }
     Actions operator()(const ConnectFailed& failed) const {
       if (self.state_ != State::connecting) return {};
-      return self.retry_later(now, failed.reason);
+      return self.retry_later(now, failed.reason, failed.refused);
     }
     Actions operator()(const ConnectionLost& lost) const {
       if (self.state_ == State::down) return {};
@@ -66,6 +74,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
       if (self.state_ != State::subscribing) return {};
       self.state_ = State::up;
       self.failures_ = 0;
+      self.told_.clear();
       return {TellUp{}};
     }
     // The connection is open but of no use: without a connection loss there would be no retry, so retry here.

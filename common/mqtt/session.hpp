@@ -61,7 +61,8 @@ class Session {
  private:
   enum class State { down, connecting, subscribing, up };
 
-  Actions retry_later(Time now, std::string reason);
+  Actions retry_later(Time now, const std::string& reason, bool refused = false);
+  [[nodiscard]] bool worth_telling(const std::string& reason, Time now);
   [[nodiscard]] std::size_t most_in_flight() const { return std::min(window, limits_.in_flight); }
   [[nodiscard]] bool may_send() const;
   void send_waiting(Actions& actions);
@@ -80,6 +81,12 @@ class Session {
   std::uint64_t dropped_ = 0;
   std::uint64_t random_;
   Backoff backoff_{std::chrono::milliseconds(200), std::chrono::seconds(1)};
+  Backoff refused_backoff_{std::chrono::seconds(1), std::chrono::seconds(30)};
+  // The reason of failed attempts is told once, then less and less often.
+  Backoff tell_backoff_{std::chrono::minutes(1), std::chrono::hours(1)};
+  std::string told_;
+  int times_told_ = 0;
+  Time tell_again_;
 };
 
 }  // namespace edgefleet::mqtt

@@ -207,6 +207,7 @@ std::string encode(const AgentInfo& info) {
     object.string("board", info.board);
     object.string("arch", info.arch);
     object.string("os", info.os);
+    if (!info.machine.empty()) object.string("machine", info.machine);
     object.integer("cpus", info.cpus);
     object.unsigned_integer("memory_bytes", info.memory_bytes);
     object.integer("max_tasks", info.max_tasks);
@@ -228,6 +229,7 @@ Result<AgentInfoMessage> decode_agent_info(std::string_view payload) {
   info.board = fields.string("board", 256).value_or("");
   info.arch = fields.string("arch", 64).value_or("");
   info.os = fields.string("os", 256).value_or("");
+  info.machine = fields.string("machine", 64).value_or("");
   info.cpus = static_cast<int>(fields.integer("cpus", 1, 4096).value_or(1));
   info.memory_bytes = fields.unsigned_integer("memory_bytes").value_or(0);
   info.max_tasks = static_cast<int>(fields.integer("max_tasks", 0, most_slots).value_or(0));

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/core/agent.hpp"
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
 
@@ -27,6 +28,13 @@ struct BatchAcceptance {
 struct Retried {
   std::size_t tasks = 0;
   std::vector<std::pair<TaskId, Error>> refused;
+};
+
+// The answer to a drain or a resume.
+struct Drained {
+  AgentState state = AgentState::online;  // that it will report
+  bool drained = false;
+  std::size_t tasks = 0;  // on it at present; they go on
 };
 
 // A part of a running task's output.

@@ -50,6 +50,12 @@ struct DrainAgent {
   bool drain = true;
 };
 
+// Forgets an agent that is gone: it is listed no longer, until it announces itself again.
+struct RemoveAgent {
+  RequestId request = 0;
+  AgentName agent;
+};
+
 struct ReleaseHeld {
   RequestId request = 0;
 };  // tasks that are held after a restore may be placed
@@ -97,8 +103,8 @@ struct Committed {
 };  // their outcome is durable, so they are removed from the state
 struct ReignBegun {};  // the epoch of this reign must be durable before the first message of the reign is sent
 
-using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReleaseHeld, AgentStatusSeen, AgentInfoSeen,
-                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, Undeliverable, BrokerUp,
-                           BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
+using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, RemoveAgent, ReleaseHeld, AgentStatusSeen,
+                           AgentInfoSeen, HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, Undeliverable,
+                           BrokerUp, BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
 
 }  // namespace edgefleet::coordinator

@@ -23,8 +23,6 @@ enum class Obstacle {
   reserved,
   resting,
   out_of_service,
-  lost,
-  offline,
   overheated,
   draining,
   drained,
@@ -39,14 +37,12 @@ struct Hindrance {
 
 Obstacle obstacle_of(AgentState state) {
   switch (state) {
-    case AgentState::lost:
-      return Obstacle::lost;
-    case AgentState::offline:
-      return Obstacle::offline;
     case AgentState::overheated:
       return Obstacle::overheated;
     case AgentState::draining:
       return Obstacle::draining;
+    case AgentState::lost:  // those that are gone are not explained
+    case AgentState::offline:
     case AgentState::online:
       break;
   }
@@ -86,8 +82,6 @@ bool can_serve(Obstacle obstacle) {
     case Obstacle::resting:
       return true;
     case Obstacle::out_of_service:
-    case Obstacle::lost:
-    case Obstacle::offline:
     case Obstacle::overheated:
     case Obstacle::draining:
     case Obstacle::drained:
@@ -112,10 +106,6 @@ std::string text_of(const Hindrance& hindrance) {
       return "resting (" + std::string(hindrance.problem) + ")";
     case Obstacle::out_of_service:
       return "out of service (" + std::string(hindrance.problem) + ")";
-    case Obstacle::lost:
-      return "lost";
-    case Obstacle::offline:
-      return "offline";
     case Obstacle::overheated:
       return "paused for heat";
     case Obstacle::draining:
@@ -138,11 +128,30 @@ std::string list_conditions(const Where& where) {
   return text;
 }
 
+constexpr std::size_t most_named = 3;
+
+// "pi-1 (lost), pi-2 (offline)"
+std::string list_agents(const State& state, std::vector<AgentIndex> agents) {
+  std::sort(agents.begin(), agents.end());
+  agents.erase(std::unique(agents.begin(), agents.end()), agents.end());
+  std::string text;
+  for (std::size_t i = 0; i < std::min(agents.size(), most_named); ++i) {
+    const Agent& agent = state.agents[agents[i]];
+    text += (i > 0 ? ", " : "") + agent.name.str() + " (" + std::string(to_string(agent.status.state)) + ")";
+  }
+  if (agents.size() > most_named) text += " and " + std::to_string(agents.size() - most_named) + " more";
+  return text;
+}
+
+// `away`: those that are gone and would meet the conditions. They are named only if no other agent does.
 std::string sentence(std::size_t offering, const Capability& capability, const Where& where,
-                     const std::map<std::string, std::size_t>& obstacles) {
-  if (offering == 0) return "no agent offers " + capability.str();
+                     const std::map<std::string, std::size_t>& obstacles, const std::string& away) {
+  if (offering == 0 && away.empty()) return "no agent offers " + capability.str();
+  if (offering == 0) return "no connected agent offers " + capability.str() + "; " + away + " did";
   std::string text = agents(offering) + (offering == 1 ? " offers " : " offer ") + capability.str();
-  if (obstacles.empty()) return text + ", none meets " + list_conditions(where);
+  if (obstacles.empty()) {
+    return text + ", none meets " + list_conditions(where) + (away.empty() ? "" : "; " + away + " did");
+  }
   std::size_t meeting = 0;
   for (const auto& [what, count] : obstacles) meeting += count;
   if (meeting < offering) text += ", " + std::to_string(meeting) + " meet " + list_conditions(where);
@@ -163,10 +172,16 @@ Explanation explain(const State& state, const Capability& capability, const Wher
   Explanation result;
   std::vector<AgentIndex> offering;
   std::vector<std::pair<AgentIndex, Hindrance>> meeting;
+  std::vector<AgentIndex> away;
   for (const ExecutorIndex index : state.placement.offering(capability)) {
     const ExecutorView& view = state.placement.executor(index);
+    const Agent& agent = state.agents[view.agent];
+    if (gone(agent)) {
+      if (meets(view, where)) away.push_back(view.agent);
+      continue;
+    }
     offering.push_back(view.agent);
-    if (meets(view, where)) meeting.emplace_back(view.agent, hindrance(state, state.agents[view.agent], view));
+    if (meets(view, where)) meeting.emplace_back(view.agent, hindrance(state, agent, view));
   }
   std::sort(offering.begin(), offering.end());
   result.offering = static_cast<std::size_t>(std::unique(offering.begin(), offering.end()) - offering.begin());
@@ -177,11 +192,14 @@ Explanation explain(const State& state, const Capability& capability, const Wher
     const Hindrance best = one->second;  // in the order of the enumeration: the obstacle that ends soonest comes first
     while (one != meeting.end() && one->first == agent) ++one;
     if (can_serve(best.what)) ++result.eligible;
-    if (best.what != Obstacle::lost && best.what != Obstacle::offline) ++result.meeting;
+    ++result.meeting;
     result.free = result.free || best.what == Obstacle::none;
     ++obstacles[text_of(best)];
   }
-  if (!result.free) result.waiting = sentence(result.offering, capability, where, obstacles);
+  if (!result.free) {
+    result.waiting = sentence(result.offering, capability, where, obstacles,
+                              meeting.empty() ? list_agents(state, std::move(away)) : std::string());
+  }
   return result;
 }
 

@@ -94,7 +94,8 @@ std::size_t weight(const AgentInfo& info) {
     for (const auto& text : texts) bytes += sizeof(text) + std::string_view(text).size();
     return bytes;
   };
-  std::size_t bytes = sizeof(info) + info.version.size() + info.board.size() + info.arch.size() + info.os.size();
+  std::size_t bytes =
+      sizeof(info) + info.version.size() + info.board.size() + info.arch.size() + info.os.size() + info.machine.size();
   for (const auto& [name, value] : info.labels) bytes += sizeof(Labels::value_type) + name.size() + value.size();
   for (const ExecutorInfo& executor : info.executors) {
     bytes += sizeof(executor) + executor.provider.size() + executor.problem.size() + executor.notice.size() +
@@ -207,7 +208,7 @@ void raise_epoch_above(Context& c, Agent& agent, const Reign& followed) {
 std::optional<AgentIndex> dispensable(const State& state) {
   const Agent* best = nullptr;
   for (const Agent& agent : state.agents) {
-    if (!gone(agent) || !agent.attempts.empty() || agent.drained) continue;
+    if (vacant(agent) || !gone(agent) || !agent.attempts.empty() || agent.drained) continue;
     if (best == nullptr || agent.last_heard < best->last_heard) best = &agent;
   }
   return best == nullptr ? std::nullopt : std::optional(best->index);
@@ -258,7 +259,7 @@ void ask_for_introduction(Context& c, Agent& agent, const SessionId& session) {
 // Null: the bound on agents has been reached, and all of them are needed.
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
-  if (c.state.agents.size() < c.state.policy.most_agents) return &agent_of(c, name);
+  if (c.state.agents.size() < c.state.policy.most_agents || !c.state.vacant.empty()) return &agent_of(c, name);
   const auto away = dispensable(c.state);
   if (!away) {
     c.note(
@@ -283,8 +284,19 @@ Agent* agent_by_name(State& state, const AgentName& name) {
   return found == state.agent_index.end() ? nullptr : &state.agents[found->second];
 }
 
+const Agent* agent_by_name(const State& state, const AgentName& name) {
+  const auto found = state.agent_index.find(name);
+  return found == state.agent_index.end() ? nullptr : &state.agents[found->second];
+}
+
 Agent& agent_of(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return *known;
+  if (!c.state.vacant.empty()) {
+    Agent& place = c.state.agents[c.state.vacant.back()];
+    c.state.vacant.pop_back();
+    add_agent(c, place, name);
+    return place;
+  }
   c.state.agents.push_back(blank(static_cast<AgentIndex>(c.state.agents.size())));
   add_agent(c, c.state.agents.back(), name);
   return c.state.agents.back();
@@ -292,6 +304,15 @@ Agent& agent_of(Context& c, const AgentName& name) {
 
 bool gone(const Agent& agent) {
   return agent.status.state == AgentState::lost || agent.status.state == AgentState::offline;
+}
+
+bool vacant(const Agent& place) { return place.name.empty(); }
+
+AgentState ordered_state(const Agent& agent) {
+  if (gone(agent)) return agent.status.state;
+  if (agent.drained) return AgentState::draining;
+  const bool hot = agent.temperature && agent.temperature->policy == HeatPolicy::paused;
+  return hot ? AgentState::overheated : AgentState::online;
 }
 
 void reserve(State& state, Agent& agent) {
@@ -429,6 +450,27 @@ void on(Context& c, const DrainAgent& event) {
   c.emit(Done{event.request});
 }
 
+void on(Context& c, const RemoveAgent& event) {
+  const auto reject = [&](const std::string& why, ErrorKind kind) {
+    c.emit(Rejected{event.request, Error{"agent " + event.agent.str() + why, kind}});
+  };
+  Agent* const agent = agent_by_name(c.state, event.agent);
+  if (agent == nullptr) return reject(" is not known", ErrorKind::not_found);
+  if (!gone(*agent)) {
+    return reject(
+        " is " + std::string(to_string(agent->status.state)) + ": stop it first, or it announces itself again",
+        ErrorKind::conflict);
+  }
+  if (!agent->attempts.empty()) {
+    return reject(" had tasks when it was lost, and they still wait for it; try again in a minute",
+                  ErrorKind::conflict);
+  }
+  if (agent->drained) c.emit(SaveAgent{event.agent, false});
+  c.state.vacant.push_back(agent->index);
+  forget(c, *agent);
+  c.emit(Done{event.request});
+}
+
 // The status of another reign. If it is live and not older than ours, its coordinator has taken over. If it is only
 // retained or reported, and not older, our epoch must be raised above it (after a restore of the store, for example).
 void on(Context& c, const CoordinatorSeen& event) {
@@ -495,6 +537,7 @@ void renew_sendings(Context& c) {
 // The coordinator itself was disconnected or not running: that time counts against no agent.
 void restart_deadlines(Context& c) {
   for (Agent& agent : c.state.agents) {
+    if (vacant(agent)) continue;
     if (gone(agent) && !agent.session.empty()) {
       for_each_attempt(c, agent, [&](Task& task, int attempt) { start_grace(c, task, attempt); });
       continue;

@@ -103,7 +103,8 @@ struct State {
   std::size_t info_bytes = 0;  // of all agents
   std::size_t bytes = 0;  // the weight() of all tasks
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
-  std::vector<Agent> agents;  // an agent keeps its index
+  std::vector<Agent> agents;  // an agent keeps its index; a place without a name is vacant
+  std::vector<AgentIndex> vacant;
   std::unordered_map<AgentName, AgentIndex> agent_index;
   Deadlines<AgentIndex> silence;
   Deadlines<AgentIndex> recalls;  // agents that were given more tasks than they have slots

@@ -81,7 +81,10 @@ void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(RetryReq
 void Loop::retry_many(std::vector<TaskId> ids, Answer<Retried> answer) {
   offer_or_refuse(RetryManyRequest{std::move(ids), std::move(answer)});
 }
-void Loop::drain(AgentName agent, bool drain, Answer<AgentState> answer) {
+void Loop::forget(AgentName agent, Answer<AgentName> answer) {
+  offer_or_refuse(RemoveRequest{std::move(agent), std::move(answer)});
+}
+void Loop::drain(AgentName agent, bool drain, Answer<Drained> answer) {
   offer_or_refuse(DrainRequest{std::move(agent), drain, std::move(answer)});
 }
 void Loop::release(Answer<std::size_t> answer) { offer_or_refuse(ReleaseRequest{std::move(answer)}); }

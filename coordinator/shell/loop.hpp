@@ -72,7 +72,8 @@ class Loop {
   // Retries tasks that have failed, been cancelled or expired; a task that cannot be retried does not affect the
   // others.
   void retry_many(std::vector<TaskId> ids, Answer<Retried> answer);
-  void drain(AgentName agent, bool drain, Answer<AgentState> answer);
+  void drain(AgentName agent, bool drain, Answer<Drained> answer);
+  void forget(AgentName agent, Answer<AgentName> answer);
   void release(Answer<std::size_t> answer);  // tasks held after a restore; answers how many were released
   // Calls `with` on the loop's thread. An error: it will not be called, because the inbox is full or the program stops.
   Status look(std::function<void(const State&, Now)> with);

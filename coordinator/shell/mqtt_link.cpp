@@ -301,14 +301,16 @@ void MqttLink::act(const mqtt::DoSubscribe&) {
 }
 
 void MqttLink::act(const mqtt::TellUp&) {
-  log::info("connected to the broker at " + options_.broker.broker + ", epoch " +
-            std::to_string(engine_.state().reign.epoch));
+  complaints_.complain(
+      "up",
+      "connected to the broker at " + options_.broker.broker + ", epoch " + std::to_string(engine_.state().reign.epoch),
+      log::Level::info);
   up_ = true;
   engine_.step(BrokerUp{});
 }
 
 void MqttLink::act(const mqtt::TellDown& down) {
-  log::warning("lost the connection to the broker: " + down.reason + "; reconnecting");
+  complaints_.complain("down", "lost the connection to the broker: " + down.reason + "; reconnecting");
   up_ = false;
   engine_.step(BrokerDown{});
 }

@@ -5,6 +5,7 @@
 
 #include "common/core/overloaded.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/core/fleet.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -210,10 +211,19 @@ void Requests::handle(const RetryManyRequest& request) {
 void Requests::handle(const DrainRequest& request) {
   const auto reply = [this, name = request.agent, answer = request.answer](const Result<Accepted>& done) {
     if (!done) return answer(done.error());
-    const State& state = engine_.state();
-    answer(state.agents.at(state.agent_index.at(name)).status.state);
+    const Agent* agent = agent_by_name(engine_.state(), name);
+    if (agent == nullptr) return answer(Error{"agent " + name.str() + " has just been forgotten", ErrorKind::conflict});
+    answer(Drained{ordered_state(*agent), agent->drained, agent->attempts.size()});
   };
   engine_.step(DrainAgent{expect(reply), request.agent, request.drain});
+}
+
+void Requests::handle(const RemoveRequest& request) {
+  engine_.step(RemoveAgent{expect([name = request.agent, answer = request.answer](const Result<Accepted>& done) {
+                             if (!done) return answer(done.error());
+                             answer(name);
+                           }),
+                           request.agent});
 }
 
 void Requests::handle(const ReleaseRequest& request) {

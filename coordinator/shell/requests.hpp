@@ -47,13 +47,17 @@ struct RetryManyRequest {
 struct DrainRequest {
   AgentName agent;
   bool drain = true;
-  Answer<AgentState> answer;
+  Answer<Drained> answer;
+};
+struct RemoveRequest {
+  AgentName agent;
+  Answer<AgentName> answer;
 };
 struct ReleaseRequest {
   Answer<std::size_t> answer;
 };
 using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
-                                 DrainRequest, ReleaseRequest>;
+                                 DrainRequest, RemoveRequest, ReleaseRequest>;
 
 // Requests that add tasks are refused at once while nothing can be recorded.
 bool adds_tasks(const LoopRequest& request);
@@ -83,6 +87,7 @@ class Requests {
   void handle(const RetryRequest& request);
   void handle(const RetryManyRequest& request);
   void handle(const DrainRequest& request);
+  void handle(const RemoveRequest& request);
   void handle(const ReleaseRequest& request);
   void retry_one(const TaskId& id, const Answer<TaskState>& answer);
   void answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer);

@@ -226,6 +226,18 @@ std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, t
   return out;
 }
 
+std::string drained_view(const AgentName& name, const Drained& answer) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("name", name.str());
+    object.string("state", to_string(answer.state));
+    object.boolean("drained", answer.drained);
+    object.unsigned_integer("tasks", answer.tasks);
+  }
+  return out;
+}
+
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks) {
   std::string out;
   {
@@ -261,7 +273,8 @@ AgentsPart agents_part(const State& state, Now now, std::size_t first, std::size
   const std::size_t end = std::min(state.agents.size(), first + most);
   AgentsPart part{{}, end < state.agents.size()};
   for (std::size_t i = first; i < end; ++i) {
-    if (i > first) part.elements += ',';
+    if (vacant(state.agents[i])) continue;
+    if (!part.elements.empty()) part.elements += ',';
     part.elements += agent_view(state, state.agents[i], now, false);
   }
   return part;

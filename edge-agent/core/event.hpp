@@ -91,6 +91,11 @@ struct ArtifactRefused {
 struct OfferChanged {
   ExecutorInfo executor;
   bool freezes = false;  // FreezeWork stops its processes and their timeouts
+  bool needs_files = false;  // out of service while the coordinator's HTTP API cannot be reached
+};
+// Whether the coordinator's HTTP API can be reached, where the files of tasks are. `problem`: why not; empty: it can.
+struct FilesSeen {
+  std::string problem;
 };
 struct TemperatureRead {
   std::vector<ZoneReading> zones;
@@ -104,6 +109,6 @@ struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
                            IntroduceSeen, DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded,
-                           ArtifactRefused, OfferChanged, TemperatureRead, Stop, Ending, Flush, Tick>;
+                           ArtifactRefused, OfferChanged, FilesSeen, TemperatureRead, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

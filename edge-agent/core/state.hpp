@@ -52,10 +52,12 @@ struct Held {
 };
 
 struct ExecutorSlots {
-  ExecutorInfo info;
+  ExecutorInfo offered;  // by the executor itself
+  ExecutorInfo info;     // with `files_problem`, if it needs files
   std::deque<AttemptKey> waiting;
   int running = 0;
   bool freezes = false;
+  bool needs_files = false;
   Duration worked{0};               // since it last rested
   std::optional<Time> rests_until;  // to cool
 };
@@ -80,6 +82,7 @@ struct State {
   std::size_t spooled = 0;               // of the results
   std::optional<Time> cut_since;         // since when results cannot be delivered
   bool draining = false;                 // by order of the coordinator
+  std::string files_problem;             // why files cannot be fetched and stored; empty: they can, or it is unknown
   std::optional<Time> stop_at;           // stopping: the end of the grace
   bool stopped_rest = false;
   Heat heat;

@@ -389,11 +389,12 @@ void on(Context& c, const ArtifactRefused& event) {
   }
 }
 
-void on(Context& c, const OfferChanged& event) {
-  ExecutorSlots& executor = c.state.executors[event.executor.name];
-  executor.freezes = event.freezes;
-  if (executor.info == event.executor) return;
-  executor.info = event.executor;
+// What the executor offers, or why it cannot: then the tasks that wait for it go to other agents.
+void refresh_offer(Context& c, ExecutorSlots& executor) {
+  ExecutorInfo info = executor.offered;
+  if (executor.needs_files && info.problem.empty()) info.problem = c.state.files_problem;
+  if (executor.info == info) return;
+  executor.info = std::move(info);
   c.state.info_changed = true;
   c.state.capacity_changed = true;
   for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
@@ -402,10 +403,44 @@ void on(Context& c, const OfferChanged& event) {
       executor.waiting.push_back(key);
     } else {
       finish(c, key, held, ResultStatus::returned,
-             TaskError{"not_offered", "this agent no longer offers the capability", true, {}});
+             TaskError{"not_offered",
+                       "this agent no longer offers the capability" +
+                           (executor.info.problem.empty() ? std::string() : ": " + executor.info.problem),
+                       true,
+                       {}});
     }
   }
   pump(c, executor);
+}
+
+void on(Context& c, const OfferChanged& event) {
+  ExecutorSlots& executor = c.state.executors[event.executor.name];
+  executor.freezes = event.freezes;
+  executor.needs_files = event.needs_files;
+  executor.offered = event.executor;
+  refresh_offer(c, executor);
+}
+
+std::string executors_with_files(const State& state) {
+  std::string names;
+  for (const auto& [name, executor] : state.executors) {
+    if (executor.needs_files) names += (names.empty() ? "" : ", ") + name.str();
+  }
+  return names;
+}
+
+// A coordinator that is not running is no reason: nobody gives tasks meanwhile, and those that are here are kept.
+void on(Context& c, const FilesSeen& event) {
+  State& state = c.state;
+  if (event.problem == state.files_problem || (!event.problem.empty() && !state.coordinator_online)) return;
+  if (event.problem.empty() != state.files_problem.empty()) {
+    const std::string names = executors_with_files(state);
+    c.emit(event.problem.empty()
+               ? WriteLog{false, "the coordinator's HTTP API can be reached again; in service: " + names}
+               : WriteLog{true, event.problem + "; out of service until then: " + names});
+  }
+  state.files_problem = event.problem;
+  for (auto& [name, executor] : state.executors) refresh_offer(c, executor);
 }
 
 // The readings are checked first; a problem with a sensor is logged once, and its end once.

@@ -62,6 +62,8 @@ class Executor {
   [[nodiscard]] virtual bool instant() const { return false; }
   // True: its runs are processes of the spawner, so a freeze stops them and their timeouts.
   [[nodiscard]] virtual bool freezes() const { return false; }
+  // True: its tasks name files, so it is out of service while the coordinator's HTTP API cannot be reached.
+  [[nodiscard]] virtual bool needs_files() const { return false; }
   // Called on SIGHUP: external data (keys, models) may have changed. Returns at once; any thread.
   virtual void reload() {}
   // Blocks until the end; called from one worker thread per slot, so up to `slots` at the same time. Must return soon

@@ -77,6 +77,13 @@ void describe_machine(AgentInfo& info) {
   if (const auto board = short_board_name(info.board); !board.empty()) info.labels.emplace("board", board);
 }
 
+std::string machine_serial() {
+  for (const char* path : {"/proc/device-tree/serial-number", "/etc/machine-id", "/var/lib/dbus/machine-id"}) {
+    if (auto text = read_text(path); !text.empty()) return text;
+  }
+  return {};
+}
+
 double load_average() {
   std::array<double, 1> load{};
   return getloadavg(load.data(), 1) == 1 ? load[0] : 0;

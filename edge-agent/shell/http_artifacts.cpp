@@ -19,10 +19,12 @@ void pause(Duration length, const std::stop_token& stop) {
   rings.wait_for(lock, stop, length, [] { return false; });
 }
 
+}  // namespace
+
 // A run that is stopped while it waits must report the reason for the wait: the last failure is kept, and each is
 // logged.
 template <typename Call>
-auto until_answered(const std::stop_token& stop, log::Complaints& complaints, bool (*worth)(ErrorKind), Call call)
+auto HttpArtifacts::until_answered(const std::stop_token& stop, bool (*worth)(ErrorKind), Call call)
     -> decltype(call()) {
   const Backoff backoff{std::chrono::milliseconds(250), std::chrono::seconds(10)};
   std::optional<Error> last;
@@ -31,20 +33,19 @@ auto until_answered(const std::stop_token& stop, log::Complaints& complaints, bo
     if (response || !worth(response.error().kind)) return response;
     if (!stop.stop_requested()) {
       last = response.error();
-      complaints.complain("transfer", last->message + "; trying again");
+      if (watch_) watch_->transfer_failed();
+      if (watch_ && watch_->hopeless()) return *last;
+      complaints_.complain("transfer", last->message + "; trying again");
       pause(backoff.ceiling(failures), stop);
     }
     if (stop.stop_requested()) return last ? *last : response.error();
   }
 }
 
-}  // namespace
-
 Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                             std::stop_token stop) {
   if (coordinator_.empty()) return Error{"this agent has no --coordinator to fetch artifacts from", ErrorKind::invalid};
-  return until_answered(stop, complaints_, worth_another_try,
-                        [&] { return fetch_once(artifact, to_path, most_bytes, stop); });
+  return until_answered(stop, worth_another_try, [&] { return fetch_once(artifact, to_path, most_bytes, stop); });
 }
 
 Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
@@ -64,7 +65,7 @@ Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string&
 }
 
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {
-  return until_answered(stop, complaints_, worth_storing_later, [&] { return store_once(path, stop); });
+  return until_answered(stop, worth_storing_later, [&] { return store_once(path, stop); });
 }
 
 Result<std::string> HttpArtifacts::store_once(const std::string& path, const std::stop_token& stop) {

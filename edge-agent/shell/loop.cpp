@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/core/counts.hpp"
 #include "common/core/overloaded.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "common/system/clock.hpp"
@@ -21,6 +22,15 @@ constexpr Duration progress_interval = std::chrono::milliseconds(500);
 constexpr std::size_t name_conflict_limit = 3;
 constexpr Duration name_conflict_window = std::chrono::minutes(2);
 constexpr std::size_t most_part_bytes = 16 * 1024;  // of partial output in a message
+
+std::string stop_line(const State& state) {
+  const auto running =
+      std::ranges::count_if(state.held, [](const auto& entry) { return entry.second.phase == HeldPhase::running; });
+  if (running == 0) return "stopping: no task runs";
+  return "stopping: no new tasks; " +
+         counted(static_cast<std::uint64_t>(running), "running task has", "running tasks have") + " " +
+         std::to_string(to_ms(state.policy.stop_grace) / 1000) + " s";
+}
 
 }  // namespace
 
@@ -42,6 +52,7 @@ Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
   machine_.version = EDGEFLEET_VERSION;
   machine_.max_tasks = options_.policy.max_tasks;
   machine_.labels = options_.labels;
+  machine_.machine = options_.machine;
   describe_machine(machine_);
   for (auto& executor : executors) {
     const ExecutorName name = executor->name();
@@ -77,10 +88,11 @@ Status Loop::run() {
   read_sensors();
   restore();
   for (auto& [name, executor] : executors_) {
-    executor->start([this, freezes = executor->freezes()](ExecutorInfo offer) {
-      inbox_.insist(OfferChanged{std::move(offer), freezes});
+    executor->start([this, freezes = executor->freezes(), files = executor->needs_files()](ExecutorInfo offer) {
+      inbox_.insist(OfferChanged{std::move(offer), freezes, files});
     });
   }
+  watch_files();
   perform_mqtt(session_.start(monotonic_now()));
 
   while (!end_ && !fatal_) take_turn(wake_at());
@@ -94,6 +106,7 @@ void Loop::take_turn(Time until) {
   for (auto& item : inbox_.drain(until)) take(item);
   publish_parts();  // before the result, which contains all of them
   read_sensors();
+  if (options_.watch) options_.watch->coordinator_is(state_.coordinator_online);
   perform_mqtt(session_.tick(monotonic_now()));
   step(Tick{});
   step(Flush{});
@@ -110,6 +123,7 @@ void Loop::end_work() {
     take_turn(std::min(until, monotonic_now() + std::chrono::milliseconds(50)));
   } while (session_.up() && state_.coordinator_online && state_.results > 0 && monotonic_now() < until);
   if (options_.artifacts) options_.artifacts->stop();
+  if (options_.watch) options_.watch->stop();
   step(Ending{});
   spool();
 }
@@ -129,6 +143,12 @@ void Loop::restore() {
                               const bool too_large = why.kind == ErrorKind::too_large;
                               inbox_.insist(ArtifactRefused{std::move(artifact), why.message, !too_large});
                             });
+}
+
+void Loop::watch_files() {
+  if (!options_.watch) return;
+  const bool at_once = std::ranges::any_of(executors_, [](const auto& entry) { return entry.second->needs_files(); });
+  options_.watch->start([this](std::string problem) { inbox_.insist(FilesSeen{std::move(problem)}); }, at_once);
 }
 
 void Loop::spool() {
@@ -185,8 +205,7 @@ void Loop::handle(const StopAsked&) {
     end_ = true;
     return;
   }
-  log::info("stopping: no new tasks; running ones have " + std::to_string(to_ms(state_.policy.stop_grace) / 1000) +
-            " s");
+  log::info(stop_line(state_));
   step(Stop{});
 }
 
@@ -392,39 +411,42 @@ void Loop::receive_control(const mqtt::Message& message) {
 
 void Loop::perform_mqtt(mqtt::Actions actions) {
   for (auto& action : actions) {
-    std::visit(
-        overloaded{
-            [&](const mqtt::DoConnect&) { client_->connect(); },
-            [&](const mqtt::DoSubscribe&) {
-              client_->subscribe({{topics_.build({TopicKind::tasks, options_.name, {}, {}}), 1},
-                                  {topics_.build({TopicKind::control, options_.name, {}, {}}), 1},
-                                  {topics_.build({TopicKind::agent_status, options_.name, {}, {}}), 1},
-                                  {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
-            },
-            [&](const mqtt::DoSend& send) {
-              deliveries_.passed_on(send.message.id);
-              client_->publish(send.message);
-            },
-            [&](const mqtt::TellUp&) {
-              log::info("connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str());
-              ++connects_;
-              step(LinkUp{});
-            },
-            [&](const mqtt::TellDown& down) {
-              log::warning("lost the connection to the broker: " + down.reason + "; tasks continue, reconnecting");
-              step(LinkDown{});
-            },
-            [&](const mqtt::TellRefused& refused) {
-              complaints_.complain("refused", "a message was not sent: " + refused.reason);
-              if (auto attempts = deliveries_.refused(refused.id); !attempts.empty()) {
-                step(ResultsRefused{std::move(attempts), refused.reason});
-              }
-            },
-            [&](const mqtt::TellTrouble& trouble) {
-              complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
-            },
-        },
-        action);
+    std::visit(overloaded{
+                   [&](const mqtt::DoConnect&) { client_->connect(); },
+                   [&](const mqtt::DoSubscribe&) {
+                     client_->subscribe({{topics_.build({TopicKind::tasks, options_.name, {}, {}}), 1},
+                                         {topics_.build({TopicKind::control, options_.name, {}, {}}), 1},
+                                         {topics_.build({TopicKind::agent_status, options_.name, {}, {}}), 1},
+                                         {topics_.build({TopicKind::coordinator_status, {}, {}, {}}), 1}});
+                   },
+                   [&](const mqtt::DoSend& send) {
+                     deliveries_.passed_on(send.message.id);
+                     client_->publish(send.message);
+                   },
+                   [&](const mqtt::TellUp&) {
+                     complaints_.complain(
+                         "up",
+                         "connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str(),
+                         log::Level::info);
+                     ++connects_;
+                     step(LinkUp{});
+                   },
+                   [&](const mqtt::TellDown& down) {
+                     complaints_.complain("down", "lost the connection to the broker: " + down.reason +
+                                                      "; tasks continue, reconnecting");
+                     step(LinkDown{});
+                   },
+                   [&](const mqtt::TellRefused& refused) {
+                     complaints_.complain("refused", "a message was not sent: " + refused.reason);
+                     if (auto attempts = deliveries_.refused(refused.id); !attempts.empty()) {
+                       step(ResultsRefused{std::move(attempts), refused.reason});
+                     }
+                   },
+                   [&](const mqtt::TellTrouble& trouble) {
+                     complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
+                   },
+               },
+               action);
   }
 }
 

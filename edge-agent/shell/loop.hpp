@@ -32,10 +32,12 @@ class Loop {
     Policy policy;
     HeatLimits heat;
     std::map<std::string, std::string> labels;
+    std::string machine;  // AgentInfo::machine
     std::string sys = "/sys";
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
     std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
+    std::shared_ptr<CoordinatorWatch> watch;  // null: no executor has files, or there is no --coordinator
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     std::size_t inbox = 16'384;
     mqtt::MakeClient make_client;  // empty: Paho's client
@@ -59,8 +61,8 @@ class Loop {
     AttemptKey key;
     Progress progress;
   };
-  using Item =
-      std::variant<mqtt::ClientEvent, Finished, OfferChanged, ArtifactUploaded, ArtifactRefused, Progressed, StopAsked>;
+  using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, FilesSeen, ArtifactUploaded, ArtifactRefused,
+                            Progressed, StopAsked>;
 
   // ---- one drain
   [[nodiscard]] Time wake_at() const;
@@ -68,6 +70,7 @@ class Loop {
   void handle(const mqtt::ClientEvent& event);
   void handle(Finished& finished);
   void handle(OfferChanged& offer) { step(std::move(offer)); }
+  void handle(FilesSeen& seen) { step(std::move(seen)); }
   void handle(ArtifactUploaded& uploaded) { step(std::move(uploaded)); }
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
@@ -80,6 +83,7 @@ class Loop {
   void take_turn(Time until);
   void restore();
   void spool();
+  void watch_files();
   void end_work();
 
   // ---- MQTT

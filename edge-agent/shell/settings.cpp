@@ -210,10 +210,11 @@ Result<HeatLimits> heat_limits(const Settings& settings) {
 }  // namespace
 
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
-  s.name = host_name();
   Configuration configuration(
       "An agent of a fleet: runs tasks that the coordinator sends over MQTT, and reports its state.", program);
-  configuration.option("name", s.name, "name of this agent, unique in its fleet");
+  configuration.option("name", s.name,
+                       "name of this agent, unique in its fleet (default: the name of this machine, with a suffix if "
+                       "another machine has it)");
   configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
   configuration.option("username", s.username, "user name at the broker");
   configuration.option("password-file", s.password_file, "file with the password at the broker");
@@ -246,6 +247,8 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"
       "                  --config /etc/edgefleet/agent.toml\n");
   if (const auto code = configuration.parse(argc, argv)) return code;
+  s.name_is_default = s.name.empty();
+  if (s.name_is_default) s.name = host_name();
   for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
                      read_all(configuration, "plugin", s.plugins, read_plugin),
                      read_all(configuration, "llm", s.llms, read_llm), check_keepers(configuration, s.llms)}) {

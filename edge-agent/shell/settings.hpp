@@ -17,7 +17,8 @@ namespace edgefleet::agent {
 inline constexpr const char* program = "edgefleet-agent";
 
 struct Settings {
-  std::string name;  // the host's name unless given
+  std::string name;
+  bool name_is_default = false;  // it was not given: it is that of the host
   std::string fleet = "home";
   std::string broker = "mqtt://127.0.0.1:1883";
   std::string username;

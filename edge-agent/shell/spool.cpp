@@ -186,6 +186,7 @@ Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_p
 Result<std::string> ArtifactSpool::store(const std::string& path, std::stop_token stop) {
   auto stored = remote_->store_once(path, stop);
   if (stored || !worth_storing_later(stored.error().kind) || stop.stop_requested()) return stored;
+  if (remote_->wrong_address(stop)) return stored;  // kept here, it would never be uploaded
   auto kept = keep(path);
   if (kept) return kept;
   return remote_->store(path, std::move(stop));  // no space here: the task keeps its slot until the file is uploaded

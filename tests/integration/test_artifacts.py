@@ -96,16 +96,15 @@ class CommandArtifacts(FleetCase):
         self.assertEqual(len(result), 1, task["output"])
         self.assertEqual(self.api.get("/api/v1/artifacts/" + result[0]).body, b"SHOUT THIS")
 
-
     def test_no_way_to_the_files(self):
-        """An agent that cannot reach the coordinator's API reports it in the task's error and in its log."""
-        toml = '[[command]]\nname = "cat"\nargv = ["/bin/cat", "{file}"]\n[command.params]\nfile = { type = "artifact" }\n'
-        agent = self.fleet.start_agent("pi-1", toml=toml, coordinator=f"http://127.0.0.1:{free_port()}")
-        source = self.api.request("PUT", "/api/v1/artifacts", b"far away").body["id"]
-        task = self.api.outcome(self.api.submit("command.cat", {"file": {"artifact": source}}, timeout_ms=1500, max_attempts=1))
-        self.assertEqual(task["error"]["code"], "timed_out")
-        for text in (task["error"]["message"], agent.log()):
-            self.assertIn("cannot reach the coordinator", text)
+        """A command whose files cannot be stored, because the address of the coordinator is wrong, fails early, and
+        the error has the address."""
+        toml = '[[command]]\nname = "write"\nargv = ["/bin/sh", "-c", "echo text >out/file"]\n'
+        address = f"http://127.0.0.1:{free_port()}"
+        self.fleet.start_agent("pi-1", toml=toml, coordinator=address)
+        task = self.api.outcome(self.api.submit("command.write", {}, timeout_ms=300_000, max_attempts=1), timeout=60)
+        self.assertEqual((task["error"]["code"], task["error"]["retryable"]), ("unavailable", True), task)
+        self.assertIn(f"cannot reach the coordinator's HTTP API at {address}", task["error"]["message"])
 
     def test_bounded_input(self):
         """Files of an input that are larger than the owner allows are not fetched to the end, and fail the task."""

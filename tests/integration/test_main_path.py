@@ -122,7 +122,7 @@ class CommandLine(FleetCase):
         self.assertEqual(self.run_cli("drain", "pi-1"), "pi-1  draining\n")
         self.api.agent_becomes("pi-1", "draining")
         self.assertIn("drain", self.run_cli("agents"))
-        self.assertEqual(self.run_cli("resume", "pi-1"), "pi-1  resumed\n")
+        self.assertEqual(self.run_cli("resume", "pi-1"), "pi-1  online\n")
         self.api.agent_becomes("pi-1", "online")
         self.run_cli("agent", "nobody", code=3)
 

@@ -5,7 +5,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
-Reply stored_reply(Artifacts::Upload& upload) {
+Reply stored_reply(Artifacts::Upload& upload, Duration kept_for) {
   auto stored = upload.finish();
   if (!stored) return problem(stored.error());
   std::string body;
@@ -13,6 +13,7 @@ Reply stored_reply(Artifacts::Upload& upload) {
     json::ObjectWriter object(body);
     object.string("id", stored->id);
     object.unsigned_integer("bytes", stored->bytes);
+    object.integer("kept_ms", to_ms(kept_for));
   }
   return located(stored->is_new ? 201 : 200, body, "/api/v1/artifacts/" + stored->id);
 }
@@ -25,8 +26,8 @@ http_server::Upload put(Artifacts& artifacts) {
             if (!written) *failure = written.error();
             return written.ok();
           },
-          [upload, failure](const Responder& responder) {
-            responder.answer(*failure ? problem(**failure) : stored_reply(*upload));
+          [upload, failure, kept_for = artifacts.kept_for()](const Responder& responder) {
+            responder.answer(*failure ? problem(**failure) : stored_reply(*upload, kept_for));
           }};
 }
 

@@ -27,7 +27,8 @@ void list_from(const Parts& parts, const Responder& responder, std::size_t first
       [first](const State& state, Now now) { return agents_part(state, now, first, agents_at_once); },
       [parts, responder, first, so_far](const Result<AgentsPart>& part) {
         if (!part) return responder.answer(problem(part.error()));
-        const std::string body = so_far + (first > 0 ? "," : "") + part->elements;
+        const bool between = !so_far.empty() && !part->elements.empty();
+        const std::string body = so_far + (between ? "," : "") + part->elements;
         if (!part->more) return responder.answer(json_reply(200, R"({"agents":[)" + body + "]}"));
         list_from(parts, responder, first + agents_at_once, body);
       });
@@ -55,12 +56,20 @@ void get(const Parts& parts, const Request& request, const Responder& responder)
 void set_drain(const Parts& parts, const Request& request, const Responder& responder, bool drain) {
   const auto name = name_in(request, responder);
   if (!name) return;
-  ask_quick<AgentState>(
+  ask_quick<Drained>(
       responder, [&](auto answer) { parts.loop.drain(*name, drain, answer); },
-      [name = *name](AgentState state) { return accepted_object("name", name.str(), to_string(state)); });
+      [name = *name](const Drained& answer) { return json_reply(202, drained_view(name, answer)); });
 }
 void drain(const Parts& parts, const Request& request, const Responder& r) { set_drain(parts, request, r, true); }
 void resume(const Parts& parts, const Request& request, const Responder& r) { set_drain(parts, request, r, false); }
+
+void forget(const Parts& parts, const Request& request, const Responder& responder) {
+  const auto name = name_in(request, responder);
+  if (!name) return;
+  ask_quick<AgentName>(
+      responder, [&](auto answer) { parts.loop.forget(*name, answer); },
+      [](const AgentName& gone) { return accepted_object("name", gone.str(), "forgotten"); });
+}
 
 void queue(const Parts& parts, const Request&, const Responder& responder) {
   responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
@@ -121,6 +130,7 @@ void add_fleet_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"GET", "/api/v1/agents/{name}", "getAgent", "One agent and what it runs", "observe", with(get)});
   routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Stop giving new tasks to an agent", "operate", with(drain)});
   routes.push_back({"POST", "/api/v1/agents/{name}/resume", "resumeAgent", "End a drain", "operate", with(resume)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/forget", "forgetAgent", "Remove an agent that is lost or offline from the list", "operate", with(forget)});
   routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for which capability, and why", "observe", with(queue)});
   routes.push_back({"POST", "/api/v1/release", "releaseTasks", "Release the tasks that are held after a restore", "operate", with(release)});
   // clang-format on

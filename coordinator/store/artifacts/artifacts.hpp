@@ -81,6 +81,7 @@ class Artifacts {
     }
   }
   [[nodiscard]] std::uint64_t total_bytes() const;
+  [[nodiscard]] Duration kept_for() const { return bounds_.lease; }  // after an upload
 
  private:
   struct Entry {

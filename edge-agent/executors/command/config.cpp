@@ -145,6 +145,12 @@ Status CommandConfig::check_uses() const {
   return success();
 }
 
+bool CommandConfig::needs_files() const {
+  return std::any_of(params_.begin(), params_.end(), [](const auto& entry) {
+    return entry.second.type() == Param::Type::artifact && !entry.second.default_text();
+  });
+}
+
 Result<Invocation> CommandConfig::bind(std::string_view input, const std::string& in_dir) const {
   const auto values = values_of(input);
   if (!values) return values.error();

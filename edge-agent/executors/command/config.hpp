@@ -103,6 +103,7 @@ class CommandConfig {
   std::size_t output_bytes = 0;
   FileLimits file_limits;
   std::set<int> retry_exit_codes;
+  [[nodiscard]] bool needs_files() const;  // each task names one
   [[nodiscard]] const std::string& program() const { return argv_.front().front().text; }
 
  private:

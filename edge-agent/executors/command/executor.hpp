@@ -24,6 +24,7 @@ class CommandExecutor final : public Executor {
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
   [[nodiscard]] bool freezes() const override { return true; }
+  [[nodiscard]] bool needs_files() const override { return config_.needs_files(); }
   void start(OnOffer on_offer) override;
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 

@@ -28,6 +28,7 @@ class PluginExecutor final : public Executor {
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
   [[nodiscard]] bool freezes() const override { return true; }
+  [[nodiscard]] bool needs_files() const override { return true; }  // which of its tasks name any is not known
   void start(OnOffer on_offer) override;
   // After a stop request it returns within PluginTimes::cancel plus the time of a kill.
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;

@@ -92,7 +92,7 @@ const Rooms rooms{
     {"cli/core",     {{"common/core", "common/protocol"}, {"nlohmann"}}},
     {"cli/commands", {{"cli/core", "common/core", "common/http", "common/protocol", "common/system"},
                       {"CLI", "nlohmann"}}},
-    {"cli",          {{"cli/commands", "cli/core", "common/http"}, {"CLI"}}},
+    {"cli",          {{"cli/commands", "cli/core", "common/core", "common/http"}, {"CLI"}}},
 };
 
 // What no core may include or call: it has no threads, no files, no clock and no source of randomness.

@@ -94,3 +94,13 @@ TEST_CASE("a chunk is one JSON document") {
   const std::vector<BatchTask> tasks = {{1, "{\"a\":1}"}, {2, "{\"b\":2}"}};
   CHECK(to_body(tasks) == R"({"tasks":[{"a":1},{"b":2}]})");
 }
+
+TEST_CASE("faults of one kind are one line, with the ranges of its lines") {
+  const std::vector<LineFault> faults{{1, "a"}, {2, "a"}, {3, "b"}, {4, "a"}};
+  CHECK(grouped_faults(faults) == std::vector<std::string>{"lines 1-2, 4 (3 lines): a", "line 3: b"});
+  CHECK(grouped_faults({}).empty());
+  std::vector<LineFault> scattered;
+  for (std::size_t line = 1; line <= 39; line += 2) scattered.push_back({line, "x"});
+  CHECK(grouped_faults(scattered) ==
+        std::vector<std::string>{"lines 1, 3, 5, 7, 9, 11, 13, 15 and 12 more (20 lines): x"});
+}

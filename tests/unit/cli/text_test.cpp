@@ -49,7 +49,8 @@ TEST_CASE("in a table that is too wide the columns that may shrink are cut") {
   Table table{{{"ID"}, {"WHAT", false, true}}, {{"0123456789", "a long explanation of it all"}}};
   const auto text = render(table, {30, false, {}});
   CHECK(text == "ID          WHAT\n0123456789  a long explanatio…\n");
-  CHECK(render(table, {10, false, {}}) == "ID          WHAT\n0123456789  a long …\n");
+  CHECK(render(table, {17, false, {}}) == "ID          WHAT\n0123456789  a lo…\n");  // less than the column wants
+  CHECK(render(table, {6, false, {}}) == "ID\n01234…\n");
 }
 
 TEST_CASE("colour does not count in the width of a cell") {

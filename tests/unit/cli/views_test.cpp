@@ -1,5 +1,9 @@
+#include "cli/core/capabilities.hpp"
 #include "cli/core/document.hpp"
+#include "cli/core/error_counts.hpp"
 #include "cli/core/fleet_view.hpp"
+#include "cli/core/status_view.hpp"
+#include "cli/core/table.hpp"
 #include "cli/core/task_view.hpp"
 
 #include "tests/support/catch.hpp"
@@ -94,7 +98,101 @@ TEST_CASE("slots that heat has closed are not busy, and tasks beyond the slots a
         "pi-2  overheated   0/4  79.0 C   -0.5  paused      0  just now  echo\n"
         "pi-2: sensor x is missing\n"
         "pi-2: its firmware reports: throttled now\n"
-        "pi-2: echo: too hot\n");
+        "pi-2: echo is out of service: too hot\n");
+}
+
+TEST_CASE("agents are sorted, numbers as numbers, and those that are gone are listed apart without their problems") {
+  const auto text = show_agents(document(R"({"agents":[
+    {"name":"pi-10","state":"online"},{"name":"pi-9","state":"online","drained":true},
+    {"name":"pi-2","state":"lost","since":"2025-11-21T03:20:11.000Z","sensor_problem":"x",
+     "executors":[{"name":"echo","capabilities":["echo"],"slots":1,"problem":"too hot"}]},
+    {"name":"pi-1","state":"offline","since":"2025-11-21T03:20:05.000Z"}]})"),
+                                plain);
+  CHECK(text ==
+        "NAME   STATE     BUSY  TASKS\n"
+        "pi-9   draining   0/0      0\n"
+        "pi-10  online     0/0      0\n"
+        "\n"
+        "GONE  STATE    SINCE     TASKS  OFFERED\n"
+        "pi-1  offline  10 s ago      0\n"
+        "pi-2  lost     4 s ago       0  echo\n");
+  CHECK(show_agents(document(R"({"agents":[{"name":"pi-1","state":"lost"}]})"), plain)
+            .starts_with("no agent is connected\n"));
+}
+
+TEST_CASE("names are in the order of people") {
+  CHECK(natural_less("pi-2", "pi-10"));
+  CHECK_FALSE(natural_less("pi-10", "pi-2"));
+  CHECK(natural_less("a", "ab"));
+  CHECK_FALSE(natural_less("ab", "a"));
+  CHECK(natural_less("pi-02", "pi-2"));
+  CHECK_FALSE(natural_less("pi-2", "pi-02"));
+  CHECK_FALSE(natural_less("pi-2", "pi-2"));
+  CHECK(natural_less("1", "x"));
+  CHECK(natural_less("pi-99999999999999999999998", "pi-99999999999999999999999"));
+}
+
+TEST_CASE("the answer to a drain has the new state, and what still runs") {
+  CHECK(show_drained(document(R"({"name":"pi-1","state":"draining","drained":true,"tasks":2})"), plain) ==
+        "pi-1  draining; 2 tasks that it has go on");
+  CHECK(show_drained(document(R"({"name":"pi-1","state":"online","drained":false,"tasks":2})"), plain) ==
+        "pi-1  online");
+  CHECK(show_drained(document(R"({"name":"pi-1","state":"lost","drained":true,"tasks":0})"), plain) ==
+        "pi-1  lost, drained");
+}
+
+TEST_CASE("the status is a page: the coordinator, the agents by state, what waits, what is out of service") {
+  FleetAnswers answers;
+  answers.ready = document(R"({"store":true,"broker":false,"notice":"the disk is nearly full"})");
+  answers.agents = document(R"({"agents":[{"name":"pi-1","state":"online",
+    "executors":[{"name":"echo","problem":"too hot"}]},{"name":"pi-2","state":"lost"},{"name":"pi-3","state":"online"}]})");
+  answers.queue =
+      document(R"({"queued":3,"running":1,"queues":[{"capability":"echo","queued":3,"waiting":"all are busy"},
+    {"capability":"other","queued":0,"running":1}]})");
+  CHECK(show_status("http://x", answers, plain) ==
+        "coordinator  http://x  it has no connection to the broker\n"
+        "             the disk is nearly full\n"
+        "agents       1 lost, 2 online\n"
+        "tasks        3 queued, 1 running\n"
+        "             3 echo: all are busy\n"
+        "pi-1: echo is out of service: too hot\n");
+  CHECK_FALSE(works(answers.ready));
+  CHECK(works(document(R"({"store":true,"broker":true})")));
+}
+
+TEST_CASE("capabilities are a table, and one that nobody offers gets the nearest name and the list") {
+  const auto offered = document(R"({"capabilities":[{"name":"echo","agents":2,"slots":8,"free":7},
+    {"name":"image.blur","agents":1,"slots":1,"free":0}]})");
+  CHECK(show_capabilities(offered, plain) ==
+        "CAPABILITY  AGENTS  SLOTS  FREE\n"
+        "echo             2      8     7\n"
+        "image.blur       1      1     0\n");
+  CHECK(show_capability(offered, "echo", plain).find("image.blur") == std::string::npos);
+  CHECK(if_nobody_offers(offered, "echo").empty());
+  CHECK(if_nobody_offers(offered, "image.blurr") ==
+        "no connected agent offers image.blurr; did you mean image.blur? Offered are: echo, image.blur");
+  CHECK(if_nobody_offers(offered, "llm.chat") == "no connected agent offers llm.chat; offered are: echo, image.blur");
+  CHECK(if_nobody_offers(document("{}"), "echo") == "no connected agent offers echo, or anything else");
+}
+
+TEST_CASE("the errors of many tasks are grouped, the most frequent first") {
+  ErrorCounts counts;
+  counts.add(document(R"({"tasks":[{"error":{"code":"a","message":"1"}},{"error":{"code":"b","message":"2"}},
+    {"error":{"code":"b","message":"2"}},{"state":"failed"}]})"));
+  CHECK(counts.lines() == std::vector<std::string>{"  2 x b: 2", "  1 x a: 1"});
+}
+
+TEST_CASE("a table never exceeds the width of a terminal") {
+  Table table{{{"ID"}, {"STATE"}, {"CAPABILITY", false, true}, {"N", true}},
+              {{"01ARZ3NDEKTSV4RRFFQ69G5FAV", "succeeded", "image.some-very-long-name", "12345"}}};
+  for (int width = 1; width <= 90; ++width) {
+    CAPTURE(width);
+    const auto text = render(table, {width, false, {}});
+    std::size_t begin = 0;
+    for (auto end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
+      CHECK(width_of(text.substr(begin, end - begin)) <= static_cast<std::size_t>(width));
+    }
+  }
 }
 
 TEST_CASE("the queue shows which tasks wait, and why") {
@@ -123,6 +221,11 @@ TEST_CASE("answers with missing or unexpected members are shown as far as possib
     CHECK_NOTHROW(show_agents(answer, plain));
     CHECK_NOTHROW(show_agent(answer, plain));
     CHECK_NOTHROW(show_queue(answer, plain));
+    CHECK_NOTHROW(show_status("", {answer, answer, answer}, plain));
+    CHECK_NOTHROW(show_capabilities(answer, plain));
+    CHECK_NOTHROW(if_nobody_offers(answer, "echo"));
+    CHECK_NOTHROW(show_drained(answer, plain));
+    CHECK_NOTHROW(ErrorCounts().add(answer));
     CHECK_NOTHROW(show_acceptance(answer));
     CHECK_NOTHROW(task_outcome(answer));
     CHECK_NOTHROW(batch_counts(answer));

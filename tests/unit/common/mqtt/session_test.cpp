@@ -156,3 +156,59 @@ TEST_CASE("a message that is sent alone has nothing beside it in flight") {
   session.on(Subscribed{}, start);
   CHECK(count<DoSend>(session.publish({"t", "next"})) == 1);
 }
+
+namespace {
+std::string told(const Actions& actions) {
+  for (const auto& action : actions) {
+    if (const auto* trouble = std::get_if<TellTrouble>(&action)) return trouble->reason;
+  }
+  return {};
+}
+}  // namespace
+
+TEST_CASE("the reason of failed attempts is told once, again when it changes, and then less and less often") {
+  Session session(1);
+  session.start(start);
+  Time now = start;
+  std::vector<Time> times;
+  const auto fail = [&](const std::string& reason) {
+    const auto line = told(session.on(ConnectFailed{reason}, now));
+    now = *session.next_tick();
+    session.tick(now);
+    return line;
+  };
+  CHECK(fail("unknown host") == "unknown host; trying again");
+  CHECK(fail("unknown host").empty());
+  CHECK(fail("refused") == "refused; trying again");
+  int lines = 0;
+  while (now < start + 1h) lines += fail("refused").empty() ? 0 : 1;
+  CHECK(lines >= 4);  // after 1, 3, 7, 15 and 31 minutes
+  CHECK(lines <= 6);
+}
+
+TEST_CASE("a connection that works makes the next failure worth telling again") {
+  Session session(1);
+  session.start(start);
+  CHECK_FALSE(told(session.on(ConnectFailed{"refused"}, start)).empty());
+  session.tick(*session.next_tick());
+  session.on(Connected{}, start);
+  session.on(Subscribed{}, start);
+  session.on(ConnectionLost{"cable", 0}, start + 1s);
+  session.tick(*session.next_tick());
+  CHECK_FALSE(told(session.on(ConnectFailed{"refused"}, start + 2s)).empty());
+}
+
+TEST_CASE("a broker that refuses the client is asked less and less often, but again within half a minute") {
+  Session session(1);
+  session.start(start);
+  Time now = start;
+  Duration pause{};
+  for (int i = 0; i < 20; ++i) {
+    session.on(ConnectFailed{"not authorized", true}, now);
+    pause = *session.next_tick() - now;
+    now = *session.next_tick();
+    session.tick(now);
+  }
+  CHECK(pause >= 15s);
+  CHECK(pause <= 30s);
+}

@@ -75,7 +75,8 @@ TEST_CASE("a task that lost its agent explains that no agent can take it, before
   Conversation c;
   const auto suspicious = lose_one(c);
   c.pass(3s);
-  CHECK(explain_task(c.state, c.state.tasks.at(suspicious), c.now.mono) == "1 agent offers work, it is lost");
+  CHECK(explain_task(c.state, c.state.tasks.at(suspicious), c.now.mono) ==
+        "no connected agent offers work; doomed (lost) did");
 }
 
 TEST_CASE("in a busy fleet an agent is emptied for a task that must run alone") {

@@ -415,3 +415,19 @@ TEST_CASE("a task that the broker can never take fails at once, with the reason,
   c.receive(Undeliverable{{{other, 1}}, "late"});  // it has arrived after all
   CHECK(c.task(other).state == TaskState::running);
 }
+
+TEST_CASE("agents that are gone count in no reason, and are named where no other agent meets the conditions") {
+  Conversation c;
+  const auto why = [&c](const Where& where) { return explain(c.state, capability("work"), where).waiting; };
+  c.join("pi-1", "a");
+  c.join("pi-2", "b");
+  c.receive(AgentStatusSeen{agent("pi-2"), {AgentState::lost, session("b")}});
+  c.submit();
+  CHECK(why({}) == "1 agent offers work, it is busy");
+  CHECK(why({{"agent", "pi-2"}}) == "1 agent offers work, none meets agent=pi-2; pi-2 (lost) did");
+  CHECK(why({{"agent", "pi-9"}}) == "1 agent offers work, none meets agent=pi-9");
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::offline, session("a")}});
+  CHECK(why({}) == "no connected agent offers work; pi-1 (offline), pi-2 (lost) did");
+  c.receive(RemoveAgent{1, agent("pi-2")});
+  CHECK(why({{"agent", "pi-2"}}) == "no agent offers work");
+}

@@ -145,7 +145,7 @@ TEST_CASE("the retries of many tasks are answered together, with one result for 
 TEST_CASE("an unknown agent cannot be drained, and a release reports how many tasks it released") {
   test::Shell shell;
   const TaskId id = submitted(shell);
-  Told<AgentState> drained;
+  Told<Drained> drained;
   Told<std::size_t> released;
   shell.engine.hold({id});
   shell.requests.take(DrainRequest{*AgentName::parse("pi-1"), true, drained.hear()});

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/system/clock.hpp"
+#include "coordinator/views/capabilities.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/coordinator.hpp"
 
@@ -212,4 +213,24 @@ TEST_CASE("the queue shows tasks that are held after a restore, with advice") {
   CHECK(view.at("held") == 1);
   CHECK(view.at("notice").get<std::string>().find("edgefleet release") != std::string::npos);
   CHECK(held_notice(2).starts_with("2 tasks are"));
+}
+
+TEST_CASE("capabilities are counted over connected agents, and slots over executors in service") {
+  test::Conversation c;
+  c.join("pi-1", "a", 4);
+  c.join("pi-2", "b", 2);
+  const auto view = [&c](std::size_t most) {
+    Capabilities all;
+    for (std::size_t first = 0; add_capabilities(all, c.state, first, most); first += most) {
+    }
+    return capabilities_view(all);
+  };
+  CHECK(view(100) == R"({"capabilities":[{"name":"work","agents":2,"slots":6,"free":6}]})");
+  CHECK(view(1) == view(100));
+  AgentInfo broken = c.info("b", 2);
+  broken.executors[0].problem = "too hot";
+  c.receive(AgentInfoSeen{*AgentName::parse("pi-2"), broken});
+  CHECK(view(1) == R"({"capabilities":[{"name":"work","agents":2,"slots":4,"free":4}]})");
+  c.receive(AgentStatusSeen{*AgentName::parse("pi-2"), {AgentState::lost, *SessionId::parse("b")}});
+  CHECK(view(1) == R"({"capabilities":[{"name":"work","agents":1,"slots":4,"free":4}]})");
 }

@@ -280,3 +280,47 @@ TEST_CASE("the info and status of an agent are published again every minute") {
   CHECK(infos == 2);
   CHECK(statuses == 2);
 }
+
+TEST_CASE("executors that need files are out of service while the coordinator's HTTP API cannot be reached") {
+  Conversation c;
+  ExecutorInfo camera;
+  camera.name = *ExecutorName::parse("camera");
+  camera.capabilities = {*Capability::parse("blur")};
+  c.receive(OfferChanged{camera, false, true});
+  const auto problem_of = [&](const std::string& name) {
+    return c.state.executors.at(*ExecutorName::parse(name)).info.problem;
+  };
+  TasksSeen given{reign, 1, *Capability::parse("blur"), {{id(1), 1, "1", 1min}, {id(2), 1, "2", 1min}}};
+  c.receive(given);  // one runs, one waits
+  c.receive(FilesSeen{"refused"});
+  CHECK(problem_of("camera") == "refused");
+  CHECK(problem_of("main").empty());
+  CHECK(c.all<WriteLog>().size() == 1);
+  const auto results = c.results();
+  REQUIRE(results.size() == 1);  // the one that waits goes to another agent
+  CHECK(results[0].status == ResultStatus::returned);
+  CHECK(results[0].error->message.find("refused") != std::string::npos);
+  c.receive(FilesSeen{"refused"});
+  CHECK(c.effects.empty());
+
+  camera.slots = 2;  // what it offers changes meanwhile
+  c.receive(OfferChanged{camera, false, true});
+  CHECK(problem_of("camera") == "refused");
+  c.receive(FilesSeen{""});
+  CHECK(problem_of("camera").empty());
+  CHECK(c.state.executors.at(*ExecutorName::parse("camera")).info.slots == 2);
+}
+
+TEST_CASE("a coordinator that is not running puts no executor out of service: the tasks that are here are kept") {
+  Conversation c;
+  ExecutorInfo camera;
+  camera.name = *ExecutorName::parse("camera");
+  camera.capabilities = {*Capability::parse("blur")};
+  c.receive(OfferChanged{camera, false, true});
+  c.receive(CoordinatorSeen{false, reign});
+  c.receive(FilesSeen{"refused"});
+  CHECK(c.state.executors.at(camera.name).info.problem.empty());
+  c.receive(CoordinatorSeen{true, reign});
+  c.receive(FilesSeen{"refused"});
+  CHECK(c.state.executors.at(camera.name).info.problem == "refused");
+}

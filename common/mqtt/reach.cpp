@@ -1,0 +1,90 @@
+#include "common/mqtt/reach.hpp"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "common/core/error_text.hpp"
+
+namespace edgefleet::mqtt {
+namespace {
+
+struct Place {
+  std::string host;
+  std::string port = "1883";
+};
+
+Place place_of(const std::string& broker) {
+  std::string text = broker.substr(broker.find("://") + 3);
+  if (text.ends_with('/')) text.pop_back();
+  Place place;
+  const auto bracket = text.rfind(']');
+  const auto colon = text.find(':', bracket == std::string::npos ? 0 : bracket);
+  place.host = text.substr(0, colon);
+  if (colon != std::string::npos) place.port = text.substr(colon + 1);
+  if (bracket != std::string::npos) place.host = place.host.substr(1, place.host.size() - 2);
+  return place;
+}
+
+using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
+
+// 0: connected.
+int connect_error(const addrinfo& address, Duration patience) {
+  const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return errno;
+  int failure = ::connect(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+  if (failure == EINPROGRESS) {
+    pollfd made{fd, POLLOUT, 0};
+    failure = ETIMEDOUT;
+    socklen_t size = sizeof failure;
+    if (::poll(&made, 1, static_cast<int>(to_ms(patience))) == 1) {
+      ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    }
+  }
+  ::close(fd);
+  return failure;
+}
+
+std::string text_of(int failure) {
+  switch (failure) {
+    case ECONNREFUSED:
+      return "the connection is refused; no broker listens there, or only for its own machine";
+    case ETIMEDOUT:
+      return "no answer; check the address, and the firewall of the broker's machine";
+    default:
+      return "cannot connect: " + error_text(failure);
+  }
+}
+
+}  // namespace
+
+std::string why_unusable(const std::string& broker, Duration patience) {
+  const Place place = place_of(broker);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int failure = ::getaddrinfo(place.host.c_str(), place.port.c_str(), &hints, &found); failure != 0) {
+    const bool unknown = failure == EAI_NONAME || failure == EAI_NODATA;
+    return "the host name " + place.host +
+           (unknown ? " is unknown" : " cannot be resolved: " + std::string(::gai_strerror(failure)));
+  }
+  const Addresses addresses(found, &::freeaddrinfo);
+  int count = 0;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) ++count;
+  int failure = 0;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    failure = connect_error(*one, patience / count);
+    if (failure == 0) {
+      return "a server answers there, but accepts no MQTT 5 connection; check that this is the port of a broker, "
+             "without TLS";
+    }
+  }
+  return text_of(failure);
+}
+
+}  // namespace edgefleet::mqtt
