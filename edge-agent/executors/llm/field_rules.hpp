@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "edge-agent/executors/llm/answer.hpp"
 #include "edge-agent/executors/llm/config.hpp"
 
 namespace edgefleet::agent::llm {
