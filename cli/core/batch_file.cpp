@@ -4,6 +4,7 @@
 #include <array>
 
 #include "cli/core/text.hpp"
+#include "common/core/where.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::cli {
@@ -33,8 +34,9 @@ bool is_input(std::string_view raw) { return raw.size() <= limits::input_bytes; 
 bool is_capability(std::string_view raw) { return is_string(raw) && valid_capability(*json::as_string(raw)); }
 bool is_where(std::string_view raw) {
   const auto object = raw.starts_with('{') ? json::Object::read(raw) : std::nullopt;
-  return object && std::all_of(object->members().begin(), object->members().end(),
-                               [](const auto& member) { return is_string(member.second); });
+  return object && std::all_of(object->members().begin(), object->members().end(), [](const auto& member) {
+           return is_string(member.second) && check_where({{member.first, *json::as_string(member.second)}});
+         });
 }
 
 struct Field {
@@ -51,7 +53,7 @@ constexpr std::array<Field, 10> fields = {{
     {"expires_after_ms", is_duration, "whole milliseconds, at most 30 days"},
     {"delay_ms", is_duration, "whole milliseconds, at most 30 days"},
     {"max_attempts", is_attempts, "a whole number from 1 to 100"},
-    {"where", is_where, "an object of strings"},
+    {"where", is_where, R"(an object of strings: {"LABEL":"VALUE"}, {"memory_mb":">=4000"})"},
     {"idempotency_key", is_string, "a string"},
 }};
 

@@ -64,7 +64,7 @@ struct AttemptRef {
 
 struct AgentInfoMessage {
   AgentInfo info;
-  std::vector<std::string> bad;  // executors that were omitted, and why
+  std::vector<std::string> bad;  // executors and GPUs that were omitted, and why
 };
 
 struct ControlMessage {

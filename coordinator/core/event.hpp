@@ -57,6 +57,7 @@ struct ReleaseHeld {
 struct AgentStatusSeen {
   AgentName agent;
   AgentStatus status;
+  bool live = true;  // published now, not the broker's retained copy
 };
 struct AgentInfoSeen {
   AgentName agent;
@@ -74,11 +75,10 @@ struct ResultsSeen {
   AgentName agent;
   std::vector<TaskResult> results;
 };
-// `live`: published now, not the broker's retained copy.
 struct CoordinatorSeen {
   bool online = false;
   Reign reign;
-  bool live = false;
+  bool live = false;  // as above
 };
 
 // The broker can never take the messages with these attempts.

@@ -30,11 +30,12 @@ void refresh_capacity(State& state, Agent& agent) {
   }
 }
 
-void set_state(Context& c, Agent& agent, AgentState to, const std::string& why) {
+// `live`: it changed now; otherwise at an unknown time, while this coordinator did not look.
+void set_state(Context& c, Agent& agent, AgentState to, const std::string& why, bool live = true) {
   if (agent.status.state == to) return;
   c.emit(AgentChanged{agent.name, agent.status.state, to});
   agent.status.state = to;
-  agent.since = c.now.wall;
+  agent.since = live ? std::optional(c.now.wall) : std::nullopt;
   const auto level = to == AgentState::lost ? NoteLevel::warning : NoteLevel::info;
   c.note(level, "agent " + agent.name.str() + " is " + std::string(to_string(to)) + (why.empty() ? "" : ": " + why),
          "agent " + agent.name.str());
@@ -50,9 +51,9 @@ void count_as_unsent(Context& c, const Agent& agent) {
 }
 
 // Called for its will, or after its silence. Its tasks wait for it during their grace.
-void mark_lost(Context& c, Agent& agent, const std::string& why) {
+void mark_lost(Context& c, Agent& agent, const std::string& why, bool live = true) {
   if (agent.status.state == AgentState::lost) return;
-  set_state(c, agent, AgentState::lost, why);
+  set_state(c, agent, AgentState::lost, why, live);
   agent.beat_names_us = false;
   c.state.silence.clear(agent.index);
   refresh_capacity(c.state, agent);
@@ -64,6 +65,7 @@ void mark_lost(Context& c, Agent& agent, const std::string& why) {
 void begin_session(Context& c, Agent& agent, const SessionId& session) {
   if (agent.session == session) return;
   agent.session = session;
+  agent.since.reset();
   agent.beat_names_us = false;
   agent.beat.reset();
   agent.unreachable_until.reset();
@@ -88,6 +90,13 @@ LoadedModels loaded_models(const std::optional<AgentInfo>& info) {
   return loaded;
 }
 
+MachineSize size_of(const AgentInfo& info) {
+  constexpr std::uint64_t mb = 1024 * 1024;
+  MachineSize size{static_cast<std::uint64_t>(info.cpus), info.memory_bytes / mb, 0};
+  for (const GpuInfo& gpu : info.gpus) size.gpu_memory_mb = std::max(size.gpu_memory_mb, gpu.memory_bytes / mb);
+  return size;
+}
+
 std::size_t weight(const AgentInfo& info) {
   const auto of_all = [](const auto& texts) {
     std::size_t bytes = 0;
@@ -95,6 +104,8 @@ std::size_t weight(const AgentInfo& info) {
     return bytes;
   };
   std::size_t bytes = sizeof(info) + info.version.size() + info.board.size() + info.arch.size() + info.os.size();
+  bytes += info.address.size();
+  for (const GpuInfo& gpu : info.gpus) bytes += sizeof(gpu) + gpu.name.size();
   for (const auto& [name, value] : info.labels) bytes += sizeof(Labels::value_type) + name.size() + value.size();
   for (const ExecutorInfo& executor : info.executors) {
     bytes += sizeof(executor) + executor.provider.size() + executor.problem.size() + executor.notice.size() +
@@ -145,6 +156,7 @@ void replace_executors(Context& c, Agent& agent) {
     view.agent = agent.index;
     view.agent_name = agent.name;
     view.labels = labels;
+    view.size = size_of(*agent.info);
     view.info = info;
     if (const auto before = old.find(info.name); before != old.end()) {
       view.slots = before->second.slots;
@@ -235,7 +247,6 @@ void forget(Context& c, Agent& agent) {
 
 void add_agent(Context& c, Agent& place, const AgentName& name) {
   place.name = name;
-  place.since = c.now.wall;
   place.last_heard = c.now.mono;
   c.emit(AgentChanged{name, std::nullopt, place.status.state});
   c.state.agent_index.emplace(name, place.index);
@@ -349,11 +360,11 @@ void on(Context& c, const AgentStatusSeen& event) {
     case AgentState::lost:
       if (status.session != agent->session && !agent->session.empty()) return;  // the will of an earlier session
       agent->session = status.session;
-      return mark_lost(c, *agent, "its connection broke");
+      return mark_lost(c, *agent, "its connection broke", event.live);
     case AgentState::offline: {
       if (status.session != agent->session && !agent->session.empty()) return;
       agent->session = status.session;
-      set_state(c, *agent, AgentState::offline, "clean shutdown");
+      set_state(c, *agent, AgentState::offline, "clean shutdown", event.live);
       c.state.silence.clear(agent->index);
       refresh_capacity(c.state, *agent);
       return for_each_attempt(c, *agent,
@@ -367,7 +378,8 @@ void on(Context& c, const AgentStatusSeen& event) {
       agent->reported = status.state;
       // An order to drain or resume may have been lost with the connection.
       if (agent->drained != (status.state == AgentState::draining)) c.emit(SendDrain{agent->name, agent->drained});
-      set_state(c, *agent, status.state, "");
+      if (!agent->since && event.live) agent->since = c.now.wall;
+      set_state(c, *agent, status.state, "", event.live);
       restart_silence(c, *agent);
       return refresh_capacity(c.state, *agent);
   }
@@ -398,6 +410,9 @@ void on(Context& c, const HeartbeatSeen& event) {
   // It was lost by silence, and did not notice it.
   if (agent->status.state == AgentState::lost && agent->status.session == beat.session) {
     set_state(c, *agent, agent->reported, "its heartbeats arrive again");
+  }
+  if (!agent->since && beat.status_for && !gone(*agent)) {
+    agent->since = WallTime{c.now.wall.unix_ms - to_ms(*beat.status_for)};
   }
   raise_epoch_above(c, *agent, beat.coordinator);
   agent->beat_names_us = beat.coordinator == c.state.reign;

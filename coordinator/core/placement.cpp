@@ -197,6 +197,10 @@ std::string own_name(const ExecutorInfo& info, const std::string& wanted) {
 bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
   if (name == "agent") return view.agent_name.str() == wanted;
   if (name == "model") return names_model(view.info.models, view.info.provider, wanted);
+  if (const auto size = size_named(name, view.size)) {
+    const auto condition = parse_size_condition(wanted);
+    return condition && edgefleet::meets(*condition, *size);
+  }
   if (view.labels == nullptr) return false;
   const auto label = view.labels->find(name);
   return label != view.labels->end() && label->second == wanted;

@@ -82,7 +82,7 @@ struct Agent {
   std::optional<Time> unreachable_until;  // its beats arrive, but our messages do not reach it: no tasks until then
   std::uint64_t n = 0;  // of the last message to it
   Time last_heard;
-  WallTime since;  // of its present state; shown to people
+  std::optional<WallTime> since;  // of its present state; none: before this coordinator began. Shown to people
   std::int64_t skew_ms = 0;  // its clock minus ours
   std::vector<ExecutorIndex> executors;
   std::unordered_map<TaskId, int> attempts;  // that were assigned to it and have not ended

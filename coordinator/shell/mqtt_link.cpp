@@ -164,7 +164,7 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
   switch (topic.kind) {
     case TopicKind::agent_status:
       return decoded(message, protocol::decode_agent_status(payload),
-                     [&](AgentStatus status) { return AgentStatusSeen{agent, std::move(status)}; });
+                     [&](AgentStatus status) { return AgentStatusSeen{agent, std::move(status), !message.retained}; });
     case TopicKind::agent_info:
       return decoded(message, protocol::decode_agent_info(payload), [&](protocol::AgentInfoMessage read) {
         for (const auto& bad : read.bad) complain_of("an executor", message, bad);

@@ -98,6 +98,7 @@ struct TemperatureRead {
   std::vector<std::string> throttled;
   double load = 0;  // 1: all CPUs are busy
 };
+struct MachineChanged {};  // its address or its GPUs
 struct Stop {};   // asked to end: drain
 struct Ending {};  // the program ends: undelivered results must survive it
 struct Flush {};  // once at the end of each drain of the inbox
@@ -105,6 +106,6 @@ struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
                            IntroduceSeen, DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded,
-                           ArtifactRefused, OfferChanged, TemperatureRead, Stop, Ending, Flush, Tick>;
+                           ArtifactRefused, OfferChanged, TemperatureRead, MachineChanged, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

@@ -81,6 +81,13 @@ Status Loop::run() {
       inbox_.insist(OfferChanged{std::move(offer), freezes});
     });
   }
+  MachineWatch::Options watch;
+  watch.sys = options_.sys;
+  watch.work = options_.work;
+  watch.broker_host = options_.broker_host;
+  watch_ = std::make_unique<MachineWatch>(std::move(watch), [this](MachineReading reading) {
+    if (!inbox_.offer(std::move(reading))) ++dropped_;  // there will be another one
+  });
   perform_mqtt(session_.start(monotonic_now()));
 
   while (!end_ && !fatal_) take_turn(wake_at());
@@ -104,6 +111,7 @@ void Loop::take_turn(Time until) {
 // are delivered or on the disk.
 void Loop::end_work() {
   if (options_.freeze_work) options_.freeze_work(false);  // frozen processes could not end
+  watch_.reset();
   pool_.reset();
   const Time until = monotonic_now() + goodbye;
   do {
@@ -168,7 +176,7 @@ void Loop::read_sensors() {
   next_reading_ = now + reading_interval;
   TemperatureRead read;
   for (auto& zone : thermometer_.zones()) {
-    read.zones.push_back({std::move(zone.name), zone.cpu, zone.celsius, std::move(zone.text)});
+    read.zones.push_back({std::move(zone.name), zone.cpu, zone.value, std::move(zone.text)});
   }
   read.throttled = thermometer_.throttled();
   read.load = load_average() / machine_.cpus;
@@ -177,6 +185,15 @@ void Loop::read_sensors() {
 
 void Loop::take(Item& item) {
   std::visit([this](auto& what) { handle(what); }, item);
+}
+
+void Loop::handle(MachineReading& reading) {
+  const bool changed = reading.address != reading_.address || reading.gpus != reading_.gpus;
+  reading_ = std::move(reading);
+  if (!changed) return;
+  machine_.address = reading_.address;
+  machine_.gpus = reading_.gpus;
+  step(MachineChanged{});
 }
 
 void Loop::handle(const StopAsked&) {
@@ -295,6 +312,11 @@ Heartbeat Loop::heartbeat() const {
   beat.uptime = monotonic_now() - began_;
   beat.load = load_average();
   beat.free_memory_bytes = free_memory_bytes();
+  beat.free_disk_bytes = reading_.free_disk_bytes;
+  beat.gpu_celsius = reading_.gpu_celsius;
+  if (state_.status) beat.status_for = monotonic_now() - state_.status_since;
+  beat.succeeded = state_.succeeded;
+  beat.failed = state_.failed;
   beat.free_slots = free_slots(state_);
   beat.held = held_list(state_, monotonic_now());
   beat.clock = wall_now();

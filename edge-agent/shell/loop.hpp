@@ -17,6 +17,7 @@
 #include "common/runtime/log.hpp"
 #include "edge-agent/core/step.hpp"
 #include "edge-agent/executors/port.hpp"
+#include "edge-agent/sensors/machine_watch.hpp"
 #include "edge-agent/sensors/temperature.hpp"
 #include "edge-agent/shell/pool.hpp"
 #include "edge-agent/shell/spool.hpp"
@@ -33,6 +34,8 @@ class Loop {
     HeatLimits heat;
     std::map<std::string, std::string> labels;
     std::string sys = "/sys";
+    std::string work = ".";   // the folder whose free space is reported
+    std::string broker_host;  // of `broker`
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
     std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
@@ -59,8 +62,8 @@ class Loop {
     AttemptKey key;
     Progress progress;
   };
-  using Item =
-      std::variant<mqtt::ClientEvent, Finished, OfferChanged, ArtifactUploaded, ArtifactRefused, Progressed, StopAsked>;
+  using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, ArtifactUploaded, ArtifactRefused, Progressed,
+                            MachineReading, StopAsked>;
 
   // ---- one drain
   [[nodiscard]] Time wake_at() const;
@@ -71,6 +74,7 @@ class Loop {
   void handle(ArtifactUploaded& uploaded) { step(std::move(uploaded)); }
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
+  void handle(MachineReading& reading);
   void handle(const StopAsked&);
   void take_part(const Progressed& progressed);
   void publish_parts();
@@ -102,6 +106,7 @@ class Loop {
   log::Complaints complaints_;
   Thermometer thermometer_;
   AgentInfo machine_;
+  MachineReading reading_;  // the last one
   Time began_;
   Time next_reading_;
   ResultSpool spool_;
@@ -117,7 +122,8 @@ class Loop {
   bool end_ = false;
   std::optional<std::string> fatal_;
   std::atomic<std::uint64_t> dropped_{0};
-  std::unique_ptr<Pool> pool_;  // last: its threads use the rest
+  std::unique_ptr<Pool> pool_;           // its threads and the watch's use the rest
+  std::unique_ptr<MachineWatch> watch_;  // last
 };
 
 }  // namespace edgefleet::agent

@@ -173,7 +173,7 @@ void World::warm(Agent& a) {
   a.next_reading = time_ + reading_interval;
   const bool hot = time_ < a.cool_at && !calm_;
   const double celsius = (hot ? 84 : 50) + static_cast<double>(random_() % 100) / 50;
-  to_agent(a, agent::TemperatureRead{{{"cpu-thermal", true, celsius, std::to_string(celsius)}}, {}, 0.5});
+  to_agent(a, agent::TemperatureRead{{{"cpu-thermal", true, celsius * 1000, ""}}, {}, 0.5});
 }
 
 void World::tick(Agent& a) {

@@ -163,6 +163,37 @@ TEST_CASE("an agent is shown with its executors, its tasks and the age of its he
   CHECK_FALSE(json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)).contains("running"));
 }
 
+TEST_CASE("an agent is shown with its machine as it is now, and what it has done") {
+  test::Conversation talk;
+  AgentInfo info = talk.info("life", 1);
+  info.address = "10.0.0.7";
+  info.gpus = {{"RTX", 8ULL << 30U}, {"v3d", 0}};
+  talk.receive(AgentInfoSeen{test::agent("pi-1"), info});
+  talk.receive(AgentStatusSeen{test::agent("pi-1"), {AgentState::online, test::session("life")}, false});
+  const auto shown = [&] { return json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)); };
+  CHECK_FALSE(shown().contains("since"));
+  CHECK(shown().at("gpus") == json{{{"name", "RTX"}, {"memory_bytes", 8589934592}}, {{"name", "v3d"}}});
+  auto beat = talk.heartbeat("life", 1, {}, 0);
+  beat.uptime = 3h;
+  beat.status_for = 2h;
+  beat.succeeded = 12;
+  beat.failed = 3;
+  beat.free_memory_bytes = 5;
+  beat.free_disk_bytes = 6;
+  beat.gpu_celsius = {61.5, std::nullopt};
+  talk.receive(HeartbeatSeen{test::agent("pi-1"), beat});
+  const auto view = shown();
+  CHECK(view.at("address") == "10.0.0.7");
+  CHECK(view.at("uptime_ms") == to_ms(3h));
+  CHECK(view.at("succeeded") == 12);
+  CHECK(view.at("failed") == 3);
+  CHECK(view.at("free_memory_bytes") == 5);
+  CHECK(view.at("free_disk_bytes") == 6);
+  CHECK(view.at("gpus").at(0).at("celsius") == 61.5);
+  CHECK_FALSE(view.at("gpus").at(1).contains("celsius"));
+  CHECK(view.at("since") == rfc3339(WallTime{talk.now.wall.unix_ms - to_ms(2h)}));
+}
+
 TEST_CASE("agents come in parts that, with commas between them, are one list") {
   test::Conversation talk;
   for (const char* name : {"pi-1", "pi-2", "pi-3"}) talk.join(name, name);
