@@ -36,6 +36,7 @@ struct ExecutorInfo {
   std::string problem;  // why it is out of service; empty while it is in service
   bool rests = false;   // with a problem: temporary, ends by itself within about a minute
   std::string notice;   // other information for people, in service or not
+  std::map<Capability, std::string> parameters;  // digest of the JSON Schema of the capability's input
   friend bool operator==(const ExecutorInfo&, const ExecutorInfo&) = default;
 };
 

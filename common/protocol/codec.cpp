@@ -8,8 +8,8 @@
 namespace edgefleet::protocol {
 namespace {
 
-constexpr std::array<std::string_view, 6> control_types{"acknowledge", "cancel", "recall",
-                                                        "drain",       "resume", "introduce"};
+constexpr std::array<std::string_view, 7> control_types{"acknowledge", "cancel",    "recall",  "drain",
+                                                        "resume",      "introduce", "describe"};
 constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline", "lost"};
 constexpr std::size_t most_code_bytes = 64;  // of an error
 
@@ -211,6 +211,18 @@ std::string encode_control(const Reign& reign, ControlType type, const std::vect
   return out;
 }
 
+std::string encode_describe(const Reign& reign, const std::vector<std::string>& digests) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    write_reign(object, reign);
+    object.string("type", to_string(ControlType::describe));
+    ArrayWriter all(object.key("digests"));
+    for (const auto& digest : digests) all.string(digest);
+  }
+  return out;
+}
+
 Result<ControlMessage> decode_control(std::string_view payload) {
   auto fields = Fields::untrusted(payload);
   ControlMessage message;
@@ -225,6 +237,7 @@ Result<ControlMessage> decode_control(std::string_view payload) {
       return ref;
     });
   }
+  if (fields.find("digests")) message.digests = fields.strings("digests", limits::message_elements);
   return finish(fields, std::move(message));
 }
 

@@ -1,4 +1,5 @@
 // agents/<agent>/...
+#include <algorithm>
 #include <cmath>
 
 #include "common/protocol/codec_parts.hpp"
@@ -60,6 +61,9 @@ void write_executor(std::string& out, const ExecutorInfo& executor) {
   if (!executor.problem.empty()) object.string("problem", executor.problem);
   if (executor.rests) object.boolean("rests", true);
   if (!executor.notice.empty()) object.string("notice", executor.notice);
+  if (executor.parameters.empty()) return;
+  ObjectWriter parameters(object.key("parameters"));
+  for (const auto& [capability, digest] : executor.parameters) parameters.string(capability.str(), digest);
 }
 
 void write_gpus(ObjectWriter& object, const std::vector<GpuInfo>& gpus) {
@@ -93,6 +97,11 @@ ExecutorInfo read_executor(Fields& fields) {
   executor.problem = fields.string("problem").value_or("");
   executor.rests = fields.boolean("rests").value_or(false);
   executor.notice = fields.string("notice").value_or("");
+  // A name that is no digest is ignored: the capability works without a description.
+  for (const auto& [name, digest] : fields.string_map("parameters", 256, limits::name_bytes)) {
+    const auto capability = Capability::parse(name);
+    if (capability && valid_digest(digest)) executor.parameters[*capability] = digest;
+  }
   return executor;
 }
 
@@ -291,6 +300,43 @@ Result<Temperature> decode_temperature(std::string_view payload) {
   temperature.sensor = fields.string("sensor").value_or("");
   temperature.problem = fields.string("problem").value_or("");
   return finish(fields, std::move(temperature));
+}
+
+// ---- agents/<agent>/parameters
+
+bool valid_digest(std::string_view text) {
+  return text.size() == 32 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+std::string encode_parameters(const SessionId& session, const std::vector<ParametersElement>& elements,
+                              std::size_t& first, std::size_t most_bytes) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("session", session.str());
+    write_elements(object.key("parameters"), elements, first, most_bytes,
+                   [](std::string& text, const ParametersElement& one) {
+                     ObjectWriter element(text);
+                     element.string("digest", one.digest);
+                     element.raw("schema", one.schema);
+                   });
+  }
+  return out;
+}
+
+Result<ParametersMessage> decode_parameters(std::string_view payload) {
+  auto fields = Fields::untrusted(payload);
+  ParametersMessage message;
+  message.session = read_session(fields);
+  message.parameters = read_elements<ParametersElement>(fields, "parameters", [](Fields& element) {
+    ParametersElement one;
+    one.digest = element.string("digest").value_or("");
+    if (!valid_digest(one.digest)) element.fail("`digest` is not 32 hexadecimal digits");
+    if (element.require("schema")) one.schema = std::string(*element.find("schema"));
+    return one;
+  });
+  return finish(fields, std::move(message));
 }
 
 }  // namespace edgefleet::protocol

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -71,6 +72,11 @@ struct TemperatureSeen {
   AgentName agent;
   Temperature temperature;
 };
+// Descriptions of inputs by digest. Each is what its digest names, and a JSON Schema that can be used.
+struct ParametersSeen {
+  AgentName agent;
+  std::vector<std::pair<std::string, JsonText>> schemas;
+};
 struct ResultsSeen {
   AgentName agent;
   std::vector<TaskResult> results;
@@ -98,7 +104,7 @@ struct Committed {
 struct ReignBegun {};  // the epoch of this reign must be durable before the first message of the reign is sent
 
 using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReleaseHeld, AgentStatusSeen, AgentInfoSeen,
-                           HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, Undeliverable, BrokerUp,
-                           BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
+                           HeartbeatSeen, TemperatureSeen, ParametersSeen, ResultsSeen, CoordinatorSeen, Undeliverable,
+                           BrokerUp, BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
 
 }  // namespace edgefleet::coordinator

@@ -6,6 +6,7 @@
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
 #include "coordinator/core/lease.hpp"
+#include "coordinator/core/parameters.hpp"
 #include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
@@ -90,6 +91,19 @@ LoadedModels loaded_models(const std::optional<AgentInfo>& info) {
   return loaded;
 }
 
+using Offers = std::multimap<Capability, std::string>;  // digests of the descriptions, by executor
+Offers offers(const std::optional<AgentInfo>& info) {
+  Offers all;
+  if (!info) return all;
+  for (const ExecutorInfo& executor : info->executors) {
+    for (const Capability& capability : executor.capabilities) {
+      const auto digest = executor.parameters.find(capability);
+      all.emplace(capability, digest == executor.parameters.end() ? std::string() : digest->second);
+    }
+  }
+  return all;
+}
+
 MachineSize size_of(const AgentInfo& info) {
   constexpr std::uint64_t mb = 1024 * 1024;
   MachineSize size{static_cast<std::uint64_t>(info.cpus), info.memory_bytes / mb, 0};
@@ -111,6 +125,9 @@ std::size_t weight(const AgentInfo& info) {
     bytes += sizeof(executor) + executor.provider.size() + executor.problem.size() + executor.notice.size() +
              executor.capabilities.size() * sizeof(Capability) + of_all(executor.models) +
              of_all(executor.loaded_models);
+    for (const auto& [capability, digest] : executor.parameters) {
+      bytes += sizeof(capability) + sizeof(digest) + capability.str().size() + digest.size();
+    }
   }
   return bytes;
 }
@@ -389,8 +406,10 @@ void on(Context& c, const AgentInfoSeen& event) {
   Agent* const agent = admit(c, event.agent);
   if (agent == nullptr || agent->info == event.info || !admit_info(c, *agent, event.info)) return;
   if (loaded_models(agent->info) != loaded_models(event.info)) c.emit(LoadedModelsChanged{agent->name});
+  if (offers(agent->info) != offers(event.info)) c.emit(OffersChanged{agent->name});
   agent->info = event.info;
   replace_executors(c, *agent);
+  if (agent->beat_names_us) ask_for_parameters(c, *agent);
   if (agent->beat && agent->beat->session == event.info.session) take_capacity(c.state, *agent, *agent->beat);
   refresh_capacity(c.state, *agent);
 }
@@ -417,6 +436,7 @@ void on(Context& c, const HeartbeatSeen& event) {
   raise_epoch_above(c, *agent, beat.coordinator);
   agent->beat_names_us = beat.coordinator == c.state.reign;
   ask_for_introduction(c, *agent, beat.session);
+  if (agent->beat_names_us) ask_for_parameters(c, *agent);
   agent->beat = beat;
   agent->beat->held.clear();
   take_capacity(c.state, *agent, beat);

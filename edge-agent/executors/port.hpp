@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -62,6 +63,9 @@ class Executor {
   [[nodiscard]] virtual bool instant() const { return false; }
   // True: its runs are processes of the spawner, so a freeze stops them and their timeouts.
   [[nodiscard]] virtual bool freezes() const { return false; }
+  // The JSON Schema of the input of each capability that has one; at most protocol::most_schema_bytes each. Any thread,
+  // after on_offer was called.
+  [[nodiscard]] virtual std::map<Capability, JsonText> parameters() const { return {}; }
   // Called on SIGHUP: external data (keys, models) may have changed. Returns at once; any thread.
   virtual void reload() {}
   // Blocks until the end; called from one worker thread per slot, so up to `slots` at the same time. Must return soon

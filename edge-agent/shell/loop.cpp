@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "common/core/overloaded.hpp"
+#include "common/files/text_digest.hpp"
 #include "common/mqtt/paho_client.hpp"
+#include "common/protocol/schema.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 #include "edge-agent/sensors/machine.hpp"
@@ -185,6 +187,40 @@ void Loop::read_sensors() {
 
 void Loop::take(Item& item) {
   std::visit([this](auto& what) { handle(what); }, item);
+}
+
+// A description that cannot be used is left out: the capability works without it.
+void Loop::handle(OfferChanged& offer) {
+  auto& schemas = schemas_[offer.executor.name];
+  schemas.clear();
+  for (auto& [capability, schema] : executors_.at(offer.executor.name)->parameters()) {
+    if (const auto usable = protocol::Schema::compile(schema); !usable) {
+      complaints_.complain("parameters of " + capability.str(),
+                           "the parameters of " + capability.str() + " are not shown: " + usable.error().message);
+      continue;
+    }
+    schemas.push_back({text_digest(schema), schema});
+    offer.executor.parameters[capability] = schemas.back().digest;
+  }
+  step(std::move(offer));
+}
+
+void Loop::describe(const protocol::ControlMessage& asked) {
+  if (asked.reign != state_.reign) return;
+  std::map<std::string, protocol::ParametersElement> found;
+  for (const auto& [name, schemas] : schemas_) {
+    for (const auto& one : schemas) {
+      if (std::find(asked.digests.begin(), asked.digests.end(), one.digest) != asked.digests.end()) {
+        found.emplace(one.digest, one);
+      }
+    }
+  }
+  std::vector<protocol::ParametersElement> elements;
+  for (auto& [digest, one] : found) elements.push_back(std::move(one));
+  for (std::size_t first = 0; first < elements.size();) {
+    publish(TopicKind::parameters,
+            protocol::encode_parameters(state_.session, elements, first, deliveries_.most_bytes()));
+  }
 }
 
 void Loop::handle(MachineReading& reading) {
@@ -404,6 +440,7 @@ void Loop::receive_control(const mqtt::Message& message) {
   for (const auto& bad : control->tasks.bad) {
     complaints_.complain_of("dropped", message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
   }
+  if (control->type == protocol::ControlType::describe) return describe(*control);
   step(event_of(*control));
 }
 

@@ -70,7 +70,7 @@ class Loop {
   void take(Item& item);
   void handle(const mqtt::ClientEvent& event);
   void handle(Finished& finished);
-  void handle(OfferChanged& offer) { step(std::move(offer)); }
+  void handle(OfferChanged& offer);
   void handle(ArtifactUploaded& uploaded) { step(std::move(uploaded)); }
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
@@ -88,6 +88,7 @@ class Loop {
 
   // ---- MQTT
   void receive(const mqtt::Message& message);
+  void describe(const protocol::ControlMessage& asked);
   void receive_control(const mqtt::Message& message);
   void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
@@ -102,6 +103,7 @@ class Loop {
   std::map<ExecutorName, std::unique_ptr<Executor>> executors_;
   protocol::Topics topics_;
   State state_;
+  std::map<ExecutorName, std::vector<protocol::ParametersElement>> schemas_;
   Inbox<Item> inbox_;
   log::Complaints complaints_;
   Thermometer thermometer_;

@@ -281,10 +281,10 @@ class Options(FleetCase):
 
     def test_bad_input_is_not_retried(self):
         """An input that the agent refuses fails at once, in one attempt."""
-        task = self.api.outcome(self.api.submit("command.sleep", {"seconds": "abc"}))
+        task = self.api.outcome(self.api.submit("command.note", {"label": "A B", "seconds": 0}))  # only the agent has its pattern
         self.assertEqual((task["state"], len(task["attempts"])), ("failed", 1))
         self.assertFalse(task["error"]["retryable"])
-        self.assertIn("seconds", task["error"]["message"])
+        self.assertIn("label", task["error"]["message"])
 
     def test_true_exit_code(self):
         """A command that fails reports its exit code."""

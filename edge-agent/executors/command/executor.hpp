@@ -23,6 +23,9 @@ class CommandExecutor final : public Executor {
   ~CommandExecutor() override;
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override {
+    return {{config_.capability, config_.parameters()}};
+  }
   [[nodiscard]] bool freezes() const override { return true; }
   void start(OnOffer on_offer) override;
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;

@@ -44,7 +44,7 @@ const Rooms rooms{
     {"coordinator/store/backup",    {{"common/core", "common/files", "common/protocol", "common/system", "coordinator/store",
                                       "coordinator/store/artifacts", "coordinator/store/data",
                                       "coordinator/store/sqlite"}, {"SQLiteCpp"}}},
-    {"coordinator/shell", {{"common/core", "common/mqtt", "common/protocol", "common/runtime", "common/system",
+    {"coordinator/shell", {{"common/core", "common/files", "common/mqtt", "common/protocol", "common/runtime", "common/system",
                             "coordinator/core", "coordinator/store", "coordinator/store/artifacts",
                             "coordinator/store/data", "coordinator/views"}, {}}},
     {"coordinator/http",  {{"common/core", "common/http_server", "common/protocol", "coordinator/core",

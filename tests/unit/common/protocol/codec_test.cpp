@@ -86,6 +86,38 @@ TEST_CASE("a submission with a condition that nobody can understand is refused")
   }
 }
 
+TEST_CASE("descriptions of inputs are named by digest, sent byte for byte, and asked for") {
+  const std::string digest = "0123456789abcdef0123456789abcdef";
+  const std::vector<ParametersElement> all{{digest, R"({"type": "object",  "maximum":1.10})"}};
+  std::size_t first = 0;
+  const auto decoded = decode_parameters(encode_parameters(session, all, first));
+  REQUIRE(decoded);
+  CHECK(decoded->parameters.good == all);
+  const auto bad = decode_parameters(R"({"session":"s","parameters":[{"digest":"x","schema":{}},{"digest":")" + digest +
+                                     R"("},{"digest":")" + digest + R"(","schema":{}}]})");
+  CHECK(bad->parameters.good.size() == 1);
+  CHECK(bad->parameters.bad.size() == 2);
+  const auto asked = decode_control(encode_describe(reign, {digest, "anything"}));
+  REQUIRE(asked);
+  CHECK(asked->type == ControlType::describe);
+  CHECK(asked->reign == reign);
+  CHECK(asked->digests == std::vector<std::string>{digest, "anything"});
+
+  AgentInfo info;
+  info.session = session;
+  ExecutorInfo executor;
+  executor.name = *ExecutorName::parse("main");
+  executor.capabilities = {*Capability::parse("image.blur")};
+  executor.parameters[executor.capabilities.front()] = digest;
+  info.executors = {executor};
+  CHECK(decode_agent_info(encode(info))->info == info);
+  const auto odd = decode_agent_info(
+      R"({"session":"s","executors":[{"name":"a","capabilities":["b"],"parameters":{"b":"short","..":")" + digest +
+      R"("}}]})");
+  REQUIRE(odd->info.executors.size() == 1);
+  CHECK(odd->info.executors.front().parameters.empty());
+}
+
 TEST_CASE("results and tasks are split by the bounds on elements and bytes") {
   std::vector<TaskResult> results(300);
   for (std::size_t i = 0; i < results.size(); ++i) {

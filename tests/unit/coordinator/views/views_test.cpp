@@ -1,4 +1,5 @@
 #include "coordinator/views/views.hpp"
+#include "coordinator/views/capabilities.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -192,6 +193,34 @@ TEST_CASE("an agent is shown with its machine as it is now, and what it has done
   CHECK(view.at("gpus").at(0).at("celsius") == 61.5);
   CHECK_FALSE(view.at("gpus").at(1).contains("celsius"));
   CHECK(view.at("since") == rfc3339(WallTime{talk.now.wall.unix_ms - to_ms(2h)}));
+}
+
+TEST_CASE("capabilities are listed with their agents, slots and the most frequent description") {
+  test::Conversation talk;
+  const std::string old_digest(32, 'a');
+  const std::string new_digest(32, 'b');
+  const auto join = [&](const std::string& name, const std::string& digest, AgentState state) {
+    AgentInfo info = talk.info(name, 2);
+    info.executors.front().parameters[test::capability("work")] = digest;
+    info.executors.push_back(info.executors.front());
+    info.executors.back().name = test::executor_name("second");
+    info.executors.back().capabilities.push_back(test::capability("other"));
+    talk.receive(AgentInfoSeen{test::agent(name), info});
+    talk.receive(AgentStatusSeen{test::agent(name), {state, test::session(name)}});
+  };
+  CHECK(json::parse(capabilities_view(talk.state)) == json{{"capabilities", json::array()}});
+  join("pi-1", old_digest, AgentState::online);
+  join("pi-2", new_digest, AgentState::online);
+  join("pi-3", new_digest, AgentState::lost);
+  talk.state.parameters.known[old_digest] = R"({"old":1})";
+  talk.state.parameters.known[new_digest] = R"({"new":1})";
+  const auto all = json::parse(capabilities_view(talk.state)).at("capabilities");
+  REQUIRE(all.size() == 2);
+  CHECK(all[0] == json{{"name", "other"}, {"agents", 3}, {"online", 2}, {"slots", 4}});
+  CHECK(
+      all[1] ==
+      json{
+          {"name", "work"}, {"agents", 3}, {"online", 2}, {"slots", 8}, {"parameters", {{"new", 1}}}, {"variants", 2}});
 }
 
 TEST_CASE("agents come in parts that, with commas between them, are one list") {
