@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/core/times.hpp"
+#include "common/core/where.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -29,12 +30,9 @@ std::vector<std::string> join_wait(std::vector<std::string> arguments) {
 Result<Where> parse_where(const std::vector<std::string>& conditions) {
   Where where;
   for (const auto& condition : conditions) {
-    const auto equals = condition.find('=');
-    if (equals == 0 || equals == std::string::npos) {
-      return wrong(quote(condition) + " is not a condition: write KEY=VALUE, such as board=pi4 or agent=pi-1");
-    }
-    const auto key = condition.substr(0, equals);
-    if (!where.emplace(key, condition.substr(equals + 1)).second) return wrong("--where " + key + " is given twice");
+    const auto one = parse_condition(condition);
+    if (!one) return one.error();
+    if (!where.insert(*one).second) return wrong("--where " + one->first + " is given twice");
   }
   return where;
 }

@@ -16,7 +16,7 @@ namespace edgefleet::cli {
 std::vector<std::string> join_wait(std::vector<std::string> arguments);
 inline constexpr std::string_view wait_forever = "forever";
 
-// `k=v` conditions.
+// Conditions: `room=attic`, `memory_mb>=4000`.
 Result<Where> parse_where(const std::vector<std::string>& conditions);
 
 Result<Capability> parse_capability(std::string_view text);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/core/text.hpp"
+#include "common/core/where.hpp"
 #include "common/protocol/json.hpp"
 #include "common/protocol/submission.hpp"
 

@@ -8,6 +8,7 @@
 #include "cli/core/times.hpp"
 #include "common/core/task.hpp"
 #include "common/core/utf8.hpp"
+#include "common/core/where.hpp"
 
 namespace edgefleet::cli {
 
@@ -54,7 +55,7 @@ std::string pairs_of(const Document& object) {
   if (!object.is_object()) return text;
   for (const auto& [key, value] : object.items()) {
     if (!text.empty()) text += ' ';
-    text += key + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+    text += show_condition(key, value.is_string() ? value.get<std::string>() : value.dump());
   }
   return text;
 }

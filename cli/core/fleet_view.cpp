@@ -124,6 +124,31 @@ std::string size_of(const Document& agent) {
   return text;
 }
 
+std::string free_of(const Document& agent) {
+  const auto memory = count_of(agent, "free_memory_bytes"), disk = count_of(agent, "free_disk_bytes");
+  std::string text = memory == 0 ? std::string() : show_bytes(memory) + " of memory";
+  if (disk > 0) text += (text.empty() ? "" : ", ") + show_bytes(disk) + " of disk";
+  return text;
+}
+
+std::string gpus_of(const Document& agent) {
+  std::string text;
+  for (const auto& gpu : member_of(agent, "gpus")) {
+    text += (text.empty() ? "" : "; ") + text_of(gpu, "name");
+    if (const auto memory = count_of(gpu, "memory_bytes"); memory > 0) text += ", " + show_bytes(memory);
+    if (const auto celsius = number_of(gpu, "celsius")) text += decimal(", %.0f C", *celsius);
+  }
+  return text;
+}
+
+// Since the start of its program.
+std::string done_of(const Document& agent) {
+  const auto uptime = number_of(agent, "uptime_ms");
+  if (!uptime) return {};
+  return grouped(count_of(agent, "succeeded")) + " succeeded, " + grouped(count_of(agent, "failed")) + " failed in " +
+         show_duration(std::chrono::milliseconds(static_cast<std::int64_t>(*uptime)));
+}
+
 std::string skew_of(const Document& agent) {
   const auto skew = number_of(agent, "skew_ms");
   if (!skew) return {};
@@ -143,9 +168,13 @@ Facts facts_of(const Document& agent, const Look& look) {
       {"sensor", text_of(agent, "sensor_problem")},
       {"slots", slots_of(agent) + " busy"},
       {"tasks", std::to_string(count_of(agent, "tasks"))},
+      {"done", done_of(agent)},
       {"labels", pairs_of(member_of(agent, "labels"))},
+      {"address", text_of(agent, "address")},
       {"machine", machine_of(agent)},
       {"size", size_of(agent)},
+      {"free", free_of(agent)},
+      {"gpus", gpus_of(agent)},
       {"version", text_of(agent, "version")},
   };
 }

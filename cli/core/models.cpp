@@ -7,6 +7,7 @@
 #include "cli/core/task_view.hpp"
 #include "cli/core/times.hpp"
 #include "common/core/utf8.hpp"
+#include "common/core/where.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -89,10 +90,24 @@ bool offers(const Document& agent, const std::string& capability) {
                      [&](const Document& executor) { return has(member_of(executor, "capabilities"), capability); });
 }
 
+MachineSize size_of(const Document& agent) {
+  constexpr std::uint64_t mb = 1024 * 1024;
+  MachineSize size{count_of(agent, "cpus"), count_of(agent, "memory_bytes") / mb, 0};
+  for (const auto& gpu : member_of(agent, "gpus")) {
+    size.gpu_memory_mb = std::max(size.gpu_memory_mb, count_of(gpu, "memory_bytes") / mb);
+  }
+  return size;
+}
+
 // Why the agent does not match; empty if it does.
 std::string why_not(const Document& agent, const ModelOrder& order) {
   const auto& labels = member_of(agent, "labels");
   for (const auto& [key, value] : order.where) {
+    if (const auto size = size_named(key, size_of(agent))) {
+      const auto condition = parse_size_condition(value);
+      if (!condition || !meets(*condition, *size)) return "has " + key + " " + std::to_string(*size);
+      continue;
+    }
     const auto own = key == "agent"   ? text_of(agent, "name")
                      : key == "model" ? (has_model(agent, value) ? value : std::string())
                                       : text_of(labels, key.c_str());

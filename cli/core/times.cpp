@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 
 #include "common/core/task.hpp"
 
@@ -144,17 +145,13 @@ std::optional<WallTime> parse_instant(std::string_view text) {
 }
 
 std::string show_instant(WallTime time) {
-  using namespace std::chrono;
-  const sys_time<seconds> instant{seconds(time.unix_ms / 1000)};
-  const auto day = floor<days>(instant);
-  const year_month_day date{day};
-  const hh_mm_ss clock{instant - day};
+  const std::time_t seconds = time.unix_ms / 1000;
+  std::tm local{};
+  localtime_r(&seconds, &local);
   std::array<char, 64> buffer{};
-  const int length = std::snprintf(
-      buffer.data(), buffer.size(), "%04d-%02u-%02u %02d:%02d:%02d UTC", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-      static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
-  return {buffer.data(), static_cast<std::size_t>(length)};
+  const auto length = std::strftime(buffer.data(), buffer.size(), "%Y-%m-%d %H:%M:%S %z", &local);
+  std::string text(buffer.data(), length);
+  return text.insert(text.size() - 2, ":");  // +0100: with a colon, as in the logs
 }
 
 }  // namespace edgefleet::cli

@@ -23,7 +23,7 @@ std::string show_age(WallTime now, WallTime then);
 // RFC 3339 in UTC, "2025-11-21T03:20:11.123Z".
 std::optional<WallTime> parse_instant(std::string_view text);
 
-// "2025-11-21 03:20:11 UTC"
+// In the time zone of this machine, as in the logs: "2025-11-21 04:20:11 +01:00".
 std::string show_instant(WallTime time);
 
 }  // namespace edgefleet::cli

@@ -36,7 +36,14 @@ struct ExecutorInfo {
   std::string problem;  // why it is out of service; empty while it is in service
   bool rests = false;   // with a problem: temporary, ends by itself within about a minute
   std::string notice;   // other information for people, in service or not
+  std::map<Capability, std::string> parameters;  // digest of the JSON Schema of the capability's input
   friend bool operator==(const ExecutorInfo&, const ExecutorInfo&) = default;
+};
+
+struct GpuInfo {
+  std::string name;
+  std::uint64_t memory_bytes = 0;  // its own; 0: unknown, or shared with the processor
+  friend bool operator==(const GpuInfo&, const GpuInfo&) = default;
 };
 
 // Published by the agent when it connects, and when it changes.
@@ -50,6 +57,8 @@ struct AgentInfo {
   int cpus = 1;
   std::uint64_t memory_bytes = 0;
   int max_tasks = 0;  // bound over all executors on tasks held
+  std::string address;  // of the machine, on the network of the broker
+  std::vector<GpuInfo> gpus;
   std::map<std::string, std::string> labels;
   std::vector<ExecutorInfo> executors;
   friend bool operator==(const AgentInfo&, const AgentInfo&) = default;
@@ -81,6 +90,11 @@ struct Heartbeat {
   Duration uptime{0};
   double load = 0;  // 1 minute
   std::uint64_t free_memory_bytes = 0;
+  std::uint64_t free_disk_bytes = 0;   // of its work folder; 0: unknown
+  std::optional<Duration> status_for;  // since its status changed
+  std::uint64_t succeeded = 0;         // attempts since its start
+  std::uint64_t failed = 0;
+  std::vector<std::optional<double>> gpu_celsius;  // in the order of its info
   std::map<ExecutorName, int> free_slots;  // current values: heat, limits and draining included
   std::vector<HeldTask> held;              // not yet acknowledged
   WallTime clock;                          // the agent's own

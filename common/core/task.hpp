@@ -36,8 +36,7 @@ struct TaskError {
   friend bool operator==(const TaskError&, const TaskError&) = default;
 };
 
-// Conditions on the agent, sorted, so that equal ones compare equal. Keys `agent` and `model` are special, any other
-// names a label.
+// Conditions on the agent, sorted, so that equal ones compare equal: where.hpp.
 using Where = std::map<std::string, std::string>;
 
 // Bounds and defaults of a submitted task. Durations in the API are whole milliseconds.
@@ -51,6 +50,7 @@ inline constexpr std::size_t name_bytes = 200;
 inline constexpr std::size_t where_conditions = 16;
 inline constexpr std::size_t labels = 64;  // of an agent, those of its machine included
 inline constexpr std::size_t label_bytes = 128;
+inline constexpr std::size_t gpus = 16;  // of an agent
 inline constexpr std::size_t error_bytes = 4 * 1024;  // an error's message is cut to this
 inline constexpr double celsius = 1000;  // -1000 to 1000: what is further off is no temperature
 inline constexpr int priority = 1000;  // -1000 to 1000

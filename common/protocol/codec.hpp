@@ -52,7 +52,7 @@ struct StreamMessage {
   std::optional<std::uint64_t> total_bytes{};      // as far as it is known
 };
 
-enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce };
+enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce, describe };
 std::string_view to_string(ControlType type);
 
 struct AttemptRef {
@@ -64,14 +64,27 @@ struct AttemptRef {
 
 struct AgentInfoMessage {
   AgentInfo info;
-  std::vector<std::string> bad;  // executors that were omitted, and why
+  std::vector<std::string> bad;  // executors and GPUs that were omitted, and why
 };
 
 struct ControlMessage {
   Reign reign;
   ControlType type = ControlType::acknowledge;
   Elements<AttemptRef> tasks;  // acknowledge, cancel, recall
+  std::vector<std::string> digests;  // describe: of the descriptions that are asked for
 };
+
+// The description of a capability's input, named by its digest.
+struct ParametersElement {
+  std::string digest;
+  JsonText schema;
+  friend bool operator==(const ParametersElement&, const ParametersElement&) = default;
+};
+struct ParametersMessage {
+  SessionId session;  // of the agent
+  Elements<ParametersElement> parameters;
+};
+bool valid_digest(std::string_view text);  // 32 lower-case hexadecimal digits
 
 enum class CoordinatorState { online, offline, lost };
 struct CoordinatorStatus {
@@ -102,6 +115,7 @@ Result<TasksMessage> decode_tasks(std::string_view payload);
 Result<ResultsMessage> decode_results(std::string_view payload);
 Result<StreamMessage> decode_stream(std::string_view payload);
 Result<ControlMessage> decode_control(std::string_view payload);
+Result<ParametersMessage> decode_parameters(std::string_view payload);
 Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload);
 Result<CoordinatorBeat> decode_coordinator_beat(std::string_view payload);
 
@@ -113,6 +127,10 @@ std::string encode_results(const SessionId& session, const std::vector<TaskResul
                            std::size_t most_bytes = limits::payload_bytes);
 std::string encode_control(const Reign& reign, ControlType type, const std::vector<AttemptRef>& elements,
                            std::size_t& first, std::size_t most_bytes = limits::payload_bytes);
+
+std::string encode_parameters(const SessionId& session, const std::vector<ParametersElement>& elements,
+                              std::size_t& first, std::size_t most_bytes = limits::payload_bytes);
+std::string encode_describe(const Reign& reign, const std::vector<std::string>& digests);
 
 // `{"code","message","retryable","retry_after_ms"?}`, the same in results and in the HTTP API.
 void append_error(std::string& out, const TaskError& error);

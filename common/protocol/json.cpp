@@ -310,9 +310,15 @@ std::string& ObjectWriter::key(std::string_view name) {
   return out_ += ':';
 }
 
-void ObjectWriter::number(std::string_view name, double value) {
-  key(name) += std::isfinite(value) ? nlohmann::json(value).dump() : "null";
-}
+namespace {
+
+std::string number_text(double value) { return std::isfinite(value) ? nlohmann::json(value).dump() : "null"; }
+
+}  // namespace
+
+void ObjectWriter::number(std::string_view name, double value) { key(name) += number_text(value); }
+
+void ArrayWriter::number(double value) { next() += number_text(value); }
 
 std::string& ArrayWriter::next() {
   if (!first_) out_ += ',';

@@ -89,6 +89,7 @@ class ArrayWriter {
 
   std::string& next();  // then append the element to what it returns
   void string(std::string_view text) { append_quoted(next(), text); }
+  void number(double value);
 
  private:
   std::string& out_;

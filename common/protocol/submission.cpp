@@ -1,5 +1,6 @@
 #include "common/protocol/submission.hpp"
 
+#include "common/core/where.hpp"
 #include "common/protocol/fields.hpp"
 
 namespace edgefleet::protocol {
@@ -33,6 +34,7 @@ Result<Submission> decode(json::Fields fields) {
   spec.max_attempts =
       static_cast<int>(fields.integer("max_attempts", 1, limits::max_attempts).value_or(spec.max_attempts));
   spec.where = fields.string_map("where", limits::where_conditions, limits::label_bytes);
+  if (const auto good = check_where(spec.where); !good) fields.fail(good.error().message);
   submission.idempotency_key = fields.string("idempotency_key", 200).value_or("");
   const auto answer = fields.string("answer").value_or("outcome");
   if (answer != "outcome" && answer != "accepted") fields.fail("`answer` is neither outcome nor accepted");

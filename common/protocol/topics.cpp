@@ -62,6 +62,7 @@ const std::vector<TopicRule>& topic_rules() {
       {TopicKind::agent_info, "agents/{agent}/info", 1, true},
       {TopicKind::heartbeat, "agents/{agent}/heartbeat", 0, false},
       {TopicKind::temperature, "agents/{agent}/temperature", 0, true},
+      {TopicKind::parameters, "agents/{agent}/parameters", 1, false},
       {TopicKind::tasks, "tasks/{capability}/{agent}", 1, false},
       {TopicKind::results, "results/{agent}", 1, false},
       {TopicKind::stream, "streams/{agent}", 0, false},

@@ -15,6 +15,7 @@ enum class TopicKind {
   agent_info,
   heartbeat,
   temperature,
+  parameters,
   tasks,
   results,
   stream,

@@ -37,7 +37,7 @@ Status start(std::string_view program, std::string_view level) {
   }
   auto logger =
       std::make_shared<spdlog::logger>(std::string(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%-7l%$ %v");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%-7l%$ %v");
   logger->set_level(to_spdlog(found->second));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -33,7 +34,16 @@ struct LoadedModelsChanged {
   AgentName agent;
 };
 
-using Change = std::variant<TaskChanged, BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged>;
+// What an agent offers: its executors and their capabilities.
+struct OffersChanged {
+  AgentName agent;
+};
+struct ParametersLearned {
+  std::string digest;
+};
+
+using Change = std::variant<TaskChanged, BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged,
+                            OffersChanged, ParametersLearned>;
 using Changes = std::vector<Change>;
 
 }  // namespace edgefleet::coordinator

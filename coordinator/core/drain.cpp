@@ -118,6 +118,8 @@ void Drain::sort(Effect& effect, Immediates& immediates) {
       [&](const AgentChanged& change) { change_agent(change); },
       [&](const TemperatureChanged& change) { temperatures_.insert(change.agent); },
       [&](const LoadedModelsChanged& change) { loaded_models_.insert(change.agent); },
+      [&](const OffersChanged& change) { offers_.insert(change.agent); },
+      [&](const ParametersLearned& change) { learned_.insert(change.digest); },
       [&]<typename E>(E& now)
         requires is_alternative_of<E, Immediate>
                  { immediates.emplace_back(std::move(now)); },
@@ -183,6 +185,8 @@ void Drain::add_changes(Changes& changes) {
   }
   for (const AgentName& name : std::exchange(temperatures_, {})) changes.emplace_back(TemperatureChanged{name});
   for (const AgentName& name : std::exchange(loaded_models_, {})) changes.emplace_back(LoadedModelsChanged{name});
+  for (const AgentName& name : std::exchange(offers_, {})) changes.emplace_back(OffersChanged{name});
+  for (const std::string& digest : std::exchange(learned_, {})) changes.emplace_back(ParametersLearned{digest});
 }
 
 void Drain::forget(std::vector<TaskId> ended, Now now) {

@@ -96,6 +96,8 @@ class Drain {
   std::map<AgentName, AgentChanged> agents_;
   std::set<AgentName> temperatures_;
   std::set<AgentName> loaded_models_;
+  std::set<AgentName> offers_;
+  std::set<std::string> learned_;
 };
 
 }  // namespace edgefleet::coordinator

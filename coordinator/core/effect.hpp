@@ -65,6 +65,10 @@ struct AnnounceReign {};  // publishes coordinator/status again
 struct SendIntroduce {
   AgentName agent;
 };  // tells the agent our reign, and asks it to present itself
+struct SendDescribe {
+  AgentName agent;
+  std::vector<std::string> digests;
+};  // asks for the descriptions of inputs
 struct ForgetAgent {
   AgentName agent;
 };  // removes its retained messages from the broker
@@ -94,14 +98,14 @@ struct StopProgram {
 
 // Carried out after the commit, by the owner of the drain.
 using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign,
-                              SendIntroduce, ForgetAgent, Accepted, Rejected, Done>;
+                              SendIntroduce, SendDescribe, ForgetAgent, Accepted, Rejected, Done>;
 // Act at the step: they must not wait for a commit that may never succeed.
 using Immediate = std::variant<Note, StopProgram>;
 
-using Effect =
-    std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
-                 SendRecall, SendDrain, AskStore, AnnounceReign, SendIntroduce, ForgetAgent, Accepted, Rejected, Done,
-                 BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged, Note, StopProgram>;
+using Effect = std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SendTasks, SendAcknowledge,
+                            SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign, SendIntroduce, SendDescribe,
+                            ForgetAgent, Accepted, Rejected, Done, BatchEnded, AgentChanged, TemperatureChanged,
+                            LoadedModelsChanged, OffersChanged, ParametersLearned, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -63,6 +64,7 @@ struct ReleaseHeld {
 struct AgentStatusSeen {
   AgentName agent;
   AgentStatus status;
+  bool live = true;  // published now, not the broker's retained copy
 };
 struct AgentInfoSeen {
   AgentName agent;
@@ -76,15 +78,19 @@ struct TemperatureSeen {
   AgentName agent;
   Temperature temperature;
 };
+// Descriptions of inputs by digest. Each is what its digest names, and a JSON Schema that can be used.
+struct ParametersSeen {
+  AgentName agent;
+  std::vector<std::pair<std::string, JsonText>> schemas;
+};
 struct ResultsSeen {
   AgentName agent;
   std::vector<TaskResult> results;
 };
-// `live`: published now, not the broker's retained copy.
 struct CoordinatorSeen {
   bool online = false;
   Reign reign;
-  bool live = false;
+  bool live = false;  // as above
 };
 
 // The broker can never take the messages with these attempts.
@@ -104,7 +110,7 @@ struct Committed {
 struct ReignBegun {};  // the epoch of this reign must be durable before the first message of the reign is sent
 
 using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, RemoveAgent, ReleaseHeld, AgentStatusSeen,
-                           AgentInfoSeen, HeartbeatSeen, TemperatureSeen, ResultsSeen, CoordinatorSeen, Undeliverable,
-                           BrokerUp, BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
+                           AgentInfoSeen, HeartbeatSeen, TemperatureSeen, ParametersSeen, ResultsSeen, CoordinatorSeen,
+                           Undeliverable, BrokerUp, BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
 
 }  // namespace edgefleet::coordinator

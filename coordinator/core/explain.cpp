@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <vector>
 
+#include "common/core/nearest.hpp"
+#include "common/core/where.hpp"
 #include "coordinator/core/fleet.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
+
+constexpr std::size_t most_labels_compared = 1000;  // agents whose labels are looked at for a suggestion
 
 bool meets(const ExecutorView& view, const Where& where) {
   return std::all_of(where.begin(), where.end(),
@@ -124,7 +129,52 @@ std::string agents(std::size_t n) { return std::to_string(n) + (n == 1 ? " agent
 
 std::string list_conditions(const Where& where) {
   std::string text;
-  for (const auto& [name, value] : where) text += (text.empty() ? "" : ", ") + name + "=" + value;
+  for (const auto& [name, value] : where) text += (text.empty() ? "" : ", ") + show_condition(name, value);
+  return text;
+}
+
+using Views = std::vector<const ExecutorView*>;
+
+// "the largest there is has 2048 (pi-3)"
+std::string nearest_size(const Views& views, const std::string& key, Comparison how) {
+  const bool smallest = how == Comparison::less || how == Comparison::at_most;
+  const ExecutorView* best = nullptr;
+  const auto size = [&](const ExecutorView& view) { return size_named(key, view.size).value_or(0); };
+  for (const ExecutorView* view : views) {
+    const bool nearer = best == nullptr || (smallest ? size(*view) < size(*best) : size(*view) > size(*best));
+    if (nearer) best = view;
+  }
+  if (best == nullptr) return {};
+  return std::string("the ") + (smallest ? "smallest " : "largest ") + key +
+         " there is: " + std::to_string(size(*best)) + " (" + best->agent_name.str() + ")";
+}
+
+// "none has a label memoy; did you mean memory?"
+std::string nearest_label(const Views& views, const std::string& key) {
+  std::set<std::string> names(reserved_keys().begin(), reserved_keys().end());
+  std::set<const Labels*> seen;  // executors of one agent share theirs
+  for (const ExecutorView* view : views) {
+    if (view->labels == nullptr || !seen.insert(view->labels.get()).second) continue;
+    if (view->labels->count(key) > 0) return {};
+    if (seen.size() > most_labels_compared) continue;
+    for (const auto& [name, value] : *view->labels) names.insert(name);
+  }
+  const auto near = nearest(key, {names.begin(), names.end()});
+  return "none has a label " + key + (near ? "; did you mean " + *near + "?" : "");
+}
+
+// For each condition that nobody meets: what there is instead.
+std::string instead(const Views& views, const Where& where) {
+  std::string text;
+  for (const auto& [key, value] : where) {
+    const bool met = std::any_of(views.begin(), views.end(), [&, &name = key, &wanted = value](const auto* view) {
+      return Placement::meets(*view, name, wanted);
+    });
+    if (met || key == "agent" || key == "model") continue;
+    const auto size = parse_size_condition(value);
+    const auto hint = !is_size(key) ? nearest_label(views, key) : size ? nearest_size(views, key, size->how) : "";
+    if (!hint.empty()) text += "; " + hint;
+  }
   return text;
 }
 
@@ -145,12 +195,13 @@ std::string list_agents(const State& state, std::vector<AgentIndex> agents) {
 
 // `away`: those that are gone and would meet the conditions. They are named only if no other agent does.
 std::string sentence(std::size_t offering, const Capability& capability, const Where& where,
-                     const std::map<std::string, std::size_t>& obstacles, const std::string& away) {
+                     const std::map<std::string, std::size_t>& obstacles, const Views& views, const std::string& away) {
   if (offering == 0 && away.empty()) return "no agent offers " + capability.str();
   if (offering == 0) return "no connected agent offers " + capability.str() + "; " + away + " did";
   std::string text = agents(offering) + (offering == 1 ? " offers " : " offer ") + capability.str();
   if (obstacles.empty()) {
-    return text + ", none meets " + list_conditions(where) + (away.empty() ? "" : "; " + away + " did");
+    text += ", none meets " + list_conditions(where);
+    return text + (away.empty() ? instead(views, where) : "; " + away + " did");
   }
   std::size_t meeting = 0;
   for (const auto& [what, count] : obstacles) meeting += count;
@@ -172,6 +223,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
   Explanation result;
   std::vector<AgentIndex> offering;
   std::vector<std::pair<AgentIndex, Hindrance>> meeting;
+  Views views;
   std::vector<AgentIndex> away;
   for (const ExecutorIndex index : state.placement.offering(capability)) {
     const ExecutorView& view = state.placement.executor(index);
@@ -181,6 +233,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
       continue;
     }
     offering.push_back(view.agent);
+    views.push_back(&view);
     if (meets(view, where)) meeting.emplace_back(view.agent, hindrance(state, agent, view));
   }
   std::sort(offering.begin(), offering.end());
@@ -197,7 +250,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
     ++obstacles[text_of(best)];
   }
   if (!result.free) {
-    result.waiting = sentence(result.offering, capability, where, obstacles,
+    result.waiting = sentence(result.offering, capability, where, obstacles, views,
                               meeting.empty() ? list_agents(state, std::move(away)) : std::string());
   }
   return result;

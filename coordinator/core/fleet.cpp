@@ -6,6 +6,7 @@
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
 #include "coordinator/core/lease.hpp"
+#include "coordinator/core/parameters.hpp"
 #include "coordinator/core/tasks.hpp"
 
 namespace edgefleet::coordinator {
@@ -30,11 +31,12 @@ void refresh_capacity(State& state, Agent& agent) {
   }
 }
 
-void set_state(Context& c, Agent& agent, AgentState to, const std::string& why) {
+// `live`: it changed now; otherwise at an unknown time, while this coordinator did not look.
+void set_state(Context& c, Agent& agent, AgentState to, const std::string& why, bool live = true) {
   if (agent.status.state == to) return;
   c.emit(AgentChanged{agent.name, agent.status.state, to});
   agent.status.state = to;
-  agent.since = c.now.wall;
+  agent.since = live ? std::optional(c.now.wall) : std::nullopt;
   const auto level = to == AgentState::lost ? NoteLevel::warning : NoteLevel::info;
   c.note(level, "agent " + agent.name.str() + " is " + std::string(to_string(to)) + (why.empty() ? "" : ": " + why),
          "agent " + agent.name.str());
@@ -50,9 +52,9 @@ void count_as_unsent(Context& c, const Agent& agent) {
 }
 
 // Called for its will, or after its silence. Its tasks wait for it during their grace.
-void mark_lost(Context& c, Agent& agent, const std::string& why) {
+void mark_lost(Context& c, Agent& agent, const std::string& why, bool live = true) {
   if (agent.status.state == AgentState::lost) return;
-  set_state(c, agent, AgentState::lost, why);
+  set_state(c, agent, AgentState::lost, why, live);
   agent.beat_names_us = false;
   c.state.silence.clear(agent.index);
   refresh_capacity(c.state, agent);
@@ -64,6 +66,7 @@ void mark_lost(Context& c, Agent& agent, const std::string& why) {
 void begin_session(Context& c, Agent& agent, const SessionId& session) {
   if (agent.session == session) return;
   agent.session = session;
+  agent.since.reset();
   agent.beat_names_us = false;
   agent.beat.reset();
   agent.unreachable_until.reset();
@@ -88,6 +91,26 @@ LoadedModels loaded_models(const std::optional<AgentInfo>& info) {
   return loaded;
 }
 
+using Offers = std::multimap<Capability, std::string>;  // digests of the descriptions, by executor
+Offers offers(const std::optional<AgentInfo>& info) {
+  Offers all;
+  if (!info) return all;
+  for (const ExecutorInfo& executor : info->executors) {
+    for (const Capability& capability : executor.capabilities) {
+      const auto digest = executor.parameters.find(capability);
+      all.emplace(capability, digest == executor.parameters.end() ? std::string() : digest->second);
+    }
+  }
+  return all;
+}
+
+MachineSize size_of(const AgentInfo& info) {
+  constexpr std::uint64_t mb = 1024 * 1024;
+  MachineSize size{static_cast<std::uint64_t>(info.cpus), info.memory_bytes / mb, 0};
+  for (const GpuInfo& gpu : info.gpus) size.gpu_memory_mb = std::max(size.gpu_memory_mb, gpu.memory_bytes / mb);
+  return size;
+}
+
 std::size_t weight(const AgentInfo& info) {
   const auto of_all = [](const auto& texts) {
     std::size_t bytes = 0;
@@ -96,11 +119,16 @@ std::size_t weight(const AgentInfo& info) {
   };
   std::size_t bytes =
       sizeof(info) + info.version.size() + info.board.size() + info.arch.size() + info.os.size() + info.machine.size();
+  bytes += info.address.size();
+  for (const GpuInfo& gpu : info.gpus) bytes += sizeof(gpu) + gpu.name.size();
   for (const auto& [name, value] : info.labels) bytes += sizeof(Labels::value_type) + name.size() + value.size();
   for (const ExecutorInfo& executor : info.executors) {
     bytes += sizeof(executor) + executor.provider.size() + executor.problem.size() + executor.notice.size() +
              executor.capabilities.size() * sizeof(Capability) + of_all(executor.models) +
              of_all(executor.loaded_models);
+    for (const auto& [capability, digest] : executor.parameters) {
+      bytes += sizeof(capability) + sizeof(digest) + capability.str().size() + digest.size();
+    }
   }
   return bytes;
 }
@@ -146,6 +174,7 @@ void replace_executors(Context& c, Agent& agent) {
     view.agent = agent.index;
     view.agent_name = agent.name;
     view.labels = labels;
+    view.size = size_of(*agent.info);
     view.info = info;
     if (const auto before = old.find(info.name); before != old.end()) {
       view.slots = before->second.slots;
@@ -236,7 +265,6 @@ void forget(Context& c, Agent& agent) {
 
 void add_agent(Context& c, Agent& place, const AgentName& name) {
   place.name = name;
-  place.since = c.now.wall;
   place.last_heard = c.now.mono;
   c.emit(AgentChanged{name, std::nullopt, place.status.state});
   c.state.agent_index.emplace(name, place.index);
@@ -370,11 +398,11 @@ void on(Context& c, const AgentStatusSeen& event) {
     case AgentState::lost:
       if (status.session != agent->session && !agent->session.empty()) return;  // the will of an earlier session
       agent->session = status.session;
-      return mark_lost(c, *agent, "its connection broke");
+      return mark_lost(c, *agent, "its connection broke", event.live);
     case AgentState::offline: {
       if (status.session != agent->session && !agent->session.empty()) return;
       agent->session = status.session;
-      set_state(c, *agent, AgentState::offline, "clean shutdown");
+      set_state(c, *agent, AgentState::offline, "clean shutdown", event.live);
       c.state.silence.clear(agent->index);
       refresh_capacity(c.state, *agent);
       return for_each_attempt(c, *agent,
@@ -388,7 +416,8 @@ void on(Context& c, const AgentStatusSeen& event) {
       agent->reported = status.state;
       // An order to drain or resume may have been lost with the connection.
       if (agent->drained != (status.state == AgentState::draining)) c.emit(SendDrain{agent->name, agent->drained});
-      set_state(c, *agent, status.state, "");
+      if (!agent->since && event.live) agent->since = c.now.wall;
+      set_state(c, *agent, status.state, "", event.live);
       restart_silence(c, *agent);
       return refresh_capacity(c.state, *agent);
   }
@@ -398,8 +427,10 @@ void on(Context& c, const AgentInfoSeen& event) {
   Agent* const agent = admit(c, event.agent);
   if (agent == nullptr || agent->info == event.info || !admit_info(c, *agent, event.info)) return;
   if (loaded_models(agent->info) != loaded_models(event.info)) c.emit(LoadedModelsChanged{agent->name});
+  if (offers(agent->info) != offers(event.info)) c.emit(OffersChanged{agent->name});
   agent->info = event.info;
   replace_executors(c, *agent);
+  if (agent->beat_names_us) ask_for_parameters(c, *agent);
   if (agent->beat && agent->beat->session == event.info.session) take_capacity(c.state, *agent, *agent->beat);
   refresh_capacity(c.state, *agent);
 }
@@ -420,9 +451,13 @@ void on(Context& c, const HeartbeatSeen& event) {
   if (agent->status.state == AgentState::lost && agent->status.session == beat.session) {
     set_state(c, *agent, agent->reported, "its heartbeats arrive again");
   }
+  if (!agent->since && beat.status_for && !gone(*agent)) {
+    agent->since = WallTime{c.now.wall.unix_ms - to_ms(*beat.status_for)};
+  }
   raise_epoch_above(c, *agent, beat.coordinator);
   agent->beat_names_us = beat.coordinator == c.state.reign;
   ask_for_introduction(c, *agent, beat.session);
+  if (agent->beat_names_us) ask_for_parameters(c, *agent);
   agent->beat = beat;
   agent->beat->held.clear();
   take_capacity(c.state, *agent, beat);

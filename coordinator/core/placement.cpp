@@ -169,6 +169,10 @@ int Placement::level_of(const ExecutorView& view) {
 bool Placement::meets(const ExecutorView& view, const std::string& name, const std::string& wanted) {
   if (name == "agent") return view.agent_name.str() == wanted;
   if (name == "model") return listed_model(view.info.models, view.info.provider, wanted) != nullptr;
+  if (const auto size = size_named(name, view.size)) {
+    const auto condition = parse_size_condition(wanted);
+    return condition && edgefleet::meets(*condition, *size);
+  }
   if (view.labels == nullptr) return false;
   const auto label = view.labels->find(name);
   return label != view.labels->end() && label->second == wanted;

@@ -18,6 +18,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "common/core/where.hpp"
 #include "coordinator/core/indices.hpp"
 
 namespace edgefleet::coordinator {
@@ -51,6 +52,7 @@ struct ExecutorView {
   AgentName agent_name;
   ExecutorInfo info;
   std::shared_ptr<const Labels> labels;  // of its agent, shared by its executors
+  MachineSize size;  // of its agent
   bool open = false;  // its agent can be given tasks: online, not draining, not full
   bool reserved = false;  // its agent is reserved for a task that must run alone
   int slots = 0;  // at present

@@ -42,7 +42,17 @@ struct Policy {
   Duration unreachable_for = std::chrono::minutes(5);  // pause before the next try with such an agent
   Duration recall_after = std::chrono::seconds(2);  // a task that waits at an agent for longer is recalled
   Duration introduce_every = heartbeat_interval;  // requests to an agent that does not follow us or lacks its info
+  std::size_t most_parameter_bytes = 16 * 1024 * 1024;  // of descriptions of inputs
+  std::size_t most_parameters_asked = 4096;
+  Duration describe_every = std::chrono::seconds(30);  // before a description is asked for again
   Duration raise_epoch_every = std::chrono::minutes(1);  // minimum time between two raises of our epoch for one agent
+};
+
+// Descriptions of inputs (JSON Schema), which agents name by digest. Each is fetched once, from one of its agents.
+struct Parameters {
+  std::unordered_map<std::string, JsonText> known;  // by digest
+  std::size_t bytes = 0;  // of the known ones
+  std::unordered_map<std::string, Time> asked;  // when
 };
 
 struct Task {
@@ -82,7 +92,7 @@ struct Agent {
   std::optional<Time> unreachable_until;  // its beats arrive, but our messages do not reach it: no tasks until then
   std::uint64_t n = 0;  // of the last message to it
   Time last_heard;
-  WallTime since;  // of its present state; shown to people
+  std::optional<WallTime> since;  // of its present state; none: before this coordinator began. Shown to people
   std::int64_t skew_ms = 0;  // its clock minus ours
   std::vector<ExecutorIndex> executors;
   std::unordered_map<TaskId, int> attempts;  // that were assigned to it and have not ended
@@ -111,6 +121,7 @@ struct State {
   std::map<ClassIndex, AgentIndex> clearing;  // agents that get no new tasks, so that a task can run alone there
   Placement placement;
   Conversations conversations;
+  Parameters parameters;
   UlidSource ids;
   std::uint64_t random;
   // Milliseconds that order the queue. They begin at the wall clock, or at the last task in the store if that is later,

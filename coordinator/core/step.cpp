@@ -2,6 +2,7 @@
 
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
+#include "coordinator/core/parameters.hpp"
 #include "coordinator/core/task_queue.hpp"
 #include "coordinator/core/tasks.hpp"
 

@@ -39,13 +39,14 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       inbox_(options_.inbox),
       engine_(options_.policy, Reign{0, new_session_id()}, complaints_),
       requests_(engine_, store_, options_.space),
-      link_({options_.fleet, options_.broker, options_.inbox_bytes}, engine_, requests_, store_, artifacts, hub,
+      link_({options_.fleet, options_.broker, options_.inbox_bytes}, engine_, requests_, store_, artifacts, hub, rules_,
             complaints_,
             {[this](mqtt::ClientEvent&& event) { return inbox_.offer(std::move(event)); },
              [this](mqtt::ClientEvent&& event) { inbox_.insist(std::move(event)); }}),
       upkeep_(store_, options_.retention, complaints_, options_.space) {
   after_commit_.add(waiters_);
   after_commit_.add(hub_);
+  after_commit_.add(rules_);
   after_commit_.add(link_.replies());
 }
 
@@ -297,6 +298,7 @@ void Loop::perform(const Deferred& effect) {
                  [&](const AskStore& e) { link_.perform(e); },
                  [&](const AnnounceReign& e) { link_.perform(e); },
                  [&](const SendIntroduce& e) { link_.perform(e); },
+                 [&](const SendDescribe& e) { link_.perform(e); },
                  [&](const ForgetAgent& e) { link_.perform(e); },
                  [&](const Accepted& e) { requests_.answer(e); },
                  [&](const Rejected& e) { requests_.answer(e); },

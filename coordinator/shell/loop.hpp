@@ -12,6 +12,7 @@
 #include "coordinator/shell/after_commit.hpp"
 #include "coordinator/shell/engine.hpp"
 #include "coordinator/shell/mqtt_link.hpp"
+#include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/requests.hpp"
 #include "coordinator/shell/start_listener.hpp"
 #include "coordinator/shell/stream_hub.hpp"
@@ -77,6 +78,7 @@ class Loop {
   void release(Answer<std::size_t> answer);  // tasks held after a restore; answers how many were released
   // Calls `with` on the loop's thread. An error: it will not be called, because the inbox is full or the program stops.
   Status look(std::function<void(const State&, Now)> with);
+  [[nodiscard]] const ParameterRules& rules() const { return rules_; }
   [[nodiscard]] bool broker_up() const { return link_.up(); }
   [[nodiscard]] bool store_well() const { return store_well_; }
   [[nodiscard]] std::string disk_notice() const { return options_.space == nullptr ? "" : options_.space->notice(); }
@@ -130,6 +132,7 @@ class Loop {
   log::Complaints complaints_;
   Engine engine_;
   Requests requests_;
+  ParameterRules rules_;
   MqttLink link_;
   Upkeep upkeep_;
   AfterCommit after_commit_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/core/overloaded.hpp"
+#include "common/files/text_digest.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/problem.hpp"
 #include "common/protocol/submission.hpp"
@@ -30,13 +31,14 @@ std::size_t weight(const mqtt::Message& message) {
 }  // namespace
 
 MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts,
-                   StreamHub& hub, log::Complaints& complaints, Intake intake)
+                   StreamHub& hub, const ParameterRules& rules, log::Complaints& complaints, Intake intake)
     : options_(std::move(options)),
       engine_(engine),
       requests_(requests),
       store_(store),
       artifacts_(artifacts),
       hub_(hub),
+      rules_(rules),
       complaints_(complaints),
       intake_(std::move(intake)),
       topics_(options_.fleet),
@@ -178,7 +180,7 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
   switch (topic.kind) {
     case TopicKind::agent_status:
       return decoded(message, protocol::decode_agent_status(payload),
-                     [&](AgentStatus status) { return AgentStatusSeen{agent, std::move(status)}; });
+                     [&](AgentStatus status) { return AgentStatusSeen{agent, std::move(status), !message.retained}; });
     case TopicKind::agent_info:
       return decoded(message, protocol::decode_agent_info(payload), [&](protocol::AgentInfoMessage read) {
         for (const auto& bad : read.bad) complain_of("an executor", message, bad);
@@ -190,6 +192,8 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
     case TopicKind::temperature:
       return decoded(message, protocol::decode_temperature(payload),
                      [&](Temperature temperature) { return TemperatureSeen{agent, std::move(temperature)}; });
+    case TopicKind::parameters:
+      return take_parameters(agent, message);
     case TopicKind::results:
       return decoded(message, protocol::decode_results(payload), [&](protocol::ResultsMessage results) {
         for (const auto& bad : results.results.bad) complain_of("a result", message, bad);
@@ -209,6 +213,23 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
     case TopicKind::coordinator_beat:
       return;  // not subscribed
   }
+}
+
+// What does not have the content that its digest names is not believed.
+void MqttLink::take_parameters(const AgentName& agent, const mqtt::Message& message) {
+  const auto read = protocol::decode_parameters(message.payload);
+  if (!read) return complain_of("a message", message, read.error().message);
+  for (const auto& bad : read->parameters.bad) complain_of("a description", message, bad);
+  ParametersSeen event{agent, {}};
+  for (const auto& [digest, schema] : read->parameters.good) {
+    const auto usable = protocol::Schema::compile(schema);
+    if (!usable || text_digest(schema) != digest) {
+      complain_of("a description", message, usable ? "it is not what its digest names" : usable.error().message);
+    } else {
+      event.schemas.emplace_back(digest, schema);
+    }
+  }
+  if (!event.schemas.empty()) engine_.step(event);
 }
 
 // An answer goes only to a topic of the client that submitted.
@@ -234,6 +255,8 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   if (!can_be_answered(topic, message)) return;
   auto submission = protocol::decode_submission(message.payload);
   if (!submission) return replies_.refuse(message, submission.error());
+  const auto allowed = rules_.check(submission->spec.capability, submission->spec.input);
+  if (!allowed) return replies_.refuse(message, allowed.error());
   for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
     if (auto leased = artifacts_.lease(artifact); !leased) return replies_.refuse(message, leased.error());
   }
@@ -294,7 +317,7 @@ void MqttLink::act(const mqtt::DoSubscribe&) {
   std::vector<mqtt::Subscription> all;
   for (const auto kind :
        {TopicKind::coordinator_status, TopicKind::agent_info, TopicKind::heartbeat, TopicKind::temperature,
-        TopicKind::agent_status, TopicKind::results, TopicKind::submit, TopicKind::stream}) {
+        TopicKind::agent_status, TopicKind::parameters, TopicKind::results, TopicKind::submit, TopicKind::stream}) {
     all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
   }
   client_->subscribe(all);
@@ -370,6 +393,10 @@ void MqttLink::perform(const SendDrain& send) {
   control(send.agent, send.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {});
 }
 void MqttLink::perform(const SendIntroduce& send) { control(send.agent, protocol::ControlType::introduce, {}); }
+
+void MqttLink::perform(const SendDescribe& send) {
+  publish({TopicKind::control, send.agent, {}, {}}, protocol::encode_describe(engine_.state().reign, send.digests));
+}
 
 // An empty retained message removes the one that the broker keeps.
 void MqttLink::perform(const ForgetAgent& forget) {

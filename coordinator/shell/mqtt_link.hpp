@@ -13,6 +13,7 @@
 #include "common/protocol/codec.hpp"
 #include "common/protocol/topics.hpp"
 #include "coordinator/shell/mqtt_replies.hpp"
+#include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/requests.hpp"
 #include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/store/artifacts/artifacts.hpp"
@@ -33,7 +34,7 @@ class MqttLink {
   };
 
   MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts, StreamHub& hub,
-           log::Complaints& complaints, Intake intake);
+           const ParameterRules& rules, log::Complaints& complaints, Intake intake);
 
   void set_store(std::string identity) { store_identity_ = std::move(identity); }
   // Connects, under the reign that the engine has at this time.
@@ -60,6 +61,7 @@ class MqttLink {
   void perform(const AskStore& ask);
   void perform(const AnnounceReign& announce);
   void perform(const SendIntroduce& send);
+  void perform(const SendDescribe& send);
   void perform(const ForgetAgent& forget);
 
   // ---- the end
@@ -75,6 +77,7 @@ class MqttLink {
   void complain_of(const std::string& what, const mqtt::Message& message, const std::string& why);
   template <typename T, typename MakeEvent>
   void decoded(const mqtt::Message& message, Result<T> payload, MakeEvent make);
+  void take_parameters(const AgentName& agent, const mqtt::Message& message);
   void take_submission(const protocol::Topic& topic, const mqtt::Message& message);
   bool can_be_answered(const protocol::Topic& topic, const mqtt::Message& message);
   void answer_when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request);
@@ -97,6 +100,7 @@ class MqttLink {
   Store& store_;
   Artifacts& artifacts_;
   StreamHub& hub_;
+  const ParameterRules& rules_;
   log::Complaints& complaints_;
   Intake intake_;
   protocol::Topics topics_;

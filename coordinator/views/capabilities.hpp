@@ -1,23 +1,15 @@
-// What the fleet offers: a line for each capability that a connected agent offers.
+// What the fleet offers, as JSON text.
 #pragma once
 
-#include <cstddef>
-#include <map>
 #include <string>
 
 #include "coordinator/core/state.hpp"
 
 namespace edgefleet::coordinator {
 
-struct CapabilityCount {
-  std::size_t agents = 0;
-  std::size_t slots = 0;  // of executors in service
-  std::size_t free = 0;   // of those, at present
-};
-using Capabilities = std::map<Capability, CapabilityCount>;
+inline constexpr std::size_t most_capabilities = 1000;
 
-// Adds those of up to `most` agents from number `first` on. False: these were the last.
-bool add_capabilities(Capabilities& all, const State& state, std::size_t first, std::size_t most);
-std::string capabilities_view(const Capabilities& all);
+// {"capabilities":[...],"more"?}, sorted by name. Those that cannot take tasks now are included.
+std::string capabilities_view(const State& state);
 
 }  // namespace edgefleet::coordinator

@@ -109,8 +109,30 @@ void write_info(ObjectWriter& object, const AgentInfo& info) {
   object.string("os", info.os);
   object.integer("cpus", info.cpus);
   object.unsigned_integer("memory_bytes", info.memory_bytes);
+  if (!info.address.empty()) object.string("address", info.address);
   ObjectWriter labels(object.key("labels"));
   for (const auto& [name, value] : info.labels) labels.string(name, value);
+}
+
+void write_gpus(ObjectWriter& object, const Agent& agent) {
+  ArrayWriter gpus(object.key("gpus"));
+  for (std::size_t i = 0; i < agent.info->gpus.size(); ++i) {
+    const GpuInfo& gpu = agent.info->gpus[i];
+    ObjectWriter element(gpus.next());
+    element.string("name", gpu.name);
+    if (gpu.memory_bytes > 0) element.unsigned_integer("memory_bytes", gpu.memory_bytes);
+    const bool measured = agent.beat && i < agent.beat->gpu_celsius.size() && agent.beat->gpu_celsius[i];
+    if (measured) element.number("celsius", *agent.beat->gpu_celsius[i]);
+  }
+}
+
+void write_beat(ObjectWriter& object, const Heartbeat& beat) {
+  object.number("load", beat.load);
+  object.unsigned_integer("free_memory_bytes", beat.free_memory_bytes);
+  if (beat.free_disk_bytes > 0) object.unsigned_integer("free_disk_bytes", beat.free_disk_bytes);
+  object.integer("uptime_ms", to_ms(beat.uptime));
+  object.unsigned_integer("succeeded", beat.succeeded);
+  object.unsigned_integer("failed", beat.failed);
 }
 
 void write_held(ObjectWriter& object, const State& state, const Agent& agent) {
@@ -245,7 +267,7 @@ std::string agent_view(const State& state, const Agent& agent, Now now, bool wit
     object.string("name", agent.name.str());
     object.string("state", to_string(agent.status.state));
     object.string("session", agent.session.str());
-    object.string("since", rfc3339(agent.since));
+    write_time(object, "since", agent.since);
     object.boolean("drained", agent.drained);
     object.boolean("placeable", placeable(state, agent));
     write_executors(object, state, agent);
@@ -258,9 +280,9 @@ std::string agent_view(const State& state, const Agent& agent, Now now, bool wit
     }
     object.unsigned_integer("tasks", agent.attempts.size());
     if (agent.info) write_info(object, *agent.info);
+    if (agent.info) write_gpus(object, agent);
     if (agent.beat) {
-      object.number("load", agent.beat->load);
-      object.unsigned_integer("free_memory_bytes", agent.beat->free_memory_bytes);
+      write_beat(object, *agent.beat);
       object.integer("last_heartbeat_ms", to_ms(now.mono - agent.last_heard));
       object.integer("skew_ms", agent.skew_ms);
     }

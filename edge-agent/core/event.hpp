@@ -102,13 +102,15 @@ struct TemperatureRead {
   std::vector<std::string> throttled;
   double load = 0;  // 1: all CPUs are busy
 };
+struct MachineChanged {};  // its address or its GPUs
 struct Stop {};   // asked to end: drain
 struct Ending {};  // the program ends: undelivered results must survive it
 struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 
-using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
-                           IntroduceSeen, DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded,
-                           ArtifactRefused, OfferChanged, FilesSeen, TemperatureRead, Stop, Ending, Flush, Tick>;
+using Event =
+    std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen, IntroduceSeen,
+                 DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused,
+                 OfferChanged, FilesSeen, TemperatureRead, MachineChanged, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

@@ -20,6 +20,9 @@ constexpr int readings_that_confirm = 3;
 // An idle board may have a constant reading for long. One whose load has changed by half its cores cannot.
 constexpr Duration still_for = std::chrono::minutes(5);
 constexpr double load_changed = 0.5;
+// A value below this is no plausible temperature of a processor in millidegrees, unless the zone has shown that unit
+// before; one up to `hottest` is plausible in degrees.
+constexpr double least_millidegrees = 1000;
 constexpr std::size_t most_zones = 64;
 constexpr std::size_t most_problems = 3;
 
@@ -28,6 +31,18 @@ std::string degrees(double celsius) {
   std::snprintf(text.data(), text.size(), "%.1f C", celsius);
   return text.data();
 }
+
+bool plausible(double celsius) { return celsius >= coldest && celsius <= hottest; }
+
+// A zone keeps its unit while that gives plausible temperatures. Zero is the same in both.
+ZoneUnit unit_of(double value, ZoneUnit known) {
+  if (known == ZoneUnit::millidegrees || value == 0) return known;
+  if (known == ZoneUnit::degrees && plausible(value)) return known;
+  if (std::abs(value) >= least_millidegrees) return ZoneUnit::millidegrees;
+  return plausible(value) ? ZoneUnit::degrees : known;
+}
+
+double celsius_of(double value, ZoneUnit unit) { return unit == ZoneUnit::degrees ? value : value / 1000; }
 
 bool too_far(double from, double to, Duration between) {
   return std::abs(to - from) > jump_at_once + jump_per_second * std::chrono::duration<double>(between).count();
@@ -72,15 +87,24 @@ bool SensorCheck::stands_still(Zone& zone, double celsius, double load, Time now
 }
 
 // Why this reading is not plausible; empty: it is.
-std::string SensorCheck::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
-  if (!reading.celsius) return "reads \"" + reading.text + "\", which is not a number";
-  const double celsius = *reading.celsius;
-  if (std::isnan(celsius) || celsius < coldest || celsius > hottest)
-    return "reads " + degrees(celsius) + ", which is impossible";
+std::string SensorCheck::doubt(Zone& zone, double celsius, double load, Time now) {
+  if (!plausible(celsius)) return "reads " + degrees(celsius) + ", which is impossible";
   if (stands_still(zone, celsius, load, now)) {
     return "has read exactly " + degrees(celsius) + " for minutes while the load changed";
   }
   return doubt_jump(zone, celsius, now);
+}
+
+std::string SensorCheck::doubt(Zone& zone, const ZoneReading& reading, double load, Time now) {
+  if (!reading.value || std::isnan(*reading.value)) return "reads \"" + reading.text + "\", which is not a number";
+  zone.unit = unit_of(*reading.value, zone.unit);
+  const bool unclear = zone.unit == ZoneUnit::unknown && *reading.value != 0;
+  if (unclear) return "reads " + reading.text + ", which is plausible neither in millidegrees nor in degrees";
+  const double celsius = celsius_of(*reading.value, zone.unit);
+  if (auto why = doubt(zone, celsius, load, now); !why.empty()) return why;
+  zone.good = celsius;
+  zone.good_at = now;
+  return {};
 }
 
 SensorCheck::Verdict SensorCheck::judge(const std::vector<ZoneReading>& readings, double load, Time now) {
@@ -100,15 +124,18 @@ SensorCheck::Verdict SensorCheck::judge(const std::vector<ZoneReading>& readings
   for (const ZoneReading& reading : readings) {
     if (there.count(reading.name) == 0 || reading.cpu != verdict.expected) continue;
     Zone& zone = zones_.at(reading.name);
+    const ZoneUnit before = zone.unit;
     if (auto why = doubt(zone, reading, load, now); !why.empty()) {
       if (zone.cpu) problems.push_back("sensor " + reading.name + ' ' + why);
       continue;
     }
-    zone.good = reading.celsius;
-    zone.good_at = now;
-    if (verdict.celsius && *verdict.celsius >= *reading.celsius) continue;
-    verdict.celsius = reading.celsius;
-    verdict.sensor = reading.name;
+    if (zone.unit == ZoneUnit::degrees && before != zone.unit) {
+      verdict.notice = "sensor " + reading.name + " tells whole degrees: its " + reading.text + " is taken for " +
+                       std::to_string(std::lround(*zone.good)) + " C";
+    }
+    if (verdict.celsius && *verdict.celsius >= *zone.good) continue;
+    verdict.celsius = zone.good;
+    verdict.sensor = reading.name + (zone.unit == ZoneUnit::degrees ? ", which tells whole degrees" : "");
   }
   verdict.problem = joined(problems);
   return verdict;

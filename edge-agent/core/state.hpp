@@ -97,6 +97,10 @@ struct State {
   bool capacity_changed = false;
   bool info_changed = false;
   std::optional<AgentState> published_status;  // the last one
+  std::optional<AgentState> status;            // at the end of the last drain
+  Time status_since;
+  std::uint64_t succeeded = 0;  // runs since the start
+  std::uint64_t failed = 0;
 };
 
 // ---- parts that the shell publishes

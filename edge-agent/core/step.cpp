@@ -345,6 +345,8 @@ void on(Context& c, const Finished& event) {
     result.status = ResultStatus::failed;
     result.error = event.error;
   }
+  if (result.status == ResultStatus::succeeded) ++c.state.succeeded;
+  if (result.status == ResultStatus::failed) ++c.state.failed;
   const auto executor = c.state.executors.find(held.executor);
   finish(c, event.key, held, std::move(result));
   held.uploads = event.uploads;
@@ -451,6 +453,7 @@ std::optional<double> believed(Context& c, const TemperatureRead& event) {
                     verdict.problem.empty() ? "the temperature can be read again" : "temperature: " + verdict.problem});
     if (c.state.link) c.emit(SendTemperature{});
   }
+  if (!verdict.notice.empty()) c.emit(WriteLog{false, verdict.notice});
   c.state.sensor = std::move(verdict);
   return c.state.sensor.celsius;
 }
@@ -510,9 +513,20 @@ void on(Context& c, const Ending&) {
   for (auto& [key, held] : c.state.held) spool(c, key, held);
 }
 
+void note_status(Context& c) {
+  const AgentState now = status_of(c.state);
+  if (c.state.status == now) return;
+  c.state.status = now;
+  c.state.status_since = c.now;
+}
+
+// What only the shell reads has changed.
+void on(Context& c, const MachineChanged&) { c.state.info_changed = true; }
+
 void on(Context& c, const Flush&) {
   State& state = c.state;
   keep_cool(c);
+  note_status(c);
   if (state.info_changed && state.link) {
     state.info_changed = false;
     c.emit(SendInfo{});

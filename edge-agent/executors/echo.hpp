@@ -17,6 +17,9 @@ class EchoExecutor final : public Executor {
     info.slots = slots_;
     on_offer(std::move(info));
   }
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override {
+    return {{*Capability::parse("echo"), R"({"description":"any JSON; it is the output"})"}};
+  }
   [[nodiscard]] bool instant() const override { return true; }
   RunOutcome run(const Job& job, std::stop_token /*stop*/, const OnProgress& /*on_progress*/) override {
     return {job.input, std::nullopt, {}};

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -64,6 +65,9 @@ class Executor {
   [[nodiscard]] virtual bool freezes() const { return false; }
   // True: its tasks name files, so it is out of service while the coordinator's HTTP API cannot be reached.
   [[nodiscard]] virtual bool needs_files() const { return false; }
+  // The JSON Schema of the input of each capability that has one; at most protocol::most_schema_bytes each. Any thread,
+  // after on_offer was called.
+  [[nodiscard]] virtual std::map<Capability, JsonText> parameters() const { return {}; }
   // Called on SIGHUP: external data (keys, models) may have changed. Returns at once; any thread.
   virtual void reload() {}
   // Blocks until the end; called from one worker thread per slot, so up to `slots` at the same time. Must return soon

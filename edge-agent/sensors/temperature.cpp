@@ -47,8 +47,8 @@ ThermalZone read_zone(const fs::path& folder, const std::string& line) {
   zone.cpu = !type || of_processor(*type);
   zone.text = printable(line);
   char* rest = nullptr;
-  const double thousandths = std::strtod(line.c_str(), &rest);
-  if (rest != line.c_str() && *rest == '\0' && thousandths == thousandths) zone.celsius = thousandths / 1000;
+  const double value = std::strtod(line.c_str(), &rest);
+  if (rest != line.c_str() && *rest == '\0' && value == value) zone.value = value;
   return zone;
 }
 

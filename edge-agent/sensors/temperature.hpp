@@ -11,7 +11,7 @@ namespace edgefleet::agent {
 struct ThermalZone {
   std::string name;               // "thermal_zone0 (cpu-thermal)"
   bool cpu = true;                // by its type; one without a type counts as the processor's
-  std::optional<double> celsius;  // none: its content is not a number
+  std::optional<double> value;    // none: its content is not a number
   std::string text;               // its content
 };
 

@@ -26,6 +26,8 @@ Event event_of(const protocol::ControlMessage& message) {
       return RecallSeen{message.reign, std::move(keys)};
     case protocol::ControlType::introduce:
       return IntroduceSeen{message.reign};
+    case protocol::ControlType::describe:  // the shell answers it
+      return Tick{};
     case protocol::ControlType::drain:
       return DrainSeen{message.reign, true};
     case protocol::ControlType::resume:

@@ -4,7 +4,9 @@
 
 #include "common/core/counts.hpp"
 #include "common/core/overloaded.hpp"
+#include "common/files/text_digest.hpp"
 #include "common/mqtt/paho_client.hpp"
+#include "common/protocol/schema.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 #include "edge-agent/sensors/machine.hpp"
@@ -93,6 +95,13 @@ Status Loop::run() {
     });
   }
   watch_files();
+  MachineWatch::Options watch;
+  watch.sys = options_.sys;
+  watch.work = options_.work;
+  watch.broker_host = options_.broker_host;
+  watch_ = std::make_unique<MachineWatch>(std::move(watch), [this](MachineReading reading) {
+    if (!inbox_.offer(std::move(reading))) ++dropped_;  // there will be another one
+  });
   perform_mqtt(session_.start(monotonic_now()));
 
   while (!end_ && !fatal_) take_turn(wake_at());
@@ -117,6 +126,7 @@ void Loop::take_turn(Time until) {
 // are delivered or on the disk.
 void Loop::end_work() {
   if (options_.freeze_work) options_.freeze_work(false);  // frozen processes could not end
+  watch_.reset();
   pool_.reset();
   const Time until = monotonic_now() + goodbye;
   do {
@@ -188,7 +198,7 @@ void Loop::read_sensors() {
   next_reading_ = now + reading_interval;
   TemperatureRead read;
   for (auto& zone : thermometer_.zones()) {
-    read.zones.push_back({std::move(zone.name), zone.cpu, zone.celsius, std::move(zone.text)});
+    read.zones.push_back({std::move(zone.name), zone.cpu, zone.value, std::move(zone.text)});
   }
   read.throttled = thermometer_.throttled();
   read.load = load_average() / machine_.cpus;
@@ -197,6 +207,49 @@ void Loop::read_sensors() {
 
 void Loop::take(Item& item) {
   std::visit([this](auto& what) { handle(what); }, item);
+}
+
+// A description that cannot be used is left out: the capability works without it.
+void Loop::handle(OfferChanged& offer) {
+  auto& schemas = schemas_[offer.executor.name];
+  schemas.clear();
+  for (auto& [capability, schema] : executors_.at(offer.executor.name)->parameters()) {
+    if (const auto usable = protocol::Schema::compile(schema); !usable) {
+      complaints_.complain("parameters of " + capability.str(),
+                           "the parameters of " + capability.str() + " are not shown: " + usable.error().message);
+      continue;
+    }
+    schemas.push_back({text_digest(schema), schema});
+    offer.executor.parameters[capability] = schemas.back().digest;
+  }
+  step(std::move(offer));
+}
+
+void Loop::describe(const protocol::ControlMessage& asked) {
+  if (asked.reign != state_.reign) return;
+  std::map<std::string, protocol::ParametersElement> found;
+  for (const auto& [name, schemas] : schemas_) {
+    for (const auto& one : schemas) {
+      if (std::find(asked.digests.begin(), asked.digests.end(), one.digest) != asked.digests.end()) {
+        found.emplace(one.digest, one);
+      }
+    }
+  }
+  std::vector<protocol::ParametersElement> elements;
+  for (auto& [digest, one] : found) elements.push_back(std::move(one));
+  for (std::size_t first = 0; first < elements.size();) {
+    publish(TopicKind::parameters,
+            protocol::encode_parameters(state_.session, elements, first, deliveries_.most_bytes()));
+  }
+}
+
+void Loop::handle(MachineReading& reading) {
+  const bool changed = reading.address != reading_.address || reading.gpus != reading_.gpus;
+  reading_ = std::move(reading);
+  if (!changed) return;
+  machine_.address = reading_.address;
+  machine_.gpus = reading_.gpus;
+  step(MachineChanged{});
 }
 
 void Loop::handle(const StopAsked&) {
@@ -317,6 +370,11 @@ Heartbeat Loop::heartbeat() const {
   beat.uptime = monotonic_now() - began_;
   beat.load = load_average();
   beat.free_memory_bytes = free_memory_bytes();
+  beat.free_disk_bytes = reading_.free_disk_bytes;
+  beat.gpu_celsius = reading_.gpu_celsius;
+  if (state_.status) beat.status_for = monotonic_now() - state_.status_since;
+  beat.succeeded = state_.succeeded;
+  beat.failed = state_.failed;
   beat.free_slots = free_slots(state_);
   beat.held = held_list(state_, monotonic_now());
   beat.clock = wall_now();
@@ -406,6 +464,7 @@ void Loop::receive_control(const mqtt::Message& message) {
   for (const auto& bad : control->tasks.bad) {
     complaints_.complain_of("dropped", message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
   }
+  if (control->type == protocol::ControlType::describe) return describe(*control);
   step(event_of(*control));
 }
 

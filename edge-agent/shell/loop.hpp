@@ -17,6 +17,7 @@
 #include "common/runtime/log.hpp"
 #include "edge-agent/core/step.hpp"
 #include "edge-agent/executors/port.hpp"
+#include "edge-agent/sensors/machine_watch.hpp"
 #include "edge-agent/sensors/temperature.hpp"
 #include "edge-agent/shell/pool.hpp"
 #include "edge-agent/shell/spool.hpp"
@@ -34,6 +35,8 @@ class Loop {
     std::map<std::string, std::string> labels;
     std::string machine;  // AgentInfo::machine
     std::string sys = "/sys";
+    std::string work = ".";   // the folder whose free space is reported
+    std::string broker_host;  // of `broker`
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
     std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
@@ -62,18 +65,19 @@ class Loop {
     Progress progress;
   };
   using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, FilesSeen, ArtifactUploaded, ArtifactRefused,
-                            Progressed, StopAsked>;
+                            Progressed, MachineReading, StopAsked>;
 
   // ---- one drain
   [[nodiscard]] Time wake_at() const;
   void take(Item& item);
   void handle(const mqtt::ClientEvent& event);
   void handle(Finished& finished);
-  void handle(OfferChanged& offer) { step(std::move(offer)); }
+  void handle(OfferChanged& offer);
   void handle(FilesSeen& seen) { step(std::move(seen)); }
   void handle(ArtifactUploaded& uploaded) { step(std::move(uploaded)); }
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
+  void handle(MachineReading& reading);
   void handle(const StopAsked&);
   void take_part(const Progressed& progressed);
   void publish_parts();
@@ -88,6 +92,7 @@ class Loop {
 
   // ---- MQTT
   void receive(const mqtt::Message& message);
+  void describe(const protocol::ControlMessage& asked);
   void receive_control(const mqtt::Message& message);
   void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
@@ -102,10 +107,12 @@ class Loop {
   std::map<ExecutorName, std::unique_ptr<Executor>> executors_;
   protocol::Topics topics_;
   State state_;
+  std::map<ExecutorName, std::vector<protocol::ParametersElement>> schemas_;
   Inbox<Item> inbox_;
   log::Complaints complaints_;
   Thermometer thermometer_;
   AgentInfo machine_;
+  MachineReading reading_;  // the last one
   Time began_;
   Time next_reading_;
   ResultSpool spool_;
@@ -121,7 +128,8 @@ class Loop {
   bool end_ = false;
   std::optional<std::string> fatal_;
   std::atomic<std::uint64_t> dropped_{0};
-  std::unique_ptr<Pool> pool_;  // last: its threads use the rest
+  std::unique_ptr<Pool> pool_;           // its threads and the watch's use the rest
+  std::unique_ptr<MachineWatch> watch_;  // last
 };
 
 }  // namespace edgefleet::agent

@@ -6,6 +6,7 @@
 #include <array>
 #include <sstream>
 
+#include "common/core/where.hpp"
 #include "common/http/url.hpp"
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/secret.hpp"
@@ -23,6 +24,13 @@ std::string host_name() {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
+}
+
+// "10.0.0.2" of "mqtt://10.0.0.2:1883", "fd00::2" of "mqtts://[fd00::2]".
+std::string host_of(std::string_view broker) {
+  if (const auto scheme = broker.find("://"); scheme != std::string_view::npos) broker.remove_prefix(scheme + 3);
+  if (broker.starts_with('[')) return std::string(broker.substr(1, broker.find(']') - 1));
+  return std::string(broker.substr(0, broker.find_first_of(":/")));
 }
 
 Result<ParamSettings> read_param(const std::string& file, const std::string& what, const toml::table& table) {
@@ -169,10 +177,16 @@ Status read_labels(const Configuration& configuration, std::map<std::string, std
   for (const auto& name : reader.keys()) {
     std::string text;
     reader.read(name, text);
-    const bool special = name.empty() || name == "agent" || name == "model";
-    if (special) reader.fail(name, "a label must have a name other than agent and model, which are reserved");
+    if (!valid_key(name)) reader.fail(name, "the name of a label has " + std::string(key_rule));
+    const auto& reserved = reserved_keys();
+    if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
+      reader.fail(name, "a label must have another name: conditions on " + name + " need no label");
+    }
     if (name.size() > limits::label_bytes || text.size() > limits::label_bytes) {
       reader.fail(name, "a label and its name have at most " + std::to_string(limits::label_bytes) + " bytes each");
+    }
+    if (!text.empty() && std::string_view("=<>!~").find(text.front()) != std::string_view::npos) {
+      reader.fail(name, "a label must not begin with an operator: no condition could name it");
     }
     labels[name] = machine.labels[name] = text;
   }
@@ -289,6 +303,8 @@ Result<Loop::Options> loop_options(const Settings& s) {
   auto heat = heat_limits(s);
   if (!heat) return heat.error();
   options.heat = *heat;
+  options.work = s.work;
+  options.broker_host = host_of(s.broker);
   options.labels = s.labels;
   options.sys = s.sys;
   options.unknown_results = s.work + "/unknown-results";

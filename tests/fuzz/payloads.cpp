@@ -5,6 +5,7 @@
 
 #include "common/protocol/codec.hpp"
 #include "common/protocol/json.hpp"
+#include "common/protocol/schema.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;
@@ -109,8 +110,21 @@ void error(std::string_view payload) {
   require(read_again(decode_error(text)) == *first, "an error stays the same");
 }
 
-constexpr std::array<void (*)(std::string_view), 10> kinds{status,  info,   heartbeat, temperature, tasks,
-                                                           results, stream, control,   coordinator, error};
+void parameters(std::string_view payload) {
+  const auto first = decode_parameters(payload);
+  if (!first) return;
+  for (const auto& [digest, schema] : first->parameters.good) {
+    const auto rule = Schema::compile(schema);
+    if (rule) (void)rule->check(payload);  // any JSON is an input
+  }
+  std::size_t next = 0;
+  if (first->parameters.good.empty()) return;
+  const auto text = encode_parameters(first->session, first->parameters.good, next);
+  require(read_again(decode_parameters(text)).parameters.good.size() == next, "descriptions stay the same");
+}
+
+constexpr std::array<void (*)(std::string_view), 11> kinds{
+    status, info, heartbeat, temperature, tasks, results, stream, control, coordinator, error, parameters};
 
 }  // namespace
 

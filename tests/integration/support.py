@@ -192,6 +192,17 @@ class Api:
     def submit(self, capability, value=None, **options):
         return self.good("POST", "/api/v1/tasks", {"capability": capability, "input": value, **options})["id"]
 
+    def described(self, capability):
+        """Waits until the coordinator knows the parameters of a capability; returns its entry."""
+        found = {}
+
+        def known():
+            found.update({one["name"]: one for one in self.good("GET", "/api/v1/capabilities")["capabilities"]})
+            return "parameters" in found.get(capability, {})
+
+        wait_until(known, what=f"the parameters of {capability} are known")
+        return found[capability]
+
     def batch(self, tasks, **options):
         return self.good("POST", "/api/v1/batches", {"tasks": tasks, **options})
 

@@ -196,9 +196,11 @@ class Pull(ModelsCase):
     def test_what_cannot_be_pulled(self):
         self.agent("pi-1", models=["edge-tiny"])
         self.assertIn("file does not exist", self.failed(self.pull("gpt-9"), "model_not_found"))
-        for wrong in ({}, {"model": 1}, {"model": "../x"}, {"model": "a b"}, {"model": CODER, "size": 1},
-                      {"model": CODER, "force": "yes"}):
+        for wrong in ({"model": "../x"}, {"model": "a b"}, {"model": CODER, "force": "yes"}):
             self.failed(self.api.submit("llm.pull", wrong), "bad_input")
+        self.api.described("llm.pull")
+        for wrong in ({}, {"model": 1}, {"model": CODER, "size": 1}):
+            self.assert_problem(self.api.post("/api/v1/tasks", {"capability": "llm.pull", "input": wrong}), 422)
         restricted = self.api.outcome(self.pull("small"))
         self.assertEqual(restricted["state"], "succeeded", restricted)
         self.assertFalse(restricted["output"]["offered"])

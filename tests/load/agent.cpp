@@ -93,7 +93,7 @@ void SimulatedAgent::care(Time now) {
   next_care_ = now + care_interval;
   connection_.care();
   celsius_ = std::clamp(celsius_ + std::uniform_real_distribution<>(-1, 1)(random_), 40.0, 65.0);
-  step(agent::TemperatureRead{{{"thermal_zone0 (cpu-thermal)", true, celsius_, ""}}, {}, 0.5}, now);
+  step(agent::TemperatureRead{{{"thermal_zone0 (cpu-thermal)", true, celsius_ * 1000, ""}}, {}, 0.5}, now);
 }
 
 // ---- the simulated executor

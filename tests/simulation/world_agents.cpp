@@ -172,7 +172,8 @@ void World::check_neighbours(const Agent& a, const TaskId& poison) {
     ++totals_.neighbours_of_poison;
     const auto& attempts = record->second.attempts;
     const bool current = !attempts.empty() && attempts.back().n == key.attempt && !ended(attempts.back().state);
-    if (current && coordinator::suspect(record->second)) violation("lost by a poison task beside it: " + describe(key.id));
+    if (current && coordinator::suspect(record->second))
+      violation("lost by a poison task beside it: " + describe(key.id));
   }
 }
 
@@ -186,7 +187,7 @@ void World::warm(Agent& a) {
   a.next_reading = time_ + reading_interval;
   const bool hot = time_ < a.cool_at && !calm_;
   const double celsius = (hot ? 84 : 50) + static_cast<double>(random_() % 100) / 50;
-  to_agent(a, agent::TemperatureRead{{{"cpu-thermal", true, celsius, std::to_string(celsius)}}, {}, 0.5});
+  to_agent(a, agent::TemperatureRead{{{"cpu-thermal", true, celsius * 1000, ""}}, {}, 0.5});
 }
 
 void World::tick(Agent& a) {

@@ -169,6 +169,8 @@ void World::check(const coordinator::Change& change) {
                  },
                  [](const TemperatureChanged&) {},
                  [](const LoadedModelsChanged&) {},
+                 [](const OffersChanged&) {},
+                 [](const ParametersLearned&) {},
              },
              change);
 }
@@ -271,6 +273,7 @@ void World::perform(const coordinator::Deferred& effect) {
                    acknowledge(ask.agent, ask.tasks, false);
                  },
                  [&](const SendIntroduce& send) { reach(send.agent, agent::IntroduceSeen{reign}); },
+                 [&](const SendDescribe& send) { violation(send.agent.str() + " names no parameters"); },
                  [&](const ForgetAgent& forget) { violation(forget.agent.str() + " was forgotten"); },
                  [&](const AnnounceReign&) {
                    for (auto& a : agents_) announce(a);

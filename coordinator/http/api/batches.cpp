@@ -33,7 +33,7 @@ std::string fingerprint_of(const std::string& body) {
 }
 
 void submit(const Parts& parts, const Request& request, const Responder& responder) {
-  auto batch = read_batch(request.body, [&](const TaskSpec& spec) { return check_artifacts(parts.artifacts, spec); });
+  auto batch = read_batch(request.body, [&](const TaskSpec& spec) { return check_task(parts, spec); });
   if (!batch) return responder.answer(problem(batch.error()));
   if (!batch->wrong.empty()) return responder.answer(bad_elements(batch->wrong));
   const auto& key = batch->idempotency_key;

@@ -1,11 +1,13 @@
 // Agents, the queue, and whether the coordinator works.
 #include "common/protocol/json.hpp"
 #include "coordinator/http/api/handling.hpp"
+#include "coordinator/views/capabilities.hpp"
 #include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr Duration capabilities_kept = std::chrono::milliseconds(500);
 constexpr std::size_t agents_at_once = 512;  // about three milliseconds of the loop
 
 Error unknown_agent(const std::string& name) {
@@ -71,13 +73,31 @@ void forget(const Parts& parts, const Request& request, const Responder& respond
       [](const AgentName& gone) { return accepted_object("name", gone.str(), "forgotten"); });
 }
 
-void queue(const Parts& parts, const Request&, const Responder& responder) {
+using View = std::function<std::string(const State&, Now)>;  // on the loop's thread
+
+void show(const Parts& parts, const Responder& responder, const View& view) {
   responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
-  look<std::string>(
-      parts.loop, responder, [](const State& state, Now) { return queue_view(state); },
-      [responder](const Result<std::string>& seen) {
-        responder.answer(seen ? json_reply(200, *seen) : problem(seen.error()));
-      });
+  look<std::string>(parts.loop, responder, view, [responder](const Result<std::string>& seen) {
+    responder.answer(seen ? json_reply(200, *seen) : problem(seen.error()));
+  });
+}
+
+void queue(const Parts& parts, const Request&, const Responder& responder) {
+  show(parts, responder, [](const State& state, Now) { return queue_view(state); });
+}
+
+// Thousands of agents take tens of milliseconds of the loop, so a view is shown again for a while.
+View recent_capabilities() {
+  struct Recent {
+    Time at;
+    std::string view;
+  };
+  return [recent = std::make_shared<Recent>()](const State& state, Now now) {
+    if (recent->view.empty() || now.mono >= recent->at + capabilities_kept) {
+      *recent = {now.mono, capabilities_view(state)};
+    }
+    return recent->view;
+  };
 }
 
 void release(const Parts& parts, const Request&, const Responder& responder) {
@@ -123,6 +143,9 @@ void add_fleet_routes(Routes& routes, const Parts& parts) {
     return http_server::Handler(
         [parts, handler](const Request& request, const Responder& responder) { handler(parts, request, responder); });
   };
+  const http_server::Handler capabilities = [parts, view = recent_capabilities()](const Request&, const Responder& r) {
+    show(parts, r, view);
+  };
   // clang-format off
   routes.push_back({"GET", "/health", "getHealth", "Liveness: the process answers", "", with(health), true});
   routes.push_back({"GET", "/ready", "getReady", "Readiness: the store and the broker work", "", with(ready), true});
@@ -131,6 +154,7 @@ void add_fleet_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Stop giving new tasks to an agent", "operate", with(drain)});
   routes.push_back({"POST", "/api/v1/agents/{name}/resume", "resumeAgent", "End a drain", "operate", with(resume)});
   routes.push_back({"POST", "/api/v1/agents/{name}/forget", "forgetAgent", "Remove an agent that is lost or offline from the list", "operate", with(forget)});
+  routes.push_back({"GET", "/api/v1/capabilities", "listCapabilities", "What the fleet offers, with the parameters of each", "observe", capabilities});
   routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for which capability, and why", "observe", with(queue)});
   routes.push_back({"POST", "/api/v1/release", "releaseTasks", "Release the tasks that are held after a restore", "operate", with(release)});
   // clang-format on

@@ -50,9 +50,11 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
 
 }  // namespace
 
-Status check_artifacts(Artifacts& artifacts, const TaskSpec& spec) {
+Status check_task(const Parts& parts, const TaskSpec& spec) {
+  if (auto allowed = parts.loop.rules().check(spec.capability, spec.input); !allowed) return allowed;
   for (const auto& artifact : protocol::artifacts_in(spec.input)) {
-    if (auto leased = artifacts.lease(artifact); !leased) return Error{leased.error().message, ErrorKind::invalid};
+    if (auto leased = parts.artifacts.lease(artifact); !leased)
+      return Error{leased.error().message, ErrorKind::invalid};
   }
   return success();
 }

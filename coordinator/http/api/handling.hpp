@@ -17,8 +17,8 @@ using http_server::Responder;
 
 inline constexpr const char* http_submitter = "http";
 
-// Fails if an artifact that the task names is missing.
-Status check_artifacts(Artifacts& artifacts, const TaskSpec& spec);
+// Fails if an artifact that the task names is missing, or if no agent takes such an input.
+Status check_task(const Parts& parts, const TaskSpec& spec);
 
 Reply located(int status, std::string body, const std::string& location);
 // {"id"|"name": ..., "state": ...}, 202

@@ -38,9 +38,7 @@ class TaskHandlers {
   void submit(const Request& request, const Responder& responder) const {
     auto submission = protocol::decode_submission(request.body);
     if (!submission) return responder.answer(problem(submission.error()));
-    if (auto there = check_artifacts(parts_.artifacts, submission->spec); !there) {
-      return responder.answer(problem(there.error()));
-    }
+    if (auto good = check_task(parts_, submission->spec); !good) return responder.answer(problem(good.error()));
     ask_quick<Acceptance>(
         responder,
         [&](auto answer) {

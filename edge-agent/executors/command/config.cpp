@@ -194,6 +194,26 @@ Result<CommandConfig::Values> CommandConfig::values_of(std::string_view input) c
   return values;
 }
 
+JsonText CommandConfig::parameters() const {
+  std::string text;
+  {
+    json::ObjectWriter schema(text);
+    schema.string("type", "object");
+    {
+      json::ObjectWriter properties(schema.key("properties"));
+      for (const auto& [name, param] : params_) properties.raw(name, param.schema());
+    }
+    {
+      json::ArrayWriter required(schema.key("required"));
+      for (const auto& [name, param] : params_) {
+        if (!param.default_text()) required.string(name);
+      }
+    }
+    schema.boolean("additionalProperties", false);
+  }
+  return text;
+}
+
 std::string CommandConfig::fill(const Element& element, const Values& values, const std::string& in_dir) const {
   std::string text;
   for (const auto& part : element) {

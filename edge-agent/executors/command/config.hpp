@@ -57,6 +57,7 @@ class Param {
 
   // The text that replaces the placeholder; for an artifact, its id. `value`: JSON.
   [[nodiscard]] Result<std::string> text(std::string_view value) const;
+  [[nodiscard]] JsonText schema() const;
   [[nodiscard]] Type type() const { return type_; }
   [[nodiscard]] bool to_stdin() const { return to_stdin_; }
   [[nodiscard]] const std::optional<std::string>& default_text() const { return default_text_; }
@@ -94,6 +95,9 @@ class CommandConfig {
 
   // The error, of kind invalid, names the parameter.
   [[nodiscard]] Result<Invocation> bind(std::string_view input, const std::string& in_dir) const;
+
+  // The JSON Schema of the input; what only the command checks (patterns, bytes) is not part of it.
+  [[nodiscard]] JsonText parameters() const;
 
   ExecutorName executor;  // command-<name>
   Capability capability;  // command.<name>

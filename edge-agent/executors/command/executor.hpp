@@ -23,6 +23,9 @@ class CommandExecutor final : public Executor {
   ~CommandExecutor() override;
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override {
+    return {{config_.capability, config_.parameters()}};
+  }
   [[nodiscard]] bool freezes() const override { return true; }
   [[nodiscard]] bool needs_files() const override { return config_.needs_files(); }
   void start(OnOffer on_offer) override;

@@ -175,4 +175,30 @@ Status Param::check_range(long double value) const {
   return success();
 }
 
+JsonText Param::schema() const {
+  if (type_ == Type::artifact) {
+    return R"({"type":"object","properties":{"artifact":{"type":"string"}},"required":["artifact"]})";
+  }
+  const auto type = std::find_if(types.begin(), types.end(), [&](const auto& t) { return t.second == type_; });
+  const auto as_json = [&](const std::string& text) { return type_ == Type::string ? json::quoted(text) : text; };
+  std::string schema;
+  {
+    json::ObjectWriter object(schema);
+    object.string("type", type->first);
+    if (default_text_) object.raw("default", as_json(*default_text_));
+    if (pattern_) object.string("pattern", pattern_->str());
+    if (!choices_.empty()) {
+      json::ArrayWriter values(object.key("enum"));
+      for (const auto& choice : choices_) values.next() += as_json(choice);
+    } else if (numeric(type_)) {
+      if (min_) object.raw("minimum", shortest(*min_));
+      if (max_) object.raw("maximum", shortest(*max_));
+    } else if (type_ == Type::string) {
+      if (!pattern_ && !to_stdin_) object.integer("minLength", 1);
+      object.unsigned_integer("maxLength", max_length_);  // a bound on bytes is one on characters
+    }
+  }
+  return schema;
+}
+
 }  // namespace edgefleet::agent

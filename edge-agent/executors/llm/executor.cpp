@@ -84,6 +84,12 @@ void LlmExecutor::start(OnOffer on_offer) {
   looking_ = std::jthread([this](const std::stop_token& stop) { keep_looking(stop); });
 }
 
+std::map<Capability, JsonText> LlmExecutor::parameters() const {
+  std::map<Capability, JsonText> all;
+  for (const RequestKind kind : provider_->kinds()) all[capability_of(kind)] = request_schema(kind, config_.provider);
+  return all;
+}
+
 void LlmExecutor::keep_looking(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     std::string trouble;

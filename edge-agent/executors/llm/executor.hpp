@@ -28,6 +28,7 @@ class LlmExecutor final : public Executor {
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
   void start(OnOffer on_offer) override;
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override;
   void reload() override;
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 

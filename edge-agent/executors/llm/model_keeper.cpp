@@ -103,6 +103,20 @@ const std::vector<ModelKeeper::Operation>& ModelKeeper::operations() {
   return all;
 }
 
+std::map<Capability, JsonText> ModelKeeper::parameters() const {
+  std::map<Capability, JsonText> all;
+  for (const Operation& operation : operations()) {
+    Json properties = {{"model", {{"type", "string"}}}};
+    for (const auto field : operation.fields) properties[std::string(field)] = Json::object();
+    const Json schema = {{"type", "object"},
+                         {"properties", properties},
+                         {"required", Json::array({"model"})},
+                         {"additionalProperties", false}};
+    all[*Capability::parse(operation.capability)] = schema.dump();
+  }
+  return all;
+}
+
 Result<ModelKeeper::Order> ModelKeeper::read_order(const Operation& operation, const Job& job) {
   const Json input = Json::parse(job.input, nullptr, false);
   if (!input.is_object()) return invalid(R"(the input must be an object such as {"model":"deepseek-coder:1.3b"})");

@@ -27,6 +27,7 @@ class ModelKeeper final : public Executor {
 
   [[nodiscard]] const ExecutorName& name() const override { return *config_.keeper; }
   void start(OnOffer on_offer) override;
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override;
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 
  private:

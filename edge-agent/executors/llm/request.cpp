@@ -1,6 +1,7 @@
 #include "edge-agent/executors/llm/request.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "edge-agent/executors/llm/json_value.hpp"
 #include "edge-agent/executors/llm/slices.hpp"
@@ -94,6 +95,26 @@ std::set<std::string> call_ids_of(std::string_view request) {
 std::size_t inputs_of(std::string_view request) {
   const auto input = Members(request).at("input");
   return is_list(input) ? list_of(input).size() : 1;
+}
+
+JsonText request_schema(RequestKind kind, ProviderKind provider) {
+  struct Required {
+    const char* field;
+    Json schema;
+  };
+  static const std::array<Required, 3> required{{{"messages", {{"type", "array"}, {"items", {{"type", "object"}}}}},
+                                                 {"prompt", {{"type", "string"}}},
+                                                 {"input", {{"type", {"string", "array"}}}}}};  // by RequestKind
+  const Required& content = required.at(static_cast<std::size_t>(kind));
+  Json properties = Json::object();
+  for (const FieldRule& rule : field_rules(kind)) {
+    const auto treatment = rule.of.at(static_cast<std::size_t>(provider));
+    if (treatment != Treatment::refused) properties[std::string(rule.field)] = Json::object();
+  }
+  properties["model"] = {{"type", "string"}};
+  properties[content.field] = content.schema;
+  return Json{{"type", "object"}, {"properties", properties}, {"required", Json::array({"model", content.field})}}
+      .dump();
 }
 
 }  // namespace edgefleet::agent::llm

@@ -8,9 +8,14 @@
 
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
+#include "edge-agent/executors/llm/answer.hpp"
 #include "edge-agent/executors/llm/field_rules.hpp"
 
 namespace edgefleet::agent::llm {
+
+// The JSON Schema of such an input: the fields that the provider takes. An empty value counts as absent, so only the
+// required fields have a type.
+JsonText request_schema(RequestKind kind, ProviderKind provider);
 
 // Checks the fields of a task's input against the table, and removes those without effect here. Everything else stays
 // byte for byte, also values that are usually the default: a back end may have another one. An error means an invalid

@@ -90,9 +90,9 @@ Result<ProcessSpec> PluginExecutor::spec() const {
 
 void PluginExecutor::offer(const PluginHello& hello) {
   up_at_ = monotonic_now();
-  last_hello_ = hello;
   {
     const std::lock_guard lock(mutex_);
+    last_hello_ = hello;
     problem_ = "it already has this attempt";
   }
   desk_.set_up();  // before the offer, which brings tasks
@@ -124,6 +124,11 @@ void PluginExecutor::pause(const std::stop_token& stop, Duration most) const {
     poll_for(fds, until - monotonic_now());
     desk_.wake().drain();
   }
+}
+
+std::map<Capability, JsonText> PluginExecutor::parameters() const {
+  const std::lock_guard lock(mutex_);
+  return last_hello_.parameters;
 }
 
 std::string PluginExecutor::problem() const {

@@ -27,6 +27,7 @@ class PluginExecutor final : public Executor {
   ~PluginExecutor() override;
 
   [[nodiscard]] const ExecutorName& name() const override { return config_.executor; }
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override;
   [[nodiscard]] bool freezes() const override { return true; }
   [[nodiscard]] bool needs_files() const override { return true; }  // which of its tasks name any is not known
   void start(OnOffer on_offer) override;
@@ -58,7 +59,7 @@ class PluginExecutor final : public Executor {
   PluginDesk desk_;
   mutable std::mutex mutex_;
   std::string problem_;  // guarded by mutex_
-  PluginHello last_hello_{{}, {}, 1};  // the supervisor's: its offer while it is in service
+  PluginHello last_hello_;  // the supervisor's: its offer while it is in service
   std::optional<Time> up_at_;  // the supervisor's; the time of its hello
   std::jthread supervisor_;  // last: it uses the others
 };

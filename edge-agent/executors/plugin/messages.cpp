@@ -46,6 +46,21 @@ Result<std::vector<Capability>> capabilities_of(const json::Object& object) {
   return all;
 }
 
+// Entries for other capabilities are ignored.
+Status take_parameters(PluginHello& hello, const json::Object& object) {
+  const auto value = object.find("parameters");
+  if (!value) return success();
+  const auto all = json::Object::read(*value);
+  if (!all) return invalid("its hello's \"parameters\" are not an object");
+  for (const Capability& capability : hello.capabilities) {
+    const auto schema = all->find(capability.str());
+    if (!schema) continue;
+    if (schema->front() != '{') return invalid("its hello's parameters of " + capability.str() + " are not an object");
+    hello.parameters[capability] = *schema;
+  }
+  return success();
+}
+
 std::optional<AttemptKey> key_of(const json::Object& object) {
   const auto text = string_at(object, "id");
   const auto id = text ? TaskId::parse(*text) : std::nullopt;
@@ -108,6 +123,7 @@ Result<PluginHello> parse_hello(std::string_view line) {
   auto capabilities = capabilities_of(*object);
   if (!capabilities) return capabilities.error();
   hello.capabilities = std::move(*capabilities);
+  if (auto taken = take_parameters(hello, *object); !taken) return taken.error();
   const auto slots = object->find("slots") ? integer_at(*object, "slots") : 1;
   if (!slots || *slots < 1 || *slots > most_slots) return invalid("its hello must have \"slots\" from 1 to 256");
   hello.slots = static_cast<int>(*slots);

@@ -1,6 +1,7 @@
 // The lines that an agent and a plug-in exchange (docs/plugins.md). Pure.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ struct PluginHello {
   std::string version;
   std::vector<Capability> capabilities;
   int slots = 1;
+  std::map<Capability, JsonText> parameters;  // JSON Schema of the input
 };
 Result<PluginHello> parse_hello(std::string_view line);
 

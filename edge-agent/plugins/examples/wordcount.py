@@ -8,7 +8,9 @@ def say(**message):
     print(json.dumps(message), flush=True)
 
 
-say(type="hello", protocol=1, name="wordcount", version="1.0.0", capabilities=["text.wordcount"], slots=1)
+PARAMETERS = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+say(type="hello", protocol=1, name="wordcount", version="1.0.0", capabilities=["text.wordcount"], slots=1,
+    parameters={"text.wordcount": PARAMETERS})
 for message in map(json.loads, sys.stdin):
     if message["type"] != "task":
         continue  # a cancel: by now the answer is on its way

@@ -48,9 +48,10 @@ Message parse_message(std::string_view line) {
   return Task{*key, text_of(message, "capability"), std::move(input), text_of(message, "scratch")};
 }
 
-std::string hello_line(std::span<const std::string> capabilities, unsigned slots) {
+std::string hello_line(std::span<const std::string> capabilities, unsigned slots, const json& parameters) {
   json message{{"type", "hello"}, {"protocol", 1}, {"name", "image"}, {"version", EDGEFLEET_VERSION}, {"slots", slots}};
   for (const auto& capability : capabilities) message["capabilities"].push_back(capability);
+  message["parameters"] = parameters;
   return line_of(message);
 }
 

@@ -42,7 +42,8 @@ struct Failure {
 };
 
 // Each with its newline.
-std::string hello_line(std::span<const std::string> capabilities, unsigned slots);
+// `parameters`: the JSON Schema of each capability's input, by name.
+std::string hello_line(std::span<const std::string> capabilities, unsigned slots, const nlohmann::json& parameters);
 std::string progress_line(const TaskKey& key, int percent, std::string_view text);
 std::string result_line(const TaskKey& key, const nlohmann::json& output);
 std::string failure_line(const TaskKey& key, const Failure& failure);

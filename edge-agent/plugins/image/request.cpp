@@ -14,6 +14,8 @@ using nlohmann::json;
 constexpr std::string_view kPrefix = "image.";
 constexpr std::string_view kChain = "image.process";
 
+constexpr Parameter kQuality{.name = "quality", .low = 1, .high = 100, .fallback = 85, .whole = true};
+
 std::string number(double value) {
   return json(value == std::floor(value) ? json(static_cast<std::int64_t>(value)) : json(value)).dump();
 }
@@ -173,6 +175,33 @@ Result<std::optional<Format>> parse_format(const json& input) {
   return std::optional(static_cast<Format>(name - std::begin(kFormatNames)));
 }
 
+json number_value(double value) { return json::parse(number(value)); }
+
+json schema_of(const Parameter& parameter) {
+  json schema;
+  if (!parameter.choices.empty()) {
+    schema["enum"] = parameter.choices;
+    if (parameter.fallback) schema["default"] = parameter.choices[static_cast<std::size_t>(*parameter.fallback)];
+    return schema;
+  }
+  schema["type"] = parameter.whole ? "integer" : "number";
+  schema["minimum"] = number_value(parameter.low);
+  schema["maximum"] = number_value(parameter.high);
+  if (parameter.fallback) schema["default"] = number_value(*parameter.fallback);
+  return schema;
+}
+
+json object_of(const json& properties, const std::vector<std::string_view>& required, bool open) {
+  return {{"type", "object"}, {"properties", properties}, {"required", required}, {"additionalProperties", open}};
+}
+
+// What every capability takes beside its own parameters.
+json common_properties() {
+  const json text{{"type", "string"}};
+  const json image{{"type", "object"}, {"properties", {{"artifact", text}, {"base64", text}}}};
+  return {{"image", image}, {"format", {{"enum", kFormatNames}}}, {"quality", schema_of(kQuality)}};
+}
+
 }  // namespace
 
 std::span<const std::string> capabilities() {
@@ -185,8 +214,23 @@ std::span<const std::string> capabilities() {
   return kAll;
 }
 
+json parameters() {
+  json all;
+  for (const auto& filter : filters()) {
+    json properties = common_properties();
+    for (const auto& parameter : filter.parameters) properties[std::string(parameter.name)] = schema_of(parameter);
+    all[std::string(kPrefix).append(filter.name)] = object_of(properties, {"image"}, false);
+  }
+  std::vector<std::string_view> names;
+  std::ranges::transform(filters(), std::back_inserter(names), &Filter::name);
+  json properties = common_properties();
+  const json step = object_of({{"name", {{"enum", names}}}}, {"name"}, true);
+  properties["filters"] = {{"type", "array"}, {"items", step}};
+  all[std::string(kChain)] = object_of(properties, {"image", "filters"}, false);
+  return all;
+}
+
 Result<Request> parse_request(std::string_view capability, const json& input, const std::string& scratch) {
-  static constexpr Parameter kQuality{.name = "quality", .low = 1, .high = 100, .fallback = 85, .whole = true};
   if (!scratch.starts_with('/')) return Error{"scratch must be an absolute path"};
   if (!input.is_object()) return Error{"input must be an object"};
   auto steps = parse_steps(capability, input);

@@ -44,6 +44,7 @@ struct Request {
 };
 
 std::span<const std::string> capabilities();
+nlohmann::json parameters();  // the JSON Schema of each capability's input
 
 Result<Request> parse_request(std::string_view capability, const nlohmann::json& input, const std::string& scratch);
 

@@ -14,7 +14,7 @@
 namespace edgefleet::image {
 
 void Service::run() {
-  say(hello_line(capabilities(), slots_));
+  say(hello_line(capabilities(), slots_, parameters()));
   while (!over_) {
     std::vector<pollfd> ends{{in_, POLLIN, 0}};
     std::vector<std::list<Worker>::iterator> workers;

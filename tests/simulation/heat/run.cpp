@@ -110,7 +110,7 @@ class Run {
     if (care_ == Care::none || now_ < next_reading_) return;
     next_reading_ = now_ + reading_every;
     const double shown = std::floor(board_.celsius() / sensor_step) * sensor_step;
-    receive(TemperatureRead{{{"thermal_zone0 (cpu-thermal)", true, shown, ""}}, {}, 0});
+    receive(TemperatureRead{{{"thermal_zone0 (cpu-thermal)", true, shown * 1000, ""}}, {}, 0});
   }
 
   void progress() {

@@ -12,6 +12,7 @@
 #include "common/http_server/responder.hpp"
 #include "common/http_server/route.hpp"
 #include "common/mqtt/session.hpp"
+#include "common/protocol/schema.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
 #include "coordinator/http/llm/dialects/bounds.hpp"
@@ -58,6 +59,8 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
   says("| input, output of a task | " + kib(limits::input_bytes) + " |");
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
+  says("| descriptions of inputs: one; of all agents; asked for at a time | " + kib(protocol::most_schema_bytes) +
+       "; " + mib(policy.most_parameter_bytes) + "; " + number(policy.most_parameters_asked) + " |");
   says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " +
        number(mqtt::Session::most_waiting) + " |");
   says("| agents | " + number(policy.most_agents) + " |");

@@ -44,7 +44,7 @@ const Rooms rooms{
     {"coordinator/store/backup",    {{"common/core", "common/files", "common/protocol", "common/system", "coordinator/store",
                                       "coordinator/store/artifacts", "coordinator/store/data",
                                       "coordinator/store/sqlite"}, {"SQLiteCpp"}}},
-    {"coordinator/shell", {{"common/core", "common/mqtt", "common/protocol", "common/runtime", "common/system",
+    {"coordinator/shell", {{"common/core", "common/files", "common/mqtt", "common/protocol", "common/runtime", "common/system",
                             "coordinator/core", "coordinator/store", "coordinator/store/artifacts",
                             "coordinator/store/data", "coordinator/views"}, {}}},
     {"coordinator/http",  {{"common/core", "common/http_server", "common/protocol", "coordinator/core",
@@ -69,7 +69,7 @@ const Rooms rooms{
                             "coordinator/store/data", "coordinator/store/sqlite"}, {}}},
 
     {"edge-agent/core",    {{"common/core"}, {}}},
-    {"edge-agent/sensors", {{"common/core"}, {}}},
+    {"edge-agent/sensors", {{"common/core", "common/system"}, {}}},
     {"edge-agent/executors",         {{"common/core", "common/runtime"}, {}}},
     {"edge-agent/executors/process", {{"common/core", "common/runtime", "common/system", "edge-agent/executors"}, {}}},
     {"edge-agent/executors/files",   {{"common/core", "common/protocol", "edge-agent/executors",
@@ -102,7 +102,7 @@ const std::regex impure_call{"_clock::now|\\b(random_device|monotonic_now|wall_n
 // clang-format on
 
 // Headers of the system; all other folders in <...> are libraries.
-const std::set<std::string> system_folders{"sys", "ext", "netinet", "linux", "arpa"};
+const std::set<std::string> system_folders{"sys", "ext", "net", "netinet", "linux", "arpa"};
 
 struct Include {
   bool ours = false;  // in quotes

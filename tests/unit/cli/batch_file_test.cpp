@@ -61,9 +61,9 @@ TEST_CASE("every field of a task is checked") {
     CAPTURE(good);
     CHECK(with(good));
   }
-  for (const char* bad :
-       {R"("priority":1001)", R"("priority":1.5)", R"("priority":"1")", R"("timeout_ms":-1)", R"("max_attempts":0)",
-        R"("where":{"a":1})", R"("where":[])", R"("name":7)", R"("delay_ms":99999999999999)", R"("capability":1)"}) {
+  for (const char* bad : {R"("priority":1001)", R"("priority":1.5)", R"("priority":"1")", R"("timeout_ms":-1)",
+                          R"("max_attempts":0)", R"("where":{"a":1})", R"("where":{"memory>":"4GB"})", R"("where":[])",
+                          R"("name":7)", R"("delay_ms":99999999999999)", R"("capability":1)"}) {
     CAPTURE(bad);
     CHECK_FALSE(with(bad));
   }

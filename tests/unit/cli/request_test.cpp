@@ -59,6 +59,8 @@ TEST_CASE("only a duration after --wait is its value") {
 
 TEST_CASE("conditions are KEY=VALUE, and each key occurs once") {
   CHECK(*parse_where({"board=pi4", "note=a=b", "empty="}) == Where{{"board", "pi4"}, {"note", "a=b"}, {"empty", ""}});
+  CHECK(*parse_where({"memory_mb>=4000", "cpus=4"}) == Where{{"memory_mb", ">=4000"}, {"cpus", "4"}});
+  CHECK_FALSE(parse_where({"memory>=4GB"}));
   CHECK_FALSE(parse_where({"board"}));
   CHECK_FALSE(parse_where({"=x"}));
   CHECK_FALSE(parse_where({"a=1", "a=2"}));

@@ -1,5 +1,8 @@
 #include "cli/core/times.hpp"
 
+#include <cstdlib>
+#include <ctime>
+
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -39,11 +42,27 @@ TEST_CASE("durations are shown in the unit that fits") {
   CHECK(show_duration(52h) == "2 d 4 h");
 }
 
-TEST_CASE("instants are parsed to the millisecond and shown in UTC") {
+TEST_CASE("instants are shown in the time zone of the machine, with its difference to UTC") {
+  const char* const before = std::getenv("TZ");
+  const std::string kept = before == nullptr ? "" : before;
+  const auto in_zone = [](const char* zone, WallTime time) {
+    ::setenv("TZ", zone, 1);
+    ::tzset();
+    return show_instant(time);
+  };
+  const WallTime winter{1763695211123};
+  CHECK(in_zone("UTC0", winter) == "2025-11-21 03:20:11 +00:00");
+  CHECK(in_zone("CET-1CEST,M3.5.0,M10.5.0/3", winter) == "2025-11-21 04:20:11 +01:00");
+  CHECK(in_zone("CET-1CEST,M3.5.0,M10.5.0/3", WallTime{1750000000000}) == "2025-06-15 17:06:40 +02:00");
+  CHECK(in_zone("NST3:30", winter) == "2025-11-20 23:50:11 -03:30");
+  before == nullptr ? ::unsetenv("TZ") : ::setenv("TZ", kept.c_str(), 1);
+  ::tzset();
+}
+
+TEST_CASE("instants are parsed to the millisecond") {
   const auto time = parse_instant("2025-11-21T03:20:11.123Z");
   REQUIRE(time);
   CHECK(time->unix_ms == 1763695211123);
-  CHECK(show_instant(*time) == "2025-11-21 03:20:11 UTC");
   CHECK(parse_instant("1970-01-01T00:00:00Z") == WallTime{0});
   CHECK(parse_instant("2024-02-29T23:59:59.5Z"));
   for (const char* text :

@@ -5,6 +5,7 @@
 #include "cli/core/status_view.hpp"
 #include "cli/core/table.hpp"
 #include "cli/core/task_view.hpp"
+#include "cli/core/times.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -38,18 +39,20 @@ TEST_CASE("a task's attempts are shown as a timeline") {
         "  capability  echo\n"
         "  priority    0\n"
         "  timeout     10 min per attempt, at most 3 attempts\n"
-        "  accepted    2025-11-21 03:20:11 UTC (4 s ago)\n"
-        "  run         50 ms\n"
-        "timeline\n"
-        "         +0 ms  accepted\n"
-        "         +4 ms  attempt 1 assigned to pi-1\n"
-        "        +2.0 s  attempt 1 lost: agent_lost: its will came\n"
-        "        +2.0 s  attempt 2 assigned to pi-2\n"
-        "        +2.0 s  attempt 2 started\n"
-        "        +3.3 s  attempt 2 succeeded\n"
-        "        +3.3 s  succeeded\n"
-        "output\n"
-        "{\n  \"a\": 1\n}\n");
+        "  accepted    " +
+            show_instant(WallTime{1763695211000}) +
+            " (4 s ago)\n"
+            "  run         50 ms\n"
+            "timeline\n"
+            "         +0 ms  accepted\n"
+            "         +4 ms  attempt 1 assigned to pi-1\n"
+            "        +2.0 s  attempt 1 lost: agent_lost: its will came\n"
+            "        +2.0 s  attempt 2 assigned to pi-2\n"
+            "        +2.0 s  attempt 2 started\n"
+            "        +3.3 s  attempt 2 succeeded\n"
+            "        +3.3 s  succeeded\n"
+            "output\n"
+            "{\n  \"a\": 1\n}\n");
 }
 
 TEST_CASE("a waiting task is shown with the coordinator's reason") {

@@ -25,6 +25,11 @@ TEST_CASE("a beat is unchanged after encoding and decoding") {
   beat.free_memory_bytes = 123456789;
   beat.free_slots[*ExecutorName::parse("image")] = 2;
   beat.held = {{id, 2, HeldPhase::running, *ExecutorName::parse("image")}};
+  beat.free_disk_bytes = 5'000'000'000;
+  beat.status_for = 60s;
+  beat.succeeded = 12;
+  beat.failed = 3;
+  beat.gpu_celsius = {61.5, std::nullopt};
   beat.clock = WallTime{1'700'000'000'123};
   const auto decoded = decode_heartbeat(encode(beat));
   REQUIRE(decoded);
@@ -42,6 +47,75 @@ TEST_CASE("a beat without the executor of a task is unchanged after encoding and
 
 TEST_CASE("a beat with an invalid task is refused as a whole: the task would look absent") {
   CHECK_FALSE(decode_heartbeat(R"({"session":"a","tasks":[{"id":"bad","attempt":1,"phase":"running"}]})"));
+}
+
+TEST_CASE("an info with an address and GPUs is unchanged after encoding and decoding, an invalid GPU is omitted") {
+  AgentInfo info;
+  info.session = session;
+  info.address = "fd00::7";
+  info.gpus = {{"RTX", 1ULL << 33U}, {"v3d", 0}};
+  const auto decoded = decode_agent_info(encode(info));
+  REQUIRE(decoded);
+  CHECK(decoded->info == info);
+  const auto bad = decode_agent_info(R"({"session":"s","gpus":[{"name":7},{"name":"good"},5],"executors":[]})");
+  REQUIRE(bad);
+  CHECK(bad->info.gpus == std::vector<GpuInfo>{{"good", 0}});
+  CHECK(bad->bad.size() == 2);
+}
+
+TEST_CASE("a temperature of a GPU that is none counts as unknown, and their number is bounded") {
+  const auto beat = decode_heartbeat(R"({"session":"a","gpu_celsius":[1e308,"hot",50,null],"tasks":[]})");
+  REQUIRE(beat);
+  CHECK(beat->gpu_celsius == std::vector<std::optional<double>>{std::nullopt, std::nullopt, 50.0, std::nullopt});
+  std::string many = R"({"session":"a","tasks":[],"gpu_celsius":[1)";
+  for (int i = 0; i < 1000; ++i) many += ",1";
+  CHECK(decode_heartbeat(many + "]}")->gpu_celsius.size() == limits::gpus);
+}
+
+TEST_CASE("a submission with a condition that nobody can understand is refused") {
+  const auto with = [](const std::string& where) {
+    return decode_submission(R"({"capability":"work","where":)" + where + "}");
+  };
+  CHECK(with(R"({"memory_mb":">=4000","cpus":"4","room":"attic"})"));
+  for (const char* where : {R"({"memory>":"4GB"})", R"({"memory_mb":">=4GB"})", R"({"cpus":""})", R"({"room":">3"})"}) {
+    CAPTURE(where);
+    const auto refused = with(where);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::invalid);
+    CHECK(refused.error().message.find("`where`") != std::string::npos);
+  }
+}
+
+TEST_CASE("descriptions of inputs are named by digest, sent byte for byte, and asked for") {
+  const std::string digest = "0123456789abcdef0123456789abcdef";
+  const std::vector<ParametersElement> all{{digest, R"({"type": "object",  "maximum":1.10})"}};
+  std::size_t first = 0;
+  const auto decoded = decode_parameters(encode_parameters(session, all, first));
+  REQUIRE(decoded);
+  CHECK(decoded->parameters.good == all);
+  const auto bad = decode_parameters(R"({"session":"s","parameters":[{"digest":"x","schema":{}},{"digest":")" + digest +
+                                     R"("},{"digest":")" + digest + R"(","schema":{}}]})");
+  CHECK(bad->parameters.good.size() == 1);
+  CHECK(bad->parameters.bad.size() == 2);
+  const auto asked = decode_control(encode_describe(reign, {digest, "anything"}));
+  REQUIRE(asked);
+  CHECK(asked->type == ControlType::describe);
+  CHECK(asked->reign == reign);
+  CHECK(asked->digests == std::vector<std::string>{digest, "anything"});
+
+  AgentInfo info;
+  info.session = session;
+  ExecutorInfo executor;
+  executor.name = *ExecutorName::parse("main");
+  executor.capabilities = {*Capability::parse("image.blur")};
+  executor.parameters[executor.capabilities.front()] = digest;
+  info.executors = {executor};
+  CHECK(decode_agent_info(encode(info))->info == info);
+  const auto odd = decode_agent_info(
+      R"({"session":"s","executors":[{"name":"a","capabilities":["b"],"parameters":{"b":"short","..":")" + digest +
+      R"("}}]})");
+  REQUIRE(odd->info.executors.size() == 1);
+  CHECK(odd->info.executors.front().parameters.empty());
 }
 
 TEST_CASE("results and tasks are split by the bounds on elements and bytes") {

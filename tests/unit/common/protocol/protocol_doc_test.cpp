@@ -53,6 +53,17 @@ TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
       {"heartbeat", [](const std::string& t) { return again(decode_heartbeat(t)); }},
       {"temperature", [](const std::string& t) { return again(decode_temperature(t)); }},
       {"stream", [](const std::string& t) { return again(decode_stream(t)); }},
+      {"parameters",
+       [](const std::string& t) {
+         const auto message = decode_parameters(t);
+         std::size_t first = 0;
+         return encode_parameters(message->session, message->parameters.good, first);
+       }},
+      {"describe",
+       [](const std::string& t) {
+         const auto message = decode_control(t);
+         return encode_describe(message->reign, message->digests);
+       }},
       {"coordinator", [](const std::string& t) { return again(decode_coordinator_status(t)); }},
       {"beat", [](const std::string& t) { return again(decode_coordinator_beat(t)); }},
       {"tasks",

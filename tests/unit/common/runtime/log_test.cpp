@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <regex>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
@@ -61,6 +62,16 @@ TEST_CASE("messages below the level are not written") {
   const auto lines = output.lines();
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].ends_with("heard"));
+}
+
+TEST_CASE("a line begins with the local time and its difference to UTC") {
+  const Stderr output;
+  REQUIRE(log::start("test", "info"));
+  log::info("text");
+  const auto lines = output.lines();
+  REQUIRE(lines.size() == 1);
+  CAPTURE(lines[0]);
+  CHECK(std::regex_match(lines[0], std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d info .*)")));
 }
 
 TEST_CASE("a message is one line, also if text of a peer has newlines") {

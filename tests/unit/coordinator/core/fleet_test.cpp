@@ -597,3 +597,44 @@ TEST_CASE("the state that an order leads to is known before the agent reports it
   c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::lost, session("a")}});
   CHECK(ordered_state(pi) == AgentState::lost);
 }
+
+TEST_CASE("after a restart of the coordinator the age of an agent's state is the agent's own") {
+  Conversation c;
+  const auto state_of = [&] { return c.state.agents.at(c.state.agent_index.at(agent("pi-1"))); };
+  c.receive(AgentInfoSeen{agent("pi-1"), c.info("a", 1)});
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("a")}, false});
+  CHECK_FALSE(state_of().since);  // not the time of the restart
+  SECTION("the agent tells it") {
+    auto beat = c.heartbeat("a", 1, {}, 0);
+    beat.status_for = 2h;
+    c.receive(HeartbeatSeen{agent("pi-1"), beat});
+    REQUIRE(state_of().since);
+    CHECK(c.now.wall.unix_ms - state_of().since->unix_ms == to_ms(2h));
+    c.pass(5s);
+    c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
+    CHECK(*state_of().since == c.now.wall);
+  }
+  SECTION("an agent that does not tell it leaves it unknown") {
+    c.beat("pi-1", "a", 1, {});
+    CHECK_FALSE(state_of().since);
+  }
+  SECTION("an agent that was lost before the restart tells nothing") {
+    c.receive(AgentStatusSeen{agent("pi-1"), lost("a"), false});
+    CHECK_FALSE(state_of().since);
+  }
+  SECTION("a change that is seen happens now") {
+    c.pass(5s);
+    c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::draining, session("a")}});
+    CHECK(*state_of().since == c.now.wall);
+  }
+}
+
+TEST_CASE("a new run of an agent that was online is online since its own start") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto& one = c.state.agents.front();
+  CHECK(*one.since == c.now.wall);
+  c.pass(5s);
+  c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::online, session("b")}});
+  CHECK(*one.since == c.now.wall);
+}

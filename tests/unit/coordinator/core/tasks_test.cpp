@@ -220,7 +220,7 @@ TEST_CASE("the reason why a task waits is reported") {
   const auto id = c.submit();
   CHECK(why().waiting == "1 agent offers work, it is busy");
   CHECK(explain(c.state, capability("work"), {{"room", "attic"}}).waiting ==
-        "1 agent offers work, none meets room=attic");
+        "1 agent offers work, none meets room=attic; none has a label room");
   c.receive(AgentStatusSeen{agent("pi-1"), {AgentState::overheated, session("a")}});
   CHECK(why().waiting == "1 agent offers work, it is paused for heat");
   CHECK(why().eligible == 0);
@@ -229,6 +229,41 @@ TEST_CASE("the reason why a task waits is reported") {
   CHECK(ahead(c.state, c.state.tasks.at(third)) == 1);
   CHECK(ahead(c.state, c.state.tasks.at(second)) == 0);
   CHECK(c.holder(id) == "pi-1");
+}
+
+TEST_CASE("the reason for waiting names what there is instead of what is asked for") {
+  Conversation c;
+  const auto join = [&](const std::string& name, int cpus, std::uint64_t mb, std::uint64_t gpu_mb, Labels labels) {
+    constexpr std::uint64_t mib = 1024 * 1024;
+    AgentInfo info = c.info(name, 1);
+    info.cpus = cpus;
+    info.memory_bytes = mb * mib;
+    if (gpu_mb > 0) info.gpus = {{"small", mib}, {"large", gpu_mb * mib}};
+    info.labels = std::move(labels);
+    c.receive(AgentInfoSeen{agent(name), info});
+    c.beat(name, name, 1, {});
+    c.receive(AgentStatusSeen{agent(name), {AgentState::online, session(name)}});
+  };
+  join("pi-1", 4, 3793, 0, {{"room", "attic"}});
+  join("pi-2", 2, 7900, 512, {{"room", "cellar"}});
+  const auto why = [&](const Where& where) { return explain(c.state, capability("work"), where); };
+  CHECK(why({{"memory_mb", ">=4000"}}).eligible == 1);
+  CHECK(why({{"memory_mb", ">=3000"}, {"cpus", "4"}}).eligible == 1);
+  CHECK(why({{"cpus", "2"}}).eligible == 1);
+  CHECK(why({{"gpu_memory_mb", ">=512"}}).eligible == 1);
+  CHECK(why({{"gpu_memory_mb", "<1"}}).eligible == 1);
+  CHECK(why({{"memory_mb", ">=16000"}}).waiting ==
+        "2 agents offer work, none meets memory_mb>=16000; the largest memory_mb there is: 7900 (pi-2)");
+  CHECK(why({{"cpus", "<2"}}).waiting ==
+        "2 agents offer work, none meets cpus<2; the smallest cpus there is: 2 (pi-2)");
+  CHECK(why({{"rom", "attic"}}).waiting ==
+        "2 agents offer work, none meets rom=attic; none has a label rom; did you mean room?");
+  CHECK(why({{"cpu", "4"}}).waiting ==
+        "2 agents offer work, none meets cpu=4; none has a label cpu; did you mean cpus?");
+  CHECK(why({{"room", "kitchen"}}).waiting == "2 agents offer work, none meets room=kitchen");
+  // Each can be met, but not both by one agent.
+  CHECK(why({{"cpus", "4"}, {"memory_mb", ">4000"}}).waiting ==
+        "2 agents offer work, none meets cpus=4, memory_mb>4000");
 }
 
 TEST_CASE("an agent counts once, however many of its executors offer the capability") {

@@ -2,6 +2,7 @@
 
 #include <deque>
 
+#include "common/files/text_digest.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/shell.hpp"
 
@@ -18,6 +19,7 @@ struct Linked : test::Shell {
   std::deque<mqtt::ClientEvent> inbox;
   bool inbox_full = false;
   StreamHub hub;
+  ParameterRules rules;
   std::unique_ptr<Artifacts> artifacts = *Artifacts::open(folder.path(), {});
   MqttLink link{{*FleetName::parse("home"), {}, 1000},
                 engine,
@@ -25,11 +27,13 @@ struct Linked : test::Shell {
                 store,
                 *artifacts,
                 hub,
+                rules,
                 complaints,
                 {[this](mqtt::ClientEvent&& event) { return !inbox_full && (inbox.push_back(std::move(event)), true); },
                  [this](mqtt::ClientEvent&& event) { inbox.push_back(std::move(event)); }}};
 
   Linked() {
+    after_commit.add(rules);
     after_commit.add(link.replies());
     REQUIRE(link.start(broker.maker()));
     turn();
@@ -87,6 +91,46 @@ TEST_CASE("the same key twice in one turn over MQTT is one task, and both are an
   linked.engine.step(CancelTask{0, linked.engine.state().tasks.begin()->first});
   linked.turn();
   CHECK(linked.broker.on(reply_topic) == 2);
+}
+
+TEST_CASE(
+    "a description that is not what its digest names, or is unusable, is not learned, and a good one is checked") {
+  Linked linked;
+  const std::string schema = R"({"type":"object"})";
+  const std::string unusable = R"({"type":7})";
+  AgentInfo info;
+  info.session = *SessionId::parse("a");
+  ExecutorInfo executor;
+  executor.name = *ExecutorName::parse("main");
+  executor.capabilities = {*Capability::parse("work")};
+  executor.parameters[executor.capabilities.front()] = text_digest(schema);
+  info.executors = {executor};
+  linked.hear({root + "agents/pi-1/info", protocol::encode(info)});
+  Heartbeat beat;
+  beat.session = info.session;
+  beat.coordinator = linked.engine.state().reign;
+  linked.hear({root + "agents/pi-1/heartbeat", protocol::encode(beat)});
+  linked.turn();
+  CHECK(linked.engine.state().parameters.asked.count(text_digest(schema)) == 1);
+  linked.link.perform(SendDescribe{*AgentName::parse("pi-1"), {text_digest(schema)}});
+  CHECK(linked.broker.on(root + "control/pi-1") == 1);
+  const auto tell = [&](const std::string& digest, const std::string& text) {
+    std::size_t first = 0;
+    linked.hear({root + "agents/pi-1/parameters", protocol::encode_parameters(info.session, {{digest, text}}, first)});
+    linked.turn();
+    return linked.engine.state().parameters.known.size();
+  };
+  CHECK(tell(text_digest(schema), R"({"type":"string"})") == 0);
+  CHECK(tell(text_digest(unusable), unusable) == 0);
+  linked.hear({root + "agents/pi-1/parameters", "rubbish"});
+  CHECK(tell(text_digest(schema), schema) == 1);
+  mqtt::Message submission = linked.submission();
+  submission.payload = R"({"input":"no object"})";
+  linked.hear(submission);
+  linked.turn();
+  CHECK(linked.engine.state().tasks.empty());
+  REQUIRE(linked.broker.on(reply_topic) == 1);
+  CHECK(linked.broker.published().back().payload.find("must be of type object") != std::string::npos);
 }
 
 TEST_CASE("messages over the bound, in bytes or in number, are dropped and counted") {

@@ -1,4 +1,5 @@
 #include "coordinator/views/views.hpp"
+#include "coordinator/views/capabilities.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -164,6 +165,68 @@ TEST_CASE("an agent is shown with its executors, its tasks and the age of its he
   CHECK_FALSE(json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)).contains("running"));
 }
 
+TEST_CASE("an agent is shown with its machine as it is now, and what it has done") {
+  test::Conversation talk;
+  AgentInfo info = talk.info("life", 1);
+  info.address = "10.0.0.7";
+  info.gpus = {{"RTX", 8ULL << 30U}, {"v3d", 0}};
+  talk.receive(AgentInfoSeen{test::agent("pi-1"), info});
+  talk.receive(AgentStatusSeen{test::agent("pi-1"), {AgentState::online, test::session("life")}, false});
+  const auto shown = [&] { return json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)); };
+  CHECK_FALSE(shown().contains("since"));
+  CHECK(shown().at("gpus") == json{{{"name", "RTX"}, {"memory_bytes", 8589934592}}, {{"name", "v3d"}}});
+  auto beat = talk.heartbeat("life", 1, {}, 0);
+  beat.uptime = 3h;
+  beat.status_for = 2h;
+  beat.succeeded = 12;
+  beat.failed = 3;
+  beat.free_memory_bytes = 5;
+  beat.free_disk_bytes = 6;
+  beat.gpu_celsius = {61.5, std::nullopt};
+  talk.receive(HeartbeatSeen{test::agent("pi-1"), beat});
+  const auto view = shown();
+  CHECK(view.at("address") == "10.0.0.7");
+  CHECK(view.at("uptime_ms") == to_ms(3h));
+  CHECK(view.at("succeeded") == 12);
+  CHECK(view.at("failed") == 3);
+  CHECK(view.at("free_memory_bytes") == 5);
+  CHECK(view.at("free_disk_bytes") == 6);
+  CHECK(view.at("gpus").at(0).at("celsius") == 61.5);
+  CHECK_FALSE(view.at("gpus").at(1).contains("celsius"));
+  CHECK(view.at("since") == rfc3339(WallTime{talk.now.wall.unix_ms - to_ms(2h)}));
+}
+
+TEST_CASE("capabilities are listed with their agents, slots and the most frequent description") {
+  test::Conversation talk;
+  const std::string old_digest(32, 'a');
+  const std::string new_digest(32, 'b');
+  const auto join = [&](const std::string& name, const std::string& digest, AgentState state) {
+    AgentInfo info = talk.info(name, 2);
+    info.executors.front().parameters[test::capability("work")] = digest;
+    info.executors.push_back(info.executors.front());
+    info.executors.back().name = test::executor_name("second");
+    info.executors.back().capabilities.push_back(test::capability("other"));
+    talk.receive(AgentInfoSeen{test::agent(name), info});
+    talk.receive(AgentStatusSeen{test::agent(name), {state, test::session(name)}});
+  };
+  CHECK(json::parse(capabilities_view(talk.state)) == json{{"capabilities", json::array()}});
+  join("pi-1", old_digest, AgentState::online);
+  join("pi-2", new_digest, AgentState::online);
+  join("pi-3", new_digest, AgentState::lost);
+  talk.state.parameters.known[old_digest] = R"({"old":1})";
+  talk.state.parameters.known[new_digest] = R"({"new":1})";
+  const auto all = json::parse(capabilities_view(talk.state)).at("capabilities");
+  REQUIRE(all.size() == 2);
+  CHECK(all[0] == json{{"name", "other"}, {"agents", 3}, {"online", 2}, {"slots", 4}, {"free", 0}});
+  CHECK(all[1] == json{{"name", "work"},
+                       {"agents", 3},
+                       {"online", 2},
+                       {"slots", 8},
+                       {"free", 0},
+                       {"parameters", {{"new", 1}}},
+                       {"variants", 2}});
+}
+
 TEST_CASE("agents come in parts that, with commas between them, are one list") {
   test::Conversation talk;
   for (const char* name : {"pi-1", "pi-2", "pi-3"}) talk.join(name, name);
@@ -215,22 +278,18 @@ TEST_CASE("the queue shows tasks that are held after a restore, with advice") {
   CHECK(held_notice(2).starts_with("2 tasks are"));
 }
 
-TEST_CASE("capabilities are counted over connected agents, and slots over executors in service") {
+TEST_CASE("free slots of a capability are those that can take a task at once") {
   test::Conversation c;
   c.join("pi-1", "a", 4);
   c.join("pi-2", "b", 2);
-  const auto view = [&c](std::size_t most) {
-    Capabilities all;
-    for (std::size_t first = 0; add_capabilities(all, c.state, first, most); first += most) {
-    }
-    return capabilities_view(all);
-  };
-  CHECK(view(100) == R"({"capabilities":[{"name":"work","agents":2,"slots":6,"free":6}]})");
-  CHECK(view(1) == view(100));
+  const auto one = [&c] { return json::parse(capabilities_view(c.state)).at("capabilities").at(0); };
+  CHECK(one() == json{{"name", "work"}, {"agents", 2}, {"online", 2}, {"slots", 6}, {"free", 6}});
+  c.submit();
+  CHECK(one().at("free") == 5);
   AgentInfo broken = c.info("b", 2);
   broken.executors[0].problem = "too hot";
   c.receive(AgentInfoSeen{*AgentName::parse("pi-2"), broken});
-  CHECK(view(1) == R"({"capabilities":[{"name":"work","agents":2,"slots":4,"free":4}]})");
+  CHECK(one().at("slots") == 4);
   c.receive(AgentStatusSeen{*AgentName::parse("pi-2"), {AgentState::lost, *SessionId::parse("b")}});
-  CHECK(view(1) == R"({"capabilities":[{"name":"work","agents":1,"slots":4,"free":4}]})");
+  CHECK(one().at("online") == 1);
 }

@@ -22,7 +22,7 @@ struct HotAgent : Conversation {
   void celsius(double value) {
     now += 2min;  // no trend
     receive(Tick{});
-    receive(TemperatureRead{{{"thermal_zone0", true, value, ""}}, {}, 0});
+    receive(TemperatureRead{{{"thermal_zone0", true, value * 1000, ""}}, {}, 0});
   }
   void give(const std::vector<std::uint64_t>& numbers) {
     TasksSeen seen{reign, ++n, work, {}};

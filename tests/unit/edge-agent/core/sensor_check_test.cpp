@@ -9,8 +9,11 @@ using namespace std::chrono_literals;
 namespace {
 
 ZoneReading zone(std::optional<double> celsius, const std::string& name = "zone0", bool cpu = true) {
-  return {name, cpu, celsius, celsius ? std::to_string(*celsius) : "rubbish"};
+  if (!celsius) return {name, cpu, std::nullopt, "rubbish"};
+  return {name, cpu, *celsius * 1000, std::to_string(*celsius * 1000)};
 }
+
+ZoneReading raw(double value) { return {"zone0", true, value, std::to_string(static_cast<int>(value))}; }
 
 struct Watched {
   SensorCheck check;
@@ -95,4 +98,44 @@ TEST_CASE("a reading may be constant, but not while the load changes") {
   CHECK(frozen.problem == "sensor zone0 has read exactly 48.3 C for minutes while the load changed");
   CHECK(board.says(48.8, 0.9).celsius);
   for (Duration past{0}; past < 4min; past += 2s) REQUIRE(board.says(50.0, past < 2min ? 0.0 : 1.0).celsius);
+}
+
+TEST_CASE("a zone that tells whole degrees is believed in degrees, and this is told once") {
+  Watched board;
+  const auto hot = board.says({raw(92)});
+  REQUIRE(hot.celsius);
+  CHECK(*hot.celsius == 92);
+  CHECK(hot.problem.empty());
+  CHECK(hot.sensor == "zone0, which tells whole degrees");
+  CHECK(hot.notice == "sensor zone0 tells whole degrees: its 92 is taken for 92 C");
+  const auto next = board.says({raw(93)});
+  CHECK(*next.celsius == 93);
+  CHECK(next.notice.empty());
+  CHECK(*board.says({raw(-3)}, 0, 1min).celsius == -3);
+}
+
+TEST_CASE("a zone keeps the unit of millidegrees once it has shown it") {
+  Watched board;
+  const auto first = board.says({raw(92'000)});
+  CHECK(*first.celsius == 92);
+  CHECK(first.sensor == "zone0");
+  Watched outdoors;
+  CHECK(*outdoors.says({raw(1500)}).celsius == 1.5);
+  CHECK(*outdoors.says({raw(92)}).celsius == Approx(0.092));
+  CHECK(*outdoors.says({raw(-450)}).celsius == Approx(-0.45));
+}
+
+TEST_CASE("a zone whose driver is corrected from degrees to millidegrees is followed") {
+  Watched board;
+  CHECK(*board.says({raw(45)}).celsius == 45);
+  CHECK(*board.says({raw(46'000)}).celsius == 46);
+}
+
+TEST_CASE("a value that is plausible in no unit is a problem, not a cold processor") {
+  Watched board;
+  const auto verdict = board.says({raw(450)});
+  CHECK_FALSE(verdict.celsius);
+  CHECK(verdict.expected);
+  CHECK(verdict.problem == "sensor zone0 reads 450, which is plausible neither in millidegrees nor in degrees");
+  CHECK(*board.says({raw(0)}).celsius == 0);  // the same in both
 }

@@ -47,6 +47,26 @@ TEST_CASE("a task goes to the executor that the coordinator has chosen, and to n
   CHECK(results[0].error->code == "not_offered");
 }
 
+TEST_CASE("an agent counts what ran here, and knows since when its status holds") {
+  Conversation c(2);
+  c.flush();
+  const Time begin = c.state.status_since;
+  c.now += 1min;
+  c.give({1, 2, 3});
+  c.done(1);
+  Finished failed;
+  failed.key = {id(2), 1};
+  failed.error = TaskError{"bad_input", "", false, {}};
+  c.receive(failed);
+  c.flush();
+  CHECK(c.state.succeeded == 1);
+  CHECK(c.state.failed == 1);
+  CHECK(c.state.status_since == begin);
+  c.receive(DrainSeen{reign, true});
+  c.flush();
+  CHECK(c.state.status_since == c.now);
+}
+
 TEST_CASE("an agent without a broker sleeps until there is something to do") {
   Conversation c;
   c.give({1});
@@ -124,7 +144,7 @@ TEST_CASE("an agent that cannot accept a task returns it") {
   }
   SECTION("hot") {
     c.give({1, 2});
-    c.receive(TemperatureRead{{{"thermal_zone0", true, 85, "85000"}}, {}, 0});
+    c.receive(TemperatureRead{{{"thermal_zone0", true, 85000, "85000"}}, {}, 0});
     REQUIRE(c.results().size() == 1);
     CHECK(status_of(c.state) == AgentState::overheated);
     c.give({5}, 2);

@@ -37,14 +37,14 @@ TEST_CASE("every zone is read unchanged, with its name") {
   const auto zones = thermometer.zones();
   REQUIRE(zones.size() == 4);
   CHECK(zones[0].name == "thermal_zone0 (cpu-thermal)");
-  CHECK(*zones[0].celsius == Approx(45.123));
+  CHECK(*zones[0].value == 45123);
   CHECK(zones[0].cpu);
-  CHECK(*zones[1].celsius == Approx(-40));
+  CHECK(*zones[1].value == -40000);
   CHECK_FALSE(zones[1].cpu);
-  CHECK_FALSE(zones[2].celsius);
+  CHECK_FALSE(zones[2].value);
   CHECK(zones[2].cpu);
   CHECK(zones[2].text == "rub?ish");
-  CHECK_FALSE(zones[3].celsius);
+  CHECK_FALSE(zones[3].value);
 }
 
 TEST_CASE("the type identifies the processor's zones") {

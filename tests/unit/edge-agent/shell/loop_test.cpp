@@ -3,6 +3,7 @@
 #include <future>
 #include <thread>
 
+#include "common/files/text_digest.hpp"
 #include "common/system/clock.hpp"
 #include "edge-agent/executors/echo.hpp"
 #include "tests/support/broker.hpp"
@@ -141,6 +142,34 @@ TEST_CASE("an agent runs a task that it receives and publishes the result") {
   CHECK(result.id == task);
   CHECK(result.output == R"({"a":1})");
   CHECK_FALSE(result.error);
+  running.acknowledge();
+}
+
+TEST_CASE("an agent names the descriptions of its inputs, and publishes those that its coordinator asks for") {
+  Running running;
+  const auto info = [&]() -> std::optional<AgentInfo> {
+    for (const auto& message : running.broker.published()) {
+      if (message.topic != root + "agents/pi/info") continue;
+      auto decoded = protocol::decode_agent_info(message.payload);
+      for (const auto& executor : decoded->info.executors) {
+        if (!executor.parameters.empty()) return decoded->info;
+      }
+    }
+    return std::nullopt;
+  };
+  REQUIRE(eventually([&] { return info().has_value(); }));
+  const std::string digest = info()->executors.front().parameters.begin()->second;
+  running.say("control/pi", protocol::encode_describe({9, reign.session}, {digest}));  // it obeys nobody yet
+  running.assign("echo", "1");
+  running.result_on("results/echo/pi");
+  CHECK(running.count("agents/pi/parameters") == 0);
+  running.say("control/pi", protocol::encode_describe(reign, {digest, std::string(32, '0'), "rubbish"}));
+  REQUIRE(eventually([&] { return running.count("agents/pi/parameters") > 0; }));
+  const auto sent = protocol::decode_parameters(running.broker.published().back().payload);
+  REQUIRE(sent);
+  REQUIRE(sent->parameters.good.size() == 1);
+  CHECK(sent->parameters.good.front().digest == digest);
+  CHECK(text_digest(sent->parameters.good.front().schema) == digest);
   running.acknowledge();
 }
 

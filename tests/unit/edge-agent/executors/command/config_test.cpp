@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "common/protocol/schema.hpp"
 #include "tests/support/catch.hpp"
 
 namespace edgefleet::agent {
@@ -58,6 +59,56 @@ TEST_CASE("a command is an executor and a capability of its own") {
   const auto invocation = config->bind(R"({"path":"/var"})", "/s/in");
   REQUIRE(invocation.ok());
   CHECK(invocation->argv == Strings{"du", "-sb", "/var"});
+}
+
+TEST_CASE("the parameters of a command are described, and the description accepts what the command accepts") {
+  CommandSettings settings = du();
+  settings.argv = {"c", "{path}", "{depth}", "{share}", "{kind}", "{file}", "{loud}"};
+  ParamSettings& depth = settings.params["depth"];
+  depth.type = "integer";
+  depth.min = 1;
+  depth.max = 9;
+  depth.default_value = std::int64_t{3};
+  settings.params["share"].type = "number";
+  settings.params["share"].choices = {0.5, 1.0};
+  settings.params["kind"].pattern = "[ab]+";
+  settings.params["kind"].choices = {std::string("a"), std::string("b")};
+  settings.params["file"].type = "artifact";
+  settings.params["loud"].type = "boolean";
+  settings.params["loud"].default_value = false;
+  const auto config = CommandConfig::check(settings);
+  REQUIRE(config);
+  CHECK(config->parameters() ==
+        R"({"type":"object","properties":{"depth":{"type":"integer","default":3,"minimum":1,"maximum":9},)"
+        R"("file":{"type":"object","properties":{"artifact":{"type":"string"}},"required":["artifact"]},)"
+        R"("kind":{"type":"string","pattern":"[ab]+","enum":["a","b"]},)"
+        R"("loud":{"type":"boolean","default":false},)"
+        R"("path":{"type":"string","minLength":1,"maxLength":1024},)"
+        R"("share":{"type":"number","enum":[0.5,1]}},)"
+        R"("required":["file","kind","path","share"],"additionalProperties":false})");
+  const auto schema = protocol::Schema::compile(config->parameters());
+  REQUIRE(schema);
+  const std::string file = R"("file":{"artifact":"sha256-)" + std::string(64, '0') + R"("})";
+  const auto both = [&](const std::string& members) {
+    const std::string input = "{" + file + "," + members + "}";
+    CAPTURE(input);
+    const bool bound = config->bind(input, "/s/in").ok();
+    CHECK(schema->check(input).ok() == bound);
+    return bound;
+  };
+  CHECK(both(R"("path":"/x","kind":"a","share":0.50)"));
+  CHECK(both(R"("path":"/x","kind":"b","share":1,"depth":9,"loud":true)"));
+  for (const char* wrong : {R"("path":"","kind":"a","share":1)", R"("path":"/x","kind":"c","share":1)",
+                            R"("path":"/x","kind":"a","share":2)", R"("path":"/x","kind":"a","share":1,"depth":10)",
+                            R"("path":"/x","kind":"a","share":1,"depth":1.5)",
+                            R"("path":"/x","kind":"a","share":1,"dept":1)", R"("path":"/x","kind":"a")",
+                            R"("path":7,"kind":"a","share":1)", R"("path":"/x","kind":"a","share":1,"loud":"yes")"}) {
+    CHECK_FALSE(both(wrong));
+  }
+  settings.argv = {"uptime"};
+  settings.params.clear();
+  const auto nothing = CommandConfig::check(settings);
+  CHECK(protocol::Schema::compile(nothing->parameters())->check("null"));
 }
 
 TEST_CASE("a placeholder is replaced within its element, which never splits") {

@@ -3,6 +3,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/protocol/schema.hpp"
+#include "edge-agent/executors/llm/json_value.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -125,5 +127,26 @@ TEST_CASE("the table in the docs is the table in the code") {
       INFO(row.str());
       CHECK(docs.find(row.str()) != std::string::npos);
     }
+  }
+}
+
+TEST_CASE(
+    "the schema of a request names the provider's fields, and a request that is refused for its shape does not fit") {
+  for (const RequestKind kind : {RequestKind::chat, RequestKind::generate, RequestKind::embed}) {
+    for (const ProviderKind provider : providers) {
+      const std::string text = request_schema(kind, provider);
+      const auto schema = edgefleet::protocol::Schema::compile(text);
+      REQUIRE(schema);
+      CHECK_FALSE(schema->check("{}"));
+      CHECK_FALSE(schema->check(R"({"model":"m"})"));
+      CHECK(
+          schema->check(R"({"model":"m","messages":[{"role":"user"}],"prompt":"p","input":["a"],"temperature":null})"));
+    }
+  }
+  const Json of_chat = Json::parse(request_schema(RequestKind::chat, ProviderKind::ollama));
+  CHECK(of_chat["required"] == Json::array({"model", "messages"}));
+  CHECK(of_chat["properties"].contains("tools"));
+  for (const FieldRule& rule : field_rules(RequestKind::chat)) {
+    CHECK(of_chat["properties"].contains(std::string(rule.field)) == (rule.of[0] != Treatment::refused));
   }
 }

@@ -22,6 +22,16 @@ PluginResult result_of(const std::string& rest) {
   return std::get<PluginResult>(*message);
 }
 
+TEST_CASE("a hello may describe the inputs of its capabilities") {
+  const auto hello = parse_hello(
+      R"({"type":"hello","protocol":1,"capabilities":["a","b"],"parameters":{"a": {"type":"object"},"c":7}})");
+  REQUIRE(hello.ok());
+  CHECK(hello->parameters == std::map<Capability, JsonText>{{*Capability::parse("a"), R"({"type":"object"})"}});
+  CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":["a"],"parameters":[]})") != "");
+  CHECK(problem_of_hello(R"({"type":"hello","protocol":1,"capabilities":["a"],"parameters":{"a":"text"}})") ==
+        "its hello's parameters of a are not an object");
+}
+
 TEST_CASE("a hello has capabilities and slots") {
   const auto hello = parse_hello(
       R"({"type":"hello","protocol":1,"name":"image","version":"0.1.0","capabilities":["image.resize","a"],"slots":2})");

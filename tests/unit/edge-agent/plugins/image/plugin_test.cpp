@@ -93,6 +93,21 @@ TEST_CASE("the plug-in sends a hello with its capabilities and slots") {
   CHECK(hello["version"].is_string());
   CHECK(hello["slots"] == 3);
   CHECK(hello["capabilities"].size() == 5);
+  for (const auto& capability : hello["capabilities"]) {
+    const json& schema = hello["parameters"][capability.get<std::string>()];
+    CHECK(schema["type"] == "object");
+    CHECK(schema["properties"]["image"]["type"] == "object");
+    CHECK(schema["required"][0] == "image");
+    CHECK(schema["additionalProperties"] == false);
+    CHECK(schema.dump().size() < 8192);
+  }
+  CHECK(hello["parameters"]["image.blur"]["properties"]["radius"] ==
+        json{{"type", "number"}, {"minimum", 0.1}, {"maximum", 50}, {"default", 2}});
+  CHECK(hello["parameters"]["image.resize"]["properties"]["fit"] ==
+        json{{"enum", {"inside", "cover", "exact"}}, {"default", "inside"}});
+  CHECK(hello["parameters"]["image.resize"]["properties"]["width"]["type"] == "integer");
+  CHECK(hello["parameters"]["image.process"]["properties"]["filters"]["items"]["properties"]["name"]["enum"].size() ==
+        4);
 }
 
 TEST_CASE("every filter works on every format, and keeps the format") {

@@ -7,7 +7,9 @@ using nlohmann::json;
 
 TEST_CASE("the example in Python counts words, refuses other input, and continues") {
   PluginProcess plugin({WORDCOUNT_PLUGIN});
-  CHECK(plugin.next()["capabilities"] == json{"text.wordcount"});
+  const json hello = plugin.next();
+  CHECK(hello["capabilities"] == json{"text.wordcount"});
+  CHECK(hello["parameters"]["text.wordcount"]["required"] == json::array({"text"}));
   const auto ask = [&](const json& input) {
     plugin.send({{"type", "task"}, {"id", "a"}, {"attempt", 1}, {"capability", "text.wordcount"}, {"input", input}});
     return plugin.next();

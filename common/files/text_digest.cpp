@@ -1,0 +1,14 @@
+#include "common/files/text_digest.hpp"
+
+#include "common/core/artifact_id.hpp"
+#include "common/files/artifact_digest.hpp"
+
+namespace edgefleet {
+
+std::string text_digest(std::string_view text) {
+  ArtifactDigest digest;
+  digest.add(text.data(), text.size());
+  return digest.id().substr(artifact_prefix.size(), 32);
+}
+
+}  // namespace edgefleet

@@ -1,0 +1,341 @@
+#include "common/protocol/schema.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "common/core/nearest.hpp"
+#include "common/core/utf8.hpp"
+#include "common/protocol/json.hpp"
+
+namespace edgefleet::protocol {
+namespace {
+
+constexpr std::array<std::string_view, 7> type_names{"null",   "boolean", "integer", "number",
+                                                     "string", "array",   "object"};
+constexpr std::size_t most_values = 256;  // of an enum: a long array is compared with all of them
+constexpr std::size_t most_shown = 100;  // bytes of a value in a message
+
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view space = " \t\r\n";
+  const auto begin = std::min(text.find_first_not_of(space), text.size());
+  return std::string(text.substr(begin, text.find_last_not_of(space) + 1 - begin));
+}
+
+std::string shown(std::string_view value) {
+  const std::string text = trimmed(value);
+  const auto cut = cut_front(text, most_shown);
+  return std::string(cut) + (cut.size() < text.size() ? "..." : "");
+}
+
+std::string number_text(double value) {
+  std::array<char, 32> buffer{};
+  const auto [end, failure] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  return {buffer.data(), end};
+}
+
+bool whole(std::string_view number) {
+  if (json::as_integer(number) || json::as_unsigned(number)) return true;
+  const auto value = json::as_number(number);
+  return value && std::isfinite(*value) && std::trunc(*value) == *value;
+}
+
+bool is_a(std::string_view type, std::string_view value) {
+  const char first = value.front();
+  if (type == "null") return value == "null";
+  if (type == "boolean") return value == "true" || value == "false";
+  if (type == "string") return first == '"';
+  if (type == "array") return first == '[';
+  if (type == "object") return first == '{';
+  const bool number = first == '-' || (first >= '0' && first <= '9');
+  return number && (type == "number" || whole(value));
+}
+
+// A value that is compared many times is read once.
+struct Value {
+  explicit Value(std::string_view value)
+      : text(value), number(json::as_number(value)), string(json::as_string(value)) {}
+
+  std::string text;
+  std::optional<double> number;
+  std::optional<std::string> string;
+};
+
+bool equal(const Value& a, const Value& b) {
+  if (a.string || b.string) return a.string == b.string;
+  if (a.number || b.number) return a.number == b.number;
+  return a.text == b.text;
+}
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return !utf8_continuation(c); }));
+}
+
+std::string joined(const std::vector<std::string>& words, std::string_view separator) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : std::string(separator)) + word;
+  return text;
+}
+
+}  // namespace
+
+struct Schema::Node {
+  std::vector<std::string> types;  // empty: any
+  std::map<std::string, Node, std::less<>> properties;
+  std::vector<std::string> required;
+  bool closed = false;  // no other properties
+  std::shared_ptr<const Node> additional;  // null: any, unless closed
+  std::shared_ptr<const Node> items;
+  std::vector<Value> values;  // enum; empty: any
+  std::optional<double> minimum;
+  std::optional<double> maximum;
+  std::optional<std::uint64_t> least_characters;
+  std::optional<std::uint64_t> most_characters;
+};
+
+// Reads one schema after the other; the first error ends it.
+class Schema::Compiler {
+ public:
+  Result<Node> compile(std::string_view text, const std::string& at) {
+    Node node;
+    if (trimmed(text) == "true") return node;  // anything
+    const auto object = json::Object::read(text);
+    if (!object) return Error{at + " is not an object", ErrorKind::invalid};
+    for (const auto& [keyword, value] : object->members()) {
+      if (auto good = take(node, keyword, value, at); !good) return good.error();
+    }
+    return node;
+  }
+
+ private:
+  Status take(Node& node, const std::string& keyword, std::string_view value, const std::string& at) {
+    using Taker = Status (Compiler::*)(Node&, std::string_view, const std::string&);
+    static const std::map<std::string_view, Taker> takers{{"type", &Compiler::take_type},
+                                                          {"properties", &Compiler::take_properties},
+                                                          {"required", &Compiler::take_required},
+                                                          {"additionalProperties", &Compiler::take_additional},
+                                                          {"items", &Compiler::take_items},
+                                                          {"enum", &Compiler::take_enum},
+                                                          {"minimum", &Compiler::take_minimum},
+                                                          {"maximum", &Compiler::take_maximum},
+                                                          {"minLength", &Compiler::take_least_length},
+                                                          {"maxLength", &Compiler::take_most_length}};
+    const auto taker = takers.find(keyword);
+    return taker == takers.end() ? success() : (this->*taker->second)(node, value, at + "." + keyword);
+  }
+
+  static Error bad(const std::string& at, const std::string& what) {
+    return {at + " is not " + what, ErrorKind::invalid};
+  }
+
+  Status take_type(Node& node, std::string_view value, const std::string& at) {
+    const auto one = json::as_string(value);
+    const auto several = json::elements(value);
+    if (one) node.types.push_back(*one);
+    for (const auto element : several.value_or(std::vector<std::string_view>{})) {
+      node.types.push_back(json::as_string(element).value_or(""));
+    }
+    const bool known = std::all_of(node.types.begin(), node.types.end(), [](const auto& type) {
+      return std::find(type_names.begin(), type_names.end(), type) != type_names.end();
+    });
+    return known && !node.types.empty() ? success() : Status(bad(at, "a type, or an array of types"));
+  }
+
+  Status take_properties(Node& node, std::string_view value, const std::string& at) {
+    const auto object = json::Object::read(value);
+    if (!object) return bad(at, "an object");
+    for (const auto& [name, schema] : object->members()) {
+      auto property = compile(schema, at + "." + std::string(cut_front(name, 64)));
+      if (!property) return property.error();
+      node.properties[name] = std::move(*property);
+    }
+    return success();
+  }
+
+  Status take_required(Node& node, std::string_view value, const std::string& at) {
+    const auto elements = json::elements(value);
+    if (!elements) return bad(at, "an array of names");
+    for (const auto element : *elements) {
+      const auto name = json::as_string(element);
+      if (!name) return bad(at, "an array of names");
+      node.required.push_back(*name);
+    }
+    return success();
+  }
+
+  Status take_additional(Node& node, std::string_view value, const std::string& at) {
+    if (const auto flag = json::as_bool(value)) {
+      node.closed = !*flag;
+      return success();
+    }
+    return take_schema(node.additional, value, at);
+  }
+  Status take_items(Node& node, std::string_view value, const std::string& at) {
+    return take_schema(node.items, value, at);
+  }
+  Status take_schema(std::shared_ptr<const Node>& into, std::string_view value, const std::string& at) {
+    auto schema = compile(value, at);
+    if (!schema) return schema.error();
+    into = std::make_shared<const Node>(std::move(*schema));
+    return success();
+  }
+
+  Status take_enum(Node& node, std::string_view value, const std::string& at) {
+    const auto elements = json::elements(value);
+    if (!elements || elements->empty() || elements->size() > most_values) {
+      return bad(at, "an array of 1 to " + std::to_string(most_values) + " values");
+    }
+    for (const auto element : *elements) node.values.emplace_back(trimmed(element));
+    return success();
+  }
+
+  Status take_minimum(Node& node, std::string_view value, const std::string& at) {
+    return take_number(node.minimum, value, at);
+  }
+  Status take_maximum(Node& node, std::string_view value, const std::string& at) {
+    return take_number(node.maximum, value, at);
+  }
+  static Status take_number(std::optional<double>& into, std::string_view value, const std::string& at) {
+    into = json::as_number(value);
+    return into ? success() : Status(bad(at, "a number"));
+  }
+
+  Status take_least_length(Node& node, std::string_view value, const std::string& at) {
+    return take_length(node.least_characters, value, at);
+  }
+  Status take_most_length(Node& node, std::string_view value, const std::string& at) {
+    return take_length(node.most_characters, value, at);
+  }
+  static Status take_length(std::optional<std::uint64_t>& into, std::string_view value, const std::string& at) {
+    into = json::as_unsigned(value);
+    return into ? success() : Status(bad(at, "a length"));
+  }
+};
+
+// `at` is the place in the input: "input.image.width".
+class Schema::Checker {
+ public:
+  static Status check(const Node& node, std::string_view value, const std::string& at) {
+    for (const auto rule : {check_type, check_values, check_number, check_string, check_object, check_array}) {
+      if (auto good = rule(node, value, at); !good) return good;
+    }
+    return success();
+  }
+
+ private:
+  static Error wrong(const std::string& at, const std::string& what) {
+    return {"`" + at + "` " + what, ErrorKind::invalid};
+  }
+
+  static Status check_type(const Node& node, std::string_view value, const std::string& at) {
+    const bool fits = node.types.empty() || std::any_of(node.types.begin(), node.types.end(),
+                                                        [&](const auto& type) { return is_a(type, value); });
+    return fits ? success()
+                : Status(wrong(at, "is " + shown(value) + "; it must be of type " + joined(node.types, " or ")));
+  }
+
+  static Status check_values(const Node& node, std::string_view value, const std::string& at) {
+    if (node.values.empty()) return success();
+    const Value own(value);
+    std::vector<std::string> all;
+    for (const Value& one : node.values) {
+      if (equal(one, own)) return success();
+      all.push_back(one.text);
+    }
+    return wrong(at, "is " + shown(value) + "; it must be one of " + shown(joined(all, ", ")));
+  }
+
+  static Status check_number(const Node& node, std::string_view value, const std::string& at) {
+    if (!is_a("number", value) || (!node.minimum && !node.maximum)) return success();
+    // What is too large for a double has a sign and is out of any range.
+    const double number = json::as_number(value).value_or(value.front() == '-' ? -HUGE_VAL : HUGE_VAL);
+    if (node.minimum && number < *node.minimum) {
+      return wrong(at, "is " + shown(value) + "; the minimum is " + number_text(*node.minimum));
+    }
+    if (node.maximum && number > *node.maximum) {
+      return wrong(at, "is " + shown(value) + "; the maximum is " + number_text(*node.maximum));
+    }
+    return success();
+  }
+
+  static Status check_string(const Node& node, std::string_view value, const std::string& at) {
+    if (!is_a("string", value) || (!node.least_characters && !node.most_characters)) return success();
+    const auto length = characters(json::as_string(value).value_or(""));
+    if (node.least_characters && length < *node.least_characters) {
+      return wrong(at, "has " + std::to_string(length) + " characters; the minimum is " +
+                           std::to_string(*node.least_characters));
+    }
+    if (node.most_characters && length > *node.most_characters) {
+      return wrong(
+          at, "has " + std::to_string(length) + " characters; the maximum is " + std::to_string(*node.most_characters));
+    }
+    return success();
+  }
+
+  static Status check_object(const Node& node, std::string_view value, const std::string& at) {
+    const bool free = node.properties.empty() && node.required.empty() && !node.closed && !node.additional;
+    if (!is_a("object", value) || free) return success();
+    const auto object = json::Object::read(value);
+    if (!object) return wrong(at, "has too many members");
+    for (const auto& name : node.required) {
+      if (!object->find(name)) return wrong(at + "." + name, "is missing");
+    }
+    for (const auto& [name, member] : object->members()) {
+      if (auto good = check_member(node, name, trimmed(member), at); !good) return good;
+    }
+    return success();
+  }
+
+  static Status check_member(const Node& node, const std::string& name, std::string_view value, const std::string& at) {
+    const std::string place = at + "." + std::string(cut_front(name, 64));
+    if (const auto known = node.properties.find(name); known != node.properties.end()) {
+      return check(known->second, value, place);
+    }
+    if (node.additional) return check(*node.additional, value, place);
+    if (!node.closed) return success();
+    std::vector<std::string> names;
+    for (const auto& [property, schema] : node.properties) names.push_back(property);
+    const auto near = nearest(name, names);
+    const auto all = names.empty() ? "; there are none" : "; there are " + shown(joined(names, ", "));
+    return wrong(place, "is not a parameter" + (near ? "; did you mean `" + *near + "`?" : all));
+  }
+
+  static Status check_array(const Node& node, std::string_view value, const std::string& at) {
+    if (!is_a("array", value) || !node.items) return success();
+    const auto elements = json::elements(value);
+    if (!elements) return wrong(at, "has too many elements");
+    for (std::size_t i = 0; i < elements->size(); ++i) {
+      if (auto good = check(*node.items, trimmed((*elements)[i]), at + "[" + std::to_string(i) + "]"); !good)
+        return good;
+    }
+    return success();
+  }
+};
+
+Result<Schema> Schema::compile(std::string_view text) {
+  if (text.size() > most_schema_bytes) {
+    return Error{
+        "it has " + std::to_string(text.size()) + " bytes; the maximum is " + std::to_string(most_schema_bytes),
+        ErrorKind::invalid};
+  }
+  if (!json::well_formed(text)) return Error{"it is not JSON", ErrorKind::invalid};
+  auto root = Compiler().compile(text, "schema");
+  if (!root) return root.error();
+  return Schema(std::make_shared<const Node>(std::move(*root)));
+}
+
+Status Schema::check(std::string_view input) const {
+  const std::string value = trimmed(input);
+  if (value.empty()) return Error{"the input is empty", ErrorKind::invalid};
+  const auto& types = root_->types;
+  const bool omitted = value == "null" && std::find(types.begin(), types.end(), "object") != types.end() &&
+                       std::find(types.begin(), types.end(), "null") == types.end();
+  return Checker::check(*root_, omitted ? "{}" : value, "input");
+}
+
+}  // namespace edgefleet::protocol
