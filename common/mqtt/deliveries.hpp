@@ -35,12 +35,12 @@ class Deliveries {
   // The elements for one message or several, and each suspected one by itself, after them.
   template <typename Element>
   [[nodiscard]] std::vector<std::vector<Element>> grouped(std::vector<Element> elements) const {
-    const auto first = std::stable_partition(elements.begin(), elements.end(),
-                                             [&](const Element& e) { return !suspects({e.id, e.attempt}); });
-    std::vector<std::vector<Element>> groups;
-    for (auto one = first; one != elements.end(); ++one) groups.push_back({std::move(*one)});
-    elements.erase(first, elements.end());
-    if (!elements.empty()) groups.insert(groups.begin(), std::move(elements));
+    std::vector<std::vector<Element>> groups(1);
+    for (Element& element : elements) {
+      const bool alone = suspects({element.id, element.attempt});
+      (alone ? groups.emplace_back() : groups.front()).push_back(std::move(element));
+    }
+    if (groups.front().empty()) groups.erase(groups.begin());
     return groups;
   }
   // A message with the elements from `first` to before `end`, which have an id and an attempt. Returns its id.

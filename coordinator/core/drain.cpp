@@ -156,9 +156,23 @@ void Drain::reopen() {
   writes_.revived = 0;
 }
 
+namespace {
+
+std::vector<Deferred> tasks_first(std::vector<Deferred> effects) {
+  std::vector<Deferred> sorted;
+  sorted.reserve(effects.size());
+  for (const bool tasks : {true, false}) {
+    for (Deferred& effect : effects) {
+      if (std::holds_alternative<SendTasks>(effect) == tasks) sorted.push_back(std::move(effect));
+    }
+  }
+  return sorted;
+}
+
+}  // namespace
+
 Drain::AfterCommit Drain::take(std::vector<TaskId>& ended_tasks) {
-  AfterCommit after{std::exchange(effects_, {}), {}};
-  std::ranges::stable_partition(after.effects, [](const Deferred& e) { return std::holds_alternative<SendTasks>(e); });
+  AfterCommit after{tasks_first(std::exchange(effects_, {})), {}};
   add_changes(after.changes);
   for (const TaskWrite& write : writes_.tasks) {
     if (ended(write.record->state)) ended_tasks.push_back(write.record->id);

@@ -317,7 +317,7 @@ class StartedBadly(FleetCase):
     def test_port_in_use(self):
         """A port of the coordinator's HTTP API that is in use is reported."""
         command = self.fleet.coordinator_command(data=self.fleet.dir / "data-2")
-        self.refused(command, f"127.0.0.1:{self.fleet.http_port}", "in use")
+        self.refused(command, f"127.0.0.1:{self.fleet.http_port}", "another program listens there")
         self.fleet.start_agent("pi-1", echo=1)
         self.assert_works()
 

@@ -164,13 +164,22 @@ TEST_CASE("the status is a page: the coordinator, the agents by state, what wait
 }
 
 TEST_CASE("capabilities are a table, and one that nobody offers gets the nearest name and the list") {
-  const auto offered = document(R"({"capabilities":[{"name":"echo","agents":2,"slots":8,"free":7},
-    {"name":"image.blur","agents":1,"slots":1,"free":0}]})");
+  const auto offered = document(R"({"capabilities":[{"name":"echo","agents":3,"online":2,"slots":8,"free":7},
+    {"name":"image.blur","agents":1,"online":1,"slots":1,"free":0,"parameters":{"type":"object","required":["radius"],
+     "properties":{"radius":{"type":"number","minimum":0,"maximum":64},"format":{"enum":["jpeg","png"]}}}},
+    {"name":"of.the.gone","agents":1,"online":0,"slots":0,"free":0}]})");
   CHECK(show_capabilities(offered, plain) ==
         "CAPABILITY  AGENTS  SLOTS  FREE\n"
         "echo             2      8     7\n"
         "image.blur       1      1     0\n");
   CHECK(show_capability(offered, "echo", plain).find("image.blur") == std::string::npos);
+  CHECK(show_capability(offered, "image.blur", plain) ==
+        "CAPABILITY  AGENTS  SLOTS  FREE\n"
+        "image.blur       1      1     0\n"
+        "\n"
+        "PARAMETER  TYPE    REQUIRED  VALUES\n"
+        "radius     number  yes       0 to 64\n"
+        "format                       jpeg, png\n");
   CHECK(if_nobody_offers(offered, "echo").empty());
   CHECK(if_nobody_offers(offered, "image.blurr") ==
         "no connected agent offers image.blurr; did you mean image.blur? Offered are: echo, image.blur");

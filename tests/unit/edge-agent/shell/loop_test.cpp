@@ -161,7 +161,7 @@ TEST_CASE("an agent names the descriptions of its inputs, and publishes those th
   const std::string digest = info()->executors.front().parameters.begin()->second;
   running.say("control/pi", protocol::encode_describe({9, reign.session}, {digest}));  // it obeys nobody yet
   running.assign("echo", "1");
-  running.result_on("results/echo/pi");
+  running.result_on("results/pi");
   CHECK(running.count("agents/pi/parameters") == 0);
   running.say("control/pi", protocol::encode_describe(reign, {digest, std::string(32, '0'), "rubbish"}));
   REQUIRE(eventually([&] { return running.count("agents/pi/parameters") > 0; }));
