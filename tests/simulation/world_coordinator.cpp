@@ -79,12 +79,14 @@ void World::drain_coordinator() {
 }
 
 // No task waits while an agent that may take it has a free slot: what a lost agent held is placed as fast as free slots
-// allow. Suspects wait for an agent of their own, and a task waits briefly for one that has its model loaded.
+// allow. Suspects wait for an agent of their own, and tasks with a model wait for a while for an agent that has it
+// loaded.
 void World::check_idle_slots() {
   for (const auto& [id, task] : coordinator_->tasks) {
     const auto& record = task.record;
     if (record.state != TaskState::queued || coordinator::suspect(record) || time_ < task.patient_until) continue;
     if (coordinator_->on_hold.count(id) > 0 || !coordinator_->connected) continue;
+    if (task.queued_in && coordinator_->placement.put_off(*task.queued_in)) continue;
     ++totals_.looks_for_idle_slots;
     if (coordinator::explain(*coordinator_, record.spec.capability, record.spec.where).free) {
       violation("waits although a slot is free: " + describe(id));
