@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -33,7 +34,7 @@ class Broker {
         std::count_if(all.begin(), all.end(), [&](const mqtt::Message& message) { return message.topic == topic; }));
   }
   const mqtt::Options& options() const { return options_; }
-  bool answers = true;  // a connect and a subscribe succeed at once, and each message is delivered
+  std::atomic<bool> answers = true;  // a connect and a subscribe succeed at once, and each message is delivered
 
  private:
   class Client final : public mqtt::Client {

@@ -21,7 +21,8 @@ bool eventually(Condition condition) {
   return condition();
 }
 
-// A loop that runs in a thread of its own, without a broker. `take_over`: it does not listen for other coordinators.
+// A loop that runs in a thread of its own, without a broker. `take_over`: it does not listen for other coordinators;
+// otherwise the broker does not answer by itself.
 struct Running {
   bool take_over_;
   test::TemporaryFolder folder;
@@ -36,6 +37,7 @@ struct Running {
   explicit Running(const std::function<void(test::FailingStore&)>& prepare = {}, bool take_over = true)
       : take_over_(take_over) {
     if (prepare) prepare(store);
+    broker.answers = take_over;
     REQUIRE(loop.recover());
     ended = std::async(std::launch::async, [this] { return loop.run(); });
   }
@@ -108,6 +110,8 @@ TEST_CASE("a coordinator that hears no other one announces itself, and accepts t
   CHECK(running.submit().error().kind == ErrorKind::unavailable);
   CHECK(running.broker.on(status) == 0);
   CHECK_FALSE(running.broker.options().will);
+  running.broker.answers = true;
+  running.broker.say(mqtt::Connected{});
   REQUIRE(eventually([&] { return running.broker.on(status) > 0; }));
   CHECK(running.broker.options().will);
   CHECK(running.submit());
@@ -117,6 +121,8 @@ TEST_CASE("a coordinator that hears no other one announces itself, and accepts t
 TEST_CASE("a coordinator that hears another one ends, and has neither accepted nor published anything") {
   Running running({}, false);
   CHECK(running.submit().error().kind == ErrorKind::unavailable);
+  running.broker.say(mqtt::Connected{});
+  running.broker.say(mqtt::Subscribed{});
   running.broker.say(mqtt::Received{
       {"edgefleet/v1/home/coordinator/beat", R"({"store":"other","epoch":9,"session":"other"})", 0, false, {}, {}}});
   REQUIRE(running.ended.wait_for(10s) == std::future_status::ready);
