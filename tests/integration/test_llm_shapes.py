@@ -2,8 +2,8 @@
 
 import http.server
 import itertools
-import os
 import json
+import os
 import pathlib
 import threading
 
