@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "cli/core/text.hpp"
-#include "common/core/where.hpp"
 #include "common/protocol/json.hpp"
 #include "common/protocol/submission.hpp"
 
@@ -26,10 +25,6 @@ JsonText complete(const json::Object& object, std::string_view line, const Capab
   const auto members = trimmed(line.substr(1));
   return with_capability(fallback, (object.members().empty() ? "" : ",") + std::string(members));
 }
-
-}  // namespace
-
-namespace {
 
 Result<JsonText> text_of_line(std::string_view line, const std::optional<Capability>& fallback) {
   const auto object = line.starts_with('{') ? json::Object::read(line) : std::nullopt;

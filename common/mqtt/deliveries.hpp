@@ -16,8 +16,7 @@ namespace edgefleet::mqtt {
 
 inline constexpr std::string_view ends_connections =
     "the connection to the broker was lost each time that it was sent; perhaps it is larger than the broker, or a "
-    "device "
-    "on the way, lets pass";
+    "device on the way, lets pass";
 
 class Deliveries {
  public:
@@ -42,6 +41,21 @@ class Deliveries {
     }
     if (groups.front().empty()) groups.erase(groups.begin());
     return groups;
+  }
+  // The elements in as few messages as the broker takes, each suspected one in a message of its own.
+  // encode(elements, first, most_bytes): the payload with the elements from `first` on; moves `first` behind them.
+  // publish(payload, id, alone): `alone` asks that nothing else is in flight.
+  template <typename Element, typename Encode, typename Publish>
+  void send(std::vector<Element> elements, const Encode& encode, const Publish& publish) {
+    for (const auto& group : grouped(std::move(elements))) {
+      const bool alone = suspects({group.front().id, group.front().attempt});
+      for (std::size_t first = 0; first < group.size();) {
+        const std::size_t begin = first;
+        auto payload = encode(group, first, most_bytes_);
+        const auto id = sent(group, begin, first, payload.size());
+        publish(std::move(payload), id, alone);
+      }
+    }
   }
   // A message with the elements from `first` to before `end`, which have an id and an attempt. Returns its id.
   template <typename Element>

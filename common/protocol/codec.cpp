@@ -255,6 +255,14 @@ std::string encode(const CoordinatorStatus& status) {
   return out;
 }
 
+Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload) {
+  auto fields = Fields::untrusted(payload);
+  CoordinatorStatus status;
+  status.state = read_word<CoordinatorState>(fields, "state", coordinator_states).value_or(CoordinatorState::offline);
+  status.reign = read_reign(fields);
+  return finish(fields, std::move(status));
+}
+
 // ---- coordinator/beat
 
 std::string encode(const CoordinatorBeat& beat) {
@@ -274,14 +282,6 @@ Result<CoordinatorBeat> decode_coordinator_beat(std::string_view payload) {
   beat.store = fields.string("store", 64).value_or("");
   beat.reign = read_reign(fields);
   return finish(fields, std::move(beat));
-}
-
-Result<CoordinatorStatus> decode_coordinator_status(std::string_view payload) {
-  auto fields = Fields::untrusted(payload);
-  CoordinatorStatus status;
-  status.state = read_word<CoordinatorState>(fields, "state", coordinator_states).value_or(CoordinatorState::offline);
-  status.reign = read_reign(fields);
-  return finish(fields, std::move(status));
 }
 
 }  // namespace edgefleet::protocol

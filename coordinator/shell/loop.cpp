@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/core/overloaded.hpp"
-#include "common/mqtt/paho_client.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 
@@ -160,17 +159,16 @@ void Loop::cancel_abandoned() {
   for (const TaskId& id : std::exchange(abandoned_, {})) engine_.step(CancelTask{0, id});
 }
 
-Status Loop::connect() { return link_.start(options_.make_client ? options_.make_client : mqtt::make_paho_client); }
+Status Loop::connect() { return link_.start(options_.make_client); }
 
 Status Loop::start_listener() {
   listener_ = std::make_unique<StartListener>(options_.fleet, options_.broker, engine_.state().reign.session,
                                               last_session_, complaints_);
-  return listener_->start(options_.make_client ? options_.make_client : mqtt::make_paho_client,
-                          [this](mqtt::ClientEvent event) {
-                            const bool message = std::holds_alternative<mqtt::Received>(event);
-                            HeardAtStart heard{std::move(event)};
-                            message ? void(inbox_.offer(std::move(heard))) : inbox_.insist(std::move(heard));
-                          });
+  return listener_->start(options_.make_client, [this](mqtt::ClientEvent event) {
+    const bool message = std::holds_alternative<mqtt::Received>(event);
+    HeardAtStart heard{std::move(event)};
+    message ? void(inbox_.offer(std::move(heard))) : inbox_.insist(std::move(heard));
+  });
 }
 
 void Loop::end_listening() {

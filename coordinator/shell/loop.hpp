@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/mqtt/paho_client.hpp"
 #include "common/runtime/inbox.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/shell/after_commit.hpp"
@@ -34,7 +35,7 @@ class Loop {
     std::size_t inbox = 65'536;
     std::size_t inbox_bytes = 64 * 1024 * 1024;
     Duration last_tries = std::chrono::seconds(5);   // to write to a failing store, once the program must end
-    mqtt::MakeClient make_client;                // empty: Paho's client
+    mqtt::MakeClient make_client = mqtt::make_paho_client;
     bool take_over = false;  // starts although another coordinator works on the fleet: that one stops
   };
   template <typename T>

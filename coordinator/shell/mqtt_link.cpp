@@ -373,15 +373,14 @@ void MqttLink::perform(const SendTasks& send) {
     hub_.given(key.id, key.attempt, send.agent);
     elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});
   }
-  for (const auto& group : deliveries_.grouped(std::move(elements))) {
-    const bool alone = deliveries_.suspects({group.front().id, group.front().attempt});
-    for (std::size_t first = 0; first < group.size();) {
-      const std::size_t begin = first;
-      auto payload = protocol::encode_tasks(state.reign, send.n, group, first, deliveries_.most_bytes());
-      const auto id = deliveries_.sent(group, begin, first, payload.size());
-      publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id, alone);
-    }
-  }
+  deliveries_.send(
+      std::move(elements),
+      [&](const auto& group, std::size_t& first, std::size_t most_bytes) {
+        return protocol::encode_tasks(state.reign, send.n, group, first, most_bytes);
+      },
+      [&](std::string payload, std::uint64_t id, bool alone) {
+        publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id, alone);
+      });
 }
 
 void MqttLink::perform(const SendAcknowledge& send) {

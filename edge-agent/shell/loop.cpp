@@ -5,7 +5,6 @@
 #include "common/core/counts.hpp"
 #include "common/core/overloaded.hpp"
 #include "common/files/text_digest.hpp"
-#include "common/mqtt/paho_client.hpp"
 #include "common/protocol/schema.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
@@ -79,8 +78,7 @@ Status Loop::run() {
                                        true,
                                        {},
                                        {}};
-  const mqtt::MakeClient make = options_.make_client ? options_.make_client : mqtt::make_paho_client;
-  auto client = make(options_.broker, [this](mqtt::ClientEvent event) {
+  auto client = options_.make_client(options_.broker, [this](mqtt::ClientEvent event) {
     const bool refusable = std::holds_alternative<mqtt::Received>(event);
     if (!refusable) return inbox_.insist(std::move(event));
     if (!inbox_.offer(std::move(event))) ++dropped_;  // the coordinator sends it again
@@ -344,15 +342,14 @@ void Loop::perform(Effect& effect) {
 }
 
 void Loop::publish_results(const SendResults& send) {
-  for (const auto& group : deliveries_.grouped(send.results)) {
-    const bool alone = deliveries_.suspects({group.front().id, group.front().attempt});
-    for (std::size_t first = 0; first < group.size();) {
-      const std::size_t begin = first;
-      auto payload = protocol::encode_results(state_.session, group, first, deliveries_.most_bytes());
-      const auto id = deliveries_.sent(group, begin, first, payload.size());
-      publish(TopicKind::results, std::move(payload), id, alone);
-    }
-  }
+  deliveries_.send(
+      send.results,
+      [&](const auto& group, std::size_t& first, std::size_t most_bytes) {
+        return protocol::encode_results(state_.session, group, first, most_bytes);
+      },
+      [&](std::string payload, std::uint64_t id, bool alone) {
+        publish(TopicKind::results, std::move(payload), id, alone);
+      });
 }
 
 AgentInfo Loop::info() const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/mqtt/deliveries.hpp"
+#include "common/mqtt/paho_client.hpp"
 #include "common/mqtt/session.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/topics.hpp"
@@ -43,7 +44,7 @@ class Loop {
     std::shared_ptr<CoordinatorWatch> watch;  // null: no executor has files, or there is no --coordinator
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     std::size_t inbox = 16'384;
-    mqtt::MakeClient make_client;  // empty: Paho's client
+    mqtt::MakeClient make_client = mqtt::make_paho_client;
   };
 
   Loop(Options options, std::vector<std::unique_ptr<Executor>> executors);

@@ -7,9 +7,8 @@
 #include <iterator>
 
 #include "common/core/overloaded.hpp"
-#include "common/files/artifact_digest.hpp"
 #include "common/files/durable_write.hpp"
-#include "common/mqtt/paho_client.hpp"
+#include "common/files/text_digest.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/fields.hpp"
 #include "common/runtime/log.hpp"
@@ -42,10 +41,7 @@ bool live(const AgentStatus& status) { return status.state != AgentState::offlin
 std::string machine_identity(const std::string& work) {
   std::error_code failure;
   const std::string source = machine_serial() + '\n' + fs::weakly_canonical(work, failure).string();
-  ArtifactDigest digest;
-  digest.add(source.data(), source.size());
-  const std::string id = digest.id();
-  return id.substr(id.find('-') + 1, identity_digits);
+  return text_digest(source).substr(0, identity_digits);
 }
 
 // ---- the choice
@@ -135,8 +131,8 @@ NameCheck::NameCheck(Options options)
 
 Result<std::optional<AgentName>> NameCheck::run() {
   options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-naming-" + new_session_id().str();
-  const mqtt::MakeClient make = options_.make_client ? options_.make_client : mqtt::make_paho_client;
-  auto client = make(options_.broker, [this](mqtt::ClientEvent event) { inbox_.offer(std::move(event)); });
+  auto client =
+      options_.make_client(options_.broker, [this](mqtt::ClientEvent event) { inbox_.offer(std::move(event)); });
   if (!client) return client.error();
   client_ = std::move(*client);
   perform(session_.start(monotonic_now()));

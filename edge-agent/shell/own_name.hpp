@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/core/agent.hpp"
+#include "common/mqtt/paho_client.hpp"
 #include "common/mqtt/session.hpp"
 #include "common/protocol/topics.hpp"
 #include "common/runtime/inbox.hpp"
@@ -63,7 +64,7 @@ class NameCheck {
     mqtt::Options broker;
     Duration settle = std::chrono::seconds(1);    // after the subscription
     Duration patience = std::chrono::seconds(5);  // with the broker, if an earlier run has chosen a name
-    mqtt::MakeClient make_client{};               // empty: Paho's client
+    mqtt::MakeClient make_client = mqtt::make_paho_client;
   };
   explicit NameCheck(Options options);
 

@@ -271,11 +271,6 @@ constexpr std::array<std::string_view, 7> filtered = {"SAFETY", "RECITATION",   
                                                       "SPII",   "IMAGE_SAFETY", "IMAGE_RECITATION"};
 constexpr std::array<std::string_view, 3> hopeless = {"MISSING_THOUGHT_SIGNATURE", "LANGUAGE", "NO_IMAGE"};
 
-template <std::size_t n>
-bool is_one_of(const std::array<std::string_view, n>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 class Gemini final : public Provider {
  public:
   [[nodiscard]] std::vector<RequestKind> kinds() const override {
@@ -361,11 +356,11 @@ class Gemini final : public Provider {
     if (reason.empty()) return;
     if (reason == "STOP") return answer.finish(answer.calls_tools() ? "tool_calls" : "stop");
     if (reason == "MAX_TOKENS") return answer.finish("length");
-    if (is_one_of(filtered, reason)) return answer.finish("content_filter");
+    if (std::ranges::count(filtered, reason) > 0) return answer.finish("content_filter");
     const auto message = candidate.text("finishMessage");
     answer.fail(TaskError{"bad_answer",
                           "Gemini ended its answer: " + reason + (message.empty() ? "" : ": " + message),
-                          !is_one_of(hopeless, reason),
+                          std::ranges::count(hopeless, reason) == 0,
                           {}});
   }
 

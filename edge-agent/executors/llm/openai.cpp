@@ -70,11 +70,6 @@ constexpr std::array<std::string_view, 7> known_of_message = {"role",    "conten
 constexpr std::array<std::string_view, 6> known_of_choice = {"index", "delta",    "message",
                                                              "text",  "logprobs", "finish_reason"};
 
-template <std::size_t n>
-bool is_one_of(const std::array<std::string_view, n>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 void read_message(std::string_view value, CallForm form, Answer& answer) {
   if (value == "null") return;
   const Members message(value);
@@ -84,7 +79,7 @@ void read_message(std::string_view value, CallForm form, Answer& answer) {
   read_refusal(message, answer);
   read_calls(message, form, answer);
   for (const auto& [name, member] : message.all().members()) {
-    if (!is_one_of(known_of_message, name)) answer.add_message_member(name, member);
+    if (std::ranges::count(known_of_message, name) == 0) answer.add_message_member(name, member);
   }
 }
 
@@ -117,7 +112,7 @@ void read_choice(std::string_view value, Answer& answer) {
   read_content(choice.at("text"), false, answer);  // of /v1/completions
   read_logprobs(choice.at("logprobs"), answer);
   for (const auto& [name, member] : choice.all().members()) {
-    if (!is_one_of(known_of_choice, name)) answer.add_choice_member(name, member);
+    if (std::ranges::count(known_of_choice, name) == 0) answer.add_choice_member(name, member);
   }
   read_finish(choice, answer);
 }

@@ -3,21 +3,12 @@
 
 #include "edge-agent/executors/llm/request.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/llm_config.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::agent::llm;
 
 namespace {
-
-Config config_of(const std::string& provider) {
-  Settings settings;
-  settings.provider = provider;
-  settings.url = "http://127.0.0.1:1";
-  settings.models = {"m"};
-  if (provider == "groq" || provider == "gemini") settings.api_key_env = "KEY";
-  settings.num_ctx = 100;
-  return *Config::check(settings);
-}
 
 struct Asked {
   BackendRequest call;
