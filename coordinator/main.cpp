@@ -42,6 +42,7 @@ struct Settings {
   std::string log_level = "info";
   std::size_t max_tasks = Policy{}.most_tasks;
   std::uint64_t max_input_mb = Policy{}.most_bytes >> 20U;
+  std::uint64_t max_task_mb = limits::usual_task_bytes >> 20U;
   std::uint64_t max_artifact_mb = Artifacts::Bounds{}.file_bytes >> 20U;
   std::uint64_t artifact_quota_mb = Artifacts::Bounds{}.total_bytes >> 20U;
   double keep_ended = 7;  // days
@@ -102,6 +103,11 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration
       .option("max-connections", s.max_connections, "maximum number of HTTP connections; 7 of 8 may wait for an answer")
       ->check(CLI::Range(16, 100'000));
+  configuration
+      .option("max-task-mb", s.max_task_mb,
+              "maximum size of the input of a task, and of its output, in MiB; one of more than 252 KiB is an "
+              "artifact, so --max-artifact-mb bounds it too")
+      ->check(CLI::Range(std::size_t{1}, limits::most_task_bytes >> 20U));
   configuration.option("max-artifact-mb", s.max_artifact_mb, "maximum size of one artifact, in MiB")->check(mebibytes);
   configuration.option("artifact-quota-mb", s.artifact_quota_mb, "maximum total size of all artifacts, in MiB")
       ->check(mebibytes);
@@ -190,6 +196,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   options.retention.most = settings.keep_ended_tasks;
   options.retention.bytes = settings.keep_ended_mb << 20U;
   options.policy.most_bytes = settings.max_input_mb << 20U;
+  options.policy.max_task_bytes = std::min(settings.max_task_mb, settings.max_artifact_mb) << 20U;
   return options;
 }
 
@@ -257,8 +264,9 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
   http_bounds.connections = settings.max_connections;
   WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
   http_server::Server server(http_bounds);
-  const auto listening =
-      server.listen(address, site_of({loop, **store, **artifacts, waiters, hub, waiting}, settings, origins));
+  const auto listening = server.listen(
+      address,
+      site_of({loop, **store, **artifacts, waiters, hub, waiting, options.policy.max_task_bytes}, settings, origins));
   if (!listening) return listening.error().context("--listen");
   server.start();
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on " +

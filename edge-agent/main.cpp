@@ -85,16 +85,16 @@ Status run(Settings& settings, Loop::Options options, mode_t umask_of_commands) 
   if (!*named) return success();
   ProcessServices services;
   services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
+  if (!settings.coordinator.empty()) options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator);
+  options.artifacts = std::make_shared<ArtifactSpool>(
+      settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
+      ArtifactSpool::Bounds{});
+  services.artifacts = options.artifacts;
   if (!settings.commands.empty() || !settings.plugins.empty()) {
     auto scratch = ScratchRoot::open(std::filesystem::absolute(settings.work).string() + "/scratch", services.log);
     if (!scratch) return scratch.error();
     services.scratch = *scratch;
     services.spawner = std::make_shared<Spawner>(umask_of_commands);
-    if (!settings.coordinator.empty()) options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator);
-    options.artifacts = std::make_shared<ArtifactSpool>(
-        settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
-        ArtifactSpool::Bounds{});
-    services.artifacts = options.artifacts;
     options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   }
   auto executors = make_executors(settings, services);

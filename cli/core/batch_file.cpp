@@ -58,7 +58,8 @@ Result<JsonText> task_of_line(std::string_view line, const std::optional<Capabil
   if (!json::well_formed(line)) return wrong("not valid JSON");
   auto text = text_of_line(line, fallback);
   if (!text) return text;
-  if (const auto checked = protocol::decode_submission_part(*text); !checked) return wrong(checked.error().message);
+  if (const auto checked = protocol::decode_submission_part(*text, limits::most_task_bytes); !checked)
+    return wrong(checked.error().message);
   return text;
 }
 

@@ -9,9 +9,9 @@ namespace {
 Error wrong(const std::string& message) { return Error{message, ErrorKind::invalid}; }
 
 Result<JsonText> within_limits(JsonText input, const std::string& source) {
-  if (input.size() <= limits::input_bytes) return input;
+  if (input.size() <= limits::most_task_bytes) return input;  // the coordinator's bound may be lower
   return Error{source + " has " + show_bytes(input.size()) + "; the input of a task has at most " +
-                   show_bytes(limits::input_bytes) +
+                   show_bytes(limits::most_task_bytes) +
                    ": store it with edgefleet put, and name the artifact in the input",
                ErrorKind::too_large};
 }

@@ -7,6 +7,7 @@
 
 #include "common/core/counts.hpp"
 #include "common/core/time.hpp"
+#include "common/core/trimmed.hpp"
 
 namespace edgefleet::cli {
 
@@ -32,9 +33,6 @@ std::size_t width_of(std::string_view text);
 
 // Order of names for people: runs of digits compare as numbers.
 bool natural_less(std::string_view a, std::string_view b);
-
-// The text without surrounding white space.
-std::string_view trimmed(std::string_view text);
 
 // At most `width` columns; a text that is cut ends in "…".
 std::string fit(std::string_view text, std::size_t width);

@@ -57,6 +57,7 @@ struct AgentInfo {
   int cpus = 1;
   std::uint64_t memory_bytes = 0;
   int max_tasks = 0;  // bound over all executors on tasks held
+  std::uint64_t max_task_bytes = 0;  // of an input in a file that it can fetch; 0: none
   std::string address;  // of the machine, on the network of the broker
   std::vector<GpuInfo> gpus;
   std::map<std::string, std::string> labels;

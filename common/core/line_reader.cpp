@@ -1,5 +1,7 @@
 #include "common/core/line_reader.hpp"
 
+#include <algorithm>
+
 namespace edgefleet {
 
 void LineReader::feed(std::string_view bytes, const OnLine& on_line) {
@@ -25,7 +27,7 @@ void LineReader::collect(std::string_view part) {
   in_overlong_ = true;
   ++overlong_seen_;
   if (overlong_ == Overlong::cut) {
-    buffer_ += part.substr(0, longest_ - buffer_.size());
+    buffer_ += part.substr(0, longest_ - std::min(longest_, buffer_.size()));
   } else {
     std::string().swap(buffer_);
   }

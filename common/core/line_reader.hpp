@@ -18,6 +18,8 @@ class LineReader {
 
   LineReader(std::size_t longest, Overlong overlong) : longest_(longest), overlong_(overlong) {}
 
+  void set_longest(std::size_t longest) { longest_ = longest; }
+  [[nodiscard]] std::size_t longest() const { return longest_; }
   void feed(std::string_view bytes, const OnLine& on_line);
   // Delivers the bytes after the last newline as a line: for the end of the stream.
   void finish(const OnLine& on_line);

@@ -1,6 +1,7 @@
 // Values of a task that travel between the programs or are kept by the store.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,7 +45,11 @@ namespace limits {
 inline constexpr std::size_t payload_bytes = 256 * 1024;  // of one MQTT message; a task's input and output fit it too
 inline constexpr std::size_t info_bytes = 64 * 1024;  // of an agent's info
 inline constexpr std::size_t message_elements = 128;
-inline constexpr std::size_t input_bytes = payload_bytes - 4 * 1024;  // leaves room for the envelope
+// Of an input or output in a message, which leaves room for the envelope; a larger one is a file (TextFile).
+inline constexpr std::size_t input_bytes = payload_bytes - 4 * 1024;
+inline constexpr std::size_t usual_task_bytes = 8 * 1024 * 1024;  // of an input or output: the default
+inline constexpr std::size_t most_task_bytes = 64 * 1024 * 1024;  // as an owner may set it
+inline constexpr std::size_t text_artifacts = 1024;  // that an input or output in a file may name
 inline constexpr std::size_t batch_tasks = 10'000;
 inline constexpr std::size_t name_bytes = 200;
 inline constexpr std::size_t where_conditions = 16;
@@ -65,9 +70,18 @@ inline constexpr Duration longest = std::chrono::hours(24 * 30);  // any duratio
 
 inline constexpr Duration priority_step = std::chrono::seconds(60);  // waiting time that equals one step
 
+// The JSON text of an input or output that is too large for a message: a file at the coordinator.
+struct TextFile {
+  std::string artifact;  // its id
+  std::uint64_t bytes = 0;
+  std::vector<std::string> artifacts;  // that the text names, sorted: they are kept as long as the text is
+  friend bool operator==(const TextFile&, const TextFile&) = default;
+};
+
 struct TaskSpec {
   Capability capability;
   JsonText input = "null";
+  std::optional<TextFile> input_at{};  // the input, if it is a file; `input` is null then
   std::string name;
   int priority = 0;  // in steps of priority_step
   Duration timeout = std::chrono::minutes(10);  // of one attempt
@@ -99,6 +113,7 @@ struct TaskResult {
   Duration run{0};  // running time
   JsonText usage;  // JSON object, or empty
   Capability capability;  // of its task; empty: the agent does not know it
+  std::optional<TextFile> output_at{};  // the output, if it is a file; `output` is null then
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
 };
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "common/core/nearest.hpp"
+#include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
 
 namespace edgefleet {
@@ -14,9 +15,10 @@ struct Size {
   std::string_view key;
   std::uint64_t MachineSize::* of;
 };
-constexpr std::array<Size, 3> sizes{{{"cpus", &MachineSize::cpus},
+constexpr std::array<Size, 4> sizes{{{"cpus", &MachineSize::cpus},
                                      {"memory_mb", &MachineSize::memory_mb},
-                                     {"gpu_memory_mb", &MachineSize::gpu_memory_mb}}};
+                                     {"gpu_memory_mb", &MachineSize::gpu_memory_mb},
+                                     {task_size_key, &MachineSize::max_task_mb}}};
 
 struct Operator {
   std::string_view text;  // before the value; equality has none
@@ -39,13 +41,14 @@ bool of_key(char c) {
 
 std::string suggestion(std::string_view key) {
   const auto near = nearest(key, reserved_keys());
-  return near && is_size(*near) ? "; did you mean " + quoted(*near) + "?" : "";
+  return near && is_size(*near) && *near != task_size_key ? "; did you mean " + quoted(*near) + "?" : "";
 }
 
 Status check_condition(const std::string& key, const std::string& value) {
   const auto refuse = [&](const std::string& why) {
     return Error{"`where`: " + quoted(show_condition(key, value)) + ": " + why, ErrorKind::invalid};
   };
+  if (key == task_size_key) return refuse("it follows from the size of the input, and cannot be set");
   if (!valid_key(key)) return refuse("a key has " + std::string(key_rule) + "; " + std::string(comparable));
   if (is_size(key)) {
     if (parse_size_condition(value)) return success();
@@ -56,12 +59,6 @@ Status check_condition(const std::string& key, const std::string& value) {
   return refuse(quoted(key) + " is compared with = only; " + std::string(comparable) + suggestion(key));
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(' ');
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(' ') - first + 1);
-}
-
 }  // namespace
 
 std::optional<std::uint64_t> size_named(std::string_view key, const MachineSize& size) {
@@ -69,6 +66,14 @@ std::optional<std::uint64_t> size_named(std::string_view key, const MachineSize&
     if (one.key == key) return size.*one.of;
   }
   return std::nullopt;
+}
+
+// In whole MiB, so that inputs of similar sizes share a queue.
+Where conditions_of(const TaskSpec& spec) {
+  constexpr std::uint64_t mb = 1024 * 1024;
+  Where all = spec.where;
+  if (spec.input_at) all[std::string(task_size_key)] = ">=" + std::to_string((spec.input_at->bytes + mb - 1) / mb);
+  return all;
 }
 
 bool is_size(std::string_view key) { return size_named(key, {}).has_value(); }

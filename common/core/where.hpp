@@ -19,7 +19,13 @@ struct MachineSize {
   std::uint64_t cpus = 0;
   std::uint64_t memory_mb = 0;
   std::uint64_t gpu_memory_mb = 0;  // of its largest GPU
+  std::uint64_t max_task_mb = 0;    // of an input in a file that it takes
 };
+
+// The condition that edgefleet itself adds to a task whose input is a file. Clients cannot set it.
+inline constexpr std::string_view task_size_key = "max_task_mb";
+// The conditions of a task: its own, and that one.
+Where conditions_of(const TaskSpec& spec);
 
 // The size that a key names; none: the key is no size.
 std::optional<std::uint64_t> size_named(std::string_view key, const MachineSize& size);

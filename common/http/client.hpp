@@ -46,7 +46,8 @@ struct Options {
   Duration connect_timeout = std::chrono::seconds(5);
   Duration timeout = std::chrono::seconds(30);  // of the whole call, connecting included; zero: none
   Duration stall_timeout{0};                    // the longest time without a byte; whole seconds; zero: none
-  std::size_t most_bytes = std::size_t{64} << 20U;  // of a body in memory; a larger one is an error
+  // Of a body in memory; a larger one is an error. A task with the largest output that an owner may allow fits.
+  std::size_t most_bytes = std::size_t{65} << 20U;
   std::stop_token stop;                         // ends the call at once, with an Error of kind `unavailable`
   // Called by the calling thread at least ten times a second; an error ends the call and becomes its result.
   std::function<Status()> watch;

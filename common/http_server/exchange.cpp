@@ -73,13 +73,19 @@ void Exchange::end_stream(bool whole) {
 }
 
 void Exchange::run(std::function<void()> work) {
-  strand_->run([self = shared_from_this(), work = std::move(work)] {
-    try {
-      work();
-    } catch (const std::exception&) {
-      self->failed();
-    }
-  });
+  strand_->run([self = shared_from_this(), work = std::move(work)] { self->run_contained(work); });
+}
+
+void Exchange::run_upload(std::function<void()> work) {
+  core_->pool.run([self = shared_from_this(), work = std::move(work)] { self->run_contained(work); }, Lane::uploads);
+}
+
+void Exchange::run_contained(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception&) {
+    failed();
+  }
 }
 
 void Exchange::failed() {
@@ -181,6 +187,7 @@ Stream Responder::stream(Reply head) const {
 bool Responder::gone() const { return handle_->exchange->gone(); }
 void Responder::on_gone(std::function<void()> callback) const { handle_->exchange->on_gone(std::move(callback)); }
 void Responder::run(std::function<void()> work) const { handle_->exchange->run(std::move(work)); }
+void Responder::run_upload(std::function<void()> work) const { handle_->exchange->run_upload(std::move(work)); }
 void Responder::after(Duration delay, std::function<void()> work) const {
   handle_->exchange->after(delay, std::move(work));
 }

@@ -29,6 +29,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void on_gone(std::function<void()> callback);
   // On the pool. If it throws, the request is answered with 500, or its stream is cut.
   void run(std::function<void()> work);
+  void run_upload(std::function<void()> work);
   void after(Duration delay, std::function<void()> work);
 
   // ---- the server's thread
@@ -40,6 +41,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void post(std::function<void(Connection&)> work);
   void forget_callbacks();
   void stop_timer();
+  void run_contained(const std::function<void()>& work);
   void failed();
 
   const std::shared_ptr<Core> core_;

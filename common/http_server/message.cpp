@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "common/core/trimmed.hpp"
+
 namespace edgefleet::http_server {
 namespace {
 
@@ -13,12 +15,6 @@ std::optional<unsigned> hex(char c) {
   const char l = lower(c);
   if (l >= 'a' && l <= 'f') return static_cast<unsigned>(l - 'a' + 10);
   return std::nullopt;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 }  // namespace

@@ -45,6 +45,8 @@ class Responder {
   // Everything that `callback` owns stays alive until the request has been answered, or its stream has ended.
   void on_gone(std::function<void()> callback) const;
   void run(std::function<void()> work) const;
+  // Runs on the threads for uploads: for work that waits for a disk. It may run beside the callbacks above.
+  void run_upload(std::function<void()> work) const;
   // Runs later, unless the request has been answered by then. One at a time: a second call replaces the first.
   void after(Duration delay, std::function<void()> work) const;
 

@@ -7,28 +7,41 @@
 namespace edgefleet::protocol {
 namespace {
 
-void collect(std::string_view value, std::vector<std::string>& found) {
-  if (const auto object = json::Object::read(value)) {
-    for (const auto& [key, slice] : object->members()) {
-      const auto text = key == "artifact" ? json::as_string(slice) : std::nullopt;
-      if (text) {
-        found.push_back(*text);
-      } else {
-        collect(slice, found);
-      }
-    }
-  } else if (const auto elements = json::elements(value)) {
-    for (const auto element : *elements) collect(element, found);
+constexpr auto npos = std::string_view::npos;
+
+// `at`: the opening quote. Returns the place after the closing one.
+std::size_t end_of_string(std::string_view json, std::size_t at) {
+  for (++at; at < json.size() && json[at] != '"'; ++at) {
+    if (json[at] == '\\') ++at;
   }
+  return std::min(at + 1, json.size());
+}
+
+// The string value of the member whose key ends at `at`; empty: the text before is no key, or its value no string.
+std::string_view string_after(std::string_view json, std::size_t at) {
+  constexpr std::string_view space = " \t\n\r";
+  at = json.find_first_not_of(space, at);
+  if (at == npos || json[at] != ':') return {};
+  at = json.find_first_not_of(space, at + 1);
+  if (at == npos || json[at] != '"') return {};
+  return json.substr(at, end_of_string(json, at) - at);
 }
 
 }  // namespace
 
+// One pass over the strings of the text: it may be large and deep.
 std::vector<std::string> artifacts_in(std::string_view json) {
   std::vector<std::string> found;
   // Nearly all tasks name none; but a key may contain escapes.
-  if (json.find("artifact") == std::string_view::npos && json.find("\\u") == std::string_view::npos) return found;
-  collect(json, found);
+  if (json.find("artifact") == npos && json.find("\\u") == npos) return found;
+  for (auto at = json.find('"'); at != npos; at = json.find('"', at)) {
+    const auto end = end_of_string(json, at);
+    const auto value = string_after(json, end);
+    if (!value.empty() && json::as_string(json.substr(at, end - at)) == "artifact") {
+      if (auto id = json::as_string(value)) found.push_back(std::move(*id));
+    }
+    at = end;
+  }
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;

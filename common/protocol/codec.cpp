@@ -1,17 +1,46 @@
 #include "common/protocol/codec.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "common/core/artifact_id.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/codec_parts.hpp"
 
 namespace edgefleet::protocol {
 namespace {
 
-constexpr std::array<std::string_view, 7> control_types{"acknowledge", "cancel",    "recall",  "drain",
-                                                        "resume",      "introduce", "describe"};
+constexpr std::array<std::string_view, 8> control_types{"acknowledge", "cancel",    "recall",   "drain",
+                                                        "resume",      "introduce", "describe", "upload"};
 constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline", "lost"};
 constexpr std::size_t most_code_bytes = 64;  // of an error
+
+std::vector<std::string> read_artifacts(Fields& fields) {
+  auto ids = fields.strings("artifacts", limits::text_artifacts);
+  if (!std::all_of(ids.begin(), ids.end(), valid_artifact_id)) fields.fail("`artifacts` are not ids of artifacts");
+  return ids;
+}
+
+TextFile read_text_file(Fields& fields) {
+  TextFile file;
+  fields.require("artifact");
+  fields.require("bytes");
+  file.artifact = fields.string("artifact").value_or("");
+  file.bytes = fields.unsigned_integer("bytes").value_or(0);
+  if (!valid_artifact_id(file.artifact)) fields.fail("`artifact` is not the id of an artifact");
+  if (file.bytes > limits::most_task_bytes) fields.fail("`bytes` is out of range");
+  if (fields.find("artifacts")) file.artifacts = read_artifacts(fields);
+  return file;
+}
+
+std::optional<TextFile> read_text_file(Fields& fields, std::string_view name) {
+  const auto slice = fields.find(name);
+  if (!slice) return std::nullopt;
+  Fields object(*slice);
+  auto file = read_text_file(object);
+  if (!object.ok()) fields.fail("`" + std::string(name) + "`: " + object.error().message);
+  return file;
+}
 
 std::string required_json(Fields& fields, std::string_view name) {
   const auto slice = fields.object().find(name);
@@ -26,18 +55,38 @@ std::string_view to_string(ControlType type) { return control_types.at(static_ca
 
 // ---- tasks/<capability>/<agent>
 
-std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<TaskElement>& elements,
-                         std::size_t& first, std::size_t most_bytes) {
+void append_text_file(std::string& out, const TextFile& file) {
+  ObjectWriter object(out);
+  object.string("artifact", file.artifact);
+  object.unsigned_integer("bytes", file.bytes);
+  if (file.artifacts.empty()) return;
+  ArrayWriter artifacts(object.key("artifacts"));
+  for (const auto& id : file.artifacts) artifacts.string(id);
+}
+
+Result<TextFile> decode_text_file(std::string_view json) {
+  auto fields = Fields::untrusted(json);
+  auto file = read_text_file(fields);
+  return finish(fields, std::move(file));
+}
+
+std::string encode_tasks(const Reign& reign, std::uint64_t n, std::uint64_t max_output_bytes,
+                         const std::vector<TaskElement>& elements, std::size_t& first, std::size_t most_bytes) {
   std::string out;
   {
     ObjectWriter object(out);
     write_reign(object, reign);
     object.unsigned_integer("n", n);
+    object.unsigned_integer("max_output_bytes", max_output_bytes);
     write_elements(object.key("tasks"), elements, first, most_bytes, [](std::string& text, const TaskElement& task) {
       ObjectWriter element(text);
       element.string("id", task.id.str());
       element.integer("attempt", task.attempt);
-      element.raw("input", task.input);
+      if (task.input_at) {
+        append_text_file(element.key("input_at"), {task.input_at->artifact, task.input_at->bytes, {}});
+      } else {
+        element.raw("input", task.input);
+      }
       element.integer("timeout_ms", to_ms(task.timeout));
       if (!task.executor.empty()) element.string("executor", task.executor.str());
     });
@@ -51,11 +100,16 @@ Result<TasksMessage> decode_tasks(std::string_view payload) {
   message.reign = read_reign(fields);
   fields.require("n");
   message.n = fields.unsigned_integer("n").value_or(0);
+  message.max_output_bytes = std::min<std::uint64_t>(
+      fields.unsigned_integer("max_output_bytes").value_or(limits::input_bytes), limits::most_task_bytes);
   message.tasks = read_elements<TaskElement>(fields, "tasks", [](Fields& element) {
     TaskElement task;
     task.id = read_id(element);
     task.attempt = read_attempt(element);
-    if (element.ok()) task.input = required_json(element, "input");
+    task.input_at = read_text_file(element, "input_at");
+    if (element.ok() && !task.input_at) task.input = required_json(element, "input");
+    if (task.input_at) task.input_at->artifacts.clear();
+    if (task.input_at) task.input = "null";
     element.require("timeout_ms");
     task.timeout = element.milliseconds("timeout_ms", std::chrono::milliseconds(1)).value_or(Duration{0});
     task.executor = element.name<ExecutorName>("executor", name_rule).value_or(ExecutorName{});
@@ -107,7 +161,11 @@ std::string encode_results(const SessionId& session, const std::vector<TaskResul
       element.integer("attempt", result.attempt);
       if (!result.capability.empty()) element.string("capability", result.capability.str());
       element.string("status", to_string(result.status));
-      if (result.status == ResultStatus::succeeded || result.output != "null") element.raw("output", result.output);
+      if (result.output_at) {
+        append_text_file(element.key("output_at"), *result.output_at);
+      } else if (result.status == ResultStatus::succeeded || result.output != "null") {
+        element.raw("output", result.output);
+      }
       if (result.error) append_error(element.key("error"), *result.error);
       element.number("run_ms", static_cast<double>(result.run.count()) / 1e6);
       if (!result.usage.empty()) element.raw("usage", result.usage);
@@ -128,7 +186,8 @@ TaskResult read_result(Fields& fields) {
   if (!status) fields.fail("`status` is not one of succeeded, failed, cancelled, returned");
   result.status = status.value_or(ResultStatus::failed);
   if (!fields.ok()) return result;
-  result.output = std::string(fields.object().find("output").value_or("null"));
+  result.output_at = read_text_file(fields, "output_at");
+  if (!result.output_at) result.output = std::string(fields.object().find("output").value_or("null"));
   if (!json::part_is_shallow(result.output)) fields.fail("`output` is nested too deeply");
   if (const auto slice = fields.find("error")) {
     Fields error(*slice);
@@ -207,6 +266,9 @@ std::string encode_control(const Reign& reign, ControlType type, const std::vect
         element.string("id", ref.id.str());
         element.integer("attempt", ref.attempt);
         if (ref.unknown) element.boolean("unknown", true);
+        if (ref.artifacts.empty()) return;
+        ArrayWriter artifacts(element.key("artifacts"));
+        for (const auto& id : ref.artifacts) artifacts.string(id);
       });
     }
   }
@@ -236,6 +298,7 @@ Result<ControlMessage> decode_control(std::string_view payload) {
       ref.id = read_id(element);
       ref.attempt = read_attempt(element);
       ref.unknown = element.boolean("unknown").value_or(false);
+      if (element.find("artifacts")) ref.artifacts = read_artifacts(element);
       return ref;
     });
   }

@@ -26,12 +26,14 @@ struct TaskElement {
   JsonText input;
   Duration timeout{};
   ExecutorName executor{};  // which of the agent's executors; empty: any that offers the capability
+  std::optional<TextFile> input_at{};  // the input, if it is a file; what it names is not in it
   friend bool operator==(const TaskElement&, const TaskElement&) = default;
 };
 
 struct TasksMessage {
   Reign reign;
   std::uint64_t n = 0;
+  std::uint64_t max_output_bytes = limits::input_bytes;  // of a task; an output above limits::input_bytes is a file
   Elements<TaskElement> tasks;
 };
 
@@ -52,13 +54,14 @@ struct StreamMessage {
   std::optional<std::uint64_t> total_bytes{};      // as far as it is known
 };
 
-enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce, describe };
+enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce, describe, upload };
 std::string_view to_string(ControlType type);
 
 struct AttemptRef {
   TaskId id;
   int attempt = 1;
   bool unknown = false;  // acknowledge: the coordinator does not know this id
+  std::vector<std::string> artifacts{};  // upload: that the result names, and the coordinator does not have
   friend bool operator==(const AttemptRef&, const AttemptRef&) = default;
 };
 
@@ -70,7 +73,7 @@ struct AgentInfoMessage {
 struct ControlMessage {
   Reign reign;
   ControlType type = ControlType::acknowledge;
-  Elements<AttemptRef> tasks;  // acknowledge, cancel, recall
+  Elements<AttemptRef> tasks;  // acknowledge, cancel, recall, upload
   std::vector<std::string> digests;  // describe: of the descriptions that are asked for
 };
 
@@ -121,8 +124,9 @@ Result<CoordinatorBeat> decode_coordinator_beat(std::string_view payload);
 
 // Messages of many elements keep the bounds on elements and bytes: `encode` writes as many of `elements` from `first`
 // on as fit into `most_bytes`, but at least one, and advances `first` past them.
-std::string encode_tasks(const Reign& reign, std::uint64_t n, const std::vector<TaskElement>& elements,
-                         std::size_t& first, std::size_t most_bytes = limits::payload_bytes);
+std::string encode_tasks(const Reign& reign, std::uint64_t n, std::uint64_t max_output_bytes,
+                         const std::vector<TaskElement>& elements, std::size_t& first,
+                         std::size_t most_bytes = limits::payload_bytes);
 std::string encode_results(const SessionId& session, const std::vector<TaskResult>& elements, std::size_t& first,
                            std::size_t most_bytes = limits::payload_bytes);
 std::string encode_control(const Reign& reign, ControlType type, const std::vector<AttemptRef>& elements,
@@ -134,6 +138,9 @@ std::string encode_describe(const Reign& reign, const std::vector<std::string>& 
 
 // `{"code","message","retryable","retry_after_ms"?}`, the same in results and in the HTTP API.
 void append_error(std::string& out, const TaskError& error);
+// `{"artifact","bytes","artifacts"?}`, the same in messages and in the store.
+void append_text_file(std::string& out, const TextFile& file);
+Result<TextFile> decode_text_file(std::string_view json);
 Result<TaskError> decode_error(std::string_view json);
 
 }  // namespace edgefleet::protocol

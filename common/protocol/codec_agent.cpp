@@ -120,6 +120,7 @@ std::string encode(const AgentInfo& info) {
     object.integer("cpus", info.cpus);
     object.unsigned_integer("memory_bytes", info.memory_bytes);
     object.integer("max_tasks", info.max_tasks);
+    if (info.max_task_bytes > 0) object.unsigned_integer("max_task_bytes", info.max_task_bytes);
     if (!info.address.empty()) object.string("address", info.address);
     if (!info.gpus.empty()) write_gpus(object, info.gpus);
     {
@@ -144,6 +145,7 @@ Result<AgentInfoMessage> decode_agent_info(std::string_view payload) {
   info.cpus = static_cast<int>(fields.integer("cpus", 1, 4096).value_or(1));
   info.memory_bytes = fields.unsigned_integer("memory_bytes").value_or(0);
   info.max_tasks = static_cast<int>(fields.integer("max_tasks", 0, most_slots).value_or(0));
+  info.max_task_bytes = fields.unsigned_integer("max_task_bytes").value_or(0);
   info.address = fields.string("address", 64).value_or("");
   std::vector<std::string> bad;
   if (fields.find("gpus")) {

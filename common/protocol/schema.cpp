@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/core/nearest.hpp"
+#include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 
@@ -20,14 +21,8 @@ constexpr std::array<std::string_view, 7> type_names{"null",   "boolean", "integ
 constexpr std::size_t most_values = 256;  // of an enum: a long array is compared with all of them
 constexpr std::size_t most_shown = 100;  // bytes of a value in a message
 
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view space = " \t\r\n";
-  const auto begin = std::min(text.find_first_not_of(space), text.size());
-  return std::string(text.substr(begin, text.find_last_not_of(space) + 1 - begin));
-}
-
 std::string shown(std::string_view value) {
-  const std::string text = trimmed(value);
+  const auto text = trimmed(value);
   const auto cut = cut_front(text, most_shown);
   return std::string(cut) + (cut.size() < text.size() ? "..." : "");
 }
@@ -330,12 +325,12 @@ Result<Schema> Schema::compile(std::string_view text) {
 }
 
 Status Schema::check(std::string_view input) const {
-  const std::string value = trimmed(input);
+  const auto value = trimmed(input);
   if (value.empty()) return Error{"the input is empty", ErrorKind::invalid};
   const auto& types = root_->types;
   const bool omitted = value == "null" && std::find(types.begin(), types.end(), "object") != types.end() &&
                        std::find(types.begin(), types.end(), "null") == types.end();
-  return Checker::check(*root_, omitted ? "{}" : value, "input");
+  return Checker::check(*root_, omitted ? std::string_view("{}") : value, "input");
 }
 
 }  // namespace edgefleet::protocol

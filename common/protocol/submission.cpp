@@ -7,7 +7,7 @@ namespace edgefleet::protocol {
 
 namespace {
 
-Result<Submission> decode(json::Fields fields) {
+Result<Submission> decode(json::Fields fields, std::size_t most_input_bytes) {
   if (!fields.ok()) return Error{"a task " + fields.error().message, ErrorKind::invalid};
 
   static const std::vector<std::string> names = {
@@ -19,12 +19,7 @@ Result<Submission> decode(json::Fields fields) {
   fields.require("capability");
   spec.capability = fields.name<Capability>("capability", capability_rule).value_or(Capability{});
   spec.input = std::string(fields.object().find("input").value_or("null"));
-  if (spec.input.size() > limits::input_bytes) {
-    return Error{"`input` has " + std::to_string(spec.input.size()) + " bytes; the maximum is " +
-                     std::to_string(limits::input_bytes) +
-                     "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input",
-                 ErrorKind::too_large};
-  }
+  if (spec.input.size() > most_input_bytes) return too_large("`input`", spec.input.size(), most_input_bytes);
   if (!json::part_is_shallow(spec.input)) fields.fail("`input` is nested more than 64 levels deep");
   spec.name = fields.string("name", limits::name_bytes).value_or("");
   spec.priority = static_cast<int>(fields.integer("priority", -limits::priority, limits::priority).value_or(0));
@@ -45,8 +40,18 @@ Result<Submission> decode(json::Fields fields) {
 
 }  // namespace
 
-Result<Submission> decode_submission(std::string_view text) { return decode(json::Fields::untrusted(text)); }
+Error too_large(std::string_view what, std::uint64_t bytes, std::uint64_t most) {
+  return {std::string(what) + " has " + std::to_string(bytes) + " bytes; the maximum is " + std::to_string(most) +
+              "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input",
+          ErrorKind::too_large};
+}
 
-Result<Submission> decode_submission_part(std::string_view text) { return decode(json::Fields(text)); }
+Result<Submission> decode_submission(std::string_view text, std::size_t most_input_bytes) {
+  return decode(json::Fields::untrusted(text), most_input_bytes);
+}
+
+Result<Submission> decode_submission_part(std::string_view text, std::size_t most_input_bytes) {
+  return decode(json::Fields(text), most_input_bytes);
+}
 
 }  // namespace edgefleet::protocol

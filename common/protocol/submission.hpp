@@ -18,9 +18,13 @@ struct Submission {
 // `json`: any text.
 // {"capability","input"?,"name"?,"priority"?,"timeout_ms"?,"expires_after_ms"?,"delay_ms"?,"max_attempts"?,
 //  "where"?: {"label":"value"},"idempotency_key"?}
-Result<Submission> decode_submission(std::string_view json);
+// An input of more than `most_input_bytes` is an error of kind `too_large`.
+Result<Submission> decode_submission(std::string_view json, std::size_t most_input_bytes = limits::input_bytes);
 
 // The same for a part of a text that was checked before.
-Result<Submission> decode_submission_part(std::string_view json);
+Result<Submission> decode_submission_part(std::string_view json, std::size_t most_input_bytes = limits::input_bytes);
+
+// The input of a task, or an output, is larger than it may be.
+Error too_large(std::string_view what, std::uint64_t bytes, std::uint64_t most);
 
 }  // namespace edgefleet::protocol

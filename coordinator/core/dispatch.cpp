@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/core/where.hpp"
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
 #include "coordinator/core/tasks.hpp"
@@ -34,7 +35,8 @@ void send(Context& c, AgentIndex to, const Capability& capability, Outgoing& out
 void add(Context& c, Outbox& outbox, AgentIndex to, const Task& task, int attempt) {
   const Capability& capability = task.record.spec.capability;
   Outgoing& outgoing = outbox[{to, capability}];
-  const std::size_t bytes = task.record.spec.input.size() + limits::element_bytes;
+  const TaskSpec& spec = task.record.spec;
+  const std::size_t bytes = spec.input.size() + (spec.input_at ? 2 : 1) * limits::element_bytes;
   if (outgoing.tasks.size() >= limits::message_elements || outgoing.bytes + bytes > limits::payload_bytes) {
     send(c, to, capability, outgoing);
   }
@@ -131,7 +133,7 @@ void on_recall(Context& c, AgentIndex index) {
 }
 
 ClassIndex class_for(State& state, const TaskRecord& record) {
-  return state.placement.class_of({record.spec.capability, record.spec.where, suspect(record)});
+  return state.placement.class_of({record.spec.capability, conditions_of(record.spec), suspect(record)});
 }
 
 bool suspect(const TaskRecord& record) {

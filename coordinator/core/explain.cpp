@@ -258,8 +258,9 @@ Explanation explain(const State& state, const Capability& capability, const Wher
 
 std::string explain_task(const State& state, const Task& task, Time now) {
   const bool asks = task.record.state == TaskState::queued;
-  return explain_task(state, task, now,
-                      asks ? explain(state, task.record.spec.capability, task.record.spec.where) : Explanation{});
+  return explain_task(
+      state, task, now,
+      asks ? explain(state, task.record.spec.capability, conditions_of(task.record.spec)) : Explanation{});
 }
 
 std::string explain_task(const State& state, const Task& task, Time now, const Explanation& of_its_class) {

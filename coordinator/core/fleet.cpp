@@ -106,7 +106,7 @@ Offers offers(const std::optional<AgentInfo>& info) {
 
 MachineSize size_of(const AgentInfo& info) {
   constexpr std::uint64_t mb = 1024 * 1024;
-  MachineSize size{static_cast<std::uint64_t>(info.cpus), info.memory_bytes / mb, 0};
+  MachineSize size{static_cast<std::uint64_t>(info.cpus), info.memory_bytes / mb, 0, info.max_task_bytes / mb};
   for (const GpuInfo& gpu : info.gpus) size.gpu_memory_mb = std::max(size.gpu_memory_mb, gpu.memory_bytes / mb);
   return size;
 }

@@ -27,6 +27,7 @@ struct TaskRecord {
   std::optional<WallTime> ended_at;
   std::vector<Attempt> attempts;
   JsonText output;  // empty: none
+  std::optional<TextFile> output_at{};  // the output, if it is a file; `output` is empty then
   std::optional<TaskError> error;
   JsonText usage;
   Duration run{0};

@@ -1,5 +1,6 @@
 #include "coordinator/core/task_queue.hpp"
 
+#include "common/core/where.hpp"
 #include "coordinator/core/dispatch.hpp"
 
 namespace edgefleet::coordinator {
@@ -60,7 +61,8 @@ void join_queue(State& state, Task& task) {
   task.queued_in = class_for(state, task.record);
   state.placement.enqueue(*task.queued_in, key_of(task));
   if (task.near.empty() || suspect(task.record)) return;
-  task.queued_near = state.placement.class_of({task.record.spec.capability, task.record.spec.where, false, task.near});
+  task.queued_near =
+      state.placement.class_of({task.record.spec.capability, conditions_of(task.record.spec), false, task.near});
   state.placement.enqueue(*task.queued_near, key_near(task));
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/core/random.hpp"
+#include "common/core/where.hpp"
 #include "coordinator/core/answers.hpp"
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
@@ -64,7 +65,7 @@ void count_outcome(Context& c, const BatchId& batch) {
 // Records the outcome. Attempts on other agents are stopped.
 void count_out(State& state, const TaskRecord& record) {
   state.bytes -= weight(record.spec);
-  state.conditions.remove(record.submitter, record.spec.where);
+  state.conditions.remove(record.submitter, conditions_of(record.spec));
 }
 
 void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
@@ -88,6 +89,17 @@ WallTime start_of(const Context& c, const Attempt& attempt, Duration run) {
   return WallTime{std::max(attempt.assigned_at.unix_ms, c.now.wall.unix_ms - to_ms(run))};
 }
 
+void clear_output(TaskRecord& record) {
+  record.output.clear();
+  record.output_at.reset();
+}
+
+void keep_output(TaskRecord& record, const TaskResult& result) {
+  clear_output(record);
+  record.output_at = result.output_at;
+  if (!record.output_at) record.output = result.output;
+}
+
 void succeed(Context& c, Task& task, Attempt& attempt, const TaskResult& result) {
   if (const auto executor = attempt.lease.executor) {
     c.state.placement.learn(*executor, task.record.spec.capability, result.run);
@@ -95,7 +107,7 @@ void succeed(Context& c, Task& task, Attempt& attempt, const TaskResult& result)
   if (!attempt.started_at) attempt.started_at = start_of(c, attempt, result.run);
   end_attempt(c, task, attempt, AttemptState::succeeded);
   attempt.spent = true;
-  task.record.output = result.output;
+  keep_output(task.record, result);
   task.record.usage = result.usage;
   task.record.run = result.run;
   finish(c, task, TaskState::succeeded);
@@ -141,9 +153,9 @@ void other_result(Context& c, Task& task, Attempt& attempt, const TaskResult& re
       const TaskError error = result.error.value_or(TaskError{"failed", "the agent gave no reason", false, {}});
       end_attempt(c, task, attempt, AttemptState::failed, error);
       task.expires.reset();  // it limits only the start
-      if (result.output != "null") task.record.output = result.output;
+      if (result.output_at || result.output != "null") keep_output(task.record, result);
       if (counts) fail_or_retry(c, task, agent, error);
-      if (!ended(task.record.state)) task.record.output.clear();  // a waiting task keeps no output in memory
+      if (!ended(task.record.state)) clear_output(task.record);  // a waiting task keeps no output in memory
       break;
     }
     case ResultStatus::cancelled:
@@ -177,16 +189,27 @@ Attempt* find_attempt(Task& task, int n) {
   return found == attempts.end() ? nullptr : &*found;
 }
 
+bool awaits(const State& state, const AgentName& agent, const AttemptKey& key) {
+  const auto task = state.tasks.find(key.id);
+  if (task == state.tasks.end() || ended(task->second.record.state)) return false;
+  return std::ranges::any_of(task->second.record.attempts,
+                             [&](const Attempt& a) { return a.n == key.attempt && a.agent == agent; });
+}
+
 // The memory for the rest of a task is bounded by the number of tasks.
 std::size_t weight(const TaskSpec& spec) {
   std::size_t bytes = spec.input.size() + spec.name.size();
+  if (spec.input_at) {
+    bytes += sizeof(TextFile);
+    for (const auto& id : spec.input_at->artifacts) bytes += sizeof(id) + id.size();
+  }
   for (const auto& [name, value] : spec.where) bytes += name.size() + value.size() + sizeof(Where::value_type);
   return bytes;
 }
 
 void count_in(State& state, const TaskRecord& record) {
   state.bytes += weight(record.spec);
-  state.conditions.add(record.submitter, record.spec.where);
+  state.conditions.add(record.submitter, conditions_of(record.spec));
 }
 
 // ---- submit, cancel, retry
@@ -208,7 +231,9 @@ void on(Context& c, const SubmitTasks& event) {
   }
   std::set<Where> conditions;
   for (const auto& one : event.tasks) {
-    if (!state.conditions.has(event.submitter, one.spec.where)) conditions.insert(one.spec.where);
+    if (auto where = conditions_of(one.spec); !state.conditions.has(event.submitter, where)) {
+      conditions.insert(std::move(where));
+    }
   }
   if (!conditions.empty() &&
       (state.conditions.count() + conditions.size() > state.policy.most_conditions ||
@@ -299,7 +324,7 @@ void on(Context& c, const RetryTask& event) {
   task.record.order = order_of(c, old.spec.priority);
   task.record.ended_at.reset();
   task.record.error.reset();
-  task.record.output.clear();
+  clear_output(task.record);
   if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
   count_in(c.state, task.record);
   enter_queue(c, task);
@@ -308,6 +333,23 @@ void on(Context& c, const RetryTask& event) {
 }
 
 // ---- results
+
+namespace {
+
+// Without its output: the size of that one is known, and it is not kept.
+TaskResult too_large(const TaskResult& result, std::uint64_t most) {
+  TaskResult failed = result;
+  failed.status = ResultStatus::failed;
+  failed.output_at.reset();
+  failed.error = TaskError{"output_too_large",
+                           "the output has " + std::to_string(result.output_at->bytes) + " bytes; the maximum is " +
+                               std::to_string(most) + " (--max-task-mb of the coordinator)",
+                           false,
+                           {}};
+  return failed;
+}
+
+}  // namespace
 
 void on(Context& c, const ResultsSeen& event) {
   SendAcknowledge acknowledge{event.agent, {}, false};
@@ -330,7 +372,10 @@ void on(Context& c, const ResultsSeen& event) {
              "not assigned " + event.agent.str());
       continue;
     }
-    if (result.status == ResultStatus::succeeded) {
+    const std::uint64_t most = c.state.policy.max_task_bytes;
+    if (result.output_at && result.output_at->bytes > most) {
+      other_result(c, task, *attempt, too_large(result, most));
+    } else if (result.status == ResultStatus::succeeded) {
       succeed(c, task, *attempt, result);
     } else {
       other_result(c, task, *attempt, result);

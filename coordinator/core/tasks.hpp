@@ -14,6 +14,8 @@ void on(Context& c, const ResultsSeen& event);
 void on(Context& c, const Undeliverable& event);
 void on_task_deadline(Context& c, TaskId id);
 
+// The task has no outcome, and the agent was given this attempt: its result may become the outcome.
+bool awaits(const State& state, const AgentName& agent, const AttemptKey& key);
 Attempt* find_attempt(Task& task, int n);  // nullptr: no such attempt, or its history was cut
 void assign(Context& c, Task& task, ExecutorIndex executor);  // creates a new attempt
 void mark_running(Context& c, Task& task, int attempt, Duration run);

@@ -23,6 +23,7 @@ struct Parts {
   Waiters& waiters;
   StreamHub& hub;
   WaitBound& waiting;
+  std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input
 };
 
 using Routes = std::vector<http_server::Route>;

@@ -13,7 +13,8 @@ constexpr std::int64_t longest_page = 1000;
 
 }  // namespace
 
-Result<BatchRequest> read_batch(std::string_view body, const std::function<Status(const TaskSpec&)>& check) {
+Result<BatchRequest> read_batch(std::string_view body, std::size_t most_input_bytes,
+                                const std::function<Status(const TaskSpec&)>& check) {
   auto fields = json::Fields::untrusted(body);
   fields.require("tasks");
   const auto slices = fields.array("tasks");
@@ -27,7 +28,7 @@ Result<BatchRequest> read_batch(std::string_view body, const std::function<Statu
   }
   batch.tasks.reserve(slices.size());
   for (std::size_t i = 0; i < slices.size() && batch.wrong.size() < most_wrong; ++i) {
-    auto one = protocol::decode_submission_part(slices[i]);
+    auto one = protocol::decode_submission_part(slices[i], most_input_bytes);
     const auto good = one ? check(one->spec) : success();
     if (!one) {
       batch.wrong.emplace_back(i, one.error().message);
@@ -68,6 +69,12 @@ Result<TaskQuery> read_task_query(const Query& parameter) {
     query.limit = static_cast<std::size_t>(*limit);
   }
   return query;
+}
+
+Result<bool> read_inline(const Query& parameter) {
+  const auto text = parameter("inline").value_or("true");
+  if (text == "true" || text == "false") return text == "true";
+  return Error{"`inline` must be true or false", ErrorKind::invalid};
 }
 
 Result<double> read_wait(const Query& parameter) {

@@ -24,13 +24,16 @@ struct BatchRequest {
 };
 
 // `body`: any text. `check`: further conditions for a task.
-Result<BatchRequest> read_batch(std::string_view body, const std::function<Status(const TaskSpec&)>& check);
+Result<BatchRequest> read_batch(std::string_view body, std::size_t most_input_bytes,
+                                const std::function<Status(const TaskSpec&)>& check);
 
 // The decoded value of a parameter of the query string; no value: it is missing.
 using Query = std::function<std::optional<std::string>(const std::string&)>;
 
 Result<TaskQuery> read_task_query(const Query& query);
 // `wait`, in seconds: 0 to longest_wait.
+// `?inline=false`: an output that is a file is a link only.
+Result<bool> read_inline(const Query& parameter);
 Result<double> read_wait(const Query& query);
 
 }  // namespace edgefleet::coordinator

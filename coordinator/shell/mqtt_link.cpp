@@ -10,6 +10,7 @@
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 #include "coordinator/core/start_check.hpp"
+#include "coordinator/core/tasks.hpp"
 #include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -43,6 +44,7 @@ MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& s
       intake_(std::move(intake)),
       topics_(options_.fleet),
       replies_(complaints),
+      result_files_(artifacts),
       session_(random_seed()) {}
 
 Status MqttLink::start(const mqtt::MakeClient& make_client) {
@@ -197,6 +199,9 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
     case TopicKind::results:
       return decoded(message, protocol::decode_results(payload), [&](protocol::ResultsMessage results) {
         for (const auto& bad : results.results.bad) complain_of("a result", message, bad);
+        const auto incomplete = result_files_.take_incomplete(
+            results.results.good, [&](const AttemptKey& key) { return awaits(engine_.state(), agent, key); });
+        if (!incomplete.empty()) send_control(agent, protocol::ControlType::upload, incomplete);
         return ResultsSeen{agent, std::move(results.results.good)};
       });
     case TopicKind::coordinator_status:
@@ -371,12 +376,13 @@ void MqttLink::perform(const SendTasks& send) {
     if (task == state.tasks.end()) continue;
     const TaskSpec& spec = task->second.record.spec;
     hub_.given(key.id, key.attempt, send.agent);
-    elements.push_back({key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt)});
+    elements.push_back(
+        {key.id, key.attempt, spec.input, spec.timeout, executor_of(state, task->second, key.attempt), spec.input_at});
   }
   deliveries_.send(
       std::move(elements),
       [&](const auto& group, std::size_t& first, std::size_t most_bytes) {
-        return protocol::encode_tasks(state.reign, send.n, group, first, most_bytes);
+        return protocol::encode_tasks(state.reign, send.n, state.policy.max_task_bytes, group, first, most_bytes);
       },
       [&](std::string payload, std::uint64_t id, bool alone) {
         publish({TopicKind::tasks, send.agent, send.capability, {}}, std::move(payload), id, alone);
@@ -426,7 +432,12 @@ void MqttLink::control(const AgentName& agent, protocol::ControlType type, const
                        bool unknown) {
   std::vector<protocol::AttemptRef> refs;
   refs.reserve(tasks.size());
-  for (const AttemptKey& key : tasks) refs.push_back({key.id, key.attempt, unknown});
+  for (const AttemptKey& key : tasks) refs.push_back({key.id, key.attempt, unknown, {}});
+  send_control(agent, type, refs);
+}
+
+void MqttLink::send_control(const AgentName& agent, protocol::ControlType type,
+                            const std::vector<protocol::AttemptRef>& refs) {
   std::size_t first = 0;
   do {
     publish({TopicKind::control, agent, {}, {}},

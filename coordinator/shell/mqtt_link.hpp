@@ -15,6 +15,7 @@
 #include "coordinator/shell/mqtt_replies.hpp"
 #include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/requests.hpp"
+#include "coordinator/shell/result_files.hpp"
 #include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/store/artifacts/artifacts.hpp"
 
@@ -93,6 +94,7 @@ class MqttLink {
   void beat();
   void control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks,
                bool unknown = false);
+  void send_control(const AgentName& agent, protocol::ControlType type, const std::vector<protocol::AttemptRef>& refs);
 
   Options options_;
   Engine& engine_;
@@ -105,6 +107,7 @@ class MqttLink {
   Intake intake_;
   protocol::Topics topics_;
   MqttReplies replies_;
+  ResultFiles result_files_;
   mqtt::Session session_;
   mqtt::Deliveries deliveries_;
   std::vector<Undeliverable> refused_;  // for the next turn: they may be found while effects are carried out

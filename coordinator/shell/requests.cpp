@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "common/core/overloaded.hpp"
+#include "common/core/where.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/core/fleet.hpp"
 
@@ -55,7 +56,7 @@ Acceptance Requests::acceptance_of(const TaskId& id, TaskState ended) {
   const auto found = state.tasks.find(id);
   if (found == state.tasks.end()) return {id, ended, 0, 0, {}};
   const Task& task = found->second;
-  const Explanation& why = explained({task.record.spec.capability, task.record.spec.where});
+  const Explanation& why = explained({task.record.spec.capability, conditions_of(task.record.spec)});
   return {id, task.record.state, ahead(state, task), why.eligible, explain_task(state, task, monotonic_now(), why)};
 }
 

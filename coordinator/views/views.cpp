@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "common/core/where.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/json.hpp"
 #include "common/protocol/problem.hpp"
@@ -11,6 +12,8 @@
 
 namespace edgefleet::coordinator {
 namespace {
+
+constexpr std::size_t usual_view_bytes = 4096;  // of a task, without its texts
 
 using json::ArrayWriter;
 using json::ObjectWriter;
@@ -52,6 +55,19 @@ void write_brief(ObjectWriter& object, const TaskRecord& record) {
     write_time(element, "ended_at", attempt.ended_at);
     if (attempt.error) protocol::append_error(element.key("error"), *attempt.error);
   }
+}
+
+void write_text_file(ObjectWriter& object, std::string_view name, const std::optional<TextFile>& file) {
+  if (!file) return;
+  ObjectWriter inner(object.key(name));
+  inner.string("artifact", file->artifact);
+  inner.unsigned_integer("bytes", file->bytes);
+  inner.string("url", "/api/v1/artifacts/" + file->artifact);
+}
+
+void write_output(ObjectWriter& object, const TaskRecord& record) {
+  write_text_file(object, "output_at", record.output_at);
+  if (!record.output.empty()) object.raw("output", record.output);
 }
 
 void write_progress(ObjectWriter& object, const std::optional<TaskProgress>& progress) {
@@ -186,11 +202,13 @@ std::string batch_acceptance_view(const BatchAcceptance& accepted) {
 
 std::string task_view(const TaskRecord& record, const UnfinishedDetails& details) {
   std::string out;
+  out.reserve(record.output.size() + record.spec.input.size() + usual_view_bytes);
   {
     ObjectWriter object(out);
     write_brief(object, record);
-    object.raw("input", record.spec.input);
-    if (!record.output.empty()) object.raw("output", record.output);
+    write_text_file(object, "input_at", record.spec.input_at);
+    if (!record.spec.input_at) object.raw("input", record.spec.input);
+    write_output(object, record);
     if (!details.waiting.empty()) {
       object.unsigned_integer("ahead", details.ahead);
       object.string("waiting", details.waiting);
@@ -205,7 +223,7 @@ std::string outcome_view(const TaskRecord& record) {
   {
     ObjectWriter object(out);
     write_brief(object, record);
-    if (!record.output.empty()) object.raw("output", record.output);
+    write_output(object, record);
   }
   if (out.size() <= limits::payload_bytes) return out;
   return protocol::problem_json(
@@ -320,7 +338,7 @@ std::vector<QueueLine> queue_lines(const State& state) {
     for (const auto& [id, attempt] : agent.attempts) {
       const auto task = state.tasks.find(id);
       if (task == state.tasks.end()) continue;
-      ++lines[{task->second.record.spec.capability, task->second.record.spec.where}].running;
+      ++lines[{task->second.record.spec.capability, conditions_of(task->second.record.spec)}].running;
     }
   }
   std::vector<QueueLine> sorted;

@@ -15,6 +15,8 @@ struct StartTask {
   Capability capability;
   JsonText input;
   Duration timeout{};
+  std::optional<TextFile> input_at{};
+  std::uint64_t most_output_bytes = limits::input_bytes;
 };
 struct StopTask {
   AttemptKey key;

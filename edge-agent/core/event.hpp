@@ -26,12 +26,14 @@ struct GivenTask {
   JsonText input;
   Duration timeout{};
   ExecutorName executor{};  // the requested one; empty: any
+  std::optional<TextFile> input_at{};  // the input, if it is a file
 };
 struct TasksSeen {
   Reign reign;
   std::uint64_t n = 0;
   Capability capability;
   std::vector<GivenTask> tasks;
+  std::uint64_t max_output_bytes = limits::input_bytes;
 };
 
 struct Acknowledged {
@@ -50,6 +52,12 @@ struct RecallSeen {
   Reign reign;
   std::vector<AttemptKey> tasks;
 };  // return tasks that have not started
+// The coordinator does not have these files of a result; `uploads` are those that this agent has, and uploads again.
+struct UploadSeen {
+  Reign reign;
+  AttemptKey key;
+  std::set<std::string> uploads;
+};
 struct IntroduceSeen {
   Reign reign;
 };  // the coordinator tells its reign, and asks for the status and info of this agent
@@ -71,6 +79,7 @@ struct Finished {
   JsonText usage;
   Duration run{0};
   std::set<std::string> uploads;  // artifacts of the output that the coordinator does not have yet
+  std::optional<TextFile> output_at{};  // the output, if it is a file; `output` is null then
 };
 // From the spool of an earlier run of the agent.
 struct Restored {
@@ -109,8 +118,8 @@ struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 
 using Event =
-    std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen, IntroduceSeen,
-                 DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused,
-                 OfferChanged, FilesSeen, TemperatureRead, MachineChanged, Stop, Ending, Flush, Tick>;
+    std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen, UploadSeen,
+                 IntroduceSeen, DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded,
+                 ArtifactRefused, OfferChanged, FilesSeen, TemperatureRead, MachineChanged, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

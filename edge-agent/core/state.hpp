@@ -40,6 +40,8 @@ struct Held {
   ExecutorName executor;
   HeldPhase phase = HeldPhase::waiting;
   JsonText input;
+  std::optional<TextFile> input_at;
+  std::uint64_t most_output_bytes = limits::input_bytes;
   Duration timeout{};
   Time started_at;                // running
   Duration frozen_before{0};      // running: Cooling::frozen_for at its start

@@ -52,7 +52,8 @@ void pump(Context& c, ExecutorSlots& executor) {
     held.frozen_before = c.state.cooling.frozen_for;
     ++executor.running;
     c.state.capacity_changed = true;
-    c.emit(StartTask{key, executor.info.name, held.capability, std::move(held.input), held.timeout});
+    c.emit(StartTask{key, executor.info.name, held.capability, std::move(held.input), held.timeout,
+                     std::move(held.input_at), held.most_output_bytes});
     held.input.clear();
   }
 }
@@ -239,6 +240,7 @@ void on(Context& c, const TasksSeen& event) {
     Held& held = state.held[key];
     held.capability = event.capability;
     held.timeout = task.timeout;
+    held.most_output_bytes = event.max_output_bytes;
     if (executor != nullptr) held.executor = executor->info.name;
     if (state.cancelled.count(key) > 0) {
       finish(c, key, held, ResultStatus::cancelled);
@@ -246,6 +248,7 @@ void on(Context& c, const TasksSeen& event) {
       finish(c, key, held, ResultStatus::returned, std::move(why));
     } else {
       held.input = task.input;
+      held.input_at = task.input_at;
       executor->waiting.push_back(key);
       state.capacity_changed = true;
     }
@@ -296,6 +299,14 @@ void on(Context& c, const RecallSeen& event) {
   }
 }
 
+void on(Context& c, const UploadSeen& event) {
+  if (!obeys(c.state, event.reign)) return;
+  const auto known = c.state.held.find(event.key);
+  if (known == c.state.held.end() || known->second.phase != HeldPhase::done) return;
+  known->second.uploads.insert(event.uploads.begin(), event.uploads.end());
+  c.state.unsent.insert(event.key);
+}
+
 void on(Context& c, const DrainSeen& event) {
   if (!obeys(c.state, event.reign)) return;
   if (c.state.draining == event.drain) return;
@@ -314,6 +325,7 @@ void on(Context& c, const ResultsRefused& event) {
     Held& held = known->second;
     c.state.result_bytes -= held.result.output.size();
     held.result.output = "null";
+    held.result.output_at.reset();
     c.state.result_bytes += held.result.output.size();
     held.result.usage.clear();
     held.result.status = ResultStatus::failed;
@@ -329,6 +341,7 @@ void on(Context& c, const Finished& event) {
   Held& held = known->second;
   TaskResult result;
   result.output = event.output;
+  result.output_at = event.output_at;
   result.usage = event.usage;
   result.run = event.run;
   if (!event.error) {
@@ -387,6 +400,7 @@ void on(Context& c, const ArtifactRefused& event) {
     if (held.uploads.erase(event.artifact) == 0) continue;
     held.result.status = ResultStatus::failed;
     held.result.error = TaskError{"artifact_refused", event.artifact + ": " + event.why, event.retryable, {}};
+    if (held.result.output_at && held.result.output_at->artifact == event.artifact) held.result.output_at.reset();
     if (held.spooled) c.emit(SpoolResult{key});
   }
 }
@@ -437,9 +451,13 @@ void on(Context& c, const FilesSeen& event) {
   if (event.problem == state.files_problem || (!event.problem.empty() && !state.coordinator_online)) return;
   if (event.problem.empty() != state.files_problem.empty()) {
     const std::string names = executors_with_files(state);
+    const std::string others = "tasks with inputs of more than 252 KiB";
     c.emit(event.problem.empty()
-               ? WriteLog{false, "the coordinator's HTTP API can be reached again; in service: " + names}
-               : WriteLog{true, event.problem + "; out of service until then: " + names});
+               ? WriteLog{false, "the coordinator's HTTP API can be reached again; in service: " +
+                                     (names.empty() ? others : names)}
+               : WriteLog{true, event.problem + (names.empty() ? "; " + others + " go to other agents until then"
+                                                               : "; out of service until then: " + names)});
+    state.info_changed = true;
   }
   state.files_problem = event.problem;
   for (auto& [name, executor] : state.executors) refresh_offer(c, executor);

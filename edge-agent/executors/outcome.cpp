@@ -62,12 +62,12 @@ RunOutcome failed_by(const Error& error, JsonText output) {
   return failed(std::string(meaning.code), error.message, meaning.retryable, std::move(output));
 }
 
-RunOutcome bounded(RunOutcome outcome) {
+RunOutcome bounded(RunOutcome outcome, std::size_t most_bytes) {
   const std::size_t bytes = outcome.output.size();
-  if (bytes <= limits::input_bytes) return outcome;
+  if (bytes <= most_bytes) return outcome;
   return failed("output_too_large",
-                "the output has " + std::to_string(bytes) + " bytes, the maximum is " +
-                    std::to_string(limits::input_bytes) + ": store large data as files",
+                "the output has " + std::to_string(bytes) + " bytes, the maximum is " + std::to_string(most_bytes) +
+                    ": store large data as files",
                 false);
 }
 

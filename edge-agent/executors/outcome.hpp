@@ -33,7 +33,7 @@ RunOutcome without_exceptions(Run run) {
   }
 }
 
-// Checks that the output fits into a message; otherwise `output_too_large`, not retryable.
-RunOutcome bounded(RunOutcome outcome);
+// Checks that the output is within the bound of its task; otherwise `output_too_large`, not retryable.
+RunOutcome bounded(RunOutcome outcome, std::size_t most_bytes);
 
 }  // namespace edgefleet::agent

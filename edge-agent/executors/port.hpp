@@ -20,6 +20,7 @@ struct Job {
   Capability capability;
   JsonText input;
   Duration timeout{};  // the executor enforces it: error code `timed_out`, retryable
+  std::size_t most_output_bytes = limits::input_bytes;
 };
 
 // The outcome of a run. `error` none: succeeded. A run that its token stopped ends with error code `cancelled`.

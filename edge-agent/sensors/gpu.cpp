@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
 
 namespace edgefleet::agent {
@@ -68,12 +69,6 @@ GpuReading read_card(const fs::path& device) {
   gpu.celsius = celsius_of(device);
   gpu.nvidia = first_line(device / "vendor") == vendor_nvidia;
   return gpu;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
 // "NVIDIA GeForce RTX 3060, 12288, 45". A name may have a comma, the numbers may be "[N/A]".

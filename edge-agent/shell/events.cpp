@@ -3,9 +3,10 @@
 namespace edgefleet::agent {
 
 Event event_of(protocol::TasksMessage message, const Capability& capability) {
-  TasksSeen event{std::move(message.reign), message.n, capability, {}};
+  TasksSeen event{std::move(message.reign), message.n, capability, {}, message.max_output_bytes};
   for (auto& task : message.tasks.good) {
-    event.tasks.push_back({task.id, task.attempt, std::move(task.input), task.timeout, task.executor});
+    event.tasks.push_back(
+        {task.id, task.attempt, std::move(task.input), task.timeout, task.executor, std::move(task.input_at)});
   }
   return event;
 }
@@ -26,7 +27,8 @@ Event event_of(const protocol::ControlMessage& message) {
       return RecallSeen{message.reign, std::move(keys)};
     case protocol::ControlType::introduce:
       return IntroduceSeen{message.reign};
-    case protocol::ControlType::describe:  // the shell answers it
+    case protocol::ControlType::describe:  // the shell answers them
+    case protocol::ControlType::upload:
       return Tick{};
     case protocol::ControlType::drain:
       return DrainSeen{message.reign, true};

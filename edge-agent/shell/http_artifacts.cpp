@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/core/backoff.hpp"
+#include "common/files/artifact_digest.hpp"
 #include "common/http/part_file.hpp"
 #include "common/http/problem.hpp"
 #include "common/protocol/fields.hpp"
@@ -42,9 +43,15 @@ auto HttpArtifacts::until_answered(const std::stop_token& stop, bool (*worth)(Er
   }
 }
 
+namespace {
+
+Error no_coordinator() { return {"this agent has no --coordinator, where the files of tasks are", ErrorKind::invalid}; }
+
+}  // namespace
+
 Status HttpArtifacts::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                             std::stop_token stop) {
-  if (coordinator_.empty()) return Error{"this agent has no --coordinator to fetch artifacts from", ErrorKind::invalid};
+  if (coordinator_.empty()) return no_coordinator();
   return until_answered(stop, worth_another_try, [&] { return fetch_once(artifact, to_path, most_bytes, stop); });
 }
 
@@ -64,12 +71,34 @@ Status HttpArtifacts::fetch_once(const std::string& artifact, const std::string&
   return response ? part->commit() : Status(response.error());
 }
 
+Result<std::string> HttpArtifacts::fetch_text(const TextFile& file, const std::stop_token& stop) {
+  if (coordinator_.empty()) return no_coordinator();
+  return until_answered(stop, worth_another_try, [&] { return fetch_text_once(file, stop); });
+}
+
+Result<std::string> HttpArtifacts::fetch_text_once(const TextFile& file, const std::stop_token& stop) {
+  std::string text;
+  text.reserve(file.bytes);
+  ArtifactDigest digest;
+  const auto take = [&](std::string_view piece) -> Status {
+    if (text.size() + piece.size() > file.bytes) return Error{"it is larger than it should be", ErrorKind::unavailable};
+    digest.add(piece.data(), piece.size());
+    text += piece;
+    return success();
+  };
+  const auto response =
+      http::expect_success(client_.get_stream("/api/v1/artifacts/" + file.artifact, take, http::file_options(stop)));
+  if (!response) return response.error();
+  if (digest.id() == file.artifact) return text;
+  return Error{"what the coordinator sent is not artifact " + file.artifact, ErrorKind::unavailable};
+}
+
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {
   return until_answered(stop, worth_storing_later, [&] { return store_once(path, stop); });
 }
 
 Result<std::string> HttpArtifacts::store_once(const std::string& path, const std::stop_token& stop) {
-  if (coordinator_.empty()) return Error{"this agent has no --coordinator to store artifacts at", ErrorKind::invalid};
+  if (coordinator_.empty()) return no_coordinator();
   auto response = http::expect_success(client_.put_file("/api/v1/artifacts", path, http::file_options(stop)));
   if (!response) return response.error().context("storing an artifact");
   auto fields = json::Fields::untrusted(response->body);

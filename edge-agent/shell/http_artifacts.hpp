@@ -28,6 +28,8 @@ class HttpArtifacts final : public ArtifactStore {
   Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                std::stop_token stop) override;
   Result<std::string> store(const std::string& path, std::stop_token stop) override;
+  // Into memory; what was fetched is what its id names.
+  Result<std::string> fetch_text(const TextFile& file, const std::stop_token& stop);
   // One attempt; worth_storing_later() tells from an error whether a later one may succeed.
   Result<std::string> store_once(const std::string& path, const std::stop_token& stop);
   // After a failure: the coordinator is online, and has never been reached at this address. May wait for seconds.
@@ -36,6 +38,7 @@ class HttpArtifacts final : public ArtifactStore {
  private:
   Status fetch_once(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
                     const std::stop_token& stop);
+  Result<std::string> fetch_text_once(const TextFile& file, const std::stop_token& stop);
 
   template <typename Call>
   auto until_answered(const std::stop_token& stop, bool (*worth)(ErrorKind), Call call) -> decltype(call());

@@ -5,6 +5,7 @@
 #include "common/core/counts.hpp"
 #include "common/core/overloaded.hpp"
 #include "common/files/text_digest.hpp"
+#include "common/protocol/artifacts.hpp"
 #include "common/protocol/schema.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
@@ -47,11 +48,13 @@ Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
       pool_(std::make_unique<Pool>([this](Finished finished) { inbox_.insist(std::move(finished)); },
                                    [this](const AttemptKey& key, const Progress& progress) {
                                      if (!inbox_.offer(Progressed{key, progress})) ++dropped_;
-                                   })) {
+                                   },
+                                   options_.artifacts)) {
   state_.policy = options_.policy;
   machine_.session = state_.session;
   machine_.version = EDGEFLEET_VERSION;
   machine_.max_tasks = options_.policy.max_tasks;
+  machine_.max_task_bytes = options_.max_task_bytes;
   machine_.labels = options_.labels;
   machine_.machine = options_.machine;
   describe_machine(machine_);
@@ -118,6 +121,7 @@ void Loop::take_turn(Time until) {
   step(Tick{});
   step(Flush{});
   spool();
+  release_files();
 }
 
 // On `offline`, the coordinator gives our tasks to other agents: by then none of them may still run, and all results
@@ -142,7 +146,7 @@ void Loop::restore() {
   for (const auto& complaint : complaints) log::warning(complaint);
   if (!kept.empty()) log::info(std::to_string(kept.size()) + " results of an earlier run are still to be delivered");
   for (auto& one : kept) {
-    auto uploads = options_.artifacts ? options_.artifacts->named_in(one.output) : std::set<std::string>{};
+    auto uploads = hold_files({one.id, one.attempt}, one.output, one.output_at);
     step(Restored{std::move(one), std::move(uploads)});
   }
   if (!options_.artifacts) return;
@@ -155,8 +159,7 @@ void Loop::restore() {
 
 void Loop::watch_files() {
   if (!options_.watch) return;
-  const bool at_once = std::ranges::any_of(executors_, [](const auto& entry) { return entry.second->needs_files(); });
-  options_.watch->start([this](std::string problem) { inbox_.insist(FilesSeen{std::move(problem)}); }, at_once);
+  options_.watch->start([this](std::string problem) { inbox_.insist(FilesSeen{std::move(problem)}); }, true);
 }
 
 void Loop::spool() {
@@ -175,8 +178,40 @@ void Loop::spool() {
 }
 
 void Loop::handle(Finished& finished) {
-  if (options_.artifacts) finished.uploads = options_.artifacts->named_in(finished.output);
+  finished.uploads = hold_files(finished.key, finished.output, finished.output_at);
   step(std::move(finished));
+}
+
+// Those that the coordinator does not have yet.
+std::set<std::string> Loop::hold_files(const AttemptKey& key, const JsonText& output,
+                                       const std::optional<TextFile>& output_at) {
+  if (!options_.artifacts) return {};
+  const auto named = protocol::artifacts_in(output);
+  std::set<std::string> files(named.begin(), named.end());
+  if (output_at) {
+    files.insert(output_at->artifact);
+    files.insert(output_at->artifacts.begin(), output_at->artifacts.end());
+  }
+  if (files.empty()) return {};
+  auto waiting = options_.artifacts->hold(files);
+  files_[key] = std::move(files);
+  return waiting;
+}
+
+// Of results that have been acknowledged.
+void Loop::release_files() {
+  std::erase_if(files_, [&](const auto& entry) {
+    if (state_.held.contains(entry.first)) return false;
+    options_.artifacts->release(entry.second);
+    return true;
+  });
+}
+
+void Loop::upload_again(const protocol::ControlMessage& asked) {
+  for (const auto& ref : asked.tasks.good) {
+    auto uploads = options_.artifacts ? options_.artifacts->upload_again(ref.artifacts) : std::set<std::string>{};
+    step(UploadSeen{asked.reign, {ref.id, ref.attempt}, std::move(uploads)});
+  }
 }
 
 void Loop::handle(ArtifactRefused& refused) {
@@ -311,11 +346,12 @@ void Loop::perform(Effect& effect) {
       overloaded{
           [&](StartTask& start) {
             Executor& executor = *executors_.at(start.executor);
-            Job job{start.key.id, start.key.attempt, start.capability, std::move(start.input), start.timeout};
-            if (executor.instant()) {
-              instant_.emplace_back(pool_->run_here(executor, job));
+            Job job{start.key.id,           start.key.attempt, start.capability,
+                    std::move(start.input), start.timeout,     start.most_output_bytes};
+            if (executor.instant() && !start.input_at) {
+              instant_.emplace_back(pool_->run_here(executor, std::move(job)));
             } else {
-              pool_->start(executor, std::move(job));
+              pool_->start(executor, std::move(job), std::move(start.input_at));
             }
           },
           [&](const StopTask& stop) { pool_->stop(stop.key); },
@@ -354,6 +390,7 @@ void Loop::publish_results(const SendResults& send) {
 
 AgentInfo Loop::info() const {
   AgentInfo all = machine_;
+  if (!state_.files_problem.empty()) all.max_task_bytes = 0;
   for (const auto& [name, executor] : state_.executors) all.executors.push_back(executor.info);
   return all;
 }
@@ -462,6 +499,7 @@ void Loop::receive_control(const mqtt::Message& message) {
     complaints_.complain_of("dropped", message.topic, "dropped a part of a message on " + message.topic + ": " + bad);
   }
   if (control->type == protocol::ControlType::describe) return describe(*control);
+  if (control->type == protocol::ControlType::upload) return upload_again(*control);
   step(event_of(*control));
 }
 

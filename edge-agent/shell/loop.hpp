@@ -20,6 +20,7 @@
 #include "edge-agent/executors/port.hpp"
 #include "edge-agent/sensors/machine_watch.hpp"
 #include "edge-agent/sensors/temperature.hpp"
+#include "edge-agent/shell/artifact_spool.hpp"
 #include "edge-agent/shell/pool.hpp"
 #include "edge-agent/shell/spool.hpp"
 
@@ -40,7 +41,8 @@ class Loop {
     std::string broker_host;  // of `broker`
     std::string unknown_results;  // folder for results whose task the coordinator does not know
     std::string spool;            // folder for results that cannot be delivered
-    std::shared_ptr<ArtifactSpool> artifacts;  // null if no executor stores any
+    std::shared_ptr<ArtifactSpool> artifacts;  // null: no files
+    std::uint64_t max_task_bytes = 0;  // of an input in a file; 0: none
     std::shared_ptr<CoordinatorWatch> watch;  // null: no executor has files, or there is no --coordinator
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     std::size_t inbox = 16'384;
@@ -88,6 +90,10 @@ class Loop {
   void take_turn(Time until);
   void restore();
   void spool();
+  std::set<std::string> hold_files(const AttemptKey& key, const JsonText& output,
+                                   const std::optional<TextFile>& output_at);
+  void release_files();
+  void upload_again(const protocol::ControlMessage& asked);
   void watch_files();
   void end_work();
 
@@ -118,6 +124,7 @@ class Loop {
   Time next_reading_;
   ResultSpool spool_;
   std::vector<AttemptKey> to_spool_;  // in this turn
+  std::map<AttemptKey, std::set<std::string>> files_;  // that held results name
   std::vector<Event> instant_;  // what instant executors finished, to be stepped next
   std::map<AttemptKey, Time> last_progress_;
   std::vector<protocol::StreamMessage> parts_;  // of this turn

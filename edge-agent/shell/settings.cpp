@@ -239,6 +239,11 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       ->check(CLI::Range(0, 10'000));
   configuration.option("max-held", s.max_held, "maximum number of held tasks, over all executors")
       ->check(CLI::Range(1, 1024));
+  configuration
+      .option("max-task-mb", s.max_task_mb,
+              "maximum size of the input of a task that this agent takes, in MiB (default: 64, or a sixteenth of the "
+              "memory if that is less; 0: only inputs of up to 252 KiB)")
+      ->check(CLI::Range(-1, static_cast<int>(limits::most_task_bytes >> 20U)));
   configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: reduce the capacity when hot; firmware: only observe")
@@ -270,6 +275,17 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   }
   return std::nullopt;
 }
+
+namespace {
+
+std::uint64_t max_task_bytes(int set_mb) {
+  if (set_mb >= 0) return std::uint64_t(set_mb) << 20U;
+  AgentInfo machine;
+  describe_machine(machine);
+  return std::min<std::uint64_t>(limits::most_task_bytes, machine.memory_bytes / 16);
+}
+
+}  // namespace
 
 Result<Loop::Options> loop_options(const Settings& s) {
   Loop::Options options;
@@ -303,6 +319,7 @@ Result<Loop::Options> loop_options(const Settings& s) {
   auto heat = heat_limits(s);
   if (!heat) return heat.error();
   options.heat = *heat;
+  if (!s.coordinator.empty()) options.max_task_bytes = max_task_bytes(s.max_task_mb);
   options.work = s.work;
   options.broker_host = host_of(s.broker);
   options.labels = s.labels;

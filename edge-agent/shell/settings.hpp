@@ -29,6 +29,7 @@ struct Settings {
   std::string heat = "policy";
   std::string log_level = "info";
   int echo = 0;
+  int max_task_mb = -1;  // -1: by the memory
   int max_held = Policy{}.max_tasks;
   int stop_grace_s = 20;
   double normal_celsius = 0;  // 0: by board

@@ -8,13 +8,11 @@
 #include <fstream>
 #include <iterator>
 
-#include "common/core/artifact_id.hpp"
-#include "common/core/backoff.hpp"
-#include "common/files/artifact_digest.hpp"
 #include "common/files/durable_write.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/fields.hpp"
 #include "edge-agent/executors/process/unique_fd.hpp"
+#include "edge-agent/shell/spool_files.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -24,14 +22,6 @@ constexpr const char* fresh = ".new";  // not yet complete
 constexpr std::uintmax_t largest_result = 2 * limits::payload_bytes;
 constexpr std::size_t most_unknown_results = 1000;
 constexpr std::size_t most_results = 2048;  // read at the start; the core's bound is lower
-
-// A file appears under its name only when all of it is on the disk.
-Status publish(const std::string& from, const std::string& to) {
-  auto done = sync_file(from);
-  if (done) done = rename_durably(from, to);
-  if (!done) ::unlink(from.c_str());
-  return done;
-}
 
 Result<TaskResult> read_result(const std::string& path) {
   std::error_code failure;
@@ -44,14 +34,6 @@ Result<TaskResult> read_result(const std::string& path) {
   if (!decoded) return decoded.error();
   if (decoded->results.good.size() != 1) return Error{"it does not hold one result"};
   return std::move(decoded->results.good.front());
-}
-
-std::vector<std::string> files_in(const std::string& folder) {
-  std::vector<std::string> paths;
-  std::error_code failure;
-  for (const auto& entry : fs::directory_iterator(folder, failure)) paths.push_back(entry.path().string());
-  std::sort(paths.begin(), paths.end());
-  return paths;
 }
 
 }  // namespace
@@ -140,140 +122,6 @@ Result<std::string> keep_for_person(const std::string& folder, const SessionId& 
   }
   if (auto published = publish(temporary, path); !published) return published.error();
   return path;
-}
-
-// ---- artifacts
-
-ArtifactSpool::ArtifactSpool(std::string folder, std::unique_ptr<HttpArtifacts> remote, Bounds bounds)
-    : folder_(std::move(folder)), remote_(std::move(remote)), bounds_(bounds) {
-  for (const auto& path : files_in(folder_)) {
-    const std::string name = fs::path(path).filename().string();
-    std::error_code failure;
-    const bool regular = fs::symlink_status(path, failure).type() == fs::file_type::regular;
-    if (!regular || !valid_artifact_id(name)) {
-      fs::remove(path, failure);  // was never complete, or is a link
-      continue;
-    }
-    bytes_ += fs::file_size(path, failure);
-    waiting_.insert(name);
-  }
-}
-
-ArtifactSpool::~ArtifactSpool() = default;
-
-void ArtifactSpool::start(OnUploaded on_uploaded, OnRefused on_refused) {
-  on_uploaded_ = std::move(on_uploaded);
-  on_refused_ = std::move(on_refused);
-  uploader_ = std::jthread([this](const std::stop_token& stop) { upload_all(stop); });
-}
-
-void ArtifactSpool::stop() { uploader_ = {}; }
-
-std::set<std::string> ArtifactSpool::named_in(const JsonText& output) const {
-  const std::lock_guard lock(mutex_);
-  std::set<std::string> named;
-  for (const auto& artifact : waiting_) {
-    if (output.find(artifact) != std::string::npos) named.insert(artifact);
-  }
-  return named;
-}
-
-Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
-                            std::stop_token stop) {
-  return remote_->fetch(artifact, to_path, most_bytes, std::move(stop));
-}
-
-Result<std::string> ArtifactSpool::store(const std::string& path, std::stop_token stop) {
-  auto stored = remote_->store_once(path, stop);
-  if (stored || !worth_storing_later(stored.error().kind) || stop.stop_requested()) return stored;
-  if (remote_->wrong_address(stop)) return stored;  // kept here, it would never be uploaded
-  auto kept = keep(path);
-  if (kept) return kept;
-  return remote_->store(path, std::move(stop));  // no space here: the task keeps its slot until the file is uploaded
-}
-
-Result<std::string> ArtifactSpool::keep(const std::string& path) {
-  std::error_code failure;
-  fs::create_directories(folder_, failure);
-  const auto bytes = fs::file_size(path, failure);
-  const auto space = fs::space(folder_, failure);
-  {
-    const std::lock_guard lock(mutex_);
-    if (failure || bytes_ + bytes > bounds_.bytes || space.available < bytes + bounds_.free_bytes) {
-      return Error{"no space for an artifact in " + folder_, ErrorKind::full};
-    }
-    bytes_ += bytes;  // before it is written: several threads may store at once
-  }
-  auto copied = copy_and_name(path);
-  const std::lock_guard lock(mutex_);
-  const bool is_new = copied.ok() && waiting_.insert(*copied).second;
-  if (!is_new) bytes_ -= bytes;
-  if (copied) filled_.notify_all();
-  return copied;
-}
-
-// The content may change until it is read, so it is hashed while it is copied.
-Result<std::string> ArtifactSpool::copy_and_name(const std::string& path) {
-  std::string temporary = folder_ + "/copy.XXXXXX";
-  UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  UniqueFd to(::mkstemp(temporary.data()));
-  if (!from || !to) return disk_error("cannot copy " + path + " to " + folder_);
-  ArtifactDigest digest;
-  std::vector<char> piece(64 * 1024);
-  for (;;) {
-    const ssize_t got = ::read(from.get(), piece.data(), piece.size());
-    if (got == 0) break;
-    if (got < 0 || !write_all(to.get(), piece.data(), static_cast<std::size_t>(got))) {
-      const Error error = disk_error("cannot copy " + path + " to " + folder_);
-      ::unlink(temporary.c_str());
-      return error;
-    }
-    digest.add(piece.data(), static_cast<std::size_t>(got));
-  }
-  to.reset();
-  const std::string artifact = digest.id();
-  if (auto published = publish(temporary, folder_ + "/" + artifact); !published) return published.error();
-  return artifact;
-}
-
-void ArtifactSpool::upload_all(const std::stop_token& stop) {
-  const Backoff backoff{std::chrono::milliseconds(500), std::chrono::seconds(15)};
-  int failures = 0;
-  while (!stop.stop_requested()) {
-    std::string artifact;
-    {
-      std::unique_lock lock(mutex_);
-      if (failures > 0) {
-        filled_.wait_for(lock, stop, backoff.ceiling(failures), [] { return false; });
-      } else {
-        filled_.wait(lock, stop, [this] { return !waiting_.empty(); });
-      }
-      if (stop.stop_requested() || waiting_.empty()) continue;
-      artifact = *waiting_.begin();
-    }
-    const std::string path = folder_ + "/" + artifact;
-    const auto stored = remote_->store_once(path, stop);
-    if (stop.stop_requested()) return;
-    if (!stored && worth_storing_later(stored.error().kind)) {
-      complaints_.complain("upload", "artifact " + artifact + " waits on this disk: " + stored.error().message);
-      ++failures;
-      continue;
-    }
-    failures = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      std::error_code failure;
-      const auto bytes = fs::file_size(path, failure);
-      bytes_ -= failure ? 0 : std::min<std::uint64_t>(bytes, bytes_);
-      waiting_.erase(artifact);
-    }
-    ::unlink(path.c_str());
-    if (stored && *stored == artifact) {
-      on_uploaded_(artifact);
-    } else {
-      on_refused_(artifact, stored ? Error{"the file has changed on the disk"} : stored.error());
-    }
-  }
 }
 
 }  // namespace edgefleet::agent

@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto wait = read_wait(query)) require(*wait >= 0 && *wait <= longest_wait, "a long poll is bounded");
 
   std::size_t checked = 0;
-  const auto batch = read_batch(rest, [&](const TaskSpec& spec) {
+  const auto batch = read_batch(rest, limits::input_bytes, [&](const TaskSpec& spec) {
     ++checked;
     check_artifacts(spec.input);
     return spec.name == "refused" ? Status(Error{"refused"}) : success();

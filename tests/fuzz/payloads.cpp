@@ -53,7 +53,7 @@ void tasks(std::string_view payload) {
   const auto first = decode_tasks(payload);
   if (!first) return;
   std::size_t sent = 0;
-  const auto text = encode_tasks(first->reign, first->n, first->tasks.good, sent);
+  const auto text = encode_tasks(first->reign, first->n, first->max_output_bytes, first->tasks.good, sent);
   check_json(text);
   const auto again = read_again(decode_tasks(text));
   require(sent == first->tasks.good.size(), "all tasks of a message fit into one");

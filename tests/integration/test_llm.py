@@ -180,7 +180,7 @@ class Door(LlmCase):
                  ({**QUESTION, "stream": "yes"}, 400, "stream"),
                  ({**QUESTION, "messages": [{"role": "user", "content": [PICTURE]}]}, 400, "image input"),
                  ({**QUESTION, "messages": [{"role": "user", "content": "word " * 3000}]}, 400, "context"),
-                 ({**QUESTION, "messages": [{"role": "user", "content": "x" * 300_000}]}, 413, "bytes")]
+                 ({**QUESTION, "messages": [{"role": "user", "content": "x" * (8 << 20)}]}, 413, "--max-task-mb")]
         for body, status, word in cases:
             answer = self.ask(body)
             self.assertEqual(answer.status, status, answer.body)

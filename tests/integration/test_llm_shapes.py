@@ -200,5 +200,5 @@ class Shapes(FleetCase):
         status = pathlib.Path(f"/proc/{self.agent.pid}/status").read_text()
         peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
         if "ASAN_OPTIONS" not in os.environ and "TSAN_OPTIONS" not in os.environ:
-            self.assertLess(peak - before, 16 << 20)
+            self.assertLess(peak - before, 3 * (8 << 20))
         self.assertLess(next(sent), 1000)

@@ -1,4 +1,6 @@
 // /api/v1/batches
+#include <algorithm>
+
 #include "common/core/fnv.hpp"
 #include "common/protocol/json.hpp"
 #include "coordinator/http/api/handling.hpp"
@@ -32,20 +34,36 @@ std::string fingerprint_of(const std::string& body) {
   return std::to_string(body.size()) + "-" + std::to_string(fnv1a(body));
 }
 
-void submit(const Parts& parts, const Request& request, const Responder& responder) {
-  auto batch = read_batch(request.body, [&](const TaskSpec& spec) { return check_task(parts, spec); });
-  if (!batch) return responder.answer(problem(batch.error()));
-  if (!batch->wrong.empty()) return responder.answer(bad_elements(batch->wrong));
-  const auto& key = batch->idempotency_key;
-  const auto fingerprint = key.empty() ? std::string() : fingerprint_of(request.body);
+void submit_checked(const Parts& parts, BatchRequest batch, const std::string& fingerprint,
+                    const Responder& responder) {
   ask<BatchAcceptance>(
       responder,
-      [&](auto answer) { parts.loop.submit_batch(http_submitter, std::move(batch->tasks), key, fingerprint, answer); },
+      [&](auto answer) {
+        parts.loop.submit_batch(http_submitter, std::move(batch.tasks), batch.idempotency_key, fingerprint, answer);
+      },
       [responder](const Result<BatchAcceptance>& accepted) {
         responder.answer(accepted
                              ? located(202, batch_acceptance_view(*accepted), "/api/v1/batches/" + accepted->id.str())
                              : problem(accepted.error()));
       });
+}
+
+void submit(const Parts& parts, const Request& request, const Responder& responder) {
+  auto batch =
+      read_batch(request.body, parts.max_task_bytes, [&](const TaskSpec& spec) { return check_task(parts, spec); });
+  if (!batch) return responder.answer(problem(batch.error()));
+  if (!batch->wrong.empty()) return responder.answer(bad_elements(batch->wrong));
+  const auto& key = batch->idempotency_key;
+  const auto fingerprint = key.empty() ? std::string() : fingerprint_of(request.body);
+  const auto large = std::ranges::any_of(batch->tasks, [](const auto& one) { return has_large_input(one.spec); });
+  if (!large) return submit_checked(parts, std::move(*batch), fingerprint, responder);
+  const auto kept = std::make_shared<BatchRequest>(std::move(*batch));
+  responder.run_upload([parts, kept, fingerprint, share = request.share, responder] {
+    for (auto& one : kept->tasks) {
+      if (auto good = keep_large_input(parts, one.spec); !good) return responder.answer(problem(good.error()));
+    }
+    submit_checked(parts, std::move(*kept), fingerprint, responder);
+  });
 }
 
 // No value: the batch has not ended, and `over` is false.

@@ -36,17 +36,15 @@ class TaskHandlers {
   explicit TaskHandlers(const Parts& parts) : parts_(parts) {}
 
   void submit(const Request& request, const Responder& responder) const {
-    auto submission = protocol::decode_submission(request.body);
+    auto submission = protocol::decode_submission(request.body, parts_.max_task_bytes);
     if (!submission) return responder.answer(problem(submission.error()));
     if (auto good = check_task(parts_, submission->spec); !good) return responder.answer(problem(good.error()));
-    ask_quick<Acceptance>(
-        responder,
-        [&](auto answer) {
-          parts_.loop.submit(http_submitter, {std::move(submission->spec), submission->idempotency_key}, answer);
-        },
-        [](const Acceptance& accepted) {
-          return located(202, acceptance_view(accepted), "/api/v1/tasks/" + accepted.id.str());
-        });
+    if (!has_large_input(submission->spec)) return submit_checked(parts_, std::move(*submission), responder);
+    const auto kept = std::make_shared<protocol::Submission>(std::move(*submission));
+    responder.run_upload([parts = parts_, kept, share = request.share, responder] {
+      if (auto good = keep_large_input(parts, kept->spec); !good) return responder.answer(problem(good.error()));
+      submit_checked(parts, std::move(*kept), responder);
+    });
   }
 
   void get(const Request& request, const Responder& responder) const {
@@ -54,13 +52,16 @@ class TaskHandlers {
     if (!id) return;
     const auto wait = read_wait(query_of(request));
     if (!wait) return responder.answer(problem(wait.error()));
+    const auto within = read_inline(query_of(request));
+    if (!within) return responder.answer(problem(within.error()));
     Poll poll;
-    poll.finished = [parts = parts_, id = *id]() -> std::optional<Reply> {
+    poll.finished = [parts = parts_, id = *id, within = *within]() -> std::optional<Reply> {
       auto record = parts.store.reader()->task(id);
       if (!record) return problem(record.error());
       if (!*record) return problem(no_such_task(id));
-      if (ended((**record).state)) return json_reply(200, task_view(**record));
-      return std::nullopt;
+      if (!ended((**record).state)) return std::nullopt;
+      if (auto loaded = within ? load_output(parts, **record) : success(); !loaded) return problem(loaded.error());
+      return json_reply(200, task_view(**record));
     };
     poll.otherwise = [parts = parts_, id = *id](const Responder& r) { answer_unfinished(parts, id, r); };
     wait_for(parts_, *id, *wait, responder, std::move(poll));
@@ -105,6 +106,17 @@ class TaskHandlers {
   }
 
  private:
+  static void submit_checked(const Parts& parts, protocol::Submission submission, const Responder& responder) {
+    ask_quick<Acceptance>(
+        responder,
+        [&](auto answer) {
+          parts.loop.submit(http_submitter, {std::move(submission.spec), submission.idempotency_key}, answer);
+        },
+        [](const Acceptance& accepted) {
+          return located(202, acceptance_view(accepted), "/api/v1/tasks/" + accepted.id.str());
+        });
+  }
+
   template <typename Act>
   static void act(const Request& request, const Responder& responder, Act act) {
     const auto id = id_in<TaskId>(request, responder, "task");

@@ -21,7 +21,9 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
     }
     auto asked = dialect.read(request.body);
     if (!asked) return responder.answer(dialect.refuse(failure_of(asked.error())));
-    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), responder, std::move(place))->start();
+    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), responder, std::move(place),
+                                request.share)
+        ->start();
   };
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/core/artifact_id.hpp"
 #include "common/core/ids.hpp"
+#include "common/protocol/codec.hpp"
 #include "common/protocol/fields.hpp"
 #include "coordinator/store/artifacts/files.hpp"
 #include "coordinator/store/attempts.hpp"
@@ -114,7 +115,8 @@ class Check {
   void tasks(SQLite::Database& db) {
     SQLite::Statement row(
         db,
-        "SELECT t.id, t.state, t.attempts, t.output, s.capability, s.input, s.conditions FROM tasks t "
+        "SELECT t.id, t.state, t.attempts, t.output, s.capability, s.input, s.conditions, s.input_at, "
+        "t.output_at FROM tasks t "
         "JOIN specs s ON s.id = t.id");
     while (row.executeStep()) {
       ++report_.tasks;
@@ -133,6 +135,11 @@ class Check {
       if (!Capability::parse(row.getColumn(4).getString())) wrong("its capability is not valid");
       if (!json::well_formed(row.getColumn(5).getString())) wrong("its input is not JSON");
       if (!json::Object::read(row.getColumn(6).getString())) wrong("its conditions are not a JSON object");
+      for (const int file : {7, 8}) {
+        const auto column = row.getColumn(file);
+        if (column.isNull()) continue;
+        if (const auto read = protocol::decode_text_file(column.getString()); !read) wrong(read.error().message);
+      }
       progress_.at([&] { return std::to_string(report_.tasks) + " tasks"; });
     }
   }

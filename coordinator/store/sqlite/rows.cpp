@@ -14,6 +14,13 @@ std::optional<Duration> duration_or_none(const SQLite::Column& column) {
   return Duration{column.getInt64()};
 }
 
+std::optional<TextFile> file_or_none(const SQLite::Column& column) {
+  if (column.isNull()) return std::nullopt;
+  auto file = protocol::decode_text_file(column.getString());
+  if (!file) throw SQLite::Exception("a file of a task: " + file.error().message);
+  return std::move(*file);
+}
+
 Where decode_where(const std::string& text) {
   Where where;
   if (const auto object = json::Object::read(text)) {
@@ -27,7 +34,7 @@ std::string select(const char* input, const char* output, const std::string& mor
          ", s.name, s.priority, s.timeout_ns, s.expires_after_ns, s.delay_ns, s.max_attempts, s.conditions, "
          "s.submitter, s.idempotency_key, s.batch, s.accepted_at, t.state, t.rank, t.allowed_attempts, t.ended_at, "
          "t.attempts, " +
-         output + ", t.error, t.usage, t.run_ns" + more + " FROM " + from + " ";
+         output + ", t.error, t.usage, t.run_ns, s.input_at, t.output_at" + more + " FROM " + from + " ";
 }
 
 }  // namespace
@@ -117,6 +124,8 @@ TaskRecord read_task(SQLite::Statement& row) {
   }
   record.usage = row.getColumn(at++).getString();
   record.run = Duration{row.getColumn(at++).getInt64()};
+  spec.input_at = file_or_none(row.getColumn(at++));
+  record.output_at = file_or_none(row.getColumn(at++));
   return record;
 }
 

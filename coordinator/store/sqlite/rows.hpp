@@ -29,7 +29,7 @@ std::string encode_where(const Where& where);
 
 // Throws SQLite::Exception if the attempts cannot be read. Remaining times are not filled in.
 TaskRecord read_task(SQLite::Statement& row);
-constexpr int task_columns = 23;
+constexpr int task_columns = 25;
 constexpr const char* select_batch =
     "SELECT id, submitter, idempotency_key, fingerprint, first, last, total FROM batches ";
 BatchRecord read_batch(SQLite::Statement& row);

@@ -81,14 +81,21 @@ CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), store TEXT NOT N
 INSERT INTO identity VALUES (1, lower(hex(randomblob(10))), '');
 )sql";
 
+// An input or output that is a file: `{"artifact","bytes","artifacts"?}`. Its input is 'null', its output NULL.
+constexpr const char* text_files = R"sql(
+ALTER TABLE specs ADD COLUMN input_at TEXT;
+ALTER TABLE tasks ADD COLUMN output_at TEXT;
+)sql";
+
 // Step n, counted from 0, makes version n + 1. A released step is never changed: a change is a new step.
-const std::array<Migration, 5>& migrations() {
-  static const std::array<Migration, 5> all = {{
+const std::array<Migration, 6>& migrations() {
+  static const std::array<Migration, 6> all = {{
       {"the tables", tables},
       {"a store clock, retention, tasks held after a restore", clock},
       {"lists by capability and of failed tasks", lists},
       {"the size of tasks that have ended", std::string(bytes) + count_bytes},
       {"an identity of the store", identity},
+      {"inputs and outputs that are files", text_files},
   }};
   return all;
 }

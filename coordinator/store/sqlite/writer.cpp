@@ -30,6 +30,12 @@ void bind_at(SQLite::Statement& statement, int at, Duration clock, const std::op
   }
 }
 
+std::string encode_file(const std::optional<TextFile>& file) {
+  std::string text;
+  if (file) protocol::append_text_file(text, *file);
+  return text;
+}
+
 // What counts against Retention::bytes: the same texts as in `count_bytes`. The last three are encoded.
 std::uint64_t bytes_of(const TaskRecord& record, const std::string& where, const std::string& attempts,
                        const std::string& error) {
@@ -41,11 +47,11 @@ std::uint64_t bytes_of(const TaskRecord& record, const std::string& where, const
 
 Writer::Writer(SQLite::Database& db)
     : db_(db),
-      insert_spec_(db, "INSERT OR REPLACE INTO specs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+      insert_spec_(db, "INSERT OR REPLACE INTO specs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       save_task_(db,
                  "INSERT OR REPLACE INTO tasks (id, state, rank, allowed_attempts, due_at_ms, expires_at_ms, ended_at, "
-                 "attempts, output, error, usage, run_ns, ended_at_ms, bytes) VALUES "
-                 "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+                 "attempts, output, error, usage, run_ns, ended_at_ms, bytes, output_at) VALUES "
+                 "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       insert_batch_(db, "INSERT OR REPLACE INTO batches VALUES (?,?,?,?,?,?,?)"),
       name_artifact_(db, "INSERT OR IGNORE INTO artifact_names VALUES (?,?)"),
       drain_(db, "INSERT OR IGNORE INTO drained VALUES (?)"),
@@ -148,8 +154,11 @@ void Writer::spec(const TaskRecord& record) {
     s.bind(13);
   }
   s.bind(14, record.accepted_at.unix_ms);
+  const std::string input_at = encode_file(spec.input_at);
+  bind_text_or_null(s, 15, input_at);
   run(s);
   name_artifacts(record.id, spec.input);
+  name_artifacts(record.id, spec.input_at);
 }
 
 // The bytes that count against the retention: 0 for a task that has not ended.
@@ -183,8 +192,11 @@ std::uint64_t Writer::task(const TaskWrite& write, Duration clock) {
   } else {
     s.bind(14);
   }
+  const std::string output_at = encode_file(record.output_at);
+  bind_text_or_null(s, 15, output_at);
   run(s);
   name_artifacts(record.id, record.output);
+  name_artifacts(record.id, record.output_at);
   if (any_held_ && ended(record.state)) {
     bind_id(no_longer_held_, 1, record.id);
     run(no_longer_held_);
@@ -204,12 +216,20 @@ void Writer::batch(const BatchRecord& record) {
   run(s);
 }
 
+void Writer::name_artifact(const TaskId& id, const std::string& artifact) {
+  bind_text(name_artifact_, 1, artifact);
+  bind_id(name_artifact_, 2, id);
+  run(name_artifact_);
+}
+
 void Writer::name_artifacts(const TaskId& id, const std::string& text) {
-  for (const std::string& artifact : protocol::artifacts_in(text)) {
-    bind_text(name_artifact_, 1, artifact);
-    bind_id(name_artifact_, 2, id);
-    run(name_artifact_);
-  }
+  for (const std::string& artifact : protocol::artifacts_in(text)) name_artifact(id, artifact);
+}
+
+void Writer::name_artifacts(const TaskId& id, const std::optional<TextFile>& file) {
+  if (!file) return;
+  name_artifact(id, file->artifact);
+  for (const std::string& artifact : file->artifacts) name_artifact(id, artifact);
 }
 
 // ---- retention

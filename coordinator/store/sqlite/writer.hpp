@@ -23,7 +23,9 @@ class Writer {
   std::uint64_t task(const TaskWrite& write, Duration clock);
   std::uint64_t stored_ended_bytes(const TaskId& id);
   void batch(const BatchRecord& record);
+  void name_artifact(const TaskId& id, const std::string& artifact);
   void name_artifacts(const TaskId& id, const std::string& text);
+  void name_artifacts(const TaskId& id, const std::optional<TextFile>& file);
   void set_clock(Duration clock);
   struct Purgeable {
     std::vector<TaskId> ids;

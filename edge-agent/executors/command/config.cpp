@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 
@@ -19,12 +20,6 @@ bool param_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   const auto other = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-'; };
   return !name.empty() && name.size() <= 64 && letter(name.front()) && std::all_of(name.begin(), name.end(), other);
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view space = " \t\r\n";
-  const auto begin = std::min(text.find_first_not_of(space), text.size());
-  return text.substr(begin, text.find_last_not_of(space) + 1 - begin);
 }
 
 }  // namespace

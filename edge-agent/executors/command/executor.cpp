@@ -123,12 +123,12 @@ RunOutcome CommandExecutor::run_limited(const Job& job, std::stop_token stop) {
   if (!scratch) return failed_by(scratch.error());
   RunOutcome outcome = run_in(*scratch, job, limit);
   // The stop or the timeout is the reported reason, not a failure that it caused.
-  if (outcome.error && limit.stopped()) return bounded(cancelled_outcome(std::move(outcome.output)));
+  if (outcome.error && limit.stopped()) return cancelled_outcome(std::move(outcome.output));
   if (outcome.error && outcome.error->code != "exit_status" && limit.timed_out()) {
     const TaskError cause = *outcome.error;
-    return bounded(timed_out_outcome(timeout, cause, std::move(outcome.output)));
+    return timed_out_outcome(timeout, cause, std::move(outcome.output));
   }
-  return bounded(std::move(outcome));
+  return outcome;
 }
 
 RunOutcome CommandExecutor::run_in(const Scratch& scratch, const Job& job, RunLimit& limit) {

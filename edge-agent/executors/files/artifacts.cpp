@@ -28,6 +28,13 @@ Status copy_edited(std::string& out, std::string_view value, const EditObject& e
   if (const auto object = json::Object::read(value)) return copy_object(out, *object, edit);
   const auto elements = json::elements(value);
   if (!elements) {
+    const bool too_many = value.starts_with('[') || value.starts_with('{');
+    const bool names =
+        value.find("\"artifact\"") != std::string_view::npos || value.find("\"file\"") != std::string_view::npos;
+    if (too_many && names) {
+      return Error{"files are named in a list or object of more than " + std::to_string(json::most_parts) + " parts",
+                   ErrorKind::invalid};
+    }
     out += value;
     return success();
   }

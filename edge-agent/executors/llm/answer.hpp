@@ -43,6 +43,7 @@ class Answer {
   void add_embedding(std::string_view vector, std::optional<std::int64_t> index = {});  // default: the next one
   void expect_embeddings(std::size_t count) { expected_embeddings_ = count; }
   void set_model(const std::string& name);
+  void set_most_bytes(std::size_t most) { most_bytes_ = most; }
   void fail(TaskError error) {
     if (!error_) error_ = std::move(error);
   }
@@ -59,6 +60,7 @@ class Answer {
   [[nodiscard]] bool calls_tools() const { return !calls_.empty(); }
   [[nodiscard]] bool begun() const { return bytes() > 0; }  // a part of the answer itself was received
   [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t most_bytes() const { return most_bytes_; }
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
   [[nodiscard]] std::string output(RequestKind kind) const;
 
@@ -71,6 +73,7 @@ class Answer {
   CallIds ids_;
   std::string model_;
   std::string finish_reason_;
+  std::size_t most_bytes_ = limits::input_bytes;
   std::string text_;
   std::string reasoning_;
   std::string refusal_;

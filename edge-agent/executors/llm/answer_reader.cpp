@@ -39,9 +39,9 @@ Status AnswerReader::give_up(const std::string& code, const std::string& message
 // Embeddings are bounded as a body, and as an output.
 Status AnswerReader::check_bounds() {
   if (answer_.error()) return Error{answer_.error()->message, ErrorKind::unavailable};
-  if (kind_ == RequestKind::embed || answer_.bytes() <= limits::input_bytes) return success();
+  if (kind_ == RequestKind::embed || answer_.bytes() <= answer_.most_bytes()) return success();
   return give_up("output_too_large",
-                 "the answer has more than " + std::to_string(limits::input_bytes) + " bytes; ask for fewer tokens",
+                 "the answer has more than " + std::to_string(answer_.most_bytes()) + " bytes; ask for fewer tokens",
                  false);
 }
 

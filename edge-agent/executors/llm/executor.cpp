@@ -302,6 +302,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
   // Each turn of a conversation is a task, so its id makes the ids of calls unique among all turns.
   Answer answer(on_text, {"call_" + job.id.str(), call_ids_of(request)});
   answer.set_model(model);
+  answer.set_most_bytes(job.most_output_bytes);
   if (encoded->forces_call) answer.expect_call();
   if (kind == RequestKind::embed) answer.expect_embeddings(inputs_of(request));
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
@@ -319,7 +320,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
     return outcome;
   }
   outcome.output = answer.output(kind);
-  return bounded(std::move(outcome));
+  return bounded(std::move(outcome), job.most_output_bytes);
 }
 
 // The effect of a refusal on later requests.

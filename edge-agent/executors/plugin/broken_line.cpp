@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/core/counts.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 
@@ -97,15 +98,15 @@ std::optional<std::string_view> foreign_word(std::string_view line) {
 
 }  // namespace
 
-std::string what_is_broken(std::string_view line) {
-  if (line.size() >= longest_plugin_line) return "it is longer than 1 MiB: store large data as files";
+std::string what_is_broken(std::string_view line, std::size_t longest) {
+  if (line.size() >= longest) return "it is longer than " + show_bytes(longest) + ": store large data as files";
   if (valid_utf8(line) != line) return "it is not UTF-8";
   if (const auto word = foreign_word(line)) return "it contains " + std::string(*word) + ", which is not JSON";
   return "it is not valid JSON for this agent (no half of a surrogate pair, at most " + std::to_string(json::deepest) +
          " levels): " + std::string(cut_front(line, 200));
 }
 
-std::optional<PluginResult> result_of_broken(std::string_view line) {
+std::optional<PluginResult> result_of_broken(std::string_view line, std::size_t longest) {
   const Envelope envelope = envelope_of(line);
   if (envelope.type != "result") return std::nullopt;
   const auto id = TaskId::parse(envelope.id);
@@ -115,7 +116,8 @@ std::optional<PluginResult> result_of_broken(std::string_view line) {
   if (!id || envelope.attempt.empty() || failure != std::errc{} || rest != end || attempt < 1) return std::nullopt;
   PluginResult result;
   result.key = {*id, attempt};
-  result.error = TaskError{"plugin_error", "the plug-in's result cannot be read: " + what_is_broken(line), false, {}};
+  result.error =
+      TaskError{"plugin_error", "the plug-in's result cannot be read: " + what_is_broken(line, longest), false, {}};
   return result;
 }
 

@@ -10,11 +10,12 @@
 
 namespace edgefleet::agent {
 
+// `longest`: lines are cut to this.
 // A `plugin_error` for the task of which `line` is the result, as far as the line can be read; none: it is not a
 // result, or does not name its task. Only members of the outermost object count: an output may quote other tasks.
-std::optional<PluginResult> result_of_broken(std::string_view line);
+std::optional<PluginResult> result_of_broken(std::string_view line, std::size_t longest = longest_plugin_line);
 
 // For people: "it contains NaN, which is not JSON".
-std::string what_is_broken(std::string_view line);
+std::string what_is_broken(std::string_view line, std::size_t longest = longest_plugin_line);
 
 }  // namespace edgefleet::agent

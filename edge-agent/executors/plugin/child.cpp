@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "common/core/counts.hpp"
 #include "common/core/utf8.hpp"
 #include "common/system/clock.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
@@ -98,10 +99,12 @@ void PluginChild::write_lines() {
 }
 
 void PluginChild::read_out() {
+  out_.set_longest(desk_.longest_line());
   read_some(process_.out,
             [this](std::string_view bytes) { out_.feed(bytes, [this](std::string_view line) { take_line(line); }); });
   if (!process_.out && !broken_until_) broken_until_ = monotonic_now() + times_.broken;
-  if (out_.take_overlong() > 0) say(Severity::warning, "dropped the part of a line beyond 1 MiB");
+  if (out_.take_overlong() > 0)
+    say(Severity::warning, "dropped the part of a line beyond " + show_bytes(out_.longest()));
 }
 
 void PluginChild::read_err() {
@@ -133,7 +136,7 @@ struct Deliver {
 }  // namespace
 
 void PluginChild::take_message(std::string_view line) {
-  auto message = parse_plugin_line(line);
+  auto message = parse_plugin_line(line, out_.longest());
   if (!message) return say(Severity::warning, "ignored a line: " + message.error().message);
   if (!std::visit(Deliver{desk_}, *message))
     say(Severity::debug, "ignored a message about a task that it does not hold");

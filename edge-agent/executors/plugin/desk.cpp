@@ -8,11 +8,13 @@ namespace {
 constexpr std::size_t most_progress = 64;  // not yet read by the run; older ones are dropped
 }
 
-PluginDesk::TicketPtr PluginDesk::open(const AttemptKey& key, const std::string& task_line) {
+PluginDesk::TicketPtr PluginDesk::open(const AttemptKey& key, const std::string& task_line,
+                                       std::size_t most_output_bytes) {
   const std::lock_guard lock(mutex_);
   if (!up_ || tickets_.contains(key)) return nullptr;
   auto ticket = std::make_shared<Ticket>();
   ticket->key = key;
+  ticket->most_output_bytes = most_output_bytes;
   tickets_.emplace(key, ticket);
   lines_ += task_line;
   wake_.signal();
@@ -68,6 +70,13 @@ void PluginDesk::set_down(const TaskError& why) {
 std::string PluginDesk::take_lines() {
   const std::lock_guard lock(mutex_);
   return std::exchange(lines_, {});
+}
+
+std::size_t PluginDesk::longest_line() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t most = 0;
+  for (const auto& [key, ticket] : tickets_) most = std::max(most, ticket->most_output_bytes);
+  return longest_plugin_line + most;
 }
 
 bool PluginDesk::to_be_killed() const {

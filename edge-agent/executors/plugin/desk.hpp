@@ -23,6 +23,7 @@ class PluginDesk {
     AttemptKey key;
     std::deque<Progress> progress;
     std::optional<PluginResult> result;  // once set, the ticket is complete
+    std::size_t most_output_bytes = 0;
     bool silent = false;                 // cancelled without an answer in time
     std::condition_variable_any changed;
   };
@@ -30,7 +31,7 @@ class PluginDesk {
 
   // --- the runs' side ---
   // None while the plug-in is down, and for an attempt that is already held.
-  TicketPtr open(const AttemptKey& key, const std::string& task_line);
+  TicketPtr open(const AttemptKey& key, const std::string& task_line, std::size_t most_output_bytes);
   // Waits for progress, a result, a stop request or the end of `most`. Takes the progress.
   std::deque<Progress> wait(Ticket& ticket, const std::stop_token& stop, Duration most);
   std::optional<PluginResult> result(const Ticket& ticket) const;
@@ -43,6 +44,7 @@ class PluginDesk {
   void set_up();                      // tickets are accepted from now on
   void set_down(const TaskError& why);  // ends all tickets and accepts no further ones
   std::string take_lines();
+  [[nodiscard]] std::size_t longest_line() const;  // that the plug-in may write now
   [[nodiscard]] bool to_be_killed() const;  // a ticket was given up
   // False: no run waits for it.
   bool deliver(PluginResult result);

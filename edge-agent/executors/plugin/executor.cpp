@@ -149,7 +149,7 @@ RunOutcome PluginExecutor::run_limited(const Job& job, std::stop_token stop, con
   // The stop or the timeout is the reported reason, not a failure that it caused.
   if (outcome.error && limit.stopped()) return cancelled_outcome();
   if (outcome.error && limit.timed_out()) return timed_out_outcome(job.timeout, *outcome.error);
-  return bounded(std::move(outcome));
+  return bounded(std::move(outcome), job.most_output_bytes);
 }
 
 RunOutcome PluginExecutor::run_in(const Scratch& scratch, const Job& job, RunLimit& limit,
@@ -164,7 +164,7 @@ RunOutcome PluginExecutor::run_in(const Scratch& scratch, const Job& job, RunLim
   if (limit.over()) return failed("cancelled", "it was cancelled before it started", false);
   // Without artifacts the input is passed on unchanged, byte for byte.
   const std::string& input = laid->artifacts.empty() ? job.input : laid->input;
-  const auto ticket = desk_.open({job.id, job.attempt}, task_line(job, input, scratch.dir()));
+  const auto ticket = desk_.open({job.id, job.attempt}, task_line(job, input, scratch.dir()), job.most_output_bytes);
   if (!ticket) return failed("plugin_unavailable", problem(), true);
   const ClosedTicket closed(desk_, *ticket);
   const PluginResult result = await(*ticket, limit, on_progress);

@@ -131,13 +131,13 @@ Result<PluginHello> parse_hello(std::string_view line) {
   return hello;
 }
 
-Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string_view line) {
+Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string_view line, std::size_t longest) {
   using Message = std::variant<PluginProgress, PluginResult>;
   const auto object = read_message(line);
   if (!object && json::well_formed(line)) return invalid("not an object: " + std::string(cut_front(line, 200)));
   if (!object) {
-    if (auto broken = result_of_broken(line)) return Message(std::move(*broken));
-    return invalid(what_is_broken(line));
+    if (auto broken = result_of_broken(line, longest)) return Message(std::move(*broken));
+    return invalid(what_is_broken(line, longest));
   }
   const auto type = string_at(*object, "type").value_or("");
   if (type != "progress" && type != "result")

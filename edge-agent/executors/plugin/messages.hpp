@@ -15,7 +15,7 @@
 
 namespace edgefleet::agent {
 
-inline constexpr std::size_t longest_plugin_line = std::size_t{1} << 20U;
+inline constexpr std::size_t longest_plugin_line = std::size_t{1} << 20U;  // and the output that a task may have
 inline constexpr int plugin_protocol = 1;
 
 struct PluginHello {
@@ -36,7 +36,8 @@ struct PluginResult {
   std::optional<TaskError> error;
 };
 // Messages after the hello. A result that is not JSON fails its task, if the line still identifies it.
-Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string_view line);
+Result<std::variant<PluginProgress, PluginResult>> parse_plugin_line(std::string_view line,
+                                                                     std::size_t longest = longest_plugin_line);
 
 // With the newline. `input` is well formed; it becomes one line.
 std::string task_line(const Job& job, std::string_view input, const std::string& scratch);

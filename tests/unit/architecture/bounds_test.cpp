@@ -57,7 +57,10 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   const coordinator::Policy policy;
   const agent::Policy agents;
   says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
-  says("| input, output of a task | " + kib(limits::input_bytes) + " |");
+  says("| input, output of a task in a message | " + kib(limits::input_bytes) + " |");
+  says("| input, output of a task | " + mib(policy.max_task_bytes) + " (`--max-task-mb`, at most " +
+       std::to_string(limits::most_task_bytes >> 20U) + ") |");
+  says("| artifacts that an input, an output in a file names | " + number(limits::text_artifacts) + " |");
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
   says("| descriptions of inputs: one; of all agents; asked for at a time | " + kib(protocol::most_schema_bytes) +
        "; " + mib(policy.most_parameter_bytes) + "; " + number(policy.most_parameters_asked) + " |");

@@ -68,8 +68,8 @@ TEST_CASE("every field of a task is checked") {
     CHECK_FALSE(with(bad));
   }
   CHECK_FALSE(with("\"name\":\"" + std::string(201, 'x') + "\""));
-  CHECK_FALSE(with("\"input\":\"" + std::string(limits::input_bytes, 'x') + "\""));
-  CHECK_FALSE(task_of_line('"' + std::string(limits::input_bytes, 'x') + '"', echo));
+  CHECK_FALSE(with("\"input\":\"" + std::string(limits::most_task_bytes, 'x') + "\""));
+  CHECK_FALSE(task_of_line('"' + std::string(limits::most_task_bytes, 'x') + '"', echo));
 }
 
 TEST_CASE("chunks keep the order and stay within both bounds") {

@@ -21,7 +21,7 @@ TEST_CASE("the error for an input that is not JSON explains the quoting") {
 }
 
 TEST_CASE("the error for an input over the limit names the alternative") {
-  const auto input = check_input('"' + std::string(limits::input_bytes, 'x') + '"', "INPUT");
+  const auto input = check_input('"' + std::string(limits::most_task_bytes, 'x') + '"', "INPUT");
   REQUIRE_FALSE(input);
   CHECK(input.error().kind == ErrorKind::too_large);
   CHECK(input.error().message.find("edgefleet put") != std::string::npos);

@@ -77,9 +77,11 @@ std::size_t next_of(const State& state, const TaskId& id, const std::vector<std:
   const auto task = state.tasks.find(id);
   if (task == state.tasks.end() || task->second.record.state != TaskState::queued) return chain.size();
   const TaskSpec& spec = task->second.record.spec;
-  if (explain(state, spec.capability, spec.where).eligible > 0) return chain.size();
+  if (explain(state, spec.capability, conditions_of(spec)).eligible > 0) return chain.size();
   for (std::size_t other = at + 1; other < chain.size(); ++other) {
-    if (explain(state, spec.capability, {{"model", chain[other]}}).eligible > 0) return other;
+    Where where = conditions_of(spec);
+    where["model"] = chain[other];
+    if (explain(state, spec.capability, where).eligible > 0) return other;
   }
   return chain.size();
 }

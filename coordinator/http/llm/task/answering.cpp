@@ -6,6 +6,7 @@
 #include "common/system/clock.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/ask.hpp"
+#include "coordinator/shell/texts.hpp"
 
 namespace edgefleet::coordinator::llm {
 namespace {
@@ -29,7 +30,8 @@ Failure disagreement(const TaskId& task) {
 }  // namespace
 
 Answering::Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalogue, const Dialect& dialect,
-                     Asked asked, http_server::Responder responder, std::shared_ptr<BoundedPlace> place)
+                     Asked asked, http_server::Responder responder, std::shared_ptr<BoundedPlace> place,
+                     std::shared_ptr<http_server::ByteShare> share)
     : parts_(parts),
       catalogue_(std::move(catalogue)),
       dialect_(dialect),
@@ -37,6 +39,7 @@ Answering::Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalo
       writer_(std::move(asked.writer)),
       responder_(std::move(responder)),
       place_(std::move(place)),
+      share_(std::move(share)),
       began_(monotonic_now()),
       quiet_since_(began_) {}
 
@@ -78,12 +81,17 @@ void Answering::submit_more() {
   for (const auto& task : tasks_) {
     if (free == 0) return;
     if (!task->is_new()) continue;
-    const auto spec = spec_of(task->part());
+    auto spec = spec_of(task->part());
     if (!spec) return fail(failure_of(spec.error()));
     submitted_at_ = monotonic_now();
-    task->submit(*spec, events);
+    task->submit(std::move(*spec), events);
     --free;
   }
+  const bool another = std::ranges::any_of(tasks_, [](const auto& task) { return task->is_new(); });
+  if (another || at_ + 1 < chain_.size()) return;
+  question_.input = {};
+  question_.tasks.clear();
+  share_.reset();
 }
 
 Result<TaskSpec> Answering::spec_of(std::size_t part) const {
@@ -94,9 +102,9 @@ Result<TaskSpec> Answering::spec_of(std::size_t part) const {
   for (const auto& [name, value] : question_.tasks[part]) {
     spec.input = json::with(json::Object::read(spec.input).value_or(json::Object{}), name, value);
   }
-  if (spec.input.size() > limits::input_bytes) {
+  if (spec.input.size() > parts_.max_task_bytes) {
     return Error{"the request has " + std::to_string(spec.input.size()) + " bytes; the limit for a task's input is " +
-                     std::to_string(limits::input_bytes),
+                     std::to_string(parts_.max_task_bytes) + " (--max-task-mb of the coordinator)",
                  ErrorKind::too_large};
   }
   spec.where = {{"model", chain_[at_]}};
@@ -131,9 +139,14 @@ void Answering::take_news(ModelTask& task) {
 
 void Answering::take_outcome(ModelTask& task) {
   task.end();
-  const auto record = parts_.store.reader()->task(task.id());
+  auto record = parts_.store.reader()->task(task.id());
   if (!record) return fail(failure_of(record.error()));
   if (!*record) return fail(failure_of(Error{"task " + task.id().str() + " no longer exists", ErrorKind::internal}));
+  if ((**record).output_at) {
+    auto text = read_text(parts_.artifacts, *(**record).output_at);
+    if (!text) return fail(unknown_shape(text.error()));
+    (**record).output = std::move(*text);
+  }
   if ((**record).state == TaskState::succeeded) return take_result(task, **record);
   if (!try_next(**record)) fail(failure_of(**record));
 }

@@ -19,7 +19,8 @@ namespace edgefleet::coordinator::llm {
 class Answering : public std::enable_shared_from_this<Answering> {
  public:
   Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalogue, const Dialect& dialect, Asked asked,
-            http_server::Responder responder, std::shared_ptr<BoundedPlace> place);
+            http_server::Responder responder, std::shared_ptr<BoundedPlace> place,
+            std::shared_ptr<http_server::ByteShare> share);
 
   void start();
 
@@ -64,6 +65,7 @@ class Answering : public std::enable_shared_from_this<Answering> {
   std::unique_ptr<AnswerWriter> writer_;
   http_server::Responder responder_;
   std::shared_ptr<BoundedPlace> place_;
+  std::shared_ptr<http_server::ByteShare> share_;  // of the question, until no further task is made of it
   const Time began_;
 
   std::vector<std::string> chain_;

@@ -1,12 +1,30 @@
 #include "coordinator/http/llm/task/model_task.hpp"
 
 #include "coordinator/http/llm/task/beginnings.hpp"
+#include "coordinator/shell/texts.hpp"
 
 namespace edgefleet::coordinator::llm {
 
-void ModelTask::submit(const TaskSpec& spec, Events events) {
+void ModelTask::submit(TaskSpec spec, Events events) {
   events_ = std::move(events);
   phase_ = Phase::submitting;
+  auto beginnings = beginnings_of(spec.input);
+  if (spec.input.size() <= limits::input_bytes) return submit_kept(std::move(spec), std::move(beginnings));
+  responder_.run_upload(
+      [self = shared_from_this(), spec = std::move(spec), beginnings = std::move(beginnings)]() mutable {
+        auto file = keep_text(self->parts_.artifacts, spec.input);
+        spec.input = "null";
+        if (file) spec.input_at = std::move(*file);
+        self->responder_.run([self, spec = std::move(spec), beginnings = std::move(beginnings),
+                              kept = file ? success() : Status(file.error())]() mutable {
+          if (self->phase_ == Phase::abandoned) return;
+          if (!kept) return self->events_.accepted(*self, kept.error());
+          self->submit_kept(std::move(spec), std::move(beginnings));
+        });
+      });
+}
+
+void ModelTask::submit_kept(TaskSpec spec, std::vector<std::uint64_t> beginnings) {
   const auto listening = std::make_shared<Listening>();
   const auto listen = [hub = &parts_.hub, listening, weak = weak_from_this(),
                        responder = responder_](const TaskId& id) {
@@ -17,7 +35,7 @@ void ModelTask::submit(const TaskSpec& spec, Events events) {
     });
   };
   parts_.loop.submit(
-      std::string(Loop::present_client), {spec, {}, beginnings_of(spec.input)},
+      std::string(Loop::present_client), {std::move(spec), {}, std::move(beginnings)},
       [self = shared_from_this(), listening](const Result<Acceptance>& accepted) {
         self->responder_.run([self, accepted, listening] { self->answered(accepted, listening); });
       },

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "common/http_server/responder.hpp"
 #include "coordinator/http/llm/task/sent_text.hpp"
@@ -22,7 +23,7 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   ModelTask(const Parts& parts, http_server::Responder responder, std::size_t part)
       : parts_(parts), responder_(std::move(responder)), part_(part) {}
 
-  void submit(const TaskSpec& spec, Events events);
+  void submit(TaskSpec spec, Events events);
   void abandon();  // it is cancelled, if necessary as soon as it is accepted
   void end();  // its outcome has been read
 
@@ -41,6 +42,7 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   struct Listening {
     std::optional<StreamHub::Listener> listener;
   };
+  void submit_kept(TaskSpec spec, std::vector<std::uint64_t> beginnings);
   void answered(const Result<Acceptance>& accepted, std::shared_ptr<Listening> listening);
   void cancel(const TaskId& id);
 

@@ -55,6 +55,22 @@ TEST_CASE("an unknown operator, or a size that is no number, is refused with wha
   CHECK_FALSE(check_where({{"room", "!=attic"}}));
 }
 
+TEST_CASE("an input in a file needs an agent that takes its size, in whole MiB") {
+  TaskSpec spec;
+  spec.where = {{"room", "attic"}};
+  CHECK(conditions_of(spec) == spec.where);
+  const auto with = [&](std::uint64_t bytes) {
+    spec.input_at = TextFile{"sha256-", bytes, {}};
+    return conditions_of(spec).at("max_task_mb");
+  };
+  CHECK(with(1) == ">=1");
+  CHECK(with(1024 * 1024) == ">=1");
+  CHECK(with(1024 * 1024 + 1) == ">=2");
+  CHECK(conditions_of(spec).at("room") == "attic");
+  CHECK(has(check_where({{"max_task_mb", ">=1"}}).error(), "cannot be set"));
+  CHECK_FALSE(has(check_where({{"max-task-mb", ">=1"}}).error(), "did you mean"));
+}
+
 TEST_CASE("a condition of a command line is split at its operator") {
   using Pair = Where::value_type;
   CHECK(*parse_condition("room=attic") == Pair{"room", "attic"});

@@ -138,6 +138,48 @@ TEST_CASE("results and tasks are split by the bounds on elements and bytes") {
   CHECK(decoded == 300);
 }
 
+TEST_CASE("inputs and outputs that are files travel with their id and size") {
+  const TextFile file{"sha256-" + std::string(64, 'a'), 1'000'000, {"sha256-" + std::string(64, 'b')}};
+  TaskElement element{TaskId{Ulid{1, 1}}, 2, "null", std::chrono::seconds(5)};
+  element.input_at = TextFile{file.artifact, file.bytes, {}};
+  TaskResult result;
+  result.id = element.id;
+  result.output_at = file;
+  std::size_t first = 0;
+  const auto tasks = decode_tasks(encode_tasks(reign, 1, 5'000'000, {element}, first));
+  REQUIRE(tasks);
+  CHECK(tasks->tasks.good == std::vector{element});
+  CHECK(tasks->max_output_bytes == 5'000'000);
+  first = 0;
+  CHECK(decode_results(encode_results(session, {result}, first))->results.good == std::vector{result});
+  const auto of_older = decode_tasks(R"({"epoch":3,"session":"s","n":1,"tasks":[]})");
+  CHECK(of_older->max_output_bytes == limits::input_bytes);
+  const auto bound = decode_tasks(R"({"epoch":3,"session":"s","n":1,"max_output_bytes":99999999999,"tasks":[]})");
+  CHECK(bound->max_output_bytes == limits::most_task_bytes);
+}
+
+TEST_CASE("a file of a task that is no file is an error of its element") {
+  const std::string id = "sha256-" + std::string(64, 'a');
+  const auto bad = [](const std::string& file) {
+    const auto tasks = decode_tasks(R"({"epoch":3,"session":"s","n":1,"tasks":[{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "attempt":1,"timeout_ms":1,"input_at":)" +
+                                    file + "}]}");
+    const auto results = decode_results(R"({"session":"s","results":[{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":1,
+        "status":"succeeded","output_at":)" +
+                                        file + "}]}");
+    return tasks->tasks.bad.size() + results->results.bad.size();
+  };
+  CHECK(bad(R"({"artifact":")" + id + R"(","bytes":1})") == 0);
+  for (const std::string& file : std::vector<std::string>{
+           "7", "{}", R"({"artifact":")" + id + "\"}", R"({"artifact":"../x","bytes":1})",
+           R"({"artifact":")" + id + R"(","bytes":-1})", R"({"artifact":")" + id + R"(","bytes":67108865})",
+           R"({"artifact":")" + id + R"(","bytes":1,"artifacts":["x"]})",
+           R"({"artifact":")" + id + R"(","bytes":1,"artifacts":7})"}) {
+    CAPTURE(file);
+    CHECK(bad(file) == 2);
+  }
+}
+
 TEST_CASE("one bad element does not affect the others") {
   const auto message = decode_tasks(
       R"({"epoch":3,"session":"s","n":1,"tasks":[

@@ -47,6 +47,11 @@ std::string again(const Result<T>& decoded) {
 }  // namespace
 
 TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
+  const auto control_again = [](const std::string& t) {
+    const auto message = decode_control(t);
+    std::size_t first = 0;
+    return encode_control(message->reign, message->type, message->tasks.good, first);
+  };
   const std::map<std::string, std::function<std::string(const std::string&)>> round_trips{
       {"status", [](const std::string& t) { return again(decode_agent_status(t)); }},
       {"info", [](const std::string& t) { return again(info_of(decode_agent_info(t))); }},
@@ -70,7 +75,7 @@ TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
        [](const std::string& t) {
          const auto message = decode_tasks(t);
          std::size_t first = 0;
-         return encode_tasks(message->reign, message->n, message->tasks.good, first);
+         return encode_tasks(message->reign, message->n, message->max_output_bytes, message->tasks.good, first);
        }},
       {"results",
        [](const std::string& t) {
@@ -78,12 +83,8 @@ TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
          std::size_t first = 0;
          return encode_results(message->session, message->results.good, first);
        }},
-      {"control",
-       [](const std::string& t) {
-         const auto message = decode_control(t);
-         std::size_t first = 0;
-         return encode_control(message->reign, message->type, message->tasks.good, first);
-       }},
+      {"control", control_again},
+      {"upload", control_again},
   };
   const auto all = examples();
   for (const auto& [name, round_trip] : round_trips) {

@@ -348,6 +348,64 @@ TEST_CASE("a message of tasks keeps the bounds on elements and bytes") {
   CHECK(all == 305);
 }
 
+TEST_CASE("an input in a file goes to an agent that takes its size, and to no other") {
+  Conversation c;
+  c.join("pi-0", "a", 4);
+  auto large = work();
+  large.input_at = TextFile{"sha256-x", 3'000'000, {}};
+  const auto id = c.submit(large);
+  CHECK(c.task(id).state == TaskState::queued);
+  const auto why = explain_task(c.state, c.state.tasks.at(id), c.now.mono);
+  CHECK(why.find("max_task_mb>=3") != std::string::npos);
+  CHECK(why.find("the largest max_task_mb there is: 0 (pi-0)") != std::string::npos);
+  CHECK(c.task(c.submit()).state == TaskState::assigned);
+  auto info = c.info("a", 4);
+  info.max_task_bytes = 2 * 1024 * 1024;
+  c.receive(AgentInfoSeen{agent("pi-0"), info});
+  c.place();
+  CHECK(c.task(id).state == TaskState::queued);
+  info.max_task_bytes = 3 * 1024 * 1024;
+  c.receive(AgentInfoSeen{agent("pi-0"), info});
+  c.place();
+  CHECK(c.task(id).state == TaskState::assigned);
+}
+
+TEST_CASE("an output in a file is the outcome, unless it is over the bound") {
+  Conversation c;
+  c.state.policy.max_task_bytes = 1'000'000;
+  c.join("pi-1", "a", 2);
+  const auto report = [&](const TaskId& id, std::uint64_t bytes) {
+    TaskResult result;
+    result.id = id;
+    result.output_at = TextFile{"sha256-x", bytes, {}};
+    c.receive(ResultsSeen{agent("pi-1"), {result}});
+  };
+  const auto fits = c.submit();
+  report(fits, 1'000'000);
+  CHECK(c.task(fits).state == TaskState::succeeded);
+  CHECK(c.task(fits).output_at->bytes == 1'000'000);
+  CHECK(c.task(fits).output.empty());
+  const auto over = c.submit();
+  report(over, 1'000'001);
+  CHECK(c.task(over).state == TaskState::failed);
+  CHECK(c.task(over).error->code == "output_too_large");
+  CHECK_FALSE(c.task(over).output_at);
+}
+
+TEST_CASE("an output in a file is forgotten when its task is tried again") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  TaskResult result;
+  result.id = id;
+  result.status = ResultStatus::failed;
+  result.error = TaskError{"exit_status", "exit code 1", true, {}};
+  result.output_at = TextFile{"sha256-x", 400'000, {}};
+  c.receive(ResultsSeen{agent("pi-1"), {result}});
+  CHECK(c.task(id).state == TaskState::scheduled);
+  CHECK_FALSE(c.task(id).output_at);
+}
+
 TEST_CASE("a task that is returned each time at once is placed again at growing intervals") {
   Conversation c;
   c.join("returning", "m");

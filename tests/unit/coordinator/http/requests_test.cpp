@@ -36,8 +36,9 @@ void check_refused(const std::string& name, const std::string& value) {
 }  // namespace
 
 TEST_CASE("a batch is read with its key and with its tasks in their order") {
-  const auto batch = read_batch(
-      R"({"idempotency_key":"k","tasks":[{"capability":"a","input":[1]},{"capability":"b","priority":3}]})", any_task);
+  const auto batch =
+      read_batch(R"({"idempotency_key":"k","tasks":[{"capability":"a","input":[1]},{"capability":"b","priority":3}]})",
+                 limits::input_bytes, any_task);
   REQUIRE(batch);
   CHECK(batch->idempotency_key == "k");
   CHECK(batch->wrong.empty());
@@ -52,7 +53,7 @@ TEST_CASE("a batch that is not an object with a list of tasks is refused") {
   for (const char* body : {"", "{", "[]", "7", "{}", R"({"tasks":null})", R"({"tasks":{}})", R"({"tasks":[]})",
                            R"({"tasks":[{"capability":"a"}],"idempotency_key":7})", "{\"tasks\":[\"\xff\"]}"}) {
     CAPTURE(body);
-    const auto refused = read_batch(body, any_task);
+    const auto refused = read_batch(body, limits::input_bytes, any_task);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == ErrorKind::invalid);
   }
@@ -61,15 +62,16 @@ TEST_CASE("a batch that is not an object with a list of tasks is refused") {
 TEST_CASE("the key of a batch has at most 200 bytes") {
   const auto with_key = [](std::size_t bytes) {
     return read_batch(R"({"tasks":[{"capability":"a"}],"idempotency_key":")" + std::string(bytes, 'k') + R"("})",
-                      any_task);
+                      limits::input_bytes, any_task);
   };
   CHECK(with_key(200));
   CHECK_FALSE(with_key(201));
 }
 
 TEST_CASE("a batch has at most as many tasks as the limit says") {
-  CHECK(read_batch(batch_with(limits::batch_tasks), any_task)->tasks.size() == limits::batch_tasks);
-  const auto refused = read_batch(batch_with(limits::batch_tasks + 1), any_task);
+  CHECK(read_batch(batch_with(limits::batch_tasks), limits::input_bytes, any_task)->tasks.size() ==
+        limits::batch_tasks);
+  const auto refused = read_batch(batch_with(limits::batch_tasks + 1), limits::input_bytes, any_task);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().kind == ErrorKind::too_large);
   CHECK(refused.error().message.find(std::to_string(limits::batch_tasks + 1)) != std::string::npos);
@@ -81,7 +83,7 @@ TEST_CASE("each invalid task of a batch is reported with its index and its reaso
   };
   const auto batch = read_batch(R"({"tasks":[{"capability":"a"},{"capability":"A!"},{},{"capability":"forbidden"},
                                              {"capability":"a","idempotency_key":"k"},5,{"capability":"a"}]})",
-                                check);
+                                limits::input_bytes, check);
   REQUIRE(batch);
   CHECK(batch->tasks.size() == 2);
   REQUIRE(batch->wrong.size() == 5);
@@ -93,7 +95,7 @@ TEST_CASE("each invalid task of a batch is reported with its index and its reaso
 }
 
 TEST_CASE("at most 100 invalid tasks are reported") {
-  CHECK(read_batch(batch_with(150, "{}"), any_task)->wrong.size() == 100);
+  CHECK(read_batch(batch_with(150, "{}"), limits::input_bytes, any_task)->wrong.size() == 100);
 }
 
 TEST_CASE("a list of tasks is filtered by the parameters of the query string, which are all optional") {

@@ -126,6 +126,7 @@ void check_equal(const TaskRecord& stored, const TaskRecord& expected) {
   CHECK(stored.ended_at.value_or(WallTime{}).unix_ms == expected.ended_at.value_or(WallTime{}).unix_ms);
   CHECK(stored.attempts == expected.attempts);
   CHECK(stored.output == expected.output);
+  CHECK(stored.output_at == expected.output_at);
   CHECK(stored.error == expected.error);
   CHECK(stored.usage == expected.usage);
   CHECK(stored.run == expected.run);

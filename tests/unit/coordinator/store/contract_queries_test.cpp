@@ -271,6 +271,32 @@ TEST_CASE("store contract: an artifact is named by the input or the output of a 
   CHECK_FALSE(*store->reads().artifact_named("sha256-%"));
 }
 
+TEST_CASE("store contract: an input or output that is a file is kept, with the artifacts that it names") {
+  EachStore store;
+  const auto id_of = [](char c) { return "sha256-" + std::string(64, c); };
+  TaskRecord r = record(1);
+  r.idempotency_key = "k";
+  r.spec.input = "null";
+  r.spec.input_at = TextFile{id_of('a'), 300'000, {id_of('b'), id_of('c')}};
+  save(*store, r);
+  REQUIRE(find(*store, r.id));
+  check_equal(*find(*store, r.id), r);
+  const auto unfinished = store->unfinished(TaskId{}, 10);
+  REQUIRE((unfinished && unfinished->size() == 1));
+  CHECK(unfinished->front().spec == r.spec);
+  CHECK(unfinished->front().expires_in == r.expires_in);
+  r.state = TaskState::succeeded;
+  r.output_at = TextFile{id_of('d'), 400'000, {id_of('e')}};
+  save(*store, r, false);
+  store.reopen();
+  check_equal(*find(*store, r.id), r);
+  CHECK((*store->reads().task_by_key("test", "k"))->spec == r.spec);
+  for (const char named : {'a', 'b', 'c', 'd', 'e'}) CHECK(*store->reads().artifact_named(id_of(named)));
+  CHECK_FALSE(*store->reads().artifact_named(id_of('f')));
+  CHECK(store->purge({0s, 1000}, 1h, 100)->tasks == 1);
+  for (const char named : {'a', 'b', 'c', 'd', 'e'}) CHECK_FALSE(*store->reads().artifact_named(id_of(named)));
+}
+
 TEST_CASE("store contract: an artifact is named as long as one of the tasks that named it is kept") {
   EachStore store;
   for (const std::uint64_t n : {1U, 2U}) {

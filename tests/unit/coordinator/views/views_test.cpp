@@ -82,6 +82,23 @@ TEST_CASE("input and output are shown as they came, byte for byte") {
   CHECK(view.find("\"output\":" + r.output) != std::string::npos);
 }
 
+TEST_CASE("an input or output that is a file is shown with its place") {
+  TaskRecord r = ended_task();
+  r.spec.input_at = TextFile{"sha256-in", 300'000, {"sha256-named"}};
+  r.spec.input = "null";
+  r.output_at = TextFile{"sha256-out", 400'000, {}};
+  r.output.clear();
+  const auto linked = json::parse(task_view(r));
+  CHECK(linked.at("input_at") ==
+        json{{"artifact", "sha256-in"}, {"bytes", 300'000}, {"url", "/api/v1/artifacts/sha256-in"}});
+  CHECK(linked.at("output_at").at("artifact") == "sha256-out");
+  CHECK_FALSE(linked.contains("input"));
+  CHECK_FALSE(linked.contains("output"));
+  r.output = "[1]";
+  CHECK(json::parse(task_view(r)).at("output") == json{1});
+  CHECK(json::parse(outcome_view(r)).at("output_at").at("bytes") == 400'000);
+}
+
 TEST_CASE("an unfinished task is shown with the reason why it waits, and with its progress") {
   TaskRecord r;
   r.run = 5s;  // of an earlier attempt

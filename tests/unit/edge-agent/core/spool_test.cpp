@@ -110,6 +110,43 @@ TEST_CASE("a result waits for the upload of the files that it names") {
   }
 }
 
+TEST_CASE("a result whose files the coordinator has removed is sent again after they are uploaded") {
+  Conversation c;
+  c.give({1});
+  c.done(1);
+  REQUIRE(c.results().size() == 1);
+  c.receive(UploadSeen{Reign{2, *SessionId::parse("other")}, {id(1), 1}, {"sha256-a"}});
+  CHECK(c.results().empty());
+  c.receive(UploadSeen{reign, {id(2), 1}, {"sha256-a"}});  // not held
+  c.receive(UploadSeen{reign, {id(1), 1}, {"sha256-a"}});
+  CHECK(c.results().empty());
+  c.receive(ArtifactUploaded{"sha256-a"});
+  CHECK(c.results().size() == 1);
+  c.receive(UploadSeen{reign, {id(1), 1}, {}});  // none of them is here
+  CHECK(c.results().size() == 1);
+}
+
+TEST_CASE("an output in a file is sent with its place, and is lost with a file that is refused") {
+  Conversation c;
+  TasksSeen seen{reign, 1, work, {{id(1), 1, "null", 1min, {}, TextFile{"sha256-in", 300'000, {}}}}, 5'000'000};
+  c.receive(seen);
+  const auto started = c.all<StartTask>();
+  REQUIRE(started.size() == 1);
+  CHECK(started[0].input_at == TextFile{"sha256-in", 300'000, {}});
+  CHECK(started[0].most_output_bytes == 5'000'000);
+  Finished finished;
+  finished.key = {id(1), 1};
+  finished.output_at = TextFile{"sha256-out", 400'000, {}};
+  finished.uploads = {"sha256-out"};
+  c.receive(finished);
+  CHECK(c.results().empty());
+  c.receive(ArtifactRefused{"sha256-out", "it is too large", false});
+  const auto results = c.results();
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].status == ResultStatus::failed);
+  CHECK_FALSE(results[0].output_at);
+}
+
 TEST_CASE("at its end an agent keeps undelivered results on the disk") {
   Running c;
   c.finish();

@@ -5,8 +5,8 @@
 #include <mutex>
 #include <vector>
 
+#include "edge-agent/shell/artifact_spool.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
-#include "edge-agent/shell/spool.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/http_stub.hpp"
 #include "tests/support/temporary.hpp"

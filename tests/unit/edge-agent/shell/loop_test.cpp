@@ -95,7 +95,8 @@ struct Running {
     using namespace protocol;
     say("coordinator/status", encode(CoordinatorStatus{CoordinatorState::online, reign}));
     std::size_t first = 0;
-    say("tasks/" + capability + "/pi", encode_tasks(reign, 1, {{task, 1, input, 60s}}, first));
+    say("tasks/" + capability + "/pi",
+        encode_tasks(reign, 1, limits::usual_task_bytes, {{task, 1, input, 60s}}, first));
   }
   void acknowledge() {
     std::size_t first = 0;

@@ -1,6 +1,7 @@
 #include "edge-agent/shell/pool.hpp"
 
 #include <condition_variable>
+#include <map>
 #include <set>
 
 #include "tests/support/agent.hpp"
@@ -66,10 +67,36 @@ class Scripted final : public Executor {
   bool released_ = false;
 };
 
-Job job(std::uint64_t number, const std::string& input) { return {id(number), 1, work, input, 1min}; }
+Job job(std::uint64_t number, const std::string& input, std::size_t most = limits::input_bytes) {
+  return {id(number), 1, work, input, 1min, most};
+}
+
+// Texts in memory; an id that is not there fails, or waits for the stop.
+class Texts final : public TextStore {
+ public:
+  Result<std::string> fetch_text(const TextFile& file, std::stop_token stop) override {
+    if (const auto text = texts.find(file.artifact); text != texts.end()) return text->second;
+    if (failure) return *failure;
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, stop, 10s, [] { return false; });
+    return Error{"the coordinator is away", ErrorKind::unavailable};
+  }
+  Result<std::string> store_text(const std::string& text, std::stop_token /*stop*/) override {
+    if (failure) return *failure;
+    texts[std::to_string(text.size())] = text;
+    return std::to_string(text.size());
+  }
+  std::map<std::string, std::string> texts;
+  std::optional<Error> failure;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+};
 
 struct Bench {
   Scripted executor;
+  std::shared_ptr<Texts> texts = std::make_shared<Texts>();
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<Finished> finished;
@@ -82,7 +109,8 @@ struct Bench {
             [this](const AttemptKey& key, const Progress&) {
               const std::lock_guard lock(mutex);
               progressed.push_back(key);
-            }};
+            },
+            texts};
 
   bool await_finished(std::size_t number) {
     std::unique_lock lock(mutex);
@@ -145,13 +173,79 @@ TEST_CASE("a pool that is destroyed stops running tasks and waits for them") {
   CHECK(finished == 1);
 }
 
-TEST_CASE("an output that does not fit into a message fails its task") {
+TEST_CASE("an input in a file is fetched before the run") {
+  Bench bench;
+  bench.texts->texts["sha256-1"] = R"({"large":true})";
+  bench.pool.start(bench.executor, job(1, "null"), TextFile{"sha256-1", 14, {}});
+  REQUIRE(bench.await_finished(1));
+  CHECK_FALSE(bench.finished[0].error);
+  CHECK(bench.finished[0].output == R"({"large":true})");
+}
+
+TEST_CASE("an input that cannot be fetched fails its attempt, and the task does not run") {
+  Bench bench;
+  const TextFile missing{"sha256-2", 14, {}};
+  const auto outcome = [&](Job one) {
+    const auto before = bench.finished.size();
+    bench.pool.start(bench.executor, std::move(one), missing);
+    REQUIRE(bench.await_finished(before + 1));
+    REQUIRE(bench.finished.back().error);
+    return *bench.finished.back().error;
+  };
+  bench.texts->failure = Error{"no such artifact", ErrorKind::not_found};
+  CHECK(outcome(job(1, "null")).code == "artifact_missing");
+  bench.texts->failure = Error{"it restarts", ErrorKind::unavailable};
+  const auto away = outcome(job(2, "null"));
+  CHECK(away.code == "unavailable");
+  CHECK(away.retryable);
+  bench.texts->failure.reset();
+  Job brief = job(3, "null");
+  brief.timeout = 50ms;
+  const auto late = outcome(brief);
+  CHECK(late.code == "timed_out");
+  CHECK(late.message.find("fetching the input: the coordinator is away") != std::string::npos);
+  bench.texts->texts["sha256-2"] = "{broken";
+  CHECK(outcome(job(4, "null")).code == "bad_input");
+  CHECK(bench.executor.threads() == 0);
+}
+
+TEST_CASE("a stop ends the fetching of an input") {
+  Bench bench;
+  bench.pool.start(bench.executor, job(1, "null"), TextFile{"sha256-3", 14, {}});
+  bench.pool.stop({id(1), 1});
+  REQUIRE(bench.await_finished(1));
+  REQUIRE(bench.finished[0].error);
+  CHECK(bench.finished[0].error->code == "cancelled");
+}
+
+TEST_CASE("an output that does not fit into a message becomes a file, with the artifacts that it names") {
+  Bench bench;
+  const std::string artifact = "sha256-" + std::string(64, 'a');
+  const std::string fits = '"' + std::string(limits::input_bytes - 2, 'x') + '"';
+  const std::string large = R"([{"artifact":")" + artifact + R"("},{"artifact":"no id"},)" + fits + "]";
+  bench.executor.output = fits;
+  CHECK(bench.pool.run_here(bench.executor, job(1, "1", large.size())).output == fits);
+  bench.executor.output = large;
+  const auto finished = bench.pool.run_here(bench.executor, job(1, "1", large.size()));
+  CHECK_FALSE(finished.error);
+  CHECK(finished.output == "null");
+  CHECK(finished.output_at == TextFile{std::to_string(large.size()), large.size(), {artifact}});
+  CHECK(bench.texts->texts.at(std::to_string(large.size())) == large);
+}
+
+TEST_CASE("an output over the bound of its task, or one that cannot be stored, fails its task") {
   Bench bench;
   bench.executor.output = '"' + std::string(limits::input_bytes, 'x') + '"';
   const auto large = bench.pool.run_here(bench.executor, job(1, "1"));
   REQUIRE(large.error);
   CHECK(large.error->code == "output_too_large");
   CHECK(large.output == "null");
+  CHECK_FALSE(large.output_at);
+  bench.texts->failure = Error{"it is full", ErrorKind::full};
+  const auto unstored = bench.pool.run_here(bench.executor, job(1, "1", limits::usual_task_bytes));
+  REQUIRE(unstored.error);
+  CHECK(unstored.error->code == "no_space");
+  CHECK_FALSE(unstored.output_at);
   bench.executor.output = std::string(100, '[') + std::string(100, ']');
   const auto deep = bench.pool.run_here(bench.executor, job(1, "1"));
   REQUIRE(deep.error);

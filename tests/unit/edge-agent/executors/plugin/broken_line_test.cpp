@@ -46,7 +46,7 @@ TEST_CASE("the error of a line has a text") {
   CHECK(what_is_broken(head() + R"("output":-Infinity})") == "it contains -Infinity, which is not JSON");
   CHECK(what_is_broken("{\"output\":\"NaN\",}").find("it is not valid JSON for this agent") == 0);
   CHECK(what_is_broken("\xFF") == "it is not UTF-8");
-  CHECK(what_is_broken(std::string(longest_plugin_line, 'x')).find("it is longer than 1 MiB") == 0);
+  CHECK(what_is_broken(std::string(longest_plugin_line, 'x')).find("it is longer than 1.0 MiB") == 0);
 }
 
 }  // namespace

@@ -204,8 +204,8 @@ for m in messages():
   REQUIRE(bench.up());
   CHECK(bench.run().output == "\"right\"");
   CHECK(bench.lines.holds("ignored a line: it is not valid JSON for this agent"));
-  CHECK(bench.lines.holds("dropped the part of a line beyond 1 MiB"));
-  CHECK(bench.lines.holds("ignored a line: it is longer than 1 MiB"));
+  CHECK(bench.lines.holds("dropped the part of a line beyond 1.2 MiB"));
+  CHECK(bench.lines.holds("ignored a line: it is longer than 1.2 MiB"));
   CHECK(bench.run("null", 30s, {}, 2).output == "\"right\"");
 }
 
@@ -227,7 +227,7 @@ for m in messages():
   REQUIRE(bench.up());
   const auto pid = bench.run("\"pid\"").output;
   for (const auto& [how, why] : std::map<std::string, std::string>{{"nan", "it contains NaN"},
-                                                                   {"huge", "it is longer than 1 MiB"},
+                                                                   {"huge", "it is longer than 1.2 MiB"},
                                                                    {"bytes", "it is not UTF-8"},
                                                                    {"half", "half of a surrogate pair"}}) {
     INFO(how);
@@ -355,7 +355,7 @@ for m in messages():
 )");
   REQUIRE(bench.up());
   CHECK(code(bench.run("null", 300ms)) == "timed_out");
-  CHECK(bench.lines.holds("dropped the part of a line beyond 1 MiB"));
+  CHECK(bench.lines.holds("dropped the part of a line beyond 1.2 MiB"));
   CHECK(bench.down("did not answer a cancel"));
 }
 

@@ -1,0 +1,62 @@
+#include "coordinator/shell/result_files.hpp"
+
+#include <algorithm>
+
+#include "common/core/artifact_id.hpp"
+#include "common/protocol/artifacts.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+std::vector<std::string> files_of(const TaskResult& result) {
+  auto ids = protocol::artifacts_in(result.output);
+  std::erase_if(ids, [](const std::string& id) { return !valid_artifact_id(id); });  // any text may have that key
+  if (!result.output_at) return ids;
+  ids.push_back(result.output_at->artifact);
+  ids.insert(ids.end(), result.output_at->artifacts.begin(), result.output_at->artifacts.end());
+  return ids;
+}
+
+void fail_without_output(TaskResult& result) {
+  const bool succeeded = result.status == ResultStatus::succeeded;
+  result.output_at.reset();
+  if (!succeeded) return;  // its error says more
+  result.status = ResultStatus::failed;
+  result.error =
+      TaskError{"output_missing", "the file with the output was not uploaded, or has been removed", true, {}};
+}
+
+}  // namespace
+
+std::vector<protocol::AttemptRef> ResultFiles::take_incomplete(std::vector<TaskResult>& results,
+                                                               const std::function<bool(const AttemptKey&)>& counts) {
+  std::vector<protocol::AttemptRef> incomplete;
+  std::erase_if(results, [&](TaskResult& result) {
+    const AttemptKey key{result.id, result.attempt};
+    if (!counts(key)) return false;
+    auto missing = missing_of(result);
+    if (!missing.empty() && may_ask(key)) {
+      incomplete.push_back({result.id, result.attempt, false, std::move(missing)});
+      return true;
+    }
+    asked_.erase(key);
+    const bool output = result.output_at && std::ranges::count(missing, result.output_at->artifact) > 0;
+    if (output) fail_without_output(result);
+    return false;
+  });
+  return incomplete;
+}
+
+std::vector<std::string> ResultFiles::missing_of(const TaskResult& result) const {
+  auto ids = files_of(result);
+  std::erase_if(ids, [&](const std::string& id) { return artifacts_.lease(id).ok(); });
+  if (ids.size() > limits::text_artifacts) ids.resize(limits::text_artifacts);
+  return ids;
+}
+
+bool ResultFiles::may_ask(const AttemptKey& key) {
+  if (asked_.size() >= most_attempts && !asked_.contains(key)) asked_.clear();  // then they are asked a few times more
+  return asked_[key]++ < most_asked;
+}
+
+}  // namespace edgefleet::coordinator

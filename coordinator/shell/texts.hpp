@@ -1,0 +1,20 @@
+// The inputs and outputs of tasks that are too large for a message, as artifacts. Each call waits for the disk.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/core/result.hpp"
+#include "common/core/task.hpp"
+#include "coordinator/store/artifacts/artifacts.hpp"
+
+namespace edgefleet::coordinator {
+
+// Stores a JSON text, and leases it and the artifacts that it names. Error kind not_found: one of them does not exist;
+// too_large: it names too many.
+Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text);
+
+// The text: well-formed JSON of the size that `file` tells, nested at most as deeply as a message allows.
+Result<JsonText> read_text(const Artifacts& artifacts, const TextFile& file);
+
+}  // namespace edgefleet::coordinator
