@@ -7,7 +7,7 @@
 
 #include "common/core/utf8.hpp"
 #include "common/http_server/server.hpp"
-#include "common/mqtt/paho_client.hpp"
+#include "common/mqtt/address.hpp"
 #include "common/runtime/configuration.hpp"
 #include "common/runtime/log.hpp"
 #include "common/runtime/secret.hpp"
@@ -181,7 +181,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   Loop::Options options;
   const auto fleet = FleetName::parse(settings.fleet);
   if (!fleet) return Error{"--fleet \"" + settings.fleet + "\" is not valid: " + std::string(name_rule)};
-  if (auto uri = mqtt::paho_uri(settings.broker); !uri) return uri.error();
+  if (auto address = mqtt::parse_address(settings.broker); !address) return address.error();
   options.fleet = *fleet;
   options.broker.broker = settings.broker;
   options.broker.username = settings.username;

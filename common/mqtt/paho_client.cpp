@@ -4,19 +4,17 @@
 #include <mqtt/async_client.h>
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <map>
 #include <optional>
 
+#include "common/mqtt/address.hpp"
 #include "common/mqtt/nodelay.hpp"
 #include "common/mqtt/reach.hpp"
 #include "common/mqtt/session.hpp"
 
 namespace edgefleet::mqtt {
 namespace {
-
-constexpr std::string_view scheme = "mqtt://";
 
 ::mqtt::message_ptr to_paho(const Message& message) {
   auto paho = ::mqtt::make_message(message.topic, message.payload, message.qos, message.retained);
@@ -256,29 +254,12 @@ class PahoClient final : public Client {
 
 }  // namespace
 
-Result<std::string> paho_uri(const std::string& broker) {
-  const auto wrong = [&] {
-    return Error{"broker \"" + broker + "\" is not of the form mqtt://HOST:PORT", ErrorKind::invalid};
-  };
-  if (!broker.starts_with(scheme)) return wrong();
-  std::string place = broker.substr(scheme.size());
-  if (!place.empty() && place.back() == '/') place.pop_back();
-  const auto bracket = place.rfind(']');
-  const auto colon = place.find(':', bracket == std::string::npos ? 0 : bracket);
-  const std::string host = place.substr(0, colon);
-  if (host.empty() || host.find_first_of("/@ ") != std::string::npos) return wrong();
-  if (colon == std::string::npos) return "tcp://" + host + ":1883";
-  unsigned port = 0;
-  const auto [rest, failure] = std::from_chars(place.data() + colon + 1, place.data() + place.size(), port);
-  if (failure != std::errc{} || rest != place.data() + place.size() || port == 0 || port > 65535) return wrong();
-  return "tcp://" + place;
-}
-
 Result<std::unique_ptr<Client>> make_paho_client(const Options& options, Client::OnEvent on_event) {
-  const auto uri = paho_uri(options.broker);
-  if (!uri) return uri.error();
+  const auto address = parse_address(options.broker);
+  if (!address) return address.error();
   try {
-    return std::unique_ptr<Client>(std::make_unique<PahoClient>(options, *uri, std::move(on_event)));
+    return std::unique_ptr<Client>(
+        std::make_unique<PahoClient>(options, "tcp://" + authority_of(*address), std::move(on_event)));
   } catch (const std::exception& failure) {
     return Error{"cannot create the MQTT client: " + std::string(failure.what())};
   }

@@ -9,7 +9,4 @@ namespace edgefleet::mqtt {
 // Fails if the address of the broker is not valid.
 Result<std::unique_ptr<Client>> make_paho_client(const Options& options, Client::OnEvent on_event);
 
-// Converts mqtt://HOST[:PORT] (default port 1883) to Paho's form, tcp://HOST:PORT.
-Result<std::string> paho_uri(const std::string& broker);
-
 }  // namespace edgefleet::mqtt

@@ -10,26 +10,10 @@
 #include <memory>
 
 #include "common/core/error_text.hpp"
+#include "common/mqtt/address.hpp"
 
 namespace edgefleet::mqtt {
 namespace {
-
-struct Place {
-  std::string host;
-  std::string port = "1883";
-};
-
-Place place_of(const std::string& broker) {
-  std::string text = broker.substr(broker.find("://") + 3);
-  if (text.ends_with('/')) text.pop_back();
-  Place place;
-  const auto bracket = text.rfind(']');
-  const auto colon = text.find(':', bracket == std::string::npos ? 0 : bracket);
-  place.host = text.substr(0, colon);
-  if (colon != std::string::npos) place.port = text.substr(colon + 1);
-  if (bracket != std::string::npos) place.host = place.host.substr(1, place.host.size() - 2);
-  return place;
-}
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
@@ -64,13 +48,15 @@ std::string text_of(int failure) {
 }  // namespace
 
 std::string why_unusable(const std::string& broker, Duration patience) {
-  const Place place = place_of(broker);
+  const auto place = parse_address(broker);
+  if (!place) return place.error().message;
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int failure = ::getaddrinfo(place.host.c_str(), place.port.c_str(), &hints, &found); failure != 0) {
+  if (const int failure = ::getaddrinfo(place->host.c_str(), std::to_string(place->port).c_str(), &hints, &found);
+      failure != 0) {
     const bool unknown = failure == EAI_NONAME || failure == EAI_NODATA;
-    return "the host name " + place.host +
+    return "the host name " + place->host +
            (unknown ? " is unknown" : " cannot be resolved: " + std::string(::gai_strerror(failure)));
   }
   const Addresses addresses(found, &::freeaddrinfo);

@@ -8,7 +8,7 @@
 
 #include "common/core/where.hpp"
 #include "common/http/url.hpp"
-#include "common/mqtt/paho_client.hpp"
+#include "common/mqtt/address.hpp"
 #include "common/runtime/secret.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "edge-agent/sensors/machine.hpp"
@@ -24,13 +24,6 @@ std::string host_name() {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
-}
-
-// "10.0.0.2" of "mqtt://10.0.0.2:1883", "fd00::2" of "mqtts://[fd00::2]".
-std::string host_of(std::string_view broker) {
-  if (const auto scheme = broker.find("://"); scheme != std::string_view::npos) broker.remove_prefix(scheme + 3);
-  if (broker.starts_with('[')) return std::string(broker.substr(1, broker.find(']') - 1));
-  return std::string(broker.substr(0, broker.find_first_of(":/")));
 }
 
 Result<ParamSettings> read_param(const std::string& file, const std::string& what, const toml::table& table) {
@@ -293,7 +286,8 @@ Result<Loop::Options> loop_options(const Settings& s) {
   if (!name) return Error{"--name \"" + s.name + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
   const auto fleet = FleetName::parse(s.fleet);
   if (!fleet) return Error{"--fleet \"" + s.fleet + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
-  if (auto uri = mqtt::paho_uri(s.broker); !uri) return uri.error();
+  const auto broker = mqtt::parse_address(s.broker);
+  if (!broker) return broker.error();
   if (!s.coordinator.empty() && !http::is_http_url(http::normal_base(s.coordinator))) {
     return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
   }
@@ -321,7 +315,7 @@ Result<Loop::Options> loop_options(const Settings& s) {
   options.heat = *heat;
   if (!s.coordinator.empty()) options.max_task_bytes = max_task_bytes(s.max_task_mb);
   options.work = s.work;
-  options.broker_host = host_of(s.broker);
+  options.broker_host = broker->host;
   options.labels = s.labels;
   options.sys = s.sys;
   options.unknown_results = s.work + "/unknown-results";

@@ -107,7 +107,7 @@ class Checker:
         if entry.way != "batch" and not entry.id and not entry.lost and tasks:
             self.bad("refused but kept", f"{entry.label} was answered {entry.refused} and is in the store: {tasks[0]['id']}")
         if 422 in entry.refused:
-            self.bad("refused as invalid", f"{entry.label}: {entry.body}")
+            self.bad("refused as invalid", f"{entry.label}: {str(entry.body)[:500]}")
 
     def check_batch(self, label, record):
         there = [one for one in record["tasks"] if self.by_label.get(one)]
@@ -136,7 +136,7 @@ class Checker:
         if task["state"] == "failed" and code not in EXPECTED_ERRORS:
             self.bad("unexpected failure", f"{name}: {task.get('error')}")
         if task["state"] == "succeeded" and task["capability"] == "echo" and task["output"] != entry.body["input"]:
-            self.bad("wrong result", f"{name}: {task['output']} instead of {entry.body['input']}")
+            self.bad("wrong result", f"{name}: {str(task['output'])[:200]} instead of {str(entry.body['input'])[:200]}")
         if task["state"] == "cancelled" and not entry.cancels:
             self.bad("cancelled without request", f"{name}: {task['attempts']}")
         if task["state"] == "expired" and "expires_after_ms" not in entry.body:

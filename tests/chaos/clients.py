@@ -32,12 +32,18 @@ def file_command(draw, label, artifact):
     return body
 
 
-def any_task(draw, label, artifact):
+def echo(draw, label, large):
+    """Some are too large for a message: their input and their output are files."""
+    size = draw.randrange(260_000, 600_000) if large and draw.random() < 0.1 else int(2000 * draw.random() ** 4)
+    return {"capability": "echo", "input": {"label": label, "pad": "x" * size}}
+
+
+def any_task(draw, label, artifact, large):
     kind = draw.random()
     if kind < 0.2 and artifact:
         body = file_command(draw, label, artifact)
     elif kind < 0.6:
-        body = {"capability": "echo", "input": {"label": label, "pad": "x" * int(2000 * draw.random() ** 4)}}
+        body = echo(draw, label, large)
     else:
         body = command(draw, label)
     body["name"] = label
@@ -104,7 +110,7 @@ class Client:
         self.counter += 1
         label = f"{self.name}-{self.counter}"
         source, artifact = self.random.choice(self.files[-RECENT:]) if self.files else ("", "")
-        body = any_task(self.random, label, artifact)
+        body = any_task(self.random, label, artifact, way != "mqtt")
         if body["capability"] != "command.file":
             source = ""
         return self.ledger.add(Entry(label, body, way, batch, source=source, first_sent=time.monotonic()))

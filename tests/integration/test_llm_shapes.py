@@ -186,6 +186,31 @@ class Shapes(FleetCase):
         self.assertEqual(self.backend.requests,
                          [question + b',"stream":true,"stream_options":{"include_usage":true}}'])
 
+    def test_large_questions_and_answers(self):
+        """A session of a coding agent and a photograph, and an answer of a megabyte: whole, streamed, and as a task."""
+        words = [f"word {n} " * 200 for n in range(500)]  # 1 MB
+        self.backend.answer = [delta(content=word) for word in words] + [END]
+        picture = "data:image/jpeg;base64," + "A" * 3_000_000
+        question = {"model": "tiny", "messages": [
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture}}]},
+            {"role": "user", "content": "x" * 1_000_000}]}
+        whole = self.api.post("/v1/chat/completions", question)
+        self.assertEqual(whole.status, 200, whole.body)
+        self.assertEqual(whole.body["choices"][0]["message"]["content"], "".join(words))
+        self.assertEqual(json.loads(self.backend.requests[-1])["messages"], question["messages"])
+        streamed = self.api.post("/v1/chat/completions", {**question, "stream": True})
+        events = [line[6:] for line in streamed.body.decode().splitlines() if line.startswith("data: ")]
+        self.assertEqual(events[-1], "[DONE]")
+        pieces = [choice["delta"].get("content") or "" for one in events[:-1] for choice in json.loads(one)["choices"]]
+        self.assertEqual("".join(pieces), "".join(words))
+        task = self.api.outcome(self.api.submit("llm.chat", question))
+        self.assertEqual(task["output"]["choices"][0]["message"]["content"], "".join(words))
+        self.assertGreater(task["input_at"]["bytes"], 4_000_000)
+        question["messages"][1]["content"] = "x" * (8 << 20)
+        refused = self.api.post("/v1/chat/completions", question)
+        self.assertEqual(refused.status, 413, refused.body)
+        self.assertIn("--max-task-mb", refused.body["error"]["message"])
+
     def test_a_flood(self):
         """Log probabilities without end reach a bound, not the memory of the machine."""
         piece = event(delta={}, logprobs={"content": [{"token": "x" * 1000, "logprob": -1}] * 50})

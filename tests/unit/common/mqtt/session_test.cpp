@@ -125,17 +125,6 @@ TEST_CASE("a broker that takes fewer messages at once gets fewer, and one that l
   }
 }
 
-TEST_CASE("a broker's address is checked") {
-  CHECK(*paho_uri("mqtt://localhost") == "tcp://localhost:1883");
-  CHECK(*paho_uri("mqtt://10.0.0.1:99/") == "tcp://10.0.0.1:99");
-  CHECK(*paho_uri("mqtt://[::1]:1883") == "tcp://[::1]:1883");
-  for (const char* bad :
-       {"", "localhost", "tcp://x", "mqtt://", "mqtt://:1883", "mqtt://x:", "mqtt://x:99999", "mqtt://u@x"}) {
-    INFO(bad);
-    CHECK_FALSE(paho_uri(bad));
-  }
-}
-
 TEST_CASE("a message that is sent alone has nothing beside it in flight") {
   Session session = connected();
   CHECK(count<DoSend>(session.publish({"t", "before"})) == 1);
