@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "common/http_server/responder.hpp"
+#include "coordinator/http/llm/task/sent_calls.hpp"
 #include "coordinator/http/llm/task/sent_text.hpp"
 #include "coordinator/http/parts.hpp"
 
@@ -33,7 +34,9 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   [[nodiscard]] const TaskId& id() const { return id_; }  // once it is accepted
   StreamHub::Listener::Heard take() { return listening_->listener->take(); }  // while it runs
 
-  SentText sent;  // of a stream
+  // Of a stream.
+  SentText sent;
+  SentCalls sent_calls;
 
  private:
   enum class Phase { is_new, submitting, accepted, ended, abandoned };
