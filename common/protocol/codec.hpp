@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/core/agent.hpp"
+#include "common/core/channel.hpp"
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
 
@@ -48,7 +49,7 @@ struct StreamMessage {
   int attempt = 1;
   std::uint64_t at = 0;  // byte offset of `delta` in its channel so far
   std::string delta;
-  std::string channel;  // content or reasoning, of partial output; empty: a note for people
+  Channel channel = Channel::note;
   std::optional<int> percent;
   std::optional<std::uint64_t> completed_bytes{};  // of a transfer
   std::optional<std::uint64_t> total_bytes{};      // as far as it is known

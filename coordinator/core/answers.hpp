@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/core/agent.hpp"
+#include "common/core/channel.hpp"
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
 
@@ -41,7 +42,7 @@ struct Drained {
 struct Part {
   AgentName agent;  // the sender
   int attempt = 1;
-  bool reasoning = false;
+  Channel channel = Channel::content;
   std::uint64_t at = 0;  // byte offset in its channel
   std::string text;
 };

@@ -41,13 +41,13 @@ void StreamHub::given(const TaskId& task, int attempt, const AgentName& agent) {
 
 void StreamHub::publish(const AgentName& agent, const protocol::StreamMessage& message) {
   const std::lock_guard lock(mutex_);
-  if (message.channel.empty()) return keep_progress(agent, message);
+  if (message.channel == Channel::note) return keep_progress(agent, message);
   const auto [begin, end] = desks_.equal_range(message.id);
   for (auto at = begin; at != end; ++at) {
     Listener::Desk& desk = *at->second;
     const auto given = desk.given.find(message.attempt);
     if (given == desk.given.end() || given->second != agent) continue;
-    if (put(desk, {agent, message.attempt, message.channel == "reasoning", message.at, message.delta})) call(desk);
+    if (put(desk, {agent, message.attempt, message.channel, message.at, message.delta})) call(desk);
   }
 }
 
@@ -57,7 +57,7 @@ bool StreamHub::put(Listener::Desk& desk, Part part) {
   if (part.text.empty()) return false;
   Part* last = desk.parts.empty() ? nullptr : &desk.parts.back();
   const bool continues = last != nullptr && last->agent == part.agent && last->attempt == part.attempt &&
-                         last->reasoning == part.reasoning && last->at + last->text.size() == part.at;
+                         last->channel == part.channel && last->at + last->text.size() == part.at;
   const std::size_t bytes = part.text.size() + (continues || last == nullptr ? 0 : sizeof(Part));
   desk.behind = desk.behind || desk.bytes + bytes > most_behind;
   if (desk.behind) return false;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/core/agent.hpp"
+#include "common/core/channel.hpp"
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
 
@@ -31,10 +32,9 @@ struct RunOutcome {
 };
 
 // Reports of a run in progress. Partial output is for live readers: the result repeats all of it.
-enum class Channel { note, content, reasoning };
 struct Progress {
   int percent = -1;  // -1: unknown
-  std::string text;  // a note for people; or a piece of the output
+  std::string text;
   Channel channel = Channel::note;
   std::uint64_t at = 0;  // byte offset of a piece of output in its channel
   std::uint64_t completed_bytes = 0;  // of the transfer that the note describes

@@ -299,13 +299,13 @@ void Loop::handle(const StopAsked&) {
 void Loop::take_part(const Progressed& progressed) {
   const Progress& part = progressed.progress;
   protocol::StreamMessage* last = parts_.empty() ? nullptr : &parts_.back();
-  const std::string channel = part.channel == Channel::reasoning ? "reasoning" : "content";
   if (last != nullptr && last->id == progressed.key.id && last->attempt == progressed.key.attempt &&
-      last->channel == channel && last->at + last->delta.size() == part.at && last->delta.size() < most_part_bytes) {
+      last->channel == part.channel && last->at + last->delta.size() == part.at &&
+      last->delta.size() < most_part_bytes) {
     last->delta += part.text;
     return;
   }
-  parts_.push_back({state_.session, progressed.key.id, progressed.key.attempt, part.at, part.text, channel, {}});
+  parts_.push_back({state_.session, progressed.key.id, progressed.key.attempt, part.at, part.text, part.channel, {}});
 }
 
 void Loop::publish_parts() {

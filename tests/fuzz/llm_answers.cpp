@@ -17,6 +17,24 @@ using namespace edgefleet::fuzz;
 
 namespace {
 
+// What a client has put together from the stream is the beginning of each call in the output.
+void check_streamed(const llm::Json& calls, std::string_view lines) {
+  std::vector<std::string> streamed;
+  while (!lines.empty()) {
+    const auto line = protocol::decode_call_line(take_line(lines));
+    require(line.has_value(), "a line of a call can be read");
+    const bool begins = line->index == streamed.size();
+    require(begins != line->call.empty() || line->index < streamed.size(), "a call begins once, in order");
+    if (begins) streamed.emplace_back();
+    streamed.at(line->index) += line->arguments;
+    const auto call = begins ? protocol::read_tool_call(line->call) : std::nullopt;
+    require(!begins || (call && call->name == calls.at(line->index)["function"]["name"]), "a call keeps its name");
+  }
+  for (std::size_t i = 0; i < streamed.size(); ++i) {
+    require(calls.at(i)["function"]["arguments"].get<std::string>().starts_with(streamed[i]), "a call is continued");
+  }
+}
+
 void check_calls(const llm::Json& choice) {
   std::set<std::string> ids = {"call_0"};
   for (const auto& call : llm::at(llm::at(choice, "message"), "tool_calls")) {
@@ -28,9 +46,11 @@ void check_calls(const llm::Json& choice) {
 void read_answer(const llm::Provider& provider, bool lines, llm::RequestKind kind, std::string_view body,
                  std::size_t cut) {
   std::string streamed;
+  std::string lines;
   llm::Answer answer(
-      [&](std::string_view text, bool reasoning) {
-        if (!reasoning) streamed += text;
+      [&](std::string_view text, Channel channel) {
+        if (channel == Channel::content) streamed += text;
+        if (channel == Channel::tool_calls) lines += text;
       },
       {"call_t", {"call_0"}});
   const auto framing = kind == llm::RequestKind::embed ? llm::Framing::whole
@@ -51,6 +71,7 @@ void read_answer(const llm::Provider& provider, bool lines, llm::RequestKind kin
   if (kind == llm::RequestKind::embed || tree.is_discarded()) return;  // a number that is out of range is passed on
   const auto& choice = tree["choices"][0];
   if (!answer.error()) check_calls(choice);
+  check_streamed(llm::at(llm::at(choice, "message"), "tool_calls"), lines);
   const auto& text = kind == llm::RequestKind::chat ? choice["message"]["content"] : choice["text"];
   require(text.is_null() ? streamed.empty() : text == streamed, "the streamed text is the output");
 }

@@ -79,7 +79,7 @@ void stream(std::string_view payload) {
   if (!first) return;
   const auto again = read_again(decode_stream(encode(*first)));
   const auto all = [](const StreamMessage& m) {
-    return std::tie(m.session, m.id, m.attempt, m.at, m.delta, m.percent);
+    return std::tie(m.session, m.id, m.attempt, m.at, m.delta, m.channel, m.percent);
   };
   require(all(again) == all(*first), "a piece of a stream stays the same");
 }

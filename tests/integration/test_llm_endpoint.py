@@ -31,12 +31,13 @@ class Stream:
         self.events = []
         self.done = False
 
-    def rest(self, on_text=lambda: None):
+    def rest(self, on_text=lambda: None, on_event=lambda: None):
         for line in iter(self.response.readline, b""):
             if line == b"data: [DONE]\n":
                 self.done = True
             elif line.startswith(b"data: "):
                 self.events.append(json.loads(line[6:]))
+                on_event()
                 if self.texts():
                     on_text()
         self.connection.close()
@@ -48,6 +49,14 @@ class Stream:
     def texts(self, index=0):
         said = [choice.get("delta", {}).get("content") or choice.get("text") for choice in self.choices(index)]
         return [text for text in said if text]
+
+    def calls(self, index=0):
+        """The pieces of tool calls, and their arguments put together."""
+        pieces = [piece for choice in self.choices(index) for piece in choice["delta"].get("tool_calls", [])]
+        arguments = {}
+        for piece in pieces:
+            arguments[piece["index"]] = arguments.get(piece["index"], "") + piece["function"]["arguments"]
+        return pieces, [arguments[at] for at in sorted(arguments)]
 
 
 class EndpointCase(FleetCase):
@@ -186,6 +195,105 @@ class Choices(EndpointCase):
         stream.response.close()
         stream.connection.close()
         wait_until(lambda: {task["state"] for task in self.tasks()} == {"cancelled"}, what="all are cancelled")
+
+
+def call(index=0, **function):
+    """A piece of a tool call."""
+    named = {"id": f"c{index}", "type": "function"} if "name" in function else {}
+    return {"tool_calls": [{"index": index, **named, "function": function}]}
+
+
+class ToolCalls(EndpointCase):
+    def script_step_by_step(self, steps):
+        """Each step is sent when the client has received as many pieces as there were steps before it."""
+        self.received = [threading.Event() for _ in steps]
+        self.in_time = []
+
+        def script(_):
+            for number, step in enumerate(steps):
+                if number > 0:
+                    self.in_time.append(self.received[number - 1].wait(10))
+                yield dict(step)
+
+        self.backend.script = script
+
+    def note_received(self, count):
+        for event in self.received[:count]:
+            event.set()
+
+    def test_arguments_arrive_while_the_model_writes_them(self):
+        """As OpenAI streams them: a call without arguments, then pieces of them, each before the next one is there."""
+        self.script_step_by_step([
+            call(name="heat", arguments=""), call(arguments='{"room":'), call(arguments='"attic"}'),
+            call(1, name="light", arguments=""), {**call(1, arguments="{}"), "finish_reason": "tool_calls"}])
+        stream = self.stream()
+        stream.rest(on_event=lambda: self.note_received(len(stream.calls()[0])))
+        self.assertEqual(self.in_time, [True] * 4)
+        self.assertTrue(stream.done)
+        pieces, arguments = stream.calls()
+        self.assertEqual(pieces[0], {"index": 0, "id": "c0", "type": "function",
+                                     "function": {"name": "heat", "arguments": ""}})
+        self.assertEqual(pieces[1], {"index": 0, "function": {"arguments": '{"room":'}})
+        self.assertEqual((len(pieces), arguments), (5, ['{"room":"attic"}', "{}"]))
+        self.assertEqual(stream.choices(0)[-1]["finish_reason"], "tool_calls")
+
+    def test_a_function_call_arrives_while_the_model_writes_it(self):
+        """A client of the first form of tools gets it in that form."""
+        self.script_step_by_step([call(name="heat", arguments=""), call(arguments='{"room":'),
+                                  {**call(arguments='"attic"}'), "finish_reason": "tool_calls"}])
+        stream = self.stream(functions=[TOOL])
+
+        def calls():
+            return [choice["delta"]["function_call"] for choice in stream.choices(0) if "function_call" in choice["delta"]]
+
+        stream.rest(on_event=lambda: self.note_received(len(calls())))
+        self.assertEqual(self.in_time, [True] * 2)
+        self.assertEqual(calls(), [{"name": "heat", "arguments": ""}, {"arguments": '{"room":'}, {"arguments": '"attic"}'}])
+        self.assertEqual(stream.choices(0)[-1]["finish_reason"], "function_call")
+
+    def stream_over_two_agents(self, second):
+        """The agent dies when the client has half of the arguments; `second` is the answer to its successor."""
+        over = threading.Event()
+        self.addCleanup(over.set)
+
+        def first():
+            yield call(name="heat", arguments="")
+            yield call(arguments='{"room":')
+            over.wait(60)
+
+        self.backend.script = lambda body: first() if len(self.backend.asked) == 1 else [dict(step) for step in second]
+        stream = self.stream()
+
+        def lose_the_agent():
+            if stream.calls()[1] == ['{"room":'] and self.fleet.agents["pi-1"].alive():
+                self.fleet.start_agent("pi-2", toml=self.backend.table())
+                self.in_service("pi-2")
+                self.fleet.agents["pi-1"].kill()
+
+        return stream.rest(on_event=lose_the_agent)
+
+    def test_an_agent_that_dies_in_the_middle_of_a_call(self):
+        """Its successor continues the same call, although it has another id and other pieces."""
+        named = {"tool_calls": [{"index": 0, "id": "new", "function": {"name": "heat", "arguments": '{"r'}}]}
+        stream = self.stream_over_two_agents([named, {**call(arguments='oom":"attic"}'), "finish_reason": "tool_calls"}])
+        self.assertTrue(stream.done, stream.events)
+        pieces, arguments = stream.calls()
+        self.assertEqual(arguments, ['{"room":"attic"}'])
+        self.assertEqual([piece["id"] for piece in pieces if "id" in piece], ["c0"])
+
+    def assert_changed(self, second):
+        stream = self.stream_over_two_agents(second)
+        self.assertEqual(stream.events[-1]["error"]["code"], "answer_changed")
+        self.assertFalse(stream.done)
+        self.assertEqual(stream.calls()[1], ['{"room":'])
+
+    def test_a_successor_that_makes_another_call(self):
+        """The stream ends with an error: never two halves of different calls."""
+        self.assert_changed([{**call(name="heat", arguments='{"floor":1}'), "finish_reason": "tool_calls"}])
+
+    def test_a_successor_that_makes_no_call(self):
+        """The stream ends with an error: the call that has begun is not given up in silence."""
+        self.assert_changed([{"content": "It is 21 degrees"}])
 
 
 class Fields(EndpointCase):

@@ -15,13 +15,16 @@ std::string cut(const std::string& name) { return std::string(cut_front(name, mo
 void Answer::add_text(std::string_view text, bool reasoning) {
   if (text.empty()) return;
   (reasoning ? reasoning_ : text_) += text;
-  if (on_text_ && (reasoning || !expects_call_)) on_text_(text, reasoning);
+  if (on_part_ && (reasoning || !expects_call_)) on_part_(text, reasoning ? Channel::reasoning : Channel::content);
 }
 
 void Answer::add_refusal(std::string_view text) { refusal_ += text; }
 
 void Answer::add_tool_call(std::string_view piece, CallForm form) {
-  if (auto added = calls_.add(piece, form); !added) fail_unknown(added.error().message);
+  if (auto added = calls_.add(piece, form); !added) return fail_unknown(added.error().message);
+  calls_.tell([this](const protocol::CallLine& line) {
+    if (on_part_) on_part_(protocol::encode(line), Channel::tool_calls);
+  });
 }
 
 void Answer::add_logprobs(std::string_view object) {
@@ -90,7 +93,7 @@ void Answer::write_message(json::ObjectWriter& message) const {
   says_nothing ? message.raw("content", "null") : message.string("content", text_);
   if (!reasoning_.empty()) message.string("reasoning_content", reasoning_);
   if (!refusal_.empty()) message.string("refusal", refusal_);
-  if (!calls_.empty()) message.raw("tool_calls", calls_.list(ids_));
+  if (!calls_.empty()) message.raw("tool_calls", calls_.list());
   message_members_.write(message);
 }
 

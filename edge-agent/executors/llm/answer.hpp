@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/core/channel.hpp"
 #include "common/core/task.hpp"
 #include "common/core/time.hpp"
 #include "edge-agent/executors/llm/joined.hpp"
@@ -29,8 +30,9 @@ struct Usage {
 // the choice, or fails the answer.
 class Answer {
  public:
-  using OnText = std::function<void(std::string_view text, bool reasoning)>;
-  explicit Answer(OnText on_text = {}, CallIds ids = {}) : on_text_(std::move(on_text)), ids_(std::move(ids)) {}
+  // A part of the answer for live readers; output() has all of it again.
+  using OnPart = std::function<void(std::string_view text, Channel channel)>;
+  explicit Answer(OnPart on_part = {}, CallIds ids = {}) : on_part_(std::move(on_part)), calls_(std::move(ids)) {}
 
   // From now on text is collected: it is a tool call, which finish() makes of it.
   void expect_call() { expects_call_ = true; }
@@ -69,8 +71,7 @@ class Answer {
   void write_message(json::ObjectWriter& message) const;
   void write_choice(RequestKind kind, json::ObjectWriter& choice) const;
 
-  OnText on_text_;
-  CallIds ids_;
+  OnPart on_part_;
   std::string model_;
   std::string finish_reason_;
   std::size_t most_bytes_ = limits::input_bytes;

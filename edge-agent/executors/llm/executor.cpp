@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "common/core/listed_model.hpp"
 #include "common/core/nearest.hpp"
@@ -291,16 +292,15 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
   const auto key = read_key(config_);
   if (!key) return failed("unauthorized", key.error().message, true);
   const auto model = Members(request).text("model");
-  std::uint64_t at = 0;
-  std::uint64_t reasoning_at = 0;
-  const auto on_text = [&](std::string_view text, bool reasoning) {
-    if (at + reasoning_at == 0) expect_loaded(model);
-    std::uint64_t& offset = reasoning ? reasoning_at : at;
-    on_progress({-1, std::string(text), reasoning ? Channel::reasoning : Channel::content, offset});
-    offset += text.size();
+  std::map<Channel, std::uint64_t> told;
+  const auto on_part = [&](std::string_view text, Channel channel) {
+    if (told.empty()) expect_loaded(model);
+    std::uint64_t& at = told[channel];
+    on_progress({-1, std::string(text), channel, at});
+    at += text.size();
   };
   // Each turn of a conversation is a task, so its id makes the ids of calls unique among all turns.
-  Answer answer(on_text, {"call_" + job.id.str(), call_ids_of(request)});
+  Answer answer(on_part, {"call_" + job.id.str(), call_ids_of(request)});
   answer.set_model(model);
   answer.set_most_bytes(job.most_output_bytes);
   if (encoded->forces_call) answer.expect_call();

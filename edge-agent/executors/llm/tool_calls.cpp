@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "common/core/utf8.hpp"
+
 namespace edgefleet::agent::llm {
 namespace {
 
 Error unknown_shape(const std::string& what) { return Error{what, ErrorKind::invalid}; }
 
 constexpr std::string_view white = " \t\r\n";
+constexpr std::size_t most_told_at_once = 4096;  // bytes of arguments in a line: lines are joined to messages
 
 bool blank(std::string_view text) { return text.find_first_not_of(white) == std::string_view::npos; }
 
@@ -75,8 +78,8 @@ Status ToolCalls::add(std::string_view piece, CallForm form) {
                    arguments_in(function.at("arguments"))};
   Call* call = form == CallForm::whole ? nullptr : continued_by(read);
   if (call == nullptr) {
-    if (calls_.size() >= most_tool_calls) {
-      return unknown_shape("more than " + std::to_string(most_tool_calls) + " tool calls");
+    if (calls_.size() >= protocol::most_tool_calls) {
+      return unknown_shape("more than " + std::to_string(protocol::most_tool_calls) + " tool calls");
     }
     call = &calls_.emplace_back();
     call->index = read.index;
@@ -85,6 +88,7 @@ Status ToolCalls::add(std::string_view piece, CallForm form) {
   if (!read.id.empty() && call->id.empty()) call->id = read.id;
   if (call->name.empty()) call->name = read.name;  // some servers repeat it; none splits it
   call->arguments += read.arguments;
+  call->has_arguments = call->has_arguments || !blank(read.arguments);
   bytes_ += read.id.size() + read.name.size() + read.arguments.size();
   const auto before = call->more.bytes() + call->more_function.bytes();
   keep_unknown(members, known_of_call, call->more);
@@ -97,31 +101,58 @@ bool ToolCalls::named() const {
   return std::none_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.name.empty(); });
 }
 
-void ToolCalls::write(std::string& out, const Call& call, const std::string& id) {
-  json::ObjectWriter writer(out);
-  writer.string("id", id);
-  writer.string("type", "function");
+std::string ToolCalls::written(const Call& call, std::string_view arguments) {
+  std::string out;
   {
-    json::ObjectWriter function(writer.key("function"));
-    function.string("name", call.name);
-    function.string("arguments", blank(call.arguments) ? "{}" : call.arguments);
-    call.more_function.write(function);
+    json::ObjectWriter writer(out);
+    writer.string("id", call.settled_id);
+    writer.string("type", "function");
+    {
+      json::ObjectWriter function(writer.key("function"));
+      function.string("name", call.name);
+      function.string("arguments", arguments);
+      call.more_function.write(function);
+    }
+    call.more.write(writer);
   }
-  call.more.write(writer);
+  return out;
 }
 
-std::string ToolCalls::list(const CallIds& ids) const {
-  auto taken = ids.taken;
-  std::size_t next = 0;
-  const auto id_of = [&](const Call& call) {
-    std::string id = call.id;
-    while (id.empty() || !taken.insert(id).second) id = ids.prefix + "_" + std::to_string(next++);
-    return id;
-  };
+void ToolCalls::settle_id(Call& call) {
+  call.settled_id = call.id;
+  while (call.settled_id.empty() || !ids_.taken.insert(call.settled_id).second) {
+    call.settled_id = ids_.prefix + "_" + std::to_string(made_ids_++);
+  }
+}
+
+void ToolCalls::tell_arguments(std::size_t index, Call& call,
+                               const std::function<void(const protocol::CallLine&)>& on_line) {
+  if (!call.has_arguments) return;
+  for (std::string_view rest = std::string_view(call.arguments).substr(call.told); !rest.empty();) {
+    const auto next = cut_front(rest, most_told_at_once);
+    on_line({index, {}, std::string(next)});
+    rest.remove_prefix(next.size());
+  }
+  call.told = call.arguments.size();
+}
+
+void ToolCalls::tell(const std::function<void(const protocol::CallLine&)>& on_line) {
+  std::size_t index = 0;
+  for (Call& call : calls_) {
+    if (call.name.empty()) return;  // calls are told in their order
+    if (call.settled_id.empty()) {
+      settle_id(call);
+      on_line({index, written(call, ""), {}});
+    }
+    tell_arguments(index++, call, on_line);
+  }
+}
+
+std::string ToolCalls::list() const {
   std::string out;
   {
     json::ArrayWriter list(out);
-    for (const Call& call : calls_) write(list.next(), call, id_of(call));
+    for (const Call& call : calls_) list.next() += written(call, call.has_arguments ? call.arguments : "{}");
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,12 +14,11 @@
 #include <vector>
 
 #include "common/core/result.hpp"
+#include "common/protocol/call_lines.hpp"
 #include "edge-agent/executors/llm/joined.hpp"
 #include "edge-agent/executors/llm/slices.hpp"
 
 namespace edgefleet::agent::llm {
-
-inline constexpr std::size_t most_tool_calls = 128;
 
 // Ids of tool calls are unique in a conversation: clients and back ends find the call of a result by them.
 struct CallIds {
@@ -30,14 +30,19 @@ enum class CallForm { pieces, whole };  // whole: each has a complete call
 
 class ToolCalls {
  public:
+  explicit ToolCalls(CallIds ids = {}) : ids_(std::move(ids)) {}
+
   // A piece as OpenAI streams it; `function.arguments` may be text or an object. An error: an unknown shape, or too
   // many calls.
   Status add(std::string_view piece, CallForm form = CallForm::pieces);
   [[nodiscard]] bool empty() const { return calls_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] bool named() const;  // each call has the name of its function
+  // What is new since the last call of tell(), a line each. A call is told once it has its name; so its id is settled
+  // then. White space that may be all of its arguments is not told, because in the list it becomes `{}`.
+  void tell(const std::function<void(const protocol::CallLine&)>& on_line);
   // OpenAI's list. An id that is missing, or repeats one of this answer or of an earlier turn, is replaced.
-  [[nodiscard]] std::string list(const CallIds& ids) const;
+  [[nodiscard]] std::string list() const;
 
  private:
   struct Call {
@@ -45,6 +50,9 @@ class ToolCalls {
     std::string id;
     std::string name;
     std::string arguments;
+    bool has_arguments = false;  // other than white space
+    std::size_t told = 0;  // bytes of them
+    std::string settled_id;  // empty: not told yet
     Joined more;  // members that only pass by: `extra_content` with Gemini's signature, for example
     Joined more_function;  // the same within `function`
   };
@@ -54,10 +62,15 @@ class ToolCalls {
     std::string name;
     std::string arguments;
   };
-  static void write(std::string& out, const Call& call, const std::string& id);
+  static std::string written(const Call& call, std::string_view arguments);
+  static void tell_arguments(std::size_t index, Call& call,
+                             const std::function<void(const protocol::CallLine&)>& on_line);
+  void settle_id(Call& call);
   [[nodiscard]] Call* continued_by(const Piece& piece);
   static bool begins_another(const Call& call, const Piece& piece);
 
+  CallIds ids_;
+  std::size_t made_ids_ = 0;
   std::vector<Call> calls_;
   std::size_t bytes_ = 0;
 };

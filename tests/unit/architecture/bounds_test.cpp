@@ -12,6 +12,7 @@
 #include "common/http_server/responder.hpp"
 #include "common/http_server/route.hpp"
 #include "common/mqtt/session.hpp"
+#include "common/protocol/call_lines.hpp"
 #include "common/protocol/schema.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
@@ -80,6 +81,8 @@ TEST_CASE("the bounds of the model endpoints in docs/architecture.md are those o
   namespace llm = coordinator::llm;
   says("| choices of a model request; its tasks at a time; its results | " + number(llm::most_choices) + "; " +
        number(llm::most_at_once) + "; " + mib(llm::most_answer_bytes) + " |");
+  says("| stream of a task in a channel; tool calls of an answer | " + mib(llm::most_streamed_bytes) + "; " +
+       number(protocol::most_tool_calls) + " |");
   says("| embeddings inputs; of one task | " + number(llm::most_inputs) + "; " + number(llm::most_inputs_of_task) +
        " or " + kib(llm::most_bytes_of_task) + " |");
 }

@@ -24,18 +24,51 @@ class ChatWriter final : public openai::ChoicesWriter {
       : ChoicesWriter({"chatcmpl-", "chat.completion", "chat.completion.chunk", "delta"}, reading),
         functions_(reading.fields.find("functions").has_value()) {}
 
-  std::string text(std::size_t part, const std::string& text, bool reasoning) override {
-    return piece(part, R"({")" + std::string(member_of(reasoning)) + R"(":)" + json::quoted(text) + "}");
+  std::string text(std::size_t part, const std::string& text, Channel channel) override {
+    return piece(part, R"({")" + std::string(member_of(channel)) + R"(":)" + json::quoted(text) + "}");
   }
-  [[nodiscard]] std::string text_of(const JsonText& output, bool reasoning) const override {
-    const auto choice = openai::choice_of(output);
-    const auto message = choice ? json::Object::read(choice->find("message").value_or("null")) : std::nullopt;
-    const auto text = message ? message->find(member_of(reasoning)) : std::nullopt;
-    return json::as_string(text.value_or("")).value_or("");
+  // As OpenAI streams it: first the call with empty arguments, then pieces of them.
+  std::string call(std::size_t part, const protocol::CallLine& line) override {
+    std::string events;
+    if (!line.call.empty()) events += call_piece(part, line.index, line.call);
+    if (!line.arguments.empty()) {
+      events += call_piece(part, line.index, R"({"function":{"arguments":)" + json::quoted(line.arguments) + "}}");
+    }
+    return events;
+  }
+  [[nodiscard]] std::string text_of(const JsonText& output, Channel channel) const override {
+    return json::as_string(message_in(output).find(member_of(channel)).value_or("")).value_or("");
+  }
+  [[nodiscard]] Result<std::vector<protocol::ToolCall>> calls_of(const JsonText& output) const override {
+    std::vector<protocol::ToolCall> calls;
+    const auto value = message_in(output).find("tool_calls").value_or("null");
+    if (value == "null") return calls;
+    for (const std::string_view one : json::elements(value).value_or(std::vector<std::string_view>{value})) {
+      auto call = protocol::read_tool_call(one);
+      if (!call) return Error{"the result has a tool call without a function"};
+      calls.push_back(std::move(*call));
+    }
+    return calls;
   }
 
  private:
-  static const char* member_of(bool reasoning) { return reasoning ? "reasoning_content" : "content"; }
+  static const char* member_of(Channel channel) {
+    return channel == Channel::reasoning ? "reasoning_content" : "content";
+  }
+
+  static json::Object message_in(const JsonText& output) {
+    const auto choice = openai::choice_of(output);
+    return json::Object::read(choice ? choice->find("message").value_or("null") : "null").value_or(json::Object{});
+  }
+
+  [[nodiscard]] std::string call_piece(std::size_t part, std::size_t index, const JsonText& call) const {
+    if (functions_) {
+      const auto function = index == 0 ? openai::function_of("[" + call + "]") : "null";
+      return function == "null" ? "" : piece(part, R"({"function_call":)" + function + "}");
+    }
+    const auto indexed = json::with(json::Object::read(call).value_or(json::Object{}), "index", std::to_string(index));
+    return piece(part, R"({"tool_calls":[)" + indexed + "]}");
+  }
 
   [[nodiscard]] std::string begin_part(std::size_t part) const override {
     return piece(part, R"({"role":"assistant","content":""})");
@@ -57,30 +90,9 @@ class ChatWriter final : public openai::ChoicesWriter {
       }
     }
     auto finish_reason = choice.find("finish_reason").value_or("null");
-    const auto calls = json::elements(message.find("tool_calls").value_or("null"));
     if (functions_ && finish_reason == R"("tool_calls")") finish_reason = R"("function_call")";
-    return (calls ? tool_calls(part, *calls) : "") +
-           piece(part, delta, JsonText(finish_reason),
+    return piece(part, delta, JsonText(finish_reason),
                  openai::others(choice, {"index", "message", "delta", "finish_reason"}));
-  }
-
-  [[nodiscard]] std::string tool_calls(std::size_t part, const std::vector<std::string_view>& calls) const {
-    if (functions_) return function_call(part, calls);
-    JsonText delta = R"({"tool_calls":)";
-    std::size_t index = 0;
-    {
-      json::ArrayWriter indexed(delta);
-      for (const std::string_view call : calls) {
-        const auto object = json::Object::read(call);
-        if (object) indexed.next() += json::with(*object, "index", std::to_string(index++));
-      }
-    }
-    return piece(part, delta + "}");
-  }
-
-  [[nodiscard]] std::string function_call(std::size_t part, const std::vector<std::string_view>& calls) const {
-    if (calls.empty()) return {};
-    return piece(part, R"({"function_call":)" + openai::function_of("[" + std::string(calls.front()) + "]") + "}");
   }
 
   bool functions_;  // the client asked with `functions`

@@ -21,12 +21,12 @@ class CompletionWriter final : public openai::ChoicesWriter {
   explicit CompletionWriter(const openai::Reading& reading)
       : ChoicesWriter({"cmpl-", "text_completion", "text_completion", "text"}, reading) {}
 
-  std::string text(std::size_t part, const std::string& text, bool reasoning) override {
-    return reasoning ? std::string() : piece(part, json::quoted(text));
+  std::string text(std::size_t part, const std::string& text, Channel channel) override {
+    return channel == Channel::reasoning ? std::string() : piece(part, json::quoted(text));
   }
-  [[nodiscard]] std::string text_of(const JsonText& output, bool reasoning) const override {
+  [[nodiscard]] std::string text_of(const JsonText& output, Channel channel) const override {
     const auto choice = openai::choice_of(output);
-    const auto text = choice ? choice->find(reasoning ? "reasoning" : "text") : std::nullopt;
+    const auto text = choice ? choice->find(channel == Channel::reasoning ? "reasoning" : "text") : std::nullopt;
     return json::as_string(text.value_or("")).value_or("");
   }
 

@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "common/core/channel.hpp"
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
+#include "common/protocol/call_lines.hpp"
 #include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/http/llm/dialects/failure.hpp"
 #include "coordinator/http/llm/dialects/json_text.hpp"
@@ -48,15 +50,20 @@ class AnswerWriter {
   virtual std::string whole() = 0;  // after the results of all tasks
 
   virtual std::string begin() = 0;
-  virtual std::string text(std::size_t part, const std::string& text, bool reasoning) = 0;
-  // Everything after the last text of a part: tool calls, finish reason. An error as from add().
+  virtual std::string text(std::size_t part, const std::string& text, Channel channel) = 0;  // content or reasoning
+  // A line with a `call` begins one, or adds members to one that has begun.
+  virtual std::string call(std::size_t, const protocol::CallLine&) { return {}; }
+  // Everything after the last text and call of a part: finish reason. An error as from add().
   virtual Result<std::string> end_part(std::size_t part, const TaskRecord& record) = 0;
   virtual std::string end() = 0;  // after all parts: usage, the end mark
   virtual std::string failure(const Failure& failure) = 0;
   virtual std::string comment(const std::string& text) = 0;  // clients skip it; it keeps a connection open
 
-  // The text of a result's output, to compare it with the text already sent.
-  [[nodiscard]] virtual std::string text_of(const JsonText& output, bool reasoning) const = 0;
+  // The texts and calls of a result's output, to compare them with those already sent. An error as from add().
+  [[nodiscard]] virtual std::string text_of(const JsonText& output, Channel channel) const = 0;
+  [[nodiscard]] virtual Result<std::vector<protocol::ToolCall>> calls_of(const JsonText&) const {
+    return std::vector<protocol::ToolCall>{};
+  }
 };
 
 struct Asked {

@@ -93,12 +93,12 @@ class EmbeddingsWriter final : public AnswerWriter {
   }
 
   std::string begin() override { return {}; }
-  std::string text(std::size_t, const std::string&, bool) override { return {}; }
+  std::string text(std::size_t, const std::string&, Channel) override { return {}; }
   Result<std::string> end_part(std::size_t, const TaskRecord&) override { return std::string(); }
   std::string end() override { return {}; }
   std::string failure(const Failure& failure) override { return openai_view(failure); }
   std::string comment(const std::string&) override { return {}; }
-  [[nodiscard]] std::string text_of(const JsonText&, bool) const override { return {}; }
+  [[nodiscard]] std::string text_of(const JsonText&, Channel) const override { return {}; }
 
  private:
   [[nodiscard]] std::optional<Vector> read_vector(std::string_view text, std::size_t position) const {

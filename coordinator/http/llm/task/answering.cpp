@@ -203,27 +203,39 @@ void Answering::send(std::string pieces) {
 }
 
 bool Answering::add_parts(ModelTask& task, const std::vector<Part>& parts, std::string& pieces) {
-  for (const Part& part : parts) {
-    const auto text = task.sent.add(part);
-    if (!text) return false;
-    if (!text->empty()) pieces += writer_->text(task.part(), *text, part.reasoning);
-  }
-  return true;
+  return std::all_of(parts.begin(), parts.end(), [&](const Part& part) {
+    return part.channel == Channel::tool_calls ? write_calls(task, task.sent_calls.add(part), pieces)
+                                               : write_text(task, part.channel, task.sent.add(part), pieces);
+  });
+}
+
+bool Answering::write_text(const ModelTask& task, Channel channel, const std::optional<std::string>& text,
+                           std::string& pieces) {
+  if (text && !text->empty()) pieces += writer_->text(task.part(), *text, channel);
+  return text.has_value();
+}
+
+bool Answering::write_calls(const ModelTask& task, const std::optional<SentCalls::Lines>& lines, std::string& pieces) {
+  for (const auto& line : lines.value_or(SentCalls::Lines{})) pieces += writer_->call(task.part(), line);
+  return lines.has_value();
 }
 
 std::optional<std::string> Answering::end_part(ModelTask& task, const TaskRecord& record) {
-  std::string pieces;
-  for (const bool reasoning : {true, false}) {
-    const auto rest = task.sent.complete(reasoning, writer_->text_of(record.output, reasoning));
-    if (!rest) {
-      fail(disagreement(record.id));
-      return std::nullopt;
-    }
-    if (!rest->empty()) pieces += writer_->text(task.part(), *rest, reasoning);
-  }
+  const auto calls = writer_->calls_of(record.output);
   const auto last = writer_->end_part(task.part(), record);
-  if (last) return pieces + *last;
-  fail(unknown_shape(last.error()));
+  if (!calls || !last) {
+    fail(unknown_shape(calls ? last.error() : calls.error()));
+    return std::nullopt;
+  }
+  std::string pieces;
+  bool agrees = true;
+  for (const Channel channel : {Channel::reasoning, Channel::content}) {
+    const auto rest = task.sent.complete(channel, writer_->text_of(record.output, channel));
+    agrees = agrees && write_text(task, channel, rest, pieces);
+  }
+  agrees = agrees && write_calls(task, task.sent_calls.complete(*calls), pieces);
+  if (agrees) return pieces + *last;
+  fail(disagreement(record.id));
   return std::nullopt;
 }
 

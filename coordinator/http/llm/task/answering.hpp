@@ -39,9 +39,13 @@ class Answering : public std::enable_shared_from_this<Answering> {
 
   // ---- the answer
   void begin_stream();
-  // Adds the new text of the parts; false: it differs from the text already sent.
+  // Adds what is new in the parts; false: it differs from what was sent.
   [[nodiscard]] bool add_parts(ModelTask& task, const std::vector<Part>& parts, std::string& pieces);
-  // The last pieces of a part; no value: the text differs, or the shape of the result is unknown, and the request has
+  [[nodiscard]] bool write_text(const ModelTask& task, Channel channel, const std::optional<std::string>& text,
+                                std::string& pieces);
+  [[nodiscard]] bool write_calls(const ModelTask& task, const std::optional<SentCalls::Lines>& lines,
+                                 std::string& pieces);
+  // The last pieces of a part; no value: the answer differs, or the shape of the result is unknown, and the request has
   // failed.
   [[nodiscard]] std::optional<std::string> end_part(ModelTask& task, const TaskRecord& record);
   void send(std::string pieces);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/http_server/responder.hpp"
+#include "coordinator/http/llm/task/sent_calls.hpp"
 #include "coordinator/http/llm/task/sent_text.hpp"
 #include "coordinator/http/parts.hpp"
 
@@ -34,7 +35,9 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   [[nodiscard]] const TaskId& id() const { return id_; }  // once it is accepted
   StreamHub::Listener::Heard take() { return listening_->listener->take(); }  // while it runs
 
-  SentText sent;  // of a stream
+  // Of a stream.
+  SentText sent;
+  SentCalls sent_calls;
 
  private:
   enum class Phase { is_new, submitting, accepted, ended, abandoned };

@@ -2,18 +2,20 @@
 
 #include <algorithm>
 
+#include "coordinator/http/llm/dialects/bounds.hpp"
+
 namespace edgefleet::coordinator::llm {
 
 std::optional<std::string> SentText::add(const Part& part) {
   if (part.attempt < attempt_) return std::string();  // a newer attempt has replaced it
   if (part.attempt > attempt_) {
     attempt_ = part.attempt;
-    content_.heard = reasoning_.heard = 0;
+    for (auto& [channel, text] : texts_) text.heard = 0;
   }
-  Channel& in = channel(part.reasoning);
+  Text& in = texts_[part.channel];
   const std::uint64_t end = part.at + part.text.size();
-  // Only the result fills a gap; a repetition adds nothing.
-  if (part.at > in.heard || end <= in.heard) return std::string();
+  // Only the result fills a gap, or follows when there is too much; a repetition adds nothing.
+  if (part.at > in.heard || end <= in.heard || end > most_streamed_bytes) return std::string();
   in.heard = end;
   // The text received from any attempt was sent, or is equal: so a part begins within the sent text, or at its end.
   const auto at = static_cast<std::size_t>(part.at);
@@ -24,8 +26,8 @@ std::optional<std::string> SentText::add(const Part& part) {
   return more;
 }
 
-std::optional<std::string> SentText::complete(bool reasoning, std::string_view whole) {
-  Channel& in = channel(reasoning);
+std::optional<std::string> SentText::complete(Channel channel, std::string_view whole) {
+  Text& in = texts_[channel];
   if (!whole.starts_with(in.sent)) return std::nullopt;
   std::string more(whole.substr(in.sent.size()));
   in.sent += more;

@@ -1,10 +1,11 @@
-// The text of an answer that was sent to a client so far, and the text that may follow. Parts come from the agent that
-// works on the task, or from its successor; the result comes last. Pure.
+// The texts of an answer that were sent to a client so far, and the text that may follow. Parts come from the agent
+// that works on the task, or from its successor; the result comes last. Pure.
 //
 // The rule: sent text is never changed. Output of another attempt continues it if it begins with the same text;
 // if it differs, the answer fails.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,19 +21,15 @@ class SentText {
   // of the attempt.
   std::optional<std::string> add(const Part& part);
   // The complete text of a channel, from the result: returns the unsent rest; no value if it differs.
-  std::optional<std::string> complete(bool reasoning, std::string_view whole);
-  [[nodiscard]] bool anything() const { return !content_.sent.empty() || !reasoning_.sent.empty(); }
+  std::optional<std::string> complete(Channel channel, std::string_view whole);
 
  private:
-  struct Channel {
+  struct Text {
     std::string sent;
     std::uint64_t heard = 0;  // bytes of the current attempt, contiguous from the beginning
   };
-  Channel& channel(bool reasoning) { return reasoning ? reasoning_ : content_; }
-
   int attempt_ = 0;
-  Channel content_;
-  Channel reasoning_;
+  std::map<Channel, Text> texts_;
 };
 
 }  // namespace edgefleet::coordinator::llm

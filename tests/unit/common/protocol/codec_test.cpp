@@ -223,20 +223,21 @@ TEST_CASE("an invalid message is an error with a text, never a crash") {
 }
 
 TEST_CASE("any result is unchanged after encoding and decoding") {
-  rc::check([](std::uint64_t low, int attempt, const std::string& code, const std::string& message, bool retryable) {
-    TaskResult result;
-    result.id = TaskId{Ulid{low >> 3U, low}};
-    result.attempt = 1 + std::abs(attempt % 1000);
-    result.status = ResultStatus::failed;
-    result.error = TaskError{code, message, retryable, 1500ms};
-    std::size_t first = 0;
-    const auto decoded = decode_results(encode_results(session, {result}, first));
-    RC_ASSERT(decoded.ok());
-    RC_ASSERT(decoded->results.good.size() == 1U);
-    RC_ASSERT(decoded->results.good[0].id == result.id);
-    RC_ASSERT(decoded->results.good[0].attempt == result.attempt);
-    RC_ASSERT(decoded->results.good[0].error->retryable == retryable);
-  });
+  CHECK(rc::check(
+      [](std::uint64_t low, int attempt, const std::string& code, const std::string& message, bool retryable) {
+        TaskResult result;
+        result.id = TaskId{Ulid{low >> 3U, low}};
+        result.attempt = 1 + std::abs(attempt % 1000);
+        result.status = ResultStatus::failed;
+        result.error = TaskError{code, message, retryable, 1500ms};
+        std::size_t first = 0;
+        const auto decoded = decode_results(encode_results(session, {result}, first));
+        RC_ASSERT(decoded.ok());
+        RC_ASSERT(decoded->results.good.size() == 1U);
+        RC_ASSERT(decoded->results.good[0].id == result.id);
+        RC_ASSERT(decoded->results.good[0].attempt == result.attempt);
+        RC_ASSERT(decoded->results.good[0].error->retryable == retryable);
+      }));
 }
 
 TEST_CASE("an error is cut between two characters, so that encoding it again does not change it") {

@@ -3,7 +3,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
+#include "common/protocol/call_lines.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/submission.hpp"
 #include "common/protocol/topics.hpp"
@@ -44,6 +46,19 @@ std::string again(const Result<T>& decoded) {
   return decoded ? encode(*decoded) : decoded.error().message;
 }
 
+// The text of such a stream, line by line.
+std::string lines_again(const std::string& text) {
+  auto message = decode_stream(text);
+  if (!message || message->channel != Channel::tool_calls) return "no stream of tool calls";
+  std::istringstream lines(std::exchange(message->delta, {}));
+  for (std::string line; std::getline(lines, line);) {
+    const auto read = decode_call_line(line);
+    if (!read || (!read->call.empty() && !read_tool_call(read->call))) return "not a line of a call: " + line;
+    message->delta += encode(*read);
+  }
+  return encode(*message);
+}
+
 }  // namespace
 
 TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
@@ -58,6 +73,7 @@ TEST_CASE("the codec reads and writes every example in docs/protocol.md") {
       {"heartbeat", [](const std::string& t) { return again(decode_heartbeat(t)); }},
       {"temperature", [](const std::string& t) { return again(decode_temperature(t)); }},
       {"stream", [](const std::string& t) { return again(decode_stream(t)); }},
+      {"stream_of_a_call", lines_again},
       {"parameters",
        [](const std::string& t) {
          const auto message = decode_parameters(t);

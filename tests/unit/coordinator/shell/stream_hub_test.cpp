@@ -11,7 +11,8 @@ const TaskId task{Ulid{1, 1}};
 const TaskId other{Ulid{1, 2}};
 const AgentName pi_1 = *AgentName::parse("pi-1");
 
-protocol::StreamMessage message(const TaskId& id, std::uint64_t at, std::string text, const char* channel = "content") {
+protocol::StreamMessage message(const TaskId& id, std::uint64_t at, std::string text,
+                                Channel channel = Channel::content) {
   protocol::StreamMessage made;
   made.id = id;
   made.at = at;
@@ -31,12 +32,12 @@ TEST_CASE("a listener receives the parts of its task, in order, and no others") 
   hub.given(task, 1, pi_1);
   hub.given(other, 1, pi_1);
   hub.publish(pi_1, message(task, 0, "a"));
-  hub.publish(pi_1, message(task, 1, "b", "reasoning"));
-  hub.publish(pi_1, message(task, 1, "for people", ""));
+  hub.publish(pi_1, message(task, 1, "b", Channel::reasoning));
+  hub.publish(pi_1, message(task, 1, "for people", Channel::note));
   const auto heard = first.take();
   REQUIRE(heard.parts.size() == 2);
   CHECK(heard.parts[0].text == "a");
-  CHECK(heard.parts[1].reasoning);
+  CHECK(heard.parts[1].channel == Channel::reasoning);
   CHECK(heard.parts[0].agent == pi_1);
   CHECK_FALSE(heard.ended);
   CHECK(second.take().parts.size() == 2);
@@ -113,7 +114,7 @@ TEST_CASE("progress is kept for tasks that clients query, from the agent of the 
   StreamHub hub;
   const auto pi_2 = *AgentName::parse("pi-2");
   const auto note = [](const char* text, int attempt = 1) {
-    auto made = message(task, 0, text, "");
+    auto made = message(task, 0, text, Channel::note);
     made.attempt = attempt;
     made.percent = 40;
     made.total_bytes = 1000;
@@ -124,7 +125,7 @@ TEST_CASE("progress is kept for tasks that clients query, from the agent of the 
   CHECK(hub.anybody());
   hub.publish(pi_2, note("a stranger's"));
   hub.publish(pi_1, note("of another attempt", 2));
-  hub.publish(pi_1, message(other, 0, "of another task", ""));
+  hub.publish(pi_1, message(other, 0, "of another task", Channel::note));
   hub.publish(pi_1, message(task, 0, "part of the output"));
   CHECK_FALSE(hub.progress(task, pi_1, 1));
   hub.publish(pi_1, note("pulling"));
@@ -149,8 +150,8 @@ TEST_CASE("the number of watched tasks is bounded") {
   const auto id = [](std::uint64_t n) { return TaskId{Ulid{2, n}}; };
   for (std::uint64_t n = 0; n < StreamHub::most_watched; ++n) CHECK_FALSE(hub.progress(id(n), agent, 1));
   CHECK_FALSE(hub.progress(task, agent, 1));
-  hub.publish(agent, message(task, 0, "one too many", ""));
-  hub.publish(agent, message(id(7), 0, "in time", ""));
+  hub.publish(agent, message(task, 0, "one too many", Channel::note));
+  hub.publish(agent, message(id(7), 0, "in time", Channel::note));
   CHECK_FALSE(hub.progress(task, agent, 1));
   CHECK(hub.progress(id(7), agent, 1)->text == "in time");
 }

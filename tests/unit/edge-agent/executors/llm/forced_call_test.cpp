@@ -26,9 +26,9 @@ std::unique_ptr<Provider> ollama() {
   return make_provider(*Config::check(settings));
 }
 
-Answer hear(std::initializer_list<const char*> pieces, std::string* told = nullptr) {
-  Answer answer([told](std::string_view text, bool) {
-    if (told != nullptr) *told += text;
+Answer hear(std::initializer_list<const char*> pieces, std::string* told = nullptr, Channel of = Channel::content) {
+  Answer answer([told, of](std::string_view text, Channel channel) {
+    if (told != nullptr && channel == of) *told += text;
   });
   answer.expect_call();
   for (const char* piece : pieces) ollama()->decode(RequestKind::chat, piece, answer);
@@ -99,6 +99,16 @@ TEST_CASE("the text of a forced answer is a tool call, and is not streamed as te
   CHECK(output.find(R"("name":"heat")") != std::string::npos);
   CHECK(output.find(R"({\"z\":1,\"a\":2})") != std::string::npos);
   CHECK(output.find(R"("content":null)") != std::string::npos);
+}
+
+TEST_CASE("a forced call is streamed as a call, once it is complete") {
+  std::string told;
+  const Answer answer = hear({R"({"message":{"content":"{\"name\":\"heat\",\"arguments\":{\"a\":1}}"}})",
+                              R"({"message":{"content":""},"done":true,"done_reason":"stop"})"},
+                             &told, Channel::tool_calls);
+  CHECK_FALSE(answer.error());
+  CHECK(told.find(R"("name":"heat")") != std::string::npos);
+  CHECK(told.find(R"({"index":0,"arguments":"{\"a\":1}"})") != std::string::npos);
 }
 
 TEST_CASE("a call that Ollama has recognized itself is that call") {

@@ -12,6 +12,7 @@ namespace {
 struct Read {
   Json choice;
   std::string streamed;
+  std::string lines;  // of calls
   std::optional<TaskError> error;
 };
 
@@ -19,8 +20,12 @@ struct Read {
 Read read(const std::string& provider, const std::string& body, std::size_t size,
           RequestKind kind = RequestKind::chat) {
   Read result;
-  Answer answer([&](std::string_view text, bool reasoning) { result.streamed += reasoning ? "" : text; },
-                {"call_t", {"call_0"}});
+  Answer answer(
+      [&](std::string_view text, Channel channel) {
+        if (channel == Channel::content) result.streamed += text;
+        if (channel == Channel::tool_calls) result.lines += text;
+      },
+      {"call_t", {"call_0"}});
   const auto made = make_provider(config_of(provider));
   const Framing framing = provider == "ollama" ? Framing::lines : Framing::events;
   AnswerReader reader(*made, kind, framing, answer);
@@ -104,6 +109,23 @@ const std::vector<Row> shapes = {
          R"({"candidates":[{"content":{"parts":[{"text":"x"},{"text":"","thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]})"),
      R"({"content":"x","extra_content":{"google":{"thought_signature":"c2ln"}}})", "gemini"},
 };
+
+// The calls as a reader of the stream puts them together: each begins once, in order.
+Json streamed_calls(const std::string& lines) {
+  Json calls = Json::array();
+  for (std::size_t at = 0; at < lines.size(); at = lines.find('\n', at) + 1) {
+    const auto line = protocol::decode_call_line(lines.substr(at, lines.find('\n', at) - at));
+    REQUIRE(line);
+    if (!line->call.empty()) {
+      CHECK(line->index == calls.size());
+      calls.push_back(Json::parse(line->call));
+    }
+    REQUIRE(line->index < calls.size());
+    Json& arguments = calls[line->index]["function"]["arguments"];
+    arguments = arguments.get<std::string>() + line->arguments;
+  }
+  return calls;
+}
 
 struct Calls {
   const char* what;
@@ -260,15 +282,82 @@ TEST_CASE("an answer is read in every shape in use, wherever its bytes are cut")
 TEST_CASE("tool calls are told apart in every shape in use, and their ids are unique in a conversation") {
   for (const Calls& row : tool_calls) {
     INFO(row.what);
-    const Read got = read(row.provider, row.body, row.body.size());
-    CHECK_FALSE(got.error);
-    Json calls = Json::array();
-    for (const Json& one : at(at(got.choice, "message"), "tool_calls")) {
-      CHECK(one["type"] == "function");
-      calls.push_back({one["id"], one["function"]["name"], one["function"]["arguments"]});
+    for (const std::size_t size : {std::size_t{1}, row.body.size()}) {
+      const Read got = read(row.provider, row.body, size);
+      CHECK_FALSE(got.error);
+      Json calls = Json::array();
+      const Json& all = at(at(got.choice, "message"), "tool_calls");
+      for (const Json& one : all) {
+        CHECK(one["type"] == "function");
+        calls.push_back({one["id"], one["function"]["name"], one["function"]["arguments"]});
+      }
+      CHECK(calls == Json::parse(row.calls));
+      // Only what the end of the answer decides is missing in the stream: that a call has no arguments.
+      Json streamed = streamed_calls(got.lines);
+      for (Json& one : streamed) {
+        if (one["function"]["arguments"] == "") one["function"]["arguments"] = "{}";
+      }
+      CHECK(streamed == all);
     }
-    CHECK(calls == Json::parse(row.calls));
   }
+}
+
+TEST_CASE("a call is streamed piece by piece, as soon as its name is known") {
+  std::vector<std::string> told;
+  Answer answer([&](std::string_view text, Channel channel) {
+    if (channel == Channel::tool_calls) told.emplace_back(text);
+  });
+  const auto made = make_provider(config_of("openai"));
+  AnswerReader reader(*made, RequestKind::chat, Framing::events, answer);
+  const auto news = [&](const std::string& body) {
+    told.clear();
+    CHECK(reader.feed(body));
+    return told;
+  };
+  using Lines = std::vector<std::string>;
+  CHECK(news(call(R"("index":0,"id":"a")")).empty());
+  CHECK(news(call(R"("index":0,"function":{"name":"f","arguments":""},"own":[1])")) ==
+        Lines{R"({"index":0,"call":{"id":"a","type":"function","function":{"name":"f","arguments":""},"own":[1]}})"
+              "\n"});
+  CHECK(news(call(R"("index":0,"function":{"arguments":" \n"})")).empty());  // it may be all of them: none
+  CHECK(news(call(R"("index":0,"function":{"arguments":"{\"x\":"})")) == Lines{R"({"index":0,"arguments":" \n{\"x\":"})"
+                                                                               "\n"});
+  CHECK(news(call(R"("index":0,"function":{"arguments":"1}"})")) == Lines{R"({"index":0,"arguments":"1}"})"
+                                                                          "\n"});
+  CHECK(news(call(R"("index":1,"function":{"name":"g","arguments":"{}"})")).size() == 2);
+  CHECK(news(end).empty());
+  const Json calls = Json::parse(answer.output(RequestKind::chat))["choices"][0]["message"]["tool_calls"];
+  CHECK(calls[0]["function"]["arguments"] == " \n{\"x\":1}");
+}
+
+TEST_CASE("an id that comes after the name of its call is too late") {
+  const Read got = read("openai",
+                        call(R"("index":0,"function":{"name":"f","arguments":"{"})") +
+                            call(R"("index":0,"id":"late","function":{"arguments":"}"})") + end,
+                        1);
+  CHECK(streamed_calls(got.lines)[0]["id"] == "call_t_0");
+  CHECK(got.choice["message"]["tool_calls"] == streamed_calls(got.lines));
+}
+
+TEST_CASE("long arguments are streamed in lines that fit into a message, cut between two characters") {
+  std::string arguments = R"({"x":")";
+  while (arguments.size() < 100'000) arguments += "\xc3\xa9\xf0\x9f\x98\x80";
+  arguments += "\"}";
+  const Read got = read(
+      "openai",
+      event(Json{
+          {"choices",
+           {{{"delta", {{"tool_calls", {{{"id", "a"}, {"function", {{"name", "f"}, {"arguments", arguments}}}}}}}}}}}}
+                .dump()) +
+          end,
+      1000);
+  CHECK_FALSE(got.error);
+  std::size_t longest = 0;
+  for (std::size_t at = 0; at < got.lines.size(); at = got.lines.find('\n', at) + 1) {
+    longest = std::max(longest, got.lines.find('\n', at) - at);
+  }
+  CHECK(longest < 16 * 1024);
+  CHECK(streamed_calls(got.lines) == got.choice["message"]["tool_calls"]);
 }
 
 TEST_CASE("what cannot be read is an error with its reason, never an empty success") {

@@ -180,7 +180,7 @@ TEST_CASE("the choices of several tasks are one answer, whole and streamed, each
   const auto begin = events_of(two.writer->begin());
   REQUIRE(begin.size() == 2);
   CHECK(begin[1]["choices"][0]["index"] == 1);
-  CHECK(json_of(two.writer->text(1, "b", false))["choices"][0]["index"] == 1);
+  CHECK(json_of(two.writer->text(1, "b", Channel::content))["choices"][0]["index"] == 1);
   CHECK(json_of(*two.writer->end_part(1, record("b")))["choices"][0]["index"] == 1);
   REQUIRE(two.writer->end_part(0, record("a")));
   CHECK(events_of(two.writer->end())[0]["usage"]["total_tokens"] == 8);
@@ -231,9 +231,15 @@ TEST_CASE("an answer to functions has a function call, whole and streamed") {
   CHECK(choice["message"]["function_call"] == Json{{"name", "heat"}, {"arguments", "{}"}});
   CHECK_FALSE(choice["message"].contains("tool_calls"));
   CHECK(choice["finish_reason"] == "function_call");
-  const auto events = events_of(end_of(old, record));
-  CHECK(events[0]["choices"][0]["delta"]["function_call"]["name"] == "heat");
-  CHECK(events[1]["choices"][0]["finish_reason"] == "function_call");
+  const auto call = old.writer->calls_of(record.output);
+  REQUIRE(call);
+  const auto events =
+      events_of(old.writer->call(0, {0, call->at(0).call, "{}"}) + old.writer->call(0, {1, call->at(0).call, "{}"}) +
+                old.writer->call(0, {0, R"({"late":true})", {}}) + end_of(old, record));
+  REQUIRE(events.size() == 3);  // there is one function call
+  CHECK(events[0]["choices"][0]["delta"]["function_call"] == Json{{"name", "heat"}, {"arguments", ""}});
+  CHECK(events[1]["choices"][0]["delta"]["function_call"] == Json{{"arguments", "{}"}});
+  CHECK(events[2]["choices"][0]["finish_reason"] == "function_call");
 }
 
 TEST_CASE("an invalid form of functions is refused by name") {
@@ -262,9 +268,9 @@ TEST_CASE("an answer has the same id, time and model in each of its pieces") {
       record_of(R"({"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]})", R"({"total_tokens":3})");
   const Json first = json_of(chat.writer->begin());
   CHECK(first["choices"][0]["delta"]["role"] == "assistant");
-  const Json text = json_of(chat.writer->text(0, "Hi", false));
+  const Json text = json_of(chat.writer->text(0, "Hi", Channel::content));
   CHECK(text["choices"][0]["delta"]["content"] == "Hi");
-  CHECK(json_of(chat.writer->text(0, "hm", true))["choices"][0]["delta"]["reasoning_content"] == "hm");
+  CHECK(json_of(chat.writer->text(0, "hm", Channel::reasoning))["choices"][0]["delta"]["reasoning_content"] == "hm");
   const std::string end = end_of(chat, record);
   CHECK(end.ends_with("data: [DONE]\n\n"));
   CHECK(end.find(R"("finish_reason":"stop")") != std::string::npos);
@@ -274,25 +280,52 @@ TEST_CASE("an answer has the same id, time and model in each of its pieces") {
   CHECK(first["created"] == 1'700'000'000);
 }
 
-TEST_CASE("tool calls of a stream have their index") {
+TEST_CASE("a tool call is streamed as OpenAI does it: first without arguments, then pieces of them") {
   const auto chat = asked(chat_completions, R"({"model":"m","messages":[]})");
-  const auto record = record_of(R"({"choices":[{"message":{"tool_calls":[{"id":"a"},{"id":"b"}]}}]})");
-  const std::string end = end_of(chat, record);
-  const Json calls = json_of(end.substr(0, end.find("\n\n") + 2))["choices"][0]["delta"]["tool_calls"];
-  REQUIRE(calls.size() == 2);
-  CHECK(calls[1]["index"] == 1);
-  CHECK(calls[1]["id"] == "b");
+  const JsonText call =
+      R"({"id":"b","type":"function","function":{"name":"heat","arguments":""},"extra_content":{"z":1,"a":2}})";
+  const auto events = events_of(chat.writer->call(0, {1, call, "{\"r"}) + chat.writer->call(0, {1, {}, "oom\":1}"}) +
+                                chat.writer->call(0, {1, R"({"late":true})", {}}));
+  REQUIRE(events.size() == 4);
+  const auto delta = [&](std::size_t event) { return events[event]["choices"][0]["delta"]["tool_calls"][0]; };
+  Json first = Json::parse(call);
+  first["index"] = 1;
+  CHECK(delta(0) == first);
+  CHECK(delta(1) == Json::parse(R"({"index":1,"function":{"arguments":"{\"r"}})"));
+  CHECK(delta(2) == Json::parse(R"({"index":1,"function":{"arguments":"oom\":1}"}})"));
+  CHECK(delta(3) == Json::parse(R"({"index":1,"late":true})"));
+}
+
+TEST_CASE("the calls of a result are known by name, and one of an unknown shape is an error") {
+  const auto chat = asked(chat_completions, R"({"model":"m","messages":[]})");
+  const auto calls_of = [&](const std::string& calls) {
+    return chat.writer->calls_of(R"({"choices":[{"message":{"tool_calls":)" + calls + "}}]}");
+  };
+  const auto two = calls_of(R"([{"id":"a","function":{"name":"f","arguments":"{}"}},)"
+                            R"({"id":"b","function":{"name":"g","arguments":{"x":1e400}}}])");
+  REQUIRE(two);
+  REQUIRE(two->size() == 2);
+  CHECK(two->at(0).arguments == "{}");
+  CHECK(two->at(1).name == "g");
+  CHECK(two->at(1).arguments == R"({"x":1e400})");
+  CHECK(two->at(1).call == R"({"id":"b","function":{"name":"g","arguments":""}})");
+  CHECK(calls_of("null")->empty());
+  CHECK(chat.writer->calls_of("{}")->empty());
+  for (const char* odd : {"5", "[5]", "[null]", R"([{"id":"a"}])", R"([{"id":"a","function":{"arguments":"{}"}}])"}) {
+    INFO(odd);
+    CHECK_FALSE(calls_of(odd));
+  }
 }
 
 TEST_CASE("a completion is text, whole and in pieces") {
   const auto one = asked(completions, R"({"model":"m","prompt":"x"})");
   CHECK(one.question.capability.str() == "llm.generate");
-  CHECK(json_of(one.writer->text(0, "Hi", false))["choices"][0]["text"] == "Hi");
+  CHECK(json_of(one.writer->text(0, "Hi", Channel::content))["choices"][0]["text"] == "Hi");
   const auto record = record_of(R"({"choices":[{"text":"Hi","finish_reason":"length"}]})");
   const Json whole = whole_of(one, {record});
   CHECK(whole["object"] == "text_completion");
   CHECK(whole["choices"][0]["finish_reason"] == "length");
-  CHECK(one.writer->text_of(record.output, false) == "Hi");
+  CHECK(one.writer->text_of(record.output, Channel::content) == "Hi");
 }
 
 TEST_CASE("embeddings are floats or their bytes in base64, and never a stream") {
@@ -398,7 +431,9 @@ TEST_CASE("an output of a strange shape throws nowhere") {
         (void)read.writer->add(0, record);
         CHECK_FALSE(read.writer->whole().empty());
         (void)read.writer->end_part(0, record);
-        for (const bool reasoning : {true, false}) (void)read.writer->text_of(output, reasoning);
+        for (const Channel channel : {Channel::reasoning, Channel::content})
+          (void)read.writer->text_of(output, channel);
+        (void)read.writer->calls_of(output);
       }
     }
   }
