@@ -8,8 +8,8 @@
 namespace edgefleet::protocol {
 namespace {
 
-constexpr std::array<std::string_view, 7> control_types{"acknowledge", "cancel",    "recall",  "drain",
-                                                        "resume",      "introduce", "describe"};
+constexpr std::array<std::string_view, 8> control_types{"acknowledge", "cancel",    "recall",   "drain",
+                                                        "resume",      "introduce", "describe", "reload"};
 constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline", "lost"};
 constexpr std::size_t most_code_bytes = 64;  // of an error
 

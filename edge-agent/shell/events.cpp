@@ -28,6 +28,8 @@ Event event_of(const protocol::ControlMessage& message) {
       return IntroduceSeen{message.reign};
     case protocol::ControlType::describe:  // the shell answers it
       return Tick{};
+    case protocol::ControlType::reload:
+      return ReloadSeen{message.reign};
     case protocol::ControlType::drain:
       return DrainSeen{message.reign, true};
     case protocol::ControlType::resume:

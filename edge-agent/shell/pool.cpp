@@ -15,10 +15,10 @@ Pool::~Pool() {
   for (auto& thread : threads_) thread.join();
 }
 
-void Pool::start(Executor& executor, Job job) {
+void Pool::start(std::shared_ptr<Executor> executor, Job job) {
   const std::lock_guard lock(mutex_);
   auto& stop = running_[AttemptKey{job.id, job.attempt}];
-  waiting_.push_back(Work{&executor, std::move(job), stop.get_token()});
+  waiting_.push_back(Work{std::move(executor), std::move(job), stop.get_token()});
   if (idle_ < waiting_.size()) threads_.emplace_back([this] { serve(); });
   filled_.notify_one();
 }
@@ -41,11 +41,12 @@ void Pool::serve() {
     filled_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
     --idle_;
     if (waiting_.empty()) return;
-    const Work work = std::move(waiting_.front());
+    Work work = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
     const AttemptKey key{work.job.id, work.job.attempt};
     auto finished = run(*work.executor, work.job, work.stop, [&](const Progress& p) { on_progress_(key, p); });
+    work.executor.reset();  // a replaced one is not needed after its last run
     lock.lock();
     running_.erase(key);
     lock.unlock();

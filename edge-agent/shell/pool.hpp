@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -28,14 +29,15 @@ class Pool {
   Pool& operator=(Pool&&) = delete;
   ~Pool();
 
-  void start(Executor& executor, Job job);
+  // The run owns the executor too: it may be replaced meanwhile.
+  void start(std::shared_ptr<Executor> executor, Job job);
   void stop(const AttemptKey& key);
   // Runs it on the calling thread: for executors that are `instant`.
   Finished run_here(Executor& executor, const Job& job) const;
 
  private:
   struct Work {
-    Executor* executor = nullptr;
+    std::shared_ptr<Executor> executor;
     Job job;
     std::stop_token stop;
   };

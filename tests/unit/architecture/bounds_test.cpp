@@ -58,6 +58,12 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   const agent::Policy agents;
   says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
   says("| input, output of a task | " + kib(limits::input_bytes) + " |");
+  const auto rate = [](double burst, Duration spacing) {
+    return number(static_cast<std::uint64_t>(burst)) + " changes at once and one each " + seconds(spacing);
+  };
+  says("; of all of them | 64 KiB, " + rate(policy.info_burst, policy.info_spacing) + ";");
+  says("an agent's info as it sends it | " + rate(agents.info_burst, agents.info_spacing) + " |");
+  CHECK(agents.info_burst < policy.info_burst);
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
   says("| descriptions of inputs: one; of all agents; asked for at a time | " + kib(protocol::most_schema_bytes) +
        "; " + mib(policy.most_parameter_bytes) + "; " + number(policy.most_parameters_asked) + " |");
