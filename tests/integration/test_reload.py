@@ -72,6 +72,10 @@ class Reload(FleetCase):
         self.assertEqual(ended["state"], "succeeded", ended)
         return ended["output"] if isinstance(ended["output"], str) else ended["output"]["stdout"]["text"]
 
+    def assert_ran_once(self, task):
+        *before, last = [attempt["state"] for attempt in self.api.task(task)["attempts"]]
+        self.assertEqual((set(before) - {"returned"}, last), (set(), "succeeded"))
+
     def capabilities(self):
         return sorted(c for e in self.api.agent("pi-1")["executors"] if not e.get("problem") for c in e["capabilities"])
 
@@ -88,7 +92,7 @@ class Reload(FleetCase):
         second = self.api.submit("command.gate")
         self.assertEqual(self.reload(self.command("new")), "pi-1  changed command-gate\n")
         third = self.api.submit("command.gate")
-        self.assertEqual(self.api.task(first)["state"], "running")
+        self.assertIn(self.api.task(first)["state"], ("assigned", "running"))
         self.gate.touch()
         self.assertEqual([self.word(task) for task in (first, second, third)], ["old", "new", "new"])
         self.gate.unlink()
@@ -99,14 +103,14 @@ class Reload(FleetCase):
         self.assertEqual(self.reload(""), "pi-1  removed command-gate\n")
         self.offered("echo")
         wait_until(lambda: self.api.task(waits).get("waiting"), what="the reason why it waits")
-        self.assertEqual(self.api.task(last)["state"], "running")
+        self.assertIn(self.api.task(last)["state"], ("assigned", "running"))  # the state follows a second later
         self.gate.touch()
         self.assertEqual(self.word(last), "new")
         self.assertEqual(self.api.task(waits)["state"], "queued")
         self.reload(self.command("again"))
         self.assertEqual(self.word(waits), "again")
         for task in (first, second, third, last, waits):
-            self.assertEqual(len(self.api.task(task)["attempts"]), 1, self.api.task(task))
+            self.assert_ran_once(task)
         self.assert_works()
 
     def test_a_plugin_ends_after_its_last_task_when_its_successor_works(self):
@@ -145,7 +149,7 @@ class Reload(FleetCase):
         self.assertIn("v7", words | {self.word(self.api.submit("command.gate"))})
         self.assertEqual(self.word(self.api.submit("gate")), "p7")
         for task in tasks:
-            self.assertEqual([a["state"] for a in self.api.task(task)["attempts"]], ["succeeded"])
+            self.assert_ran_once(task)
         wait_until(lambda: not any(processes_with(f"p{n}") for n in range(7)), what="the old versions have ended")
         self.assertEqual(self.agent.terminate(), 0)
 
@@ -154,7 +158,7 @@ class Reload(FleetCase):
     def test_a_bad_file_changes_nothing_and_everybody_learns_why(self):
         self.start(self.command("good"), echo=1)
         self.gate.touch()
-        cases = [("echo = [\n", "line 2"),
+        cases = [("\necho = [\n", "line 2"),
                  ("[labels]\nroom = 'x'\n[[command]]\nname = 'a'\nargv = ['x']\nslot = 1\n", "line 6: [[command]]: unknown key `slot`"),
                  ("max-held = 100000\n", "line 1: `max-held`"),
                  ("broker = 'nonsense://x'\nfleet = 'A B'\n", "--fleet \"A B\" is not valid"),
