@@ -1,4 +1,5 @@
 // agents, agents forget, agents reload, agent, drain, resume, queue, release.
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
