@@ -6,13 +6,9 @@
 #include "common/files/folder.hpp"
 #include "common/runtime/log.hpp"
 #include "common/runtime/signals.hpp"
-#include "edge-agent/executors/command/executor.hpp"
-#include "edge-agent/executors/echo.hpp"
-#include "edge-agent/executors/llm/executor.hpp"
-#include "edge-agent/executors/llm/model_keeper.hpp"
-#include "edge-agent/executors/plugin/executor.hpp"
-#include "edge-agent/executors/process_services.hpp"
-#include "edge-agent/sensors/machine.hpp"
+#include "edge-agent/configuration.hpp"
+#include "edge-agent/executors/files/scratch.hpp"
+#include "edge-agent/executors/process/spawner.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
 #include "edge-agent/shell/own_name.hpp"
@@ -23,30 +19,6 @@ namespace {
 
 using namespace edgefleet;
 using namespace edgefleet::agent;
-
-// An Ollama has a second executor, which manages its models.
-void add_llm(std::vector<std::unique_ptr<Executor>>& all, llm::Config config, const std::string& work,
-             const ProcessServices& services) {
-  const std::string spent = work + "/llm/" + config.executor.str() + ".json";
-  auto lookout = std::make_shared<llm::Lookout>();
-  if (config.keeper) {
-    AgentInfo machine;
-    describe_machine(machine);
-    all.push_back(std::make_unique<llm::ModelKeeper>(config, machine.memory_bytes, lookout, services.log));
-  }
-  all.push_back(std::make_unique<llm::LlmExecutor>(std::move(config), spent, services.log, std::move(lookout)));
-}
-
-std::vector<std::unique_ptr<Executor>> make_executors(Settings& settings, const ProcessServices& services) {
-  std::vector<std::unique_ptr<Executor>> all;
-  if (settings.echo > 0) all.push_back(std::make_unique<EchoExecutor>(settings.echo));
-  for (auto& command : settings.commands) {
-    all.push_back(std::make_unique<CommandExecutor>(std::move(command), services));
-  }
-  for (auto& config : settings.llms) add_llm(all, std::move(config), settings.work, services);
-  for (auto& plugin : settings.plugins) all.push_back(std::make_unique<PluginExecutor>(std::move(plugin), services));
-  return all;
-}
 
 // Whatever the executors are: results that could not be delivered, and what models have cost, are in it too.
 Status take_work_folder(FolderLock& lock, const std::string& work) {
@@ -75,7 +47,29 @@ void write_start_line(const Settings& settings, const Loop::Options& options) {
             settings.work);
 }
 
-Status run(Settings& settings, Loop::Options options, mode_t umask_of_commands) {
+// Also for an agent without commands and plug-ins: its configuration may get some later.
+Result<ProcessServices> make_services(const Settings& settings, Loop::Options& options, mode_t umask_of_commands) {
+  ProcessServices services;
+  services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
+  auto scratch = ScratchRoot::open(std::filesystem::absolute(settings.work).string() + "/scratch", services.log);
+  if (!scratch) return scratch.error();
+  services.scratch = *scratch;
+  services.spawner = std::make_shared<Spawner>(umask_of_commands);
+  if (!settings.coordinator.empty()) options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator);
+  options.artifacts = std::make_shared<ArtifactSpool>(
+      settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
+      ArtifactSpool::Bounds{});
+  services.artifacts = options.artifacts;
+  options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
+  return services;
+}
+
+struct CommandLine {
+  int argc = 0;
+  const char* const* argv = nullptr;
+};
+
+Status run(Settings settings, Loop::Options options, const CommandLine& line, mode_t umask_of_commands) {
   FolderLock lock;
   if (auto taken = take_work_folder(lock, settings.work); !taken) return taken;
   options.machine = machine_identity(settings.work);
@@ -83,21 +77,11 @@ Status run(Settings& settings, Loop::Options options, mode_t umask_of_commands) 
   const auto named = choose_name(settings, options);
   if (!named) return named.error();
   if (!*named) return success();
-  ProcessServices services;
-  services.log = [](log::Level level, const std::string& text) { log::write(level, text); };
-  if (!settings.coordinator.empty()) options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator);
-  options.artifacts = std::make_shared<ArtifactSpool>(
-      settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
-      ArtifactSpool::Bounds{});
-  services.artifacts = options.artifacts;
-  if (!settings.commands.empty() || !settings.plugins.empty()) {
-    auto scratch = ScratchRoot::open(std::filesystem::absolute(settings.work).string() + "/scratch", services.log);
-    if (!scratch) return scratch.error();
-    services.scratch = *scratch;
-    services.spawner = std::make_shared<Spawner>(umask_of_commands);
-    options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
-  }
-  auto executors = make_executors(settings, services);
+  auto services = make_services(settings, options, umask_of_commands);
+  if (!services) return services.error();
+  RunningConfiguration configuration(std::move(settings), line.argc, line.argv, std::move(*services));
+  options.read_again = [&] { return configuration.read_again(); };
+  auto executors = configuration.executors();
   if (executors.empty())
     log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
@@ -118,6 +102,6 @@ int main(int argc, char** argv) {
   }
   auto options = loop_options(settings);
   if (!options) return wrong_usage(program, options.error().message);
-  const auto ended = run(settings, std::move(*options), inherited);
+  const auto ended = run(std::move(settings), std::move(*options), {argc, argv}, inherited);
   return ended ? 0 : give_up(program, ended.error().message);
 }

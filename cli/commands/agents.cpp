@@ -1,11 +1,15 @@
-// agents, agents forget, agent, drain, resume, queue, release.
+// agents, agents forget, agents reload, agent, drain, resume, queue, release.
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/commands/command.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/commands/poller.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/fleet_view.hpp"
+#include "cli/core/times.hpp"
 #include "common/core/nearest.hpp"
 
 namespace edgefleet::cli {
@@ -49,7 +53,58 @@ Exit change(const std::vector<std::string>& names, const Change& what, Session& 
   return exit;
 }
 
-Run declare_change(CLI::App& app, const Change& what) {
+// An agent reads a file and starts executors; the rest is the way there and back.
+constexpr Duration reload_patience = std::chrono::seconds(15);
+constexpr Duration reload_pause = std::chrono::milliseconds(100);
+
+Exit show_outcome(Session& session, const std::string& body, const Document& agent) {
+  const auto problem = reload_of(agent).problem;
+  if (problem.empty()) return present(session, Result<std::string>(body), show_reload);
+  if (session.json()) session.print(body);
+  return session.fail(printable(text_of(agent, "name") + " keeps its configuration: " + problem), Exit::task_failed);
+}
+
+// `order`: the answer to the order.
+Exit await_reload(Session& session, const std::string& name, const Document& order, const Interrupt& interrupt) {
+  const Time until = monotonic_now() + reload_patience;
+  while (pause(interrupt.token(), reload_pause)) {
+    const auto body = session.get("/api/v1/agents/" + name);
+    if (!body) return session.fail(body.error());
+    const auto agent = read_answer(*body);
+    if (!agent) return session.fail(agent.error());
+    const auto state = text_of(*agent, "state");
+    if (state == "lost" || state == "offline") {
+      return session.fail(name + " is " + state + ", and has not reported", Exit::coordinator);
+    }
+    if (text_of(*agent, "session") != text_of(order, "session")) {
+      return session.fail(name + " was restarted, and so has read its configuration", Exit::coordinator);
+    }
+    if (reload_of(*agent).reloads > count_of(order, "reloads")) return show_outcome(session, *body, *agent);
+    if (monotonic_now() >= until) {
+      return session.fail(name + " has not reported for " + show_duration(reload_patience) +
+                              "; look later: " + session.hint("agent " + name),
+                          Exit::unfinished);
+    }
+  }
+  return interrupt.exit();
+}
+
+Exit reload(const std::vector<std::string>& names, Session& session) {
+  const Interrupt interrupt;
+  auto exit = Exit::ok;
+  for (const auto& name : names) {
+    const auto body = session.post("/api/v1/agents/" + name + "/reload");
+    const auto order = body ? read_answer(*body) : Result<Document>(body.error());
+    const auto one = order ? await_reload(session, name, *order, interrupt) : fail_for(session, name, order.error());
+    if (one != Exit::ok) exit = one;
+    if (interrupt.happened() || (!order && order.error().kind == ErrorKind::unavailable)) break;
+  }
+  return exit;
+}
+
+using DoIt = std::function<Exit(const std::vector<std::string>& names, Session& session)>;
+
+Run declare_for_names(CLI::App& app, const DoIt& run) {
   auto names = std::make_shared<std::vector<std::string>>();
   const auto read = [names](const std::vector<std::string>& texts) {
     for (const auto& text : texts) names->push_back(checked_name(text));
@@ -57,20 +112,34 @@ Run declare_change(CLI::App& app, const Change& what) {
   app.add_option_function<std::vector<std::string>>("NAME", read, "names of agents, as listed by edgefleet agents")
       ->required()
       ->type_name("");
-  return [names, what](Session& session) { return change(*names, what, session); };
+  return [names, run](Session& session) { return run(*names, session); };
+}
+
+Run declare_change(CLI::App& app, const Change& what) {
+  return declare_for_names(app, [what](const auto& names, Session& session) { return change(names, what, session); });
+}
+
+CLI::App* add_subcommand(CLI::App& app, const char* name, const char* help, const char* example) {
+  auto* sub = app.add_subcommand(name, help);
+  sub->fallthrough();
+  sub->group("Commands");
+  sub->footer(std::string("Examples:\n  ") + example + "\n");
+  return sub;
 }
 
 }  // namespace
 
 Run declare_agents(CLI::App& app) {
-  auto* sub = app.add_subcommand("forget", "Remove agents that are lost or offline from the list");
-  sub->fallthrough();
-  sub->group("Commands");
-  sub->footer("Examples:\n  edgefleet agents forget pi-old\n");
-  const auto forget_them = declare_change(*sub, forget);
+  auto* gone = add_subcommand(app, "forget", "Remove agents that are lost or offline from the list",
+                              "edgefleet agents forget pi-old");
+  auto* again =
+      add_subcommand(app, "reload", "Let agents read their configuration files again, and wait for the outcome",
+                     "edgefleet agents reload pi-1");
+  const auto forget_them = declare_change(*gone, forget);
+  const auto reload_them = declare_for_names(*again, reload);
   app.require_subcommand(0, 1);
-  return [&app, forget_them](Session& session) {
-    if (!app.get_subcommands().empty()) return forget_them(session);
+  return [&app, gone, forget_them, reload_them](Session& session) {
+    if (!app.get_subcommands().empty()) return (*gone ? forget_them : reload_them)(session);
     return present(session, session.get("/api/v1/agents"), show_agents);
   };
 }

@@ -48,10 +48,13 @@ constexpr std::array<Command, 19> table = {{
      "  edgefleet capabilities\n"
      "  edgefleet capabilities image.blur\n",
      declare_capabilities},
-    {"agents", fleet_group, "List the agents: state, slots, temperature, capabilities; forget those that are gone",
+    {"agents", fleet_group,
+     "List the agents: state, slots, temperature, capabilities; forget those that are gone; let them read their "
+     "configuration again",
      "  edgefleet agents\n"
      "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n"
-     "  edgefleet agents forget pi-old\n",
+     "  edgefleet agents forget pi-old\n"
+     "  edgefleet agents reload pi-1\n",
      declare_agents},
     {"agent", fleet_group, "Show one agent: its machine, its executors, its tasks", "  edgefleet agent pi-1\n",
      declare_agent},

@@ -156,6 +156,17 @@ std::string skew_of(const Document& agent) {
   return amount + (*skew < 0 ? " behind the coordinator's clock" : " ahead of the coordinator's clock");
 }
 
+// Since the start of its program.
+std::string config_of(const Document& agent) {
+  const auto reload = reload_of(agent);
+  if (reload.reloads == 0) return {};
+  std::string text = "read again " + counted(reload.reloads, "time", "times");
+  if (!reload.problem.empty()) return text + "; the last one is not in use: " + reload.problem;
+  text += "; the last time: " + (reload.changes.empty() ? "nothing has changed" : reload.changes);
+  const auto restart = text_of(member_of(agent, "config"), "restart");
+  return text + (restart.empty() ? "" : "; needs a restart: " + restart);
+}
+
 Facts facts_of(const Document& agent, const Look& look) {
   const auto since = instant_of(agent, "since");
   return {
@@ -169,6 +180,7 @@ Facts facts_of(const Document& agent, const Look& look) {
       {"slots", slots_of(agent) + " busy"},
       {"tasks", std::to_string(count_of(agent, "tasks"))},
       {"done", done_of(agent)},
+      {"config", config_of(agent)},
       {"labels", pairs_of(member_of(agent, "labels"))},
       {"address", text_of(agent, "address")},
       {"machine", machine_of(agent)},
@@ -271,6 +283,8 @@ std::vector<std::string> problems_of_agent(const Document& agent) {
     if (!what.empty()) problems.push_back(printable(text_of(agent, "name") + ": " + what));
   };
   add(text_of(agent, "sensor_problem"));
+  const auto bad_file = reload_of(agent).problem;
+  add(bad_file.empty() ? "" : "its new configuration is not in use: " + bad_file);
   const auto throttled = throttled_now(agent);
   add(throttled.empty() ? "" : "its firmware reports: " + throttled);
   for (const auto& executor : member_of(agent, "executors")) {
@@ -291,6 +305,18 @@ std::string show_drained(const Document& answer, const Look& look) {
     text += "; " + counted(tasks, "task that it has goes on", "tasks that it has go on");
   }
   return text;
+}
+
+Reload reload_of(const Document& agent) {
+  const auto& config = member_of(agent, "config");
+  return {count_of(config, "reloads"), text_of(config, "problem"), text_of(config, "changes")};
+}
+
+std::string show_reload(const Document& agent, const Look&) {
+  const auto changes = reload_of(agent).changes;
+  const auto restart = text_of(member_of(agent, "config"), "restart");
+  return printable(text_of(agent, "name") + "  " + (changes.empty() ? "nothing has changed" : changes) +
+                   (restart.empty() ? "" : "; needs a restart: " + restart));
 }
 
 std::string show_agents(const Document& answer, const Look& look) {

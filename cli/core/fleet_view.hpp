@@ -17,6 +17,16 @@ std::vector<std::string> problems_of_agent(const Document& agent);
 // The answer of POST /api/v1/agents/{name}/drain and resume: "pi-1  draining; 2 tasks that it has go on".
 std::string show_drained(const Document& answer, const Look& look);
 
+// What an agent reports in GET /api/v1/agents/{name} about reading its configuration again.
+struct Reload {
+  std::uint64_t reloads = 0;  // so far
+  std::string problem;        // of the last one; empty: it succeeded
+  std::string changes;        // "added command-a; removed command-b"
+};
+Reload reload_of(const Document& agent);
+// "pi-1  added command-a", and what needs a restart.
+std::string show_reload(const Document& agent, const Look& look);
+
 // GET /api/v1/agents: a table of the connected agents, and one of those that are gone.
 std::string show_agents(const Document& answer, const Look& look);
 

@@ -46,6 +46,15 @@ struct GpuInfo {
   friend bool operator==(const GpuInfo&, const GpuInfo&) = default;
 };
 
+// What became of the last time that the agent read its configuration again. All texts are for people.
+struct ConfigReport {
+  std::uint64_t reloads = 0;  // since its start, with those that failed
+  std::string changes;  // "added command-a; removed command-b"; empty: nothing changed
+  std::string restart;  // settings whose new values need a restart: "broker, work"
+  std::string problem;  // why the old configuration stays
+  friend bool operator==(const ConfigReport&, const ConfigReport&) = default;
+};
+
 // Published by the agent when it connects, and when it changes.
 struct AgentInfo {
   SessionId session;
@@ -60,6 +69,7 @@ struct AgentInfo {
   std::uint64_t max_task_bytes = 0;  // of an input in a file that it can fetch; 0: none
   std::string address;  // of the machine, on the network of the broker
   std::vector<GpuInfo> gpus;
+  std::optional<ConfigReport> config;  // none: it cannot read its configuration again
   std::map<std::string, std::string> labels;
   std::vector<ExecutorInfo> executors;
   friend bool operator==(const AgentInfo&, const AgentInfo&) = default;

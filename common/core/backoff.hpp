@@ -22,6 +22,7 @@ struct Backoff {
     const double share = static_cast<double>(random >> 11U) * 0x1.0p-53;
     return Duration{static_cast<std::int64_t>(static_cast<double>(ceiling(failures).count()) * share)};
   }
+  friend bool operator==(const Backoff&, const Backoff&) = default;
 };
 
 }  // namespace edgefleet

@@ -10,8 +10,8 @@
 namespace edgefleet::protocol {
 namespace {
 
-constexpr std::array<std::string_view, 8> control_types{"acknowledge", "cancel",    "recall",   "drain",
-                                                        "resume",      "introduce", "describe", "upload"};
+constexpr std::array<std::string_view, 9> control_types{"acknowledge", "cancel",   "recall", "drain", "resume",
+                                                        "introduce",   "describe", "upload", "reload"};
 constexpr std::array<std::string_view, 4> channels{"", "content", "reasoning", "tool_calls"};
 constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline", "lost"};
 constexpr std::size_t most_code_bytes = 64;  // of an error

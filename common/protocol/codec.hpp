@@ -55,7 +55,7 @@ struct StreamMessage {
   std::optional<std::uint64_t> total_bytes{};      // as far as it is known
 };
 
-enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce, describe, upload };
+enum class ControlType { acknowledge, cancel, recall, drain, resume, introduce, describe, upload, reload };
 std::string_view to_string(ControlType type);
 
 struct AttemptRef {
@@ -136,6 +136,9 @@ std::string encode_control(const Reign& reign, ControlType type, const std::vect
 std::string encode_parameters(const SessionId& session, const std::vector<ParametersElement>& elements,
                               std::size_t& first, std::size_t most_bytes = limits::payload_bytes);
 std::string encode_describe(const Reign& reign, const std::vector<std::string>& digests);
+
+// `{"reloads","changes"?,"restart"?,"problem"?}`, the same in the info and in the HTTP API.
+void append_config(std::string& out, const ConfigReport& config);
 
 // `{"code","message","retryable","retry_after_ms"?}`, the same in results and in the HTTP API.
 void append_error(std::string& out, const TaskError& error);

@@ -79,6 +79,16 @@ GpuInfo read_gpu(Fields& fields) {
   return {fields.string("name", limits::name_bytes).value_or(""), fields.unsigned_integer("memory_bytes").value_or(0)};
 }
 
+std::optional<ConfigReport> read_config(Fields& fields) {
+  const auto slice = fields.find("config");
+  if (!slice) return std::nullopt;
+  Fields config(*slice);
+  ConfigReport report{config.unsigned_integer("reloads").value_or(0), config.string("changes").value_or(""),
+                      config.string("restart").value_or(""), config.string("problem").value_or("")};
+  if (!config.ok()) fields.fail("`config`: " + config.error().message);
+  return report;
+}
+
 ExecutorInfo read_executor(Fields& fields) {
   ExecutorInfo executor;
   fields.require("name");
@@ -107,6 +117,14 @@ ExecutorInfo read_executor(Fields& fields) {
 
 }  // namespace
 
+void append_config(std::string& out, const ConfigReport& config) {
+  ObjectWriter object(out);
+  object.unsigned_integer("reloads", config.reloads);
+  if (!config.changes.empty()) object.string("changes", config.changes);
+  if (!config.restart.empty()) object.string("restart", config.restart);
+  if (!config.problem.empty()) object.string("problem", config.problem);
+}
+
 std::string encode(const AgentInfo& info) {
   std::string out;
   {
@@ -123,6 +141,7 @@ std::string encode(const AgentInfo& info) {
     if (info.max_task_bytes > 0) object.unsigned_integer("max_task_bytes", info.max_task_bytes);
     if (!info.address.empty()) object.string("address", info.address);
     if (!info.gpus.empty()) write_gpus(object, info.gpus);
+    if (info.config) append_config(object.key("config"), *info.config);
     {
       ObjectWriter labels(object.key("labels"));
       for (const auto& [name, value] : info.labels) labels.string(name, value);
@@ -147,6 +166,7 @@ Result<AgentInfoMessage> decode_agent_info(std::string_view payload) {
   info.max_tasks = static_cast<int>(fields.integer("max_tasks", 0, most_slots).value_or(0));
   info.max_task_bytes = fields.unsigned_integer("max_task_bytes").value_or(0);
   info.address = fields.string("address", 64).value_or("");
+  info.config = read_config(fields);
   std::vector<std::string> bad;
   if (fields.find("gpus")) {
     auto gpus = read_elements<GpuInfo>(fields, "gpus", read_gpu, limits::gpus);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <sstream>
 
@@ -85,6 +86,22 @@ std::optional<int> Configuration::parse(int argc, const char* const* argv) {
     if (const auto done = (this->*step)(); !done) return wrong_usage(program_, done.error().message);
   }
   return std::nullopt;
+}
+
+// A pipe, such as that of a shell's <(...), was emptied at the start: it would look like an empty file.
+Status Configuration::read_again(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::Error& wrong) {
+    return invalid(wrong.what());
+  }
+  std::error_code unknown;
+  const auto file = std::filesystem::status(path_, unknown);
+  if (!path_.empty() && std::filesystem::exists(file) && !std::filesystem::is_regular_file(file)) {
+    return invalid(path_ + " is not a regular file, and so cannot be read again");
+  }
+  if (auto read = read_file(); !read) return read;
+  return take_from_file();
 }
 
 Status Configuration::read_file() {

@@ -36,6 +36,8 @@ class Configuration {
 
   // None: continue. Otherwise the program ends with this exit code; all messages have been printed.
   std::optional<int> parse(int argc, const char* const* argv);
+  // The same arguments in a program that works already: the file may have changed. An error is returned, not printed.
+  Status read_again(int argc, const char* const* argv);
   [[nodiscard]] const toml::table& file() const { return file_; }
   [[nodiscard]] const std::string& file_path() const { return path_; }
 

@@ -25,22 +25,32 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::err;
 }
 
+Result<Level> level_named(std::string_view name) {
+  static const std::unordered_map<std::string_view, Level> levels{
+      {"debug", Level::debug}, {"info", Level::info}, {"warning", Level::warning}, {"error", Level::error}};
+  const auto found = levels.find(name);
+  if (found != levels.end()) return found->second;
+  return Error{"log level \"" + std::string(name) + "\" is not one of debug, info, warning, error", ErrorKind::invalid};
+}
+
 }  // namespace
 
 Status start(std::string_view program, std::string_view level) {
-  static const std::unordered_map<std::string_view, Level> levels{
-      {"debug", Level::debug}, {"info", Level::info}, {"warning", Level::warning}, {"error", Level::error}};
-  const auto found = levels.find(level);
-  if (found == levels.end()) {
-    return Error{"log level \"" + std::string(level) + "\" is not one of debug, info, warning, error",
-                 ErrorKind::invalid};
-  }
+  const auto known = level_named(level);
+  if (!known) return known.error();
   auto logger =
       std::make_shared<spdlog::logger>(std::string(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%-7l%$ %v");
-  logger->set_level(to_spdlog(found->second));
+  logger->set_level(to_spdlog(*known));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
+  return success();
+}
+
+Status set_level(std::string_view level) {
+  const auto known = level_named(level);
+  if (!known) return known.error();
+  spdlog::default_logger_raw()->set_level(to_spdlog(*known));
   return success();
 }
 

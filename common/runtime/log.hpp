@@ -16,6 +16,7 @@ enum class Level { debug, info, warning, error };
 
 // `level`: debug, info, warning or error.
 Status start(std::string_view program, std::string_view level);
+Status set_level(std::string_view level);  // later; any thread
 void write(Level level, std::string_view text);
 inline void debug(std::string_view text) { write(Level::debug, text); }
 inline void info(std::string_view text) { write(Level::info, text); }

@@ -38,6 +38,13 @@ struct Drained {
   std::size_t tasks = 0;  // on it at present; they go on
 };
 
+// The answer to an order to read the configuration again: what was known before the agent gets it.
+struct Reloading {
+  AgentState state = AgentState::online;
+  SessionId session;
+  std::uint64_t reloads = 0;  // the agent's info has a greater number when it has done it
+};
+
 // A part of a running task's output.
 struct Part {
   AgentName agent;  // the sender

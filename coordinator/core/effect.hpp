@@ -55,6 +55,9 @@ struct SendDrain {
   AgentName agent;
   bool drain = true;
 };
+struct SendReload {
+  AgentName agent;
+};  // not repeated if it is lost: its effect would come when nobody expects it
 // Results for tasks that are not in the state. The store decides: results of ended tasks are acknowledged, others are
 // acknowledged as unknown.
 struct AskStore {
@@ -97,15 +100,16 @@ struct StopProgram {
 };
 
 // Carried out after the commit, by the owner of the drain.
-using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign,
-                              SendIntroduce, SendDescribe, ForgetAgent, Accepted, Rejected, Done>;
+using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall, SendDrain, SendReload, AskStore,
+                              AnnounceReign, SendIntroduce, SendDescribe, ForgetAgent, Accepted, Rejected, Done>;
 // Act at the step: they must not wait for a commit that may never succeed.
 using Immediate = std::variant<Note, StopProgram>;
 
-using Effect = std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SendTasks, SendAcknowledge,
-                            SendCancel, SendRecall, SendDrain, AskStore, AnnounceReign, SendIntroduce, SendDescribe,
-                            ForgetAgent, Accepted, Rejected, Done, BatchEnded, AgentChanged, TemperatureChanged,
-                            LoadedModelsChanged, OffersChanged, ParametersLearned, Note, StopProgram>;
+using Effect =
+    std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
+                 SendRecall, SendDrain, SendReload, AskStore, AnnounceReign, SendIntroduce, SendDescribe, ForgetAgent,
+                 Accepted, Rejected, Done, BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged,
+                 OffersChanged, ParametersLearned, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

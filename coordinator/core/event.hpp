@@ -50,6 +50,10 @@ struct DrainAgent {
   AgentName agent;
   bool drain = true;
 };
+struct ReloadAgent {
+  RequestId request = 0;
+  AgentName agent;
+};  // it reads its configuration again
 
 // Forgets an agent that is gone: it is listed no longer, until it announces itself again.
 struct RemoveAgent {
@@ -109,8 +113,9 @@ struct Committed {
 };  // their outcome is durable, so they are removed from the state
 struct ReignBegun {};  // the epoch of this reign must be durable before the first message of the reign is sent
 
-using Event = std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, RemoveAgent, ReleaseHeld, AgentStatusSeen,
-                           AgentInfoSeen, HeartbeatSeen, TemperatureSeen, ParametersSeen, ResultsSeen, CoordinatorSeen,
-                           Undeliverable, BrokerUp, BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
+using Event =
+    std::variant<SubmitTasks, CancelTask, RetryTask, DrainAgent, ReloadAgent, RemoveAgent, ReleaseHeld, AgentStatusSeen,
+                 AgentInfoSeen, HeartbeatSeen, TemperatureSeen, ParametersSeen, ResultsSeen, CoordinatorSeen,
+                 Undeliverable, BrokerUp, BrokerDown, Stalled, Tick, Place, Committed, ReignBegun>;
 
 }  // namespace edgefleet::coordinator

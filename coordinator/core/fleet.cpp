@@ -120,6 +120,7 @@ std::size_t weight(const AgentInfo& info) {
   std::size_t bytes =
       sizeof(info) + info.version.size() + info.board.size() + info.arch.size() + info.os.size() + info.machine.size();
   bytes += info.address.size();
+  if (info.config) bytes += info.config->changes.size() + info.config->restart.size() + info.config->problem.size();
   for (const GpuInfo& gpu : info.gpus) bytes += sizeof(gpu) + gpu.name.size();
   for (const auto& [name, value] : info.labels) bytes += sizeof(Labels::value_type) + name.size() + value.size();
   for (const ExecutorInfo& executor : info.executors) {
@@ -305,6 +306,17 @@ Agent* admit(Context& c, const AgentName& name) {
   return &place;
 }
 
+void reject(Context& c, RequestId request, const AgentName& agent, const std::string& why, ErrorKind kind) {
+  c.emit(Rejected{request, Error{"agent " + agent.str() + why, kind}});
+}
+
+// Null: it was refused.
+Agent* ordered(Context& c, RequestId request, const AgentName& name) {
+  Agent* const agent = agent_by_name(c.state, name);
+  if (agent == nullptr) reject(c, request, name, " is not known", ErrorKind::not_found);
+  return agent;
+}
+
 }  // namespace
 
 Agent* agent_by_name(State& state, const AgentName& name) {
@@ -474,10 +486,8 @@ void on(Context& c, const TemperatureSeen& event) {
 }
 
 void on(Context& c, const DrainAgent& event) {
-  Agent* const agent = agent_by_name(c.state, event.agent);
-  if (agent == nullptr) {
-    return c.emit(Rejected{event.request, Error{"agent " + event.agent.str() + " is not known", ErrorKind::not_found}});
-  }
+  Agent* const agent = ordered(c, event.request, event.agent);
+  if (agent == nullptr) return;
   agent->drained = event.drain;
   refresh_capacity(c.state, *agent);
   c.emit(SaveAgent{event.agent, event.drain});
@@ -485,21 +495,25 @@ void on(Context& c, const DrainAgent& event) {
   c.emit(Done{event.request});
 }
 
+void on(Context& c, const ReloadAgent& event) {
+  const Agent* const agent = ordered(c, event.request, event.agent);
+  if (agent == nullptr) return;
+  const auto refuse = [&](const std::string& why) { reject(c, event.request, event.agent, why, ErrorKind::conflict); };
+  const std::string state(to_string(agent->status.state));
+  if (gone(*agent)) return refuse(" is " + state + ": it reads its configuration when it starts");
+  if (!agent->info || !agent->info->config) return refuse(" cannot read its configuration again: restart it");
+  c.emit(SendReload{event.agent});
+  c.emit(Done{event.request});
+}
+
 void on(Context& c, const RemoveAgent& event) {
-  const auto reject = [&](const std::string& why, ErrorKind kind) {
-    c.emit(Rejected{event.request, Error{"agent " + event.agent.str() + why, kind}});
-  };
-  Agent* const agent = agent_by_name(c.state, event.agent);
-  if (agent == nullptr) return reject(" is not known", ErrorKind::not_found);
-  if (!gone(*agent)) {
-    return reject(
-        " is " + std::string(to_string(agent->status.state)) + ": stop it first, or it announces itself again",
-        ErrorKind::conflict);
-  }
-  if (!agent->attempts.empty()) {
-    return reject(" had tasks when it was lost, and they still wait for it; try again in a minute",
-                  ErrorKind::conflict);
-  }
+  Agent* const agent = ordered(c, event.request, event.agent);
+  if (agent == nullptr) return;
+  const auto refuse = [&](const std::string& why) { reject(c, event.request, event.agent, why, ErrorKind::conflict); };
+  const std::string state(to_string(agent->status.state));
+  if (!gone(*agent)) return refuse(" is " + state + ": stop it first, or it announces itself again");
+  if (!agent->attempts.empty())
+    return refuse(" had tasks when it was lost, and they still wait for it; try again in a minute");
   if (agent->drained) c.emit(SaveAgent{event.agent, false});
   c.state.vacant.push_back(agent->index);
   forget(c, *agent);

@@ -10,6 +10,7 @@ void on(Context& c, const AgentInfoSeen& event);
 void on(Context& c, const HeartbeatSeen& event);
 void on(Context& c, const TemperatureSeen& event);
 void on(Context& c, const DrainAgent& event);
+void on(Context& c, const ReloadAgent& event);
 void on(Context& c, const RemoveAgent& event);
 void on(Context& c, const CoordinatorSeen& event);
 void announce(Context& c);  // publishes our reign

@@ -87,6 +87,9 @@ void Loop::forget(AgentName agent, Answer<AgentName> answer) {
 void Loop::drain(AgentName agent, bool drain, Answer<Drained> answer) {
   offer_or_refuse(DrainRequest{std::move(agent), drain, std::move(answer)});
 }
+void Loop::reload(AgentName agent, Answer<Reloading> answer) {
+  offer_or_refuse(ReloadRequest{std::move(agent), std::move(answer)});
+}
 void Loop::release(Answer<std::size_t> answer) { offer_or_refuse(ReleaseRequest{std::move(answer)}); }
 Status Loop::look(std::function<void(const State&, Now)> with) {
   if (over_) return being_stopped();
@@ -293,6 +296,7 @@ void Loop::perform(const Deferred& effect) {
                  [&](const SendCancel& e) { link_.perform(e); },
                  [&](const SendRecall& e) { link_.perform(e); },
                  [&](const SendDrain& e) { link_.perform(e); },
+                 [&](const SendReload& e) { link_.perform(e); },
                  [&](const AskStore& e) { link_.perform(e); },
                  [&](const AnnounceReign& e) { link_.perform(e); },
                  [&](const SendIntroduce& e) { link_.perform(e); },

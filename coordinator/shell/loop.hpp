@@ -75,6 +75,7 @@ class Loop {
   // others.
   void retry_many(std::vector<TaskId> ids, Answer<Retried> answer);
   void drain(AgentName agent, bool drain, Answer<Drained> answer);
+  void reload(AgentName agent, Answer<Reloading> answer);  // answered when the order is given; not when it is done
   void forget(AgentName agent, Answer<AgentName> answer);
   void release(Answer<std::size_t> answer);  // tasks held after a restore; answers how many were released
   // Calls `with` on the loop's thread. An error: it will not be called, because the inbox is full or the program stops.

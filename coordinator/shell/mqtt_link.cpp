@@ -397,6 +397,7 @@ void MqttLink::perform(const SendRecall& send) { control(send.agent, protocol::C
 void MqttLink::perform(const SendDrain& send) {
   control(send.agent, send.drain ? protocol::ControlType::drain : protocol::ControlType::resume, {});
 }
+void MqttLink::perform(const SendReload& send) { control(send.agent, protocol::ControlType::reload, {}); }
 void MqttLink::perform(const SendIntroduce& send) { control(send.agent, protocol::ControlType::introduce, {}); }
 
 void MqttLink::perform(const SendDescribe& send) {

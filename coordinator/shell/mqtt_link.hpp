@@ -59,6 +59,7 @@ class MqttLink {
   void perform(const SendCancel& send);
   void perform(const SendRecall& send);
   void perform(const SendDrain& send);
+  void perform(const SendReload& send);
   void perform(const AskStore& ask);
   void perform(const AnnounceReign& announce);
   void perform(const SendIntroduce& send);

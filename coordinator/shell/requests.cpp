@@ -219,6 +219,19 @@ void Requests::handle(const DrainRequest& request) {
   engine_.step(DrainAgent{expect(reply), request.agent, request.drain});
 }
 
+// Read before the order is given: a report that was on its way is not taken for the one of this order.
+void Requests::handle(const ReloadRequest& request) {
+  Reloading now;
+  if (const Agent* agent = agent_by_name(engine_.state(), request.agent)) {
+    now = {ordered_state(*agent), agent->session,
+           agent->info && agent->info->config ? agent->info->config->reloads : 0};
+  }
+  const auto reply = [now, answer = request.answer](const Result<Accepted>& done) {
+    done ? answer(now) : answer(done.error());
+  };
+  engine_.step(ReloadAgent{expect(reply), request.agent});
+}
+
 void Requests::handle(const RemoveRequest& request) {
   engine_.step(RemoveAgent{expect([name = request.agent, answer = request.answer](const Result<Accepted>& done) {
                              if (!done) return answer(done.error());

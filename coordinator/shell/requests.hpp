@@ -1,5 +1,5 @@
-// Requests to the loop, over HTTP and MQTT: submit, cancel, retry, drain, release. Each becomes an event, and its
-// answer is given after the commit that made it durable. Only on the loop's thread.
+// Requests to the loop, over HTTP and MQTT: submit, cancel, retry, drain, reload, release. Each becomes an event, and
+// its answer is given after the commit that made it durable. Only on the loop's thread.
 #pragma once
 
 #include <functional>
@@ -49,6 +49,10 @@ struct DrainRequest {
   bool drain = true;
   Answer<Drained> answer;
 };
+struct ReloadRequest {
+  AgentName agent;
+  Answer<Reloading> answer;
+};
 struct RemoveRequest {
   AgentName agent;
   Answer<AgentName> answer;
@@ -57,7 +61,7 @@ struct ReleaseRequest {
   Answer<std::size_t> answer;
 };
 using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelRequest, RetryRequest, RetryManyRequest,
-                                 DrainRequest, RemoveRequest, ReleaseRequest>;
+                                 DrainRequest, ReloadRequest, RemoveRequest, ReleaseRequest>;
 
 // Requests that add tasks are refused at once while nothing can be recorded.
 bool adds_tasks(const LoopRequest& request);
@@ -87,6 +91,7 @@ class Requests {
   void handle(const RetryRequest& request);
   void handle(const RetryManyRequest& request);
   void handle(const DrainRequest& request);
+  void handle(const ReloadRequest& request);
   void handle(const RemoveRequest& request);
   void handle(const ReleaseRequest& request);
   void retry_one(const TaskId& id, const Answer<TaskState>& answer);

@@ -29,6 +29,12 @@ StreamHub::Listener::Heard StreamHub::Listener::take() {
   return heard;
 }
 
+bool StreamHub::keep(std::size_t bytes) {
+  if (kept_.fetch_add(bytes) + bytes <= most_kept) return true;
+  kept_ -= bytes;
+  return false;
+}
+
 void StreamHub::call(Listener::Desk& desk) {
   if (!std::exchange(desk.called, true)) desk.callback();
 }

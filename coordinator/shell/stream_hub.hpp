@@ -2,6 +2,7 @@
 // core: output that is lost here is in the result.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -66,6 +67,12 @@ class StreamHub final : public CommitListener {
   // Any thread. Only the progress from the agent of the attempt counts.
   std::optional<TaskProgress> progress(const TaskId& task, const AgentName& agent, int attempt);
 
+  // Streamed text that requests keep until they are answered, of all of them together. Any thread. False: there is no
+  // room for that much more.
+  static constexpr std::size_t most_kept = std::size_t{256} << 20U;
+  bool keep(std::size_t bytes);
+  void let_go(std::size_t bytes) { kept_ -= bytes; }
+
   // Any thread.
   void given(const TaskId& task, int attempt, const AgentName& agent);  // before the attempt is sent
   void publish(const AgentName& agent, const protocol::StreamMessage& message);
@@ -86,6 +93,7 @@ class StreamHub final : public CommitListener {
   Watched* watch(const TaskId& task, Time now);
   void keep_progress(const AgentName& agent, const protocol::StreamMessage& message);
 
+  std::atomic<std::size_t> kept_{0};
   mutable std::mutex mutex_;
   std::multimap<TaskId, Listener::Desk*> desks_;
   std::map<TaskId, Watched> watched_;

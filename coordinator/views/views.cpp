@@ -126,6 +126,7 @@ void write_info(ObjectWriter& object, const AgentInfo& info) {
   object.integer("cpus", info.cpus);
   object.unsigned_integer("memory_bytes", info.memory_bytes);
   if (!info.address.empty()) object.string("address", info.address);
+  if (info.config) protocol::append_config(object.key("config"), *info.config);
   ObjectWriter labels(object.key("labels"));
   for (const auto& [name, value] : info.labels) labels.string(name, value);
 }
@@ -274,6 +275,18 @@ std::string drained_view(const AgentName& name, const Drained& answer) {
     object.string("state", to_string(answer.state));
     object.boolean("drained", answer.drained);
     object.unsigned_integer("tasks", answer.tasks);
+  }
+  return out;
+}
+
+std::string reloading_view(const AgentName& name, const Reloading& answer) {
+  std::string out;
+  {
+    ObjectWriter object(out);
+    object.string("name", name.str());
+    object.string("state", to_string(answer.state));
+    object.string("session", answer.session.str());
+    object.unsigned_integer("reloads", answer.reloads);
   }
   return out;
 }

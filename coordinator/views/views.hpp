@@ -28,6 +28,7 @@ using ProgressOf = std::function<std::optional<TaskProgress>(const TaskRecord&)>
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit, const ProgressOf& progress_of);
 std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);
 std::string drained_view(const AgentName& name, const Drained& answer);
+std::string reloading_view(const AgentName& name, const Reloading& answer);
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);
 // Up to `most` of the agents from number `first` on: elements with commas between them.
 struct AgentsPart {

@@ -68,10 +68,19 @@ std::map<ExecutorName, int> free_slots(const State& state) {
   const bool closed = state.draining || stopping(state) || outbox_full(state);
   const int rest = state.policy.max_tasks - static_cast<int>(open_tasks(state));
   for (const auto& [name, executor] : state.executors) {
+    if (executor.removed) continue;
     const int room = allowed(state, executor) - executor.running - static_cast<int>(executor.waiting.size());
     free[name] = closed ? 0 : std::clamp(room, 0, std::max(0, rest));
   }
   return free;
+}
+
+std::vector<ExecutorInfo> offers_of(const State& state) {
+  std::vector<ExecutorInfo> offers;
+  for (const auto& [name, executor] : state.executors) {
+    if (!executor.removed) offers.push_back(executor.info);
+  }
+  return offers;
 }
 
 }  // namespace edgefleet::agent

@@ -47,10 +47,12 @@ struct WriteLog {
   bool warning = false;
   std::string text;
 };
+struct ReadConfiguration {};  // again; the answer is Reconfigured, unless the file is bad
 struct EndProgram {};  // all work is complete
 
-using Effect = std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus,
-                            SpoolResult, UnspoolResult, FreezeWork, KeepForPerson, WriteLog, EndProgram>;
+using Effect =
+    std::variant<StartTask, StopTask, SendResults, SendInfo, SendBeat, SendTemperature, SendStatus, SpoolResult,
+                 UnspoolResult, FreezeWork, KeepForPerson, WriteLog, ReadConfiguration, EndProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::agent

@@ -9,6 +9,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "edge-agent/core/heat.hpp"
 #include "edge-agent/core/sensor_check.hpp"
 
 namespace edgefleet::agent {
@@ -66,6 +67,21 @@ struct DrainSeen {
   bool drain = true;
 };
 
+struct ReloadSeen {
+  Reign reign;
+};
+struct ReloadAsked {};  // the same by SIGHUP
+// A configuration takes effect that was read while the agent works.
+struct Reconfigured {
+  int max_tasks = 0;
+  Duration stop_grace{};
+  HeatLimits heat;
+  // The shell has replaced these executors: later offers are those of their successors. The runs that are in progress
+  // end where they began; successors have the rest of the slots until then.
+  std::vector<ExecutorName> changed;
+  std::vector<ExecutorName> removed;  // likewise, without a successor
+};
+
 // The broker can never take the messages with these results.
 struct ResultsRefused {
   std::vector<AttemptKey> results;
@@ -112,14 +128,14 @@ struct TemperatureRead {
   double load = 0;  // 1: all CPUs are busy
 };
 struct MachineChanged {};  // its address or its GPUs
-struct Stop {};   // asked to end: drain
+struct Stop {};  // asked to end: drain
 struct Ending {};  // the program ends: undelivered results must survive it
 struct Flush {};  // once at the end of each drain of the inbox
 struct Tick {};
 
-using Event =
-    std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen, UploadSeen,
-                 IntroduceSeen, DrainSeen, ResultsRefused, Finished, Restored, SpoolFailed, ArtifactUploaded,
-                 ArtifactRefused, OfferChanged, FilesSeen, TemperatureRead, MachineChanged, Stop, Ending, Flush, Tick>;
+using Event = std::variant<LinkUp, LinkDown, CoordinatorSeen, TasksSeen, AcknowledgeSeen, CancelSeen, RecallSeen,
+                           UploadSeen, IntroduceSeen, DrainSeen, ReloadSeen, ReloadAsked, Reconfigured, ResultsRefused,
+                           Finished, Restored, SpoolFailed, ArtifactUploaded, ArtifactRefused, OfferChanged, FilesSeen,
+                           TemperatureRead, MachineChanged, Stop, Ending, Flush, Tick>;
 
 }  // namespace edgefleet::agent

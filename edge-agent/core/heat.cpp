@@ -42,6 +42,11 @@ double Heat::frozen_share() const {
   return celsius_ && *celsius_ < limits_.pause ? frozen_when_hot : frozen_when_too_hot;
 }
 
+void Heat::use(const HeatLimits& limits, Time now) {
+  limits_ = limits;
+  if (limits_.observe_only) go_to(HeatPolicy::normal, 1, now);
+}
+
 void Heat::read(std::optional<double> celsius, Time now, bool expected) {
   celsius_ = celsius;
   if (!celsius) return without_sensor(now, expected);

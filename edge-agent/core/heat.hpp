@@ -33,6 +33,8 @@ class Heat {
  public:
   explicit Heat(HeatLimits limits) : limits_(limits) {}
 
+  // From the next reading on; an agent that now only observes is no longer slowed.
+  void use(const HeatLimits& limits, Time now);
   // A plausible reading. None: there is no sensor (`expected` false: usual for a PC), or there should be one and it
   // has no plausible reading.
   void read(std::optional<double> celsius, Time now, bool expected = true);

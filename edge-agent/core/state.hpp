@@ -30,6 +30,9 @@ struct Policy {
   Duration stop_grace = std::chrono::seconds(20);  // for running tasks when the agent is stopped
   // The agent's info is published again at times: a coordinator with a full inbox may have missed it.
   Duration introduce_every = std::chrono::minutes(1);
+  // Infos on a change: the coordinator ignores more than this, and would learn of the last change a minute later.
+  double info_burst = 10;
+  Duration info_spacing = std::chrono::seconds(5);
   // Beats on a change of capacity: a few at once, then one per interval.
   double beat_burst = 5;
   Duration beat_spacing = std::chrono::seconds(2);
@@ -60,6 +63,8 @@ struct ExecutorSlots {
   int running = 0;
   bool freezes = false;
   bool needs_files = false;
+  bool starting = false;  // a changed one: its tasks wait for the first offer of its successor
+  bool removed = false;   // it offers nothing, and is here for its runs that are in progress
   Duration worked{0};               // since it last rested
   std::optional<Time> rests_until;  // to cool
 };
@@ -96,6 +101,7 @@ struct State {
   Time next_beat;
   Time next_introduction;
   TokenBucket beat_credit;  // for beats on a change of capacity
+  TokenBucket info_credit;  // for infos on a change
   bool capacity_changed = false;
   bool info_changed = false;
   std::optional<AgentState> published_status;  // the last one
@@ -108,6 +114,7 @@ struct State {
 // ---- parts that the shell publishes
 AgentState status_of(const State& state);
 std::map<ExecutorName, int> free_slots(const State& state);
+std::vector<ExecutorInfo> offers_of(const State& state);
 std::vector<HeldTask> held_list(const State& state, Time now);
 Temperature temperature_of(const State& state);
 

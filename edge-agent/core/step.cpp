@@ -4,19 +4,9 @@
 #include <utility>
 
 #include "edge-agent/core/capacity.hpp"
+#include "edge-agent/core/offers.hpp"
 
 namespace edgefleet::agent {
-namespace {
-
-struct Context {
-  State& state;
-  Time now;
-  Effects& effects;
-  template <typename E>
-  void emit(E effect) {
-    effects.emplace_back(std::move(effect));
-  }
-};
 
 // ---- the life of a task here
 
@@ -35,7 +25,7 @@ void finish(Context& c, const AttemptKey& key, Held& held, TaskResult result) {
   state.capacity_changed = true;
 }
 
-void finish(Context& c, const AttemptKey& key, Held& held, ResultStatus status, std::optional<TaskError> error = {}) {
+void finish(Context& c, const AttemptKey& key, Held& held, ResultStatus status, std::optional<TaskError> error) {
   TaskResult result;
   result.status = status;
   result.error = std::move(error);
@@ -62,12 +52,13 @@ void pump_all(Context& c) {
   for (auto& [name, executor] : c.state.executors) pump(c, executor);
 }
 
-// Tasks that have not started go to agents that can accept them.
 void return_waiting(Context& c, ExecutorSlots& executor, const char* code, const std::string& why) {
   for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
     finish(c, key, c.state.held.at(key), ResultStatus::returned, TaskError{code, why, true, {}});
   }
 }
+
+namespace {
 
 void return_waiting(Context& c, const char* code, const std::string& why) {
   for (auto& [name, executor] : c.state.executors) return_waiting(c, executor, code, why);
@@ -317,6 +308,16 @@ void on(Context& c, const DrainSeen& event) {
   pump_all(c);
 }
 
+void on(Context& c, const ReloadAsked&) {
+  if (stopping(c.state))
+    return c.emit(WriteLog{true, "the configuration is not read again: this agent is being stopped"});
+  c.emit(ReadConfiguration{});
+}
+
+void on(Context& c, const ReloadSeen& event) {
+  if (obeys(c.state, event.reign)) on(c, ReloadAsked{});
+}
+
 // The coordinator gets the reason in place of the output.
 void on(Context& c, const ResultsRefused& event) {
   for (const AttemptKey& key : event.results) {
@@ -369,6 +370,7 @@ void on(Context& c, const Finished& event) {
     return_waiting(c, executor->second, "resting", "this agent lets its one slot rest to cool");
   }
   pump(c, executor->second);
+  forget_if_over(c, executor->second);
 }
 
 void on(Context& c, const Restored& event) {
@@ -403,64 +405,6 @@ void on(Context& c, const ArtifactRefused& event) {
     if (held.result.output_at && held.result.output_at->artifact == event.artifact) held.result.output_at.reset();
     if (held.spooled) c.emit(SpoolResult{key});
   }
-}
-
-// What the executor offers, or why it cannot: then the tasks that wait for it go to other agents.
-void refresh_offer(Context& c, ExecutorSlots& executor) {
-  ExecutorInfo info = executor.offered;
-  if (executor.needs_files && info.problem.empty()) info.problem = c.state.files_problem;
-  if (executor.info == info) return;
-  executor.info = std::move(info);
-  c.state.info_changed = true;
-  c.state.capacity_changed = true;
-  for (const AttemptKey& key : std::exchange(executor.waiting, {})) {
-    Held& held = c.state.held.at(key);
-    if (serves(executor, held.capability)) {
-      executor.waiting.push_back(key);
-    } else {
-      finish(c, key, held, ResultStatus::returned,
-             TaskError{"not_offered",
-                       "this agent no longer offers the capability" +
-                           (executor.info.problem.empty() ? std::string() : ": " + executor.info.problem),
-                       true,
-                       {}});
-    }
-  }
-  pump(c, executor);
-}
-
-void on(Context& c, const OfferChanged& event) {
-  ExecutorSlots& executor = c.state.executors[event.executor.name];
-  executor.freezes = event.freezes;
-  executor.needs_files = event.needs_files;
-  executor.offered = event.executor;
-  refresh_offer(c, executor);
-}
-
-std::string executors_with_files(const State& state) {
-  std::string names;
-  for (const auto& [name, executor] : state.executors) {
-    if (executor.needs_files) names += (names.empty() ? "" : ", ") + name.str();
-  }
-  return names;
-}
-
-// A coordinator that is not running is no reason: nobody gives tasks meanwhile, and those that are here are kept.
-void on(Context& c, const FilesSeen& event) {
-  State& state = c.state;
-  if (event.problem == state.files_problem || (!event.problem.empty() && !state.coordinator_online)) return;
-  if (event.problem.empty() != state.files_problem.empty()) {
-    const std::string names = executors_with_files(state);
-    const std::string others = "tasks with inputs of more than 252 KiB";
-    c.emit(event.problem.empty()
-               ? WriteLog{false, "the coordinator's HTTP API can be reached again; in service: " +
-                                     (names.empty() ? others : names)}
-               : WriteLog{true, event.problem + (names.empty() ? "; " + others + " go to other agents until then"
-                                                               : "; out of service until then: " + names)});
-    state.info_changed = true;
-  }
-  state.files_problem = event.problem;
-  for (auto& [name, executor] : state.executors) refresh_offer(c, executor);
 }
 
 // The readings are checked first; a problem with a sensor is logged once, and its end once.
@@ -545,7 +489,8 @@ void on(Context& c, const Flush&) {
   State& state = c.state;
   keep_cool(c);
   note_status(c);
-  if (state.info_changed && state.link) {
+  if (state.info_changed && state.link &&
+      state.info_credit.take(c.now, state.policy.info_burst, state.policy.info_spacing)) {
     state.info_changed = false;
     c.emit(SendInfo{});
   }
@@ -580,11 +525,14 @@ Effects step(State& state, const Event& event, Time now) {
   return effects;
 }
 
-// The interval of the heartbeat is enough for everything except a beat that waits for credit, and the end.
+// The interval of the heartbeat is enough for everything except a beat or an info that waits for credit, and the end.
 Time next_deadline(const State& state) {
   Time next = state.next_beat;
   if (state.capacity_changed && state.link) {
     next = std::min(next, state.beat_credit.next(state.policy.beat_spacing) + std::chrono::milliseconds(1));
+  }
+  if (state.info_changed && state.link) {
+    next = std::min(next, state.info_credit.next(state.policy.info_spacing) + std::chrono::milliseconds(1));
   }
   if (state.stop_at) next = std::min(next, *state.stop_at);
   if (state.cut_since && state.results > state.spooled) {

@@ -47,6 +47,7 @@ class Executor {
  public:
   // Called from any thread whenever what the executor offers changes, and once soon after start(). A `problem` (at most
   // most_problem_bytes) means out of service; the capabilities are then those that it has otherwise, as far as known.
+  // With `rests`, another call follows within about a minute.
   // A `notice` (the same bound) is only for people.
   using OnOffer = std::function<void(ExecutorInfo)>;
   using OnProgress = std::function<void(const Progress&)>;
@@ -56,7 +57,7 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
   Executor(Executor&&) = delete;
   Executor& operator=(Executor&&) = delete;
-  virtual ~Executor() = default;  // stops whatever still runs
+  virtual ~Executor() = default;  // stops whatever still runs; may take seconds
 
   [[nodiscard]] virtual const ExecutorName& name() const = 0;
   virtual void start(OnOffer on_offer) = 0;
@@ -69,7 +70,8 @@ class Executor {
   // The JSON Schema of the input of each capability that has one; at most protocol::most_schema_bytes each. Any thread,
   // after on_offer was called.
   [[nodiscard]] virtual std::map<Capability, JsonText> parameters() const { return {}; }
-  // Called on SIGHUP: external data (keys, models) may have changed. Returns at once; any thread.
+  // The configuration of the agent was read again, and that of this executor is the same: external data (keys, models)
+  // may have changed. Returns at once; any thread.
   virtual void reload() {}
   // Blocks until the end; called from one worker thread per slot, so up to `slots` at the same time. Must return soon
   // (within 5 s) after a stop request. Never throws.

@@ -43,9 +43,9 @@ void CoordinatorWatch::start(OnSeen on_seen, bool at_once) {
 
 void CoordinatorWatch::stop() { thread_ = {}; }
 
-void CoordinatorWatch::transfer_failed() {
+void CoordinatorWatch::look_soon() {
   const std::lock_guard lock(mutex_);
-  if (failing_since_) return;  // it looks often enough
+  if (failing_since_) return;
   look_now_ = true;
   rings_.notify_all();
 }

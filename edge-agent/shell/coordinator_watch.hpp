@@ -45,7 +45,8 @@ class CoordinatorWatch {
   void stop();  // on_seen is not called after this
 
   // ---- any thread
-  void transfer_failed();  // looks now
+  void look_soon();  // unless it looks often enough already
+  void transfer_failed() { look_soon(); }
   // Whether the coordinator is online over MQTT. A failure that began while it was not is looked at again.
   void coordinator_is(bool online);
   // Waiting for it is of no use: over MQTT it is online, and its HTTP API has not been reached for `outage`, or never.

@@ -30,6 +30,8 @@ Event event_of(const protocol::ControlMessage& message) {
     case protocol::ControlType::describe:  // the shell answers them
     case protocol::ControlType::upload:
       return Tick{};
+    case protocol::ControlType::reload:
+      return ReloadSeen{message.reign};
     case protocol::ControlType::drain:
       return DrainSeen{message.reign, true};
     case protocol::ControlType::resume:

@@ -58,20 +58,15 @@ Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
   machine_.labels = options_.labels;
   machine_.machine = options_.machine;
   describe_machine(machine_);
-  for (auto& executor : executors) {
-    const ExecutorName name = executor->name();
-    executors_.emplace(name, std::move(executor));
-  }
+  machine_.config.emplace();
+  for (auto& executor : executors) executors_.put(std::move(executor));
 }
 
 Loop::~Loop() = default;
 
 void Loop::request_stop() { inbox_.insist(StopAsked{}); }
 
-void Loop::reload() {
-  log::info("SIGHUP: keys and models are looked up again");
-  for (const auto& [name, executor] : executors_) executor->reload();
-}
+void Loop::reload() { inbox_.insist(ReloadWanted{}); }
 
 Status Loop::run() {
   options_.broker.client_id = "edgefleet-" + options_.fleet.str() + "-agent-" + options_.name.str();
@@ -90,11 +85,7 @@ Status Loop::run() {
   client_ = std::move(*client);
   read_sensors();
   restore();
-  for (auto& [name, executor] : executors_) {
-    executor->start([this, freezes = executor->freezes(), files = executor->needs_files()](ExecutorInfo offer) {
-      inbox_.insist(OfferChanged{std::move(offer), freezes, files});
-    });
-  }
+  for (const auto& [name, one] : executors_) start(one);
   watch_files();
   MachineWatch::Options watch;
   watch.sys = options_.sys;
@@ -108,12 +99,13 @@ Status Loop::run() {
   while (!end_ && !fatal_) take_turn(wake_at());
   end_work();
   say_goodbye();
-  executors_.clear();
+  executors_.destroy_all();
   return fatal_ ? Status(Error{*fatal_}) : success();
 }
 
 void Loop::take_turn(Time until) {
   for (auto& item : inbox_.drain(until)) take(item);
+  if (std::exchange(read_again_, false)) read_configuration();
   publish_parts();  // before the result, which contains all of them
   read_sensors();
   if (options_.watch) options_.watch->coordinator_is(state_.coordinator_online);
@@ -242,22 +234,6 @@ void Loop::take(Item& item) {
   std::visit([this](auto& what) { handle(what); }, item);
 }
 
-// A description that cannot be used is left out: the capability works without it.
-void Loop::handle(OfferChanged& offer) {
-  auto& schemas = schemas_[offer.executor.name];
-  schemas.clear();
-  for (auto& [capability, schema] : executors_.at(offer.executor.name)->parameters()) {
-    if (const auto usable = protocol::Schema::compile(schema); !usable) {
-      complaints_.complain("parameters of " + capability.str(),
-                           "the parameters of " + capability.str() + " are not shown: " + usable.error().message);
-      continue;
-    }
-    schemas.push_back({text_digest(schema), schema});
-    offer.executor.parameters[capability] = schemas.back().digest;
-  }
-  step(std::move(offer));
-}
-
 void Loop::describe(const protocol::ControlMessage& asked) {
   if (asked.reign != state_.reign) return;
   std::map<std::string, protocol::ParametersElement> found;
@@ -345,11 +321,11 @@ void Loop::perform(Effect& effect) {
   std::visit(
       overloaded{
           [&](StartTask& start) {
-            Executor& executor = *executors_.at(start.executor);
+            const auto& executor = executors_.at(start.executor);
             Job job{start.key.id,           start.key.attempt, start.capability,
                     std::move(start.input), start.timeout,     start.most_output_bytes};
-            if (executor.instant() && !start.input_at) {
-              instant_.emplace_back(pool_->run_here(executor, std::move(job)));
+            if (executor->instant() && !start.input_at) {
+              instant_.emplace_back(pool_->run_here(*executor, std::move(job)));
             } else {
               pool_->start(executor, std::move(job), std::move(start.input_at));
             }
@@ -372,6 +348,7 @@ void Loop::perform(Effect& effect) {
           },
           [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
           [&](const WriteLog& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
+          [&](const ReadConfiguration&) { read_again_ = true; },
           [&](const EndProgram&) { end_ = true; },
       },
       effect);
@@ -391,7 +368,7 @@ void Loop::publish_results(const SendResults& send) {
 AgentInfo Loop::info() const {
   AgentInfo all = machine_;
   if (!state_.files_problem.empty()) all.max_task_bytes = 0;
-  for (const auto& [name, executor] : state_.executors) all.executors.push_back(executor.info);
+  all.executors = offers_of(state_);
   return all;
 }
 

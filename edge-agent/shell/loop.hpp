@@ -21,7 +21,9 @@
 #include "edge-agent/sensors/machine_watch.hpp"
 #include "edge-agent/sensors/temperature.hpp"
 #include "edge-agent/shell/artifact_spool.hpp"
+#include "edge-agent/shell/executor_set.hpp"
 #include "edge-agent/shell/pool.hpp"
+#include "edge-agent/shell/reload.hpp"
 #include "edge-agent/shell/spool.hpp"
 
 namespace edgefleet::agent {
@@ -45,6 +47,7 @@ class Loop {
     std::uint64_t max_task_bytes = 0;  // of an input in a file; 0: none
     std::shared_ptr<CoordinatorWatch> watch;  // null: no executor has files, or there is no --coordinator
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
+    ReadAgain read_again;  // the configuration; on the loop's thread
     std::size_t inbox = 16'384;
     mqtt::MakeClient make_client = mqtt::make_paho_client;
   };
@@ -59,29 +62,35 @@ class Loop {
   // Until request_stop() and its grace, or until another agent keeps our name.
   Status run();
   void request_stop();  // any thread; a second time: at once
-  void reload();        // any thread: keys and models are looked up again
+  void reload();        // any thread: the configuration is read again
 
  private:
   struct StopAsked {};
+  struct ReloadWanted {};
+  struct Offered {
+    std::uint64_t version = 0;  // of the executor
+    OfferChanged offer;
+  };
   struct Progressed {
     AttemptKey key;
     Progress progress;
   };
-  using Item = std::variant<mqtt::ClientEvent, Finished, OfferChanged, FilesSeen, ArtifactUploaded, ArtifactRefused,
-                            Progressed, MachineReading, StopAsked>;
+  using Item = std::variant<mqtt::ClientEvent, Finished, Offered, FilesSeen, ArtifactUploaded, ArtifactRefused,
+                            Progressed, MachineReading, StopAsked, ReloadWanted>;
 
   // ---- one drain
   [[nodiscard]] Time wake_at() const;
   void take(Item& item);
   void handle(const mqtt::ClientEvent& event);
   void handle(Finished& finished);
-  void handle(OfferChanged& offer);
+  void handle(Offered& offered);
   void handle(FilesSeen& seen) { step(std::move(seen)); }
   void handle(ArtifactUploaded& uploaded) { step(std::move(uploaded)); }
   void handle(ArtifactRefused& refused);
   void handle(const Progressed& progressed);
   void handle(MachineReading& reading);
   void handle(const StopAsked&);
+  void handle(const ReloadWanted&) { step(ReloadAsked{}); }
   void take_part(const Progressed& progressed);
   void publish_parts();
   void step(const Event& event);
@@ -97,6 +106,11 @@ class Loop {
   void watch_files();
   void end_work();
 
+  // ---- executors and the configuration
+  void start(const ExecutorSet::One& one);
+  void read_configuration();
+  void take_over(NewConfiguration fresh);
+
   // ---- MQTT
   void receive(const mqtt::Message& message);
   void describe(const protocol::ControlMessage& asked);
@@ -111,11 +125,12 @@ class Loop {
   void say_goodbye();
 
   Options options_;
-  std::map<ExecutorName, std::unique_ptr<Executor>> executors_;
   protocol::Topics topics_;
   State state_;
   std::map<ExecutorName, std::vector<protocol::ParametersElement>> schemas_;
   Inbox<Item> inbox_;
+  ExecutorSet executors_;
+  bool read_again_ = false;  // in this turn
   log::Complaints complaints_;
   Thermometer thermometer_;
   AgentInfo machine_;

@@ -20,10 +20,10 @@ Pool::~Pool() {
   for (auto& thread : threads_) thread.join();
 }
 
-void Pool::start(Executor& executor, Job job, std::optional<TextFile> input_at) {
+void Pool::start(std::shared_ptr<Executor> executor, Job job, std::optional<TextFile> input_at) {
   const std::lock_guard lock(mutex_);
   auto& stop = running_[AttemptKey{job.id, job.attempt}];
-  waiting_.push_back(Work{&executor, std::move(job), std::move(input_at), stop.get_token()});
+  waiting_.push_back(Work{std::move(executor), std::move(job), std::move(input_at), stop.get_token()});
   if (idle_ < waiting_.size()) threads_.emplace_back([this] { serve(); });
   filled_.notify_one();
 }
@@ -52,6 +52,7 @@ void Pool::serve() {
     const AttemptKey key{work.job.id, work.job.attempt};
     auto finished = run(*work.executor, work.job, work.input_at, work.stop,
                         [&](const Progress& progress) { on_progress_(key, progress); });
+    work.executor.reset();  // a replaced one is not needed after its last run
     lock.lock();
     running_.erase(key);
     lock.unlock();

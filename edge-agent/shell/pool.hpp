@@ -33,15 +33,15 @@ class Pool {
   Pool& operator=(Pool&&) = delete;
   ~Pool();
 
-  // `input_at`: the input, if it is a file.
-  void start(Executor& executor, Job job, std::optional<TextFile> input_at = {});
+  // `input_at`: the input, if it is a file. The run owns the executor too: it may be replaced meanwhile.
+  void start(std::shared_ptr<Executor> executor, Job job, std::optional<TextFile> input_at = {});
   void stop(const AttemptKey& key);
   // Runs it on the calling thread: for executors that are `instant`.
   Finished run_here(Executor& executor, Job job) const;
 
  private:
   struct Work {
-    Executor* executor = nullptr;
+    std::shared_ptr<Executor> executor;
     Job job;
     std::optional<TextFile> input_at;
     std::stop_token stop;

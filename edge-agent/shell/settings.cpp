@@ -214,11 +214,10 @@ Result<HeatLimits> heat_limits(const Settings& settings) {
   return Error{text.str(), ErrorKind::invalid};
 }
 
-}  // namespace
+constexpr const char* description =
+    "An agent of a fleet: runs tasks that the coordinator sends over MQTT, and reports its state.";
 
-std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
-  Configuration configuration(
-      "An agent of a fleet: runs tasks that the coordinator sends over MQTT, and reports its state.", program);
+void declare(Configuration& configuration, Settings& s) {
   configuration.option("name", s.name,
                        "name of this agent, unique in its fleet (default: the name of this machine, with a suffix if "
                        "another machine has it)");
@@ -258,15 +257,36 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-agent --echo 4\n"
       "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"
       "                  --config /etc/edgefleet/agent.toml\n");
-  if (const auto code = configuration.parse(argc, argv)) return code;
+}
+
+Status take_tables(const Configuration& configuration, Settings& s) {
   s.name_is_default = s.name.empty();
   if (s.name_is_default) s.name = host_name();
   for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
                      read_all(configuration, "plugin", s.plugins, read_plugin),
                      read_all(configuration, "llm", s.llms, read_llm), check_keepers(configuration, s.llms)}) {
-    if (!good) return wrong_usage(program, good.error().message);
+    if (!good) return good;
   }
-  return std::nullopt;
+  return success();
+}
+
+}  // namespace
+
+std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv) {
+  Configuration configuration(description, program);
+  declare(configuration, settings);
+  if (const auto code = configuration.parse(argc, argv)) return code;
+  const auto taken = take_tables(configuration, settings);
+  return taken ? std::nullopt : std::optional(wrong_usage(program, taken.error().message));
+}
+
+Result<Settings> read_settings_again(int argc, const char* const* argv) {
+  Configuration configuration(description, program);
+  Settings settings;
+  declare(configuration, settings);
+  if (auto read = configuration.read_again(argc, argv); !read) return read.error();
+  if (auto taken = take_tables(configuration, settings); !taken) return taken.error();
+  return settings;
 }
 
 namespace {

@@ -43,6 +43,8 @@ struct Settings {
 
 // None: continue. Otherwise the program ends with this exit code; all messages have been printed.
 std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv);
+// The same while the agent works: the error is returned, and nothing is printed.
+Result<Settings> read_settings_again(int argc, const char* const* argv);
 
 Result<Loop::Options> loop_options(const Settings& settings);
 

@@ -1,4 +1,5 @@
-// agent.toml: with any content, the agent starts with settings that are within their bounds, or reports an error.
+// agent.toml: with any content, the agent starts with settings that are within their bounds, or reports an error. Read
+// again, the same content is the same configuration, or the same error.
 #include "edge-agent/shell/settings.hpp"
 
 #include <sys/mman.h>
@@ -8,6 +9,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "edge-agent/shell/settings_change.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace edgefleet;
@@ -71,9 +73,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto code = read_settings(settings, arguments.size(), arguments.data())) {
     require(*code == 2, "an invalid file is a usage error");
     require(!said.str().empty(), "the error of the file is reported");
+    require(!read_settings_again(arguments.size(), arguments.data()), "a file that the start refuses changes nothing");
     return 0;
   }
   check(settings);
+  const auto again = read_settings_again(arguments.size(), arguments.data());
+  require(again && changes_text(difference(settings, *again)).empty(), "the same file changes nothing");
   settings.password_file.clear();  // could be a device that never ends
   const auto options = loop_options(settings);
   if (!options) return 0;

@@ -223,7 +223,7 @@ class CommandLine(FleetCase):
         self.assertIn("submit", commands)
         models = [("models", verb) for verb in ("pull", "remove", "load")]
         examples = []
-        for words in [(), ("agents", "forget"), *models, *((name,) for name in commands)]:
+        for words in [(), ("agents", "forget"), ("agents", "reload"), *models, *((name,) for name in commands)]:
             text = self.run_cli(*words, "--help").stdout
             examples += re.findall(r"(?m)^  (\S.*edgefleet .*|edgefleet .*)$", text.partition("Examples:")[2])
         self.assertGreater(len(examples), 30)

@@ -163,6 +163,7 @@ void SimulatedAgent::perform(const agent::Effect& effect, Time now) {
                  [](const agent::UnspoolResult&) {},
                  [](const agent::FreezeWork&) {},
                  [](const agent::WriteLog&) {},
+                 [](const agent::ReadConfiguration&) {},
                  [](const agent::EndProgram&) {},
              },
              effect);
@@ -179,7 +180,7 @@ AgentInfo SimulatedAgent::info() const {
   info.memory_bytes = 3'981'533'184;
   info.max_tasks = state_.policy.max_tasks;
   info.labels = {{"arch", "aarch64"}, {"board", "pi4"}, {"os", "debian-12"}};
-  for (const auto& [name, executor] : state_.executors) info.executors.push_back(executor.info);
+  info.executors = offers_of(state_);
   return info;
 }
 

@@ -22,7 +22,8 @@ void print(const World& world, const Scenario& scenario) {
   std::cout << "\n  faults: " << totals.lost << " of " << totals.messages << " messages lost, " << totals.links_cut
             << " links cut, " << totals.agent_crashes << " agents and " << totals.coordinator_crashes
             << " coordinators crashed, " << totals.failed_commits << " failed commits, " << totals.paused_for_heat
-            << " agents paused for heat, " << totals.drains << " drained, " << totals.restores << " stores restored\n"
+            << " agents paused for heat, " << totals.drains << " drained, " << totals.reloads << " reconfigured, "
+            << totals.restores << " stores restored\n"
             << "  shared drains: " << totals.cut_retries << " crashes while a commit was retried, "
             << totals.kept_before_cut << " of them after the commit had succeeded; " << totals.keys_twice_in_drain
             << " keys twice in one drain, " << totals.keys_repeated << " repeated later\n"

@@ -22,6 +22,7 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
     all.keys_twice_in_drain += world.totals().keys_twice_in_drain;
     all.keys_repeated += world.totals().keys_repeated;
     all.drains += world.totals().drains;
+    all.reloads += world.totals().reloads;
     all.restores += world.totals().restores;
     all.lies += world.totals().lies;
     all.neighbours_of_poison += world.totals().neighbours_of_poison;
@@ -35,6 +36,7 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
   CHECK(all.keys_twice_in_drain > seeds);
   CHECK(all.keys_repeated > seeds);
   CHECK(all.drains > 0);
+  CHECK(all.reloads > 0);
   CHECK(all.restores > 0);
   CHECK(all.lies > seeds);
   CHECK(all.neighbours_of_poison > 0);

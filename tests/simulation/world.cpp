@@ -47,7 +47,7 @@ void World::post(const std::function<void()>& deliver, bool reliable) {
 void World::calm_down() {
   calm_ = true;
   for (auto& a : agents_) {
-    a.crash_at = a.cut_at = a.hot_at = Time::max();
+    a.crash_at = a.cut_at = a.hot_at = a.reload_at = Time::max();
     a.to_be_drained = false;
   }
 }

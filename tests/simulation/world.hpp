@@ -1,7 +1,7 @@
 // The real cores of a coordinator and of agents, on simulated time, over a network that loses, repeats, reorders and
 // delays messages, with crashes of either side, commits that fail, clocks that jump, heat, restores, an operator who
-// drains agents, clients that repeat requests, tasks that kill their agent, and a peer that lies. The seed determines
-// everything. Invariants are checked at each step: violations().
+// drains agents, agents whose configuration changes, clients that repeat requests, tasks that kill their agent, and a
+// peer that lies. The seed determines everything. Invariants are checked at each step: violations().
 #pragma once
 
 #include <array>
@@ -31,6 +31,7 @@ struct Hazards {
   double cut_retry = 0.5;   // of commits that failed: a crash at the next try, before or after it has succeeded
   double restore = 0.3;     // of starts of the coordinator: unfinished tasks are held
   double drain = 0.0005;    // by the operator
+  double reload = 0.002;    // of the configuration: the executor is replaced, or removed and added again
   double repeated_key = 0.25;  // of submits with a key: it comes twice
   double clock_jump = 0.002;
   double poison = 0.005;  // of a task: it kills its agent
@@ -62,6 +63,7 @@ class World {
     std::uint64_t keys_twice_in_drain = 0;
     std::uint64_t keys_repeated = 0;  // in a later drain
     std::uint64_t drains = 0;      // of agents, by the operator
+    std::uint64_t reloads = 0;     // of agents that held tasks
     std::uint64_t restores = 0;
     std::uint64_t messages = 0;
     std::uint64_t lost = 0;
@@ -102,6 +104,7 @@ class World {
     Time back_at;
     Time crash_at;
     Time cut_at;
+    Time reload_at;
     Time hot_at;
     Time cool_at;  // hot until then
     Time next_reading;
@@ -181,6 +184,8 @@ class World {
   // ---- agents
   void start_agent(Agent& a);
   void offer(Agent& a);
+  void offer_after(Agent& a, Duration time);
+  void reload(Agent& a);
   void crash_agent(Agent& a, bool will);
   void link(Agent& a);
   void cut(Agent& a);

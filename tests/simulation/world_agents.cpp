@@ -18,6 +18,7 @@ void World::start_agent(Agent& a) {
   const auto session = *SessionId::parse(a.name.str() + "-" + std::to_string(a.life));
   a.core = std::make_unique<agent::State>(a.name, session, agent::HeatLimits{});
   a.crash_at = next(hazards_.agent_crash);
+  a.reload_at = next(hazards_.reload);
   a.loaded.clear();
   offer(a);
   for (const auto& [key, kept] : a.disk) to_agent(a, kept);
@@ -32,6 +33,23 @@ void World::offer(Agent& a) {
   for (int i = 0; i < models; ++i) executor.models.push_back("m" + std::to_string(i));
   if (!a.loaded.empty()) executor.loaded_models = {a.loaded};
   to_agent(a, agent::OfferChanged{executor, false});
+}
+
+void World::offer_after(Agent& a, Duration time) {
+  network_.push({time_ + time, ++order_, [this, &a, life = a.life] {
+                   if (a.life == life && a.core) offer(a);
+                 }});
+}
+
+void World::reload(Agent& a) {
+  if (!a.core->held.empty()) ++totals_.reloads;
+  a.reload_at = next(hazards_.reload);
+  agent::Reconfigured event;
+  event.max_tasks = a.core->policy.max_tasks;
+  event.stop_grace = a.core->policy.stop_grace;
+  (chance(0.5) ? event.changed : event.removed) = {main_executor};
+  to_agent(a, event);
+  offer_after(a, some(1ms, 5s));
 }
 
 void World::leave(Agent& a) {
@@ -90,10 +108,7 @@ void World::begin(Agent& a, const agent::StartTask& start) {
   const auto model = spec.where.find("model");
   if (model == spec.where.end() || model->second == a.loaded) return;
   a.loaded = model->second;
-  // Reported a little later, as by an agent that queries its server for loaded models.
-  network_.push({time_ + some(1ms, 2s), ++order_, [this, &a, life = a.life] {
-                   if (a.life == life && a.core) offer(a);
-                 }});
+  offer_after(a, some(1ms, 2s));  // as by an agent that queries its server for loaded models
 }
 
 void World::stop(Agent& a, const AttemptKey& key) {
@@ -115,7 +130,7 @@ void World::perform(Agent& a, const agent::Effect& effect) {
                    AgentInfo info;
                    info.session = a.core->session;
                    info.max_tasks = a.core->policy.max_tasks;
-                   for (const auto& [name, executor] : a.core->executors) info.executors.push_back(executor.info);
+                   info.executors = agent::offers_of(*a.core);
                    tell(a, coordinator::AgentInfoSeen{a.name, info}, true);
                  },
                  [&](const agent::SendBeat&) {
@@ -199,6 +214,7 @@ void World::tick(Agent& a) {
   if (!a.ends.empty()) end_runs(a);
   warm(a);
   if (!a.core) return;
+  if (time_ >= a.reload_at) reload(a);
   if (a.touched || agent::next_deadline(*a.core) <= time_) {
     to_agent(a, agent::Tick{});
     to_agent(a, agent::Flush{});

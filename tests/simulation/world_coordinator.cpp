@@ -268,6 +268,7 @@ void World::perform(const coordinator::Deferred& effect) {
                  [&](const SendCancel& send) { reach(send.agent, agent::CancelSeen{reign, send.tasks}); },
                  [&](const SendRecall& send) { reach(send.agent, agent::RecallSeen{reign, send.tasks}); },
                  [&](const SendDrain& send) { reach(send.agent, agent::DrainSeen{reign, send.drain}); },
+                 [&](const SendReload& send) { reach(send.agent, agent::ReloadSeen{reign}); },
                  [&](const AskStore& ask) {
                    for (const auto& key : ask.tasks) {
                      if (store_.count(key.id) == 0) violation("unknown result of " + key.id.str());

@@ -65,6 +65,14 @@ void set_drain(const Parts& parts, const Request& request, const Responder& resp
 void drain(const Parts& parts, const Request& request, const Responder& r) { set_drain(parts, request, r, true); }
 void resume(const Parts& parts, const Request& request, const Responder& r) { set_drain(parts, request, r, false); }
 
+void reload(const Parts& parts, const Request& request, const Responder& responder) {
+  const auto name = name_in(request, responder);
+  if (!name) return;
+  ask_quick<Reloading>(
+      responder, [&](auto answer) { parts.loop.reload(*name, answer); },
+      [name = *name](const Reloading& answer) { return json_reply(202, reloading_view(name, answer)); });
+}
+
 void forget(const Parts& parts, const Request& request, const Responder& responder) {
   const auto name = name_in(request, responder);
   if (!name) return;
@@ -153,6 +161,7 @@ void add_fleet_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"GET", "/api/v1/agents/{name}", "getAgent", "One agent and what it runs", "observe", with(get)});
   routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Stop giving new tasks to an agent", "operate", with(drain)});
   routes.push_back({"POST", "/api/v1/agents/{name}/resume", "resumeAgent", "End a drain", "operate", with(resume)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/reload", "reloadAgent", "Let an agent read its configuration again", "operate", with(reload)});
   routes.push_back({"POST", "/api/v1/agents/{name}/forget", "forgetAgent", "Remove an agent that is lost or offline from the list", "operate", with(forget)});
   routes.push_back({"GET", "/api/v1/capabilities", "listCapabilities", "What the fleet offers, with the parameters of each", "observe", capabilities});
   routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for which capability, and why", "observe", with(queue)});

@@ -61,6 +61,7 @@ class Param {
   [[nodiscard]] Type type() const { return type_; }
   [[nodiscard]] bool to_stdin() const { return to_stdin_; }
   [[nodiscard]] const std::optional<std::string>& default_text() const { return default_text_; }
+  friend bool operator==(const Param&, const Param&) = default;
 
  private:
   [[nodiscard]] Result<std::string> read(std::string_view value) const;
@@ -109,11 +110,13 @@ class CommandConfig {
   std::set<int> retry_exit_codes;
   [[nodiscard]] bool needs_files() const;  // each task names one
   [[nodiscard]] const std::string& program() const { return argv_.front().front().text; }
+  friend bool operator==(const CommandConfig&, const CommandConfig&) = default;
 
  private:
   struct Part {
     std::string text;
     bool placeholder = false;  // then `text` is the name of the parameter
+    friend bool operator==(const Part&, const Part&) = default;
   };
   using Element = std::vector<Part>;
 

@@ -22,6 +22,7 @@ class Pattern {
   // Also false if the match needs too much work. Thread-safe.
   [[nodiscard]] bool matches(std::string_view text) const;
   [[nodiscard]] const std::string& str() const { return pattern_; }
+  friend bool operator==(const Pattern& a, const Pattern& b) { return a.pattern_ == b.pattern_; }
 
  private:
   struct Code;

@@ -26,6 +26,7 @@ struct StoredFile {
 struct FileLimits {
   std::uint64_t bytes = std::uint64_t{256} << 20U;
   std::size_t files = 64;
+  friend bool operator==(const FileLimits&, const FileLimits&) = default;
 };
 
 // A regular file below a directory, opened without following a link at any step.

@@ -51,6 +51,7 @@ struct Budget {
   std::uint64_t requests_per_day = 0;
   std::uint64_t tokens_per_day = 0;
   [[nodiscard]] bool any() const { return requests_per_minute + requests_per_day + tokens_per_day > 0; }
+  friend bool operator==(const Budget&, const Budget&) = default;
 };
 
 struct Config {
@@ -78,6 +79,7 @@ struct Config {
   Budget budget;
   double price_prompt = 0;
   double price_completion = 0;
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 }  // namespace edgefleet::agent::llm

@@ -1,9 +1,6 @@
 #include "edge-agent/executors/llm/executor.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 
 #include "common/core/listed_model.hpp"
@@ -21,7 +18,6 @@ namespace edgefleet::agent::llm {
 namespace {
 
 constexpr Duration listing_timeout = std::chrono::seconds(10);
-constexpr Duration spent_kept_every = std::chrono::seconds(30);
 constexpr Duration default_rest = std::chrono::seconds(10);  // rate limited, without a given duration
 constexpr Duration rest_after_refused_key = std::chrono::minutes(1);
 constexpr std::size_t most_models = 256;  // the maximum of a message
@@ -54,28 +50,22 @@ http::Peer peer_of(const Config& config) {
               " running there?"};
 }
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
-LlmExecutor::LlmExecutor(Config config, std::string spent_path, Log log, std::shared_ptr<Lookout> lookout)
+LlmExecutor::LlmExecutor(Config config, std::shared_ptr<Ledger> ledger, Log log, std::shared_ptr<Lookout> lookout)
     : config_(std::move(config)),
-      spent_path_(std::move(spent_path)),
+      ledger_(std::move(ledger)),
       log_(std::move(log)),
       lookout_(std::move(lookout)),
       provider_(make_provider(config_)),
-      client_(config_.url, peer_of(config_)),
-      spent_(read_spent(read_file(spent_path_))) {}
+      client_(config_.url, peer_of(config_)) {}
 
 LlmExecutor::~LlmExecutor() {
   if (looking_.joinable()) {
     looking_.request_stop();
     looking_.join();
   }
-  keep_spent(true);
+  ledger_->keep(true);
 }
 
 // ---- what it offers
@@ -99,7 +89,7 @@ void LlmExecutor::keep_looking(const std::stop_token& stop) {
     const bool well = info.problem.empty();
     offer(std::move(info));
     lookout_->looked(trouble);
-    keep_spent(false);
+    ledger_->keep(false);
     lookout_->pause(stop, pause_after(well));
   }
 }
@@ -123,7 +113,7 @@ ExecutorInfo LlmExecutor::look(const std::stop_token& stop, std::string& trouble
   {
     const std::lock_guard lock(mutex_);
     if (rest_ && rest_->until <= monotonic_now()) rest_.reset();
-    if (const auto over = exhausted(config_.budget, spent_, wall_now()); over && !rest_) rest_ = rest_for(*over);
+    if (const auto over = ledger_->exhausted(config_.budget); over && !rest_) rest_ = rest_for(*over);
     if (rest_) {
       if (info.models.empty() && offered_) info.models = offered_->models;
       info.problem = trouble = cut_problem(rest_->why);
@@ -273,12 +263,8 @@ LlmExecutor::Rest LlmExecutor::rest_for(const Exhausted& over) {
 std::optional<TaskError> LlmExecutor::admit() {
   const std::lock_guard lock(mutex_);
   if (!rest_ || rest_->until <= monotonic_now()) {
-    const auto over = exhausted(config_.budget, spent_, wall_now());
-    if (!over) {
-      count_request(spent_);
-      spent_changed_ = config_.budget.any();
-      return std::nullopt;
-    }
+    const auto over = ledger_->take_request(config_.budget);
+    if (!over) return std::nullopt;
     rest_ = rest_for(*over);
     lookout_->look_again();
   }
@@ -349,12 +335,8 @@ void LlmExecutor::rest(Duration wait, const std::string& why, bool key_refused) 
 std::string LlmExecutor::settle(const Answer& answer, const ExchangeReport& report) {
   const Usage usage = answer.usage.value_or(Usage{});
   const auto total = usage.prompt_tokens + usage.completion_tokens;
-  {
-    const std::lock_guard lock(mutex_);
-    count_tokens(spent_, static_cast<std::uint64_t>(total));
-    spent_changed_ = config_.budget.any();
-  }
-  keep_spent(false);
+  ledger_->count_tokens(config_.budget, static_cast<std::uint64_t>(total));
+  ledger_->keep(false);
   if (!answer.usage) return {};
   Json json = {{"prompt_tokens", usage.prompt_tokens},
                {"completion_tokens", usage.completion_tokens},
@@ -374,27 +356,6 @@ std::string LlmExecutor::settle(const Answer& answer, const ExchangeReport& repo
                       1e6;
   if (cost > 0) json["cost_usd"] = cost;
   return json.dump();
-}
-
-// Rarely: SD cards wear. A crash loses at most the counts of the last half minute.
-void LlmExecutor::keep_spent(bool now) {
-  std::string text;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!spent_changed_ || (!now && monotonic_now() - spent_kept_ < spent_kept_every)) return;
-    spent_changed_ = false;
-    spent_kept_ = monotonic_now();
-    text = write_spent(spent_);
-  }
-  std::error_code failure;
-  std::filesystem::create_directories(std::filesystem::path(spent_path_).parent_path(), failure);
-  const std::string partial = spent_path_ + ".partial";
-  {
-    std::ofstream file(partial);
-    // The old content is better than an incomplete file.
-    if (!(file << text << std::flush)) return log_(log::Level::warning, "cannot write the budget to " + spent_path_);
-  }
-  std::filesystem::rename(partial, spent_path_, failure);
 }
 
 }  // namespace edgefleet::agent::llm

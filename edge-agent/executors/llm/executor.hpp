@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "common/runtime/log.hpp"
-#include "edge-agent/executors/llm/budget.hpp"
 #include "edge-agent/executors/llm/exchange.hpp"
+#include "edge-agent/executors/llm/ledger.hpp"
 #include "edge-agent/executors/llm/lookout.hpp"
 #include "edge-agent/executors/port.hpp"
 
@@ -17,8 +17,7 @@ namespace edgefleet::agent::llm {
 class LlmExecutor final : public Executor {
  public:
   using Log = std::function<void(log::Level, const std::string&)>;
-  // `spent_path`: the file that keeps the used budget over restarts.
-  LlmExecutor(Config config, std::string spent_path, Log log,
+  LlmExecutor(Config config, std::shared_ptr<Ledger> ledger, Log log,
               std::shared_ptr<Lookout> lookout = std::make_shared<Lookout>());
   LlmExecutor(const LlmExecutor&) = delete;
   LlmExecutor& operator=(const LlmExecutor&) = delete;
@@ -57,10 +56,9 @@ class LlmExecutor final : public Executor {
   void rest(Duration wait, const std::string& why, bool key_refused = false);
   void react_to(const TaskError& error);
   std::string settle(const Answer& answer, const ExchangeReport& report);
-  void keep_spent(bool now);
 
   const Config config_;
-  const std::string spent_path_;
+  const std::shared_ptr<Ledger> ledger_;
   const Log log_;
   const std::shared_ptr<Lookout> lookout_;
   const std::unique_ptr<Provider> provider_;
@@ -70,9 +68,6 @@ class LlmExecutor final : public Executor {
   mutable std::mutex mutex_;
   std::optional<ExecutorInfo> offered_;
   std::optional<Rest> rest_;
-  Spent spent_;
-  Time spent_kept_{};
-  bool spent_changed_ = false;
   std::jthread looking_;
 };
 

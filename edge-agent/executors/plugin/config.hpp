@@ -35,6 +35,7 @@ struct PluginConfig {
   std::string cwd;
   Backoff restart;
   FileLimits file_limits;
+  friend bool operator==(const PluginConfig&, const PluginConfig&) = default;
 };
 
 // Time limits for the duties of a plug-in. Tests shorten them.

@@ -41,7 +41,7 @@ PluginExecutor::~PluginExecutor() { gate_.close(); }
 
 void PluginExecutor::start(OnOffer on_offer) {
   on_offer_ = std::move(on_offer);
-  offer_nothing("is starting");
+  offer_nothing("is starting", true);  // its hello has a time limit
   supervisor_ = std::jthread([this](const std::stop_token& stop) { supervise(stop); });
 }
 
@@ -104,12 +104,13 @@ void PluginExecutor::offer(const PluginHello& hello) {
   on_offer_(std::move(info));
 }
 
-void PluginExecutor::offer_nothing(const std::string& problem) {
+void PluginExecutor::offer_nothing(const std::string& problem, bool ends_soon) {
   ExecutorInfo info;
   info.name = config_.executor;
   info.capabilities = last_hello_.capabilities;
   info.slots = last_hello_.slots;
   info.problem = cut_front(problem, most_problem_bytes);
+  info.rests = ends_soon;
   {
     const std::lock_guard lock(mutex_);
     problem_ = problem;

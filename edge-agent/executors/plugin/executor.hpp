@@ -40,7 +40,7 @@ class PluginExecutor final : public Executor {
   std::string live(const std::stop_token& stop);
   [[nodiscard]] Result<ProcessSpec> spec() const;
   void offer(const PluginHello& hello);
-  void offer_nothing(const std::string& problem);
+  void offer_nothing(const std::string& problem, bool ends_soon = false);
   void pause(const std::stop_token& stop, Duration most) const;
 
   // The runs' side: a thread per slot.

@@ -17,6 +17,7 @@
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
 #include "coordinator/http/llm/dialects/bounds.hpp"
+#include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
 #include "edge-agent/core/state.hpp"
@@ -62,6 +63,12 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| input, output of a task | " + mib(policy.max_task_bytes) + " (`--max-task-mb`, at most " +
        std::to_string(limits::most_task_bytes >> 20U) + ") |");
   says("| artifacts that an input, an output in a file names | " + number(limits::text_artifacts) + " |");
+  const auto rate = [](double burst, Duration spacing) {
+    return number(static_cast<std::uint64_t>(burst)) + " changes at once and one each " + seconds(spacing);
+  };
+  says("; of all of them | 64 KiB, " + rate(policy.info_burst, policy.info_spacing) + ";");
+  says("an agent's info as it sends it | " + rate(agents.info_burst, agents.info_spacing) + " |");
+  CHECK(agents.info_burst < policy.info_burst);
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
   says("| descriptions of inputs: one; of all agents; asked for at a time | " + kib(protocol::most_schema_bytes) +
        "; " + mib(policy.most_parameter_bytes) + "; " + number(policy.most_parameters_asked) + " |");
@@ -81,8 +88,8 @@ TEST_CASE("the bounds of the model endpoints in docs/architecture.md are those o
   namespace llm = coordinator::llm;
   says("| choices of a model request; its tasks at a time; its results | " + number(llm::most_choices) + "; " +
        number(llm::most_at_once) + "; " + mib(llm::most_answer_bytes) + " |");
-  says("| stream of a task in a channel; tool calls of an answer | " + mib(llm::most_streamed_bytes) + "; " +
-       number(protocol::most_tool_calls) + " |");
+  says("| stream of a task in a channel; all streams; tool calls of an answer | " + mib(llm::most_streamed_bytes) +
+       "; " + mib(coordinator::StreamHub::most_kept) + "; " + number(protocol::most_tool_calls) + " |");
   says("| embeddings inputs; of one task | " + number(llm::most_inputs) + "; " + number(llm::most_inputs_of_task) +
        " or " + kib(llm::most_bytes_of_task) + " |");
 }

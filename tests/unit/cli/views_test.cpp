@@ -144,6 +144,21 @@ TEST_CASE("the answer to a drain has the new state, and what still runs") {
         "pi-1  lost, drained");
 }
 
+TEST_CASE("what an agent reports about its configuration is shown with the agent, and a bad one is a problem") {
+  const auto good = document(R"({"name":"pi-1","state":"online","config":{"reloads":2,"changes":"added command-a",
+    "restart":"broker"}})");
+  CHECK(show_reload(good, plain) == "pi-1  added command-a; needs a restart: broker");
+  CHECK(reload_of(good).reloads == 2);
+  CHECK(problems_of_agent(good).empty());
+  CHECK(show_agent(good, plain).find("read again 2 times; the last time: added command-a; needs a restart: broker") !=
+        std::string::npos);
+  CHECK(show_reload(document(R"({"name":"pi-1","config":{"reloads":1}})"), plain) == "pi-1  nothing has changed");
+  const auto bad = document(R"({"name":"pi-1","state":"online","config":{"reloads":1,"problem":"line 3: x"}})");
+  CHECK(reload_of(bad).problem == "line 3: x");
+  CHECK(problems_of_agent(bad) == std::vector<std::string>{"pi-1: its new configuration is not in use: line 3: x"});
+  CHECK(show_agent(document(R"({"name":"pi-1","config":{"reloads":0}})"), plain).find("config") == std::string::npos);
+}
+
 TEST_CASE("the status is a page: the coordinator, the agents by state, what waits, what is out of service") {
   FleetAnswers answers;
   answers.ready = document(R"({"store":true,"broker":false,"notice":"the disk is nearly full"})");
@@ -237,6 +252,7 @@ TEST_CASE("answers with missing or unexpected members are shown as far as possib
     CHECK_NOTHROW(show_capabilities(answer, plain));
     CHECK_NOTHROW(if_nobody_offers(answer, "echo"));
     CHECK_NOTHROW(show_drained(answer, plain));
+    CHECK_NOTHROW(show_reload(answer, plain));
     CHECK_NOTHROW(ErrorCounts().add(answer));
     CHECK_NOTHROW(show_acceptance(answer));
     CHECK_NOTHROW(task_outcome(answer));

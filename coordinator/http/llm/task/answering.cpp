@@ -204,6 +204,7 @@ void Answering::send(std::string pieces) {
 
 bool Answering::add_parts(ModelTask& task, const std::vector<Part>& parts, std::string& pieces) {
   return std::all_of(parts.begin(), parts.end(), [&](const Part& part) {
+    if (!task.keep(part.text.size())) return true;  // it comes with the result
     return part.channel == Channel::tool_calls ? write_calls(task, task.sent_calls.add(part), pieces)
                                                : write_text(task, part.channel, task.sent.add(part), pieces);
   });

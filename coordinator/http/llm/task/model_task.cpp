@@ -61,6 +61,12 @@ void ModelTask::abandon() {
   listening_.reset();
 }
 
+bool ModelTask::keep(std::size_t bytes) {
+  if (!parts_.hub.keep(bytes)) return false;
+  kept_ += bytes;
+  return true;
+}
+
 void ModelTask::end() {
   phase_ = Phase::ended;
   listening_.reset();

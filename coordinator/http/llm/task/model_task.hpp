@@ -24,6 +24,12 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   ModelTask(const Parts& parts, http_server::Responder responder, std::size_t part)
       : parts_(parts), responder_(std::move(responder)), part_(part) {}
 
+  ModelTask(const ModelTask&) = delete;
+  ModelTask& operator=(const ModelTask&) = delete;
+  ModelTask(ModelTask&&) = delete;
+  ModelTask& operator=(ModelTask&&) = delete;
+  ~ModelTask() { parts_.hub.let_go(kept_); }
+
   void submit(TaskSpec spec, Events events);
   void abandon();  // it is cancelled, if necessary as soon as it is accepted
   void end();  // its outcome has been read
@@ -36,6 +42,9 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   StreamHub::Listener::Heard take() { return listening_->listener->take(); }  // while it runs
 
   // Of a stream.
+  // Whether as much more streamed text may be kept; what is not is like a gap in the stream.
+  bool keep(std::size_t bytes);
+
   SentText sent;
   SentCalls sent_calls;
 
@@ -52,6 +61,7 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
   const Parts parts_;
   const http_server::Responder responder_;
   const std::size_t part_;
+  std::size_t kept_ = 0;  // bytes of streamed text
   Phase phase_ = Phase::is_new;
   Events events_;
   TaskId id_;

@@ -54,6 +54,11 @@ TEST_CASE("an info with an address and GPUs is unchanged after encoding and deco
   info.session = session;
   info.address = "fd00::7";
   info.gpus = {{"RTX", 1ULL << 33U}, {"v3d", 0}};
+  for (const auto& config : {ConfigReport{}, ConfigReport{7, "added echo", "broker", "line 3: \"x\""}}) {
+    info.config = config;
+    CHECK(decode_agent_info(encode(info))->info == info);
+  }
+  info.config.reset();
   const auto decoded = decode_agent_info(encode(info));
   REQUIRE(decoded);
   CHECK(decoded->info == info);
@@ -61,6 +66,7 @@ TEST_CASE("an info with an address and GPUs is unchanged after encoding and deco
   REQUIRE(bad);
   CHECK(bad->info.gpus == std::vector<GpuInfo>{{"good", 0}});
   CHECK(bad->bad.size() == 2);
+  CHECK_FALSE(decode_agent_info(R"({"session":"s","executors":[],"config":{"reloads":-1}})"));
 }
 
 TEST_CASE("a temperature of a GPU that is none counts as unknown, and their number is bounded") {

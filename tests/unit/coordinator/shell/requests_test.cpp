@@ -155,6 +155,24 @@ TEST_CASE("an unknown agent cannot be drained, and a release reports how many ta
   CHECK(released.only() == 1);
 }
 
+TEST_CASE("the answer to an order to read the configuration again has the number of earlier times") {
+  test::Shell shell;
+  const AgentName name = *AgentName::parse("pi-1");
+  AgentInfo info;
+  info.session = *SessionId::parse("a");
+  info.config = ConfigReport{3, "", "", ""};
+  shell.engine.step(AgentStatusSeen{name, {AgentState::online, info.session}});
+  shell.engine.step(AgentInfoSeen{name, info});
+  Told<Reloading> told;
+  shell.requests.take(ReloadRequest{name, told.hear()});
+  info.config->reloads = 4;
+  shell.engine.step(AgentInfoSeen{name, info});  // before the answer
+  shell.commit();
+  CHECK(told.only().reloads == 3);
+  CHECK(told.only().session == info.session);
+  CHECK(told.only().state == AgentState::online);
+}
+
 TEST_CASE("a request that waits for a commit that never happens is refused once") {
   test::Shell shell;
   Told<Acceptance> told;

@@ -155,3 +155,13 @@ TEST_CASE("the number of watched tasks is bounded") {
   CHECK_FALSE(hub.progress(task, agent, 1));
   CHECK(hub.progress(id(7), agent, 1)->text == "in time");
 }
+
+TEST_CASE("streamed text is kept up to a bound for all requests together") {
+  StreamHub hub;
+  CHECK(hub.keep(StreamHub::most_kept - 10));
+  CHECK_FALSE(hub.keep(11));
+  CHECK(hub.keep(10));
+  CHECK_FALSE(hub.keep(1));
+  hub.let_go(10);
+  CHECK(hub.keep(10));
+}

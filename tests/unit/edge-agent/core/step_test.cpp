@@ -67,6 +67,35 @@ TEST_CASE("an agent counts what ran here, and knows since when its status holds"
   CHECK(c.state.status_since == c.now);
 }
 
+TEST_CASE(
+    "an info that changes without pause is sent at most as often as a coordinator takes it, and the last one is") {
+  Conversation c;
+  c.flush();
+  std::size_t infos = 0;
+  const auto turn = [&] {
+    c.receive(Tick{});
+    c.flush();
+    infos += c.all<SendInfo>().size();
+  };
+  for (int i = 0; i < 100; ++i) {
+    ExecutorInfo executor = c.state.executors.begin()->second.info;
+    executor.notice = std::to_string(i);
+    c.receive(OfferChanged{executor});
+    turn();
+    c.now += 100ms;
+  }
+  CHECK(infos >= 10);
+  CHECK(infos <= 10 + 2 + 1);
+  CHECK(c.state.info_changed);
+  CHECK(next_deadline(c.state) <= c.now + 5s);
+  const std::size_t before = infos;
+  while (infos == before) {
+    c.now = std::max(c.now + 1ns, next_deadline(c.state));
+    turn();
+  }
+  CHECK_FALSE(c.state.info_changed);
+}
+
 TEST_CASE("an agent without a broker sleeps until there is something to do") {
   Conversation c;
   c.give({1});

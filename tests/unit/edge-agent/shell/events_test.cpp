@@ -35,6 +35,10 @@ TEST_CASE("each type of control message is an event of its own, with the attempt
   REQUIRE(std::holds_alternative<DrainSeen>(drain));
   CHECK(std::get<DrainSeen>(drain).drain);
 
+  const Event reload = event_of(control(protocol::ControlType::reload));
+  REQUIRE(std::holds_alternative<ReloadSeen>(reload));
+  CHECK(std::get<ReloadSeen>(reload).reign == reign);
+
   const Event resume = event_of(control(protocol::ControlType::resume));
   REQUIRE(std::holds_alternative<DrainSeen>(resume));
   CHECK_FALSE(std::get<DrainSeen>(resume).drain);

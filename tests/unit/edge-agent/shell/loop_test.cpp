@@ -1,36 +1,26 @@
 #include "edge-agent/shell/loop.hpp"
 
-#include <future>
-#include <thread>
-
 #include "common/files/text_digest.hpp"
-#include "common/system/clock.hpp"
 #include "edge-agent/executors/echo.hpp"
-#include "tests/support/broker.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/support/temporary.hpp"
+#include "tests/support/agent_loop.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::agent;
 using namespace std::chrono_literals;
+using test::eventually;
 
 namespace {
 
-const std::string root = "edgefleet/v1/home/";
-const Reign reign{7, *SessionId::parse("coordinator")};
+const std::string root = test::loop_root;
+const Reign reign = test::loop_reign;
 const TaskId task{Ulid{1, 1}};
 
-template <typename Condition>
-bool eventually(Condition condition) {
-  const Time until = monotonic_now() + 10s;
-  while (!condition() && monotonic_now() < until) std::this_thread::yield();
-  return condition();
-}
+using Promise = std::shared_ptr<std::promise<void>>;
 
 // Offers `wait`: a task that runs until it is stopped.
 class Waiting final : public Executor {
  public:
-  explicit Waiting(std::promise<void>& running) : running_(running) {}
+  explicit Waiting(Promise running) : running_(std::move(running)) {}
   [[nodiscard]] const ExecutorName& name() const override { return name_; }
   void start(OnOffer on_offer) override {
     ExecutorInfo info;
@@ -39,85 +29,31 @@ class Waiting final : public Executor {
     on_offer(std::move(info));
   }
   RunOutcome run(const Job& /*job*/, std::stop_token stop, const OnProgress& /*on_progress*/) override {
-    running_.set_value();
+    running_->set_value();
     while (!stop.stop_requested()) std::this_thread::sleep_for(1ms);
     return {"null", TaskError{"cancelled", "stopped", false, {}}, {}};
   }
 
  private:
   const ExecutorName name_ = *ExecutorName::parse("waiting");
-  std::promise<void>& running_;
+  const Promise running_;
 };
 
-// A loop that runs in a thread of its own, without a broker.
-struct Running {
-  test::TemporaryFolder folder;
-  test::Broker broker;
-  std::promise<void> waiting;  // set when a task `wait` runs
-  Loop loop{options(), executors()};
-  std::future<Status> ended = std::async(std::launch::async, [this] { return loop.run(); });
+std::vector<std::unique_ptr<Executor>> echo_and_wait(const Promise& running) {
+  std::vector<std::unique_ptr<Executor>> all;
+  all.push_back(std::make_unique<EchoExecutor>(1));
+  all.push_back(std::make_unique<Waiting>(running));
+  return all;
+}
 
-  // Does not throw: nothing would stop the loop. A test without a connected loop fails by itself.
-  Running() {
-    (void)eventually([&] { return count("agents/pi/status") > 0; });
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  Running(Running&&) = delete;
-  Running& operator=(Running&&) = delete;
-  ~Running() {
-    if (!ended.valid()) return;
-    loop.request_stop();
-    loop.request_stop();
-    ended.wait();
-  }
+struct Running : test::AgentLoop {
+  Promise waiting;  // set when a task `wait` runs
 
-  Loop::Options options() {
-    Loop::Options made;
-    made.fleet = *FleetName::parse("home");
-    made.name = *AgentName::parse("pi");
-    made.sys = made.unknown_results = made.spool = folder.path();
-    made.make_client = broker.maker();
-    return made;
-  }
-  std::vector<std::unique_ptr<Executor>> executors() {
-    std::vector<std::unique_ptr<Executor>> all;
-    all.push_back(std::make_unique<EchoExecutor>(1));
-    all.push_back(std::make_unique<Waiting>(waiting));
-    return all;
-  }
-
-  std::size_t count(const std::string& topic) const { return broker.on(root + topic); }
-  void say(const std::string& topic, std::string payload) {
-    broker.say(mqtt::Received{{root + topic, std::move(payload)}});
-  }
-  void assign(const std::string& capability, const std::string& input) {
-    using namespace protocol;
-    say("coordinator/status", encode(CoordinatorStatus{CoordinatorState::online, reign}));
-    std::size_t first = 0;
-    say("tasks/" + capability + "/pi",
-        encode_tasks(reign, 1, limits::usual_task_bytes, {{task, 1, input, 60s}}, first));
-  }
-  void acknowledge() {
-    std::size_t first = 0;
-    say("control/pi", encode_control(reign, protocol::ControlType::acknowledge, {{task, 1}}, first));
-  }
-  TaskResult result_on(const std::string& topic) {
-    REQUIRE(eventually([&] { return count(topic) > 0; }));
-    for (const auto& message : broker.published()) {
-      if (message.topic != root + topic) continue;
-      const auto decoded = protocol::decode_results(message.payload);
-      REQUIRE(decoded);
-      REQUIRE(decoded->results.good.size() == 1);
-      return decoded->results.good.front();
-    }
-    return {};
-  }
-  AgentState last_state() const {
-    const auto last = broker.published().back();
-    REQUIRE(last.topic == root + "agents/pi/status");
-    return protocol::decode_agent_status(last.payload)->state;
-  }
+  Running() : Running(std::make_shared<std::promise<void>>()) {}
+  explicit Running(const Promise& promise) : AgentLoop(echo_and_wait(promise)), waiting(promise) {}
+  void assign(const std::string& capability, const std::string& input) { AgentLoop::assign(task, capability, input); }
+  void acknowledge() { AgentLoop::acknowledge(task); }
+  TaskResult result() { return result_of(task); }
 };
 
 }  // namespace
@@ -139,7 +75,7 @@ TEST_CASE("an agent connects with a will and announces what it offers before it 
 TEST_CASE("an agent runs a task that it receives and publishes the result") {
   Running running;
   running.assign("echo", R"({"a":1})");
-  const TaskResult result = running.result_on("results/pi");
+  const TaskResult result = running.result();
   CHECK(result.id == task);
   CHECK(result.output == R"({"a":1})");
   CHECK_FALSE(result.error);
@@ -162,7 +98,7 @@ TEST_CASE("an agent names the descriptions of its inputs, and publishes those th
   const std::string digest = info()->executors.front().parameters.begin()->second;
   running.say("control/pi", protocol::encode_describe({9, reign.session}, {digest}));  // it obeys nobody yet
   running.assign("echo", "1");
-  running.result_on("results/pi");
+  running.result();
   CHECK(running.count("agents/pi/parameters") == 0);
   running.say("control/pi", protocol::encode_describe(reign, {digest, std::string(32, '0'), "rubbish"}));
   REQUIRE(eventually([&] { return running.count("agents/pi/parameters") > 0; }));
@@ -180,14 +116,14 @@ TEST_CASE("a message that cannot be read is dropped, and the next one is handled
   running.say("tasks/echo/other", "{}");
   running.say("unknown", "{}");
   running.assign("echo", "1");
-  CHECK(running.result_on("results/pi").output == "1");
+  CHECK(running.result().output == "1");
   running.acknowledge();
 }
 
 TEST_CASE("an agent without tasks stops at the first request, and its last message is offline") {
   Running running;
   running.assign("echo", "1");
-  running.result_on("results/pi");
+  running.result();
   running.acknowledge();
   running.loop.request_stop();
   REQUIRE(running.ended.wait_for(10s) == std::future_status::ready);
@@ -198,10 +134,10 @@ TEST_CASE("an agent without tasks stops at the first request, and its last messa
 TEST_CASE("a second request stops a task that still runs, and its result is published before offline") {
   Running running;
   running.assign("wait", "1");
-  REQUIRE(running.waiting.get_future().wait_for(10s) == std::future_status::ready);
+  REQUIRE(running.waiting->get_future().wait_for(10s) == std::future_status::ready);
   running.loop.request_stop();
   running.loop.request_stop();
-  running.result_on("results/pi");
+  running.result();
   running.acknowledge();
   REQUIRE(running.ended.wait_for(10s) == std::future_status::ready);
   CHECK(running.ended.get());

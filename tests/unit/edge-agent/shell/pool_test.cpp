@@ -95,7 +95,7 @@ class Texts final : public TextStore {
 };
 
 struct Bench {
-  Scripted executor;
+  std::shared_ptr<Scripted> executor = std::make_shared<Scripted>();
   std::shared_ptr<Texts> texts = std::make_shared<Texts>();
   std::mutex mutex;
   std::condition_variable changed;
@@ -133,23 +133,23 @@ TEST_CASE("a task runs on a thread of the pool, and its progress and end are rep
 TEST_CASE("all started tasks run at the same time, and threads are reused") {
   Bench bench;
   for (std::uint64_t n = 1; n <= 4; ++n) bench.pool.start(bench.executor, job(n, "\"wait\""));
-  REQUIRE(bench.executor.await_running(4));
-  bench.executor.release();
+  REQUIRE(bench.executor->await_running(4));
+  bench.executor->release();
   REQUIRE(bench.await_finished(4));
-  CHECK(bench.executor.most() == 4);
+  CHECK(bench.executor->most() == 4);
   for (std::uint64_t n = 5; n <= 40; ++n) {
     bench.pool.start(bench.executor, job(n, "1"));
     REQUIRE(bench.await_finished(n));
   }
   // A thread reports the end before it is idle, so each time one more thread than concurrent runs may be needed.
-  CHECK(bench.executor.threads() <= 5);
+  CHECK(bench.executor->threads() <= 5);
 }
 
 TEST_CASE("a stop affects only the attempt that it names") {
   Bench bench;
   bench.pool.start(bench.executor, job(1, "\"wait\""));
   bench.pool.start(bench.executor, job(2, "\"wait\""));
-  REQUIRE(bench.executor.await_running(2));
+  REQUIRE(bench.executor->await_running(2));
   bench.pool.stop({id(3), 1});  // no such attempt
   bench.pool.stop({id(1), 2});
   bench.pool.stop({id(2), 1});
@@ -157,20 +157,33 @@ TEST_CASE("a stop affects only the attempt that it names") {
   CHECK(bench.finished[0].key == AttemptKey{id(2), 1});
   REQUIRE(bench.finished[0].error);
   CHECK(bench.finished[0].error->code == "cancelled");
-  bench.executor.release();
+  bench.executor->release();
   REQUIRE(bench.await_finished(2));
   CHECK_FALSE(bench.finished[1].error);
 }
 
 TEST_CASE("a pool that is destroyed stops running tasks and waits for them") {
-  Scripted executor;
+  const auto executor = std::make_shared<Scripted>();
   std::atomic<int> finished{0};
   {
     Pool pool([&](const Finished& one) { finished += one.error ? 1 : 0; }, [](const AttemptKey&, const Progress&) {});
     pool.start(executor, job(1, "\"wait\""));
-    REQUIRE(executor.await_running(1));
+    REQUIRE(executor->await_running(1));
   }
   CHECK(finished == 1);
+}
+
+TEST_CASE("a run keeps its executor until it has ended, and no longer") {
+  Bench bench;
+  const std::weak_ptr<Scripted> watched = bench.executor;
+  Scripted& executor = *bench.executor;
+  bench.pool.start(bench.executor, job(1, "\"wait\""));
+  REQUIRE(executor.await_running(1));
+  bench.executor.reset();
+  CHECK_FALSE(watched.expired());
+  executor.release();
+  REQUIRE(bench.await_finished(1));
+  CHECK(watched.expired());
 }
 
 TEST_CASE("an input in a file is fetched before the run") {
@@ -206,7 +219,7 @@ TEST_CASE("an input that cannot be fetched fails its attempt, and the task does 
   CHECK(late.message.find("fetching the input: the coordinator is away") != std::string::npos);
   bench.texts->texts["sha256-2"] = "{broken";
   CHECK(outcome(job(4, "null")).code == "bad_input");
-  CHECK(bench.executor.threads() == 0);
+  CHECK(bench.executor->threads() == 0);
 }
 
 TEST_CASE("a stop ends the fetching of an input") {
@@ -223,10 +236,10 @@ TEST_CASE("an output that does not fit into a message becomes a file, with the a
   const std::string artifact = "sha256-" + std::string(64, 'a');
   const std::string fits = '"' + std::string(limits::input_bytes - 2, 'x') + '"';
   const std::string large = R"([{"artifact":")" + artifact + R"("},{"artifact":"no id"},)" + fits + "]";
-  bench.executor.output = fits;
-  CHECK(bench.pool.run_here(bench.executor, job(1, "1", large.size())).output == fits);
-  bench.executor.output = large;
-  const auto finished = bench.pool.run_here(bench.executor, job(1, "1", large.size()));
+  bench.executor->output = fits;
+  CHECK(bench.pool.run_here(*bench.executor, job(1, "1", large.size())).output == fits);
+  bench.executor->output = large;
+  const auto finished = bench.pool.run_here(*bench.executor, job(1, "1", large.size()));
   CHECK_FALSE(finished.error);
   CHECK(finished.output == "null");
   CHECK(finished.output_at == TextFile{std::to_string(large.size()), large.size(), {artifact}});
@@ -235,19 +248,19 @@ TEST_CASE("an output that does not fit into a message becomes a file, with the a
 
 TEST_CASE("an output over the bound of its task, or one that cannot be stored, fails its task") {
   Bench bench;
-  bench.executor.output = '"' + std::string(limits::input_bytes, 'x') + '"';
-  const auto large = bench.pool.run_here(bench.executor, job(1, "1"));
+  bench.executor->output = '"' + std::string(limits::input_bytes, 'x') + '"';
+  const auto large = bench.pool.run_here(*bench.executor, job(1, "1"));
   REQUIRE(large.error);
   CHECK(large.error->code == "output_too_large");
   CHECK(large.output == "null");
   CHECK_FALSE(large.output_at);
   bench.texts->failure = Error{"it is full", ErrorKind::full};
-  const auto unstored = bench.pool.run_here(bench.executor, job(1, "1", limits::usual_task_bytes));
+  const auto unstored = bench.pool.run_here(*bench.executor, job(1, "1", limits::usual_task_bytes));
   REQUIRE(unstored.error);
   CHECK(unstored.error->code == "no_space");
   CHECK_FALSE(unstored.output_at);
-  bench.executor.output = std::string(100, '[') + std::string(100, ']');
-  const auto deep = bench.pool.run_here(bench.executor, job(1, "1"));
+  bench.executor->output = std::string(100, '[') + std::string(100, ']');
+  const auto deep = bench.pool.run_here(*bench.executor, job(1, "1"));
   REQUIRE(deep.error);
   CHECK(deep.error->code == "output_too_deep");
   CHECK(deep.output == "null");
@@ -255,8 +268,8 @@ TEST_CASE("an output over the bound of its task, or one that cannot be stored, f
 
 TEST_CASE("usage that is nested too deeply is omitted, and the output is kept") {
   Bench bench;
-  bench.executor.usage = std::string(100, '[') + std::string(100, ']');
-  const auto finished = bench.pool.run_here(bench.executor, job(1, "42"));
+  bench.executor->usage = std::string(100, '[') + std::string(100, ']');
+  const auto finished = bench.pool.run_here(*bench.executor, job(1, "42"));
   CHECK_FALSE(finished.error);
   CHECK(finished.output == "42");
   CHECK(finished.usage.empty());
