@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -242,6 +243,14 @@ std::string who_can_reach(const http_server::ListenAddress& address) {
   return {};
 }
 
+// Large bodies and answers go back to the system as soon as they are freed. Otherwise the threshold of the library
+// rises to the largest one that was freed, and the heaps of the threads keep such memory.
+void give_memory_back() {
+  constexpr int large = 512 * 1024;
+  mallopt(M_MMAP_THRESHOLD, large);
+  mallopt(M_TRIM_THRESHOLD, 2 * large);  // the library's own proportion
+}
+
 Status run(const Settings& settings, const http_server::ListenAddress& address, const std::vector<std::string>& origins,
            Loop::Options options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
@@ -284,6 +293,7 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
 
 int main(int argc, char** argv) {
   umask(077);  // tasks and results are private
+  give_memory_back();
   block_signals();
   Settings settings;
   if (const auto code = read_settings(settings, argc, argv)) return *code;

@@ -45,9 +45,9 @@ std::optional<Problem> BodyReader::put(std::string_view piece) {
     gathered_.append(piece);
     return std::nullopt;
   }
-  if (request_.body.size() + piece.size() > route_.body_limit) return too_large(route_.body_limit);
+  if (body_.size() + piece.size() > route_.body_limit) return too_large(route_.body_limit);
   if (!request_.share->grow(piece.size())) return no_room();
-  request_.body.append(piece);
+  body_.append(piece);
   return std::nullopt;
 }
 
@@ -96,23 +96,29 @@ void BodyReader::finish_upload() {
 
 void BodyReader::handle_whole() {
   if (auto problem = inflate_whole()) return answer(*problem);
+  request_.body = body_.whole();
   std::get<Handler>(route_.handler)(std::move(request_), Responder(exchange_));
 }
 
 std::optional<Problem> BodyReader::inflate_whole() {
   if (!inflater_ || received_ == 0) return std::nullopt;
-  std::string whole;
+  BodyBuffer whole;
   bool room = true;
-  const auto outcome = inflater_->put(request_.body, [&](std::string_view piece) {
-    room = request_.share->grow(piece.size());
-    if (!room || whole.size() + piece.size() > route_.body_limit) return false;
-    whole.append(piece);
-    return true;
+  auto outcome = Inflater::Outcome::more;
+  body_.pass_on([&](const std::string& block) {
+    outcome = inflater_->put(block, [&](std::string_view piece) {
+      room = request_.share->grow(piece.size());
+      if (!room || whole.size() + piece.size() > route_.body_limit) return false;
+      whole.append(piece);
+      return true;
+    });
+    request_.share->shrink(block.size());
+    return outcome == Inflater::Outcome::more;
   });
   if (!room) return no_room();
   if (outcome == Inflater::Outcome::refused) return too_large(route_.body_limit);
   if (outcome == Inflater::Outcome::corrupt || !inflater_->complete()) return not_gzip();
-  request_.body = std::move(whole);
+  body_ = std::move(whole);
   return std::nullopt;
 }
 

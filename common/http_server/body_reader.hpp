@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "common/http_server/body_buffer.hpp"
 #include "common/http_server/core.hpp"
 #include "common/http_server/exchange.hpp"
 #include "common/http_server/inflate.hpp"
@@ -54,6 +55,7 @@ class BodyReader : public std::enable_shared_from_this<BodyReader> {
   std::function<Reply(const Problem&)> refuse_;
   Request request_;
   std::uint64_t received_ = 0;
+  BodyBuffer body_;
   std::string gathered_;
   std::atomic<std::size_t> unwritten_{0};
 

@@ -12,7 +12,8 @@
 
 namespace edgefleet::http_server {
 
-inline constexpr std::size_t most_body = 64 * 1024 * 1024;
+inline constexpr std::size_t most_body = 64 * 1024 * 1024;   // of any route
+inline constexpr std::size_t small_body = 1024 * 1024;       // of a route that says nothing else
 
 // Runs on the pool when the body is complete. It answers, or keeps the responder and answers later.
 using Handler = std::function<void(Request request, Responder responder)>;
@@ -34,7 +35,7 @@ struct Route {
   std::variant<Handler, UploadHandler> handler;
   bool quick = false;  // the handler never waits, and runs on the server's own thread
   bool needs_certificate = false;  // a verified client certificate
-  std::size_t body_limit = most_body;
+  std::size_t body_limit = small_body;  // at most most_body
 
   [[nodiscard]] bool takes_body() const { return method != "GET" && method != "DELETE"; }
 };

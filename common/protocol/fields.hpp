@@ -59,12 +59,11 @@ class Fields {
   }
 
   std::optional<std::string> string(std::string_view name, std::size_t most = 4096) {
-    auto text = read<std::string>(name, as_string, "a string");
-    if (text && text->size() > most) {
-      fail("`" + std::string(name) + "` is longer than " + std::to_string(most) + " bytes");
-      return std::nullopt;
-    }
-    return text;
+    const bool may_fit = find(name).value_or("").size() <= most_text(most);
+    auto text = may_fit ? read<std::string>(name, as_string, "a string") : std::nullopt;
+    if (may_fit && (!text || text->size() <= most)) return text;
+    fail("`" + std::string(name) + "` is longer than " + std::to_string(most) + " bytes");
+    return std::nullopt;
   }
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most) {
     const auto number = read<std::int64_t>(name, as_integer, "a whole number");
@@ -128,7 +127,7 @@ class Fields {
     if (!object) fail("`" + std::string(name) + "` is not an object");
     if (!object) return all;
     for (const auto& [key, slice] : object->members()) {
-      auto text = as_string(slice);
+      auto text = slice.size() <= most_text(most_bytes) ? as_string(slice) : std::nullopt;
       if (!text || key.empty() || key.size() > most_bytes || text->size() > most_bytes || all.size() >= most) {
         fail("`" + std::string(name) + "` may have at most " + std::to_string(most) + " strings of at most " +
              std::to_string(most_bytes) + " bytes by name");
@@ -140,11 +139,14 @@ class Fields {
   }
 
  private:
+  // The most JSON that a string of so many bytes can take, so that a longer one is not decoded to learn its length.
+  static std::size_t most_text(std::size_t bytes) { return 6 * bytes + 2; }
   // The end of a message about a value that begins as it should.
   static std::string too_many(std::string_view value, char begin) {
     const auto first = value.find_first_not_of(" \t\n\r");
     if (first == std::string_view::npos || value[first] != begin) return "";
-    return " of at most " + std::to_string(most_parts) + " parts";
+    const std::string names = ", with names of " + std::to_string(most_name_bytes >> 20U) + " MiB together";
+    return " of at most " + std::to_string(most_parts) + " parts" + (begin == '{' ? names : "");
   }
   template <typename T, typename Reader>
   std::optional<T> read(std::string_view name, Reader reader, const char* what) {

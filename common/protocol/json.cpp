@@ -208,8 +208,11 @@ std::optional<Object> Object::read(std::string_view text) {
   Cursor cursor(text);
   if (!cursor.take('{')) return std::nullopt;
   Object object;
+  std::size_t names = 0;
   while (!cursor.done() && !cursor.at('}')) {
-    auto key = as_string(cursor.value());
+    const auto name = cursor.value();
+    if ((names += name.size()) > most_name_bytes) return std::nullopt;
+    auto key = as_string(name);
     if (!key || !cursor.take(':') || object.members_.size() >= most_parts) return std::nullopt;
     object.members_.emplace_back(std::move(*key), cursor.value());
     if (!cursor.take(',')) break;

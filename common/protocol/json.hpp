@@ -20,6 +20,8 @@ inline constexpr int deepest_part = 64;
 // Elements or members of one value that are taken apart; a value with more is refused, since each costs more memory
 // than text. A message of the largest size cannot have more.
 inline constexpr std::size_t most_parts = 128 * 1024;
+// The names of an object that is taken apart: they are copies.
+inline constexpr std::size_t most_name_bytes = 1024 * 1024;
 
 // One JSON value, valid UTF-8, nested at most `deepest` levels.
 bool well_formed(std::string_view text);
@@ -29,7 +31,7 @@ bool part_is_shallow(std::string_view text);
 // The members of an object as slices; of equal keys the last one counts.
 class Object {
  public:
-  // No value: it is not an object, or has more than `most_parts` members.
+  // No value: it is not an object, or has more than `most_parts` members, or longer names than `most_name_bytes`.
   static std::optional<Object> read(std::string_view text);
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
   [[nodiscard]] const std::vector<std::pair<std::string, std::string_view>>& members() const { return members_; }

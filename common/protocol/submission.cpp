@@ -18,8 +18,9 @@ Result<Submission> decode(json::Fields fields, std::size_t most_input_bytes) {
   TaskSpec& spec = submission.spec;
   fields.require("capability");
   spec.capability = fields.name<Capability>("capability", capability_rule).value_or(Capability{});
-  spec.input = std::string(fields.object().find("input").value_or("null"));
-  if (spec.input.size() > most_input_bytes) return too_large("`input`", spec.input.size(), most_input_bytes);
+  const auto input = fields.object().find("input").value_or("null");
+  if (input.size() > most_input_bytes) return too_large("`input`", input.size(), most_input_bytes);
+  spec.input = std::string(input);
   if (!json::part_is_shallow(spec.input)) fields.fail("`input` is nested more than 64 levels deep");
   spec.name = fields.string("name", limits::name_bytes).value_or("");
   spec.priority = static_cast<int>(fields.integer("priority", -limits::priority, limits::priority).value_or(0));

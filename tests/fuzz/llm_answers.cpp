@@ -28,7 +28,7 @@ void check_streamed(const llm::Json& calls, std::string_view lines) {
     if (begins) streamed.emplace_back();
     streamed.at(line->index) += line->arguments;
     const auto call = begins ? protocol::read_tool_call(line->call) : std::nullopt;
-    require(!begins || (call && call->name == calls.at(line->index)["function"]["name"]), "a call keeps its name");
+    require(!begins || (call && calls.at(line->index)["function"]["name"] == call->name), "a call keeps its name");
   }
   for (std::size_t i = 0; i < streamed.size(); ++i) {
     require(calls.at(i)["function"]["arguments"].get<std::string>().starts_with(streamed[i]), "a call is continued");
@@ -46,11 +46,11 @@ void check_calls(const llm::Json& choice) {
 void read_answer(const llm::Provider& provider, bool lines, llm::RequestKind kind, std::string_view body,
                  std::size_t cut) {
   std::string streamed;
-  std::string lines;
+  std::string streamed_calls;
   llm::Answer answer(
       [&](std::string_view text, Channel channel) {
         if (channel == Channel::content) streamed += text;
-        if (channel == Channel::tool_calls) lines += text;
+        if (channel == Channel::tool_calls) streamed_calls += text;
       },
       {"call_t", {"call_0"}});
   const auto framing = kind == llm::RequestKind::embed ? llm::Framing::whole
@@ -71,7 +71,7 @@ void read_answer(const llm::Provider& provider, bool lines, llm::RequestKind kin
   if (kind == llm::RequestKind::embed || tree.is_discarded()) return;  // a number that is out of range is passed on
   const auto& choice = tree["choices"][0];
   if (!answer.error()) check_calls(choice);
-  check_streamed(llm::at(llm::at(choice, "message"), "tool_calls"), lines);
+  check_streamed(llm::at(llm::at(choice, "message"), "tool_calls"), streamed_calls);
   const auto& text = kind == llm::RequestKind::chat ? choice["message"]["content"] : choice["text"];
   require(text.is_null() ? streamed.empty() : text == streamed, "the streamed text is the output");
 }

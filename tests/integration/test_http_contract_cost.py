@@ -6,9 +6,10 @@ import pathlib
 import random
 import sys
 import unittest
+import zlib
 
 import garbage
-from http_contract import MEBIBYTE, SANITIZED, HttpCase, chunked_request, request, task_body
+from http_contract import MEBIBYTE, MOST_BODY, SANITIZED, HttpCase, chunked_request, request, task_body
 from support import wait_until
 
 GARBAGE = pathlib.Path(garbage.__file__)
@@ -109,6 +110,62 @@ class Halves(HttpCase):
         self.assert_not_stored(half)
         incoming = self.fleet.dir / "data/artifacts/incoming"
         wait_until(lambda: not list(incoming.iterdir()), what="nothing is left of the uploads")
+
+
+class Bombs(HttpCase):
+    """Bodies of little gzip that inflate to just under the largest body of any route."""
+
+    # The largest body of each route.
+    PATHS = {"/api/v1/tasks": 9 * MEBIBYTE, "/api/v1/batches": MOST_BODY, "/v1/chat/completions": 9 * MEBIBYTE,
+             "/v1/completions": 17 * MEBIBYTE, "/v1/embeddings": 17 * MEBIBYTE}
+    # begin, the unit that is repeated, end
+    KINDS = {"numbers": (b"[", b"1,", b"1]"),
+             "a list of a field": (b'{"tasks":[', b"1,", b"1]}"),
+             "letters": (b'{"idempotency_key":"', b"a", b'","model":"m"}'),
+             "letters with an escape": (b'{"idempotency_key":"\\n', b"a", b'","model":"m"}'),
+             "a long name": (b'{"\\n', b"a", b'":1}'),
+             "a large input": (b'{"tasks":[{"capability":"echo","input":"', b"a", b'"}]}'),
+             "deep": (b"[", b"[", b"[")}
+
+    @staticmethod
+    def packed(begin, unit, end):
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        piece = unit * (MEBIBYTE // len(unit))
+        count = (MOST_BODY - 4096) // len(piece)
+        return b"".join(packer.compress(part) for part in (begin, *[piece] * count, end)) + packer.flush()
+
+    def setUp(self):
+        super().setUp()
+        self.bodies = {name: self.packed(*kind) for name, kind in self.KINDS.items()}
+
+    def peak(self, senders, path, body):
+        """The most memory above the idle coordinator, while so many clients send the body at once."""
+        before = self.fleet.coordinator.resident_bytes()
+        pathlib.Path(f"/proc/{self.fleet.coordinator.pid}/clear_refs").write_text("5")  # forgets the last peak
+        connections = [self.connect(timeout=60).send(request("POST", path, body, "Content-Encoding: gzip"))
+                       for _ in range(senders)]
+        for connection in connections:
+            self.assertIn(connection.read().status, (400, 413, 422, 503))
+        status = pathlib.Path(f"/proc/{self.fleet.coordinator.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")) - before
+
+    @unittest.skipIf(SANITIZED, "a sanitizer needs memory of its own")
+    def test_of_two_senders(self):
+        """Each costs its inflated size, as far as its route reads it, and little more."""
+        for path, most in self.PATHS.items():
+            for name, body in self.bodies.items():
+                with self.subTest(path=path, body=name):
+                    self.assertLess(self.peak(2, path, body), 2 * most * 1.3)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer needs memory of its own")
+    def test_of_many_senders(self):
+        """All bodies together have 256 MiB, and the memory is given back."""
+        idle = self.fleet.coordinator.resident_bytes()
+        for name, body in self.bodies.items():
+            with self.subTest(body=name):
+                self.assertLess(self.peak(8, "/api/v1/batches", body), 256 * MEBIBYTE * 1.15)
+                wait_until(lambda: self.fleet.coordinator.resident_bytes() - idle < 32 * MEBIBYTE,
+                           what="the memory is given back")
 
 
 class Garbage(HttpCase):

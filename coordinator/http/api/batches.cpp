@@ -98,7 +98,8 @@ void add_batch_routes(Routes& routes, const Parts& parts) {
     return http_server::Handler(
         [parts, handler](const Request& request, const Responder& responder) { handler(parts, request, responder); });
   };
-  routes.push_back({"POST", "/api/v1/batches", "submitBatch", "Submit up to 10,000 tasks", "submit", with(submit)});
+  routes.push_back({"POST", "/api/v1/batches", "submitBatch", "Submit up to 10,000 tasks", "submit", with(submit),
+                    false, false, http_server::most_body});
   routes.push_back({"GET", "/api/v1/batches/{id}", "getBatch", "Counts of one batch; waits for its end on request",
                     "submit", with(get)});
 }

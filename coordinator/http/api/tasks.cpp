@@ -3,6 +3,7 @@
 #include "common/protocol/submission.hpp"
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/body_bounds.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/views/views.hpp"
 
@@ -164,7 +165,7 @@ void add_task_routes(Routes& routes, const Parts& parts) {
         });
   };
   // clang-format off
-  routes.push_back({"POST", "/api/v1/tasks", "submitTask", "Submit a task", "submit", with(&TaskHandlers::submit)});
+  routes.push_back({"POST", "/api/v1/tasks", "submitTask", "Submit a task", "submit", with(&TaskHandlers::submit), false, false, body_around(parts.max_task_bytes)});
   routes.push_back({"GET", "/api/v1/tasks", "listTasks", "List tasks, newest first", "submit", with(&TaskHandlers::list)});
   routes.push_back({"POST", "/api/v1/tasks/retry", "retryTasks", "Retry a page of ended tasks", "operate", with(&TaskHandlers::retry_many)});
   routes.push_back({"GET", "/api/v1/tasks/{id}", "getTask", "One task; waits for its outcome on request", "submit", with(&TaskHandlers::get)});

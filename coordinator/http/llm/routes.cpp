@@ -1,6 +1,7 @@
 #include "coordinator/http/llm/routes.hpp"
 
 #include "coordinator/http/ask.hpp"
+#include "coordinator/http/body_bounds.hpp"
 #include "coordinator/http/llm/dialects/openai.hpp"
 #include "coordinator/http/llm/task/answering.hpp"
 
@@ -25,6 +26,10 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
                                 request.share)
         ->start();
   };
+}
+
+std::size_t body_of(const Dialect& dialect, const Parts& parts) {
+  return body_around(dialect.most_input_bytes(parts.max_task_bytes));
 }
 
 Handler listed(const CatalogueRef& catalogue) {
@@ -52,9 +57,9 @@ void add_llm_routes(Routes& routes, const Parts& parts, Aliases aliases) {
     // clang-format off
     routes.push_back({"GET", root + "/models", "listModels" + suffix, "The models of the fleet", "chat", listed(catalogue)});
     routes.push_back({"GET", root + "/models/{model...}", "getModel" + suffix, "One model", "chat", found(catalogue)});
-    routes.push_back({"POST", root + chat_completions.path, "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue)});
-    routes.push_back({"POST", root + completions.path, "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue)});
-    routes.push_back({"POST", root + embeddings.path, "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue)});
+    routes.push_back({"POST", root + chat_completions.path, "chatCompletions" + suffix, "Chat (OpenAI)", "chat", answered_in(chat_completions, parts, catalogue), false, false, body_of(chat_completions, parts)});
+    routes.push_back({"POST", root + completions.path, "completions" + suffix, "Complete a text (OpenAI)", "chat", answered_in(completions, parts, catalogue), false, false, body_of(completions, parts)});
+    routes.push_back({"POST", root + embeddings.path, "embeddings" + suffix, "Embeddings (OpenAI)", "chat", answered_in(embeddings, parts, catalogue), false, false, body_of(embeddings, parts)});
     // clang-format on
   }
 }

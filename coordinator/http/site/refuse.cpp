@@ -8,8 +8,17 @@ namespace edgefleet::coordinator {
 using http_server::Problem;
 using http_server::Reply;
 
+namespace {
+
+constexpr std::string_view upload_instead =
+    "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input";
+
+}  // namespace
+
 Reply refuse(const Problem& problem, std::string_view path) {
-  const auto& [status, detail, headers] = problem;
+  const int status = problem.status;
+  std::string detail = problem.detail;
+  if (status == 413 && path == "/api/v1/tasks") detail += upload_instead;
   if (llm::has_openai_shape(path)) return llm::openai_reply(llm::failure_of_status(status, detail));
   return {status,
           protocol::problem_json(status, http_server::reason_phrase(status), detail),

@@ -13,6 +13,7 @@
 #include "common/http_server/route.hpp"
 #include "common/mqtt/session.hpp"
 #include "common/protocol/call_lines.hpp"
+#include "common/protocol/json.hpp"
 #include "common/protocol/schema.hpp"
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
@@ -126,6 +127,10 @@ TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {
   says("| HTTP connections; from one address; waiting for an answer | " + number(bounds.connections) +
        " (`--max-connections`); " + number(bounds.connections_a_peer) + ", loopback excepted; 7 of 8 |");
   says("| head of an HTTP request | " + kib(http_server::most_head) + ", " + seconds(bounds.head) + " |");
+  says("| body of a batch; of another request | " + mib(http_server::most_body) + "; " + mib(http_server::small_body) +
+       " and the input of its task, " + mib(coordinator::llm::most_list_bytes) + " for a list of prompts or inputs |");
+  says("| elements or members of a JSON value that is taken apart; names of its members | " + number(json::most_parts) +
+       "; " + mib(json::most_name_bytes) + " |");
   says("| bodies being read | " + mib(http_server::most_body) + " each, " + mib(bounds.all_bodies) + " and " +
        number(bounds.body_readers) + " together, " + seconds(bounds.body) + " and a second for each " +
        kib(bounds.slowest_body) + " |");

@@ -13,5 +13,6 @@ inline constexpr std::size_t most_streamed_bytes = std::size_t{8} << 20U;  // of
 // Of one task: a longer list goes to several, so that its vectors fit into a result and several agents share the work.
 inline constexpr std::size_t most_inputs_of_task = 8;
 inline constexpr std::size_t most_bytes_of_task = std::size_t{64} << 10U;
+inline constexpr std::size_t most_list_bytes = std::size_t{16} << 20U;  // of the prompts or inputs of a request
 
 }  // namespace edgefleet::coordinator::llm

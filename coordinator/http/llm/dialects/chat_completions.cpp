@@ -101,7 +101,7 @@ class ChatWriter final : public openai::ChoicesWriter {
 Result<Asked> read(const std::string& body) {
   auto reading = openai::read(body, "llm.chat", fields);
   if (!reading) return reading.error();
-  auto input = openai::with_tools(reading->question.input);
+  auto input = openai::with_tools(std::move(reading->question.input));
   if (!input) return input.error();
   if (!json::part_is_shallow(*input))
     return invalid("the request is nested too deeply: `functions` as `tools` have a level more");
@@ -113,6 +113,11 @@ Result<Asked> read(const std::string& body) {
 
 }  // namespace
 
-const Dialect chat_completions{"/chat/completions", fields, read, openai_reply, openai::event_stream};
+const Dialect chat_completions{"/chat/completions",
+                               fields,
+                               read,
+                               openai_reply,
+                               openai::event_stream,
+                               [](std::size_t of_a_task) { return of_a_task; }};
 
 }  // namespace edgefleet::coordinator::llm

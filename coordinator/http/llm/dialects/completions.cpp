@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "coordinator/http/llm/dialects/choices_writer.hpp"
@@ -46,6 +47,9 @@ Status read_prompt(openai::Reading& reading) {
   if (!prompts) return prompts.error();
   reading.question.tasks.clear();
   for (const std::string_view one : *prompts) reading.question.tasks.push_back({{"prompt", JsonText(one)}});
+  // It would be in each task's input until it is replaced.
+  reading.question.input =
+      json::with(json::Object::read(reading.question.input).value_or(json::Object{}), "prompt", "null");
   return success();
 }
 
@@ -68,6 +72,8 @@ Result<Asked> read(const std::string& body) {
 
 }  // namespace
 
-const Dialect completions{"/completions", fields, read, openai_reply, openai::event_stream};
+const Dialect completions{"/completions", fields, read, openai_reply, openai::event_stream, [](std::size_t of_a_task) {
+                            return std::max(of_a_task, most_list_bytes);
+                          }};
 
 }  // namespace edgefleet::coordinator::llm

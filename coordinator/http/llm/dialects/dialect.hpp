@@ -92,6 +92,8 @@ struct Dialect {
   Result<Asked> (*read)(const std::string& body);
   http_server::Reply (*refuse)(const Failure& failure);
   const char* stream_type;
+  // Of the inputs of all tasks of a request, for the bound of its body.
+  std::size_t (*most_input_bytes)(std::size_t of_a_task);
 };
 
 }  // namespace edgefleet::coordinator::llm

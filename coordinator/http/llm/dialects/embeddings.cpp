@@ -189,6 +189,8 @@ Result<Asked> read(const std::string& body) {
 
 }  // namespace
 
-const Dialect embeddings{"/embeddings", fields, read, openai_reply, openai::event_stream};
+const Dialect embeddings{"/embeddings", fields, read, openai_reply, openai::event_stream, [](std::size_t of_a_task) {
+                           return std::max(of_a_task, most_list_bytes);
+                         }};
 
 }  // namespace edgefleet::coordinator::llm

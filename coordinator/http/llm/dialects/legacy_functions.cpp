@@ -92,7 +92,7 @@ constexpr std::array replacements = {Replacement{"functions", "tools", tools_of}
                                      Replacement{"function_call", "tool_choice", choice_of},
                                      Replacement{"messages", "messages", messages_of}};
 
-Result<JsonText> replaced(const JsonText& input, const Replacement& one) {
+Result<JsonText> replaced(JsonText input, const Replacement& one) {
   const auto object = json::Object::read(input);
   if (!object || !object->find(one.old_name)) return input;
   const auto value = given(*object, one.old_name);
@@ -112,7 +112,7 @@ Result<JsonText> replaced(const JsonText& input, const Replacement& one) {
 
 Result<JsonText> with_tools(JsonText input) {
   for (const Replacement& one : replacements) {
-    auto made = replaced(input, one);
+    auto made = replaced(std::move(input), one);
     if (!made) return made.error();
     input = std::move(*made);
   }

@@ -47,7 +47,8 @@ std::vector<Route> routes(Disk& disk, const std::string& file) {
            answer_with([file](const Request&) { return Reply{200, {}, "text/plain", {}, File{file, "tag"}}; })},
           {"GET", "/large", "large", "", "",
            answer_with([](const Request&) { return text_reply(std::string(large, 'x')); })},
-          {"POST", "/echo", "echo", "", "", answer_with([](const Request& r) { return text_reply(r.body); })},
+          {"POST", "/echo", "echo", "", "", answer_with([](const Request& r) { return text_reply(r.body); }), false,
+           false, most_body},
           {"PUT", "/slow", "slow", "", "", UploadHandler([&disk](const Request&) {
              return Upload{[&disk](std::string_view) { return disk.wait(), true; },
                            [](const Responder& r) { r.answer(text_reply("stored")); }};

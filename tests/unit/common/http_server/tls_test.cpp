@@ -37,7 +37,8 @@ std::vector<Route> routes(Kept& kept) {
           {"GET", "/who", "who", "", "", answer_with([](const Request& request) {
              return text_reply(request.peer.certificate.empty() ? "nobody" : "known");
            })},
-          {"POST", "/echo", "echo", "", "", answer_with([](const Request& r) { return text_reply(r.body); })},
+          {"POST", "/echo", "echo", "", "", answer_with([](const Request& r) { return text_reply(r.body); }), false,
+           false, most_body},
           {"PUT", "/upload", "upload", "", "", UploadHandler([](const Request&) {
              auto bytes = std::make_shared<std::size_t>(0);
              return Upload{[bytes](std::string_view piece) { return *bytes += piece.size(), true; },

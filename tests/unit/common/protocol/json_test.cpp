@@ -19,10 +19,26 @@ TEST_CASE("a value with more parts than the largest message can have is not take
   CHECK_FALSE(json::elements(many('[', "1", ']', json::most_parts + 1)));
   CHECK(json::Object::read(many('{', R"("":1)", '}', json::most_parts)));
   CHECK_FALSE(json::Object::read(many('{', R"("":1)", '}', json::most_parts + 1)));
+  const std::string half(json::most_name_bytes / 2, 'x');
+  CHECK(json::Object::read(R"({")" + half + R"(":1,"b":2})"));
+  CHECK_FALSE(json::Object::read(R"({")" + half + R"(":1,")" + half + R"(":2})"));
   const std::string body = R"({"tasks":)" + many('[', "1", ']', json::most_parts + 1) + "}";
   auto fields = json::Fields::untrusted(body);
   CHECK(fields.array("tasks").empty());
   CHECK(fields.error().message == "`tasks` is not a JSON array of at most 131072 parts");
+}
+
+TEST_CASE("a string that cannot fit is refused without being decoded, and one that fits is accepted in any form") {
+  const auto read = [](const std::string& text) {
+    const std::string body = R"({"name":")" + text + R"("})";
+    auto fields = json::Fields::untrusted(body);
+    auto name = fields.string("name", 4);
+    return name ? *name : fields.error().message;
+  };
+  CHECK(read(R"(\u0061\u0061\u0061\u0061)") == "aaaa");
+  CHECK(read(R"(\ud83d\ude00)") == "\xf0\x9f\x98\x80");
+  CHECK(read("aaaaa") == "`name` is longer than 4 bytes");
+  CHECK(read(std::string(1000, 'a')) == "`name` is longer than 4 bytes");
 }
 
 TEST_CASE("an object is written again without some members, and with another value of one") {
