@@ -261,9 +261,11 @@ Result<Heartbeat> decode_heartbeat(std::string_view payload) {
   if (const auto slice = fields.find("free_slots")) {
     const auto free = json::Object::read(*slice).value_or(json::Object{});
     if (slice->front() != '{') fields.fail("`free_slots` is not an object");
+    if (free.members().size() > limits::message_elements) fields.fail("`free_slots` has too many members");
     for (const auto& [name, value] : free.members()) {
       const auto executor = ExecutorName::parse(name);
       const auto slots = json::as_integer(value);
+      if (!fields.ok()) break;
       if (!executor || !slots || *slots < 0 || *slots > most_slots) {
         fields.fail("`free_slots` has an invalid entry");
         break;

@@ -471,7 +471,7 @@ void on(Context& c, const HeartbeatSeen& event) {
   ask_for_introduction(c, *agent, beat.session);
   if (agent->beat_names_us) ask_for_parameters(c, *agent);
   agent->beat = beat;
-  agent->beat->held.clear();
+  std::vector<HeldTask>().swap(agent->beat->held);  // with its memory
   take_capacity(c.state, *agent, beat);
   if (agent->beat_names_us) renew_lease(c, *agent, beat);
   refresh_capacity(c.state, *agent);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/core/random.hpp"
+#include "common/core/utf8.hpp"
 #include "common/core/where.hpp"
 #include "coordinator/core/answers.hpp"
 #include "coordinator/core/dispatch.hpp"
@@ -45,7 +46,10 @@ void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState st
   }
   attempt.state = state;
   attempt.ended_at = c.now.wall;
-  if (error) attempt.error = std::move(error);
+  if (error) {
+    attempt.error = std::move(error);
+    attempt.error->message = cut_front(attempt.error->message, c.state.policy.most_reason_bytes);
+  }
   if (state == AttemptState::returned) attempt.spent = false;
 }
 
@@ -130,7 +134,8 @@ void fail_or_retry(Context& c, Task& task, const AgentName& agent, const TaskErr
     return finish(c, task, TaskState::failed, error);
   }
   task.avoid = agent;
-  schedule(c, task, std::max(pause_after(c, spent(task)), error.retry_after.value_or(Duration{0})));
+  const Duration asked = std::min(error.retry_after.value_or(Duration{0}), c.state.policy.longest_retry_after);
+  schedule(c, task, std::max(pause_after(c, spent(task)), asked));
 }
 
 void fail_attempt(Context& c, Task& task, Attempt& attempt, const TaskError& error) {

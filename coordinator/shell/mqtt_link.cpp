@@ -20,7 +20,7 @@ using protocol::TopicKind;
 
 namespace {
 
-constexpr std::size_t most_correlation_data = 1024;
+constexpr std::size_t most_reply_bytes = 1024;  // of a response topic and its correlation data, which are kept
 constexpr std::size_t replies_ahead = 4'096;  // passed to the connection before they can be sent
 
 // The bytes that a message counts against the bound on the inbox.
@@ -43,7 +43,7 @@ MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& s
       complaints_(complaints),
       intake_(std::move(intake)),
       topics_(options_.fleet),
-      replies_(complaints),
+      replies_(complaints, [this] { return deliveries_.most_bytes(); }),
       result_files_(artifacts),
       session_(random_seed()) {}
 
@@ -167,7 +167,7 @@ void MqttLink::complain_of(const std::string& what, const mqtt::Message& message
 void MqttLink::receive(const mqtt::Message& message) {
   const auto topic = topics_.parse(message.topic);
   if (!topic) return complaints_.complain("topic", "dropped a message on an unknown topic: " + message.topic);
-  if (message.payload.empty() && message.retained) return;  // a retained message that was removed
+  if (message.payload.empty() && protocol::rule(topic->kind).retained) return;  // a retained message is removed
   const std::size_t most = topic->kind == TopicKind::agent_info ? limits::info_bytes : limits::payload_bytes;
   if (message.payload.size() > most) {
     if (topic->kind == TopicKind::submit && can_be_answered(*topic, message)) {
@@ -253,8 +253,8 @@ bool MqttLink::can_be_answered(const Topic& topic, const mqtt::Message& message)
   }
   // The broker would deliver it again at each start of the coordinator.
   if (message.retained) return drop("it is retained; publish tasks without that flag");
-  if (message.correlation_data.size() > most_correlation_data) {
-    return drop("its correlation data exceed " + std::to_string(most_correlation_data) + " bytes");
+  if (message.response_topic.size() + message.correlation_data.size() > most_reply_bytes) {
+    return drop("its response topic and correlation data exceed " + std::to_string(most_reply_bytes) + " bytes");
   }
   return true;
 }
@@ -294,7 +294,7 @@ void MqttLink::answer_when_ended(const TaskId& id, const std::string& client, co
   replies_.answered(client);
   const auto record = store_.reads().task(id);
   replies_.reply(request, record && *record
-                              ? outcome_view(**record)
+                              ? outcome_view(**record, deliveries_.most_bytes())
                               : protocol::problem_json(record ? Error{"the task no longer exists", ErrorKind::not_found}
                                                               : record.error()));
 }

@@ -54,7 +54,7 @@ void MqttReplies::committed(const Changes& changes, const State& state) {
     const auto [first, last] = waiting_.equal_range(id);
     for (auto request = first; request != last; ++request) {
       const auto& [client, message] = request->second;
-      reply(message, outcome_view(state.tasks.at(id).record));
+      reply(message, outcome_view(state.tasks.at(id).record, most_bytes_()));
       answered(client);
     }
     waiting_.erase(first, last);

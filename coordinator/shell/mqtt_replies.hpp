@@ -18,7 +18,9 @@ class MqttReplies final : public CommitListener {
   static constexpr std::size_t most_of_one = most / 4;  // client
   static constexpr std::size_t most_refusals = 5'000;  // in addition; further ones are not answered
 
-  explicit MqttReplies(log::Complaints& complaints) : complaints_(complaints) {}
+  // `most_bytes`: of a message, as the broker takes it now.
+  MqttReplies(log::Complaints& complaints, std::function<std::size_t()> most_bytes)
+      : complaints_(complaints), most_bytes_(std::move(most_bytes)) {}
 
   // Only the response topic and the correlation data of a request are used. A client with many tasks leaves room for
   // others.
@@ -38,6 +40,7 @@ class MqttReplies final : public CommitListener {
 
  private:
   log::Complaints& complaints_;
+  std::function<std::size_t()> most_bytes_;
   struct Waiting {
     std::string client;
     mqtt::Message request;

@@ -23,7 +23,7 @@ void fail_without_output(TaskResult& result) {
   if (!succeeded) return;  // its error says more
   result.status = ResultStatus::failed;
   result.error =
-      TaskError{"output_missing", "the file with the output was not uploaded, or has been removed", true, {}};
+      TaskError{"output_missing", "the file with the output is missing, or has another size", true, {}};
 }
 
 }  // namespace
@@ -40,8 +40,9 @@ std::vector<protocol::AttemptRef> ResultFiles::take_incomplete(std::vector<TaskR
       return true;
     }
     asked_.erase(key);
-    const bool output = result.output_at && std::ranges::count(missing, result.output_at->artifact) > 0;
-    if (output) fail_without_output(result);
+    // A file of another size is not what its agent promised.
+    const bool wrong = result.output_at && artifacts_.size_of(result.output_at->artifact) != result.output_at->bytes;
+    if (wrong) fail_without_output(result);
     return false;
   });
   return incomplete;

@@ -210,6 +210,7 @@ std::string task_view(const TaskRecord& record, const UnfinishedDetails& details
     write_text_file(object, "input_at", record.spec.input_at);
     if (!record.spec.input_at) object.raw("input", record.spec.input);
     write_output(object, record);
+    if (!details.output_problem.empty()) object.string("output_problem", details.output_problem);
     if (!details.waiting.empty()) {
       object.unsigned_integer("ahead", details.ahead);
       object.string("waiting", details.waiting);
@@ -219,14 +220,14 @@ std::string task_view(const TaskRecord& record, const UnfinishedDetails& details
   return out;
 }
 
-std::string outcome_view(const TaskRecord& record) {
+std::string outcome_view(const TaskRecord& record, std::size_t most_bytes) {
   std::string out;
   {
     ObjectWriter object(out);
     write_brief(object, record);
     write_output(object, record);
   }
-  if (out.size() <= limits::payload_bytes) return out;
+  if (out.size() <= most_bytes) return out;
   return protocol::problem_json(
       Error{"the outcome of task " + record.id.str() + " (" + std::string(to_string(record.state)) +
                 ") is too large for an MQTT message; read it with GET /api/v1/tasks/" + record.id.str(),

@@ -19,11 +19,12 @@ struct UnfinishedDetails {
   std::string waiting;
   std::size_t ahead = 0;
   std::optional<TaskProgress> progress;
+  std::string output_problem{};  // why an output that is a file is not shown
 };
 // A task with all fields.
 std::string task_view(const TaskRecord& record, const UnfinishedDetails& details = {});
 // The answer to a submitter over MQTT: without the input, and never larger than a message may be.
-std::string outcome_view(const TaskRecord& record);
+std::string outcome_view(const TaskRecord& record, std::size_t most_bytes = limits::payload_bytes);
 using ProgressOf = std::function<std::optional<TaskProgress>(const TaskRecord&)>;
 std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit, const ProgressOf& progress_of);
 std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);

@@ -53,7 +53,7 @@ Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
   state_.policy = options_.policy;
   machine_.session = state_.session;
   machine_.version = EDGEFLEET_VERSION;
-  machine_.max_tasks = options_.policy.max_tasks;
+  machine_.max_tasks = max_tasks_ = options_.policy.max_tasks;
   machine_.max_task_bytes = options_.max_task_bytes;
   machine_.labels = options_.labels;
   machine_.machine = options_.machine;
@@ -372,6 +372,22 @@ AgentInfo Loop::info() const {
   return all;
 }
 
+std::size_t Loop::most_listed() const {
+  constexpr std::size_t most_of_task = 200;  // bytes of one in the list
+  const std::size_t rest = 1024 + 96 * state_.executors.size();
+  return deliveries_.most_bytes() > rest ? (deliveries_.most_bytes() - rest) / most_of_task : 0;
+}
+
+// A task that its heartbeats do not list counts as lost.
+int Loop::bounded(int max_tasks) {
+  const int most = static_cast<int>(std::clamp<std::size_t>(most_listed(), 1, static_cast<std::size_t>(max_tasks)));
+  if (most < max_tasks) {
+    complaints_.complain("max-held", "the broker takes messages of at most " + std::to_string(deliveries_.most_bytes()) +
+                                         " bytes: this agent holds at most " + std::to_string(most) + " tasks");
+  }
+  return most;
+}
+
 Heartbeat Loop::heartbeat() const {
   Heartbeat beat;
   beat.session = state_.session;
@@ -388,6 +404,10 @@ Heartbeat Loop::heartbeat() const {
   beat.failed = state_.failed;
   beat.free_slots = free_slots(state_);
   beat.held = held_list(state_, monotonic_now());
+  // The results of those that are done are sent again in any case.
+  if (beat.held.size() > most_listed()) {
+    std::erase_if(beat.held, [](const HeldTask& task) { return task.phase == HeldPhase::done; });
+  }
   beat.clock = wall_now();
   return beat;
 }
@@ -504,6 +524,7 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                          "connected to the broker at " + options_.broker.broker + " as agent " + options_.name.str(),
                          log::Level::info);
                      ++connects_;
+                     machine_.max_tasks = state_.policy.max_tasks = bounded(max_tasks_);
                      step(LinkUp{});
                    },
                    [&](const mqtt::TellDown& down) {

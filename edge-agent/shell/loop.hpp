@@ -121,6 +121,9 @@ class Loop {
   void publish_results(const SendResults& send);
   [[nodiscard]] AgentInfo info() const;
   [[nodiscard]] Heartbeat heartbeat() const;
+  // How many tasks fit the list of a heartbeat that the broker takes.
+  [[nodiscard]] std::size_t most_listed() const;
+  int bounded(int max_tasks);
   void keep_for_person(const TaskResult& result);
   void say_goodbye();
 
@@ -134,6 +137,7 @@ class Loop {
   log::Complaints complaints_;
   Thermometer thermometer_;
   AgentInfo machine_;
+  int max_tasks_ = 0;  // as configured
   MachineReading reading_;  // the last one
   Time began_;
   Time next_reading_;

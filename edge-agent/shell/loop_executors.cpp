@@ -66,10 +66,11 @@ void Loop::read_configuration() {
 // The core learns of it first, so that it starts no task meanwhile in an executor that is replaced.
 void Loop::take_over(NewConfiguration fresh) {
   machine_.labels = std::move(fresh.labels);
-  machine_.max_tasks = fresh.max_tasks;
+  max_tasks_ = fresh.max_tasks;
+  machine_.max_tasks = bounded(fresh.max_tasks);
   machine_.max_task_bytes = fresh.max_task_bytes;
   describe_machine(machine_);
-  step(Reconfigured{fresh.max_tasks, fresh.stop_grace, fresh.heat, std::move(fresh.changed), fresh.removed});
+  step(Reconfigured{machine_.max_tasks, fresh.stop_grace, fresh.heat, std::move(fresh.changed), fresh.removed});
   for (const ExecutorName& name : fresh.removed) {
     executors_.remove(name);
     schemas_.erase(name);

@@ -97,6 +97,24 @@ class BoundedCase(FleetCase):
         self.assert_works()
 
 
+class SmallPackets(BoundedCase):
+    LINES = "max_packet_size 8192\n"
+
+    def test_heartbeats_fit(self):
+        """An agent takes no more tasks than its heartbeats can list: otherwise it would count as lost while it works."""
+        heartbeats = self.fleet.observe("agents/pi-2/heartbeat", "agents/pi-2/info")
+        self.fleet.start_agent("pi-2", toml=self.fleet.sleep_toml(slots=100))
+        tasks = [{"capability": "command.sleep", "input": {"seconds": 2}, "max_attempts": 1}] * 100
+        batch = self.api.batch_ended(self.api.batch(tasks)["id"], 90)
+        self.assertEqual(batch["counts"]["succeeded"], 100, batch)
+        listed = [len(message.payload["tasks"]) for message in heartbeats.all("agents/pi-2/heartbeat")]
+        self.assertGreater(max(listed), 20)
+        self.assertLess(max(listed), 45)
+        self.assertLess(heartbeats.all("agents/pi-2/info")[-1].payload["max_tasks"], 45)
+        self.assertIn("this agent holds at most", self.fleet.agents["pi-2"].log())
+        self.assertNotIn("a message was not sent", self.fleet.agents["pi-2"].log())
+
+
 class Bounds:
     def test_a_task_that_is_too_large(self):
         """It fails at once, with the bound in its error; tasks beside it are done."""

@@ -61,8 +61,8 @@ class TaskHandlers {
       if (!record) return problem(record.error());
       if (!*record) return problem(no_such_task(id));
       if (!ended((**record).state)) return std::nullopt;
-      if (auto loaded = within ? load_output(parts, **record) : success(); !loaded) return problem(loaded.error());
-      return json_reply(200, task_view(**record));
+      const auto loaded = within ? load_output(parts, **record) : success();
+      return json_reply(200, task_view(**record, {{}, 0, {}, loaded ? std::string() : loaded.error().message}));
     };
     poll.otherwise = [parts = parts_, id = *id](const Responder& r) { answer_unfinished(parts, id, r); };
     wait_for(parts_, *id, *wait, responder, std::move(poll));

@@ -143,6 +143,12 @@ Result<std::string> Artifacts::find(const std::string& id) const {
   return artifact_path(directory_, id);
 }
 
+std::optional<std::uint64_t> Artifacts::size_of(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(id);
+  return entry == entries_.end() ? std::nullopt : std::optional(entry->second.bytes);
+}
+
 Status Artifacts::lease(const std::string& id) { return renew(id) ? success() : missing(id); }
 
 bool Artifacts::renew(const std::string& id) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -71,6 +72,8 @@ class Artifacts {
 
   // The path of the file; not_found otherwise. Reading does not renew the lease: whoever polls a file would keep it.
   [[nodiscard]] Result<std::string> find(const std::string& id) const;
+  // Its size; none: it does not exist.
+  [[nodiscard]] std::optional<std::uint64_t> size_of(const std::string& id) const;
   // Renews the lease, for a task that names it and is not stored yet; not_found otherwise.
   Status lease(const std::string& id);
   // Removes artifacts that neither a lease nor a task keeps. `named(id)`: a stored task names it.

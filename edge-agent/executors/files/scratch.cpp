@@ -10,6 +10,7 @@
 #include "common/core/error_text.hpp"
 #include "common/core/utf8.hpp"
 #include "edge-agent/executors/process/leftovers.hpp"
+#include "edge-agent/executors/process/tree_removal.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t most_entries = 10'000;  // in out/, of any kind
+constexpr int deepest_folder = 32;            // in out/
 
 Error system_error(const std::string& what, int error) {
   const bool no_space = error == ENOSPC || error == EDQUOT;
@@ -55,6 +57,10 @@ Result<std::vector<Found>> files_in(const fs::path& out, const FileLimits& limit
   fs::recursive_directory_iterator it(out, fs::directory_options::skip_permission_denied, failure);
   for (; !failure && it != fs::recursive_directory_iterator(); it.increment(failure)) {
     if (++seen > most_entries) return too_much(limits);
+    if (it.depth() > deepest_folder) {
+      return Error{"out/ has folders that are nested deeper than " + std::to_string(deepest_folder),
+                   ErrorKind::too_large};
+    }
     if (auto added = add_found(found, *it, out, limits, bytes); !added) return added.error();
   }
   if (failure) return Error{"reading out/: " + failure.message(), ErrorKind::internal};

@@ -13,6 +13,7 @@
 
 #include "common/core/ids.hpp"
 #include "edge-agent/executors/process/pidfd.hpp"
+#include "edge-agent/executors/process/tree_removal.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -26,23 +27,6 @@ bool digits(std::string_view text) {
 bool name_of_attempt(std::string_view name) {
   const auto dash = name.rfind('-');
   return dash != std::string_view::npos && TaskId::parse(name.substr(0, dash)) && digits(name.substr(dash + 1));
-}
-
-void make_writable(const fs::path& path) {
-  std::error_code failure;
-  fs::permissions(path, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, failure);
-}
-
-// Top down, because a folder without permissions hides its content.
-void make_folders_writable(const fs::path& top) {
-  std::error_code failure;
-  if (fs::symlink_status(top, failure).type() != fs::file_type::directory) return;
-  make_writable(top);
-  fs::recursive_directory_iterator it(top, fs::directory_options::skip_permission_denied, failure);
-  for (; !failure && it != fs::recursive_directory_iterator(); it.increment(failure)) {
-    std::error_code no_status;
-    if (it->symlink_status(no_status).type() == fs::file_type::directory) make_writable(it->path());
-  }
 }
 
 bool has_variable(const fs::path& environ_file, const std::string& variable) {
@@ -60,17 +44,6 @@ bool kill_if_marked(pid_t pid, const std::string& variable) {
 }
 
 }  // namespace
-
-Status remove_tree(const std::string& path) {
-  std::error_code failure;
-  // Descendants that were just killed may still add files.
-  for (int tries = 0; tries < 3; ++tries) {
-    fs::remove_all(path, failure);
-    if (!failure) return success();
-    make_folders_writable(path);
-  }
-  return Error{"removing " + path + ": " + failure.message(), ErrorKind::internal};
-}
 
 void remove_attempts(const std::string& work_dir, const ExecutorLog& log) {
   std::error_code failure;

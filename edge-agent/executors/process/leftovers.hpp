@@ -8,9 +8,6 @@
 
 namespace edgefleet::agent {
 
-// Removes `path` with its content, without following links, even without permissions. An absent path is a success.
-Status remove_tree(const std::string& path);
-
 // Removes all folders in `work_dir` that are named after attempts, and nothing else.
 void remove_attempts(const std::string& work_dir, const ExecutorLog& log);
 

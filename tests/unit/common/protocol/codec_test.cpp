@@ -186,6 +186,16 @@ TEST_CASE("a file of a task that is no file is an error of its element") {
   }
 }
 
+TEST_CASE("a heartbeat has at most as many free slots as an info has executors") {
+  const auto with = [](int count) {
+    std::string slots;
+    for (int i = 0; i < count; ++i) slots += (i > 0 ? ",\"e" : "\"e") + std::to_string(i) + "\":1";
+    return decode_heartbeat(R"({"session":"s","epoch":3,"tasks":[],"free_slots":{)" + slots + "}}");
+  };
+  CHECK(with(128));
+  CHECK_FALSE(with(129));
+}
+
 TEST_CASE("one bad element does not affect the others") {
   const auto message = decode_tasks(
       R"({"epoch":3,"session":"s","n":1,"tasks":[

@@ -392,6 +392,19 @@ TEST_CASE("an output in a file is the outcome, unless it is over the bound") {
   CHECK_FALSE(c.task(over).output_at);
 }
 
+TEST_CASE("an agent's reason is cut in the history, and it cannot put a task off for longer than an hour") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  const TaskError error{"rate_limited", std::string(4000, 'x'), true, 24h * 30};
+  c.result("pi-1", id, ResultStatus::failed, 1, error);
+  CHECK(c.task(id).attempts.front().error->message.size() == 512);
+  CHECK(*c.state.tasks.at(id).due == c.now.mono + 1h);
+  const auto other = c.submit();
+  c.result("pi-1", other, ResultStatus::failed, 1, TaskError{"broken", std::string(4000, 'x'), false, {}});
+  CHECK(c.task(other).error->message.size() == 4000);
+}
+
 TEST_CASE("an output in a file is forgotten when its task is tried again") {
   Conversation c;
   c.join("pi-1", "a");

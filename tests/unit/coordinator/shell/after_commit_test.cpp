@@ -73,7 +73,7 @@ TEST_CASE("a stream ends with its task") {
 
 TEST_CASE("a submitter over MQTT is answered once its task has ended") {
   log::Complaints complaints;
-  MqttReplies replies(complaints);
+  MqttReplies replies(complaints, [] { return limits::payload_bytes; });
   State with = state();
   with.tasks[task].record.id = task;
   with.tasks[task].record.state = TaskState::cancelled;
@@ -98,7 +98,7 @@ TEST_CASE("a submitter over MQTT is answered once its task has ended") {
 
 TEST_CASE("one client that awaits many answers leaves room for others, and has room again when they end") {
   log::Complaints complaints;
-  MqttReplies replies(complaints);
+  MqttReplies replies(complaints, [] { return limits::payload_bytes; });
   UlidSource ids(1);
   State with = state();
   Changes changes;
@@ -119,7 +119,7 @@ TEST_CASE("one client that awaits many answers leaves room for others, and has r
 TEST_CASE(
     "answers over MQTT are bounded: over the bound nothing is accepted, and a bounded number of refusals is sent") {
   log::Complaints complaints;
-  MqttReplies replies(complaints);
+  MqttReplies replies(complaints, [] { return limits::payload_bytes; });
   for (std::size_t i = 0; i < MqttReplies::most; ++i) {
     CHECK_FALSE(replies.full("desk"));
     replies.reply(request(""), "1");

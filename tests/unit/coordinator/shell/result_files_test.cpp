@@ -78,6 +78,15 @@ TEST_CASE("an agent is asked three times; then its result counts without the fil
   CHECK_FALSE(results[1].output_at);
 }
 
+TEST_CASE("an output whose file has another size than promised is no success") {
+  Place place;
+  std::vector results{result(1, "null", TextFile{place.there, 6, {}}), result(2, "null", TextFile{place.there, 5, {}})};
+  CHECK(place.take(results).empty());
+  REQUIRE(results.size() == 2);
+  CHECK(results[0].error->code == "output_missing");
+  CHECK(results[1].status == ResultStatus::succeeded);
+}
+
 TEST_CASE("the error of a failed task stays, also without its output") {
   Place place;
   TaskResult failed = result(1, "null", TextFile{missing, 5, {}});

@@ -94,8 +94,10 @@ TEST_CASE("an input or output that is a file is shown with its place") {
   CHECK(linked.at("output_at").at("artifact") == "sha256-out");
   CHECK_FALSE(linked.contains("input"));
   CHECK_FALSE(linked.contains("output"));
+  CHECK(json::parse(task_view(r, {{}, 0, {}, "it is gone"})).at("output_problem") == "it is gone");
   r.output = "[1]";
   CHECK(json::parse(task_view(r)).at("output") == json{1});
+  CHECK(json::parse(outcome_view(r, 100)).at("status") == 413);
   CHECK(json::parse(outcome_view(r)).at("output_at").at("bytes") == 400'000);
 }
 
