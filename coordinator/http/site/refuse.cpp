@@ -8,17 +8,14 @@ namespace edgefleet::coordinator {
 using http_server::Problem;
 using http_server::Reply;
 
-namespace {
-
-constexpr std::string_view upload_instead =
-    "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input";
-
-}  // namespace
+std::string advice_on(const Problem& problem, std::string_view path, std::uint64_t most_input_bytes) {
+  if (problem.status != 413 || path != "/api/v1/tasks") return {};
+  return "; an input has at most " + std::to_string(most_input_bytes) +
+         " bytes; upload larger data with PUT /api/v1/artifacts and name the artifact in the input";
+}
 
 Reply refuse(const Problem& problem, std::string_view path) {
-  const int status = problem.status;
-  std::string detail = problem.detail;
-  if (status == 413 && path == "/api/v1/tasks") detail += upload_instead;
+  const auto& [status, detail, headers] = problem;
   if (llm::has_openai_shape(path)) return llm::openai_reply(llm::failure_of_status(status, detail));
   return {status,
           protocol::problem_json(status, http_server::reason_phrase(status), detail),
