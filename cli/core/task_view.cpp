@@ -84,6 +84,8 @@ std::string milliseconds_of(const Document& task, const char* key) {
   return ms ? show_duration(std::chrono::milliseconds(static_cast<std::int64_t>(*ms))) : std::string();
 }
 
+std::string size_of(const Document& file) { return show_bytes(count_of(file, "bytes")); }
+
 Facts facts_of(const Document& task, const Look& look) {
   const auto accepted = instant_of(task, "accepted_at");
   const auto& usage = member_of(task, "usage");
@@ -95,6 +97,7 @@ Facts facts_of(const Document& task, const Look& look) {
       {"priority", std::to_string(static_cast<int>(number_of(task, "priority").value_or(0)))},
       {"timeout", milliseconds_of(task, "timeout_ms") + " per attempt, at most " +
                       counted(count_of(task, "max_attempts"), "attempt", "attempts")},
+      {"input", task.contains("input_at") ? size_of(member_of(task, "input_at")) : std::string()},
       {"accepted", accepted ? show_instant(*accepted) + " (" + show_age(look.now, *accepted) + ")" : std::string()},
       {"run", ran(task)},
       {"usage", pairs_of(usage)},
@@ -103,6 +106,9 @@ Facts facts_of(const Document& task, const Look& look) {
 
 std::string outcome_part(const Document& task) {
   if (const auto& error = member_of(task, "error"); error.is_object()) return "error\n  " + error_text(error) + "\n";
+  if (const auto& file = member_of(task, "output_at"); file.is_object()) {
+    return "output\n  " + size_of(file) + "; print it with: edgefleet get " + printable(text_of(file, "artifact")) + " -o -\n";
+  }
   if (task.contains("output")) return "output\n" + pretty(member_of(task, "output")) + "\n";
   return {};
 }

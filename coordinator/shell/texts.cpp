@@ -32,13 +32,11 @@ std::string read_exactly(const std::string& path, std::size_t bytes) {
 
 Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text) {
   TextFile file{{}, text.size(), protocol::artifacts_in(text)};
+  std::erase_if(file.artifacts, [&](const std::string& id) { return !artifacts.lease(id); });
   if (file.artifacts.size() > limits::text_artifacts) {
     return Error{"it names " + std::to_string(file.artifacts.size()) +
                      " artifacts; the maximum of a text of this size is " + std::to_string(limits::text_artifacts),
                  ErrorKind::too_large};
-  }
-  for (const auto& id : file.artifacts) {
-    if (auto leased = artifacts.lease(id); !leased) return leased.error();
   }
   const auto upload = artifacts.upload();
   for (std::size_t at = 0; at < text.size(); at += piece_bytes) {

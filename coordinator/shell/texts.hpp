@@ -10,8 +10,8 @@
 
 namespace edgefleet::coordinator {
 
-// Stores a JSON text, and leases it and the artifacts that it names. Error kind not_found: one of them does not exist;
-// too_large: it names too many.
+// Stores a JSON text, and leases it and the artifacts that it names, as far as there are artifacts of these names: any
+// text may have such a key. Error kind too_large: it names too many.
 Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text);
 
 // The text: well-formed JSON of the size that `file` tells, nested at most as deeply as a message allows.

@@ -108,6 +108,14 @@ std::set<std::string> ArtifactSpool::upload_again(const std::vector<std::string>
   return here;
 }
 
+bool ArtifactSpool::link_to(const std::string& artifact, const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  const auto file = files_.find(artifact);
+  std::error_code failure;
+  if (file == files_.end() || fs::space(folder_, failure).available < bounds_.free_bytes || failure) return false;
+  return ::link(path_of(artifact, file->second.waits).c_str(), path.c_str()) == 0;
+}
+
 // ---- transfers
 
 Status ArtifactSpool::fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,

@@ -48,6 +48,8 @@ class ArtifactSpool final : public ArtifactStore, public TextStore {
   // Keeps its files; returns those that still wait for their upload.
   std::set<std::string> hold(const std::set<std::string>& artifacts);
   void release(const std::set<std::string>& artifacts);
+  // Another name for a file that is here. False: it is not, or there is no space to keep it for longer.
+  bool link_to(const std::string& artifact, const std::string& path);
   // The coordinator does not have them: returns those that will be uploaded again, because they are here.
   std::set<std::string> upload_again(const std::vector<std::string>& artifacts);
 

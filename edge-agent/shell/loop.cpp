@@ -394,7 +394,11 @@ Heartbeat Loop::heartbeat() const {
 
 void Loop::keep_for_person(const TaskResult& result) {
   const std::string text = "the coordinator does not know task " + result.id.str();
-  const auto kept = agent::keep_for_person(options_.unknown_results, state_.session, result);
+  auto kept = agent::keep_for_person(options_.unknown_results, state_.session, result);
+  if (kept && result.output_at && options_.artifacts &&
+      options_.artifacts->link_to(result.output_at->artifact, *kept + ".output")) {
+    *kept += " and .output";
+  }
   complaints_.complain("unknown", kept ? text + "; its result is kept in " + *kept
                                        : text + "; its result is lost: " + kept.error().message);
 }
