@@ -9,9 +9,11 @@ using http_server::Problem;
 using http_server::Reply;
 
 std::string advice_on(const Problem& problem, std::string_view path, std::uint64_t most_input_bytes) {
-  if (problem.status != 413 || path != "/api/v1/tasks") return {};
-  return "; an input has at most " + std::to_string(most_input_bytes) +
-         " bytes; upload larger data with PUT /api/v1/artifacts and name the artifact in the input";
+  const bool submits = path == "/api/v1/tasks";
+  if (problem.status != 413 || (!submits && !llm::has_openai_shape(path))) return {};
+  return "; the input of a task has at most " + std::to_string(most_input_bytes) +
+         " bytes (--max-task-mb of the coordinator)" +
+         (submits ? "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input" : "");
 }
 
 Reply refuse(const Problem& problem, std::string_view path) {
