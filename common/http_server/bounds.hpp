@@ -35,6 +35,7 @@ struct Bounds {
   std::size_t slowest_body = 16 * 1024;
   Duration late_body = std::chrono::seconds(1);  // behind `slowest_body`: it loses its place if others need it
   Duration write = std::chrono::seconds(30);  // without progress: the client reads nothing
+  Duration catch_up = std::chrono::seconds(5);  // for the reader of a stream: Stream::most_behind
   Duration linger = std::chrono::seconds(15);  // for a client that still sends a refused body
   std::size_t lingering_bytes = 64 * 1024 * 1024;
   Duration stop = std::chrono::seconds(5);  // for answers in progress

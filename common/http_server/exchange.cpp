@@ -1,6 +1,9 @@
 #include "common/http_server/exchange.hpp"
 
+#include <algorithm>
+
 #include "common/http_server/connection.hpp"
+#include "common/system/clock.hpp"
 
 namespace edgefleet::http_server {
 namespace {
@@ -50,9 +53,9 @@ bool Exchange::send(std::string piece) {
   if (gone_) return false;
   if (piece.empty()) return true;
   const std::size_t behind = pending_;
-  pending_ += piece.size();
+  note_piece(piece.size());
   const bool fits = pending_share_->grow_or_alone(piece.size());
-  if (behind > (fits ? Stream::most_behind : small_reply)) {
+  if (fits ? too_far_behind(behind) : behind > small_reply) {
     gone_ = true;
     sent(piece.size());
     post([self = shared_from_this()](Connection& connection) { connection.cut(*self); });
@@ -62,6 +65,22 @@ bool Exchange::send(std::string piece) {
     connection.send_piece(*self, std::move(piece));
   });
   return true;
+}
+
+void Exchange::note_piece(std::size_t bytes) {
+  largest_ = std::max<std::size_t>(largest_, bytes);
+  const std::size_t pending = pending_ += bytes;
+  Time::rep none = 0;
+  if (pending > Stream::most_behind) {
+    behind_since_.compare_exchange_strong(none, monotonic_now().time_since_epoch().count());
+  }
+}
+
+bool Exchange::too_far_behind(std::size_t bytes) const {
+  if (bytes > std::max(Stream::most_burst, largest_ + Stream::most_behind)) return true;
+  const Time::rep since = behind_since_;
+  if (bytes <= Stream::most_behind || since == 0) return false;
+  return monotonic_now() - Time{Duration{since}} > core_->bounds.catch_up;
 }
 
 void Exchange::end_stream(bool whole) {
@@ -131,7 +150,9 @@ void Exchange::client_gone() {
 }
 
 void Exchange::sent(std::size_t bytes) {
-  pending_ -= bytes;
+  const std::size_t pending = pending_ -= bytes;
+  if (pending <= Stream::most_behind) behind_since_ = 0;
+  if (pending == 0) largest_ = 0;
   pending_share_->shrink(bytes);
 }
 

@@ -42,6 +42,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void forget_callbacks();
   void stop_timer();
   void run_contained(const std::function<void()>& work);
+  void note_piece(std::size_t bytes);
+  [[nodiscard]] bool too_far_behind(std::size_t bytes) const;
   void failed();
 
   const std::shared_ptr<Core> core_;
@@ -51,6 +53,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::atomic<bool> answered_{false};
   std::atomic<bool> gone_{false};
   std::atomic<std::size_t> pending_{0};  // bytes of pieces that the socket has not accepted
+  std::atomic<std::size_t> largest_{0};  // of these pieces
+  std::atomic<Time::rep> behind_since_{0};  // more than Stream::most_behind are pending; 0: less
   const std::shared_ptr<ByteShare> pending_share_;
   std::atomic<std::uint64_t> timers_{0};  // number of the latest
   std::mutex mutex_;

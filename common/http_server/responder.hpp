@@ -16,8 +16,10 @@ class Exchange;
 // end(), the connection is cut, so that the client does not take a part for the whole.
 class Stream {
  public:
-  // A reader that is further behind than this is disconnected.
+  // A reader that stays further behind than this for Bounds::catch_up is disconnected. It may be further behind for
+  // a moment: pieces that come at once cannot have been read yet.
   static constexpr std::size_t most_behind = 256 * 1024;
+  static constexpr std::size_t most_burst = 16 * 1024 * 1024;  // or the largest piece, if that is more
 
   // False: the client has disconnected or was disconnected, and receives nothing more.
   [[nodiscard]] bool send(std::string piece) const;

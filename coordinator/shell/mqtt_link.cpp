@@ -170,6 +170,9 @@ void MqttLink::receive(const mqtt::Message& message) {
   if (message.payload.empty() && message.retained) return;  // a retained message that was removed
   const std::size_t most = topic->kind == TopicKind::agent_info ? limits::info_bytes : limits::payload_bytes;
   if (message.payload.size() > most) {
+    if (topic->kind == TopicKind::submit && can_be_answered(*topic, message)) {
+      return replies_.refuse(message, protocol::too_large("the message", message.payload.size(), most));
+    }
     return complain_of("a message", message,
                        std::to_string(message.payload.size()) + " bytes; the limit is " + std::to_string(most));
   }

@@ -148,5 +148,6 @@ TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {
   says("| TLS handshake | " + seconds(bounds.handshake) + " |");
   says("| idle HTTP connection; a client that takes nothing of its answer | " + seconds(bounds.idle) + "; " +
        seconds(bounds.write) + " |");
-  says("| stream ahead of its reader | " + kib(http_server::Stream::most_behind) + " |");
+  says("| stream ahead of its reader | " + kib(http_server::Stream::most_behind) + " for " + seconds(bounds.catch_up) +
+       "; " + mib(http_server::Stream::most_burst) + ", or its largest piece |");
 }

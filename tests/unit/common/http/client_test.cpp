@@ -109,7 +109,7 @@ Reply reply_of(std::string body, int status = 200, const std::string& type = "te
 }
 
 Route route(const std::string& method, const std::string& path, Handler handler) {
-  return {method, path, path, {}, {}, std::move(handler)};
+  return {method, path, path, {}, {}, std::move(handler), false, false, http_server::most_body};
 }
 Route answering(const std::string& method, const std::string& path,
                 std::function<Reply(const http_server::Request&)> answer) {

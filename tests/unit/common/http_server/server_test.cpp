@@ -93,6 +93,12 @@ class Fixture {
                         flooded = sent;
                         kept.arrived.count_down();
                       })});
+    routes.push_back({"GET", "/burst", "burst", "", "", Handler([](const Request&, const Responder& responder) {
+                        const auto stream = responder.stream({200, {}, "text/plain", {}, {}});
+                        (void)stream.send(std::string(20'000'000, 'x'));
+                        for (int i = 0; i < 3; ++i) (void)stream.send("then");
+                        stream.end();
+                      })});
     routes.push_back(
         {"PUT", "/upload", "upload", "", "", UploadHandler([](const Request&) {
            auto bytes = std::make_shared<std::size_t>(0);
@@ -278,6 +284,25 @@ TEST_CASE("a reader that does not read is cut off, and costs a bounded amount") 
   client.send(get("/flood"));
   fixture.kept.arrived.wait();
   CHECK(fixture.flooded < 64U * 1024 * 1024);  // what the kernel's buffers take, and Stream::most_behind
+}
+
+TEST_CASE("pieces that come at once, however large, cut nobody off who reads them") {
+  const Fixture fixture(any_transport());
+  Client client(fixture.address);
+  client.send(get("/burst"));
+  const auto answer = client.read_until("\r\n0\r\n\r\n");
+  CHECK(answer.size() > 20'000'000);
+  CHECK(answer.ends_with("0\r\n\r\n"));
+}
+
+TEST_CASE("a reader that stays behind is cut off before it has a burst's room") {
+  Bounds bounds;
+  bounds.catch_up = Duration{0};
+  Fixture fixture(any_transport(), bounds);
+  const Client client(fixture.address);
+  client.send(get("/flood"));
+  fixture.kept.arrived.wait();
+  CHECK(fixture.flooded < Stream::most_burst);
 }
 
 TEST_CASE("bodies have a bound, announced or not") {
