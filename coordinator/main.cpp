@@ -219,16 +219,18 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
   add_api(routes, parts);
   llm::add_llm_routes(routes, parts, settings.models);
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
-  return {router,
-          [origins](const http_server::Request& head, const http_server::Route* route) {
-            return judge(head, route, origins);
-          },
-          [router](http_server::Problem problem, const http_server::ReplyContext& context) {
-            if (problem.detail.empty()) {
-              problem.detail = explain_unknown(context.method, context.path, router->routes());
-            }
-            return refuse(problem, context.path);
-          }};
+  return {
+      router,
+      [origins](const http_server::Request& head, const http_server::Route* route) {
+        return judge(head, route, origins);
+      },
+      [router, most = parts.max_task_bytes](http_server::Problem problem, const http_server::ReplyContext& context) {
+        if (problem.detail.empty()) {
+          problem.detail = explain_unknown(context.method, context.path, router->routes());
+        }
+        problem.detail += advice_on(problem, context.path, most);
+        return refuse(problem, context.path);
+      }};
 }
 
 // An agent on another machine cannot use an address of this one, which is the first mistake with a second Pi.

@@ -71,7 +71,7 @@ void read_answer(const llm::Provider& provider, bool lines, llm::RequestKind kin
   if (kind == llm::RequestKind::embed || tree.is_discarded()) return;  // a number that is out of range is passed on
   const auto& choice = tree["choices"][0];
   if (!answer.error()) check_calls(choice);
-  check_streamed(llm::at(llm::at(choice, "message"), "tool_calls"), streamed_calls);
+  if (kind == llm::RequestKind::chat) check_streamed(llm::at(llm::at(choice, "message"), "tool_calls"), streamed_calls);
   const auto& text = kind == llm::RequestKind::chat ? choice["message"]["content"] : choice["text"];
   require(text.is_null() ? streamed.empty() : text == streamed, "the streamed text is the output");
 }

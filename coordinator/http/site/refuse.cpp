@@ -8,19 +8,16 @@ namespace edgefleet::coordinator {
 using http_server::Problem;
 using http_server::Reply;
 
-namespace {
-
-constexpr std::string_view of_a_task = "; the bound on a task's input is --max-task-mb of the coordinator";
-constexpr std::string_view upload_instead =
-    "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input";
-
-}  // namespace
+std::string advice_on(const Problem& problem, std::string_view path, std::uint64_t most_input_bytes) {
+  const bool submits = path == "/api/v1/tasks";
+  if (problem.status != 413 || (!submits && !llm::has_openai_shape(path))) return {};
+  return "; the input of a task has at most " + std::to_string(most_input_bytes) +
+         " bytes (--max-task-mb of the coordinator)" +
+         (submits ? "; upload larger data with PUT /api/v1/artifacts and name the artifact in the input" : "");
+}
 
 Reply refuse(const Problem& problem, std::string_view path) {
-  const int status = problem.status;
-  std::string detail = problem.detail;
-  if (status == 413 && path == "/api/v1/tasks") detail += upload_instead;
-  if (status == 413 && llm::has_openai_shape(path)) detail += of_a_task;
+  const auto& [status, detail, headers] = problem;
   if (llm::has_openai_shape(path)) return llm::openai_reply(llm::failure_of_status(status, detail));
   return {status,
           protocol::problem_json(status, http_server::reason_phrase(status), detail),

@@ -62,6 +62,7 @@ void AnswerReader::decode(std::string_view text) {
   const auto bytes = answer_.bytes();
   const bool ended = answer_.complete();
   provider_.decode(kind_, text, answer_);
+  if (kind_ == RequestKind::generate && answer_.calls_tools()) answer_.fail_unknown("a tool call in a completion");
   if (streams_events_ && answer_.complete()) {
     const bool says_more = answer_.bytes() > bytes;
     const bool counts_all = ended && Members(text).has("usage");

@@ -448,6 +448,14 @@ TEST_CASE("the reasoning of a completion is beside its text") {
   CHECK(got.choice["reasoning"] == "hm");
 }
 
+TEST_CASE("a completion that calls a tool is an error: it has no place for the call") {
+  const Read got = read("openai", call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{}"})") + end, 5,
+                        RequestKind::generate);
+  REQUIRE(got.error);
+  CHECK(got.error->code == "unsupported_answer");
+  CHECK(got.error->message.find("tool call in a completion") != std::string::npos);
+}
+
 TEST_CASE("each input has its embedding, or the answer is an error") {
   const auto made = make_provider(config_of("openai"));
   for (const std::size_t inputs : {std::size_t{1}, std::size_t{2}, std::size_t{3}}) {
