@@ -21,7 +21,7 @@ using protocol::TopicKind;
 namespace {
 
 constexpr std::size_t most_reply_bytes = 1024;  // of a response topic and its correlation data, which are kept
-constexpr std::size_t replies_ahead = 4'096;  // passed to the connection before they can be sent
+constexpr std::size_t replies_ahead = 64;  // passed to the connection before they can be sent
 
 // The bytes that a message counts against the bound on the inbox.
 std::size_t weight(const mqtt::Message& message) {
@@ -293,10 +293,8 @@ void MqttLink::answer_when_ended(const TaskId& id, const std::string& client, co
   }
   replies_.answered(client);
   const auto record = store_.reads().task(id);
-  replies_.reply(request, record && *record
-                              ? outcome_view(**record, deliveries_.most_bytes())
-                              : protocol::problem_json(record ? Error{"the task no longer exists", ErrorKind::not_found}
-                                                              : record.error()));
+  if (record && *record) return replies_.reply_outcome(request, **record);
+  replies_.refuse(request, record ? Error{"the task no longer exists", ErrorKind::not_found} : record.error());
 }
 
 // ---- out

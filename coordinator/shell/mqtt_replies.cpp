@@ -25,7 +25,12 @@ void MqttReplies::answered(const std::string& client) {
   if (const auto own = by_client_.find(client); --own->second == 0) by_client_.erase(own);
 }
 
+void MqttReplies::reply_outcome(const mqtt::Message& request, const TaskRecord& record) {
+  reply(request, outcome_view(record, bytes_ < all_bytes ? most_bytes_() : 0));
+}
+
 void MqttReplies::reply(const mqtt::Message& request, std::string payload) {
+  bytes_ += payload.size();
   replies_.push_back({request.response_topic,
                       std::move(payload),
                       protocol::rule(protocol::TopicKind::reply).qos,
@@ -44,6 +49,7 @@ void MqttReplies::refuse(const mqtt::Message& request, const Error& error) {
 
 mqtt::Message MqttReplies::take() {
   mqtt::Message first = std::move(replies_.front());
+  bytes_ -= first.payload.size();
   replies_.pop_front();
   return first;
 }
@@ -54,7 +60,7 @@ void MqttReplies::committed(const Changes& changes, const State& state) {
     const auto [first, last] = waiting_.equal_range(id);
     for (auto request = first; request != last; ++request) {
       const auto& [client, message] = request->second;
-      reply(message, outcome_view(state.tasks.at(id).record, most_bytes_()));
+      reply_outcome(message, state.tasks.at(id).record);
       answered(client);
     }
     waiting_.erase(first, last);

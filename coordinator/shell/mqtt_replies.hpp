@@ -16,6 +16,7 @@ class MqttReplies final : public CommitListener {
  public:
   static constexpr std::size_t most = 10'000;  // tasks whose answer is pending
   static constexpr std::size_t most_of_one = most / 4;  // client
+  static constexpr std::size_t all_bytes = std::size_t{64} << 20U;  // of answers; then an outcome is only told of
   static constexpr std::size_t most_refusals = 5'000;  // in addition; further ones are not answered
 
   // `most_bytes`: of a message, as the broker takes it now.
@@ -30,6 +31,7 @@ class MqttReplies final : public CommitListener {
   void answered(const std::string& client);
   void when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request);
   void reply(const mqtt::Message& request, std::string payload);
+  void reply_outcome(const mqtt::Message& request, const TaskRecord& record);
   void refuse(const mqtt::Message& request, const Error& error);
 
   // Messages for the broker, oldest first.
@@ -49,6 +51,7 @@ class MqttReplies final : public CommitListener {
   std::size_t expected_ = 0;
   std::unordered_map<std::string, std::size_t> by_client_;  // of expected_
   std::deque<mqtt::Message> replies_;  // not yet passed to the connection
+  std::size_t bytes_ = 0;              // of their payloads
 };
 
 }  // namespace edgefleet::coordinator

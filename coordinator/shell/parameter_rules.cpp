@@ -60,11 +60,11 @@ void ParameterRules::learn(const std::string& digest, const State& state) {
   if (schema && rule != rules_.end()) rule->second.schema = std::move(*schema);
 }
 
-// Empty: not all of its executors are known to describe their input.
+// Empty: not all of its executors are known to describe their input, or there are too many descriptions to check.
 std::vector<protocol::Schema> ParameterRules::rules_of(const Capability& capability) const {
   const std::shared_lock lock(mutex_);
   const auto offers = offers_.find(capability);
-  if (offers == offers_.end()) return {};
+  if (offers == offers_.end() || offers->second.size() > most_checked) return {};
   std::vector<protocol::Schema> rules;
   for (const auto& [digest, executors] : offers->second) {
     const auto rule = rules_.find(digest);

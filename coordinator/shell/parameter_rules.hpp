@@ -13,6 +13,8 @@ namespace edgefleet::coordinator {
 
 class ParameterRules final : public CommitListener {
  public:
+  static constexpr std::size_t most_checked = 8;  // different descriptions of a capability; with more, none is
+
   void committed(const Changes& changes, const State& state) override;
 
   // Any thread. An error if every executor that offers the capability describes its input, and none accepts this one.

@@ -22,8 +22,7 @@ void fail_without_output(TaskResult& result) {
   result.output_at.reset();
   if (!succeeded) return;  // its error says more
   result.status = ResultStatus::failed;
-  result.error =
-      TaskError{"output_missing", "the file with the output is missing, or has another size", true, {}};
+  result.error = TaskError{"output_missing", "the file with the output is missing, or has another size", true, {}};
 }
 
 }  // namespace

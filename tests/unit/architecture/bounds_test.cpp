@@ -18,6 +18,7 @@
 #include "common/runtime/log.hpp"
 #include "coordinator/core/state.hpp"
 #include "coordinator/http/llm/dialects/bounds.hpp"
+#include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/stream_hub.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
@@ -71,8 +72,9 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("an agent's info as it sends it | " + rate(agents.info_burst, agents.info_spacing) + " |");
   CHECK(agents.info_burst < policy.info_burst);
   says("| message | " + number(limits::message_elements) + " elements, " + kib(limits::payload_bytes) + " |");
-  says("| descriptions of inputs: one; of all agents; asked for at a time | " + kib(protocol::most_schema_bytes) +
-       "; " + mib(policy.most_parameter_bytes) + "; " + number(policy.most_parameters_asked) + " |");
+  says("| descriptions of inputs: one; of all agents; asked for at a time; of a capability that are checked | " +
+       kib(protocol::most_schema_bytes) + "; " + mib(policy.most_parameter_bytes) + "; " +
+       number(policy.most_parameters_asked) + "; " + number(coordinator::ParameterRules::most_checked) + " |");
   says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " +
        number(mqtt::Session::most_waiting) + " |");
   says("| agents | " + number(policy.most_agents) + " |");

@@ -116,6 +116,23 @@ TEST_CASE("one client that awaits many answers leaves room for others, and has r
   CHECK_FALSE(replies.full("greedy"));
 }
 
+TEST_CASE("beyond a bound on their bytes, answers only say that the outcome can be read") {
+  log::Complaints complaints;
+  MqttReplies replies(complaints, [] { return limits::payload_bytes; });
+  TaskRecord record;
+  record.id = task;
+  record.state = TaskState::succeeded;
+  record.output = '"' + std::string(200'000, 'x') + '"';
+  std::size_t whole = 0;
+  for (std::size_t i = 0; i < 400; ++i) replies.reply_outcome(request(""), record);
+  std::size_t answers = 0;
+  for (; !replies.empty(); ++answers) whole += replies.take().payload.size();
+  CHECK(answers == 400);
+  CHECK(whole < MqttReplies::all_bytes + 400'000);
+  replies.reply_outcome(request(""), record);
+  CHECK(replies.take().payload.size() > 200'000);  // there is room again
+}
+
 TEST_CASE(
     "answers over MQTT are bounded: over the bound nothing is accepted, and a bounded number of refusals is sent") {
   log::Complaints complaints;

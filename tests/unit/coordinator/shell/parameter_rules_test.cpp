@@ -69,6 +69,19 @@ TEST_CASE("an input that one of the descriptions accepts is accepted, also if an
   CHECK(fleet.accepts("true"));
 }
 
+TEST_CASE("with more descriptions of a capability than are worth a check, none is checked") {
+  Fleet fleet;
+  for (std::size_t i = 0; i < ParameterRules::most_checked; ++i) {
+    const std::string digest(32, static_cast<char>('a' + i));
+    fleet.offers("pi-" + std::to_string(i + 1), digest);
+    fleet.learn(digest, R"({"type":"string"})");
+  }
+  CHECK_FALSE(fleet.accepts("7"));
+  fleet.offers("pi-9", std::string(32, '9'));
+  fleet.learn(std::string(32, '9'), R"({"type":"string"})");
+  CHECK(fleet.accepts("7"));
+}
+
 TEST_CASE("what an agent no longer offers is not checked") {
   Fleet fleet;
   fleet.offers("pi-1", strict);
