@@ -289,7 +289,9 @@ void ask_for_introduction(Context& c, Agent& agent, const SessionId& session) {
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
   if (c.state.agents.size() < c.state.policy.most_agents || !c.state.vacant.empty()) return &agent_of(c, name);
-  const auto away = dispensable(c.state);
+  const Policy& policy = c.state.policy;
+  const bool may_look = c.state.eviction_credit.take(c.now.mono, policy.eviction_burst, policy.eviction_spacing);
+  const auto away = may_look ? dispensable(c.state) : std::nullopt;
   if (!away) {
     c.note(
         NoteLevel::warning,

@@ -70,6 +70,15 @@ Result<std::vector<Found>> files_in(const fs::path& out, const FileLimits& limit
 
 }  // namespace
 
+bool OpenFile::has_changed() const {
+  struct stat info{};
+  return ::fstat(fd.get(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) != bytes;
+}
+
+Error changed_while_stored(const std::string& file) {
+  return {file + " changed while it was stored: complete a file before the result is told", ErrorKind::internal};
+}
+
 Result<OpenFile> open_beneath(const std::string& dir, const std::string& relative) {
   UniqueFd at(::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!at) return system_error(dir, errno);
@@ -134,6 +143,7 @@ Result<std::vector<StoredFile>> Scratch::collect(ArtifactStore& store, const Fil
     if (!opened) return Error{"out/ changed while it was stored: " + opened.error().message, ErrorKind::internal};
     auto artifact = store.store(opened->path(), stop);
     if (!artifact) return transfer_error(artifact.error(), "storing " + valid_utf8(file.name));
+    if (opened->has_changed()) return changed_while_stored("out/" + valid_utf8(file.name));
     stored.push_back({std::move(*artifact), valid_utf8(file.name), opened->bytes});
   }
   return stored;

@@ -34,8 +34,10 @@ struct OpenFile {
   UniqueFd fd;
   std::uint64_t bytes = 0;
   // A path to this very file: the file at the original path may be replaced meanwhile.
+  [[nodiscard]] bool has_changed() const;  // its size; it may still be written to
   [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd.get()); }
 };
+Error changed_while_stored(const std::string& file);
 Result<OpenFile> open_beneath(const std::string& dir, const std::string& relative);
 
 // The error of a transfer during `where`. Ids and paths were checked before, so if the store reports `invalid` the

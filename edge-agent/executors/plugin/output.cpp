@@ -46,6 +46,7 @@ class OutputFiles {
     }
     auto artifact = store_.store(file->path(), stop_);
     if (!artifact) return transfer_error(artifact.error(), "storing " + path);
+    if (file->has_changed()) return changed_while_stored(path);
     return files_[path] = {*artifact, std::filesystem::path(path).filename().string(), file->bytes};
   }
 

@@ -61,6 +61,21 @@ TEST_CASE("a full table of agents has room for another one after one was forgott
   CHECK(c.state.agents.size() == 1);
 }
 
+TEST_CASE("invented names make room for themselves only at a bounded rate") {
+  Conversation c;
+  c.state.policy.most_agents = 2;
+  c.state.policy.eviction_burst = 2;
+  const auto appears = [&](const std::string& name) {
+    c.receive(AgentStatusSeen{agent(name), {AgentState::offline, session("x")}});
+    return c.state.agent_index.count(agent(name)) == 1;
+  };
+  for (const char* name : {"a", "b", "c", "d"}) CHECK(appears(name));
+  CHECK_FALSE(appears("e"));
+  c.now.mono += c.state.policy.eviction_spacing;
+  CHECK(appears("e"));
+  CHECK_FALSE(appears("f"));
+}
+
 TEST_CASE("the state that an order leads to is known before the agent reports it") {
   Conversation c;
   c.join("pi-1", "a");

@@ -1,6 +1,7 @@
 #include "edge-agent/executors/files/scratch.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/edge-agent/executors/support.hpp"
@@ -86,6 +87,52 @@ TEST_CASE("out/ is bounded in files and bytes") {
   REQUIRE_FALSE(bytes.ok());
   CHECK(bytes.error().kind == ErrorKind::too_large);
   CHECK_FALSE(scratch->collect(*bench.store, {10, 1}, {}).ok());
+}
+
+TEST_CASE("out/ is bounded in depth") {
+  Bench bench;
+  const auto scratch = bench.services.scratch->make(task, 1);
+  REQUIRE(scratch.ok());
+  std::string folder = scratch->dir() + "/out";
+  for (int depth = 0; depth < 32; ++depth) fs::create_directories(folder += "/d");
+  CHECK(scratch->collect(*bench.store, {}, {}).ok());
+  fs::create_directories(folder += "/d/d");
+  const auto deep = scratch->collect(*bench.store, {}, {});
+  REQUIRE_FALSE(deep.ok());
+  CHECK(deep.error().kind == ErrorKind::too_large);
+}
+
+namespace {
+
+// Its command still writes: the file is emptied as soon as it is stored.
+class Emptying final : public ArtifactStore {
+ public:
+  explicit Emptying(ArtifactStore& store) : store_(store) {}
+  Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,
+               std::stop_token stop) override {
+    return store_.fetch(artifact, to_path, most_bytes, std::move(stop));
+  }
+  Result<std::string> store(const std::string& path, std::stop_token stop) override {
+    auto id = store_.store(path, std::move(stop));
+    REQUIRE(::truncate(path.c_str(), 0) == 0);
+    return id;
+  }
+
+ private:
+  ArtifactStore& store_;
+};
+
+}  // namespace
+
+TEST_CASE("a file that changes while it is stored is an error") {
+  Bench bench;
+  const auto scratch = bench.services.scratch->make(task, 1);
+  REQUIRE(scratch.ok());
+  write_file(scratch->dir() + "/out/a", "12345");
+  Emptying emptying(*bench.store);
+  const auto files = scratch->collect(emptying, {}, {});
+  REQUIRE_FALSE(files.ok());
+  CHECK(files.error().message.find("changed while it was stored") != std::string::npos);
 }
 
 TEST_CASE("only regular files beneath a folder are opened") {
