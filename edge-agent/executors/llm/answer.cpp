@@ -1,6 +1,7 @@
 #include "edge-agent/executors/llm/answer.hpp"
 
 #include "common/core/utf8.hpp"
+#include "common/protocol/floats.hpp"
 #include "edge-agent/executors/llm/forced_call.hpp"
 
 namespace edgefleet::agent::llm {
@@ -41,7 +42,10 @@ void Answer::add_choice_member(std::string_view name, std::string_view value) {
 }
 
 void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> index) {
-  if (!is_list(vector)) return fail_unknown("an embedding that is not a list of numbers");
+  const auto numbers = json::as_floats(vector);
+  if (!numbers) return fail_unknown("an embedding that is not a list of finite numbers");
+  if (embeddings_count_ > 0 && numbers->size() != dimensions_) return fail_unknown("embeddings of different lengths");
+  dimensions_ = numbers->size();
   if (!embeddings_.empty()) embeddings_ += ',';
   json::ObjectWriter one(embeddings_);
   one.integer("index", index.value_or(static_cast<std::int64_t>(embeddings_count_)));

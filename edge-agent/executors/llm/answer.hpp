@@ -85,6 +85,7 @@ class Answer {
   std::string embeddings_;  // elements of a list
   bool expects_call_ = false;
   std::size_t embeddings_count_ = 0;
+  std::size_t dimensions_ = 0;  // of each embedding
   std::optional<std::size_t> expected_embeddings_;
   bool complete_ = false;
   std::optional<TaskError> error_;

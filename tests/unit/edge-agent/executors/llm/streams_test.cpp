@@ -454,9 +454,33 @@ TEST_CASE("each input has its embedding, or the answer is an error") {
     Answer answer;
     answer.expect_embeddings(inputs);
     AnswerReader reader(*made, RequestKind::embed, Framing::whole, answer);
-    CHECK(reader.feed(R"({"data":[{"index":1,"embedding":[0.10,1e400]},{"index":0,"embedding":[2]}]})"));
+    CHECK(reader.feed(R"({"data":[{"index":1,"embedding":[0.10]},{"index":0,"embedding":[2]}]})"));
     reader.finish();
     CHECK(answer.error().has_value() == (inputs != 2));
-    CHECK(answer.output(RequestKind::embed).find(R"("index":1,"embedding":[0.10,1e400])") != std::string::npos);
+    CHECK(answer.output(RequestKind::embed).find(R"("index":1,"embedding":[0.10])") != std::string::npos);
+  }
+}
+
+TEST_CASE("an embedding is a list of finite numbers, as long as the others of its answer") {
+  struct Row {
+    const char* provider;
+    std::string begin, end;  // around the vectors
+  };
+  const std::vector<Row> rows = {{"openai", R"({"data":[{"embedding":)", R"(},{"embedding":[1,2]}]})"},
+                                 {"ollama", R"({"embeddings":[)", ",[1,2]]}"},
+                                 {"gemini", R"({"embeddings":[{"values":)", R"(},{"values":[1,2]}]})"}};
+  const auto error_of = [](const Row& row, const std::string& vector) {
+    Answer answer;
+    AnswerReader reader(*make_provider(config_of(row.provider)), RequestKind::embed, Framing::whole, answer);
+    if (reader.feed(row.begin + vector + row.end)) reader.finish();
+    return answer.error() ? answer.error()->code : "";
+  };
+  for (const Row& row : rows) {
+    CHECK(error_of(row, "[0.5,-3e38]").empty());
+    for (const char* bad : {"[null,null]", R"(["0.5","1"])", "[{},1]", "[true,false]", "[[1,2],[3,4]]", "[1e400,1]",
+                            "[1e39,1]", "[]", "[1]", "[1,2,3]", "null", "{}", R"("1,2")"}) {
+      INFO(row.provider << " " << bad);
+      CHECK(error_of(row, bad) == "unsupported_answer");
+    }
   }
 }
