@@ -8,6 +8,7 @@ namespace edgefleet::agent::llm {
 namespace {
 
 constexpr std::size_t most_name_bytes = 256;  // of a model or a finish reason
+constexpr std::size_t most_ignored_bytes = 200;
 
 std::string cut(const std::string& name) { return std::string(cut_front(name, most_name_bytes)); }
 
@@ -61,10 +62,19 @@ void Answer::fail_unknown(const std::string& what) {
   fail(TaskError{"unsupported_answer", "the back end sent " + cut(what) + ", which is not supported", false, {}});
 }
 
+void Answer::ignore(std::string_view piece) {
+  if (ignored_.empty() && !Members(piece).all().members().empty()) ignored_ = cut_front(piece, most_ignored_bytes);
+}
+
+bool Answer::says_nothing() const {
+  return text_.empty() && reasoning_.empty() && refusal_.empty() && calls_.empty() && message_members_.empty();
+}
+
 void Answer::finish(const std::string& reason) {
   complete_ = true;
   const std::string made = expects_call_ ? take_expected_call(reason) : reason;
   finish_reason_ = made.empty() ? "stop" : cut(made);
+  if (!ignored_.empty() && says_nothing()) fail_unknown("only " + ignored_);
   if (!calls_.named()) fail_unknown("a tool call without a name");
   if (expected_embeddings_.value_or(embeddings_count_) != embeddings_count_) {
     fail_unknown(std::to_string(embeddings_count_) + " embeddings for " + std::to_string(*expected_embeddings_) +

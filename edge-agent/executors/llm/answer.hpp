@@ -51,6 +51,8 @@ class Answer {
   }
   // The answer cannot be read; another attempt would get the same.
   void fail_unknown(const std::string& what);
+  // A piece without anything that this kind of answer consists of. An answer that says nothing beside it is an error.
+  void ignore(std::string_view piece);
   // The back end has reported the end. `reason` has OpenAI's values: stop, length, tool_calls, content_filter.
   void finish(const std::string& reason);
 
@@ -61,12 +63,14 @@ class Answer {
   [[nodiscard]] const std::string& finish_reason() const { return finish_reason_; }
   [[nodiscard]] bool calls_tools() const { return !calls_.empty(); }
   [[nodiscard]] bool begun() const { return bytes() > 0; }  // a part of the answer itself was received
+  [[nodiscard]] const std::string& ignored() const { return ignored_; }
   [[nodiscard]] std::size_t bytes() const;
   [[nodiscard]] std::size_t most_bytes() const { return most_bytes_; }
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
   [[nodiscard]] std::string output(RequestKind kind) const;
 
  private:
+  [[nodiscard]] bool says_nothing() const;
   [[nodiscard]] std::string take_expected_call(const std::string& reason);
   void write_message(json::ObjectWriter& message) const;
   void write_choice(RequestKind kind, json::ObjectWriter& choice) const;
@@ -74,6 +78,7 @@ class Answer {
   OnPart on_part_;
   std::string model_;
   std::string finish_reason_;
+  std::string ignored_;  // the beginning of the first such piece
   std::size_t most_bytes_ = limits::input_bytes;
   std::string text_;
   std::string reasoning_;

@@ -61,10 +61,15 @@ void AnswerReader::take_piece(std::string_view text, bool error) {
 void AnswerReader::decode(std::string_view text) {
   const auto bytes = answer_.bytes();
   const bool ended = answer_.complete();
+  const Members piece(text);
+  if (!piece.is_object()) {
+    if (!ended) answer_.fail_unknown("a piece that is no object");
+    return;
+  }
   provider_.decode(kind_, text, answer_);
   if (streams_events_ && answer_.complete()) {
     const bool says_more = answer_.bytes() > bytes;
-    const bool counts_all = ended && Members(text).has("usage");
+    const bool counts_all = ended && piece.has("usage");
     may_go_on_ = says_more || (may_go_on_ && !counts_all);
   }
   if (answer_.begun() || answer_.complete()) ++count_;

@@ -7,6 +7,7 @@
 #include "edge-agent/executors/llm/load_options.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/shape.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -169,7 +170,11 @@ class Ollama final : public Provider {
     read_message(kind == RequestKind::chat ? piece.at("message") : "null", answer);
     read_text(piece.at("thinking"), true, answer);
     read_text(piece.at("response"), false, answer);
-    if (piece.at("done") == "true") finish(piece, answer);
+    read_logprobs(piece, answer);
+    const auto done = piece.at("done");
+    if (done != "true" && done != "false" && done != "null") return fail_type("done", "truth value", answer);
+    if (done == "true") return finish(piece, answer);
+    if (!piece.has("message") && !piece.has("response") && !piece.has("thinking")) answer.ignore(text);
   }
 
   [[nodiscard]] std::vector<std::string> listing_paths() const override { return {"/api/tags", "/api/ps"}; }
@@ -243,14 +248,18 @@ class Ollama final : public Provider {
     if (!message.is_object()) return answer.fail_unknown("a message that is no object");
     read_text(message.at("thinking"), true, answer);
     read_text(message.at("content"), false, answer);
-    const auto calls = json::elements(message.at("tool_calls"));
-    if (!calls && message.has("tool_calls")) return answer.fail_unknown("`tool_calls` that are no list");
-    for (const std::string_view call : calls.value_or(std::vector<std::string_view>{})) {
+    for (const std::string_view call : list_in(message, "tool_calls", answer)) {
       answer.add_tool_call(call, CallForm::whole);
     }
     for (const auto& [name, member] : message.all().members()) {
       if (!std::count(known_of_message.begin(), known_of_message.end(), name)) answer.add_message_member(name, member);
     }
+  }
+
+  // The elements have OpenAI's shape.
+  static void read_logprobs(const Members& piece, Answer& answer) {
+    if (list_in(piece, "logprobs", answer).empty()) return;
+    answer.add_logprobs(R"({"content":)" + std::string(piece.at("logprobs")) + "}");
   }
 
   static double ms(const Members& piece, const char* key) { return piece.number(key).value_or(0) / 1e6; }
@@ -281,7 +290,7 @@ class Ollama final : public Provider {
   }
 
   static void read_embeddings(const Members& body, Answer& answer) {
-    const auto all = body.list("embeddings");
+    const auto all = list_in(body, "embeddings", answer);
     if (all.empty()) return answer.fail_unknown("no embeddings");
     for (const std::string_view one : all) answer.add_embedding(one);
     Usage usage;
