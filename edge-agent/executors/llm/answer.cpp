@@ -17,13 +17,27 @@ std::string cut(const std::string& name) { return std::string(cut_front(name, mo
 void Answer::add_text(std::string_view text, bool reasoning) {
   if (text.empty()) return;
   (reasoning ? reasoning_ : text_) += text;
-  if (on_part_ && (reasoning || !expects_call_)) on_part_(text, reasoning ? Channel::reasoning : Channel::content);
+  if (on_part_ && (reasoning || expected_call_.empty()))
+    on_part_(text, reasoning ? Channel::reasoning : Channel::content);
 }
 
 void Answer::add_refusal(std::string_view text) { refusal_ += text; }
 
-void Answer::add_tool_call(std::string_view piece, CallForm form) {
-  if (auto added = calls_.add(piece, form); !added) return fail_unknown(added.error().message);
+void Answer::repeat_text(std::string_view text, bool reasoning) {
+  const std::string& so_far = reasoning ? reasoning_ : text_;
+  if (text.starts_with(so_far)) add_text(text.substr(so_far.size()), reasoning);
+}
+
+void Answer::repeat_refusal(std::string_view text) {
+  if (text.starts_with(refusal_)) add_refusal(text.substr(refusal_.size()));
+}
+
+void Answer::repeat_message_member(std::string_view name, std::string_view value) {
+  if (!message_members_.has(name)) add_message_member(name, value);
+}
+
+void Answer::add_tool_call(std::string_view piece, CallForm form, std::size_t place) {
+  if (auto added = calls_.add(piece, form, place); !added) return fail_unknown(added.error().message);
   calls_.tell([this](const protocol::CallLine& line) {
     if (on_part_) on_part_(protocol::encode(line), Channel::tool_calls);
   });
@@ -72,7 +86,7 @@ bool Answer::says_nothing() const {
 
 void Answer::finish(const std::string& reason) {
   complete_ = true;
-  const std::string made = expects_call_ ? take_expected_call(reason) : reason;
+  const std::string made = !expected_call_.empty() ? take_expected_call(reason) : reason;
   finish_reason_ = made.empty() ? "stop" : cut(made);
   if (!ignored_.empty() && says_nothing()) fail_unknown("only " + ignored_);
   if (!calls_.named()) fail_unknown("a tool call without a name");
@@ -85,7 +99,7 @@ void Answer::finish(const std::string& reason) {
 // A call that is cut at the maximum of tokens stays text.
 std::string Answer::take_expected_call(const std::string& reason) {
   if (!calls_.empty()) return reason;  // the back end has recognized it itself
-  if (const auto call = call_in(text_)) {
+  if (const auto call = call_in(text_, expected_call_)) {
     add_tool_call(*call, CallForm::whole);
     text_.clear();
     return "tool_calls";

@@ -131,11 +131,6 @@ Status add_tools(const Members& request, json::ObjectWriter& body) {
   return success();
 }
 
-bool forces_call(const Members& request) {
-  const auto schema = schema_of_forced_call(request);
-  return schema && !schema->empty();
-}
-
 class Ollama final : public Provider {
  public:
   explicit Ollama(const Config& config)
@@ -160,7 +155,7 @@ class Ollama final : public Provider {
     constexpr std::array paths = {"/api/chat", "/api/generate", "/api/embed"};  // in the order of RequestKind
     return BackendRequest{paths.at(static_cast<std::size_t>(kind)), std::move(body),
                           kind == RequestKind::embed ? Framing::whole : Framing::lines,
-                          kind == RequestKind::chat && forces_call(request)};
+                          kind == RequestKind::chat ? names_of_forced_call(request) : std::set<std::string>()};
   }
 
   void decode(RequestKind kind, std::string_view text, Answer& answer) const override {

@@ -82,6 +82,26 @@ void read_message(std::string_view value, CallForm form, Answer& answer) {
   }
 }
 
+// The message as a whole, at the end of its deltas or beside each of them.
+void repeat_message(std::string_view value, Answer& answer) {
+  const Members message(value);
+  for (const char* name : {"reasoning_content", "reasoning"}) answer.repeat_text(message.text(name), true);
+  if (const auto content = message.at("content"); is_text(content)) {
+    answer.repeat_text(text_of(content));
+  } else if (!answer.has_text()) {
+    read_content(content, false, answer);
+  }
+  answer.repeat_refusal(message.text("refusal"));
+  std::size_t place = 0;
+  for (const std::string_view call : list_in(message, "tool_calls", answer)) {
+    answer.add_tool_call(call, CallForm::repeated, place++);
+  }
+  if (message.has("function_call")) answer.add_tool_call(message.at("function_call"), CallForm::repeated);
+  for (const auto& [name, member] : message.all().members()) {
+    if (std::ranges::count(known_of_message, name) == 0) answer.repeat_message_member(name, member);
+  }
+}
+
 // ---- the choice
 
 void read_logprobs(std::string_view logprobs, Answer& answer) {
@@ -104,9 +124,15 @@ void read_choice(std::string_view value, Answer& answer) {
   if (!choice.is_object()) return answer.fail_unknown("a choice that is no object");
   const auto error = choice.at("error");
   if (is_object(error) || (is_text(error) && error != "\"\"")) return answer.fail(error_event(value));
+  const auto bytes = answer.bytes();
   read_message(choice.at("delta"), CallForm::pieces, answer);
-  read_message(choice.at("message"), CallForm::whole, answer);  // of a server that ignores `stream`
-  read_content(choice.at("text"), false, answer);  // of /v1/completions
+  if (answer.bytes() > bytes) answer.note_deltas();
+  if (answer.in_deltas()) {
+    repeat_message(choice.at("message"), answer);
+  } else {
+    read_message(choice.at("message"), CallForm::whole, answer);  // of a server that ignores `stream`
+    read_content(choice.at("text"), false, answer);  // of /v1/completions
+  }
   read_logprobs(choice.at("logprobs"), answer);
   for (const auto& [name, member] : choice.all().members()) {
     if (std::ranges::count(known_of_choice, name) == 0) answer.add_choice_member(name, member);

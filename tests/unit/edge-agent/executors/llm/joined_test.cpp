@@ -20,11 +20,11 @@ TEST_CASE("members keep their order, and the parts of each are joined") {
   CHECK_FALSE(joined.has("b"));
 }
 
-TEST_CASE("a hundred thousand different members do not cost quadratic time") {
+TEST_CASE("200,000 different members do not cost quadratic time") {
   Joined joined;
   const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < 100'000; ++i) joined.add("k" + std::to_string(i), "1");
+  for (int i = 0; i < 200'000; ++i) joined.add("k" + std::to_string(i), "1");
   // A search of the list for each of them takes longer than that even on a fast machine.
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));
-  CHECK(joined.bytes() > std::size_t{100'000} * 16);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  CHECK(joined.bytes() > std::size_t{200'000} * 16);
 }

@@ -104,6 +104,27 @@ const std::vector<Row> shapes = {
      R"({"content":"Hi"})", "ollama"},
     {"a Gemini that blocks the prompt", event(R"({"promptFeedback":{"blockReason":"SAFETY"}})"),
      R"({"content":null,"refusal":"Gemini does not answer this prompt: SAFETY"})", "gemini"},
+    {"the message so far beside each delta",
+     event(R"({"choices":[{"delta":{"content":"One "},"message":{"content":"One "}}]})") +
+         event(R"({"choices":[{"delta":{"content":"two"},"message":{"content":"One two"}}]})") + end,
+     R"({"content":"One two"})"},
+    {"the whole message after its deltas",
+     delta(R"("content":"Hel","reasoning":"hm","note":[1])") + delta(R"("content":"lo")") +
+         event(R"({"choices":[{"delta":{},"message":{"content":"Hello","reasoning":"hm","note":[1]},)"
+               R"("finish_reason":"stop"}]})"),
+     R"({"content":"Hello","reasoning_content":"hm","note":[1]})"},
+    {"a whole message that has more than its deltas",
+     delta(R"("content":"Hel")") + event(R"({"choices":[{"message":{"content":"Hello"},"finish_reason":"stop"}]})"),
+     R"({"content":"Hello"})"},
+    {"a whole message that differs from what was told",
+     delta(R"("content":" Hi ")") + event(R"({"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]})"),
+     R"({"content":" Hi "})"},
+    {"the text of a delta twice", event(R"({"choices":[{"delta":{"content":"Hi"},"text":"Hi"}]})") + end,
+     R"({"content":"Hi"})"},
+    {"messages instead of deltas",
+     event(R"({"choices":[{"message":{"content":"Hel"}}]})") + event(R"({"choices":[{"message":{"content":"lo"}}]})") +
+         end,
+     R"({"content":"Hello"})"},
     {"the signature of a Gemini's text",
      event(
          R"({"candidates":[{"content":{"parts":[{"text":"x"},{"text":"","thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]})"),
@@ -173,6 +194,37 @@ const std::vector<Calls> tool_calls = {
          call(R"("index":0,"id":"a","function":{"name":"f","arguments":"1}"})") +
          call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") + end,
      R"([["a","f","{\"x\":1}"]])"},
+    {"all with index 0, fragments of two calls mixed",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") +
+         call(R"("index":0,"id":"b","function":{"name":"g","arguments":""})") +
+         call(R"("index":0,"id":"a","function":{"arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"id":"b","function":{"arguments":"{\"y\":1}"})") + end,
+     R"([["a","f","{\"x\":1}"],["b","g","{\"y\":1}"]])"},
+    {"the name with every fragment, and the last one empty",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") +
+         call(R"("index":0,"function":{"name":"f","arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"function":{"name":"f","arguments":""})") + end,
+     R"([["a","f","{\"x\":1}"]])"},
+    {"the same without an id",
+     call(R"("index":0,"function":{"name":"f","arguments":""})") +
+         call(R"("index":0,"function":{"name":"f","arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"function":{"name":"f","arguments":""})") + end,
+     R"([["call_t_0","f","{\"x\":1}"]])"},
+    {"an empty fragment with an index of its own",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{}"})") +
+         call(R"("index":1,"function":{"arguments":""})") + end,
+     R"([["a","f","{}"]])"},
+    {"the same call twice",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"})") + end,
+     R"([["a","f","{\"x\":1}"]])"},
+    {"the whole message after the deltas of its calls",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""})") +
+         call(R"("index":1,"function":{"name":"g","arguments":"{}"})") +
+         event(R"({"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}},)"
+               R"({"id":"b","function":{"name":"g","arguments":"{}"}},{"id":"c","function":{"name":"h"}}]},)"
+               R"("finish_reason":"tool_calls"}]})"),
+     R"([["a","f","{\"x\":1}"],["call_t_0","g","{}"],["c","h","{}"]])"},
     {"another id with every fragment",
      call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") +
          call(R"("index":0,"id":"b","function":{"arguments":"{}"})") + end,
@@ -438,6 +490,13 @@ TEST_CASE("the log probabilities of the pieces are one list, byte for byte") {
           .find(
               R"("logprobs":{"content":[{"token":"x","logprob":-1.50},{"token":"x","logprob":-1.50}],"refusal":null})") !=
       std::string::npos);
+}
+
+TEST_CASE("the pieces of a completion are joined") {
+  const std::string piece = event(R"({"choices":[{"text":"ab"}]})");
+  const Read got = read("openai", piece + piece + end, 5, RequestKind::generate);
+  CHECK_FALSE(got.error);
+  CHECK(got.choice["text"] == "abab");
 }
 
 TEST_CASE("the reasoning of a completion is beside its text") {
