@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "edge-agent/executors/llm/history.hpp"
+#include "edge-agent/executors/llm/mapped_request.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
 #include "edge-agent/executors/llm/shape.hpp"
@@ -108,7 +109,9 @@ class Conversation {
     }
     // An empty text beside calls has no meaning, and Gemini refuses it.
     if (message.at("content") == "\"\"" && !message.list("tool_calls").empty()) parts->clear();
+    if (!message.text("refusal").empty()) parts->push_back(text_part(message.at("refusal")));
     if (auto added = add_calls(message, *parts); !added) return added;
+    if (parts->empty()) parts->push_back(text_part("\"\""));  // Gemini refuses a turn without parts
     add_turn(role == "assistant" ? "model" : "user", *parts);
     return success();
   }
@@ -286,6 +289,7 @@ class Gemini final : public Provider {
 
   [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view text) const override {
     const Members request(text);
+    if (auto good = check_mapped(request, "gemini"); !good) return good.error();
     const auto model = request.text("model");
     // It becomes part of the path.
     if (model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=

@@ -5,6 +5,7 @@
 #include "edge-agent/executors/llm/forced_call.hpp"
 #include "edge-agent/executors/llm/history.hpp"
 #include "edge-agent/executors/llm/load_options.hpp"
+#include "edge-agent/executors/llm/mapped_request.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
 #include "edge-agent/executors/llm/shape.hpp"
@@ -85,7 +86,9 @@ void add_origin(const Members& message, CallsSoFar& so_far, json::ObjectWriter& 
 Status add_message(const Members& message, CallsSoFar& so_far, json::ObjectWriter& made) {
   const auto role = message.text("role");
   made.string("role", role == "developer" ? "system" : role);
-  if (auto added = add_content(message.at("content"), made); !added) return added;
+  // A refusal is the whole of an answer: its content is null.
+  const bool refuses = !message.has("content") && message.has("refusal");
+  if (auto added = add_content(message.at(refuses ? "refusal" : "content"), made); !added) return added;
   for (const char* name : {"reasoning_content", "reasoning"}) {
     if (message.text(name).empty()) continue;
     made.raw("thinking", message.at(name));
@@ -147,6 +150,7 @@ class Ollama final : public Provider {
 
   [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view text) const override {
     const Members request(text);
+    if (auto good = check_mapped(request, "ollama"); !good) return good.error();
     std::string body;
     {
       json::ObjectWriter writer(body);
