@@ -555,7 +555,8 @@ TEST_CASE("an embedding is a list of finite numbers, as long as the others of it
                                  {"gemini", R"({"embeddings":[{"values":)", R"(},{"values":[1,2]}]})"}};
   const auto error_of = [](const Row& row, const std::string& vector) {
     Answer answer;
-    AnswerReader reader(*make_provider(config_of(row.provider)), RequestKind::embed, Framing::whole, answer);
+    const auto made = make_provider(config_of(row.provider));
+    AnswerReader reader(*made, RequestKind::embed, Framing::whole, answer);
     if (reader.feed(row.begin + vector + row.end)) reader.finish();
     return answer.error() ? answer.error()->code : "";
   };
