@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -251,9 +252,13 @@ std::optional<std::int64_t> as_integer(std::string_view value) { return whole_nu
 std::optional<std::uint64_t> as_unsigned(std::string_view value) { return whole_number<std::uint64_t>(value); }
 
 std::optional<double> as_number(std::string_view value) {
-  const auto number = whole_number<double>(value);
-  if (!number || !std::isfinite(*number)) return std::nullopt;
-  return number;
+  double number = 0;
+  const char* const end = value.data() + value.size();
+  const auto [rest, failure] = std::from_chars(value.data(), end, number);
+  if (rest != end || failure == std::errc::invalid_argument) return std::nullopt;
+  // from_chars does not tell too large from too close to zero.
+  if (failure == std::errc::result_out_of_range) number = std::strtod(std::string(value).c_str(), nullptr);
+  return std::isfinite(number) ? std::optional(number) : std::nullopt;
 }
 
 std::optional<bool> as_bool(std::string_view value) {

@@ -1,12 +1,14 @@
 #include "edge-agent/executors/llm/answer.hpp"
 
 #include "common/core/utf8.hpp"
+#include "common/protocol/floats.hpp"
 #include "edge-agent/executors/llm/forced_call.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
 
 constexpr std::size_t most_name_bytes = 256;  // of a model or a finish reason
+constexpr std::size_t most_ignored_bytes = 200;
 
 std::string cut(const std::string& name) { return std::string(cut_front(name, most_name_bytes)); }
 
@@ -15,13 +17,27 @@ std::string cut(const std::string& name) { return std::string(cut_front(name, mo
 void Answer::add_text(std::string_view text, bool reasoning) {
   if (text.empty()) return;
   (reasoning ? reasoning_ : text_) += text;
-  if (on_part_ && (reasoning || !expects_call_)) on_part_(text, reasoning ? Channel::reasoning : Channel::content);
+  if (on_part_ && (reasoning || expected_call_.empty()))
+    on_part_(text, reasoning ? Channel::reasoning : Channel::content);
 }
 
 void Answer::add_refusal(std::string_view text) { refusal_ += text; }
 
-void Answer::add_tool_call(std::string_view piece, CallForm form) {
-  if (auto added = calls_.add(piece, form); !added) return fail_unknown(added.error().message);
+void Answer::repeat_text(std::string_view text, bool reasoning) {
+  const std::string& so_far = reasoning ? reasoning_ : text_;
+  if (text.starts_with(so_far)) add_text(text.substr(so_far.size()), reasoning);
+}
+
+void Answer::repeat_refusal(std::string_view text) {
+  if (text.starts_with(refusal_)) add_refusal(text.substr(refusal_.size()));
+}
+
+void Answer::repeat_message_member(std::string_view name, std::string_view value) {
+  if (!message_members_.has(name)) add_message_member(name, value);
+}
+
+void Answer::add_tool_call(std::string_view piece, CallForm form, std::size_t place) {
+  if (auto added = calls_.add(piece, form, place); !added) return fail_unknown(added.error().message);
   calls_.tell([this](const protocol::CallLine& line) {
     if (on_part_) on_part_(protocol::encode(line), Channel::tool_calls);
   });
@@ -41,7 +57,10 @@ void Answer::add_choice_member(std::string_view name, std::string_view value) {
 }
 
 void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> index) {
-  if (!is_list(vector)) return fail_unknown("an embedding that is not a list of numbers");
+  const auto numbers = json::as_floats(vector);
+  if (!numbers) return fail_unknown("an embedding that is not a list of finite numbers");
+  if (embeddings_count_ > 0 && numbers->size() != dimensions_) return fail_unknown("embeddings of different lengths");
+  dimensions_ = numbers->size();
   if (!embeddings_.empty()) embeddings_ += ',';
   json::ObjectWriter one(embeddings_);
   one.integer("index", index.value_or(static_cast<std::int64_t>(embeddings_count_)));
@@ -57,10 +76,19 @@ void Answer::fail_unknown(const std::string& what) {
   fail(TaskError{"unsupported_answer", "the back end sent " + cut(what) + ", which is not supported", false, {}});
 }
 
+void Answer::ignore(std::string_view piece) {
+  if (ignored_.empty() && !Members(piece).all().members().empty()) ignored_ = cut_front(piece, most_ignored_bytes);
+}
+
+bool Answer::says_nothing() const {
+  return text_.empty() && reasoning_.empty() && refusal_.empty() && calls_.empty() && message_members_.empty();
+}
+
 void Answer::finish(const std::string& reason) {
   complete_ = true;
-  const std::string made = expects_call_ ? take_expected_call(reason) : reason;
+  const std::string made = !expected_call_.empty() ? take_expected_call(reason) : reason;
   finish_reason_ = made.empty() ? "stop" : cut(made);
+  if (!ignored_.empty() && says_nothing()) fail_unknown("only " + ignored_);
   if (!calls_.named()) fail_unknown("a tool call without a name");
   if (expected_embeddings_.value_or(embeddings_count_) != embeddings_count_) {
     fail_unknown(std::to_string(embeddings_count_) + " embeddings for " + std::to_string(*expected_embeddings_) +
@@ -71,7 +99,7 @@ void Answer::finish(const std::string& reason) {
 // A call that is cut at the maximum of tokens stays text.
 std::string Answer::take_expected_call(const std::string& reason) {
   if (!calls_.empty()) return reason;  // the back end has recognized it itself
-  if (const auto call = call_in(text_)) {
+  if (const auto call = call_in(text_, expected_call_)) {
     add_tool_call(*call, CallForm::whole);
     text_.clear();
     return "tool_calls";

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -34,11 +35,16 @@ class Answer {
   using OnPart = std::function<void(std::string_view text, Channel channel)>;
   explicit Answer(OnPart on_part = {}, CallIds ids = {}) : on_part_(std::move(on_part)), calls_(std::move(ids)) {}
 
-  // From now on text is collected: it is a tool call, which finish() makes of it.
-  void expect_call() { expects_call_ = true; }
+  // From now on text is collected: it is a call of one of these functions, which finish() makes of it.
+  void expect_call(std::set<std::string> names) { expected_call_ = std::move(names); }
   void add_text(std::string_view text, bool reasoning = false);
+  // The text so far again, and what follows. Text that differs is ignored: what was told cannot be taken back.
+  void repeat_text(std::string_view text, bool reasoning = false);
+  void repeat_refusal(std::string_view text);
+  void repeat_message_member(std::string_view name, std::string_view value);
   void add_refusal(std::string_view text);
-  void add_tool_call(std::string_view piece, CallForm form = CallForm::pieces);  // as OpenAI streams it
+  // As OpenAI streams it. `place`: of a repeated call in its list.
+  void add_tool_call(std::string_view piece, CallForm form = CallForm::pieces, std::size_t place = 0);
   void add_logprobs(std::string_view object);  // those of a piece
   void add_message_member(std::string_view name, std::string_view value);
   void add_choice_member(std::string_view name, std::string_view value);
@@ -51,6 +57,8 @@ class Answer {
   }
   // The answer cannot be read; another attempt would get the same.
   void fail_unknown(const std::string& what);
+  // A piece without anything that this kind of answer consists of. An answer that says nothing beside it is an error.
+  void ignore(std::string_view piece);
   // The back end has reported the end. `reason` has OpenAI's values: stop, length, tool_calls, content_filter.
   void finish(const std::string& reason);
 
@@ -59,14 +67,20 @@ class Answer {
   [[nodiscard]] const std::optional<TaskError>& error() const { return error_; }
   [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] const std::string& finish_reason() const { return finish_reason_; }
+  // Pieces have told a part of the message: a whole message beside them only repeats it.
+  void note_deltas() { in_deltas_ = true; }
+  [[nodiscard]] bool in_deltas() const { return in_deltas_; }
+  [[nodiscard]] bool has_text() const { return !text_.empty(); }
   [[nodiscard]] bool calls_tools() const { return !calls_.empty(); }
   [[nodiscard]] bool begun() const { return bytes() > 0; }  // a part of the answer itself was received
+  [[nodiscard]] const std::string& ignored() const { return ignored_; }
   [[nodiscard]] std::size_t bytes() const;
   [[nodiscard]] std::size_t most_bytes() const { return most_bytes_; }
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
   [[nodiscard]] std::string output(RequestKind kind) const;
 
  private:
+  [[nodiscard]] bool says_nothing() const;
   [[nodiscard]] std::string take_expected_call(const std::string& reason);
   void write_message(json::ObjectWriter& message) const;
   void write_choice(RequestKind kind, json::ObjectWriter& choice) const;
@@ -74,6 +88,7 @@ class Answer {
   OnPart on_part_;
   std::string model_;
   std::string finish_reason_;
+  std::string ignored_;  // the beginning of the first such piece
   std::size_t most_bytes_ = limits::input_bytes;
   std::string text_;
   std::string reasoning_;
@@ -83,8 +98,10 @@ class Answer {
   Joined message_members_{Joined::Texts::append};
   Joined choice_members_;
   std::string embeddings_;  // elements of a list
-  bool expects_call_ = false;
+  std::set<std::string> expected_call_;
+  bool in_deltas_ = false;
   std::size_t embeddings_count_ = 0;
+  std::size_t dimensions_ = 0;  // of each embedding
   std::optional<std::size_t> expected_embeddings_;
   bool complete_ = false;
   std::optional<TaskError> error_;

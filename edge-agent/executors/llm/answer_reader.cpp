@@ -1,6 +1,8 @@
 #include "edge-agent/executors/llm/answer_reader.hpp"
 
+#include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
+#include "edge-agent/executors/llm/python_json.hpp"
 #include "edge-agent/executors/llm/refusal.hpp"
 
 namespace edgefleet::agent::llm {
@@ -24,7 +26,13 @@ Status AnswerReader::feed(std::string_view bytes) {
 void AnswerReader::finish() {
   pieces_.finish();
   (void)check_bounds();
-  if (!answer_.complete()) (void)give_up("backend_unavailable", "the back end's answer is incomplete", true);
+  if (!answer_.complete()) (void)give_up("backend_unavailable", incomplete(), true);
+}
+
+// With what was not understood: often the reason, in a form of its own.
+std::string AnswerReader::incomplete() const {
+  const std::string& ignored = answer_.ignored().empty() ? pieces_.ignored() : answer_.ignored();
+  return "the back end's answer is incomplete" + (ignored.empty() ? "" : "; it sent " + valid_utf8(ignored));
 }
 
 void AnswerReader::break_off(const std::string& message) {
@@ -46,11 +54,14 @@ Status AnswerReader::check_bounds() {
 }
 
 void AnswerReader::take_piece(std::string_view text, bool error) {
-  if (answer_.error()) return;
-  std::string joined;
-  if (!json::well_formed(text)) text = joined = surrogates_.join(text);
+  if (answer_.error() || over_) return;
+  std::string mended;
+  if (!json::well_formed(text)) text = mended = surrogates_.join(text);
+  if (!json::well_formed(text)) text = mended = without_infinities(text);
   if (error) return answer_.fail(error_event(text));
   if (!json::well_formed(text)) {
+    over_ = answer_.complete() && !may_go_on_;
+    if (over_) return;
     (void)give_up("bad_answer", "the back end sent invalid JSON", true);
     return;
   }
@@ -61,11 +72,16 @@ void AnswerReader::take_piece(std::string_view text, bool error) {
 void AnswerReader::decode(std::string_view text) {
   const auto bytes = answer_.bytes();
   const bool ended = answer_.complete();
+  const Members piece(text);
+  if (!piece.is_object()) {
+    if (!ended) answer_.fail_unknown("a piece that is no object");
+    return;
+  }
   provider_.decode(kind_, text, answer_);
   if (kind_ == RequestKind::generate && answer_.calls_tools()) answer_.fail_unknown("a tool call in a completion");
   if (streams_events_ && answer_.complete()) {
     const bool says_more = answer_.bytes() > bytes;
-    const bool counts_all = ended && Members(text).has("usage");
+    const bool counts_all = ended && piece.has("usage");
     may_go_on_ = says_more || (may_go_on_ && !counts_all);
   }
   if (answer_.begun() || answer_.complete()) ++count_;

@@ -30,6 +30,7 @@ class AnswerReader {
   Status check_bounds();
   void take_piece(std::string_view text, bool error);
   void decode(std::string_view text);
+  [[nodiscard]] std::string incomplete() const;
 
   const Provider& provider_;
   RequestKind kind_;
@@ -38,6 +39,7 @@ class AnswerReader {
   Pieces pieces_;
   SurrogateJoiner surrogates_;
   bool may_go_on_ = false;
+  bool over_ = false;  // nothing that follows counts
   std::size_t count_ = 0;
 };
 

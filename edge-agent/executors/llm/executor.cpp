@@ -289,7 +289,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
   Answer answer(on_part, {"call_" + job.id.str(), call_ids_of(request)});
   answer.set_model(model);
   answer.set_most_bytes(job.most_output_bytes);
-  if (encoded->forces_call) answer.expect_call();
+  if (!encoded->forced_call.empty()) answer.expect_call(encoded->forced_call);
   if (kind == RequestKind::embed) answer.expect_embeddings(inputs_of(request));
   const Patience patience{config_.connect_timeout, config_.first_token_timeout, config_.token_timeout, job.timeout};
   const ExchangeReport report = ask(client_, *provider_, kind, *encoded, *key, patience, stop, answer);

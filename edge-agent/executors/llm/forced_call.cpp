@@ -43,32 +43,48 @@ JsonText schema_of_any(const std::vector<Members>& functions) {
   return text;
 }
 
-}  // namespace
-
-Result<JsonText> schema_of_forced_call(const Members& request) {
+// The functions of which one must be called; none: nothing is forced.
+Result<std::vector<Members>> forced_functions(const Members& request) {
+  std::vector<Members> functions;
   const auto choice = request.at("tool_choice");
-  if (choice == "null" || choice == R"("auto")" || choice == R"("none")") return JsonText();
+  if (choice == "null" || choice == R"("auto")" || choice == R"("none")") return functions;
   const std::string wanted = Members(choice).object("function").text("name");
   if (choice != R"("required")" && wanted.empty()) {
     return invalid("`tool_choice` must be auto, none, required, or a function with its name");
   }
-  std::vector<Members> functions;
   for (const std::string_view tool : request.list("tools")) {
     auto function = Members(tool).object("function");
     const auto name = function.text("name");
     if (!name.empty() && (wanted.empty() || name == wanted)) functions.push_back(std::move(function));
   }
   if (functions.empty()) return invalid("`tool_choice` names a function that is not in `tools`");
+  return functions;
+}
+
+}  // namespace
+
+Result<JsonText> schema_of_forced_call(const Members& request) {
+  const auto functions = forced_functions(request);
+  if (!functions) return functions.error();
+  if (functions->empty()) return JsonText();
   if (const auto format = request.object("response_format").text("type"); !format.empty() && format != "text") {
     return unsupported("a forced call by `tool_choice` and a `response_format` exclude each other at ollama");
   }
-  return schema_of_any(functions);
+  return schema_of_any(*functions);
 }
 
-std::optional<JsonText> call_in(std::string_view text) {
+std::set<std::string> names_of_forced_call(const Members& request) {
+  std::set<std::string> names;
+  const auto functions = forced_functions(request);
+  if (!functions) return names;
+  for (const Members& function : *functions) names.insert(function.text("name"));
+  return names;
+}
+
+std::optional<JsonText> call_in(std::string_view text, const std::set<std::string>& names) {
   if (!json::well_formed(text)) return std::nullopt;
   const Members call(text.substr(std::min(text.find('{'), text.size())));
-  if (call.text("name").empty() || !is_object(call.at("arguments"))) return std::nullopt;
+  if (!names.contains(call.text("name")) || !is_object(call.at("arguments"))) return std::nullopt;
   JsonText made;
   {
     json::ObjectWriter writer(made);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "common/core/result.hpp"
@@ -15,7 +17,10 @@ namespace edgefleet::agent::llm {
 // Empty: nothing is forced.
 Result<JsonText> schema_of_forced_call(const Members& request);
 
-// The call in the text of such an answer, in OpenAI's form; no value: there is none.
-std::optional<JsonText> call_in(std::string_view text);
+// The functions that it permits; empty: nothing is forced.
+std::set<std::string> names_of_forced_call(const Members& request);
+
+// The call of one of these functions in the text of such an answer, in OpenAI's form; no value: there is none.
+std::optional<JsonText> call_in(std::string_view text, const std::set<std::string>& names);
 
 }  // namespace edgefleet::agent::llm

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "edge-agent/executors/llm/history.hpp"
+#include "edge-agent/executors/llm/mapped_request.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/shape.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -107,7 +109,9 @@ class Conversation {
     }
     // An empty text beside calls has no meaning, and Gemini refuses it.
     if (message.at("content") == "\"\"" && !message.list("tool_calls").empty()) parts->clear();
+    if (!message.text("refusal").empty()) parts->push_back(text_part(message.at("refusal")));
     if (auto added = add_calls(message, *parts); !added) return added;
+    if (parts->empty()) parts->push_back(text_part("\"\""));  // Gemini refuses a turn without parts
     add_turn(role == "assistant" ? "model" : "user", *parts);
     return success();
   }
@@ -271,6 +275,11 @@ constexpr std::array<std::string_view, 7> filtered = {"SAFETY", "RECITATION",   
                                                       "SPII",   "IMAGE_SAFETY", "IMAGE_RECITATION"};
 constexpr std::array<std::string_view, 3> hopeless = {"MISSING_THOUGHT_SIGNATURE", "LANGUAGE", "NO_IMAGE"};
 
+constexpr std::array<std::string_view, 4> known_of_part = {"text", "thought", "thoughtSignature", "functionCall"};
+// The others pass by: sources and citations, for example.
+constexpr std::array<std::string_view, 7> known_of_candidate = {"content",    "finishReason", "finishMessage", "index",
+                                                                "tokenCount", "avgLogprobs",  "safetyRatings"};
+
 class Gemini final : public Provider {
  public:
   [[nodiscard]] std::vector<RequestKind> kinds() const override {
@@ -280,6 +289,7 @@ class Gemini final : public Provider {
 
   [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view text) const override {
     const Members request(text);
+    if (auto good = check_mapped(request, "gemini"); !good) return good.error();
     const auto model = request.text("model");
     // It becomes part of the path.
     if (model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
@@ -304,10 +314,13 @@ class Gemini final : public Provider {
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     answer.set_model(piece.text("modelVersion"));
     if (const auto usage = piece.at("usageMetadata"); is_object(usage)) read_usage(Members(usage), answer);
-    if (const auto candidates = piece.list("candidates"); !candidates.empty()) {
-      read_candidate(Members(candidates.front()), answer);
+    if (const auto candidates = list_in(piece, "candidates", answer); !candidates.empty()) {
+      if (const auto one = as_object(candidates.front(), "a candidate", answer)) read_candidate(*one, answer);
     }
-    if (const auto blocked = piece.object("promptFeedback").text("blockReason"); !blocked.empty()) {
+    const bool says_how_far = piece.has("promptFeedback") || piece.has("usageMetadata");
+    if (!piece.has("candidates") && !says_how_far) answer.ignore(text);
+    const Members feedback = object_in(piece, "promptFeedback", answer);
+    if (const auto blocked = text_in(feedback, "blockReason", answer); !blocked.empty()) {
       answer.add_refusal("Gemini does not answer this prompt: " + blocked);
       answer.finish("content_filter");
     }
@@ -347,13 +360,14 @@ class Gemini final : public Provider {
   }
 
   static void read_candidate(const Members& candidate, Answer& answer) {
-    const auto value = candidate.object("content").at("parts");
-    const auto parts = json::elements(value);
-    if (!parts && value != "null") return answer.fail_unknown("`parts` that are no list");
-    for (const std::string_view part : parts.value_or(std::vector<std::string_view>{}))
-      read_part(Members(part), answer);
-    const auto reason = candidate.text("finishReason");
-    if (reason.empty()) return;
+    for (const std::string_view value : list_in(object_in(candidate, "content", answer), "parts", answer)) {
+      if (const auto part = as_object(value, "a part", answer)) read_part(*part, answer);
+    }
+    for (const auto& [name, value] : candidate.all().members()) {
+      if (std::ranges::count(known_of_candidate, name) == 0) answer.add_choice_member(name, value);
+    }
+    const auto reason = text_in(candidate, "finishReason", answer);
+    if (reason.empty() || reason == "FINISH_REASON_UNSPECIFIED") return;
     if (reason == "STOP") return answer.finish(answer.calls_tools() ? "tool_calls" : "stop");
     if (reason == "MAX_TOKENS") return answer.finish("length");
     if (std::ranges::count(filtered, reason) > 0) return answer.finish("content_filter");
@@ -364,17 +378,15 @@ class Gemini final : public Provider {
                           {}});
   }
 
-  // A part has text, or a call, or another member that tells what it is.
   static void read_part(const Members& part, Answer& answer) {
-    const auto signature = part.at("thoughtSignature");
-    if (part.has("functionCall")) return read_call(part.object("functionCall"), signature, answer);
-    if (is_text(part.at("text"))) {
-      answer.add_text(part.text("text"), part.at("thought") == "true");
-    } else {
-      for (const auto& [name, value] : part.all().members()) {
-        if (name != "thought" && name != "thoughtSignature") return answer.fail_unknown("a part with `" + name + "`");
+    for (const auto& [name, value] : part.all().members()) {
+      if (value != "null" && std::ranges::count(known_of_part, name) == 0) {
+        return answer.fail_unknown("a part with `" + name + "`");
       }
     }
+    answer.add_text(text_in(part, "text", answer), part.at("thought") == "true");
+    const auto signature = part.at("thoughtSignature");
+    if (part.has("functionCall")) return read_call(object_in(part, "functionCall", answer), signature, answer);
     if (is_text(signature)) answer.add_message_member("extra_content", with_signature(signature));
   }
 
@@ -410,7 +422,7 @@ class Gemini final : public Provider {
   }
 
   static void read_embeddings(const Members& body, Answer& answer) {
-    const auto all = body.list("embeddings");
+    const auto all = list_in(body, "embeddings", answer);
     if (all.empty()) return answer.fail_unknown("no embeddings");
     for (const std::string_view one : all) answer.add_embedding(Members(one).at("values"));
     answer.finish({});

@@ -1,7 +1,5 @@
 #include "edge-agent/executors/llm/joined.hpp"
 
-#include <algorithm>
-
 namespace edgefleet::agent::llm {
 namespace {
 
@@ -36,15 +34,17 @@ void Joined::join(std::string& whole, std::string_view value) const {
 }
 
 void Joined::add(std::string_view name, std::string_view value) {
-  const auto found = std::find_if(members_.begin(), members_.end(), [&](const auto& one) { return one.first == name; });
-  if (found == members_.end()) {
+  const auto found = places_.find(name);
+  if (found == places_.end()) {
+    places_.emplace(name, members_.size());
     members_.emplace_back(name, value);
-    bytes_ += name.size() + value.size() + sizeof(members_.front());
+    bytes_ += 2 * name.size() + value.size() + sizeof(members_.front()) + sizeof(*places_.begin());
     return;
   }
-  const auto before = found->second.size();
-  join(found->second, value);
-  bytes_ += found->second.size() - before;
+  std::string& whole = members_[found->second].second;
+  const auto before = whole.size();
+  join(whole, value);
+  bytes_ += whole.size() - before;
 }
 
 void Joined::write(json::ObjectWriter& into) const {

@@ -5,8 +5,10 @@
 #include "edge-agent/executors/llm/forced_call.hpp"
 #include "edge-agent/executors/llm/history.hpp"
 #include "edge-agent/executors/llm/load_options.hpp"
+#include "edge-agent/executors/llm/mapped_request.hpp"
 #include "edge-agent/executors/llm/picture.hpp"
 #include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/shape.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -84,7 +86,9 @@ void add_origin(const Members& message, CallsSoFar& so_far, json::ObjectWriter& 
 Status add_message(const Members& message, CallsSoFar& so_far, json::ObjectWriter& made) {
   const auto role = message.text("role");
   made.string("role", role == "developer" ? "system" : role);
-  if (auto added = add_content(message.at("content"), made); !added) return added;
+  // A refusal is the whole of an answer: its content is null.
+  const bool refuses = !message.has("content") && message.has("refusal");
+  if (auto added = add_content(message.at(refuses ? "refusal" : "content"), made); !added) return added;
   for (const char* name : {"reasoning_content", "reasoning"}) {
     if (message.text(name).empty()) continue;
     made.raw("thinking", message.at(name));
@@ -130,11 +134,6 @@ Status add_tools(const Members& request, json::ObjectWriter& body) {
   return success();
 }
 
-bool forces_call(const Members& request) {
-  const auto schema = schema_of_forced_call(request);
-  return schema && !schema->empty();
-}
-
 class Ollama final : public Provider {
  public:
   explicit Ollama(const Config& config)
@@ -151,6 +150,7 @@ class Ollama final : public Provider {
 
   [[nodiscard]] Result<BackendRequest> encode(RequestKind kind, std::string_view text) const override {
     const Members request(text);
+    if (auto good = check_mapped(request, "ollama"); !good) return good.error();
     std::string body;
     {
       json::ObjectWriter writer(body);
@@ -159,7 +159,7 @@ class Ollama final : public Provider {
     constexpr std::array paths = {"/api/chat", "/api/generate", "/api/embed"};  // in the order of RequestKind
     return BackendRequest{paths.at(static_cast<std::size_t>(kind)), std::move(body),
                           kind == RequestKind::embed ? Framing::whole : Framing::lines,
-                          kind == RequestKind::chat && forces_call(request)};
+                          kind == RequestKind::chat ? names_of_forced_call(request) : std::set<std::string>()};
   }
 
   void decode(RequestKind kind, std::string_view text, Answer& answer) const override {
@@ -169,7 +169,11 @@ class Ollama final : public Provider {
     read_message(kind == RequestKind::chat ? piece.at("message") : "null", answer);
     read_text(piece.at("thinking"), true, answer);
     read_text(piece.at("response"), false, answer);
-    if (piece.at("done") == "true") finish(piece, answer);
+    read_logprobs(piece, answer);
+    const auto done = piece.at("done");
+    if (done != "true" && done != "false" && done != "null") return fail_type("done", "truth value", answer);
+    if (done == "true") return finish(piece, answer);
+    if (!piece.has("message") && !piece.has("response") && !piece.has("thinking")) answer.ignore(text);
   }
 
   [[nodiscard]] std::vector<std::string> listing_paths() const override { return {"/api/tags", "/api/ps"}; }
@@ -243,14 +247,18 @@ class Ollama final : public Provider {
     if (!message.is_object()) return answer.fail_unknown("a message that is no object");
     read_text(message.at("thinking"), true, answer);
     read_text(message.at("content"), false, answer);
-    const auto calls = json::elements(message.at("tool_calls"));
-    if (!calls && message.has("tool_calls")) return answer.fail_unknown("`tool_calls` that are no list");
-    for (const std::string_view call : calls.value_or(std::vector<std::string_view>{})) {
+    for (const std::string_view call : list_in(message, "tool_calls", answer)) {
       answer.add_tool_call(call, CallForm::whole);
     }
     for (const auto& [name, member] : message.all().members()) {
       if (!std::count(known_of_message.begin(), known_of_message.end(), name)) answer.add_message_member(name, member);
     }
+  }
+
+  // The elements have OpenAI's shape.
+  static void read_logprobs(const Members& piece, Answer& answer) {
+    if (list_in(piece, "logprobs", answer).empty()) return;
+    answer.add_logprobs(R"({"content":)" + std::string(piece.at("logprobs")) + "}");
   }
 
   static double ms(const Members& piece, const char* key) { return piece.number(key).value_or(0) / 1e6; }
@@ -281,7 +289,7 @@ class Ollama final : public Provider {
   }
 
   static void read_embeddings(const Members& body, Answer& answer) {
-    const auto all = body.list("embeddings");
+    const auto all = list_in(body, "embeddings", answer);
     if (all.empty()) return answer.fail_unknown("no embeddings");
     for (const std::string_view one : all) answer.add_embedding(one);
     Usage usage;

@@ -3,6 +3,8 @@
 #include <array>
 
 #include "edge-agent/executors/llm/provider.hpp"
+#include "edge-agent/executors/llm/refusal.hpp"
+#include "edge-agent/executors/llm/shape.hpp"
 
 namespace edgefleet::agent::llm {
 namespace {
@@ -28,9 +30,9 @@ void read_part(std::string_view part, bool reasoning, Answer& answer) {
   if (is_text(part)) return answer.add_text(text_of(part), reasoning);
   const Members members(part);
   const auto type = members.text("type");
-  if (type == "text" || type == "output_text") return answer.add_text(members.text("text"), reasoning);
+  if (type == "text" || type == "output_text") return answer.add_text(text_in(members, "text", answer), reasoning);
   if (type == "thinking") return read_content(members.at("thinking"), true, answer);
-  if (type == "refusal") return answer.add_refusal(members.text("refusal"));
+  if (type == "refusal") return answer.add_refusal(text_in(members, "refusal", answer));
   answer.fail_unknown("a part of a message of type `" + type + "`");
 }
 
@@ -57,10 +59,7 @@ void read_refusal(const Members& message, Answer& answer) {
 }
 
 void read_calls(const Members& message, CallForm form, Answer& answer) {
-  const auto value = message.at("tool_calls");
-  const auto calls = json::elements(value);
-  if (!calls && value != "null") return answer.fail_unknown("`tool_calls` that are no list");
-  for (const std::string_view call : calls.value_or(std::vector<std::string_view>{})) answer.add_tool_call(call, form);
+  for (const std::string_view call : list_in(message, "tool_calls", answer)) answer.add_tool_call(call, form);
   // The form before `tool_calls`: one call, without an id.
   if (message.has("function_call")) answer.add_tool_call(message.at("function_call"), form);
 }
@@ -83,6 +82,26 @@ void read_message(std::string_view value, CallForm form, Answer& answer) {
   }
 }
 
+// The message as a whole, at the end of its deltas or beside each of them.
+void repeat_message(std::string_view value, Answer& answer) {
+  const Members message(value);
+  for (const char* name : {"reasoning_content", "reasoning"}) answer.repeat_text(message.text(name), true);
+  if (const auto content = message.at("content"); is_text(content)) {
+    answer.repeat_text(text_of(content));
+  } else if (!answer.has_text()) {
+    read_content(content, false, answer);
+  }
+  answer.repeat_refusal(message.text("refusal"));
+  std::size_t place = 0;
+  for (const std::string_view call : list_in(message, "tool_calls", answer)) {
+    answer.add_tool_call(call, CallForm::repeated, place++);
+  }
+  if (message.has("function_call")) answer.add_tool_call(message.at("function_call"), CallForm::repeated);
+  for (const auto& [name, member] : message.all().members()) {
+    if (std::ranges::count(known_of_message, name) == 0) answer.repeat_message_member(name, member);
+  }
+}
+
 // ---- the choice
 
 void read_logprobs(std::string_view logprobs, Answer& answer) {
@@ -92,14 +111,10 @@ void read_logprobs(std::string_view logprobs, Answer& answer) {
 }
 
 void read_finish(const Members& choice, Answer& answer) {
-  const auto value = choice.at("finish_reason");
-  if (value == "null" || value == "\"\"") return;
-  if (!is_text(value)) return answer.fail_unknown("a `finish_reason` that is no text");
-  const auto reason = text_of(value);
+  const auto reason = text_in(choice, "finish_reason", answer);
+  if (reason.empty()) return;
   if (reason == "error" || reason == "abort") {
-    const auto message = choice.object("error").text("message");
-    return answer.fail(TaskError{
-        "backend_error", "the back end aborted its answer" + (message.empty() ? "" : ": " + message), true, {}});
+    return answer.fail(TaskError{"backend_error", "the back end aborted its answer", true, {}});
   }
   answer.finish(reason == "function_call" ? "tool_calls" : reason);
 }
@@ -107,9 +122,17 @@ void read_finish(const Members& choice, Answer& answer) {
 void read_choice(std::string_view value, Answer& answer) {
   const Members choice(value);
   if (!choice.is_object()) return answer.fail_unknown("a choice that is no object");
+  const auto error = choice.at("error");
+  if (is_object(error) || (is_text(error) && error != "\"\"")) return answer.fail(error_event(value));
+  const auto bytes = answer.bytes();
   read_message(choice.at("delta"), CallForm::pieces, answer);
-  read_message(choice.at("message"), CallForm::whole, answer);  // of a server that ignores `stream`
-  read_content(choice.at("text"), false, answer);  // of /v1/completions
+  if (answer.bytes() > bytes) answer.note_deltas();
+  if (answer.in_deltas()) {
+    repeat_message(choice.at("message"), answer);
+  } else {
+    read_message(choice.at("message"), CallForm::whole, answer);  // of a server that ignores `stream`
+    read_content(choice.at("text"), false, answer);  // of /v1/completions
+  }
   read_logprobs(choice.at("logprobs"), answer);
   for (const auto& [name, member] : choice.all().members()) {
     if (std::ranges::count(known_of_choice, name) == 0) answer.add_choice_member(name, member);
@@ -165,8 +188,9 @@ class OpenAi : public Provider {
     answer.set_model(piece.text("model"));
     if (const auto usage = piece.at("usage"); is_object(usage)) answer.usage = read_usage(Members(usage));
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
-    const auto choices = piece.list("choices");
+    const auto choices = list_in(piece, "choices", answer);
     if (!choices.empty()) read_choice(choices.front(), answer);
+    if (!piece.has("choices") && !piece.has("usage") && piece.text("type") != "ping") answer.ignore(text);
     // llama.cpp's
     if (const auto timings = piece.object("timings"); answer.usage && piece.has("timings")) {
       answer.usage->prompt_ms = timings.number("prompt_ms");
@@ -191,7 +215,7 @@ class OpenAi : public Provider {
 
  private:
   static void read_embeddings(const Members& body, Answer& answer) {
-    const auto data = body.list("data");
+    const auto data = list_in(body, "data", answer);
     if (data.empty()) return answer.fail_unknown("no embeddings");
     for (const std::string_view one : data) {
       const Members members(one);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct BackendRequest {
   std::string path;
   std::string body;
   Framing framing = Framing::events;
-  bool forces_call = false;  // the text of the answer is a tool call (forced_call.hpp)
+  std::set<std::string> forced_call = {};  // the text of the answer is a call of one of these (forced_call.hpp)
 };
 
 // The sources of the list of models, in order.

@@ -51,7 +51,19 @@ bool ToolCalls::begins_another(const Call& call, const Piece& piece) {
   if (piece.name.empty() || call.name.empty()) return false;
   const bool both_have_ids = !piece.id.empty() && !call.id.empty();
   if (piece.name != call.name || (both_have_ids && piece.id != call.id)) return true;
-  return complete_object(call.arguments) && !(both_have_ids && blank(piece.arguments));
+  const bool late_id = !piece.id.empty() && call.id.empty();
+  return complete_object(call.arguments) && (late_id || !blank(piece.arguments));
+}
+
+bool ToolCalls::same(const Call& call, const Piece& piece) {
+  return !piece.id.empty() && piece.id == call.id && piece.name == call.name && piece.arguments == call.arguments &&
+         complete_object(call.arguments);
+}
+
+ToolCalls::Call* ToolCalls::with_id(const std::string& id) {
+  if (id.empty()) return nullptr;
+  const auto found = std::find_if(calls_.rbegin(), calls_.rend(), [&](const Call& call) { return call.id == id; });
+  return found == calls_.rend() ? nullptr : &*found;
 }
 
 // The newest one that it may belong to.
@@ -60,12 +72,42 @@ ToolCalls::Call* ToolCalls::continued_by(const Piece& piece) {
     if (piece.index && call.index) return *piece.index == *call.index;
     return piece.id.empty() || call.id.empty() || piece.id == call.id;
   };
+  if (Call* known = with_id(piece.id)) return begins_another(*known, piece) ? nullptr : known;
   const auto candidate = std::find_if(calls_.rbegin(), calls_.rend(), belongs);
   if (candidate != calls_.rend()) return begins_another(*candidate, piece) ? nullptr : &*candidate;
   return piece.name.empty() && !piece.index && !calls_.empty() ? &calls_.back() : nullptr;
 }
 
-Status ToolCalls::add(std::string_view piece, CallForm form) {
+// By its id, or by its place if one of the two has none.
+ToolCalls::Call* ToolCalls::repeated_by(const Piece& piece, std::size_t place) {
+  if (Call* known = with_id(piece.id); known != nullptr && known->name == piece.name) return known;
+  if (place >= calls_.size() || calls_[place].name != piece.name) return nullptr;
+  return piece.id.empty() || calls_[place].id.empty() ? &calls_[place] : nullptr;
+}
+
+// The call that `piece` belongs to, a new one if need be; nullptr: it adds nothing. Of a repeated call, only the
+// arguments that are missing remain in `piece`.
+Result<ToolCalls::Call*> ToolCalls::call_of(Piece& piece, CallForm form, std::size_t place) {
+  if (std::ranges::any_of(calls_, [&](const Call& call) { return same(call, piece); })) return nullptr;
+  Call* call = form == CallForm::pieces     ? continued_by(piece)
+               : form == CallForm::repeated ? repeated_by(piece, place)
+                                            : nullptr;
+  if (call != nullptr && form == CallForm::repeated) {
+    if (!piece.arguments.starts_with(call->arguments)) return nullptr;
+    piece.arguments.erase(0, call->arguments.size());
+  }
+  if (call != nullptr) return call;
+  if (piece.id.empty() && piece.name.empty() && blank(piece.arguments)) return nullptr;
+  if (calls_.size() >= protocol::most_tool_calls) {
+    return unknown_shape("more than " + std::to_string(protocol::most_tool_calls) + " tool calls");
+  }
+  call = &calls_.emplace_back();
+  call->index = piece.index;
+  bytes_ += sizeof(Call);
+  return call;
+}
+
+Status ToolCalls::add(std::string_view piece, CallForm form, std::size_t place) {
   const Members members(piece);
   const auto type = members.text("type");
   if (!members.is_object() || (!type.empty() && type != "function")) {
@@ -74,25 +116,23 @@ Status ToolCalls::add(std::string_view piece, CallForm form) {
   const bool flat = !members.has("function");  // {"name","arguments"} without the member `function`
   if (!flat && !is_object(members.at("function"))) return unknown_shape("a tool call whose `function` is no object");
   const Members function = flat ? members : members.object("function");
-  const Piece read{members.count("index"), members.text("id"), function.text("name"),
-                   arguments_in(function.at("arguments"))};
-  Call* call = form == CallForm::whole ? nullptr : continued_by(read);
-  if (call == nullptr) {
-    if (calls_.size() >= protocol::most_tool_calls) {
-      return unknown_shape("more than " + std::to_string(protocol::most_tool_calls) + " tool calls");
-    }
-    call = &calls_.emplace_back();
-    call->index = read.index;
-    bytes_ += sizeof(Call);
-  }
+  Piece read{members.count("index"), members.text("id"), function.text("name"), arguments_in(function.at("arguments"))};
+  const auto known = calls_.size();
+  const auto found = call_of(read, form, place);
+  if (!found) return found.error();
+  Call* const call = *found;
+  if (call == nullptr) return success();
   if (!read.id.empty() && call->id.empty()) call->id = read.id;
   if (call->name.empty()) call->name = read.name;  // some servers repeat it; none splits it
   call->arguments += read.arguments;
   call->has_arguments = call->has_arguments || !blank(read.arguments);
   bytes_ += read.id.size() + read.name.size() + read.arguments.size();
   const auto before = call->more.bytes() + call->more_function.bytes();
-  keep_unknown(members, known_of_call, call->more);
-  if (!flat) keep_unknown(function, known_of_function, call->more_function);
+  if (form != CallForm::repeated ||
+      calls_.size() > known) {  // lists of one that was there would have each element twice
+    keep_unknown(members, known_of_call, call->more);
+    if (!flat) keep_unknown(function, known_of_function, call->more_function);
+  }
   bytes_ += call->more.bytes() + call->more_function.bytes() - before;
   return success();
 }

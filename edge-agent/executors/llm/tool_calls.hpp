@@ -1,8 +1,9 @@
 // The tool calls of one answer, joined from the pieces that back ends stream. Pure.
 //
-// An index tells less than it should: some back ends give every call index 0, none at all, or begin with 1. So a piece
-// begins another call if it names a function and the call that it would continue has another id or another name, or has
-// all its arguments. Every other piece continues a call.
+// An index tells less than it should: some back ends give every call index 0, none at all, or begin with 1. So a known
+// id decides before the index. A piece begins another call if it names a function and the call that it would continue
+// has another id or another name, or has all its arguments while the piece has more. Every other piece continues a
+// call. A call that comes again with the same id, name and arguments is the same call.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,9 @@ struct CallIds {
   std::set<std::string> taken;  // by earlier turns
 };
 
-enum class CallForm { pieces, whole };  // whole: each has a complete call
+// whole: each has a complete call. repeated: the same, but pieces may have told it before; then it only adds what is
+// missing, because what was told cannot be taken back.
+enum class CallForm { pieces, whole, repeated };
 
 class ToolCalls {
  public:
@@ -34,7 +37,8 @@ class ToolCalls {
 
   // A piece as OpenAI streams it; `function.arguments` may be text or an object. An error: an unknown shape, or too
   // many calls.
-  Status add(std::string_view piece, CallForm form = CallForm::pieces);
+  // `place`: of a repeated call in its list.
+  Status add(std::string_view piece, CallForm form = CallForm::pieces, std::size_t place = 0);
   [[nodiscard]] bool empty() const { return calls_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] bool named() const;  // each call has the name of its function
@@ -66,8 +70,12 @@ class ToolCalls {
   static void tell_arguments(std::size_t index, Call& call,
                              const std::function<void(const protocol::CallLine&)>& on_line);
   void settle_id(Call& call);
+  [[nodiscard]] Call* with_id(const std::string& id);
   [[nodiscard]] Call* continued_by(const Piece& piece);
+  [[nodiscard]] Call* repeated_by(const Piece& piece, std::size_t place);
   static bool begins_another(const Call& call, const Piece& piece);
+  static bool same(const Call& call, const Piece& piece);
+  Result<Call*> call_of(Piece& piece, CallForm form, std::size_t place);
 
   CallIds ids_;
   std::size_t made_ids_ = 0;

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstring>
 
+#include "common/protocol/floats.hpp"
 #include "coordinator/http/llm/dialects/openai.hpp"
 #include "coordinator/http/llm/dialects/usage.hpp"
 
@@ -19,10 +20,9 @@ constexpr std::array fields = {
 constexpr std::array base64_letters = std::to_array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
 
 // Little-endian float32 values: the format that OpenAI's clients request by default.
-std::string base64_floats(const std::vector<std::string_view>& numbers) {
+std::string base64_floats(const std::vector<float>& numbers) {
   std::string bytes;
-  for (const std::string_view number : numbers) {
-    const auto value = static_cast<float>(json::as_number(number).value_or(0));
+  for (const float value : numbers) {
     std::uint32_t bits = 0;
     std::memcpy(&bits, &value, sizeof bits);
     for (unsigned shift = 0; shift < 32; shift += 8) bytes += static_cast<char>((bits >> shift) & 0xFFU);
@@ -69,7 +69,7 @@ class EmbeddingsWriter final : public AnswerWriter {
     bool complete = vectors.size() == inputs_.at(part);
     for (std::size_t i = 0; i < vectors.size(); ++i) complete = complete && vectors[i].index == i;
     if (!complete) {
-      return Error{"the result does not have one embedding for each of " + std::to_string(inputs_.at(part)) +
+      return Error{"the result does not have one embedding of numbers for each of " + std::to_string(inputs_.at(part)) +
                    " inputs (task " + record.id.str() + ")"};
     }
     vectors_.at(part) = std::move(vectors);
@@ -104,7 +104,7 @@ class EmbeddingsWriter final : public AnswerWriter {
   [[nodiscard]] std::optional<Vector> read_vector(std::string_view text, std::size_t position) const {
     const auto object = json::Object::read(text);
     const auto embedding = object.value_or(json::Object{}).find("embedding").value_or("null");
-    const auto numbers = json::elements(embedding);
+    const auto numbers = json::as_floats(embedding);
     if (!numbers) return std::nullopt;
     const auto index = json::as_unsigned(object->find("index").value_or("")).value_or(position);
     return Vector{index, base64_ ? json::quoted(base64_floats(*numbers)) : JsonText(embedding)};

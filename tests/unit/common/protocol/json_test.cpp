@@ -4,6 +4,7 @@
 #include "common/protocol/json.hpp"
 
 #include "common/protocol/fields.hpp"
+#include "common/protocol/floats.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -172,4 +173,21 @@ TEST_CASE("slicing agrees with a full parser on any document") {
     }
   };
   CHECK(rc::check([&](std::vector<unsigned> seeds, bool pretty) { compare(grow(seeds, 0).dump(pretty ? 2 : -1)); }));
+}
+
+TEST_CASE("a number that is too close to zero for a double is zero, one that is too large is none") {
+  CHECK(json::as_number("1e-400") == 0);
+  CHECK(json::as_number("-2.5e0") == -2.5);
+  for (const char* none : {"1e400", "-1e400", "", "x", "1x", "null"}) {
+    INFO(none);
+    CHECK_FALSE(json::as_number(none));
+  }
+}
+
+TEST_CASE("an array of floats has numbers only, and at least one") {
+  CHECK(json::as_floats("[1, -2.5,1e-400]") == std::vector<float>{1, -2.5F, 0});
+  for (const char* none : {"[]", "[null]", R"(["1"])", "[1,{}]", "[[1]]", "[true]", "[1e39]", "[1e400]", "1", "{}"}) {
+    INFO(none);
+    CHECK_FALSE(json::as_floats(none));
+  }
 }

@@ -30,7 +30,7 @@ Answer hear(std::initializer_list<const char*> pieces, std::string* told = nullp
   Answer answer([told, of](std::string_view text, Channel channel) {
     if (told != nullptr && channel == of) *told += text;
   });
-  answer.expect_call();
+  answer.expect_call({"heat", "stop"});
   for (const char* piece : pieces) ollama()->decode(RequestKind::chat, piece, answer);
   return answer;
 }
@@ -76,13 +76,14 @@ TEST_CASE("a forced request to Ollama has the schema and the tools") {
       RequestKind::chat, R"({"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":"required",)" +
                              std::string(tools) + "}");
   REQUIRE(call);
-  CHECK(call->forces_call);
+  CHECK(call->forced_call.contains("heat"));
+  CHECK(call->forced_call.size() == 2);
   CHECK(is_object(Members(call->body).at("format")));
   CHECK(Members(call->body).list("tools").size() == 2);
   const auto free = ollama()->encode(
       RequestKind::chat, R"({"model":"m","messages":[{"role":"user","content":"x"}],)" + std::string(tools) + "}");
   REQUIRE(free);
-  CHECK_FALSE(free->forces_call);
+  CHECK(free->forced_call.empty());
   CHECK_FALSE(Members(free->body).has("format"));
 }
 
@@ -128,11 +129,19 @@ TEST_CASE("a forced answer without a call is an error, unless it was cut") {
   CHECK(cut.finish_reason() == "length");
 }
 
-TEST_CASE("only an object with a name and arguments is a call") {
-  CHECK(call_in(R"( {"name":"f","arguments":{}} )") == R"({"function":{"name":"f","arguments":{}}})");
-  for (const char* text : {"", "{", "null", "[]", R"({"name":"f"})", R"({"name":5,"arguments":{}})",
-                           R"({"name":"f","arguments":"{}"})", R"(x {"name":"f","arguments":{}})"}) {
+TEST_CASE("a forced call of a function that was not offered is an error") {
+  const Answer other = hear(
+      {R"({"message":{"content":"{\"name\":\"rm_rf\",\"arguments\":{}}"}})", R"({"done":true,"done_reason":"stop"})"});
+  REQUIRE(other.error());
+  CHECK(other.error()->code == "bad_answer");
+}
+
+TEST_CASE("only an object with the name of an offered function and arguments is a call") {
+  CHECK(call_in(R"( {"name":"f","arguments":{}} )", {"f"}) == R"({"function":{"name":"f","arguments":{}}})");
+  for (const char* text :
+       {"", "{", "null", "[]", R"({"name":"f"})", R"({"name":5,"arguments":{}})", R"({"name":"f","arguments":"{}"})",
+        R"(x {"name":"f","arguments":{}})", R"({"name":"g","arguments":{}})"}) {
     INFO(text);
-    CHECK_FALSE(call_in(text));
+    CHECK_FALSE(call_in(text, {"f"}));
   }
 }

@@ -67,6 +67,22 @@ const std::vector<Row> shapes = {
      R"({"content":"Hi"})"},
     {"comments and pings", ": ping\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n" + delta(R"("content":"Hi")") + end,
      R"({"content":"Hi"})"},
+    {"lines that end with \\r",
+     "data: {\"choices\":[{\"delta\":{\"content\":\"H\"}}]}\r\r"
+     "data: {\"choices\":\rdata: [{\"delta\":{\"content\":\"i\"}}]}\r\rdata: [DONE]\r\r",
+     R"({"content":"Hi"})"},
+    {"an event in several lines that end with \\r\\n",
+     "data: {\"choices\":\r\ndata: [{\"delta\":{\"content\":\"Hi\"}}]}\r\n\r\ndata: [DONE]\r\n\r\n",
+     R"({"content":"Hi"})"},
+    {"a mark of the end with white space", delta(R"("content":"Hi")") + "data:\t[DONE] \n\n", R"({"content":"Hi"})"},
+    {"a mark of the end in lower case", delta(R"("content":"Hi")") + "data: [done]\n\n", R"({"content":"Hi"})"},
+    {"words that keep the connection alive",
+     "event: ping\ndata: ping\n\n" + delta(R"("content":"Hi")") + "data: keep-alive\n\n" + end, R"({"content":"Hi"})"},
+    {"no JSON after the finish reason", delta(R"("content":"Hi")") + stop + "data: bye\n\n" + delta(R"("content":"!")"),
+     R"({"content":"Hi"})"},
+    {"the infinities of Python's json",
+     event(R"({"choices":[{"delta":{"content":"\"NaN\""},"logprobs":{"content":[{"logprob":-Infinity},NaN]}}]})") + end,
+     R"({"content":"\"NaN\""})"},
     {"the end without a finish reason", delta(R"("content":"Hi")") + "data: [DONE]\n\n", R"({"content":"Hi"})"},
     {"no mark of the end", delta(R"("content":"Hi")") + stop, R"({"content":"Hi"})"},
     {"a server that ignores `stream`",
@@ -104,6 +120,27 @@ const std::vector<Row> shapes = {
      R"({"content":"Hi"})", "ollama"},
     {"a Gemini that blocks the prompt", event(R"({"promptFeedback":{"blockReason":"SAFETY"}})"),
      R"({"content":null,"refusal":"Gemini does not answer this prompt: SAFETY"})", "gemini"},
+    {"the message so far beside each delta",
+     event(R"({"choices":[{"delta":{"content":"One "},"message":{"content":"One "}}]})") +
+         event(R"({"choices":[{"delta":{"content":"two"},"message":{"content":"One two"}}]})") + end,
+     R"({"content":"One two"})"},
+    {"the whole message after its deltas",
+     delta(R"("content":"Hel","reasoning":"hm","note":[1])") + delta(R"("content":"lo")") +
+         event(R"({"choices":[{"delta":{},"message":{"content":"Hello","reasoning":"hm","note":[1]},)"
+               R"("finish_reason":"stop"}]})"),
+     R"({"content":"Hello","reasoning_content":"hm","note":[1]})"},
+    {"a whole message that has more than its deltas",
+     delta(R"("content":"Hel")") + event(R"({"choices":[{"message":{"content":"Hello"},"finish_reason":"stop"}]})"),
+     R"({"content":"Hello"})"},
+    {"a whole message that differs from what was told",
+     delta(R"("content":" Hi ")") + event(R"({"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]})"),
+     R"({"content":" Hi "})"},
+    {"the text of a delta twice", event(R"({"choices":[{"delta":{"content":"Hi"},"text":"Hi"}]})") + end,
+     R"({"content":"Hi"})"},
+    {"messages instead of deltas",
+     event(R"({"choices":[{"message":{"content":"Hel"}}]})") + event(R"({"choices":[{"message":{"content":"lo"}}]})") +
+         end,
+     R"({"content":"Hello"})"},
     {"the signature of a Gemini's text",
      event(
          R"({"candidates":[{"content":{"parts":[{"text":"x"},{"text":"","thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]})"),
@@ -173,6 +210,37 @@ const std::vector<Calls> tool_calls = {
          call(R"("index":0,"id":"a","function":{"name":"f","arguments":"1}"})") +
          call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") + end,
      R"([["a","f","{\"x\":1}"]])"},
+    {"all with index 0, fragments of two calls mixed",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") +
+         call(R"("index":0,"id":"b","function":{"name":"g","arguments":""})") +
+         call(R"("index":0,"id":"a","function":{"arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"id":"b","function":{"arguments":"{\"y\":1}"})") + end,
+     R"([["a","f","{\"x\":1}"],["b","g","{\"y\":1}"]])"},
+    {"the name with every fragment, and the last one empty",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") +
+         call(R"("index":0,"function":{"name":"f","arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"function":{"name":"f","arguments":""})") + end,
+     R"([["a","f","{\"x\":1}"]])"},
+    {"the same without an id",
+     call(R"("index":0,"function":{"name":"f","arguments":""})") +
+         call(R"("index":0,"function":{"name":"f","arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"function":{"name":"f","arguments":""})") + end,
+     R"([["call_t_0","f","{\"x\":1}"]])"},
+    {"an empty fragment with an index of its own",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{}"})") +
+         call(R"("index":1,"function":{"arguments":""})") + end,
+     R"([["a","f","{}"]])"},
+    {"the same call twice",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"})") +
+         call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"})") + end,
+     R"([["a","f","{\"x\":1}"]])"},
+    {"the whole message after the deltas of its calls",
+     call(R"("index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""})") +
+         call(R"("index":1,"function":{"name":"g","arguments":"{}"})") +
+         event(R"({"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}},)"
+               R"({"id":"b","function":{"name":"g","arguments":"{}"}},{"id":"c","function":{"name":"h"}}]},)"
+               R"("finish_reason":"tool_calls"}]})"),
+     R"([["a","f","{\"x\":1}"],["call_t_0","g","{}"],["c","h","{}"]])"},
     {"another id with every fragment",
      call(R"("index":0,"id":"a","function":{"name":"f","arguments":""})") +
          call(R"("index":0,"id":"b","function":{"arguments":"{}"})") + end,
@@ -224,6 +292,15 @@ const std::string begun = delta(R"("content":"x")");
 const std::vector<Failing> failures = {
     {"nothing", "", "backend_unavailable", true, "incomplete"},
     {"an end after nothing", "data: [DONE]\n\n", "backend_unavailable", true, "incomplete"},
+    {"a page of HTML", "<html><body>Sign in</body></html>", "backend_unavailable", true, "it sent <html><body>Sign in"},
+    {"an error in a shape of its own", event(R"({"code":1305,"msg":"no balance left"})") + "data: [DONE]\n\n",
+     "backend_unavailable", true, "no balance left"},
+    {"an error beside choices that are null",
+     event(R"({"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}})") +
+         "data: [DONE]\n\n",
+     "backend_unavailable", true, "insufficient balance"},
+    {"a list of errors", event(R"({"errors":[{"message":"boom"}]})") + "data: [DONE]\n\n", "backend_unavailable", true,
+     "boom"},
     {"no end", begun, "backend_unavailable", true, "incomplete"},
     {"no JSON", begun + "data: {\"x\": y}\n\n" + end, "bad_answer", true, "invalid JSON"},
     {"an error event", begun + "event: error\ndata: {\"message\":\"out of memory\"}\n\n", "backend_error", true,
@@ -440,6 +517,13 @@ TEST_CASE("the log probabilities of the pieces are one list, byte for byte") {
       std::string::npos);
 }
 
+TEST_CASE("the pieces of a completion are joined") {
+  const std::string piece = event(R"({"choices":[{"text":"ab"}]})");
+  const Read got = read("openai", piece + piece + end, 5, RequestKind::generate);
+  CHECK_FALSE(got.error);
+  CHECK(got.choice["text"] == "abab");
+}
+
 TEST_CASE("the reasoning of a completion is beside its text") {
   const Read got =
       read("ollama", "{\"thinking\":\"hm\"}\n{\"response\":\"x\",\"done\":true}\n", 5, RequestKind::generate);
@@ -462,9 +546,34 @@ TEST_CASE("each input has its embedding, or the answer is an error") {
     Answer answer;
     answer.expect_embeddings(inputs);
     AnswerReader reader(*made, RequestKind::embed, Framing::whole, answer);
-    CHECK(reader.feed(R"({"data":[{"index":1,"embedding":[0.10,1e400]},{"index":0,"embedding":[2]}]})"));
+    CHECK(reader.feed(R"({"data":[{"index":1,"embedding":[0.10]},{"index":0,"embedding":[2]}]})"));
     reader.finish();
     CHECK(answer.error().has_value() == (inputs != 2));
-    CHECK(answer.output(RequestKind::embed).find(R"("index":1,"embedding":[0.10,1e400])") != std::string::npos);
+    CHECK(answer.output(RequestKind::embed).find(R"("index":1,"embedding":[0.10])") != std::string::npos);
+  }
+}
+
+TEST_CASE("an embedding is a list of finite numbers, as long as the others of its answer") {
+  struct Row {
+    const char* provider;
+    std::string begin, end;  // around the vectors
+  };
+  const std::vector<Row> rows = {{"openai", R"({"data":[{"embedding":)", R"(},{"embedding":[1,2]}]})"},
+                                 {"ollama", R"({"embeddings":[)", ",[1,2]]}"},
+                                 {"gemini", R"({"embeddings":[{"values":)", R"(},{"values":[1,2]}]})"}};
+  const auto error_of = [](const Row& row, const std::string& vector) {
+    Answer answer;
+    const auto made = make_provider(config_of(row.provider));
+    AnswerReader reader(*made, RequestKind::embed, Framing::whole, answer);
+    if (reader.feed(row.begin + vector + row.end)) reader.finish();
+    return answer.error() ? answer.error()->code : "";
+  };
+  for (const Row& row : rows) {
+    CHECK(error_of(row, "[0.5,-3e38]").empty());
+    for (const char* bad : {"[null,null]", R"(["0.5","1"])", "[{},1]", "[true,false]", "[[1,2],[3,4]]", "[1e400,1]",
+                            "[1e39,1]", "[]", "[1]", "[1,2,3]", "null", "{}", R"("1,2")"}) {
+      INFO(row.provider << " " << bad);
+      CHECK(error_of(row, bad) == "unsupported_answer");
+    }
   }
 }

@@ -385,13 +385,23 @@ TEST_CASE("inputs are split by size too, and a list has a bound") {
 TEST_CASE("an embedding is passed on with its digits, and one that is missing is an error") {
   const auto two = asked(embeddings, R"({"model":"m","input":["a","b"]})");
   const auto record = [](const char* data) { return record_of(R"({"data":)" + std::string(data) + "}"); };
-  REQUIRE(two.writer->add(0, record(R"([{"index":0,"embedding":[0.10,1e-400]},{"index":1,"embedding":[]}])")));
+  REQUIRE(two.writer->add(0, record(R"([{"index":0,"embedding":[0.10,1e-400]},{"index":1,"embedding":[2]}])")));
   CHECK(two.writer->whole().find("[0.10,1e-400]") != std::string::npos);
   for (const char* bad : {"[]", R"([{"index":0,"embedding":[1]}])", R"([{"embedding":[1]},{"embedding":5}])",
                           R"([{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}])",
                           R"([{"index":1,"embedding":[1]},{"index":2,"embedding":[1]}])", "5"}) {
     INFO(bad);
     CHECK_FALSE(two.writer->add(0, record(bad)));
+  }
+}
+
+TEST_CASE("what is no number does not become 0.0 in base64, nor is it passed on as a vector") {
+  for (const char* format : {"float", "base64"}) {
+    const auto one = asked(embeddings, R"({"model":"m","input":"x","encoding_format":")" + std::string(format) + "\"}");
+    for (const char* bad : {"[null]", R"(["0.5"])", "[[1]]", "[{}]", "[true]", "[1e400]", "[1e39]", "[]"}) {
+      INFO(format << " " << bad);
+      CHECK_FALSE(one.writer->add(0, record_of(R"({"data":[{"embedding":)" + std::string(bad) + "}]}")));
+    }
   }
 }
 

@@ -1,0 +1,110 @@
+// Bodies of answers in shapes that are not known: passed on, or an error.
+#include "edge-agent/executors/llm/answer_reader.hpp"
+#include "edge-agent/executors/llm/json_value.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/llm_config.hpp"
+
+using namespace edgefleet;
+using namespace edgefleet::agent::llm;
+
+namespace {
+
+struct Read {
+  Json choice;
+  std::optional<TaskError> error;
+};
+
+Read read(const std::string& provider, const std::string& body) {
+  Answer answer;
+  const auto made = make_provider(config_of(provider));
+  AnswerReader reader(*made, RequestKind::chat, provider == "ollama" ? Framing::lines : Framing::events, answer);
+  if (reader.feed(body)) reader.finish();
+  return {Json::parse(answer.output(RequestKind::chat))["choices"][0], answer.error()};
+}
+
+std::string event(const std::string& data) { return "data: " + data + "\n\n"; }
+std::string candidate(const std::string& members) { return event(R"({"candidates":[{)" + members + "}]}"); }
+std::string part(const std::string& members) { return candidate(R"("content":{"parts":[{)" + members + "}]}"); }
+
+const std::string openai_end = event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})") + event("[DONE]");
+const std::string gemini_end = candidate(R"("content":{"parts":[]},"finishReason":"STOP")");
+const std::string ollama_end = "{\"message\":{\"content\":\"\"},\"done\":true}\n";
+
+}  // namespace
+
+TEST_CASE("a shape that is not known fails the answer, although its end is known") {
+  struct Row {
+    const char* provider;
+    std::string body;
+  };
+  const std::vector<Row> rows = {
+      {"openai", event(R"({"choices":{"0":{"delta":{"content":"Hi"}}}})") + openai_end},
+      {"openai", event(R"({"choices":"Hi"})") + openai_end},
+      {"openai", event(R"({"content":"Hi","stop":false})") + openai_end},
+      {"openai", event(R"("Hi")") + openai_end},
+      {"openai", event("[]") + openai_end},
+      {"openai", event("5") + openai_end},
+      {"openai", event(R"({"choices":[{"delta":{"content":[{"type":"text","text":{"value":"Hi"}}]}}]})") + openai_end},
+      {"gemini", candidate(R"("content":"Hi","finishReason":"STOP")")},
+      {"gemini", candidate(R"("content":[{"text":"Hi"}],"finishReason":"STOP")")},
+      {"gemini", event(R"({"candidates":{"content":{"parts":[{"text":"Hi"}]}}})") + gemini_end},
+      {"gemini", event(R"({"candidates":["Hi"]})") + gemini_end},
+      {"gemini", candidate(R"("content":{"parts":["Hi"]})") + gemini_end},
+      {"gemini", part(R"("text":"see","inlineData":{"mimeType":"image/png","data":"AA=="})") + gemini_end},
+      {"gemini", part(R"("functionCall":[{"name":"f"}])") + gemini_end},
+      {"gemini", part(R"("text":5)") + gemini_end},
+      {"gemini", candidate(R"("content":{"parts":[{"text":"Hi"}]},"finishReason":1)")},
+      {"ollama", "\"Hi\"\n" + ollama_end},
+      {"ollama", "[{\"message\":{\"content\":\"Hi\"}}]\n" + ollama_end},
+      {"ollama", "{\"data\":{\"message\":{\"content\":\"Hi\"}}}\n" + ollama_end},
+      {"ollama", "{\"message\":{\"content\":\"Hi\"},\"done\":\"true\"}\n"},
+      {"ollama", "{\"message\":{\"content\":\"Hi\"},\"logprobs\":5}\n" + ollama_end},
+  };
+  for (const Row& row : rows) {
+    INFO(row.provider << " " << row.body);
+    const Read got = read(row.provider, row.body);
+    REQUIRE(got.error);
+    CHECK(got.error->code == "unsupported_answer");
+    CHECK_FALSE(got.error->retryable);
+  }
+}
+
+TEST_CASE("an error within a choice is an error, whatever its finish reason") {
+  const Read got = read("openai", event(R"({"choices":[{"delta":{"content":""},"error":{"message":"boom","code":502},)"
+                                        R"("finish_reason":"stop"}]})") +
+                                      openai_end);
+  REQUIRE(got.error);
+  CHECK(got.error->code == "backend_unavailable");
+  CHECK(got.error->message.find("boom") != std::string::npos);
+}
+
+TEST_CASE("pieces without a part of the answer do no harm beside an answer, or beside one that says nothing") {
+  const std::string hi = event(R"({"choices":[{"delta":{"content":"Hi"}}]})");
+  CHECK_FALSE(read("openai", event(R"({"note":"x"})") + hi + openai_end).error);
+  CHECK_FALSE(read("openai", hi + openai_end + event(R"("ok")")).error);
+  for (const char* piece : {"{}", R"({"type":"ping"})", R"({"choices":null,"usage":{"prompt_tokens":1}})",
+                            R"({"choices":[],"prompt_filter_results":[]})"}) {
+    INFO(piece);
+    CHECK_FALSE(read("openai", event(piece) + openai_end).error);
+  }
+  CHECK_FALSE(read("gemini", event(R"({"usageMetadata":{"promptTokenCount":4}})") + gemini_end).error);
+  CHECK_FALSE(read("ollama", ollama_end).error);
+}
+
+TEST_CASE("what is beside the text of an answer is kept") {
+  const Read both = read("gemini", part(R"("text":"Hi","functionCall":{"name":"f"})") + gemini_end);
+  CHECK_FALSE(both.error);
+  CHECK(both.choice["message"]["content"] == "Hi");
+  CHECK(both.choice["message"]["tool_calls"].size() == 1);
+  const Read sources = read(
+      "gemini", candidate(R"("content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP","safetyRatings":[1],)"
+                          R"("groundingMetadata":{"webSearchQueries":["x"]},"citationMetadata":{"citations":[1]})"));
+  CHECK_FALSE(sources.error);
+  CHECK(sources.choice["groundingMetadata"]["webSearchQueries"][0] == "x");
+  CHECK(sources.choice["citationMetadata"]["citations"][0] == 1);
+  CHECK_FALSE(sources.choice.contains("safetyRatings"));
+  const std::string line = R"({"message":{"content":"Hi"},"logprobs":[{"token":"Hi","logprob":-1}]})";
+  const Read sure = read("ollama", line + "\n" + line + "\n" + ollama_end);
+  CHECK_FALSE(sure.error);
+  CHECK(sure.choice["logprobs"]["content"].size() == 2);
+}
