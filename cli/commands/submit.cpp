@@ -14,7 +14,6 @@
 #include "cli/core/request.hpp"
 #include "cli/core/task_view.hpp"
 #include "common/core/error_text.hpp"
-#include "common/protocol/json.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -53,9 +52,8 @@ Result<JsonText> input_of(const Submit& submit) {
 
 // After a success: only the output, byte for byte as the agent sent it.
 void print_output(Session& session, const std::string& body) {
-  const auto object = json::well_formed(body) ? json::Object::read(body) : std::nullopt;
-  const auto output = object ? object->find("output") : std::nullopt;
-  session.print(output.value_or("null"));
+  const auto output = text_of_member(body, "output");
+  session.print(output.empty() ? "null" : output);
 }
 
 Exit wait_and_print(Session& session, const std::string& id, const Wait& wait) {

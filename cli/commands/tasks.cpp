@@ -36,11 +36,17 @@ Exit list(const Filter& filter, Session& session) {
   return exit;
 }
 
+Exit present_task(Session& session, const Result<std::string>& body) {
+  return present(session, body, [&](const Document& task, const Look& look) {
+    return show_task(task, text_of_member(*body, "output"), look);
+  });
+}
+
 Exit show(const std::string& id, const Wait& wait, Session& session) {
-  if (!wait.wanted) return present(session, session.get("/api/v1/tasks/" + id), show_task);
+  if (!wait.wanted) return present_task(session, session.get("/api/v1/tasks/" + id));
   const auto waited = wait_for_task(session, id, wait.limit);
   if (waited.body.empty()) return waited.exit;
-  const auto shown = present(session, Result<std::string>(waited.body), show_task);
+  const auto shown = present_task(session, waited.body);
   if (shown != Exit::ok || waited.exit != Exit::ok) return shown == Exit::ok ? waited.exit : shown;
   return exit_of(*read_answer(waited.body));
 }

@@ -3,19 +3,56 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
+#include <vector>
 
 #include "cli/core/text.hpp"
 #include "cli/core/times.hpp"
 #include "common/core/task.hpp"
 #include "common/core/utf8.hpp"
 #include "common/core/where.hpp"
+#include "common/protocol/json.hpp"
 
 namespace edgefleet::cli {
 
+namespace {
+
+Document value_of(std::string_view text);
+
+Document object_of(const json::Object& members) {
+  auto object = Document::object();
+  for (const auto& [name, value] : members.members()) object[name] = value_of(value);
+  return object;
+}
+
+Document list_of(const std::vector<std::string_view>& elements) {
+  auto list = Document::array();
+  for (const auto element : elements) list.push_back(value_of(element));
+  return list;
+}
+
+// What this program has no type for (a number too large for a double, a list that is too long) is kept as its text.
+Document value_of(std::string_view text) {
+  if (const auto members = json::Object::read(text)) return object_of(*members);
+  if (const auto elements = json::elements(text)) return list_of(*elements);
+  if (const auto string = json::as_string(text)) return *string;
+  if (const auto flag = json::as_bool(text)) return *flag;
+  if (const auto number = json::as_unsigned(text)) return *number;
+  if (const auto number = json::as_integer(text)) return *number;
+  if (const auto number = json::as_number(text)) return *number;
+  return text == "null" ? Document() : Document(std::string(text));
+}
+
+}  // namespace
+
 std::optional<Document> parse_document(std::string_view text) {
-  auto document = Document::parse(text, nullptr, false);
-  if (!document.is_object()) return std::nullopt;
-  return document;
+  const auto members = json::well_formed(text) ? json::Object::read(text) : std::nullopt;
+  return members ? std::optional(object_of(*members)) : std::nullopt;
+}
+
+std::string_view text_of_member(std::string_view object, std::string_view key) {
+  const auto members = json::well_formed(object) ? json::Object::read(object) : std::nullopt;
+  return members ? members->find(key).value_or("") : "";
 }
 
 const Document& member_of(const Document& object, const char* key) {
@@ -90,18 +127,53 @@ std::string escaped(std::string_view character) {
   return text.data();
 }
 
+class Indenter {
+ public:
+  std::string run(std::string_view json) {
+    for (std::size_t at = 0; at < json.size();) at += quoted_ ? in_string(json.substr(at)) : between(json[at]);
+    return std::move(out_);
+  }
+
+ private:
+  // Both return the number of bytes that they took.
+  std::size_t in_string(std::string_view rest) {
+    if (const auto control = control_bytes(rest); control > 0) {
+      out_ += escaped(rest.substr(0, control));
+      return control;
+    }
+    const std::size_t length = rest.starts_with('\\') ? 2 : 1;
+    quoted_ = rest.front() != '"';
+    out_ += rest.substr(0, length);
+    return length;
+  }
+  std::size_t between(char c) {
+    if (std::string_view(" \t\r\n").find(c) != std::string_view::npos) return 1;
+    if (c == '}' || c == ']') {
+      --depth_;
+      if (!std::exchange(empty_, false)) new_line();
+    } else if (std::exchange(empty_, false)) {
+      new_line();
+    }
+    out_ += c;
+    quoted_ = c == '"';
+    if (c == ':') out_ += ' ';
+    if (c == ',') new_line();
+    if (c == '{' || c == '[') {
+      ++depth_;
+      empty_ = true;
+    }
+    return 1;
+  }
+  void new_line() { out_.append("\n").append(2 * depth_, ' '); }
+
+  std::string out_;
+  std::size_t depth_ = 0;
+  bool quoted_ = false;
+  bool empty_ = false;  // the innermost object or array, up to here
+};
+
 }  // namespace
 
-std::string pretty(const Document& value) {
-  const auto dumped = value.dump(2, ' ', false, Document::error_handler_t::replace);
-  std::string out;
-  out.reserve(dumped.size());
-  for (std::string_view text = dumped; !text.empty();) {
-    const std::size_t control = text.front() == '\n' ? 0 : control_bytes(text);  // those below 0x20 are escaped already
-    out += control > 0 ? escaped(text.substr(0, control)) : text.substr(0, 1);
-    text.remove_prefix(std::max<std::size_t>(control, 1));
-  }
-  return out;
-}
+std::string pretty(std::string_view json) { return Indenter().run(json); }
 
 }  // namespace edgefleet::cli

@@ -16,6 +16,8 @@ namespace edgefleet::cli {
 using Document = nlohmann::ordered_json;  // keeps the order of keys
 
 std::optional<Document> parse_document(std::string_view text);  // nothing if it is not an object
+// The text of a member, byte for byte: a document does not keep the digits of a number. Empty: there is none.
+std::string_view text_of_member(std::string_view object, std::string_view key);
 
 std::string text_of(const Document& object, const char* key);
 std::optional<double> number_of(const Document& object, const char* key);
@@ -33,7 +35,7 @@ bool ended_state(std::string_view state);
 // The counts in an answer of GET /api/v1/batches/{id}.
 BatchCounts batch_counts(const Document& batch);
 
-// Indented, for people; control characters that JSON allows are escaped.
-std::string pretty(const Document& value);
+// Well-formed JSON, indented for people: its values stay byte for byte, but control characters are escaped.
+std::string pretty(std::string_view json);
 
 }  // namespace edgefleet::cli

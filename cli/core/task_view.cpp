@@ -104,13 +104,13 @@ Facts facts_of(const Document& task, const Look& look) {
   };
 }
 
-std::string outcome_part(const Document& task) {
+std::string outcome_part(const Document& task, std::string_view output) {
   if (const auto& error = member_of(task, "error"); error.is_object()) return "error\n  " + error_text(error) + "\n";
   if (const auto& file = member_of(task, "output_at"); file.is_object()) {
-    return "output\n  " + size_of(file) + "; print it with: edgefleet get " + printable(text_of(file, "artifact")) + " -o -\n";
+    return "output\n  " + size_of(file) + "; print it with: edgefleet get " + printable(text_of(file, "artifact")) +
+           " -o -\n";
   }
-  if (task.contains("output")) return "output\n" + pretty(member_of(task, "output")) + "\n";
-  return {};
+  return output.empty() ? std::string() : "output\n" + pretty(output) + "\n";
 }
 
 }  // namespace
@@ -143,7 +143,7 @@ std::string show_tasks(const Document& answer, const Look& look) {
   return render(table, look);
 }
 
-std::string show_task(const Document& task, const Look& look) {
+std::string show_task(const Document& task, std::string_view output, const Look& look) {
   const auto state = text_of(task, "state");
   std::string out =
       printable(text_of(task, "id")) + "  " + paint(printable(state), style_of_state(state), look.colour) + "\n";
@@ -151,7 +151,7 @@ std::string show_task(const Document& task, const Look& look) {
     if (!value.empty()) out += "  " + pad(name, 12, false) + printable(value) + "\n";
   }
   if (!ended_state(state)) out += "  " + pad("now", 12, false) + task_status(task) + "\n";
-  return out + timeline(task, look) + outcome_part(task);
+  return out + timeline(task, look) + outcome_part(task, output);
 }
 
 std::string show_acceptance(const Document& answer) {

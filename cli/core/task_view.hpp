@@ -11,8 +11,8 @@ namespace edgefleet::cli {
 // GET /api/v1/tasks: a table.
 std::string show_tasks(const Document& answer, const Look& look);
 
-// GET /api/v1/tasks/{id}: its fields, its attempts as a timeline, and its output or error.
-std::string show_task(const Document& task, const Look& look);
+// GET /api/v1/tasks/{id}: its fields, its attempts as a timeline, and its error or `output` (JSON; empty: none).
+std::string show_task(const Document& task, std::string_view output, const Look& look);
 
 // The answer of POST /api/v1/tasks: "queued, 3 ahead of it; 2 agents can take it", and why it waits.
 std::string show_acceptance(const Document& answer);

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <map>
 #include <optional>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "common/core/nearest.hpp"
 #include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
+#include "common/protocol/decimal.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::protocol {
@@ -27,18 +26,6 @@ std::string shown(std::string_view value) {
   return std::string(cut) + (cut.size() < text.size() ? "..." : "");
 }
 
-std::string number_text(double value) {
-  std::array<char, 32> buffer{};
-  const auto [end, failure] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  return {buffer.data(), end};
-}
-
-bool whole(std::string_view number) {
-  if (json::as_integer(number) || json::as_unsigned(number)) return true;
-  const auto value = json::as_number(number);
-  return value && std::isfinite(*value) && std::trunc(*value) == *value;
-}
-
 bool is_a(std::string_view type, std::string_view value) {
   const char first = value.front();
   if (type == "null") return value == "null";
@@ -46,25 +33,41 @@ bool is_a(std::string_view type, std::string_view value) {
   if (type == "string") return first == '"';
   if (type == "array") return first == '[';
   if (type == "object") return first == '{';
-  const bool number = first == '-' || (first >= '0' && first <= '9');
-  return number && (type == "number" || whole(value));
+  const auto number = json::Decimal::read(value);
+  return number && (type == "number" || number->whole());
+}
+
+// The same text for equal values: neither spaces, escapes, the order of members nor the form of a number matter. What
+// cannot be taken apart equals only itself.
+std::string canonical(std::string_view value) {
+  if (const auto number = json::Decimal::read(value)) return number->canonical();
+  if (const auto string = json::as_string(value)) return json::quoted(*string);
+  if (const auto elements = json::elements(value)) {
+    std::string text = "[";
+    for (const auto element : *elements) text += canonical(element) + ",";
+    return text + "]";
+  }
+  const auto object = json::Object::read(value);
+  if (!object) return std::string(value);
+  std::map<std::string_view, std::string_view> members;
+  for (const auto& [name, member] : object->members()) members[name] = member;
+  std::string text = "{";
+  for (const auto& [name, member] : members) text += json::quoted(name) + canonical(member) + ",";
+  return text + "}";
 }
 
 // A value that is compared many times is read once.
 struct Value {
-  explicit Value(std::string_view value)
-      : text(value), number(json::as_number(value)), string(json::as_string(value)) {}
+  explicit Value(std::string_view value) : text(value), form(canonical(value)) {}
 
   std::string text;
-  std::optional<double> number;
-  std::optional<std::string> string;
+  std::string form;
 };
 
-bool equal(const Value& a, const Value& b) {
-  if (a.string || b.string) return a.string == b.string;
-  if (a.number || b.number) return a.number == b.number;
-  return a.text == b.text;
-}
+struct Bound {
+  json::Decimal value;
+  std::string text;
+};
 
 std::size_t characters(std::string_view text) {
   return static_cast<std::size_t>(
@@ -87,8 +90,8 @@ struct Schema::Node {
   std::shared_ptr<const Node> additional;  // null: any, unless closed
   std::shared_ptr<const Node> items;
   std::vector<Value> values;  // enum; empty: any
-  std::optional<double> minimum;
-  std::optional<double> maximum;
+  std::optional<Bound> minimum;
+  std::optional<Bound> maximum;
   std::optional<std::uint64_t> least_characters;
   std::optional<std::uint64_t> most_characters;
 };
@@ -195,9 +198,11 @@ class Schema::Compiler {
   Status take_maximum(Node& node, std::string_view value, const std::string& at) {
     return take_number(node.maximum, value, at);
   }
-  static Status take_number(std::optional<double>& into, std::string_view value, const std::string& at) {
-    into = json::as_number(value);
-    return into ? success() : Status(bad(at, "a number"));
+  static Status take_number(std::optional<Bound>& into, std::string_view value, const std::string& at) {
+    auto number = json::Decimal::read(value);
+    if (!number) return bad(at, "a number");
+    into = Bound{std::move(*number), shown(value)};
+    return success();
   }
 
   Status take_least_length(Node& node, std::string_view value, const std::string& at) {
@@ -239,21 +244,21 @@ class Schema::Checker {
     const Value own(value);
     std::vector<std::string> all;
     for (const Value& one : node.values) {
-      if (equal(one, own)) return success();
+      if (one.form == own.form) return success();
       all.push_back(one.text);
     }
     return wrong(at, "is " + shown(value) + "; it must be one of " + shown(joined(all, ", ")));
   }
 
   static Status check_number(const Node& node, std::string_view value, const std::string& at) {
-    if (!is_a("number", value) || (!node.minimum && !node.maximum)) return success();
-    // What is too large for a double has a sign and is out of any range.
-    const double number = json::as_number(value).value_or(value.front() == '-' ? -HUGE_VAL : HUGE_VAL);
-    if (node.minimum && number < *node.minimum) {
-      return wrong(at, "is " + shown(value) + "; the minimum is " + number_text(*node.minimum));
+    if (!node.minimum && !node.maximum) return success();
+    const auto number = json::Decimal::read(value);
+    if (!number) return success();
+    if (node.minimum && *number < node.minimum->value) {
+      return wrong(at, "is " + shown(value) + "; the minimum is " + node.minimum->text);
     }
-    if (node.maximum && number > *node.maximum) {
-      return wrong(at, "is " + shown(value) + "; the maximum is " + number_text(*node.maximum));
+    if (node.maximum && *number > node.maximum->value) {
+      return wrong(at, "is " + shown(value) + "; the maximum is " + node.maximum->text);
     }
     return success();
   }

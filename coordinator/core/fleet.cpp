@@ -235,13 +235,36 @@ void raise_epoch_above(Context& c, Agent& agent, const Reign& followed) {
 }
 
 // The agent that has been away for the longest time and holds nothing; none: every one is needed.
-std::optional<AgentIndex> dispensable(const State& state) {
-  const Agent* best = nullptr;
+bool is_dispensable(const Agent& agent) {
+  return !vacant(agent) && gone(agent) && agent.attempts.empty() && !agent.drained;
+}
+
+// A message of an invented agent must not cost a look at all others.
+void look_for_dispensable(State& state, Time now) {
+  if (now < state.look_again_at) return;
+  std::vector<AgentIndex> all;
   for (const Agent& agent : state.agents) {
-    if (vacant(agent) || !gone(agent) || !agent.attempts.empty() || agent.drained) continue;
-    if (best == nullptr || agent.last_heard < best->last_heard) best = &agent;
+    if (is_dispensable(agent)) all.push_back(agent.index);
   }
-  return best == nullptr ? std::nullopt : std::optional(best->index);
+  if (all.empty()) state.look_again_at = now + state.policy.look_again_after;
+  const auto heard = [&](AgentIndex index) { return state.agents[index].last_heard; };
+  const auto most = std::min(all.size(), state.policy.dispensable_at_once);
+  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(most), {}, heard);
+  all.resize(most);
+  state.dispensable.assign(all.rbegin(), all.rend());
+}
+
+// The one that was away for longest when they were last looked at.
+std::optional<AgentIndex> take_dispensable(State& state, Time now) {
+  for (const bool looked : {false, true}) {
+    if (looked) look_for_dispensable(state, now);
+    while (!state.dispensable.empty()) {
+      const AgentIndex index = state.dispensable.back();
+      state.dispensable.pop_back();
+      if (is_dispensable(state.agents[index])) return index;
+    }
+  }
+  return std::nullopt;
 }
 
 Agent blank(AgentIndex index) {
@@ -289,9 +312,7 @@ void ask_for_introduction(Context& c, Agent& agent, const SessionId& session) {
 Agent* admit(Context& c, const AgentName& name) {
   if (Agent* known = agent_by_name(c.state, name)) return known;
   if (c.state.agents.size() < c.state.policy.most_agents || !c.state.vacant.empty()) return &agent_of(c, name);
-  const Policy& policy = c.state.policy;
-  const bool may_look = c.state.eviction_credit.take(c.now.mono, policy.eviction_burst, policy.eviction_spacing);
-  const auto away = may_look ? dispensable(c.state) : std::nullopt;
+  const auto away = take_dispensable(c.state, c.now.mono);
   if (!away) {
     c.note(
         NoteLevel::warning,

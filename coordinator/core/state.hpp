@@ -27,9 +27,10 @@ struct Policy {
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input, and of an output
   std::size_t most_agents = 20'000;
   std::size_t most_info_bytes = 64 * 1024 * 1024;  // of the infos of all agents
-  // Places that are made for new agents once there are most_agents: each costs a look at all of them.
-  double eviction_burst = 20;
-  Duration eviction_spacing = std::chrono::milliseconds(100);
+  // Once there are most_agents, a look at all of them finds so many that may be forgotten, and is not repeated before
+  // this time if it finds none.
+  std::size_t dispensable_at_once = 256;
+  Duration look_again_after = std::chrono::milliseconds(100);
   double info_burst = 20;  // changed infos of one agent, then one per interval
   Duration info_spacing = std::chrono::seconds(5);
   std::size_t most_conditions = 4'000;  // different ones, of unfinished tasks
@@ -121,7 +122,8 @@ struct State {
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace
   std::vector<Agent> agents;  // an agent keeps its index; a place without a name is vacant
   std::vector<AgentIndex> vacant;
-  TokenBucket eviction_credit;
+  std::vector<AgentIndex> dispensable;  // agents that may be forgotten, as they were last looked at; the oldest last
+  Time look_again_at{};
   std::unordered_map<AgentName, AgentIndex> agent_index;
   Deadlines<AgentIndex> silence;
   Deadlines<AgentIndex> recalls;  // agents that were given more tasks than they have slots

@@ -66,7 +66,9 @@ class Param {
  private:
   [[nodiscard]] Result<std::string> read(std::string_view value) const;
   [[nodiscard]] Status check_string(const std::string& text) const;
-  [[nodiscard]] Status check_range(long double value) const;
+  [[nodiscard]] Status check_range(const std::string& number) const;
+  [[nodiscard]] std::optional<std::string> least() const;
+  [[nodiscard]] std::optional<std::string> most() const;
   [[nodiscard]] Status check_text(const std::string& text) const;
   Status set_pattern(const ParamSettings& settings);
   Status set_range(const ParamSettings& settings);

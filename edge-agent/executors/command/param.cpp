@@ -2,7 +2,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 
+#include "common/protocol/decimal.hpp"
 #include "common/protocol/json.hpp"
 #include "edge-agent/executors/command/config.hpp"
 #include "edge-agent/executors/files/artifacts.hpp"
@@ -31,6 +34,14 @@ struct ScalarAsJson {
   std::string operator()(double value) const { return shortest(value); }
   std::string operator()(bool value) const { return value ? "true" : "false"; }
 };
+
+constexpr double smallest_integer = -0x1p63;
+
+// 1.0 and 1e2 are integers too: only the value counts.
+std::optional<std::int64_t> integer_in(std::string_view value) {
+  const auto number = json::Decimal::read(value);
+  return number ? number->as_integer() : std::nullopt;
+}
 
 bool control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
@@ -119,10 +130,10 @@ Result<std::string> Param::read(std::string_view value) const {
       if (auto text = json::as_string(value)) return *text;
       return invalid("must be a string");
     case Type::integer:
-      if (const auto number = json::as_integer(value)) return std::to_string(*number);
+      if (const auto number = integer_in(value)) return std::to_string(*number);
       return invalid("must be an integer");
     case Type::number:
-      if (const auto number = json::as_number(value)) return std::string(std::abs(*number) > 0 ? value : "0");
+      if (const auto number = json::Decimal::read(value)) return std::string(number->zero() ? "0" : value);
       return invalid("must be a number");
     case Type::boolean:
       if (json::as_bool(value)) return std::string(value);
@@ -140,7 +151,7 @@ Result<std::string> Param::read(std::string_view value) const {
 Status Param::check_text(const std::string& text) const {
   if (!choices_.empty()) {
     const auto same = [&](const std::string& choice) {
-      return choice == text || (type_ == Type::number && json::as_number(choice) == json::as_number(text));
+      return choice == text || (type_ == Type::number && json::Decimal::read(choice) == json::Decimal::read(text));
     };
     if (std::any_of(choices_.begin(), choices_.end(), same)) return success();
     std::string all;
@@ -148,9 +159,7 @@ Status Param::check_text(const std::string& text) const {
     return invalid("must be one of: " + all);
   }
   if (type_ == Type::string) return check_string(text);
-  if (type_ == Type::integer) return check_range(static_cast<long double>(*json::as_integer(text)));
-  if (type_ == Type::number) return check_range(static_cast<long double>(*json::as_number(text)));
-  return success();
+  return numeric(type_) ? check_range(text) : success();
 }
 
 Status Param::check_string(const std::string& text) const {
@@ -168,11 +177,25 @@ Status Param::check_string(const std::string& text) const {
   return success();
 }
 
-// long double represents every 64-bit integer exactly on the supported machines.
-Status Param::check_range(long double value) const {
-  if (min_ && value < static_cast<long double>(*min_)) return invalid("is below " + shortest(*min_));
-  if (max_ && value > static_cast<long double>(*max_)) return invalid("is above " + shortest(*max_));
+Status Param::check_range(const std::string& number) const {
+  const auto value = json::Decimal::read(number);
+  if (min_ && value < json::Decimal::read(shortest(*min_))) return invalid("is below " + shortest(*min_));
+  if (max_ && value > json::Decimal::read(shortest(*max_))) return invalid("is above " + shortest(*max_));
   return success();
+}
+
+// An integer has 64 bits: the coordinator must refuse the same values.
+std::optional<std::string> Param::least() const {
+  if (type_ == Type::integer && (!min_ || *min_ <= smallest_integer)) {
+    return std::to_string(std::numeric_limits<std::int64_t>::min());
+  }
+  return min_ ? std::optional(shortest(*min_)) : std::nullopt;
+}
+std::optional<std::string> Param::most() const {
+  if (type_ == Type::integer && (!max_ || *max_ >= -smallest_integer)) {
+    return std::to_string(std::numeric_limits<std::int64_t>::max());
+  }
+  return max_ ? std::optional(shortest(*max_)) : std::nullopt;
 }
 
 JsonText Param::schema() const {
@@ -191,8 +214,8 @@ JsonText Param::schema() const {
       json::ArrayWriter values(object.key("enum"));
       for (const auto& choice : choices_) values.next() += as_json(choice);
     } else if (numeric(type_)) {
-      if (min_) object.raw("minimum", shortest(*min_));
-      if (max_) object.raw("maximum", shortest(*max_));
+      if (const auto bound = least()) object.raw("minimum", *bound);
+      if (const auto bound = most()) object.raw("maximum", *bound);
     } else if (type_ == Type::string) {
       if (!pattern_ && !to_stdin_) object.integer("minLength", 1);
       object.unsigned_integer("maxLength", max_length_);  // a bound on bytes is one on characters

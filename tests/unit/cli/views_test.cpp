@@ -27,13 +27,13 @@ Document document(const char* text) {
 TEST_CASE("a task's attempts are shown as a timeline") {
   const auto text =
       show_task(document(R"({"id":"T1","capability":"echo","state":"succeeded","priority":0,"timeout_ms":600000,
-    "max_attempts":3,"accepted_at":"2025-11-21T03:20:11.000Z","ended_at":"2025-11-21T03:20:14.300Z","run_ms":50,"output":{"a":1},
+    "max_attempts":3,"accepted_at":"2025-11-21T03:20:11.000Z","ended_at":"2025-11-21T03:20:14.300Z","run_ms":50,
     "attempts":[
       {"n":1,"agent":"pi-1","state":"lost","assigned_at":"2025-11-21T03:20:11.004Z","ended_at":"2025-11-21T03:20:13.000Z",
        "error":{"code":"agent_lost","message":"its will came","retryable":true}},
       {"n":2,"agent":"pi-2","state":"succeeded","assigned_at":"2025-11-21T03:20:13.010Z","started_at":"2025-11-21T03:20:13.020Z",
        "ended_at":"2025-11-21T03:20:14.300Z"}]})"),
-                plain);
+                R"({"a":1})", plain);
   CHECK(text ==
         "T1  succeeded\n"
         "  capability  echo\n"
@@ -59,7 +59,7 @@ TEST_CASE("a waiting task is shown with the coordinator's reason") {
   const auto task =
       document(R"({"id":"T1","state":"queued","ahead":1200,"waiting":"3 agents offer echo, all paused for heat"})");
   CHECK(task_status(task) == "queued, 1,200 ahead of it: 3 agents offer echo, all paused for heat");
-  CHECK(show_task(task, plain).find("  now         queued, 1,200 ahead of it") != std::string::npos);
+  CHECK(show_task(task, {}, plain).find("  now         queued, 1,200 ahead of it") != std::string::npos);
 }
 
 TEST_CASE("a running task is shown with its agent") {
@@ -244,7 +244,7 @@ TEST_CASE("answers with missing or unexpected members are shown as far as possib
     CAPTURE(text);
     const auto answer = document(text);
     CHECK_NOTHROW(show_tasks(answer, plain));
-    CHECK_NOTHROW(show_task(answer, plain));
+    CHECK_NOTHROW(show_task(answer, {}, plain));
     CHECK_NOTHROW(show_agents(answer, plain));
     CHECK_NOTHROW(show_agent(answer, plain));
     CHECK_NOTHROW(show_queue(answer, plain));
@@ -263,7 +263,40 @@ TEST_CASE("answers with missing or unexpected members are shown as far as possib
 }
 
 TEST_CASE("control characters in an output are escaped") {
-  CHECK(pretty(document("{\"a\":\"x\xC2\x9By\"}")) == "{\n  \"a\": \"x\\u009by\"\n}");
+  CHECK(pretty("{\"a\":\"x\xC2\x9By\"}") == "{\n  \"a\": \"x\\u009by\"\n}");
+}
+
+TEST_CASE("an output is indented without a change of its values") {
+  CHECK(pretty(R"( {"n":1e400,"n" : 1.10,"s":"a\"},:[\\","l":[[],{ },-0]} )") == R"({
+  "n": 1e400,
+  "n": 1.10,
+  "s": "a\"},:[\\",
+  "l": [
+    [],
+    {},
+    -0
+  ]
+})");
+  CHECK(pretty("12345678901234567890123") == "12345678901234567890123");
+}
+
+TEST_CASE("an answer is read whatever values a task has in it") {
+  const auto answer = document(
+      R"({"state":"succeeded","output":{"x":1e400,"y":[1e-400,-1e999]},"run_ms":0.5,"n":-3,"f":true,"z":null})");
+  CHECK(text_of(answer, "state") == "succeeded");
+  CHECK(text_of(member_of(answer, "output"), "x") == "1e400");
+  CHECK(member_of(answer, "output")["y"] == Document{"1e-400", "-1e999"});
+  CHECK(number_of(answer, "run_ms") == 0.5);
+  CHECK(number_of(answer, "n") == -3);
+  CHECK(flag_of(answer, "f"));
+  CHECK(member_of(answer, "z").is_null());
+}
+
+TEST_CASE("a member is shown with the digits that it has") {
+  const std::string_view body = R"({"output": {"id":12345678901234567890123, "a":1,"a":2},"state":"succeeded"})";
+  CHECK(text_of_member(body, "output") == R"({"id":12345678901234567890123, "a":1,"a":2})");
+  CHECK(text_of_member(body, "error").empty());
+  CHECK(text_of_member("<html>", "output").empty());
 }
 
 TEST_CASE("the counts of a batch are parsed") {

@@ -63,6 +63,33 @@ TEST_CASE("an omitted input counts as no parameters, unless null is a type of it
   CHECK(says(R"({})", "null").empty());
 }
 
+TEST_CASE("an element of enum is compared by its value, not by its text") {
+  const std::string schema = R"({"enum":[{"x": 1, "y":[true,"\u00e9"]},[1],1.50,"a\/b"]})";
+  for (const char* input : {R"({ "y" : [ true , "é" ],"x":1.0 })", R"({"x":7,"x":1e0,"y":[true,"é"]})", "[1.0]",
+                            "[ 10e-1 ]", "15e-1", R"("a/b")"}) {
+    CHECK(says(schema, input).empty());
+  }
+  for (const char* input : {R"({"x":1})", R"({"x":1,"y":[true,"e"]})", R"({"x":1,"y":[true,"é"],"z":0})", "[1,1]", "[]",
+                            "[[1]]", R"(["1"])", "1", R"("1.5")", "[true]"}) {
+    CAPTURE(input);
+    CHECK(says(schema, input).find("it must be one of") != std::string::npos);
+  }
+}
+
+TEST_CASE("bounds are compared exactly, however large or small a number is") {
+  const std::string schema = R"({"type":"number","minimum":0,"maximum":9007199254740993})";
+  for (const char* input : {"1e-400", "0.0", "-0", "9007199254740993", "9007199254740993.0", "9007199254740992.999"}) {
+    CHECK(says(schema, input).empty());
+  }
+  CHECK(says(schema, "-1e-400") == "`input` is -1e-400; the minimum is 0");
+  CHECK(says(schema, "9007199254740994") == "`input` is 9007199254740994; the maximum is 9007199254740993");
+  CHECK(says(schema, "1e99999999999999999999") == "`input` is 1e99999999999999999999; the maximum is 9007199254740993");
+  CHECK(says(schema, "-1e400") == "`input` is -1e400; the minimum is 0");
+  CHECK(says(R"({"type":"integer","maximum":1e400})", "1e399").empty());
+  CHECK(says(R"({"type":"integer"})", "1.5e1").empty());
+  CHECK(says(R"({"type":"integer"})", "1e-400") == "`input` is 1e-400; it must be of type integer");
+}
+
 TEST_CASE("unknown keywords are ignored, malformed known ones are refused") {
   CHECK(says(R"({"pattern":7,"oneOf":[],"$ref":"#/x","if":{}})", "5").empty());
   CHECK(says(R"({"properties":{"a":true}})", R"({"a":1})").empty());

@@ -61,19 +61,25 @@ TEST_CASE("a full table of agents has room for another one after one was forgott
   CHECK(c.state.agents.size() == 1);
 }
 
-TEST_CASE("invented names make room for themselves only at a bounded rate") {
+TEST_CASE("an agent that is back is not forgotten, although it was away when others needed places") {
   Conversation c;
-  c.state.policy.most_agents = 2;
-  c.state.policy.eviction_burst = 2;
-  const auto appears = [&](const std::string& name) {
+  c.state.policy.most_agents = 3;
+  for (const char* name : {"a", "b", "c"}) {
+    c.pass(1s);
     c.receive(AgentStatusSeen{agent(name), {AgentState::offline, session("x")}});
-    return c.state.agent_index.count(agent(name)) == 1;
-  };
-  for (const char* name : {"a", "b", "c", "d"}) CHECK(appears(name));
-  CHECK_FALSE(appears("e"));
-  c.now.mono += c.state.policy.eviction_spacing;
-  CHECK(appears("e"));
-  CHECK_FALSE(appears("f"));
+  }
+  c.join("d", "1");
+  CHECK(c.state.agent_index.count(agent("a")) == 0);  // away for longest
+  c.join("b", "2");
+  c.join("e", "3");
+  CHECK(c.state.agent_index.count(agent("b")) == 1);
+  CHECK(c.state.agent_index.count(agent("c")) == 0);
+  c.receive(AgentStatusSeen{agent("f"), {AgentState::offline, session("x")}});
+  CHECK(c.state.agent_index.count(agent("f")) == 0);  // all are needed
+  c.receive(AgentStatusSeen{agent("d"), {AgentState::offline, session("1")}});
+  c.now.mono += c.state.policy.look_again_after;
+  c.receive(AgentStatusSeen{agent("f"), {AgentState::offline, session("x")}});
+  CHECK(c.state.agent_index.count(agent("f")) == 1);
 }
 
 TEST_CASE("the state that an order leads to is known before the agent reports it") {
