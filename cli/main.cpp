@@ -125,7 +125,11 @@ std::string unexpected(const Program& program, const CLI::ParseError& error) {
   const auto words = program.app.remaining(true);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr || words.empty()) return error.what();
   const auto& word = words.front();
-  if (word.starts_with('-')) return "no such option: '" + word + "'" + suggestion(word, options_of(program, *app));
+  const auto options = options_of(program, *app);
+  if (std::find(options.begin(), options.end(), word) != options.end()) {
+    return "'" + word + "' was not expected after --: what follows is no option";
+  }
+  if (word.starts_with('-')) return "no such option: '" + word + "'" + suggestion(word, options);
   return "'" + word + "' was not expected" + suggestion(word, names_of(*app));
 }
 
@@ -147,7 +151,7 @@ Exit run(std::vector<std::string> arguments) {
     const bool named = !program.app.get_subcommands().empty();
     return wrong_usage(program, named ? unexpected(program, error) : without_command(program));
   }
-  if (!http::is_http_url(http::normal_base(program.url))) {
+  if (!http::is_server(program.url)) {
     return wrong_usage(program, "--url: '" + program.url + "' is not of the form http://HOST:PORT");
   }
   Session session(program.url, program.json);

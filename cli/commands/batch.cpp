@@ -1,7 +1,5 @@
 // batch: submits the tasks of a file and watches them until they have ended.
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -16,7 +14,6 @@
 #include "cli/core/batch_file.hpp"
 #include "cli/core/error_counts.hpp"
 #include "cli/core/progress.hpp"
-#include "common/core/error_text.hpp"
 #include "common/http/problem.hpp"
 #include "common/system/clock.hpp"
 
@@ -43,12 +40,10 @@ struct Accepted {
 
 Result<BatchFile> read_file(const Batch& batch) {
   if (batch.file == "-") return read_batch(std::cin, batch.capability);
-  std::ifstream file(batch.file, std::ios::binary);
-  if (!file.is_open()) {
-    return Error{"cannot read " + batch.file + ": " + error_text(errno), ErrorKind::invalid};
-  }
-  auto content = read_batch(file, batch.capability);
-  if (file.bad()) return Error{"cannot read " + batch.file, ErrorKind::invalid};
+  auto file = open_file(batch.file);
+  if (!file) return file.error();
+  auto content = read_batch(*file, batch.capability);
+  if (file->bad()) return invalid("cannot read " + batch.file);
   return content;
 }
 
@@ -94,9 +89,9 @@ void note_accepted(Session& session, const Accepted& accepted, std::size_t next_
 }
 
 Exit fail_chunk(Session& session, const Error& error, const Accepted& accepted, std::size_t next_line) {
-  session.fail(error);
+  const auto exit = session.fail(error);
   note_accepted(session, accepted, next_line);
-  return Exit::coordinator;
+  return accepted.tasks == 0 ? exit : Exit::coordinator;
 }
 
 Exit submit(Session& session, const std::vector<BatchTask>& tasks, const Interrupt& interrupt, Accepted& accepted) {

@@ -1,9 +1,13 @@
 #include "cli/commands/command.hpp"
 
 #include <array>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "cli/core/arguments.hpp"
 #include "cli/core/times.hpp"
+#include "common/core/error_text.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -104,6 +108,14 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<
     if (*duration < least) throw CLI::ValidationError(name, "must be greater than zero");
   };
   return app.add_option_function<std::string>(name, read, help)->type_name("TIME");
+}
+
+Result<std::ifstream> open_file(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) return invalid("cannot read " + path + ": it is a folder");
+  std::ifstream file(path, std::ios::binary);
+  if (!file.is_open()) return invalid("cannot read " + path + ": " + error_text(errno));
+  return file;
 }
 
 }  // namespace edgefleet::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <span>
@@ -54,6 +55,9 @@ struct Wait {
 CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help);
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
                           const std::string& help, Duration least = Duration{0});
+
+// A folder can be opened, but not read: it is refused with a reason.
+Result<std::ifstream> open_file(const std::string& path);
 
 // The value, or a wrong-usage error of the option parser.
 template <typename T>

@@ -37,6 +37,17 @@ int rows_of(int descriptor) {
   return 24;
 }
 
+// The statuses with which a coordinator refuses an input; another refusal, such as that of a proxy, is not about it.
+bool about_input(int status) { return status == 400 || status == 413 || status == 422; }
+
+Result<std::string> body_of(Result<http::Response> answer) {
+  if (!answer) return answer.error();
+  if (answer->ok()) return std::move(answer->body);
+  auto error = http::to_error(*answer);
+  if (error.kind == ErrorKind::invalid && !about_input(answer->status)) error.kind = ErrorKind::internal;
+  return error;
+}
+
 void write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
 
 }  // namespace
@@ -57,15 +68,11 @@ int Session::live_width() const { return std::max(columns_of(STDERR_FILENO) - 1,
 int Session::live_height() const { return std::max(rows_of(STDERR_FILENO) - 1, 2); }
 
 Result<std::string> Session::get(const std::string& path, const http::Options& options) {
-  auto answer = http::expect_success(client_.get(path, options));
-  if (!answer) return answer.error();
-  return std::move(answer->body);
+  return body_of(client_.get(path, options));
 }
 
 Result<std::string> Session::post(const std::string& path, std::string_view body) {
-  auto answer = http::expect_success(client_.post(path, body));
-  if (!answer) return answer.error();
-  return std::move(answer->body);
+  return body_of(client_.post(path, body));
 }
 
 void Session::print(std::string_view text) const {
@@ -101,6 +108,11 @@ void Session::end_live() {
 Exit Session::fail(const std::string& message, Exit code) {
   note(paint("edgefleet:", Style::bad, error_colour_) + " " + printable(message));
   return code;
+}
+
+Exit Session::fail(const Error& error) {
+  const bool input = error.kind == ErrorKind::invalid || error.kind == ErrorKind::too_large;
+  return fail(error.message, input ? Exit::usage : Exit::coordinator);
 }
 
 std::string Session::hint(const std::string& arguments) const {

@@ -44,7 +44,8 @@ class Session {
   void show_live(std::string_view text);         // replaces the live lines, each within live_width(); only if live()
   void end_live();                                   // leaves them on the terminal
   Exit fail(const std::string& message, Exit code);  // "edgefleet: message" to standard error
-  Exit fail(const Error& error) { return fail(error.message, Exit::coordinator); }
+  // An input that cannot be accepted is wrong usage, whether this program or the coordinator refuses it.
+  Exit fail(const Error& error);
 
   // The command line for `arguments`, with the URL if it was given as an option.
   [[nodiscard]] std::string hint(const std::string& arguments) const;

@@ -1,11 +1,9 @@
 // submit: submits one task.
-#include <cerrno>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
-#include <system_error>
+#include <sstream>
 
 #include "cli/commands/capabilities.hpp"
 #include "cli/commands/command.hpp"
@@ -13,7 +11,6 @@
 #include "cli/core/arguments.hpp"
 #include "cli/core/request.hpp"
 #include "cli/core/task_view.hpp"
-#include "common/core/error_text.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -36,12 +33,12 @@ Result<Given> read_given(const std::string& argument) {
   }
   if (!argument.starts_with('@')) return Given{argument, "INPUT"};
   const auto path = argument.substr(1);
-  std::ifstream file(path, std::ios::binary);
-  std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad() || !file.is_open()) {
-    return Error{"cannot read " + path + ": " + error_text(errno), ErrorKind::invalid};
-  }
-  return Given{std::move(content), path};
+  auto file = open_file(path);
+  if (!file) return file.error();
+  std::ostringstream content;
+  if (file->peek() != std::ifstream::traits_type::eof()) content << file->rdbuf();
+  if (file->bad() || content.bad()) return invalid("cannot read " + path);
+  return Given{std::move(content).str(), path};
 }
 
 Result<JsonText> input_of(const Submit& submit) {
@@ -115,6 +112,7 @@ void declare_options(CLI::App& app, Submit& submit) {
       ->type_name("N");
   app.add_option("--idempotency-key", request.idempotency_key,
                  "submitting the same task again with this key returns the same task")
+      ->check([](const std::string& key) { return key.empty() ? "a key has at least one character" : ""; })
       ->type_name("KEY");
 }
 

@@ -6,6 +6,7 @@
 #include "cli/core/table.hpp"
 #include "cli/core/task_view.hpp"
 #include "cli/core/times.hpp"
+#include "common/core/nearest.hpp"
 #include "common/core/utf8.hpp"
 #include "common/core/where.hpp"
 
@@ -186,7 +187,16 @@ Result<std::vector<std::string>> choose_agents(const Document& agents, const Mod
   std::vector<std::string> chosen;
   std::string others;
   std::size_t refused = 0;
+  const auto only = order.where.find("agent");
+  std::vector<std::string> names;
+  for (const auto& agent : member_of(agents, "agents")) names.push_back(text_of(agent, "name"));
+  if (only != order.where.end() && !names.empty() && std::ranges::find(names, only->second) == names.end()) {
+    const auto near = nearest(only->second, names);
+    return Error{"agent " + only->second + " is not known" + (near ? "; did you mean " + *near + "?" : ""),
+                 ErrorKind::not_found};
+  }
   for (const auto& agent : member_of(agents, "agents")) {
+    if (only != order.where.end() && text_of(agent, "name") != only->second) continue;
     const auto why = why_not(agent, order);
     if (why.empty()) {
       chosen.push_back(text_of(agent, "name"));

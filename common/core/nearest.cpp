@@ -7,6 +7,12 @@ namespace {
 
 constexpr std::size_t longest = 200;  // the work grows with the square
 
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
 }  // namespace
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -34,11 +40,12 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
   const std::size_t most = std::min<std::size_t>(3, std::max<std::size_t>(1, word.size() / 3));
   std::optional<std::string> found;
   std::size_t least = most + 1;
+  const auto typed = lower(word);
   for (const auto& name : names) {
     // The distance is at least the difference of the lengths: a long word costs nothing.
     const std::size_t longer = std::max(word.size(), name.size()) - std::min(word.size(), name.size());
     if (longer >= least) continue;
-    const std::size_t distance = edit_distance(word, name);
+    const std::size_t distance = edit_distance(typed, lower(name));
     if (distance >= least) continue;
     least = distance;
     found = name;

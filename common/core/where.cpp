@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "common/core/nearest.hpp"
 #include "common/core/trimmed.hpp"
@@ -44,6 +45,15 @@ std::string suggestion(std::string_view key) {
   return near && is_size(*near) && *near != task_size_key ? "; did you mean " + quoted(*near) + "?" : "";
 }
 
+constexpr auto most_size = std::numeric_limits<std::uint64_t>::max();
+
+// A whole number, after an operator or without one, that has more than 64 bits.
+bool too_large(std::string_view value) {
+  const auto digits = value.substr(std::min(value.find_first_not_of("<>="), value.size()));
+  return digits.size() > std::to_string(most_size).size() - 1 &&
+         digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 Status check_condition(const std::string& key, const std::string& value) {
   const auto refuse = [&](const std::string& why) {
     return Error{"`where`: " + quoted(show_condition(key, value)) + ": " + why, ErrorKind::invalid};
@@ -52,6 +62,7 @@ Status check_condition(const std::string& key, const std::string& value) {
   if (!valid_key(key)) return refuse("a key has " + std::string(key_rule) + "; " + std::string(comparable));
   if (is_size(key)) {
     if (parse_size_condition(value)) return success();
+    if (too_large(value)) return refuse("the largest number is " + std::to_string(most_size));
     return refuse(std::string(comparable) + ", without a unit (memory is in MiB)");
   }
   const bool compares = !value.empty() && operator_characters.find(value.front()) != std::string_view::npos;

@@ -113,8 +113,11 @@ int on_progress(void* user, curl_off_t down_total, curl_off_t down, curl_off_t u
              : 1;
 }
 
+// An abbreviation, such as SSL, keeps its capitals.
 std::string lower_first(std::string text) {
-  if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  const auto upper = [&](std::size_t i) { return std::isupper(static_cast<unsigned char>(text[i])) != 0; };
+  if (!text.empty() && !(text.size() > 1 && upper(0) && upper(1)))
+    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
   return text;
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 
 namespace edgefleet::http {
 namespace {
@@ -9,6 +12,21 @@ namespace {
 bool unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("-._~").find(c) != std::string_view::npos;
+}
+
+// What follows the host's colon; an IPv6 address has its own in brackets.
+std::optional<std::string_view> port_of(std::string_view host_and_port) {
+  const auto colon = host_and_port.rfind(':');
+  const auto bracket = host_and_port.rfind(']');
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) return std::nullopt;
+  return host_and_port.substr(colon + 1);
+}
+
+bool good_port(std::optional<std::string_view> text) {
+  if (!text) return true;
+  std::uint16_t port = 0;
+  const auto [rest, failure] = std::from_chars(text->data(), text->data() + text->size(), port);
+  return failure == std::errc{} && rest == text->data() + text->size() && port > 0;
 }
 
 }  // namespace
@@ -53,8 +71,16 @@ std::string normal_base(std::string_view url) {
 
 bool is_http_url(std::string_view base_url) {
   const bool http = base_url.starts_with("http://") || base_url.starts_with("https://");
-  const auto host = http ? base_url.substr(base_url.find("://") + 3) : std::string_view();
-  return !host.empty() && host.front() != '/' && host.front() != ':' && host.front() != '?' && host.front() != '#';
+  const auto place = http ? base_url.substr(base_url.find("://") + 3) : std::string_view();
+  const auto server = place.substr(0, place.find_first_of("/?#"));
+  const auto host_and_port = server.substr(server.find('@') + 1);
+  return !host_and_port.empty() && host_and_port.front() != ':' && good_port(port_of(host_and_port));
+}
+
+bool is_server(std::string_view url) {
+  const bool scheme = url.find("://") != std::string_view::npos;
+  const auto server = url.substr(0, url.find_first_of("/?#"));
+  return is_http_url(normal_base(url)) && (scheme || port_of(server));
 }
 
 bool is_loopback(std::string_view base_url) {

@@ -10,6 +10,7 @@
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
 #include "common/core/utf8.hpp"
+#include "common/protocol/decimal.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::json {
@@ -66,6 +67,12 @@ class Fields {
     return std::nullopt;
   }
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most) {
+    const auto decimal = Decimal::read(find(name).value_or(""));
+    if (decimal && decimal->whole() && !decimal->as_integer()) {
+      fail("`" + std::string(name) + "` is " + std::string(cut_front(*find(name), 64)) + "; the range is " +
+           std::to_string(least) + " to " + std::to_string(most));
+      return std::nullopt;
+    }
     const auto number = read<std::int64_t>(name, as_integer, "a whole number");
     if (number && (*number < least || *number > most)) {
       fail("`" + std::string(name) + "` is " + std::to_string(*number) + "; the range is " + std::to_string(least) +
@@ -127,6 +134,11 @@ class Fields {
     if (!object) fail("`" + std::string(name) + "` is not an object");
     if (!object) return all;
     for (const auto& [key, slice] : object->members()) {
+      if (slice.front() != '"') {
+        fail("`" + std::string(name) + "`: `" + std::string(cut_front(key, 64)) + "` is not a string" +
+             (Decimal::read(slice) || as_bool(slice) ? ": write \"" + std::string(cut_front(slice, 64)) + "\"" : ""));
+        break;
+      }
       auto text = slice.size() <= most_text(most_bytes) ? as_string(slice) : std::nullopt;
       if (!text || key.empty() || key.size() > most_bytes || text->size() > most_bytes || all.size() >= most) {
         fail("`" + std::string(name) + "` may have at most " + std::to_string(most) + " strings of at most " +

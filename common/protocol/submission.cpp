@@ -31,7 +31,7 @@ Result<Submission> decode(json::Fields fields, std::size_t most_input_bytes) {
       static_cast<int>(fields.integer("max_attempts", 1, limits::max_attempts).value_or(spec.max_attempts));
   spec.where = fields.string_map("where", limits::where_conditions, limits::label_bytes);
   if (const auto good = check_where(spec.where); !good) fields.fail(good.error().message);
-  submission.idempotency_key = fields.string("idempotency_key", 200).value_or("");
+  submission.idempotency_key = read_idempotency_key(fields);
   const auto answer = fields.string("answer").value_or("outcome");
   if (answer != "outcome" && answer != "accepted") fields.fail("`answer` is neither outcome nor accepted");
   submission.answer_accepted = answer == "accepted";
@@ -40,6 +40,12 @@ Result<Submission> decode(json::Fields fields, std::size_t most_input_bytes) {
 }
 
 }  // namespace
+
+std::string read_idempotency_key(json::Fields& fields) {
+  const auto key = fields.string("idempotency_key", 200);
+  if (key && key->empty()) fields.fail("`idempotency_key` is empty; to submit without a key, omit it");
+  return key.value_or("");
+}
 
 Error too_large(std::string_view what, std::uint64_t bytes, std::uint64_t most) {
   return {std::string(what) + " has " + std::to_string(bytes) + " bytes; the maximum is " + std::to_string(most) +

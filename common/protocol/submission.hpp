@@ -7,6 +7,10 @@
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
 
+namespace edgefleet::json {
+class Fields;
+}
+
 namespace edgefleet::protocol {
 
 struct Submission {
@@ -25,6 +29,9 @@ Result<Submission> decode_submission(std::string_view json, std::size_t most_inp
 Result<Submission> decode_submission_part(std::string_view json, std::size_t most_input_bytes = limits::input_bytes);
 
 // The input of a task, or an output, is larger than it may be.
+// Of a task or a batch; empty: none was given.
+std::string read_idempotency_key(json::Fields& fields);
+
 Error too_large(std::string_view what, std::uint64_t bytes, std::uint64_t most);
 
 }  // namespace edgefleet::protocol

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "common/core/nearest.hpp"
+
 namespace edgefleet {
 namespace {
 
@@ -80,12 +82,24 @@ std::optional<int> Configuration::parse(int argc, const char* const* argv) {
   } catch (const CLI::CallForVersion& version) {
     return app_.exit(version);
   } catch (const CLI::Error& wrong) {
-    return wrong_usage(program_, std::string(wrong.what()) + "; see " + program_ + " --help");
+    const auto message = explained(wrong);
+    return wrong_usage(program_, message + (message.ends_with('?') ? " See " : "; see ") + program_ + " --help");
   }
   for (const auto& step : {&Configuration::read_file, &Configuration::take_from_file}) {
     if (const auto done = (this->*step)(); !done) return wrong_usage(program_, done.error().message);
   }
   return std::nullopt;
+}
+
+// The first option that does not exist, with the one that was meant: the parser names all words, in reverse order.
+std::string Configuration::explained(const CLI::Error& error) const {
+  const auto words = app_.remaining(true);
+  const auto option = std::find_if(words.begin(), words.end(), [](const auto& word) { return word.starts_with('-'); });
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr || option == words.end()) return error.what();
+  std::vector<std::string> names{"--config", "--help", "--version"};
+  for (const auto& known : options_) names.push_back("--" + known.name);
+  const auto near = nearest(option->substr(0, option->find('=')), names);
+  return "no such option: " + *option + (near ? "; did you mean " + *near + "?" : "");
 }
 
 // A pipe, such as that of a shell's <(...), was emptied at the start: it would look like an empty file.
@@ -106,6 +120,8 @@ Status Configuration::read_again(int argc, const char* const* argv) {
 
 Status Configuration::read_file() {
   if (path_.empty()) return success();
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path_, unknown)) return invalid(path_ + " is a folder, not a file");
   try {
     file_ = toml::parse_file(path_);
   } catch (const toml::parse_error& wrong) {
@@ -123,7 +139,11 @@ Status Configuration::take_from_file() {
     if (tables_.count(name) > 0) continue;
     const auto known = std::find_if(options_.begin(), options_.end(), [&](const auto& o) { return o.name == name; });
     if (known == options_.end()) {
-      return invalid(place_in(path_, node) + "unknown key `" + name + "`");
+      std::vector<std::string> names(tables_.begin(), tables_.end());
+      for (const auto& option : options_) names.push_back(option.name);
+      const auto near = nearest(name, names);
+      return invalid(place_in(path_, node) + "unknown key `" + name + "`" +
+                     (near ? "; did you mean `" + *near + "`?" : ""));
     }
     const auto text = as_text(node, known->type);
     if (!text) {

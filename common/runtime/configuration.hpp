@@ -49,6 +49,7 @@ class Configuration {
   };
   CLI::Option* add(CLI::Option* option, const std::string& name, TomlType type);
   static std::optional<std::string> as_text(const toml::node& node, TomlType type);
+  [[nodiscard]] std::string explained(const CLI::Error& error) const;
   Status read_file();
   Status take_from_file();
 

@@ -1,5 +1,7 @@
 #include "common/runtime/table_reader.hpp"
 
+#include "common/core/nearest.hpp"
+
 namespace edgefleet {
 namespace {
 
@@ -78,7 +80,9 @@ void TableReader::fail(std::string_view key, const std::string& problem) {
 
 Status TableReader::finish() {
   for (const auto& [key, node] : table_) {
-    if (!seen_.contains(key.str())) fail(node, "unknown key " + quoted(key.str()));
+    if (seen_.contains(key.str())) continue;
+    const auto near = nearest(key.str(), {seen_.begin(), seen_.end()});
+    fail(node, "unknown key " + quoted(key.str()) + (near ? "; did you mean " + quoted(*near) + "?" : ""));
   }
   if (!problem_.empty()) return invalid(problem_);
   return success();

@@ -19,7 +19,7 @@ Result<BatchRequest> read_batch(std::string_view body, std::size_t most_input_by
   fields.require("tasks");
   const auto slices = fields.array("tasks");
   BatchRequest batch;
-  batch.idempotency_key = fields.string("idempotency_key", 200).value_or("");
+  batch.idempotency_key = protocol::read_idempotency_key(fields);
   if (!fields.ok()) return fields.error().context("the batch");
   if (slices.empty() || slices.size() > limits::batch_tasks) {
     return Error{"a batch has 1 to " + std::to_string(limits::batch_tasks) + " tasks, this one has " +
@@ -31,11 +31,11 @@ Result<BatchRequest> read_batch(std::string_view body, std::size_t most_input_by
     auto one = protocol::decode_submission_part(slices[i], most_input_bytes);
     const auto good = one ? check(one->spec) : success();
     if (!one) {
-      batch.wrong.emplace_back(i, one.error().message);
+      batch.wrong.emplace_back(i, one.error());
     } else if (!good) {
-      batch.wrong.emplace_back(i, good.error().message);
+      batch.wrong.emplace_back(i, good.error());
     } else if (!one->idempotency_key.empty()) {
-      batch.wrong.emplace_back(i, "`idempotency_key` belongs next to `tasks`: one key for the whole batch");
+      batch.wrong.emplace_back(i, invalid("`idempotency_key` belongs next to `tasks`: one key for the whole batch"));
     } else {
       batch.tasks.push_back({std::move(one->spec), {}});
     }

@@ -20,7 +20,7 @@ struct BatchRequest {
   std::vector<SubmitTasks::One> tasks;
   std::string idempotency_key;  // of the whole batch; empty: none
   // Index and reason of each invalid task, 100 at most. If there is one, nothing of the batch is accepted.
-  std::vector<std::pair<std::size_t, std::string>> wrong;
+  std::vector<std::pair<std::size_t, Error>> wrong;
 };
 
 // `body`: any text. `check`: further conditions for a task.

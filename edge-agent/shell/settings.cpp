@@ -235,7 +235,8 @@ void declare(Configuration& configuration, Settings& s) {
       .option("max-task-mb", s.max_task_mb,
               "maximum size of the input of a task that this agent takes, in MiB (default: 64, or a sixteenth of the "
               "memory if that is less; 0: only inputs of up to 252 KiB)")
-      ->check(CLI::Range(-1, static_cast<int>(limits::most_task_bytes >> 20U)));
+      ->check(CLI::Range(0, static_cast<int>(limits::most_task_bytes >> 20U)))
+      ->default_str("");
   configuration.option("stop-grace-s", s.stop_grace_s, "seconds that running tasks have when the agent is stopped")
       ->check(CLI::Range(0, 3600));
   configuration.option("heat", s.heat, "policy: reduce the capacity when hot; firmware: only observe")
@@ -308,7 +309,7 @@ Result<Loop::Options> loop_options(const Settings& s) {
   if (!fleet) return Error{"--fleet \"" + s.fleet + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
   const auto broker = mqtt::parse_address(s.broker);
   if (!broker) return broker.error();
-  if (!s.coordinator.empty() && !http::is_http_url(http::normal_base(s.coordinator))) {
+  if (!s.coordinator.empty() && !http::is_server(s.coordinator)) {
     return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
   }
   const auto keepers = static_cast<std::size_t>(

@@ -64,6 +64,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!batch) return 0;
   require(!batch->tasks.empty() || !batch->wrong.empty(), "a batch has tasks");
   require(batch->tasks.size() <= checked && checked <= limits::batch_tasks, "every task of a batch is checked");
-  for (const auto& [index, why] : batch->wrong) require(!why.empty(), "the error of a task is reported");
+  for (const auto& [index, why] : batch->wrong) require(!why.message.empty(), "the error of a task is reported");
   return 0;
 }

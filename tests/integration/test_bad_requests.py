@@ -39,12 +39,18 @@ class Http(FleetCase):
             "priority": [1001, -1001, 1.5, "1", 2**64], "timeout_ms": [0, -1, 1.5, "1", 2**63, 2592000001],
             "expires_after_ms": [-1, "1", 1e300], "delay_ms": [-1, [], 2592000001], "max_attempts": [0, 101, -1, "3"],
             "where": [7, [], "x", {"a": 1}, {"": "x"}, {"a": "x" * 129}, {str(n): "x" for n in range(17)}],
-            "idempotency_key": [7, [], "x" * 201],
+            "idempotency_key": [7, [], "x" * 201, ""],
         }
         for field, values in wrong.items():
             for value in values:
                 answer = self.api.post("/api/v1/tasks", {"capability": "echo", field: value})
                 self.assertIn(field, self.assert_problem(answer, 422), value)
+        for field, value, says in (
+                ("priority", 10**20, "`priority` is 100000000000000000000; the range is -1000 to 1000"),
+                ("where", {"cpus": 2}, '`where`: `cpus` is not a string: write "2"'),
+                ("where", {"room": ["a"]}, "`where`: `room` is not a string"),
+                ("where", {"cpus": ">=" + "9" * 20}, "the largest number is 18446744073709551615")):
+            self.assertIn(says, self.assert_problem(self.api.post("/api/v1/tasks", {"capability": "echo", field: value}), 422))
         self.assert_problem(self.api.post("/api/v1/tasks", {"input": 1}), 422)
         for tasks in (None, 7, {}, "x", [7], [None], [[]]):
             self.assert_problem(self.api.post("/api/v1/batches", {"tasks": tasks}), 422)
@@ -65,13 +71,39 @@ class Http(FleetCase):
             self.assert_problem(self.api.get("/api/v1/" + path), 400)
         self.assert_works()
 
+    def test_what_the_command_line_cannot_submit(self):
+        """Bad usage has the exit code 2, whether the command line or the coordinator refuses it, and a reason."""
+        (self.fleet.dir / "lines").write_text('{"capability":"echo","name":"%s"}\n' % ("x" * 201))
+        for arguments, says in (
+                (("submit", "echo", "1", "--name", "x" * 201), "`name` is longer than 200 bytes"),
+                (("batch", self.fleet.dir / "lines"), "`name` is longer than 200 bytes"),
+                (("batch", self.fleet.dir), "cannot read .*: it is a folder"),
+                (("submit", "echo", f"@{self.fleet.dir}"), "cannot read .*: it is a folder"),
+                (("submit", "echo", "@nofile"), "cannot read nofile: No such file or directory"),
+                (("submit", "echo", "1", "--idempotency-key", ""), "at least one character"),
+                (("submit", "echo", "--", "1", "--wait"), "'--wait' was not expected after --"),
+                (("submit", "echo", "1", "--wiat"), "did you mean --wait")):
+            done = self.fleet.cli(*arguments)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertRegex(done.stderr, says)
+        for url in ("http://127.0.0.1:99999", "nonsense", "x/y"):
+            done = subprocess.run([BIN / "edgefleet", "--url", url, "status"], capture_output=True, text=True, timeout=10,
+                                  check=False)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn("is not of the form http://HOST:PORT", done.stderr)
+        secure = subprocess.run([BIN / "edgefleet", "--url", f"https://127.0.0.1:{self.fleet.http_port}", "status"],
+                                capture_output=True, text=True, timeout=10, check=False)
+        self.assertEqual(secure.returncode, 3, secure)
+        self.assertNotIn("sSL", secure.stderr)
+        self.assertEqual(self.api.good("GET", "/api/v1/tasks")["tasks"], [])
+
     def test_one_bad_task_in_a_batch(self):
         """One bad task refuses the whole batch, and is named by its number."""
         tasks = [{"capability": "echo", "input": n} for n in range(50)]
         for bad in ({}, None, 7, {"capability": "Bad"}, {"capability": "echo", "priority": "high"},
                     {"capability": "echo", "idempotency_key": "own"}, {"capability": "echo", "input": "x" * (1 << 20)}):
             answer = self.api.post("/api/v1/batches", {"tasks": tasks[:33] + [bad] + tasks[33:]})
-            self.assertIn("33", self.assert_problem(answer, 413, 422))
+            self.assertIn("33", self.assert_problem(answer, 413 if isinstance(bad, dict) and "input" in bad else 422))
             self.assertEqual([error["index"] for error in answer.body["errors"]], [33])
         self.assertEqual(self.api.good("GET", "/api/v1/tasks")["tasks"], [])
         self.assert_works()

@@ -10,19 +10,22 @@
 namespace edgefleet::coordinator {
 namespace {
 
-Reply bad_elements(const std::vector<std::pair<std::size_t, std::string>>& wrong) {
+// Too large, if that is all that is wrong.
+Reply bad_elements(const std::vector<std::pair<std::size_t, Error>>& wrong) {
+  const bool large =
+      std::ranges::all_of(wrong, [](const auto& one) { return one.second.kind == ErrorKind::too_large; });
   auto reply = problem(Error{"nothing was accepted: " + std::to_string(wrong.size()) +
                                  " of the batch's tasks are not valid, the first is number " +
-                                 std::to_string(wrong.front().first) + ": " + wrong.front().second,
-                             ErrorKind::invalid});
+                                 std::to_string(wrong.front().first) + ": " + wrong.front().second.message,
+                             large ? ErrorKind::too_large : ErrorKind::invalid});
   reply.body.pop_back();
   reply.body += ",\"errors\":";
   {
     json::ArrayWriter errors(reply.body);
-    for (const auto& [index, detail] : wrong) {
+    for (const auto& [index, error] : wrong) {
       json::ObjectWriter element(errors.next());
       element.unsigned_integer("index", index);
-      element.string("detail", detail);
+      element.string("detail", error.message);
     }
   }
   reply.body += '}';

@@ -56,7 +56,7 @@ Status check_models(const Settings& s, ProviderKind kind) {
     if (s.registry.empty() && s.models_dir.empty() && s.pull.empty() && s.pull_hosts.empty()) return success();
     return invalid("registry, models_dir, pull and pull_hosts are for provider ollama only");
   }
-  if (!s.registry.empty() && !http::is_http_url(http::normal_base(s.registry))) {
+  if (!s.registry.empty() && !http::is_server(s.registry)) {
     return invalid("registry \"" + s.registry + "\" is not of the form https://HOST");
   }
   if (!s.models_dir.empty() && s.models_dir.front() != '/') return invalid("models_dir must be an absolute path");
@@ -89,7 +89,7 @@ Status check_url(const std::string& url) {
   if (base.substr(host, base.find('/', host) - host).find('@') != std::string::npos) {
     return invalid("url must not contain a user name or a password: set the key with api_key_file");
   }
-  if (!http::is_http_url(base))
+  if (!http::is_server(url))
     return invalid("url \"" + std::string(cut_front(url, 100)) + "\" is not of the form http://HOST:PORT");
   return success();
 }

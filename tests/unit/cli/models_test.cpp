@@ -87,6 +87,8 @@ TEST_CASE("if no agent matches, each is listed with the reason") {
         "no agent can remove m:7b: pi-4 does not have m:7b; pi-5 board is pi5; pi-6 is lost; x86 has no board "
         "pi4");
   CHECK(chosen(order_of("load", "m", {{"agent", "x86"}})).find("x86 offers no llm.load") != std::string::npos);
+  CHECK(chosen(order_of("load", "m", {{"agent", "x68"}})) == "agent x68 is not known; did you mean x86?");
+  CHECK(chosen(order_of("load", "m", {{"agent", "x86"}})).find("pi-") == std::string::npos);
   CHECK(choose_agents(document(R"({"agents":[]})"), order_of("pull", "m")).error().message ==
         "no agents have announced themselves yet");
 }

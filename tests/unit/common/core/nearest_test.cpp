@@ -20,6 +20,8 @@ TEST_CASE("the nearest name is found, and none if no name is near") {
   CHECK(nearest("image.blurr", names) == "image.blur");
   CHECK(nearest("imge.resize", names) == "image.resize");
   CHECK(nearest("ehco", names) == "echo");
+  CHECK(nearest("IMAGE.BLUR", names) == "image.blur");
+  CHECK(nearest("CPUs", {"gpus", "cpus"}) == "cpus");
   CHECK_FALSE(nearest("llm.chat", names));
   CHECK_FALSE(nearest("", names));
   CHECK_FALSE(nearest("echo", {}));

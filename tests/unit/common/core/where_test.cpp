@@ -49,6 +49,7 @@ TEST_CASE("an unknown operator, or a size that is no number, is refused with wha
   }
   CHECK(has(check_where({{"memory_mb", ">=4GB"}}).error(), "`memory_mb>=4GB`"));
   CHECK(has(check_where({{"cpus", "four"}}).error(), "whole number"));
+  CHECK(has(check_where({{"cpus", ">=99999999999999999999"}}).error(), "the largest number is 18446744073709551615"));
   const auto label = check_where({{"memory-mb", ">=4000"}});
   CHECK(has(label.error(), "compared with = only"));
   CHECK(has(label.error(), "did you mean `memory_mb`?"));

@@ -24,6 +24,22 @@ TEST_CASE("a URL needs http or https, and a host") {
   for (const char* url : {"", "http://", "http:///x", "http://:7001", "ftp://x", "x"}) CHECK_FALSE(is_http_url(url));
 }
 
+TEST_CASE("the port of a URL is from 1 to 65535") {
+  for (const char* url : {"http://x:1", "http://x:65535/y", "https://[::1]/x:y", "http://me:key@x"})
+    CHECK(is_http_url(url));
+  for (const char* url :
+       {"http://x:0", "http://x:99999", "http://x:", "http://x:a", "http://[::1]:70000", "http://x:-1"})
+    CHECK_FALSE(is_http_url(url));
+}
+
+TEST_CASE("a typed address without a scheme names a server if it has a port") {
+  for (const char* url :
+       {"pi.local:7001", "10.0.0.2:7001/", "[::1]:7001", "localhost:1/api", "http://x", "https://x/y"})
+    CHECK(is_server(url));
+  for (const char* url : {"", "x", "x/y", "x/y:1", "nonsense", "[::1]", "x:99999", ":7001", "ftp://x"})
+    CHECK_FALSE(is_server(url));
+}
+
 TEST_CASE("the names of this machine are recognised") {
   for (const char* url : {"http://localhost", "http://localhost:1", "http://127.0.0.1:7001", "http://[::1]:1/x"})
     CHECK(is_loopback(url));

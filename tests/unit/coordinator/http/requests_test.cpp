@@ -88,10 +88,16 @@ TEST_CASE("each invalid task of a batch is reported with its index and its reaso
   CHECK(batch->tasks.size() == 2);
   REQUIRE(batch->wrong.size() == 5);
   for (std::size_t i = 0; i < 5; ++i) CHECK(batch->wrong[i].first == i + 1);
-  CHECK(batch->wrong[0].second.find("capability") != std::string::npos);
-  CHECK(batch->wrong[1].second.find("capability") != std::string::npos);
-  CHECK(batch->wrong[2].second == "not here");
-  CHECK(batch->wrong[3].second.find("idempotency_key") != std::string::npos);
+  CHECK(batch->wrong[0].second.message.find("capability") != std::string::npos);
+  CHECK(batch->wrong[1].second.message.find("capability") != std::string::npos);
+  CHECK(batch->wrong[2].second.message == "not here");
+  CHECK(batch->wrong[3].second.message.find("idempotency_key") != std::string::npos);
+  for (const auto& [index, error] : batch->wrong) CHECK(error.kind == ErrorKind::invalid);
+  const auto large = read_batch(R"({"tasks":[{"capability":"a","input":"12345"}]})", 3, check);
+  REQUIRE(large);
+  CHECK(large->wrong.at(0).second.kind == ErrorKind::too_large);
+  CHECK(read_batch(R"({"tasks":[{"capability":"a"}],"idempotency_key":""})", 3, check).error().message ==
+        "the batch: `idempotency_key` is empty; to submit without a key, omit it");
 }
 
 TEST_CASE("at most 100 invalid tasks are reported") {

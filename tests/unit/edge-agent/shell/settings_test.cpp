@@ -96,7 +96,8 @@ TEST_CASE("an error in the file ends the agent, with its line and its reason") {
       {"\n[[command]]\nargv = ['ls']\n", "line 2: [[command]]: `name` is missing"},
       {"[[command]]\nname = 'x'\nargv = ['ls']\nslots = 'two'\n",
        "line 4: [[command]]: `slots` must be a whole number"},
-      {"[[command]]\nname = 'x'\nargv = ['ls']\nslot = 1\n", "line 4: [[command]]: unknown key `slot`"},
+      {"[[command]]\nname = 'x'\nargv = ['ls']\nslot = 1\n",
+       "line 4: [[command]]: unknown key `slot`; did you mean `slots`?"},
       {"[[command]]\nname = 'x'\nargv = ['ls']\nparams = 1\n", "line 4: [[command]]: `params` must be a table"},
       {"[[command]]\nname = 'x'\nargv = ['ls']\n[command.params]\np = 1\n",
        "line 5: command 'x', params: `p` must be a table"},
@@ -113,7 +114,8 @@ TEST_CASE("an error in the file ends the agent, with its line and its reason") {
       {"labels = 1\n", "line 1: `labels` must be a table: write [labels]"},
       {"[[llm]]\nurl = 'http://127.0.0.1'\n", "line 1: [[llm]]: `provider` is missing"},
       {"echo = '2'\n", "line 1: `echo` must be a whole number"},
-      {"ecko = 2\n", "line 1: unknown key `ecko`"},
+      {"ecko = 2\n", "line 1: unknown key `ecko`; did you mean `echo`?"},
+      {"max-task-mb = -1\n", "line 1: `max-task-mb`: --max-task-mb: Value -1 not in range 0 to 64"},
   };
   for (const auto& [file, reason] : cases) {
     INFO(file);
