@@ -38,8 +38,8 @@ struct Policy {
   Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
   Duration shortest_grace = std::chrono::seconds(2);
   Duration longest_grace = std::chrono::seconds(60);
-  double grace_share = 0.1;     // of the run time so far
-  Backoff retry;                // after a retryable failure
+  double grace_share = 0.1;  // of the run time so far
+  Backoff retry;  // after a retryable failure
   Duration longest_retry_after = std::chrono::hours(1);  // that an agent may ask for
   std::size_t most_reason_bytes = 512;  // of a past attempt; the outcome's own is longer
   int most_returns = 20;  // of a task that is placed again at once; after further ones it pauses as after a failure

@@ -51,7 +51,7 @@ class MqttReplies final : public CommitListener {
   std::size_t expected_ = 0;
   std::unordered_map<std::string, std::size_t> by_client_;  // of expected_
   std::deque<mqtt::Message> replies_;  // not yet passed to the connection
-  std::size_t bytes_ = 0;              // of their payloads
+  std::size_t bytes_ = 0;  // of their payloads
 };
 
 }  // namespace edgefleet::coordinator

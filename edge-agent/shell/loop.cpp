@@ -382,7 +382,8 @@ std::size_t Loop::most_listed() const {
 int Loop::bounded(int max_tasks) {
   const int most = static_cast<int>(std::clamp<std::size_t>(most_listed(), 1, static_cast<std::size_t>(max_tasks)));
   if (most < max_tasks) {
-    complaints_.complain("max-held", "the broker takes messages of at most " + std::to_string(deliveries_.most_bytes()) +
+    complaints_.complain("max-held", "the broker takes messages of at most " +
+                                         std::to_string(deliveries_.most_bytes()) +
                                          " bytes: this agent holds at most " + std::to_string(most) + " tasks");
   }
   return most;

@@ -59,8 +59,8 @@ struct AgentLoop {
   void assign(const TaskId& task, const std::string& capability, const std::string& input, std::uint64_t n = 1) {
     follow();
     std::size_t first = 0;
-    say("tasks/" + capability + "/pi",
-        protocol::encode_tasks(loop_reign, n, limits::usual_task_bytes, {{task, 1, input, std::chrono::minutes(1)}}, first));
+    say("tasks/" + capability + "/pi", protocol::encode_tasks(loop_reign, n, limits::usual_task_bytes,
+                                                              {{task, 1, input, std::chrono::minutes(1)}}, first));
   }
   void control(protocol::ControlType type, const std::vector<protocol::AttemptRef>& tasks = {}) {
     std::size_t first = 0;

@@ -282,10 +282,10 @@ TEST_CASE("an output is indented without a change of its values") {
 
 TEST_CASE("an answer is read whatever values a task has in it") {
   const auto answer = document(
-      R"({"state":"succeeded","output":{"x":1e400,"y":[1e-400,-1e999]},"run_ms":0.5,"n":-3,"f":true,"z":null})");
+      R"({"state":"succeeded","output":{"x":1e400,"y":[1e400,-1e999]},"run_ms":0.5,"n":-3,"f":true,"z":null})");
   CHECK(text_of(answer, "state") == "succeeded");
   CHECK(text_of(member_of(answer, "output"), "x") == "1e400");
-  CHECK(member_of(answer, "output")["y"] == Document{"1e-400", "-1e999"});
+  CHECK(member_of(answer, "output")["y"] == Document{"1e400", "-1e999"});
   CHECK(number_of(answer, "run_ms") == 0.5);
   CHECK(number_of(answer, "n") == -3);
   CHECK(flag_of(answer, "f"));

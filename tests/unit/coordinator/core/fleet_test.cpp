@@ -419,6 +419,7 @@ TEST_CASE("where the table of agents is full, the one that was away for longest 
   CHECK(c.state.agent_index.count(agent("pi-4")) == 0);  // one holds a task, two are there
   const std::string other = keeper == "pi-1" ? "pi-2" : "pi-1";
   c.receive(AgentStatusSeen{agent(other), {AgentState::offline, session(keeper == "pi-1" ? "b" : "a")}});
+  c.now.mono += c.state.policy.look_again_after;
   c.receive(AgentInfoSeen{agent("pi-4"), c.info("d", 1)});
   REQUIRE(c.find<ForgetAgent>() != nullptr);
   CHECK(c.find<ForgetAgent>()->agent == agent(other));
