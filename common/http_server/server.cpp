@@ -285,9 +285,9 @@ void Server::Inside::check_certificates(Time now) {
     if (listener.tls) all.insert(listener.tls);
   }
   if (all.empty()) return;
-  const auto check = [this, core = core, all = std::move(all)] {
+  const auto check = [this, server = core, all = std::move(all)] {
     for (const auto& tls : all) tls->refresh();
-    core->post([this] { checks_certificates = false; });
+    server->post([this] { checks_certificates = false; });
   };
   checks_certificates = core->pool.run(check, Lane::files);
 }

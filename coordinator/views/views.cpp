@@ -1,6 +1,8 @@
 #include "coordinator/views/views.hpp"
 
+#include <algorithm>
 #include <ctime>
+#include <tuple>
 
 #include "common/core/where.hpp"
 #include "common/protocol/codec.hpp"
@@ -358,8 +360,8 @@ std::vector<QueueLine> queue_lines(const State& state) {
   std::vector<QueueLine> sorted;
   sorted.reserve(lines.size());
   for (auto& [key, line] : lines) sorted.push_back({key, line.queued, line.running});
-  std::stable_sort(sorted.begin(), sorted.end(), [](const QueueLine& a, const QueueLine& b) {
-    return std::pair(a.queued, a.running) > std::pair(b.queued, b.running);
+  std::sort(sorted.begin(), sorted.end(), [](const QueueLine& a, const QueueLine& b) {
+    return std::tie(b.queued, b.running, a.key) < std::tie(a.queued, a.running, b.key);
   });
   return sorted;
 }
