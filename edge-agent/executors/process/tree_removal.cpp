@@ -35,10 +35,13 @@ bool remove_simple(int folder, const std::string& name) {
          errno == ENOENT;
 }
 
-// A folder can be emptied and moved only by whoever may write to it.
+// A folder can be emptied and moved only by whoever may write to it. The name may become a link meanwhile: only the
+// folder that was found is changed.
 UniqueFd open_writable(int folder, const std::string& name) {
-  ::fchmodat(folder, name.c_str(), S_IRWXU, 0);
-  return UniqueFd(::openat(folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd found(::openat(folder, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!found) return {};
+  ::chmod(("/proc/self/fd/" + std::to_string(found.get())).c_str(), S_IRWXU);
+  return UniqueFd(::openat(found.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 // Moves the folders that are below those in `top` up into it, so that any depth takes two descriptors.
