@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/core/joined.hpp"
 #include "common/runtime/log.hpp"
 #include "edge-agent/executors/command/executor.hpp"
 #include "edge-agent/executors/echo.hpp"

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdint>
 #include <optional>
+
+#include "common/core/port.hpp"
 
 namespace edgefleet::http {
 namespace {
@@ -20,13 +20,6 @@ std::optional<std::string_view> port_of(std::string_view host_and_port) {
   const auto bracket = host_and_port.rfind(']');
   if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) return std::nullopt;
   return host_and_port.substr(colon + 1);
-}
-
-bool good_port(std::optional<std::string_view> text) {
-  if (!text) return true;
-  std::uint16_t port = 0;
-  const auto [rest, failure] = std::from_chars(text->data(), text->data() + text->size(), port);
-  return failure == std::errc{} && rest == text->data() + text->size() && port > 0;
 }
 
 }  // namespace
@@ -74,7 +67,8 @@ bool is_http_url(std::string_view base_url) {
   const auto place = http ? base_url.substr(base_url.find("://") + 3) : std::string_view();
   const auto server = place.substr(0, place.find_first_of("/?#"));
   const auto host_and_port = server.substr(server.find('@') + 1);
-  return !host_and_port.empty() && host_and_port.front() != ':' && good_port(port_of(host_and_port));
+  const auto port = port_of(host_and_port);
+  return !host_and_port.empty() && host_and_port.front() != ':' && (!port || parse_port(*port));
 }
 
 bool is_server(std::string_view url) {

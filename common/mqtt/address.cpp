@@ -1,17 +1,13 @@
 #include "common/mqtt/address.hpp"
 
-#include <charconv>
 #include <string_view>
+
+#include "common/core/port.hpp"
 
 namespace edgefleet::mqtt {
 namespace {
 
 constexpr std::string_view scheme = "mqtt://";
-
-bool read_port(std::string_view text, std::uint16_t& port) {
-  const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return failure == std::errc{} && rest == text.data() + text.size() && port > 0;
-}
 
 }  // namespace
 
@@ -26,7 +22,10 @@ Result<Address> parse_address(const std::string& broker) {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   Address address{std::string(host)};
   if (host.empty() || host.find_first_of("/@ []") != std::string_view::npos) return wrong;
-  if (colon != std::string_view::npos && !read_port(rest.substr(colon + 1), address.port)) return wrong;
+  if (colon == std::string_view::npos) return address;
+  const auto port = parse_port(rest.substr(colon + 1));
+  if (!port) return wrong;
+  address.port = *port;
   return address;
 }
 

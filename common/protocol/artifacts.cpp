@@ -2,20 +2,13 @@
 
 #include <algorithm>
 
+#include "common/core/artifact_id.hpp"
 #include "common/protocol/json.hpp"
 
 namespace edgefleet::protocol {
 namespace {
 
 constexpr auto npos = std::string_view::npos;
-
-// `at`: the opening quote. Returns the place after the closing one.
-std::size_t end_of_string(std::string_view json, std::size_t at) {
-  for (++at; at < json.size() && json[at] != '"'; ++at) {
-    if (json[at] == '\\') ++at;
-  }
-  return std::min(at + 1, json.size());
-}
 
 // The string value of the member whose key ends at `at`; empty: the text before is no key, or its value no string.
 std::string_view string_after(std::string_view json, std::size_t at) {
@@ -24,7 +17,7 @@ std::string_view string_after(std::string_view json, std::size_t at) {
   if (at == npos || json[at] != ':') return {};
   at = json.find_first_not_of(space, at + 1);
   if (at == npos || json[at] != '"') return {};
-  return json.substr(at, end_of_string(json, at) - at);
+  return json.substr(at, json::after_string(json, at) - at);
 }
 
 }  // namespace
@@ -35,7 +28,7 @@ std::vector<std::string> artifacts_in(std::string_view json) {
   // Nearly all tasks name none; but a key may contain escapes.
   if (json.find("artifact") == npos && json.find("\\u") == npos) return found;
   for (auto at = json.find('"'); at != npos; at = json.find('"', at)) {
-    const auto end = end_of_string(json, at);
+    const auto end = json::after_string(json, at);
     const auto value = string_after(json, end);
     if (!value.empty() && json::as_string(json.substr(at, end - at)) == "artifact") {
       if (auto id = json::as_string(value)) found.push_back(std::move(*id));
@@ -45,6 +38,15 @@ std::vector<std::string> artifacts_in(std::string_view json) {
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
+}
+
+std::vector<std::string> artifacts_of(std::string_view output, const std::optional<TextFile>& output_at) {
+  auto ids = artifacts_in(output);
+  std::erase_if(ids, [](const std::string& id) { return !valid_artifact_id(id); });
+  if (!output_at) return ids;
+  ids.push_back(output_at->artifact);
+  ids.insert(ids.end(), output_at->artifacts.begin(), output_at->artifacts.end());
+  return ids;
 }
 
 }  // namespace edgefleet::protocol

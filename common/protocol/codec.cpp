@@ -54,8 +54,6 @@ std::string required_json(Fields& fields, std::string_view name) {
 
 std::string_view to_string(ControlType type) { return control_types.at(static_cast<std::size_t>(type)); }
 
-// ---- tasks/<capability>/<agent>
-
 void append_text_file(std::string& out, const TextFile& file) {
   ObjectWriter object(out);
   object.string("artifact", file.artifact);
@@ -70,6 +68,8 @@ Result<TextFile> decode_text_file(std::string_view json) {
   auto file = read_text_file(fields);
   return finish(fields, std::move(file));
 }
+
+// ---- tasks/<capability>/<agent>
 
 std::string encode_tasks(const Reign& reign, std::uint64_t n, std::uint64_t max_output_bytes,
                          const std::vector<TaskElement>& elements, std::size_t& first, std::size_t most_bytes) {
@@ -109,8 +109,10 @@ Result<TasksMessage> decode_tasks(std::string_view payload) {
     task.attempt = read_attempt(element);
     task.input_at = read_text_file(element, "input_at");
     if (element.ok() && !task.input_at) task.input = required_json(element, "input");
-    if (task.input_at) task.input_at->artifacts.clear();
-    if (task.input_at) task.input = "null";
+    if (task.input_at) {
+      task.input_at->artifacts.clear();
+      task.input = "null";
+    }
     element.require("timeout_ms");
     task.timeout = element.milliseconds("timeout_ms", std::chrono::milliseconds(1)).value_or(Duration{0});
     task.executor = element.name<ExecutorName>("executor", name_rule).value_or(ExecutorName{});

@@ -142,9 +142,10 @@ void append_config(std::string& out, const ConfigReport& config);
 
 // `{"code","message","retryable","retry_after_ms"?}`, the same in results and in the HTTP API.
 void append_error(std::string& out, const TaskError& error);
+Result<TaskError> decode_error(std::string_view json);
+
 // `{"artifact","bytes","artifacts"?}`, the same in messages and in the store.
 void append_text_file(std::string& out, const TextFile& file);
 Result<TextFile> decode_text_file(std::string_view json);
-Result<TaskError> decode_error(std::string_view json);
 
 }  // namespace edgefleet::protocol

@@ -67,9 +67,10 @@ class Fields {
     return std::nullopt;
   }
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most) {
-    const auto decimal = Decimal::read(find(name).value_or(""));
+    const auto slice = find(name).value_or("");
+    const auto decimal = as_integer(slice) ? std::nullopt : Decimal::read(slice);
     if (decimal && decimal->whole() && !decimal->as_integer()) {
-      fail("`" + std::string(name) + "` is " + std::string(cut_front(*find(name), 64)) + "; the range is " +
+      fail("`" + std::string(name) + "` is " + std::string(cut_front(slice, 64)) + "; the range is " +
            std::to_string(least) + " to " + std::to_string(most));
       return std::nullopt;
     }

@@ -14,16 +14,6 @@ namespace {
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// The end of the string that begins at `quote`: after the next quote that an even number of backslashes precedes.
-std::size_t after_string(std::string_view text, std::size_t quote) {
-  for (std::size_t end = text.find('"', quote + 1); end != std::string_view::npos; end = text.find('"', end + 1)) {
-    std::size_t backslash = end;
-    while (text[backslash - 1] == '\\') --backslash;
-    if ((end - backslash) % 2 == 0) return end + 1;
-  }
-  return text.size();
-}
-
 // A cursor over text that is known to be well formed, so that it reports no errors; the bounds are checked
 // nevertheless.
 class Cursor {
@@ -200,6 +190,15 @@ std::optional<Number> whole_number(std::string_view value) {
 }
 
 }  // namespace
+
+std::size_t after_string(std::string_view text, std::size_t quote) {
+  for (std::size_t end = text.find('"', quote + 1); end != std::string_view::npos; end = text.find('"', end + 1)) {
+    std::size_t backslash = end;
+    while (text[backslash - 1] == '\\') --backslash;
+    if ((end - backslash) % 2 == 0) return end + 1;
+  }
+  return text.size();
+}
 
 bool well_formed(std::string_view text) { return Syntax(text).check(); }
 

@@ -23,6 +23,10 @@ inline constexpr std::size_t most_parts = 128 * 1024;
 // The names of an object that is taken apart: they are copies.
 inline constexpr std::size_t most_name_bytes = 1024 * 1024;
 
+// The place after the string that begins at `quote`, in well-formed text: after the next quote that an even number of
+// backslashes precedes.
+std::size_t after_string(std::string_view text, std::size_t quote);
+
 // One JSON value, valid UTF-8, nested at most `deepest` levels.
 bool well_formed(std::string_view text);
 // At most `deepest_part` levels.

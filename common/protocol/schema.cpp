@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/core/joined.hpp"
 #include "common/core/nearest.hpp"
 #include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
@@ -72,12 +73,6 @@ struct Bound {
 std::size_t characters(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return !utf8_continuation(c); }));
-}
-
-std::string joined(const std::vector<std::string>& words, std::string_view separator) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : std::string(separator)) + word;
-  return text;
 }
 
 }  // namespace

@@ -28,10 +28,10 @@ Result<Submission> decode_submission(std::string_view json, std::size_t most_inp
 // The same for a part of a text that was checked before.
 Result<Submission> decode_submission_part(std::string_view json, std::size_t most_input_bytes = limits::input_bytes);
 
-// The input of a task, or an output, is larger than it may be.
 // Of a task or a batch; empty: none was given.
 std::string read_idempotency_key(json::Fields& fields);
 
+// The input of a task, or an output, is larger than it may be.
 Error too_large(std::string_view what, std::uint64_t bytes, std::uint64_t most);
 
 }  // namespace edgefleet::protocol

@@ -235,7 +235,6 @@ void raise_epoch_above(Context& c, Agent& agent, const Reign& followed) {
   on(c, CoordinatorSeen{false, followed, false});
 }
 
-// The agent that has been away for the longest time and holds nothing; none: every one is needed.
 Agent blank(AgentIndex index) {
   Agent agent;
   agent.index = index;

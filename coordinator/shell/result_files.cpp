@@ -1,21 +1,9 @@
 #include "coordinator/shell/result_files.hpp"
 
-#include <algorithm>
-
-#include "common/core/artifact_id.hpp"
 #include "common/protocol/artifacts.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
-
-std::vector<std::string> files_of(const TaskResult& result) {
-  auto ids = protocol::artifacts_in(result.output);
-  std::erase_if(ids, [](const std::string& id) { return !valid_artifact_id(id); });  // any text may have that key
-  if (!result.output_at) return ids;
-  ids.push_back(result.output_at->artifact);
-  ids.insert(ids.end(), result.output_at->artifacts.begin(), result.output_at->artifacts.end());
-  return ids;
-}
 
 void fail_without_output(TaskResult& result) {
   const bool succeeded = result.status == ResultStatus::succeeded;
@@ -48,7 +36,7 @@ std::vector<protocol::AttemptRef> ResultFiles::take_incomplete(std::vector<TaskR
 }
 
 std::vector<std::string> ResultFiles::missing_of(const TaskResult& result) const {
-  auto ids = files_of(result);
+  auto ids = protocol::artifacts_of(result.output, result.output_at);
   std::erase_if(ids, [&](const std::string& id) { return artifacts_.lease(id).ok(); });
   if (ids.size() > limits::text_artifacts) ids.resize(limits::text_artifacts);
   return ids;

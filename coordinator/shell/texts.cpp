@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/core/error_text.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
 
@@ -56,6 +55,25 @@ Result<JsonText> read_text(const Artifacts& artifacts, const TextFile& file) {
   if (text.empty()) return Error{"artifact " + file.artifact + " cannot be read", ErrorKind::internal};
   if (json::well_formed(text) && json::part_is_shallow(text)) return text;
   return Error{"artifact " + file.artifact + " is not the JSON text that its agent promised", ErrorKind::internal};
+}
+
+bool has_large_input(const TaskSpec& spec) { return spec.input.size() > limits::input_bytes; }
+
+Status keep_large_input(Artifacts& artifacts, TaskSpec& spec) {
+  if (!has_large_input(spec)) return success();
+  auto file = keep_text(artifacts, spec.input);
+  if (!file) return file.error();
+  spec.input_at = std::move(*file);
+  spec.input = "null";
+  return success();
+}
+
+Status load_output(const Artifacts& artifacts, TaskRecord& record) {
+  if (!record.output_at) return success();
+  auto text = read_text(artifacts, *record.output_at);
+  if (!text) return text.error();
+  record.output = std::move(*text);
+  return success();
 }
 
 }  // namespace edgefleet::coordinator

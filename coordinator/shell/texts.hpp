@@ -6,6 +6,7 @@
 
 #include "common/core/result.hpp"
 #include "common/core/task.hpp"
+#include "coordinator/core/records.hpp"
 #include "coordinator/store/artifacts/artifacts.hpp"
 
 namespace edgefleet::coordinator {
@@ -16,5 +17,11 @@ Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text);
 
 // The text: well-formed JSON of the size that `file` tells, nested at most as deeply as a message allows.
 Result<JsonText> read_text(const Artifacts& artifacts, const TextFile& file);
+
+bool has_large_input(const TaskSpec& spec);
+// Makes a file of such an input; another one stays as it is.
+Status keep_large_input(Artifacts& artifacts, TaskSpec& spec);
+// Puts an output that is a file into the record.
+Status load_output(const Artifacts& artifacts, TaskRecord& record);
 
 }  // namespace edgefleet::coordinator

@@ -80,7 +80,7 @@ void on(Context& c, const FilesSeen& event) {
   if (event.problem == state.files_problem || (!event.problem.empty() && !state.coordinator_online)) return;
   if (event.problem.empty() != state.files_problem.empty()) {
     const std::string names = executors_with_files(state);
-    const std::string others = "tasks with inputs of more than 252 KiB";
+    const std::string others = "tasks with inputs of more than " + std::to_string(limits::input_bytes / 1024) + " KiB";
     c.emit(event.problem.empty()
                ? WriteLog{false, "the coordinator's HTTP API can be reached again; in service: " +
                                      (names.empty() ? others : names)}

@@ -35,9 +35,8 @@ http::Peer coordinator_peer(const std::string& url) {
                                    "reach?"};
 }
 
-void CoordinatorWatch::start(OnSeen on_seen, bool at_once) {
+void CoordinatorWatch::start(OnSeen on_seen) {
   on_seen_ = std::move(on_seen);
-  look_now_ = at_once;
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
@@ -88,7 +87,6 @@ void CoordinatorWatch::run(const std::stop_token& stop) {
 void CoordinatorWatch::note(const std::optional<Error>& failure) {
   {
     const std::lock_guard lock(mutex_);
-    began_ = true;
     const Time now = monotonic_now();
     if (!failure) {
       reached_ = true;
@@ -107,12 +105,8 @@ void CoordinatorWatch::note(const std::optional<Error>& failure) {
 void CoordinatorWatch::wait(const std::stop_token& stop) {
   const Backoff backoff{times_.first_pause, times_.longest_pause};
   std::unique_lock lock(mutex_);
-  const auto asked = [this] { return look_now_; };
-  if (!began_) {
-    rings_.wait(lock, stop, asked);
-  } else {
-    rings_.wait_for(lock, stop, failures_ > 0 ? backoff.ceiling(failures_) : times_.between, asked);
-  }
+  const Duration pause = failures_ > 0 ? backoff.ceiling(failures_) : times_.between;
+  rings_.wait_for(lock, stop, pause, [this] { return look_now_; });
   look_now_ = false;
 }
 

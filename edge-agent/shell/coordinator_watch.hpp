@@ -40,8 +40,7 @@ class CoordinatorWatch {
   CoordinatorWatch& operator=(CoordinatorWatch&&) = delete;
   ~CoordinatorWatch() = default;
 
-  // `at_once`: the first look is now; otherwise it follows the first transfer that failed.
-  void start(OnSeen on_seen, bool at_once);
+  void start(OnSeen on_seen);
   void stop();  // on_seen is not called after this
 
   // ---- any thread
@@ -65,8 +64,7 @@ class CoordinatorWatch {
   OnSeen on_seen_;
   mutable std::mutex mutex_;
   std::condition_variable_any rings_;
-  bool look_now_ = false;
-  bool began_ = false;  // it has looked
+  bool look_now_ = true;
   bool reached_ = false;  // at least once
   int failures_ = 0;  // since it was last reached
   std::optional<Time> failing_since_;

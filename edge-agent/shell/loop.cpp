@@ -4,9 +4,7 @@
 
 #include "common/core/counts.hpp"
 #include "common/core/overloaded.hpp"
-#include "common/files/text_digest.hpp"
 #include "common/protocol/artifacts.hpp"
-#include "common/protocol/schema.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 #include "edge-agent/sensors/machine.hpp"
@@ -151,7 +149,7 @@ void Loop::restore() {
 
 void Loop::watch_files() {
   if (!options_.watch) return;
-  options_.watch->start([this](std::string problem) { inbox_.insist(FilesSeen{std::move(problem)}); }, true);
+  options_.watch->start([this](std::string problem) { inbox_.insist(FilesSeen{std::move(problem)}); });
 }
 
 void Loop::spool() {
@@ -178,12 +176,8 @@ void Loop::handle(Finished& finished) {
 std::set<std::string> Loop::hold_files(const AttemptKey& key, const JsonText& output,
                                        const std::optional<TextFile>& output_at) {
   if (!options_.artifacts) return {};
-  const auto named = protocol::artifacts_in(output);
+  const auto named = protocol::artifacts_of(output, output_at);
   std::set<std::string> files(named.begin(), named.end());
-  if (output_at) {
-    files.insert(output_at->artifact);
-    files.insert(output_at->artifacts.begin(), output_at->artifacts.end());
-  }
   if (files.empty()) return {};
   auto waiting = options_.artifacts->hold(files);
   files_[key] = std::move(files);

@@ -45,7 +45,7 @@ class Loop {
     std::string spool;            // folder for results that cannot be delivered
     std::shared_ptr<ArtifactSpool> artifacts;  // null: no files
     std::uint64_t max_task_bytes = 0;  // of an input in a file; 0: none
-    std::shared_ptr<CoordinatorWatch> watch;  // null: no executor has files, or there is no --coordinator
+    std::shared_ptr<CoordinatorWatch> watch;  // null: there is no --coordinator
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     ReadAgain read_again;  // the configuration; on the loop's thread
     std::size_t inbox = 16'384;

@@ -4,6 +4,8 @@
 #include <map>
 #include <variant>
 
+#include "common/core/joined.hpp"
+
 namespace edgefleet::agent {
 namespace {
 
@@ -77,10 +79,10 @@ void append_part(std::string& text, const char* verb, const std::string& names) 
   text += (text.empty() ? "" : "; ") + std::string(verb) + ' ' + names;
 }
 
-std::string joined(const std::vector<ExecutorName>& names) {
+std::string joined_names(const std::vector<ExecutorName>& names) {
   std::vector<std::string> texts;
   for (const ExecutorName& name : names) texts.push_back(name.str());
-  return agent::joined(texts);
+  return joined(texts);
 }
 
 }  // namespace
@@ -114,18 +116,12 @@ void keep_until_restart(const Settings& running, Settings& after) {
   after.name_is_default = running.name_is_default;
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 std::string changes_text(const SettingsChange& change) {
   std::string text;
-  append_part(text, "added", joined(change.added));
-  append_part(text, "changed", joined(change.changed));
-  append_part(text, "removed", joined(change.removed));
-  append_part(text, "new", agent::joined(change.taken));
+  append_part(text, "added", joined_names(change.added));
+  append_part(text, "changed", joined_names(change.changed));
+  append_part(text, "removed", joined_names(change.removed));
+  append_part(text, "new", joined(change.taken));
   return text;
 }
 

@@ -21,6 +21,5 @@ SettingsChange difference(const Settings& before, const Settings& after);
 void keep_until_restart(const Settings& running, Settings& after);
 // For people: "added command-a, command-b; removed plugin-image; new max-held, labels".
 std::string changes_text(const SettingsChange& change);
-std::string joined(const std::vector<std::string>& names);
 
 }  // namespace edgefleet::agent

@@ -19,7 +19,6 @@ import unittest
 from support import Fleet, FleetCase, free_port, wait_until
 
 SLOW = os.environ.get("EDGEFLEET_SLOW_TESTS") == "1"
-SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 
 MEBIBYTE = 1 << 20
 MOST_HEAD = 64 << 10

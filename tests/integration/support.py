@@ -28,6 +28,7 @@ BIN = pathlib.Path(os.environ.get("EDGEFLEET_BIN") or ROOT / "build/release/bin"
 TOPICS = "edgefleet/v1/home"
 PATIENCE = float(os.environ.get("EDGEFLEET_TEST_PATIENCE", "20"))  # seconds, for steps that normally take far less
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a valid ULID that no coordinator has given out
+SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 

@@ -1,16 +1,15 @@
 """Bad requests over HTTP: any request harms only its sender. After each one, everything works as before."""
 
-import os
 import signal
 import socket
 import subprocess
 import unittest
 
 from rubbish import NOT_JSON, WRONG_SHAPE
-from support import BIN, UNKNOWN_ID, FleetCase
+from support import BIN, SANITIZED, UNKNOWN_ID, FleetCase
 
 # A sanitizer remembers several bytes for each one.
-SANITIZER_SHARE = 6 if "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ else 1
+SANITIZER_SHARE = 6 if SANITIZED else 1
 
 
 class Http(FleetCase):

@@ -6,7 +6,8 @@ import random
 import unittest
 import zlib
 
-from http_contract import MEBIBYTE, MOST_BODY, SANITIZED, HttpCase, chunked_request, chunks, request, task_body
+from http_contract import MEBIBYTE, MOST_BODY, HttpCase, chunked_request, chunks, request, task_body
+from support import SANITIZED
 
 
 class Gzip(HttpCase):

@@ -9,8 +9,8 @@ import unittest
 import zlib
 
 import garbage
-from http_contract import MEBIBYTE, MOST_BODY, SANITIZED, HttpCase, chunked_request, request, task_body
-from support import wait_until
+from http_contract import MEBIBYTE, MOST_BODY, HttpCase, chunked_request, request, task_body
+from support import SANITIZED, wait_until
 
 GARBAGE = pathlib.Path(garbage.__file__)
 

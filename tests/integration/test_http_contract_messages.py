@@ -4,8 +4,9 @@ import threading
 import time
 import unittest
 
-from http_contract import (HIDDEN, MEBIBYTE, MOST_HEAD, SANITIZED, Connection, HttpCase, chunked_request, chunks, request,
-                           slow, task_body)
+from http_contract import (HIDDEN, MEBIBYTE, MOST_HEAD, Connection, HttpCase, chunked_request, chunks, request, slow,
+                           task_body)
+from support import SANITIZED
 
 CHUNKED = "Transfer-Encoding: chunked"
 

@@ -10,9 +10,9 @@ import time
 import unittest
 
 from full_disk import FullDisk
-from http_contract import (MEBIBYTE, QUICK, SANITIZED, STOP, Connection, ContractCase, HttpCase, ModelCase, ScriptedModel,
-                           request, task_body)
-from support import TOPICS, wait_until
+from http_contract import (MEBIBYTE, QUICK, STOP, Connection, ContractCase, HttpCase, ModelCase, ScriptedModel, request,
+                           task_body)
+from support import SANITIZED, TOPICS, wait_until
 
 
 def open_files(wanted):

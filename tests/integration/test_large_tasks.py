@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
 import unittest
 
-from support import FleetCase, wait_until
+from support import SANITIZED, FleetCase, wait_until
 
-SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 MIB = 1 << 20
 IN_A_MESSAGE = 252 * 1024  # with its quotes
 
@@ -234,9 +232,14 @@ class LargeOffline(LargeCase):
         self.api.state_becomes(task, "running")
         return task
 
-    def both_uploaded(self):
+    def upload_and_remove(self):
+        """The task ends and uploads both files; its result stays at the agent, and the coordinator's files are removed."""
+        self.fleet.broker.kill()
+        self.gate.touch()
         wait_until(lambda: sum(name.endswith(".uploaded") for name in self.spool()) == 2, what="both files are uploaded")
         self.assertEqual(len(self.artifacts()), 2)
+        self.fleet.coordinator.kill()
+        shutil.rmtree(self.fleet.dir / "data" / "artifacts")
 
     def assert_delivered(self, task):
         done = self.api.outcome(task, 60)
@@ -261,11 +264,7 @@ class LargeOffline(LargeCase):
     def test_files_that_were_removed_meanwhile(self):
         """Files that the coordinator has removed before their result came are asked for, and uploaded again."""
         task = self.begin()
-        self.fleet.broker.kill()
-        self.gate.touch()
-        self.both_uploaded()
-        self.fleet.coordinator.kill()
-        shutil.rmtree(self.fleet.dir / "data" / "artifacts")
+        self.upload_and_remove()
         self.fleet.start_broker()
         self.fleet.start_coordinator()
         self.assert_delivered(task)
@@ -273,11 +272,7 @@ class LargeOffline(LargeCase):
     def test_an_output_that_nobody_has(self):
         """An output that neither the coordinator nor its agent has is a failure, and not a success without a text."""
         task = self.begin()
-        self.fleet.broker.kill()
-        self.gate.touch()
-        self.both_uploaded()
-        self.fleet.coordinator.kill()
-        shutil.rmtree(self.fleet.dir / "data" / "artifacts")
+        self.upload_and_remove()
         for path in (self.fleet.dir / "work-pi-1" / "spool" / "artifacts").glob("*"):
             path.unlink()
         self.fleet.start_broker()

@@ -3,11 +3,10 @@
 import http.server
 import itertools
 import json
-import os
 import pathlib
 import threading
 
-from support import FleetCase, wait_until
+from support import SANITIZED, FleetCase, wait_until
 
 
 def event(**choice):
@@ -224,6 +223,6 @@ class Shapes(FleetCase):
         self.failed(flood(), "output_too_large", "ask for fewer tokens", 1)
         status = pathlib.Path(f"/proc/{self.agent.pid}/status").read_text()
         peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-        if "ASAN_OPTIONS" not in os.environ and "TSAN_OPTIONS" not in os.environ:
+        if not SANITIZED:
             self.assertLess(peak - before, 3 * (8 << 20))
         self.assertLess(next(sent), 1000)

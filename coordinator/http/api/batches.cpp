@@ -5,6 +5,7 @@
 #include "common/protocol/json.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/requests.hpp"
+#include "coordinator/shell/texts.hpp"
 #include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -63,7 +64,8 @@ void submit(const Parts& parts, const Request& request, const Responder& respond
   const auto kept = std::make_shared<BatchRequest>(std::move(*batch));
   responder.run_upload([parts, kept, fingerprint, share = request.share, responder] {
     for (auto& one : kept->tasks) {
-      if (auto good = keep_large_input(parts, one.spec); !good) return responder.answer(problem(good.error()));
+      if (auto good = keep_large_input(parts.artifacts, one.spec); !good)
+        return responder.answer(problem(good.error().context("`input`")));
     }
     submit_checked(parts, std::move(*kept), fingerprint, responder);
   });

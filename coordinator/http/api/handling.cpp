@@ -3,7 +3,6 @@
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
 #include "coordinator/http/bounded_place.hpp"
-#include "coordinator/shell/texts.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -57,25 +56,6 @@ Status check_task(const Parts& parts, const TaskSpec& spec) {
     if (auto leased = parts.artifacts.lease(artifact); !leased)
       return Error{leased.error().message, ErrorKind::invalid};
   }
-  return success();
-}
-
-bool has_large_input(const TaskSpec& spec) { return spec.input.size() > limits::input_bytes; }
-
-Status keep_large_input(const Parts& parts, TaskSpec& spec) {
-  if (!has_large_input(spec)) return success();
-  auto file = keep_text(parts.artifacts, spec.input);
-  if (!file) return file.error().context("`input`");
-  spec.input_at = std::move(*file);
-  spec.input = "null";
-  return success();
-}
-
-Status load_output(const Parts& parts, TaskRecord& record) {
-  if (!record.output_at) return success();
-  auto text = read_text(parts.artifacts, *record.output_at);
-  if (!text) return text.error().context("the output of task " + record.id.str());
-  record.output = std::move(*text);
   return success();
 }
 

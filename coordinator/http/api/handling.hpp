@@ -19,11 +19,6 @@ inline constexpr const char* http_submitter = "http";
 
 // Fails if an artifact that the task names is missing, or if no agent takes such an input.
 Status check_task(const Parts& parts, const TaskSpec& spec);
-// Makes a file of an input that is too large for a message. Waits for the disk if there is one.
-Status keep_large_input(const Parts& parts, TaskSpec& spec);
-bool has_large_input(const TaskSpec& spec);
-// Puts an output that is a file into the record.
-Status load_output(const Parts& parts, TaskRecord& record);
 
 Reply located(int status, std::string body, const std::string& location);
 // {"id"|"name": ..., "state": ...}, 202

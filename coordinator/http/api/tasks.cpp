@@ -5,6 +5,7 @@
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/body_bounds.hpp"
 #include "coordinator/http/requests.hpp"
+#include "coordinator/shell/texts.hpp"
 #include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -43,7 +44,8 @@ class TaskHandlers {
     if (!has_large_input(submission->spec)) return submit_checked(parts_, std::move(*submission), responder);
     const auto kept = std::make_shared<protocol::Submission>(std::move(*submission));
     responder.run_upload([parts = parts_, kept, share = request.share, responder] {
-      if (auto good = keep_large_input(parts, kept->spec); !good) return responder.answer(problem(good.error()));
+      if (auto good = keep_large_input(parts.artifacts, kept->spec); !good)
+        return responder.answer(problem(good.error().context("`input`")));
       submit_checked(parts, std::move(*kept), responder);
     });
   }
@@ -61,8 +63,9 @@ class TaskHandlers {
       if (!record) return problem(record.error());
       if (!*record) return problem(no_such_task(id));
       if (!ended((**record).state)) return std::nullopt;
-      const auto loaded = within ? load_output(parts, **record) : success();
-      return json_reply(200, task_view(**record, {{}, 0, {}, loaded ? std::string() : loaded.error().message}));
+      const auto loaded = within ? load_output(parts.artifacts, **record) : success();
+      const auto missing = loaded ? "" : loaded.error().context("the output of task " + id.str()).message;
+      return json_reply(200, task_view(**record, {{}, 0, {}, missing}));
     };
     poll.otherwise = [parts = parts_, id = *id](const Responder& r) { answer_unfinished(parts, id, r); };
     wait_for(parts_, *id, *wait, responder, std::move(poll));

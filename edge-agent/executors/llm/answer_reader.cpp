@@ -56,10 +56,11 @@ Status AnswerReader::check_bounds() {
 void AnswerReader::take_piece(std::string_view text, bool error) {
   if (answer_.error() || over_) return;
   std::string mended;
-  if (!json::well_formed(text)) text = mended = surrogates_.join(text);
-  if (!json::well_formed(text)) text = mended = without_infinities(text);
+  bool good = json::well_formed(text);
+  if (!good) good = json::well_formed(text = mended = surrogates_.join(text));
+  if (!good) good = json::well_formed(text = mended = without_infinities(text));
   if (error) return answer_.fail(error_event(text));
-  if (!json::well_formed(text)) {
+  if (!good) {
     over_ = answer_.complete() && !may_go_on_;
     if (over_) return;
     (void)give_up("bad_answer", "the back end sent invalid JSON", true);

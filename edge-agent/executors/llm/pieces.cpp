@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
 #include "common/protocol/json.hpp"
 
@@ -16,12 +17,6 @@ constexpr std::size_t most_whole = std::size_t{16} << 20U;    // embeddings, bef
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 constexpr std::size_t most_ignored = 200;
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
 
 bool is_word(std::string_view text, std::string_view lower) {
   return std::ranges::equal(text, lower,

@@ -9,14 +9,11 @@ void ModelTask::submit(TaskSpec spec, Events events) {
   events_ = std::move(events);
   phase_ = Phase::submitting;
   auto beginnings = beginnings_of(spec.input);
-  if (spec.input.size() <= limits::input_bytes) return submit_kept(std::move(spec), std::move(beginnings));
+  if (!has_large_input(spec)) return submit_kept(std::move(spec), std::move(beginnings));
   responder_.run_upload(
       [self = shared_from_this(), spec = std::move(spec), beginnings = std::move(beginnings)]() mutable {
-        auto file = keep_text(self->parts_.artifacts, spec.input);
-        spec.input = "null";
-        if (file) spec.input_at = std::move(*file);
-        self->responder_.run([self, spec = std::move(spec), beginnings = std::move(beginnings),
-                              kept = file ? success() : Status(file.error())]() mutable {
+        const auto kept = keep_large_input(self->parts_.artifacts, spec);
+        self->responder_.run([self, spec = std::move(spec), beginnings = std::move(beginnings), kept]() mutable {
           if (self->phase_ == Phase::abandoned) return;
           if (!kept) return self->events_.accepted(*self, kept.error());
           self->submit_kept(std::move(spec), std::move(beginnings));

@@ -52,7 +52,7 @@ class Told {
 TEST_CASE("an address where no coordinator is, is told at the start, with what to change") {
   Told told;
   CoordinatorWatch watch(nobody, quick);
-  watch.start(told.listener(), true);
+  watch.start(told.listener());
   CHECK(has(told.at(0), "cannot reach the coordinator's HTTP API at " + nobody));
   CHECK(has(told.at(0), "refused"));
   CHECK(has(told.at(0), "--coordinator"));
@@ -69,7 +69,7 @@ TEST_CASE("a server that is no coordinator is told apart from one") {
   Told told;
   const HttpStub other({HttpStub::answer("404 Not Found", "no such page", "text/plain"), healthy});
   CoordinatorWatch watch(other.url(), quick);
-  watch.start(told.listener(), true);
+  watch.start(told.listener());
   CHECK(has(told.at(0), "is not an edgefleet coordinator (HTTP status 404)"));
   CHECK(told.at(1).empty());
   watch.coordinator_is(true);
@@ -80,7 +80,7 @@ TEST_CASE("it looks again at once after a failed transfer, and when the coordina
   Told told;
   const HttpStub coordinator({healthy, HttpStub::answer("502 Bad Gateway", ""), healthy});
   CoordinatorWatch watch(coordinator.url(), {1h, 1h, 1h, 0ms, 0ms, 5s});
-  watch.start(told.listener(), true);
+  watch.start(told.listener());
   CHECK(told.at(0).empty());
   watch.transfer_failed();
   CHECK(has(told.at(1), "502"));
@@ -92,7 +92,7 @@ TEST_CASE("a short failure of a coordinator that was reached is not told: it res
   Told told;
   const HttpStub coordinator({healthy, HttpStub::answer("502 Bad Gateway", ""), healthy});
   CoordinatorWatch watch(coordinator.url(), {1ms, 1ms, 1h, 1h, 1h, 5s});
-  watch.start(told.listener(), true);
+  watch.start(told.listener());
   CHECK(told.at(0).empty());
   watch.transfer_failed();
   CHECK(told.at(1).empty());
@@ -103,7 +103,7 @@ TEST_CASE("a transfer to an address that is wrong fails early, so that another a
   const test::TemporaryFolder folder;
   Told told;
   const auto watch = std::make_shared<CoordinatorWatch>(nobody, quick);
-  watch->start(told.listener(), true);
+  watch->start(told.listener());
   watch->coordinator_is(true);
   CHECK(told.at(0) != "nothing");
   HttpArtifacts artifacts(nobody, watch);
@@ -118,7 +118,7 @@ TEST_CASE("a file that could never be uploaded is not kept for later: the attemp
   std::ofstream(folder.path() + "/file") << "content";
   Told told;
   const auto watch = std::make_shared<CoordinatorWatch>(nobody, quick);
-  watch->start(told.listener(), false);
+  watch->start(told.listener());
   ArtifactSpool spool(folder.path() + "/spool", std::make_unique<HttpArtifacts>(nobody, watch), {});
   REQUIRE(spool.store(folder.path() + "/file", {}));  // the coordinator is not online: it may be right
   watch->coordinator_is(true);

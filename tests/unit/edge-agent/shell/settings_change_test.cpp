@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "common/core/joined.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
 
