@@ -273,11 +273,12 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
 
   http_server::Bounds http_bounds;
   http_bounds.connections = settings.max_connections;
+  LargeOutputs large_outputs;
   WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
   http_server::Server server(http_bounds);
-  const auto listening = server.listen(
-      address,
-      site_of({loop, **store, **artifacts, waiters, hub, waiting, options.policy.max_task_bytes}, settings, origins));
+  const auto listening = server.listen(address, site_of({loop, **store, **artifacts, waiters, hub, waiting,
+                                                         large_outputs, options.policy.max_task_bytes},
+                                                        settings, origins));
   if (!listening) return listening.error().context("--listen");
   server.start();
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on " +

@@ -66,6 +66,13 @@ class Deliveries {
     message.payload_bytes = payload_bytes;
     return last_id_;
   }
+  // A message without attempts that tells whether the broker takes messages of its size.
+  std::uint64_t sent(std::size_t payload_bytes) {
+    on_the_way_[++last_id_].payload_bytes = payload_bytes;
+    return last_id_;
+  }
+  // For a message that another part follows.
+  std::uint64_t new_id() { return ++last_id_; }
   // The message has been passed to the client: it is in flight.
   void passed_on(std::uint64_t id) {
     if (const auto found = on_the_way_.find(id); found != on_the_way_.end()) found->second.in_flight = true;
@@ -87,7 +94,7 @@ class Deliveries {
     if (found == on_the_way_.end()) return {};
     Message message = std::move(found->second);
     on_the_way_.erase(found);
-    if (message.attempts.size() <= 1) return std::move(message.attempts);
+    if (message.attempts.size() == 1) return std::move(message.attempts);
     most_bytes_ = std::min(most_bytes_, message.payload_bytes / 2);
     return {};
   }

@@ -82,6 +82,18 @@ std::string why(const ::mqtt::token& token) {
   return reason;
 }
 
+// Why a broker does not take a message, by its reason code.
+std::string why_not_taken(const ::mqtt::token& token) {
+  static const std::map<int, std::string> reasons = {
+      {135, "not authorized: check the access list"},     {144, "its topic is not valid"},
+      {149, "it is larger than the broker takes"},        {151, "a quota is exceeded"},
+      {153, "its payload is not of the promised format"},
+  };
+  const int code = token.get_reason_code();
+  const auto found = reasons.find(code);
+  return found == reasons.end() ? why(token) : found->second + " (reason code " + std::to_string(code) + ")";
+}
+
 // Not: the broker is busy or not available.
 bool refused_for_good(const ::mqtt::token& token) {
   const int code = token.get_return_code();
@@ -137,7 +149,7 @@ class PahoClient final : public Client {
                     [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
         delivered_([this](const auto& token) { on_event_(Delivered{true, {}, 0, id_of(token)}); },
                    [this](const auto& token) {
-                     on_event_(Delivered{false, why(token), token.get_reason_code(), id_of(token)});
+                     on_event_(Delivered{false, why_not_taken(token), token.get_reason_code(), id_of(token)});
                    }),
         keepalive_(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive)),
         broker_(options.broker),

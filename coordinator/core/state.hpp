@@ -23,7 +23,7 @@ namespace edgefleet::coordinator {
 // Bounds and graces. docs/architecture.md, "A task's life", explains the durations.
 struct Policy {
   std::size_t most_tasks = 1'000'000;               // without an outcome
-  std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions
+  std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions, errors of attempts
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input, and of an output
   std::size_t most_agents = 20'000;
   std::size_t most_info_bytes = 64 * 1024 * 1024;  // of the infos of all agents

@@ -29,13 +29,24 @@ int spent(const Task& task) {
                                         [](const Attempt& a) { return a.spent; }));
 }
 
-void bound_history(Task& task) {
+// What an attempt adds to the weight of its task.
+std::size_t weight(const Attempt& attempt) { return attempt.error ? attempt.error->message.size() : 0; }
+
+void bound_history(State& state, Task& task) {
   auto& attempts = task.record.attempts;
   if (attempts.size() <= most_history) return;
   const auto oldest =
       std::find_if(attempts.begin(), attempts.end(), [](const Attempt& a) { return ended(a.state) && !a.spent; });
   if (oldest == attempts.end()) return;
+  state.bytes -= weight(*oldest);
   attempts.erase(oldest);
+}
+
+void set_error(State& state, const Task& task, Attempt& attempt, std::optional<TaskError> error) {
+  const std::size_t before = weight(attempt);
+  attempt.error = std::move(error);
+  if (attempt.error) attempt.error->message = cut_front(attempt.error->message, state.policy.most_reason_bytes);
+  if (!ended(task.record.state)) state.bytes += weight(attempt) - before;
 }
 
 void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState state,
@@ -46,10 +57,7 @@ void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState st
   }
   attempt.state = state;
   attempt.ended_at = c.now.wall;
-  if (error) {
-    attempt.error = std::move(error);
-    attempt.error->message = cut_front(attempt.error->message, c.state.policy.most_reason_bytes);
-  }
+  if (error) set_error(c.state, task, attempt, std::move(error));
   if (state == AttemptState::returned) attempt.spent = false;
 }
 
@@ -68,7 +76,7 @@ void count_outcome(Context& c, const BatchId& batch) {
 
 // Records the outcome. Attempts on other agents are stopped.
 void count_out(State& state, const TaskRecord& record) {
-  state.bytes -= weight(record.spec);
+  state.bytes -= weight(record);
   state.conditions.remove(record.submitter, conditions_of(record.spec));
 }
 
@@ -212,8 +220,14 @@ std::size_t weight(const TaskSpec& spec) {
   return bytes;
 }
 
+std::size_t weight(const TaskRecord& record) {
+  std::size_t bytes = weight(record.spec);
+  for (const Attempt& attempt : record.attempts) bytes += weight(attempt);
+  return bytes;
+}
+
 void count_in(State& state, const TaskRecord& record) {
-  state.bytes += weight(record.spec);
+  state.bytes += weight(record);
   state.conditions.add(record.submitter, conditions_of(record.spec));
 }
 
@@ -316,8 +330,7 @@ void on(Context& c, const RetryTask& event) {
     return c.emit(Rejected{
         event.request, Error{"task " + old.id.str() + " has succeeded and cannot be retried", ErrorKind::conflict}});
   }
-  if (c.state.tasks.size() >= c.state.policy.most_tasks ||
-      c.state.bytes + weight(old.spec) > c.state.policy.most_bytes) {
+  if (c.state.tasks.size() >= c.state.policy.most_tasks || c.state.bytes + weight(old) > c.state.policy.most_bytes) {
     return c.emit(Rejected{event.request, Error{"the queue is full; try again later", ErrorKind::busy}});
   }
   Task& task = c.state.tasks[old.id];
@@ -400,7 +413,7 @@ ExecutorName executor_of(const State& state, const Task& task, int attempt) {
 // ---- attempts
 
 void assign(Context& c, Task& task, ExecutorIndex executor) {
-  bound_history(task);
+  bound_history(c.state, task);
   Agent& agent = c.state.agents[c.state.placement.executor(executor).agent];
   TaskRecord& record = task.record;
   Attempt attempt;
@@ -541,7 +554,7 @@ bool take_back(Context& c, Task& task, int n, const AgentName& agent) {
   leave_queue(c, task);
   back->state = AttemptState::assigned;
   back->ended_at.reset();
-  back->error.reset();
+  set_error(c.state, task, *back, {});
   back->spent = true;
   task.record.state = TaskState::assigned;
   c.emit(SaveTask{task.record.id});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <vector>
 
 #include "common/http_server/route.hpp"
@@ -15,6 +16,20 @@ struct WaitBound {
   std::size_t most = 0;
 };
 
+// Outputs above the usual size are read into memory one at a time: an answer has several copies of it on the way.
+class LargeOutputs {
+ public:
+  // Wait for the turn before load_output(), and keep it until the answer is made.
+  [[nodiscard]] std::unique_lock<std::mutex> turn(const TaskRecord& record) {
+    std::unique_lock lock(mutex_, std::defer_lock);
+    if (record.output_at && record.output_at->bytes > limits::usual_task_bytes) lock.lock();
+    return lock;
+  }
+
+ private:
+  std::mutex mutex_;
+};
+
 // The objects that the handlers use; all of them outlive the server.
 struct Parts {
   Loop& loop;
@@ -23,6 +38,7 @@ struct Parts {
   Waiters& waiters;
   StreamHub& hub;
   WaitBound& waiting;
+  LargeOutputs& large_outputs;
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input
 };
 

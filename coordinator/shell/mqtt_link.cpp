@@ -45,7 +45,8 @@ MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& s
       topics_(options_.fleet),
       replies_(complaints, [this] { return deliveries_.most_bytes(); }),
       result_files_(artifacts),
-      session_(random_seed()) {}
+      session_(random_seed()),
+      inbox_(options_.inbox, options_.inbox_bytes) {}
 
 Status MqttLink::start(const mqtt::MakeClient& make_client) {
   const Reign& reign = engine_.state().reign;
@@ -95,12 +96,22 @@ void MqttLink::on_event(mqtt::ClientEvent&& event) {
   if (const auto topic = topics_.parse(received->message.topic); topic && topic->kind == TopicKind::stream) {
     return take_part(topic->agent, received->message);
   }
+  const std::string sender = sender_of(received->message);
   const std::size_t bytes = weight(received->message);
-  const std::size_t inside = inbox_bytes_ += bytes;
-  if (inside <= options_.inbox_bytes && intake_.offer(std::move(event))) return;
-  inbox_bytes_ -= bytes;
+  if (inbox_.reserve(sender, bytes)) {
+    if (intake_.offer(std::move(event))) return;
+    inbox_.release(sender, bytes);
+  }
   ++dropped_;
 }
+
+// The agent or the client whose topic it is.
+std::string MqttLink::sender_of(const mqtt::Message& message) const {
+  const auto topic = topics_.parse(message.topic);
+  return topic ? topic->agent.str() + "/" + topic->client.str() : std::string();
+}
+
+void MqttLink::release(const mqtt::Message& message) { inbox_.release(sender_of(message), weight(message)); }
 
 // Partial output bypasses the inbox and the core: a flood of it delays no task.
 void MqttLink::take_part(const AgentName& agent, const mqtt::Message& message) {
@@ -120,7 +131,7 @@ void MqttLink::notice_drops() {
 
 void MqttLink::handle(const mqtt::ClientEvent& event) {
   if (const auto* received = std::get_if<mqtt::Received>(&event)) {
-    inbox_bytes_ -= weight(received->message);
+    release(received->message);
     return receive(received->message);
   }
   take(event);
@@ -130,6 +141,7 @@ void MqttLink::take(const mqtt::ClientEvent& event) {
   if (auto attempts = deliveries_.on(event); !attempts.empty()) {
     refused_.push_back({std::move(attempts), std::string(mqtt::ends_connections)});
   }
+  replies_.on(event);
   act(session_.on(event, monotonic_now()));
 }
 
@@ -145,7 +157,7 @@ bool MqttLink::keep(const mqtt::ClientEvent& event, bool room, const Error& why)
   const auto topic = topics_.parse(received->message.topic);
   const bool submit = topic && topic->kind == TopicKind::submit;
   if (!submit && room) return true;
-  inbox_bytes_ -= weight(received->message);
+  release(received->message);
   if (!submit) {
     ++dropped_;
   } else if (can_be_answered(*topic, received->message)) {
@@ -349,12 +361,13 @@ void MqttLink::act(const mqtt::TellRefused& refused) {
   if (auto attempts = deliveries_.refused(refused.id); !attempts.empty()) {
     refused_.push_back({std::move(attempts), refused.reason});
   }
+  replies_.refused(refused.id, refused.reason);
 }
 
 // An answer is kept while the broker is unreachable, because its task was accepted; other messages are not.
 void MqttLink::send_replies() {
   while (!replies_.empty() && session_.up() && session_.waiting() < replies_ahead) {
-    act(session_.publish(replies_.take()));
+    act(session_.publish(replies_.take(deliveries_.new_id())));
   }
 }
 

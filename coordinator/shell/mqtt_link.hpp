@@ -12,6 +12,7 @@
 #include "common/mqtt/session.hpp"
 #include "common/protocol/codec.hpp"
 #include "common/protocol/topics.hpp"
+#include "coordinator/shell/inbox_shares.hpp"
 #include "coordinator/shell/mqtt_replies.hpp"
 #include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/requests.hpp"
@@ -26,7 +27,8 @@ class MqttLink {
   struct Options {
     FleetName fleet;
     mqtt::Options broker;  // the will and the client id are filled in here
-    std::size_t inbox_bytes = 0;  // bound on received messages that have not been handled
+    std::size_t inbox = 0;  // bounds on received messages that have not been handled
+    std::size_t inbox_bytes = 0;
   };
   // Passes an event from the client's thread to the loop. Neither function blocks.
   struct Intake {
@@ -73,6 +75,8 @@ class MqttLink {
 
  private:
   void on_event(mqtt::ClientEvent&& event);
+  [[nodiscard]] std::string sender_of(const mqtt::Message& message) const;
+  void release(const mqtt::Message& message);
   void take_part(const AgentName& agent, const mqtt::Message& message);
   void receive(const mqtt::Message& message);
   void dispatch(const protocol::Topic& topic, const mqtt::Message& message);
@@ -116,7 +120,7 @@ class MqttLink {
   std::string store_identity_;
   Time next_beat_;
   std::atomic<bool> up_{false};
-  std::atomic<std::size_t> inbox_bytes_{0};  // of messages
+  InboxShares inbox_;
   std::atomic<std::uint64_t> dropped_{0};
   std::uint64_t dropped_reported_ = 0;
 };

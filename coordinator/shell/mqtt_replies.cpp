@@ -26,17 +26,20 @@ void MqttReplies::answered(const std::string& client) {
 }
 
 void MqttReplies::reply_outcome(const mqtt::Message& request, const TaskRecord& record) {
-  reply(request, outcome_view(record, bytes_ < all_bytes ? most_bytes_() : 0));
+  add(request, outcome_view(record, bytes_ < all_bytes ? most_bytes_() : 0), record.id.str());
 }
 
-void MqttReplies::reply(const mqtt::Message& request, std::string payload) {
+void MqttReplies::reply(const mqtt::Message& request, std::string payload) { add(request, std::move(payload), {}); }
+
+void MqttReplies::add(const mqtt::Message& request, std::string payload, std::string task) {
   bytes_ += payload.size();
-  replies_.push_back({request.response_topic,
-                      std::move(payload),
-                      protocol::rule(protocol::TopicKind::reply).qos,
-                      false,
-                      {},
-                      request.correlation_data});
+  replies_.push_back({{request.response_topic,
+                       std::move(payload),
+                       protocol::rule(protocol::TopicKind::reply).qos,
+                       false,
+                       {},
+                       request.correlation_data},
+                      std::move(task)});
 }
 
 void MqttReplies::refuse(const mqtt::Message& request, const Error& error) {
@@ -47,11 +50,32 @@ void MqttReplies::refuse(const mqtt::Message& request, const Error& error) {
   reply(request, protocol::problem_json(error));
 }
 
-mqtt::Message MqttReplies::take() {
-  mqtt::Message first = std::move(replies_.front());
-  bytes_ -= first.payload.size();
+mqtt::Message MqttReplies::take(std::uint64_t id) {
+  Reply first = std::move(replies_.front());
+  mqtt::Message& message = first.message;
+  bytes_ -= message.payload.size();
   replies_.pop_front();
-  return first;
+  message.id = id;
+  if (message.payload.size() > surely_taken && !first.task.empty()) {
+    on_the_way_[id] = {{{}, {}, message.qos, false, message.topic, message.correlation_data}, first.task};
+  }
+  return std::move(message);
+}
+
+void MqttReplies::on(const mqtt::ClientEvent& event) {
+  if (std::holds_alternative<mqtt::ConnectionLost>(event)) on_the_way_.clear();
+  const auto* delivered = std::get_if<mqtt::Delivered>(&event);
+  if (delivered != nullptr && delivered->ok) on_the_way_.erase(delivered->id);
+}
+
+void MqttReplies::refused(std::uint64_t id, const std::string& reason) {
+  const auto found = on_the_way_.find(id);
+  if (found == on_the_way_.end()) return;
+  const Reply reply = std::move(found->second);
+  on_the_way_.erase(found);
+  refuse(reply.message, Error{"task " + reply.task + " has ended, but its outcome cannot be sent: " + reason +
+                                  "; get it over HTTP, at /api/v1/tasks/" + reply.task,
+                              ErrorKind::too_large});
 }
 
 void MqttReplies::committed(const Changes& changes, const State& state) {

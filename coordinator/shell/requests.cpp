@@ -1,7 +1,6 @@
 #include "coordinator/shell/requests.hpp"
 
 #include <memory>
-#include <ranges>
 
 #include "common/core/overloaded.hpp"
 #include "common/core/where.hpp"
@@ -102,14 +101,9 @@ Status Requests::room_for_tasks() {
 }
 
 Result<BatchAcceptance> Requests::same_batch(const BatchRecord& batch) {
-  TaskQuery query;
-  query.batch = batch.id;
-  query.limit = limits::batch_tasks;
-  const auto tasks = store_.reads().tasks(query);
+  auto tasks = store_.reads().batch_tasks(batch);
   if (!tasks) return tasks.error();
-  BatchAcceptance same{batch.id, {}};
-  for (const TaskRecord& task : std::views::reverse(*tasks)) same.tasks.push_back(task.id);
-  return same;
+  return BatchAcceptance{batch.id, std::move(*tasks)};
 }
 
 // ---- requests

@@ -47,6 +47,7 @@ class Reads {
   virtual Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) = 0;
   virtual Result<std::optional<BatchRecord>> batch(const BatchId& id) = 0;
   virtual Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) = 0;
+  virtual Result<std::vector<TaskId>> batch_tasks(const BatchRecord& batch) = 0;  // in the order of the batch
   virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
   virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
   virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a stored task

@@ -330,7 +330,7 @@ void Loop::perform(Effect& effect) {
             for (const auto& result : send.results) last_progress_.erase({result.id, result.attempt});
           },
           [&](const SendInfo&) { publish(TopicKind::agent_info, protocol::encode(info())); },
-          [&](const SendBeat&) { publish(TopicKind::heartbeat, protocol::encode(heartbeat())); },
+          [&](const SendBeat&) { publish_beat(); },
           [&](const SendTemperature&) { publish(TopicKind::temperature, protocol::encode(temperature_of(state_))); },
           [&](const SendStatus& status) {
             publish(TopicKind::agent_status, protocol::encode(AgentStatus{status.state, state_.session}));
@@ -402,6 +402,7 @@ Heartbeat Loop::heartbeat() const {
   // The results of those that are done are sent again in any case.
   if (beat.held.size() > most_listed()) {
     std::erase_if(beat.held, [](const HeldTask& task) { return task.phase == HeldPhase::done; });
+    if (beat.held.size() > most_listed()) beat.held.resize(most_listed());
   }
   beat.clock = wall_now();
   return beat;
@@ -532,6 +533,7 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
                      if (auto attempts = deliveries_.refused(refused.id); !attempts.empty()) {
                        step(ResultsRefused{std::move(attempts), refused.reason});
                      }
+                     if (refused.id != 0 && refused.id == large_beat_) hold_fewer();
                    },
                    [&](const mqtt::TellTrouble& trouble) {
                      complaints_.complain("broker", "broker " + options_.broker.broker + ": " + trouble.reason);
@@ -542,12 +544,34 @@ void Loop::perform_mqtt(mqtt::Actions actions) {
 }
 
 void Loop::publish(TopicKind kind, std::string payload, std::uint64_t id, bool alone) {
+  publish(kind, std::move(payload), protocol::rule(kind).qos, id, alone);
+}
+
+// A broker with a bound that it does not announce drops a message of QoS 0 in silence, and this agent would count as
+// lost. So a heartbeat that may exceed it has QoS 1: if it is refused, this agent holds fewer tasks.
+void Loop::publish_beat() {
+  constexpr std::size_t surely_taken = 4096;
+  auto payload = protocol::encode(heartbeat());
+  if (payload.size() <= surely_taken) return publish(TopicKind::heartbeat, std::move(payload));
+  large_beat_ = deliveries_.sent(payload.size());
+  publish(TopicKind::heartbeat, std::move(payload), 1, large_beat_, false);
+}
+
+// The broker refused a heartbeat. A shorter one is sent at once; tasks that it cannot list are sent to this agent
+// again, and ignored because they are held.
+void Loop::hold_fewer() {
+  machine_.max_tasks = state_.policy.max_tasks = bounded(max_tasks_);
+  step(MachineChanged{});
+  publish_beat();
+}
+
+void Loop::publish(TopicKind kind, std::string payload, int qos, std::uint64_t id, bool alone) {
   const auto& rule = protocol::rule(kind);
   if (payload.size() > limits::payload_bytes) {
     return complaints_.complain("large", "a message of " + std::to_string(payload.size()) + " bytes was not sent");
   }
   perform_mqtt(session_.publish(
-      {topics_.build({kind, options_.name, {}, {}}), std::move(payload), rule.qos, rule.retained, {}, {}, id}, alone));
+      {topics_.build({kind, options_.name, {}, {}}), std::move(payload), qos, rule.retained, {}, {}, id}, alone));
 }
 
 }  // namespace edgefleet::agent

@@ -118,6 +118,9 @@ class Loop {
   void check_name_conflict(const AgentStatus& status);
   void perform_mqtt(mqtt::Actions actions);
   void publish(protocol::TopicKind kind, std::string payload, std::uint64_t id = 0, bool alone = false);
+  void publish(protocol::TopicKind kind, std::string payload, int qos, std::uint64_t id, bool alone);
+  void publish_beat();
+  void hold_fewer();
   void publish_results(const SendResults& send);
   [[nodiscard]] AgentInfo info() const;
   [[nodiscard]] Heartbeat heartbeat() const;
@@ -151,6 +154,7 @@ class Loop {
   mqtt::Deliveries deliveries_;
   std::unique_ptr<mqtt::Client> client_;
   std::uint64_t connects_ = 0;
+  std::uint64_t large_beat_ = 0;  // the last heartbeat that the broker may refuse
   std::deque<Time> name_conflicts_;  // when another session of our name was seen
   bool end_ = false;
   std::optional<std::string> fatal_;

@@ -159,6 +159,7 @@ class World {
   void to_coordinator(const coordinator::Event& event);
   void drain_coordinator();
   void check_idle_slots();
+  void check_bytes();
   void heed(const coordinator::Drain::Immediates& immediates);
   void commit();
   void keep(const coordinator::Writes& writes);

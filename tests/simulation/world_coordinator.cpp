@@ -1,6 +1,7 @@
 // The coordinator of the simulated world: its core, its store, its restarts.
 #include "common/core/overloaded.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/core/tasks.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace edgefleet::simulation {
@@ -70,6 +71,7 @@ void World::drain_coordinator() {
   if (!coordinator_ || failing_until_) return;
   heed(drain_->place(now()));
   if (random_() % 16 == 0) check_idle_slots();
+  if (random_() % 64 == 0) check_bytes();
   // There are as many drains as messages, so the probability for each one is lower in a large fleet.
   const double share = 0.4 / static_cast<double>(std::max<std::size_t>(4, agents_.size()));
   if (chance(hazards_.coordinator_crash * share)) return crash_coordinator();  // just before the commit
@@ -92,6 +94,17 @@ void World::check_idle_slots() {
       violation("waits although a slot is free: " + describe(id));
     }
     return;
+  }
+}
+
+// What the bound on memory counts is what the unfinished tasks weigh, however they came to be what they are.
+void World::check_bytes() {
+  std::size_t bytes = 0;
+  for (const auto& [id, task] : coordinator_->tasks) {
+    if (!ended(task.record.state)) bytes += coordinator::weight(task.record);
+  }
+  if (bytes != coordinator_->bytes) {
+    violation("counts " + std::to_string(coordinator_->bytes) + " bytes of " + std::to_string(bytes));
   }
 }
 

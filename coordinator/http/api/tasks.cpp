@@ -63,6 +63,7 @@ class TaskHandlers {
       if (!record) return problem(record.error());
       if (!*record) return problem(no_such_task(id));
       if (!ended((**record).state)) return std::nullopt;
+      const auto turn = parts.large_outputs.turn(**record);
       const auto loaded = within ? load_output(parts.artifacts, **record) : success();
       const auto missing = loaded ? "" : loaded.error().context("the output of task " + id.str()).message;
       return json_reply(200, task_view(**record, {{}, 0, {}, missing}));

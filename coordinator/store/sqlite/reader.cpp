@@ -103,6 +103,17 @@ Result<std::array<std::size_t, task_state_count>> Reader::batch_counts(const Bat
   });
 }
 
+Result<std::vector<TaskId>> Reader::batch_tasks(const BatchRecord& batch) {
+  return guarded("reading batch " + batch.id.str(), [&]() -> Result<std::vector<TaskId>> {
+    SQLite::Statement row(*db_, "SELECT id FROM tasks WHERE id BETWEEN ? AND ? ORDER BY id");
+    bind_id(row, 1, batch.first);
+    bind_id(row, 2, batch.last);
+    std::vector<TaskId> ids;
+    while (row.executeStep()) ids.emplace_back(rows::from_bytes(row.getColumn(0)));
+    return ids;
+  });
+}
+
 Result<std::optional<TaskRecord>> Reader::task_by_key(const std::string& submitter, const std::string& key) {
   return guarded("looking for an idempotency key", [&]() -> Result<std::optional<TaskRecord>> {
     const Run run(task_by_key_);

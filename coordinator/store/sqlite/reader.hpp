@@ -19,6 +19,7 @@ class Reader final : public Reads {
   Result<std::vector<TaskRecord>> tasks(const TaskQuery& query) override;
   Result<std::optional<BatchRecord>> batch(const BatchId& id) override;
   Result<std::array<std::size_t, task_state_count>> batch_counts(const BatchRecord& batch) override;
+  Result<std::vector<TaskId>> batch_tasks(const BatchRecord& batch) override;
   Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) override;
   Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) override;
   Result<bool> artifact_named(const std::string& artifact) override;

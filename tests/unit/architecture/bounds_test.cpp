@@ -60,7 +60,8 @@ void says(const std::string& sentence) {
 TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   const coordinator::Policy policy;
   const agent::Policy agents;
-  says("| unfinished tasks; their inputs | " + number(policy.most_tasks) + "; " + mib(policy.most_bytes) + " (");
+  says("| unfinished tasks; their inputs and the errors of their attempts | " + number(policy.most_tasks) + "; " +
+       mib(policy.most_bytes) + " (");
   says("| input, output of a task in a message | " + kib(limits::input_bytes) + " |");
   says("| input, output of a task | " + mib(policy.max_task_bytes) + " (`--max-task-mb`, at most " +
        std::to_string(limits::most_task_bytes >> 20U) + ") |");

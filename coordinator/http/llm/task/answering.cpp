@@ -142,6 +142,7 @@ void Answering::take_outcome(ModelTask& task) {
   auto record = parts_.store.reader()->task(task.id());
   if (!record) return fail(failure_of(record.error()));
   if (!*record) return fail(failure_of(Error{"task " + task.id().str() + " no longer exists", ErrorKind::internal}));
+  const auto turn = parts_.large_outputs.turn(**record);
   if (const auto loaded = load_output(parts_.artifacts, **record); !loaded) return fail(unknown_shape(loaded.error()));
   if ((**record).state == TaskState::succeeded) return take_result(task, **record);
   if (!try_next(**record)) fail(failure_of(**record));

@@ -87,13 +87,40 @@ TEST_CASE("a submitter over MQTT is answered once its task has ended") {
   replies.committed({change(TaskState::cancelled)}, with);
   std::vector<std::string> data;
   while (!replies.empty()) {
-    const auto message = replies.take();
+    const auto message = replies.take(1);
     CHECK(message.topic == "reply");
     CHECK(message.payload.find("cancelled") != std::string::npos);
     data.push_back(message.correlation_data);
   }
   std::sort(data.begin(), data.end());
   CHECK(data == std::vector<std::string>{"one", "two"});
+}
+
+TEST_CASE("a submitter whose outcome the broker refuses is told where it is, once") {
+  log::Complaints complaints;
+  MqttReplies replies(complaints, [] { return limits::payload_bytes; });
+  State with = state();
+  TaskRecord& record = with.tasks[task].record;
+  record.id = task;
+  record.state = TaskState::succeeded;
+  record.output = '"' + std::string(20'000, 'x') + '"';
+  for (const std::uint64_t id : {7U, 8U, 9U}) {
+    replies.reply_outcome(request("one"), record);
+    CHECK(replies.take(id).id == id);
+  }
+  replies.on(mqtt::Delivered{true, {}, 0, 7});
+  replies.refused(7, "too large");
+  CHECK(replies.empty());
+  replies.refused(8, "too large");
+  REQUIRE_FALSE(replies.empty());
+  const auto told = replies.take(10);
+  CHECK(told.topic == "reply");
+  CHECK(told.correlation_data == "one");
+  CHECK(told.payload.find("/api/v1/tasks/" + task.str()) != std::string::npos);
+  replies.refused(10, "too large");
+  replies.on(mqtt::ConnectionLost{});
+  replies.refused(9, "too large");
+  CHECK(replies.empty());
 }
 
 TEST_CASE("one client that awaits many answers leaves room for others, and has room again when they end") {
@@ -126,11 +153,11 @@ TEST_CASE("beyond a bound on their bytes, answers only say that the outcome can 
   std::size_t whole = 0;
   for (std::size_t i = 0; i < 400; ++i) replies.reply_outcome(request(""), record);
   std::size_t answers = 0;
-  for (; !replies.empty(); ++answers) whole += replies.take().payload.size();
+  for (; !replies.empty(); ++answers) whole += replies.take(1).payload.size();
   CHECK(answers == 400);
   CHECK(whole < MqttReplies::all_bytes + 400'000);
   replies.reply_outcome(request(""), record);
-  CHECK(replies.take().payload.size() > 200'000);  // there is room again
+  CHECK(replies.take(1).payload.size() > 200'000);  // there is room again
 }
 
 TEST_CASE(
@@ -144,7 +171,7 @@ TEST_CASE(
   CHECK(replies.full("desk"));
   for (std::size_t i = 0; i < MqttReplies::most_refusals + 10; ++i) replies.refuse(request(""), Error{"no"});
   std::size_t count = 0;
-  for (; !replies.empty(); ++count) (void)replies.take();
+  for (; !replies.empty(); ++count) (void)replies.take(1);
   CHECK(count == MqttReplies::most + MqttReplies::most_refusals);
   CHECK(complaints.count() == 10);
 }

@@ -21,7 +21,7 @@ struct Linked : test::Shell {
   StreamHub hub;
   ParameterRules rules;
   std::unique_ptr<Artifacts> artifacts = *Artifacts::open(folder.path(), {});
-  MqttLink link{{*FleetName::parse("home"), {}, 1000},
+  MqttLink link{{*FleetName::parse("home"), {}, 16, 4000},
                 engine,
                 requests,
                 store,
@@ -57,6 +57,13 @@ struct Linked : test::Shell {
       if (message.topic == reply_topic) return message;
     }
     return {};
+  }
+  // As it is in the inbox.
+  mqtt::ClientEvent received(mqtt::Message message) {
+    hear(std::move(message));
+    auto event = std::move(inbox.back());
+    inbox.pop_back();
+    return event;
   }
   void hear(mqtt::Message message) { broker.say(mqtt::Received{std::move(message)}); }
 };
@@ -142,7 +149,7 @@ TEST_CASE(
 TEST_CASE("messages over the bound, in bytes or in number, are dropped and counted") {
   Linked linked;
   const auto before = linked.complaints.count();
-  linked.hear({root + "heartbeat/pi-1", std::string(2000, 'x')});
+  linked.hear({root + "heartbeat/pi-1", std::string(5000, 'x')});
   CHECK(linked.inbox.empty());
   linked.inbox_full = true;
   linked.hear({root + "heartbeat/pi-1", "{}"});
@@ -157,15 +164,33 @@ TEST_CASE("messages over the bound, in bytes or in number, are dropped and count
   CHECK(linked.inbox.size() == 1);
 }
 
+TEST_CASE("one sender has a quarter of the inbox, in bytes and in messages, and others have room beside it") {
+  Linked linked;
+  const auto heard = [&](const std::string& topic, std::size_t bytes) {
+    const auto before = linked.inbox.size();
+    linked.hear({root + topic, std::string(bytes, 'x')});
+    return linked.inbox.size() > before;
+  };
+  CHECK(heard("agents/pi-1/heartbeat", 900));
+  CHECK_FALSE(heard("results/pi-1", 900));
+  CHECK(heard("results/pi-2", 900));
+  CHECK(heard("submit/pi-1", 900));  // a client of the same name is another sender
+  for (int i = 0; i < 4; ++i) CHECK(heard("agents/pi-3/heartbeat", 1));
+  CHECK_FALSE(heard("agents/pi-3/heartbeat", 1));
+  CHECK(heard("agents/pi-4/temperature", 1));
+  linked.turn();
+  for (int i = 0; i < 4; ++i) CHECK(heard("agents/pi-3/heartbeat", 1));
+  CHECK(heard("agents/pi-5/heartbeat", 3000));  // one message that is alone may be larger than the quarter
+}
+
 TEST_CASE("while the store fails, a submit is refused, and results and connection events are kept") {
   Linked linked;
   const Error full{"nothing new can be accepted", ErrorKind::full};
-  const auto received = [](mqtt::Message message) { return mqtt::ClientEvent{mqtt::Received{std::move(message)}}; };
-  CHECK_FALSE(linked.link.keep(received(linked.submission()), true, full));
+  CHECK_FALSE(linked.link.keep(linked.received(linked.submission()), true, full));
   linked.link.send_replies();
   CHECK(linked.broker.on(reply_topic) == 1);
-  CHECK(linked.link.keep(received({root + "results/pi-1", "{}"}), true, full));
-  CHECK_FALSE(linked.link.keep(received({root + "results/pi-1", "{}"}), false, full));
+  CHECK(linked.link.keep(linked.received({root + "results/pi-1", "{}"}), true, full));
+  CHECK_FALSE(linked.link.keep(linked.received({root + "results/pi-1", "{}"}), false, full));
   CHECK(linked.link.keep(mqtt::ConnectionLost{"gone", 0}, false, full));
   CHECK_FALSE(linked.link.keep(mqtt::Delivered{}, true, full));
   CHECK(linked.engine.state().tasks.empty());

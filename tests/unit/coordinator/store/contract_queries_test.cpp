@@ -245,6 +245,9 @@ TEST_CASE("store contract: the tasks of a batch are counted by state, from the f
   expected.at(static_cast<std::size_t>(TaskState::queued)) = 4;
   expected.at(static_cast<std::size_t>(TaskState::expired)) = 1;
   CHECK(*store->reads().batch_counts(batch) == expected);
+  std::vector<TaskId> ids;
+  for (const TaskRecord& one : records) ids.push_back(one.id);
+  CHECK(*store->reads().batch_tasks(batch) == ids);
   save(*store, ended_record(6, TaskState::failed), false);
   expected.at(static_cast<std::size_t>(TaskState::queued)) = 3;
   expected.at(static_cast<std::size_t>(TaskState::failed)) = 1;
