@@ -19,6 +19,7 @@ struct Lease {
   std::optional<Time> running_since;
   std::optional<Time> done_since;  // listed as done: its result is expected
   bool listed_waiting = false;     // by the agent's last beat
+  bool stopping = false;           // its agent was told to stop it: it cannot be taken back
   int resends = 0;                 // of its message, while no beat shows that one has arrived
   std::optional<ExecutorIndex> executor;  // the attempt uses one of its slots
   friend bool operator==(const Lease&, const Lease&) = default;

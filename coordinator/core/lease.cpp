@@ -134,6 +134,9 @@ void check_unassigned(Context& c, Agent& agent, const Listing& listed) {
       if (entry.task->phase == HeldPhase::running) mark_running(c, task, entry.task->attempt, entry.task->run);
       continue;
     }
+    if (found != c.state.tasks.end()) {
+      if (Attempt* const lost = find_attempt(found->second, entry.task->attempt)) lost->lease.stopping = true;
+    }
     stop.tasks.push_back({id, entry.task->attempt});
   }
   if (!stop.tasks.empty()) c.emit(std::move(stop));

@@ -197,6 +197,23 @@ TEST_CASE("an agent that comes back keeps its task unless the successor has been
   }
 }
 
+TEST_CASE("an attempt that its agent was told to stop is not taken back, because it may end at any moment") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.join("pi-2", "b");
+  c.pass(3s);
+  c.beat("pi-2", "b", 0, {c.holding(id, HeldPhase::running, 2)});
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  REQUIRE(c.cancels.back().agent == agent("pi-1"));
+  c.receive(AgentStatusSeen{agent("pi-2"), lost("b")});
+  c.pass(30s);
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  CHECK(c.task(id).attempts.at(0).state == AttemptState::lost);
+}
+
 TEST_CASE("a task that is listed past its timeout and two beats has timed out") {
   Conversation c;
   c.join("pi-1", "a");
