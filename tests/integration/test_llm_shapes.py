@@ -143,6 +143,21 @@ class Shapes(FleetCase):
         ids = [one["id"] for one in first + second]
         self.assertEqual(len(set(ids)), 4, ids)
 
+    def test_names_in_fragments(self):
+        """A name in several pieces is one, as the functions of the request show; else two names are two calls."""
+        tools = [{"type": "function", "function": {"name": name}} for name in ("get_weather", "get_time")]
+
+        def names(*pieces):
+            answer = "".join(call(index=0, **piece) for piece in pieces) + END
+            return [one["function"]["name"] for one in self.choice(answer, tools=tools)["message"]["tool_calls"]]
+
+        begin = {"id": "a", "function": {"name": "get_", "arguments": ""}}
+        arguments = {"function": {"arguments": "{}"}}
+        self.assertEqual(names(begin, {"function": {"name": "weather"}}, arguments), ["get_weather"])
+        self.assertEqual(names(begin, {"id": "a", "function": {"name": "get_weather"}}, arguments), ["get_weather"])
+        self.assertEqual(names(*({"function": {"name": name}} for name in ("get_weather", "get_time"))),
+                         ["get_weather", "get_time"])
+
     def test_failures(self):
         """What a back end says reaches the user, and what cannot succeed is not tried again."""
         self.failed(json.dumps({"detail": [{"loc": ["body", "top_k"], "msg": "must be positive"}]}), "invalid_input",

@@ -33,7 +33,8 @@ class Answer {
  public:
   // A part of the answer for live readers; output() has all of it again.
   using OnPart = std::function<void(std::string_view text, Channel channel)>;
-  explicit Answer(OnPart on_part = {}, CallIds ids = {}) : on_part_(std::move(on_part)), calls_(std::move(ids)) {}
+  explicit Answer(OnPart on_part = {}, CallContext calls = {})
+      : on_part_(std::move(on_part)), calls_(std::move(calls)) {}
 
   // From now on text is collected: it is a call of one of these functions, which finish() makes of it.
   void expect_call(std::set<std::string> names) { expected_call_ = std::move(names); }

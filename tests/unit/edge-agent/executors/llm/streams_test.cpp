@@ -25,7 +25,7 @@ Read read(const std::string& provider, const std::string& body, std::size_t size
         if (channel == Channel::content) result.streamed += text;
         if (channel == Channel::tool_calls) result.lines += text;
       },
-      {"call_t", {"call_0"}});
+      {"call_t", {"call_0"}, {}});
   const auto made = make_provider(config_of(provider));
   const Framing framing = provider == "ollama" ? Framing::lines : Framing::events;
   AnswerReader reader(*made, kind, framing, answer);
