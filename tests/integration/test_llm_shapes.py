@@ -158,6 +158,21 @@ class Shapes(FleetCase):
         self.assertEqual(names(*({"function": {"name": name}} for name in ("get_weather", "get_time"))),
                          ["get_weather", "get_time"])
 
+    def test_fields_beside_the_choices(self):
+        """What a back end says beside its choices reaches the client, whole and streamed, and byte for byte."""
+        piece = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "of the back end", "citations": ["a"],
+                 "choices": [{"delta": {"content": "Hi"}}]}
+        end = '{"choices":[{"delta":{},"finish_reason":"stop"}],"citations":["a",1.50],"system_fingerprint":"fp"}'
+        self.backend.answer = "data: " + json.dumps(piece) + "\n\ndata: " + end + "\n\ndata: [DONE]\n\n"
+        question = {"model": "tiny", "messages": [{"role": "user", "content": "?"}]}
+        passed = '"citations":["a",1.50],"system_fingerprint":"fp"'
+        whole = self.api.post("/v1/chat/completions", question)
+        self.assertEqual((whole.body.get("citations"), whole.body.get("system_fingerprint")), (["a", 1.5], "fp"))
+        self.assertEqual(whole.body["model"], "tiny")
+        streamed = self.api.post("/v1/chat/completions", {**question, "stream": True}).body.decode()
+        self.assertEqual(streamed.count(passed), 1, streamed)
+        self.assertEqual(self.outcome(self.backend.answer)["output"].get("citations"), ["a", 1.5])
+
     def test_failures(self):
         """What a back end says reaches the user, and what cannot succeed is not tried again."""
         self.failed(json.dumps({"detail": [{"loc": ["body", "top_k"], "msg": "must be positive"}]}), "invalid_input",
