@@ -181,6 +181,12 @@ class Shapes(FleetCase):
                     "invalid_input", "no such thing", 1)
         self.failed("event: error\ndata: " + json.dumps({"message": "bad grammar", "code": 400}) + "\n\n", "invalid_input",
                     "bad grammar", 1)
+        for refused in ({"code": 400, "msg": "bad grammar"}, {"error": "bad grammar", "statusCode": 400},
+                        {"error": {"message": "bad grammar"}, "type": "invalid_request_error"},
+                        {"detail": {"error": {"message": "bad grammar", "code": 422}}},
+                        {"error": json.dumps({"error": {"message": "bad grammar", "code": 400}})}):
+            self.failed(json.dumps(refused), "invalid_input", "bad grammar", 1)
+        self.failed(json.dumps({"error": "bad grammar"}), "backend_error", "bad grammar", 3)
         self.failed(delta(content={"of": "another type"}) + END, "unsupported_answer", "content", 1)
 
     def test_an_answer_that_takes_long(self):

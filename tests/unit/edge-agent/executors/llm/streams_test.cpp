@@ -299,7 +299,7 @@ const std::vector<Failing> failures = {
      event(R"({"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}})") +
          "data: [DONE]\n\n",
      "backend_unavailable", true, "insufficient balance"},
-    {"a list of errors", event(R"({"errors":[{"message":"boom"}]})") + "data: [DONE]\n\n", "backend_unavailable", true,
+    {"a list of errors", event(R"({"errors":[{"message":"boom"}]})") + "data: [DONE]\n\n", "backend_error", true,
      "boom"},
     {"no end", begun, "backend_unavailable", true, "incomplete"},
     {"no JSON", begun + "data: {\"x\": y}\n\n" + end, "bad_answer", true, "invalid JSON"},
