@@ -52,7 +52,7 @@ void read_answer(const llm::Provider& provider, bool lines, llm::RequestKind kin
         if (channel == Channel::content) streamed += text;
         if (channel == Channel::tool_calls) streamed_calls += text;
       },
-      {"call_t", {"call_0"}});
+      {"call_t", {"call_0"}, {"ff", "fg"}});
   const auto framing = kind == llm::RequestKind::embed ? llm::Framing::whole
                        : lines                         ? llm::Framing::lines
                                                        : llm::Framing::events;

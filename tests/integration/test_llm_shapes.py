@@ -143,6 +143,36 @@ class Shapes(FleetCase):
         ids = [one["id"] for one in first + second]
         self.assertEqual(len(set(ids)), 4, ids)
 
+    def test_names_in_fragments(self):
+        """A name in several pieces is one, as the functions of the request show; else two names are two calls."""
+        tools = [{"type": "function", "function": {"name": name}} for name in ("get_weather", "get_time")]
+
+        def names(*pieces):
+            answer = "".join(call(index=0, **piece) for piece in pieces) + END
+            return [one["function"]["name"] for one in self.choice(answer, tools=tools)["message"]["tool_calls"]]
+
+        begin = {"id": "a", "function": {"name": "get_", "arguments": ""}}
+        arguments = {"function": {"arguments": "{}"}}
+        self.assertEqual(names(begin, {"function": {"name": "weather"}}, arguments), ["get_weather"])
+        self.assertEqual(names(begin, {"id": "a", "function": {"name": "get_weather"}}, arguments), ["get_weather"])
+        self.assertEqual(names(*({"function": {"name": name}} for name in ("get_weather", "get_time"))),
+                         ["get_weather", "get_time"])
+
+    def test_fields_beside_the_choices(self):
+        """What a back end says beside its choices reaches the client, whole and streamed, and byte for byte."""
+        piece = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "of the back end", "citations": ["a"],
+                 "choices": [{"delta": {"content": "Hi"}}]}
+        end = '{"choices":[{"delta":{},"finish_reason":"stop"}],"citations":["a",1.50],"system_fingerprint":"fp"}'
+        self.backend.answer = "data: " + json.dumps(piece) + "\n\ndata: " + end + "\n\ndata: [DONE]\n\n"
+        question = {"model": "tiny", "messages": [{"role": "user", "content": "?"}]}
+        passed = '"citations":["a",1.50],"system_fingerprint":"fp"'
+        whole = self.api.post("/v1/chat/completions", question)
+        self.assertEqual((whole.body.get("citations"), whole.body.get("system_fingerprint")), (["a", 1.5], "fp"))
+        self.assertEqual(whole.body["model"], "tiny")
+        streamed = self.api.post("/v1/chat/completions", {**question, "stream": True}).body.decode()
+        self.assertEqual(streamed.count(passed), 1, streamed)
+        self.assertEqual(self.outcome(self.backend.answer)["output"].get("citations"), ["a", 1.5])
+
     def test_failures(self):
         """What a back end says reaches the user, and what cannot succeed is not tried again."""
         self.failed(json.dumps({"detail": [{"loc": ["body", "top_k"], "msg": "must be positive"}]}), "invalid_input",
@@ -151,6 +181,12 @@ class Shapes(FleetCase):
                     "invalid_input", "no such thing", 1)
         self.failed("event: error\ndata: " + json.dumps({"message": "bad grammar", "code": 400}) + "\n\n", "invalid_input",
                     "bad grammar", 1)
+        for refused in ({"code": 400, "msg": "bad grammar"}, {"error": "bad grammar", "statusCode": 400},
+                        {"error": {"message": "bad grammar"}, "type": "invalid_request_error"},
+                        {"detail": {"error": {"message": "bad grammar", "code": 422}}},
+                        {"error": json.dumps({"error": {"message": "bad grammar", "code": 400}})}):
+            self.failed(json.dumps(refused), "invalid_input", "bad grammar", 1)
+        self.failed(json.dumps({"error": "bad grammar"}), "backend_error", "bad grammar", 3)
         self.failed(delta(content={"of": "another type"}) + END, "unsupported_answer", "content", 1)
 
     def test_an_answer_that_takes_long(self):

@@ -56,6 +56,10 @@ void Answer::add_choice_member(std::string_view name, std::string_view value) {
   if (value != "null") choice_members_.add(name, value);
 }
 
+void Answer::add_member(std::string_view name, std::string_view value) {
+  if (value != "null") members_.add(name, value);
+}
+
 void Answer::add_embedding(std::string_view vector, std::optional<std::int64_t> index) {
   const auto numbers = json::as_floats(vector);
   if (!numbers) return fail_unknown("an embedding that is not a list of finite numbers");
@@ -110,7 +114,7 @@ std::string Answer::take_expected_call(const std::string& reason) {
   return reason;
 }
 
-std::size_t Answer::bytes() const {
+std::size_t Answer::said_bytes() const {
   return text_.size() + reasoning_.size() + refusal_.size() + calls_.bytes() + logprobs_.bytes() +
          message_members_.bytes() + choice_members_.bytes() + embeddings_.size();
 }
@@ -151,6 +155,7 @@ std::string Answer::output(RequestKind kind) const {
       json::ObjectWriter choice(choices.next());
       write_choice(kind, choice);
     }
+    members_.write(output);
   }
   return out;
 }

@@ -27,13 +27,14 @@ struct Usage {
   std::optional<double> completion_ms;
 };
 
-// Everything that is added is counted in bytes(). What has an unknown shape is passed on as a member of the message or
-// the choice, or fails the answer.
+// Everything that is added is counted in bytes(). What has an unknown shape is passed on as a member of the message,
+// the choice or the answer, or fails the answer.
 class Answer {
  public:
   // A part of the answer for live readers; output() has all of it again.
   using OnPart = std::function<void(std::string_view text, Channel channel)>;
-  explicit Answer(OnPart on_part = {}, CallIds ids = {}) : on_part_(std::move(on_part)), calls_(std::move(ids)) {}
+  explicit Answer(OnPart on_part = {}, CallContext calls = {})
+      : on_part_(std::move(on_part)), calls_(std::move(calls)) {}
 
   // From now on text is collected: it is a call of one of these functions, which finish() makes of it.
   void expect_call(std::set<std::string> names) { expected_call_ = std::move(names); }
@@ -48,6 +49,8 @@ class Answer {
   void add_logprobs(std::string_view object);  // those of a piece
   void add_message_member(std::string_view name, std::string_view value);
   void add_choice_member(std::string_view name, std::string_view value);
+  // Beside the choices or the embeddings: each piece may have the whole value, so the last one counts.
+  void add_member(std::string_view name, std::string_view value);
   void add_embedding(std::string_view vector, std::optional<std::int64_t> index = {});  // default: the next one
   void expect_embeddings(std::size_t count) { expected_embeddings_ = count; }
   void set_model(const std::string& name);
@@ -72,9 +75,10 @@ class Answer {
   [[nodiscard]] bool in_deltas() const { return in_deltas_; }
   [[nodiscard]] bool has_text() const { return !text_.empty(); }
   [[nodiscard]] bool calls_tools() const { return !calls_.empty(); }
-  [[nodiscard]] bool begun() const { return bytes() > 0; }  // a part of the answer itself was received
+  [[nodiscard]] bool begun() const { return said_bytes() > 0; }  // a part of the answer itself was received
   [[nodiscard]] const std::string& ignored() const { return ignored_; }
-  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t said_bytes() const;  // of the choice or the embeddings
+  [[nodiscard]] std::size_t bytes() const { return said_bytes() + members_.bytes(); }
   [[nodiscard]] std::size_t most_bytes() const { return most_bytes_; }
   // In OpenAI's shape, without the envelope of a particular response (id, created, object).
   [[nodiscard]] std::string output(RequestKind kind) const;
@@ -95,8 +99,9 @@ class Answer {
   std::string refusal_;
   ToolCalls calls_;
   Joined logprobs_;
-  Joined message_members_{Joined::Texts::append};
+  Joined message_members_{Joined::Parts::lists_and_texts};
   Joined choice_members_;
+  Joined members_{Joined::Parts::none};
   std::string embeddings_;  // elements of a list
   std::set<std::string> expected_call_;
   bool in_deltas_ = false;

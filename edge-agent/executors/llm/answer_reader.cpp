@@ -71,7 +71,7 @@ void AnswerReader::take_piece(std::string_view text, bool error) {
 }
 
 void AnswerReader::decode(std::string_view text) {
-  const auto bytes = answer_.bytes();
+  const auto bytes = answer_.said_bytes();
   const bool ended = answer_.complete();
   const Members piece(text);
   if (!piece.is_object()) {
@@ -81,7 +81,7 @@ void AnswerReader::decode(std::string_view text) {
   provider_.decode(kind_, text, answer_);
   if (kind_ == RequestKind::generate && answer_.calls_tools()) answer_.fail_unknown("a tool call in a completion");
   if (streams_events_ && answer_.complete()) {
-    const bool says_more = answer_.bytes() > bytes;
+    const bool says_more = answer_.said_bytes() > bytes;
     const bool counts_all = ended && piece.has("usage");
     may_go_on_ = says_more || (may_go_on_ && !counts_all);
   }

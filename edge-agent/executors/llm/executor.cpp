@@ -286,7 +286,7 @@ RunOutcome LlmExecutor::ask_backend(RequestKind kind, const JsonText& request, c
     at += text.size();
   };
   // Each turn of a conversation is a task, so its id makes the ids of calls unique among all turns.
-  Answer answer(on_part, {"call_" + job.id.str(), call_ids_of(request)});
+  Answer answer(on_part, {"call_" + job.id.str(), call_ids_of(request), functions_of(request)});
   answer.set_model(model);
   answer.set_most_bytes(job.most_output_bytes);
   if (!encoded->forced_call.empty()) answer.expect_call(encoded->forced_call);

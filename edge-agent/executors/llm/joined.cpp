@@ -27,9 +27,9 @@ void append_text(std::string& whole, std::string_view more) {
 }  // namespace
 
 void Joined::join(std::string& whole, std::string_view value) const {
-  if (enclosed(whole, '[', ']') && enclosed(value, '[', ']')) return append_list(whole, value);
-  if (texts_ == Texts::append && enclosed(whole, '"', '"') && enclosed(value, '"', '"'))
-    return append_text(whole, value);
+  const auto both = [&](char first, char last) { return enclosed(whole, first, last) && enclosed(value, first, last); };
+  if (parts_ != Parts::none && both('[', ']')) return append_list(whole, value);
+  if (parts_ == Parts::lists_and_texts && both('"', '"')) return append_text(whole, value);
   if (value != "null") whole = value;
 }
 

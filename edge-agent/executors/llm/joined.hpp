@@ -1,5 +1,5 @@
-// Members of which each piece of a stream has a part: lists are appended, and so are texts if they are said to be; of
-// other values the last one counts. Byte for byte.
+// Members that several pieces of a stream have: of which values each piece has a part is said; these are appended, and
+// of other values the last one counts. Byte for byte.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@ namespace edgefleet::agent::llm {
 
 class Joined {
  public:
-  enum class Texts { append, replace };
-  explicit Joined(Texts texts = Texts::replace) : texts_(texts) {}
+  enum class Parts { none, lists, lists_and_texts };
+  explicit Joined(Parts parts = Parts::lists) : parts_(parts) {}
 
   void add(std::string_view name, std::string_view value);
   [[nodiscard]] bool has(std::string_view name) const { return places_.contains(name); }
@@ -28,7 +28,7 @@ class Joined {
  private:
   void join(std::string& whole, std::string_view value) const;
 
-  Texts texts_;
+  Parts parts_;
   std::vector<std::pair<std::string, std::string>> members_;  // in their order
   std::map<std::string, std::size_t, std::less<>> places_;    // in `members_`: a back end chooses how many there are
   std::size_t bytes_ = 0;

@@ -140,6 +140,17 @@ void read_choice(std::string_view value, Answer& answer) {
   read_finish(choice, answer);
 }
 
+// ---- the answer
+
+// What the answer consists of, and what the endpoint writes itself.
+constexpr std::array<std::string_view, 6> known_of_answer = {"id", "object", "created", "model", "usage", "error"};
+
+void read_members(const Members& piece, std::string_view answers_with, Answer& answer) {
+  for (const auto& [name, member] : piece.all().members()) {
+    if (name != answers_with && std::ranges::count(known_of_answer, name) == 0) answer.add_member(name, member);
+  }
+}
+
 // ---- requests
 
 // `max_completion_tokens` under the name that all servers of this kind support; `max_tokens` has precedence.
@@ -188,9 +199,12 @@ class OpenAi : public Provider {
     answer.set_model(piece.text("model"));
     if (const auto usage = piece.at("usage"); is_object(usage)) answer.usage = read_usage(Members(usage));
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
+    const bool of_the_answer = piece.has("choices") || piece.has("usage");
+    if (!of_the_answer && piece.text("type") == "ping") return;
     const auto choices = list_in(piece, "choices", answer);
     if (!choices.empty()) read_choice(choices.front(), answer);
-    if (!piece.has("choices") && !piece.has("usage") && piece.text("type") != "ping") answer.ignore(text);
+    if (!of_the_answer) answer.ignore(text);
+    read_members(piece, "choices", answer);
     // llama.cpp's
     if (const auto timings = piece.object("timings"); answer.usage && piece.has("timings")) {
       answer.usage->prompt_ms = timings.number("prompt_ms");
@@ -221,6 +235,7 @@ class OpenAi : public Provider {
       const Members members(one);
       answer.add_embedding(members.at("embedding"), members.count("index"));
     }
+    read_members(body, "data", answer);
     answer.finish({});
   }
 };

@@ -15,16 +15,23 @@ constexpr Duration longest_wait = std::chrono::hours(48);
 
 struct Refusal {
   std::string message;
-  std::string code;  // code, type and status in lower case, joined
+  std::string code;  // code, type and status, each as lower_letters()
   std::optional<int> status;  // as a number in it
   std::optional<Duration> retry_after;
 };
 
 constexpr std::size_t most_shown = 200;  // of a text whose shape is unknown
+constexpr int most_levels = 4;  // of errors within errors
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+// invalid_request_error, InvalidRequestError and "Invalid request error" are one.
+std::string lower_letters(std::string text) {
+  std::erase_if(text, [](char c) { return c == '_' || c == '-' || c == ' '; });
+  return lower(std::move(text));
 }
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
@@ -68,7 +75,7 @@ std::string message_of_detail(std::string_view detail) {
 
 // 400, "400", and FastChat's codes: 40001, 40303 for a prompt that is too long
 std::optional<int> status_of(const Members& error) {
-  for (const char* key : {"code", "status", "status_code", "error_code"}) {
+  for (const char* key : {"code", "status", "status_code", "statusCode", "http_code", "http_status", "error_code"}) {
     const auto value = error.at(key);
     const auto number = is_text(value) ? json::as_integer(text_of(value)) : json::as_integer(value);
     if (!number) continue;
@@ -80,39 +87,44 @@ std::optional<int> status_of(const Members& error) {
   return std::nullopt;
 }
 
-// The object that has the message: {"message","code","type","status","details"}, or an older shape.
-Refusal read_error(const Members& error) {
-  Refusal refusal;
-  for (const char* key : {"message", "text", "msg", "error"}) {
-    if (refusal.message.empty()) refusal.message = error.text(key);
-  }
-  for (const char* key : {"code", "type", "status"}) refusal.code += lower(error.text(key)) + " ";
-  refusal.status = status_of(error);
-  if (refusal.message.empty() && error.has("detail")) {
-    refusal.message = message_of_detail(error.at("detail"));
-    if (!refusal.status && is_list(error.at("detail"))) refusal.status = 422;
-  }
-  for (const std::string_view detail : error.list("details")) {
-    if (auto wait = read_duration(Members(detail).text("retryDelay"))) refusal.retry_after = wait;
-  }
-  return refusal;
-}
-
 // Errors of some servers are in a list.
 std::string_view body_of(std::string_view text) {
   const auto all = list_of(text);
   return all.empty() ? text : all.front();
 }
 
+// {"message","code","type","status","details"}, or an older shape. An error may surround another one, also as text;
+// what the inner one says counts.
+void read_error(std::string_view text, Refusal& refusal, int levels = most_levels) {
+  const Members error(body_of(text));
+  if (!error.is_object() || levels == 0) return;
+  std::string message;
+  for (const char* key : {"message", "msg", "error", "text"}) {
+    if (message.empty()) message = error.text(key);
+  }
+  const auto detail = error.at("detail");
+  if (message.empty() && error.has("detail") && !is_object(detail)) message = message_of_detail(detail);
+  if (!message.empty()) refusal.message = message;
+  for (const char* key : {"code", "type", "status"}) refusal.code += lower_letters(error.text(key)) + " ";
+  const auto status = status_of(error);
+  if (status || is_list(detail)) refusal.status = status.value_or(422);
+  for (const std::string_view one : error.list("details")) {
+    if (auto wait = read_duration(Members(one).text("retryDelay"))) refusal.retry_after = wait;
+  }
+  if (is_object(detail)) read_error(detail, refusal, levels - 1);
+  for (const char* key : {"message", "errors", "error"}) {
+    const std::string inner = text_of(error.at(key));
+    if (!is_text(error.at(key))) {
+      read_error(error.at(key), refusal, levels - 1);
+    } else if (is_object(inner) && json::well_formed(inner)) {
+      read_error(inner, refusal, levels - 1);
+    }
+  }
+}
+
 Refusal read_refusal(std::string_view text) {
   Refusal refusal;
-  if (json::well_formed(text)) {
-    const Members body(body_of(text));
-    const Members error = body.object("error");
-    const Members detail = body.object("detail");
-    refusal = read_error(error.is_object() ? error : detail.is_object() ? detail : body);
-    if (!refusal.status) refusal.status = status_of(body);
-  }
+  if (json::well_formed(text)) read_error(text, refusal);
   if (refusal.message.empty() && text != "{}") refusal.message = shown(text);
   return refusal;
 }
@@ -137,15 +149,17 @@ struct Meaning {
   const char* code;
   bool retryable;
 };
-constexpr std::array<Meaning, 16> meanings = {{
+constexpr std::array<Meaning, 18> meanings = {{
     {400, "invalid_input", false},
     {401, "unauthorized", true},
     {402, "unauthorized", true},
     {403, "unauthorized", true},
     {404, "model_not_found", true},
     {408, "backend_unavailable", true},
+    {409, "backend_error", true},
     {413, "invalid_input", false},
     {422, "invalid_input", false},
+    {425, "backend_unavailable", true},
     {429, "rate_limited", true},
     {498, "rate_limited", true},  // Groq: capacity
     {499, "backend_unavailable", true},
@@ -174,18 +188,19 @@ Meaning meaning_of(int status, const Refusal& refusal) {
 // The status that the error in a stream corresponds to: the first row whose word is in its code.
 int status_in(const Refusal& refusal) {
   if (refusal.status) return *refusal.status;
-  static constexpr std::array<std::pair<std::string_view, int>, 13> words = {{
-      {"rate_limit", 429},
+  static constexpr std::array<std::pair<std::string_view, int>, 14> words = {{
       {"ratelimit", 429},
-      {"resource_exhausted", 429},
-      {"api_key", 401},
+      {"resourceexhausted", 429},
+      {"apikey", 401},
       {"authentication", 401},
       {"permission", 403},
-      {"not_found", 404},
       {"notfound", 404},
       {"overloaded", 503},
       {"unavailable", 503},
-      {"bad", 400},  // BadRequestError
+      {"notsupported", 501},
+      {"unsupported", 400},
+      {"unprocessable", 422},
+      {"badrequest", 400},
       {"invalid", 400},
       {"context", 400},
   }};
@@ -242,15 +257,17 @@ TaskError error_event(std::string_view piece) {
   return made;
 }
 
-// Besides `error` there are older shapes: {"object":"error","message"}, {"detail"}, {"text","error_code"}.
+// Besides `error` there are other shapes: {"object":"error","message"}, {"detail"}, {"text","error_code"}, {"errors"},
+// {"code":400,"msg"}.
 std::optional<TaskError> error_in(std::string_view piece) {
   const Members body(body_of(piece));
   const auto error = body.at("error");
   const bool named = error != "null" && error != "\"\"" && error != "false";
   const bool typed = body.text("object") == "error" || body.text("type") == "error" || body.count("error_code") > 0;
   const bool answers = body.has("choices") || body.has("candidates") || body.has("response") || body.has("data");
-  const bool only_words = !answers && (is_text(body.at("message")) || (body.has("detail") && !body.has("message")));
-  if (named || typed || only_words) return error_event(piece);
+  const bool only_words = is_text(body.at("message")) || (body.has("detail") && !body.has("message"));
+  const bool refuses = only_words || status_of(body) || !body.list("errors").empty();
+  if (named || typed || (!answers && refuses)) return error_event(piece);
   return std::nullopt;
 }
 

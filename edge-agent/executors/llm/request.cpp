@@ -92,6 +92,14 @@ std::set<std::string> call_ids_of(std::string_view request) {
   return ids;
 }
 
+std::set<std::string> functions_of(std::string_view request) {
+  std::set<std::string> names;
+  for (const std::string_view tool : Members(request).list("tools")) {
+    names.insert(Members(tool).object("function").text("name"));
+  }
+  return names;
+}
+
 std::size_t inputs_of(std::string_view request) {
   const auto input = Members(request).at("input");
   return is_list(input) ? list_of(input).size() : 1;

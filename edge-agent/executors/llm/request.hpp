@@ -25,6 +25,9 @@ Result<JsonText> check_request(RequestKind kind, ProviderKind provider, std::str
 // The ids of the tool calls in the messages of a request.
 std::set<std::string> call_ids_of(std::string_view request);
 
+// The names of the functions that it offers as tools.
+std::set<std::string> functions_of(std::string_view request);
+
 // How many embeddings a request asks for.
 std::size_t inputs_of(std::string_view request);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "common/core/utf8.hpp"
 
@@ -47,8 +48,30 @@ std::optional<std::string> arguments_of(std::string_view value) {
   return text;
 }
 
-bool ToolCalls::begins_another(const Call& call, const Piece& piece) {
-  if (piece.name.empty() || call.name.empty()) return false;
+// Another function has a longer name that begins with this one.
+bool ToolCalls::may_go_on(const Call& call) const {
+  const auto longer = context_.functions.upper_bound(call.name);
+  return !call.begun && !call.has_arguments && longer != context_.functions.end() && longer->starts_with(call.name);
+}
+
+// The name of `call` with the name of a piece that goes on with it; no value: it does not.
+std::optional<std::string> ToolCalls::longer_name(const Call& call, const Piece& piece) const {
+  const auto& functions = context_.functions;
+  const bool same_id = !piece.id.empty() && piece.id == call.id;
+  const bool other_id = !same_id && !piece.id.empty() && !call.id.empty();
+  const bool two_functions = !same_id && functions.contains(call.name) && functions.contains(piece.name);
+  if (other_id || two_functions || piece.name.empty() || piece.name == call.name || !may_go_on(call)) {
+    return std::nullopt;
+  }
+  for (const std::string& name : {call.name + piece.name, piece.name}) {
+    const auto function = functions.lower_bound(name);
+    if (name.starts_with(call.name) && function != functions.end() && function->starts_with(name)) return name;
+  }
+  return std::nullopt;
+}
+
+bool ToolCalls::begins_another(const Call& call, const Piece& piece) const {
+  if (piece.name.empty() || call.name.empty() || longer_name(call, piece)) return false;
   const bool both_have_ids = !piece.id.empty() && !call.id.empty();
   if (piece.name != call.name || (both_have_ids && piece.id != call.id)) return true;
   const bool late_id = !piece.id.empty() && call.id.empty();
@@ -123,7 +146,7 @@ Status ToolCalls::add(std::string_view piece, CallForm form, std::size_t place) 
   Call* const call = *found;
   if (call == nullptr) return success();
   if (!read.id.empty() && call->id.empty()) call->id = read.id;
-  if (call->name.empty()) call->name = read.name;  // some servers repeat it; none splits it
+  call->name = call->name.empty() ? read.name : longer_name(*call, read).value_or(call->name);
   call->arguments += read.arguments;
   call->has_arguments = call->has_arguments || !blank(read.arguments);
   bytes_ += read.id.size() + read.name.size() + read.arguments.size();
@@ -160,8 +183,8 @@ std::string ToolCalls::written(const Call& call, std::string_view arguments) {
 
 void ToolCalls::settle_id(Call& call) {
   call.settled_id = call.id;
-  while (call.settled_id.empty() || !ids_.taken.insert(call.settled_id).second) {
-    call.settled_id = ids_.prefix + "_" + std::to_string(made_ids_++);
+  while (call.settled_id.empty() || !context_.taken_ids.insert(call.settled_id).second) {
+    call.settled_id = context_.id_prefix + "_" + std::to_string(made_ids_++);
   }
 }
 
@@ -180,10 +203,9 @@ void ToolCalls::tell(const std::function<void(const protocol::CallLine&)>& on_li
   std::size_t index = 0;
   for (Call& call : calls_) {
     if (call.name.empty()) return;  // calls are told in their order
-    if (call.settled_id.empty()) {
-      settle_id(call);
-      on_line({index, written(call, ""), {}});
-    }
+    if (call.settled_id.empty()) settle_id(call);
+    if (&call == &calls_.back() && may_go_on(call)) return;  // the rest comes with its arguments or the result
+    if (!std::exchange(call.begun, true)) on_line({index, written(call, ""), {}});
     tell_arguments(index++, call, on_line);
   }
 }

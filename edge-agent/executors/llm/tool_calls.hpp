@@ -4,6 +4,9 @@
 // id decides before the index. A piece begins another call if it names a function and the call that it would continue
 // has another id or another name, or has all its arguments while the piece has more. Every other piece continues a
 // call. A call that comes again with the same id, name and arguments is the same call.
+//
+// Some back ends send a name in pieces, or the whole name so far again. Two names without arguments between them are
+// one if a function of the request begins with it.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +24,12 @@
 
 namespace edgefleet::agent::llm {
 
-// Ids of tool calls are unique in a conversation: clients and back ends find the call of a result by them.
-struct CallIds {
-  std::string prefix = "call";  // of ids that are made here
-  std::set<std::string> taken;  // by earlier turns
+// What the calls of an answer depend on. Ids are unique in a conversation: clients and back ends find the call of a
+// result by them.
+struct CallContext {
+  std::string id_prefix = "call";  // of ids that are made here
+  std::set<std::string> taken_ids;  // by earlier turns
+  std::set<std::string> functions;  // that the request offers
 };
 
 // whole: each has a complete call. repeated: the same, but pieces may have told it before; then it only adds what is
@@ -33,7 +38,7 @@ enum class CallForm { pieces, whole, repeated };
 
 class ToolCalls {
  public:
-  explicit ToolCalls(CallIds ids = {}) : ids_(std::move(ids)) {}
+  explicit ToolCalls(CallContext context = {}) : context_(std::move(context)) {}
 
   // A piece as OpenAI streams it; `function.arguments` may be text or an object. An error: an unknown shape, or too
   // many calls.
@@ -42,8 +47,9 @@ class ToolCalls {
   [[nodiscard]] bool empty() const { return calls_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] bool named() const;  // each call has the name of its function
-  // What is new since the last call of tell(), a line each. A call is told once it has its name; so its id is settled
-  // then. White space that may be all of its arguments is not told, because in the list it becomes `{}`.
+  // What is new since the last call of tell(), a line each. The id of a call is settled once it has a name, and it is
+  // told once the name cannot go on. White space that may be all of its arguments is not told, because in the list it
+  // becomes `{}`.
   void tell(const std::function<void(const protocol::CallLine&)>& on_line);
   // OpenAI's list. An id that is missing, or repeats one of this answer or of an earlier turn, is replaced.
   [[nodiscard]] std::string list() const;
@@ -55,8 +61,9 @@ class ToolCalls {
     std::string name;
     std::string arguments;
     bool has_arguments = false;  // other than white space
-    std::size_t told = 0;  // bytes of them
-    std::string settled_id;  // empty: not told yet
+    bool begun = false;  // told: its name cannot change
+    std::size_t told = 0;  // bytes of its arguments
+    std::string settled_id;  // empty: it has no name yet
     Joined more;  // members that only pass by: `extra_content` with Gemini's signature, for example
     Joined more_function;  // the same within `function`
   };
@@ -73,11 +80,13 @@ class ToolCalls {
   [[nodiscard]] Call* with_id(const std::string& id);
   [[nodiscard]] Call* continued_by(const Piece& piece);
   [[nodiscard]] Call* repeated_by(const Piece& piece, std::size_t place);
-  static bool begins_another(const Call& call, const Piece& piece);
+  [[nodiscard]] bool begins_another(const Call& call, const Piece& piece) const;
+  [[nodiscard]] bool may_go_on(const Call& call) const;
+  [[nodiscard]] std::optional<std::string> longer_name(const Call& call, const Piece& piece) const;
   static bool same(const Call& call, const Piece& piece);
   Result<Call*> call_of(Piece& piece, CallForm form, std::size_t place);
 
-  CallIds ids_;
+  CallContext context_;
   std::size_t made_ids_ = 0;
   std::vector<Call> calls_;
   std::size_t bytes_ = 0;

@@ -25,7 +25,7 @@ class ChatWriter final : public openai::ChoicesWriter {
         functions_(reading.fields.find("functions").has_value()) {}
 
   std::string text(std::size_t part, const std::string& text, Channel channel) override {
-    return piece(part, R"({")" + std::string(member_of(channel)) + R"(":)" + json::quoted(text) + "}");
+    return event_of(part, {R"({")" + std::string(member_of(channel)) + R"(":)" + json::quoted(text) + "}"});
   }
   // As OpenAI streams it: first the call with empty arguments, then pieces of them.
   std::string call(std::size_t part, const protocol::CallLine& line) override {
@@ -64,14 +64,14 @@ class ChatWriter final : public openai::ChoicesWriter {
   [[nodiscard]] std::string call_piece(std::size_t part, std::size_t index, const JsonText& call) const {
     if (functions_) {
       const auto function = index == 0 ? openai::function_of("[" + call + "]") : "null";
-      return function == "null" ? "" : piece(part, R"({"function_call":)" + function + "}");
+      return function == "null" ? "" : event_of(part, {R"({"function_call":)" + function + "}"});
     }
     const auto indexed = json::with(json::Object::read(call).value_or(json::Object{}), "index", std::to_string(index));
-    return piece(part, R"({"tool_calls":[)" + indexed + "]}");
+    return event_of(part, {R"({"tool_calls":[)" + indexed + "]}"});
   }
 
   [[nodiscard]] std::string begin_part(std::size_t part) const override {
-    return piece(part, R"({"role":"assistant","content":""})");
+    return event_of(part, {R"({"role":"assistant","content":""})"});
   }
 
   [[nodiscard]] JsonText shown(const json::Object& choice) const override {
@@ -79,7 +79,7 @@ class ChatWriter final : public openai::ChoicesWriter {
   }
 
   // What is neither text nor known is passed on with the end.
-  [[nodiscard]] std::string end_choice(std::size_t part, const json::Object& choice) const override {
+  [[nodiscard]] Piece end_of(const json::Object& choice) const override {
     const auto message = json::Object::read(choice.find("message").value_or("null")).value_or(json::Object{});
     JsonText delta;
     {
@@ -91,8 +91,7 @@ class ChatWriter final : public openai::ChoicesWriter {
     }
     auto finish_reason = choice.find("finish_reason").value_or("null");
     if (functions_ && finish_reason == R"("tool_calls")") finish_reason = R"("function_call")";
-    return piece(part, delta, JsonText(finish_reason),
-                 openai::others(choice, {"index", "message", "delta", "finish_reason"}));
+    return {delta, JsonText(finish_reason), openai::others(choice, {"index", "message", "delta", "finish_reason"})};
   }
 
   bool functions_;  // the client asked with `functions`

@@ -21,19 +21,12 @@ std::optional<json::Object> choice_of(std::string_view output) {
   return json::Object::read(choices->front());
 }
 
-OwnMembers others(const json::Object& object, const std::vector<std::string_view>& known) {
-  OwnMembers rest;
-  for (const auto& [name, value] : object.members()) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) rest.emplace_back(name, value);
-  }
-  return rest;
-}
-
 ChoicesWriter::ChoicesWriter(const Form& form, const Reading& reading)
     : form_(form),
       model_(reading.question.model),
       include_usage_(reading.include_usage),
       choices_(reading.question.tasks.size()),
+      beside_(reading.question.tasks.size()),
       usage_(reading.question.tasks.size()) {}
 
 void ChoicesWriter::identify(const TaskId& task, WallTime now) {
@@ -55,6 +48,7 @@ Status ChoicesWriter::add(std::size_t part, const TaskRecord& record) {
   if (!choice) return no_choice(record);
   const JsonText text = shown(*choice);
   choices_.at(part) = json::with(json::Object::read(text).value_or(json::Object{}), "index", std::to_string(part));
+  beside_.at(part) = beside("choices", record.output);
   usage_.set(part, record.usage);
   return success();
 }
@@ -69,6 +63,7 @@ std::string ChoicesWriter::whole() {
       for (const JsonText& choice : choices_) choices.next() += choice;
     }
     if (const auto usage = usage_.sum(); !usage.empty()) answer.raw("usage", usage);
+    write_beside(beside_, answer);
   }
   return text;
 }
@@ -81,18 +76,20 @@ std::string ChoicesWriter::begin() {
   return events;
 }
 
-std::string ChoicesWriter::piece(std::size_t part, const JsonText& content, const JsonText& finish_reason,
-                                 const OwnMembers& more) const {
+std::string ChoicesWriter::event_of(std::size_t part, const Piece& piece, const OwnMembers& more) const {
   std::string text;
   {
     json::ObjectWriter chunk(text);
     write_envelope(chunk, form_.piece);
-    json::ArrayWriter choices(chunk.key("choices"));
-    json::ObjectWriter choice(choices.next());
-    choice.unsigned_integer("index", part);
-    choice.raw(form_.content, content);
-    choice.raw("finish_reason", finish_reason);
-    for (const auto& [name, value] : more) choice.raw(name, value);
+    {
+      json::ArrayWriter choices(chunk.key("choices"));
+      json::ObjectWriter choice(choices.next());
+      choice.unsigned_integer("index", part);
+      choice.raw(form_.content, piece.content);
+      choice.raw("finish_reason", piece.finish_reason);
+      for (const auto& [name, value] : piece.more) choice.raw(name, value);
+    }
+    for (const auto& [name, value] : more) chunk.raw(name, value);
   }
   return event(text);
 }
@@ -101,7 +98,7 @@ Result<std::string> ChoicesWriter::end_part(std::size_t part, const TaskRecord& 
   const auto choice = choice_of(record.output);
   if (!choice) return no_choice(record);
   usage_.set(part, record.usage);
-  return end_choice(part, *choice);
+  return event_of(part, end_of(*choice), beside("choices", record.output));
 }
 
 std::string ChoicesWriter::end() {

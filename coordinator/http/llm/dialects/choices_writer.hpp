@@ -34,15 +34,19 @@ class ChoicesWriter : public AnswerWriter {
     const char* content;  // the member of a choice that has the content of a piece
   };
   ChoicesWriter(const Form& form, const Reading& reading);
-  // `more`: other members of the choice.
-  [[nodiscard]] std::string piece(std::size_t part, const JsonText& content, const JsonText& finish_reason = "null",
-                                  const OwnMembers& more = {}) const;
+  struct Piece {  // of a choice
+    JsonText content;
+    JsonText finish_reason = "null";
+    OwnMembers more = {};  // members of the choice
+  };
+  // `more`: members beside the choices.
+  [[nodiscard]] std::string event_of(std::size_t part, const Piece& piece, const OwnMembers& more = {}) const;
 
  private:
   [[nodiscard]] virtual std::string begin_part(std::size_t part) const = 0;
   // The choice of a whole answer, from that of a result.
   [[nodiscard]] virtual JsonText shown(const json::Object& choice) const { return json::without(choice, {}); }
-  [[nodiscard]] virtual std::string end_choice(std::size_t part, const json::Object& choice) const = 0;
+  [[nodiscard]] virtual Piece end_of(const json::Object& choice) const = 0;
   // id, object, created and model: the same on each piece of an answer, except `object`.
   void write_envelope(json::ObjectWriter& answer, const char* object) const;
 
@@ -52,12 +56,11 @@ class ChoicesWriter : public AnswerWriter {
   std::string id_;
   std::int64_t created_ = 0;  // Unix seconds
   std::vector<JsonText> choices_;
+  std::vector<OwnMembers> beside_;  // the choices, of each result
   UsageSum usage_;
 };
 
 // The first choice of a result's output; no value: it has none.
 std::optional<json::Object> choice_of(std::string_view output);
-// The members of an object without these, to be passed on.
-OwnMembers others(const json::Object& object, const std::vector<std::string_view>& known);
 
 }  // namespace edgefleet::coordinator::llm::openai

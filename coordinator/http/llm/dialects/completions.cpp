@@ -23,7 +23,7 @@ class CompletionWriter final : public openai::ChoicesWriter {
       : ChoicesWriter({"cmpl-", "text_completion", "text_completion", "text"}, reading) {}
 
   std::string text(std::size_t part, const std::string& text, Channel channel) override {
-    return channel == Channel::reasoning ? std::string() : piece(part, json::quoted(text));
+    return channel == Channel::reasoning ? std::string() : event_of(part, {json::quoted(text)});
   }
   [[nodiscard]] std::string text_of(const JsonText& output, Channel channel) const override {
     const auto choice = openai::choice_of(output);
@@ -33,9 +33,9 @@ class CompletionWriter final : public openai::ChoicesWriter {
 
  private:
   [[nodiscard]] std::string begin_part(std::size_t) const override { return {}; }
-  [[nodiscard]] std::string end_choice(std::size_t part, const json::Object& choice) const override {
-    return piece(part, R"("")", JsonText(choice.find("finish_reason").value_or("null")),
-                 openai::others(choice, {"index", "text", "reasoning", "finish_reason"}));
+  [[nodiscard]] Piece end_of(const json::Object& choice) const override {
+    return {R"("")", JsonText(choice.find("finish_reason").value_or("null")),
+            openai::others(choice, {"index", "text", "reasoning", "finish_reason"})};
   }
 };
 

@@ -54,6 +54,7 @@ class EmbeddingsWriter final : public AnswerWriter {
         base64_(base64),
         inputs_(std::move(inputs)),
         vectors_(inputs_.size()),
+        beside_(inputs_.size()),
         usage_(inputs_.size()) {}
 
   void identify(const TaskId& task, WallTime) override { id_ = "embd-" + task.str(); }
@@ -73,6 +74,7 @@ class EmbeddingsWriter final : public AnswerWriter {
                    " inputs (task " + record.id.str() + ")"};
     }
     vectors_.at(part) = std::move(vectors);
+    beside_.at(part) = openai::beside("data", record.output);
     usage_.set(part, record.usage);
     return success();
   }
@@ -88,6 +90,7 @@ class EmbeddingsWriter final : public AnswerWriter {
       const auto usage = usage_.sum();
       // Clients rely on it; Gemini reports no counts.
       answer.raw("usage", usage.empty() ? R"({"prompt_tokens":0,"total_tokens":0})" : usage);
+      openai::write_beside(beside_, answer);
     }
     return text;
   }
@@ -128,6 +131,7 @@ class EmbeddingsWriter final : public AnswerWriter {
   const std::vector<std::size_t> inputs_;  // of each task
   std::string id_;
   std::vector<std::vector<Vector>> vectors_;
+  std::vector<OwnMembers> beside_;  // the vectors, of each task
   UsageSum usage_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace edgefleet::coordinator::llm {
 
@@ -91,6 +92,28 @@ Result<std::vector<std::string_view>> texts(std::string_view name, std::string_v
                    std::to_string(most));
   }
   return *elements;
+}
+
+OwnMembers others(const json::Object& object, const std::vector<std::string_view>& known) {
+  OwnMembers rest;
+  for (const auto& [name, value] : object.members()) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) rest.emplace_back(name, value);
+  }
+  return rest;
+}
+
+OwnMembers beside(std::string_view answer, std::string_view output) {
+  return others(json::Object::read(output).value_or(json::Object{}),
+                {"id", "object", "created", "model", "usage", answer});
+}
+
+void write_beside(const std::vector<OwnMembers>& results, json::ObjectWriter& into) {
+  std::set<std::string_view> written;
+  for (const OwnMembers& of_result : results) {
+    for (const auto& [name, value] : of_result) {
+      if (written.insert(name).second) into.raw(name, value);
+    }
+  }
 }
 
 std::string model_view(const Offered& model) { return dump(model_entry(model)); }

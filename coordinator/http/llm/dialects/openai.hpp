@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/protocol/fields.hpp"
@@ -37,6 +38,13 @@ Status multiply(Reading& reading);
 
 // The elements of a list of texts, which `name` has. An error names the field; arrays of tokens are refused.
 Result<std::vector<std::string_view>> texts(std::string_view name, std::string_view value, std::size_t most);
+
+// The members of an object without these, to be passed on.
+OwnMembers others(const json::Object& object, const std::vector<std::string_view>& known);
+// Those of a result's output beside `answer`, the member that has the answer itself.
+OwnMembers beside(std::string_view answer, std::string_view output);
+// Those of all results; of equal names the first one counts.
+void write_beside(const std::vector<OwnMembers>& results, json::ObjectWriter& into);
 
 // GET /v1/models
 std::string model_view(const Offered& model);

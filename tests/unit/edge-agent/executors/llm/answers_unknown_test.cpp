@@ -91,6 +91,41 @@ TEST_CASE("pieces without a part of the answer do no harm beside an answer, or b
   CHECK_FALSE(read("ollama", ollama_end).error);
 }
 
+TEST_CASE("what is beside the choices of an answer is kept, byte for byte, and counts against its bound") {
+  const std::string hi = R"("choices":[{"delta":{"content":"Hi"}}])";
+  const auto made = make_provider(config_of("openai"));
+  Answer answer;
+  AnswerReader reader(*made, RequestKind::chat, Framing::events, answer);
+  CHECK(reader.feed(event(R"({"type":"ping","at":1})")));
+  CHECK(reader.feed(event(R"({"id":"x","object":"o","created":1,"citations":["a"],"error":false,)" + hi + "}")));
+  CHECK(reader.feed(event(R"({"citations":["a",1.50],"service_tier":null,)" + hi + "}")));
+  CHECK(reader.feed(openai_end));
+  CHECK(answer.output(RequestKind::chat).ends_with(R"(}],"citations":["a",1.50]})"));
+  // It is no part of the answer itself: without one, the answer is incomplete.
+  const Read nothing = read("openai", event(R"({"choices":[],"citations":["a"]})") + event("[DONE]"));
+  REQUIRE(nothing.error);
+  CHECK(nothing.error->code == "backend_unavailable");
+
+  Answer flooded;
+  AnswerReader flood(*made, RequestKind::chat, Framing::events, flooded);
+  int pieces = 0;
+  while (pieces < 300 && flood.feed(event(R"({"n)" + std::to_string(pieces) + R"(":")" + std::string(1024, 'x') +
+                                          R"(","choices":[]})"))) {
+    ++pieces;
+  }
+  REQUIRE(flooded.error());
+  CHECK(flooded.error()->code == "output_too_large");
+}
+
+TEST_CASE("the fields beside a vector are kept") {
+  Answer answer;
+  const auto made = make_provider(config_of("openai"));
+  AnswerReader reader(*made, RequestKind::embed, Framing::whole, answer);
+  CHECK(reader.feed(R"({"object":"list","data":[{"embedding":[1]}],"usage":{"prompt_tokens":1},"tier":"x"})"));
+  reader.finish();
+  CHECK(answer.output(RequestKind::embed).ends_with(R"(}],"tier":"x"})"));
+}
+
 TEST_CASE("what is beside the text of an answer is kept") {
   const Read both = read("gemini", part(R"("text":"Hi","functionCall":{"name":"f"})") + gemini_end);
   CHECK_FALSE(both.error);

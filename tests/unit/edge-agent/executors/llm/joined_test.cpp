@@ -8,7 +8,7 @@ using namespace edgefleet;
 using namespace edgefleet::agent::llm;
 
 TEST_CASE("members keep their order, and the parts of each are joined") {
-  Joined joined(Joined::Texts::append);
+  Joined joined(Joined::Parts::lists_and_texts);
   joined.add("z", "[1]");
   joined.add("a", "\"x\"");
   joined.add("z", "[2]");
@@ -18,6 +18,16 @@ TEST_CASE("members keep their order, and the parts of each are joined") {
   CHECK(joined.object() == R"({"z":[1,2],"a":"xy","n":1})");
   CHECK(joined.has("a"));
   CHECK_FALSE(joined.has("b"));
+}
+
+TEST_CASE("of members without parts the last value counts") {
+  Joined joined(Joined::Parts::none);
+  joined.add("a", "[1]");
+  joined.add("a", "[1,2]");
+  joined.add("b", R"("x")");
+  joined.add("b", R"("xy")");
+  CHECK(joined.object() == R"({"a":[1,2],"b":"xy"})");
+  CHECK(joined.bytes() < 300);
 }
 
 TEST_CASE("200,000 different members do not cost quadratic time") {

@@ -96,6 +96,29 @@ TEST_CASE("an error within a stream under status 200 is an error, in every shape
        "Overloaded"},
       {R"({"error":{"reason":"of another shape"}})", "backend_error", true, "of another shape"},
       {R"({"error":true,"why":"of no known shape"})", "backend_error", true, "of no known shape"},
+      {R"({"code":400,"msg":"bad"})", "invalid_input", false, "400: bad"},
+      {R"({"status":"422","title":"Unprocessable"})", "invalid_input", false, "Unprocessable"},
+      {R"({"error":"Bad Request","statusCode":400})", "invalid_input", false, "Bad Request"},
+      {R"({"type":"error","error":{"type":"bad_request_error","message":"bad","http_code":"400"}})", "invalid_input",
+       false, "400: bad"},
+      {R"({"error":"bad","type":"invalid_request_error"})", "invalid_input", false, "400: bad"},
+      {R"({"error":{"message":"bad"},"type":"InvalidRequestError"})", "invalid_input", false, "400: bad"},
+      {R"({"error":{"message":"bad","code":"unsupported_value"}})", "invalid_input", false, "400: bad"},
+      {R"({"error":{"message":"bad","type":"UnprocessableEntityError"}})", "invalid_input", false, "422: bad"},
+      {R"({"error":{"message":"no","type":"not_supported_error"}})", "invalid_input", false, "501: no"},
+      {R"({"error":[{"message":"bad","code":400}]})", "invalid_input", false, "400: bad"},
+      {R"({"errors":[{"message":"bad","code":400}]})", "invalid_input", false, "400: bad"},
+      {R"({"detail":{"error":{"message":"bad","code":400}}})", "invalid_input", false, "400: bad"},
+      {R"({"error":{"code":500,"message":"{\"error\":{\"message\":\"bad\",\"code\":400}}"}})", "invalid_input", false,
+       "400: bad"},
+      {R"({"error":"{\"detail\":[{\"loc\":[\"n\"],\"msg\":\"must be 1\"}]}"})", "invalid_input", false, "422: n: must"},
+      {R"({"error":{"message":"gone","code":410}})", "backend_error", false, "gone"},
+      {R"({"error":{"message":"busy","code":409}})", "backend_error", true, "busy"},
+      {R"({"error":{"message":"early","code":425}})", "backend_unavailable", true, "early"},
+      {R"({"error":{"message":"slow","code":408}})", "backend_unavailable", true, "slow"},
+      {R"({"error":{"message":"lost","code":"bad_response_status_code"}})", "backend_error", true, "lost"},
+      {R"({"error":{"message":"lost","type":"bad_gateway"}})", "backend_error", true, "lost"},
+      {R"({"error":{"error":{"error":{"error":{"error":{"code":400}}}}}})", "backend_error", true, "400"},
       {R"({"error":{"message":"huge","code":123456789012345678901234567890}})", "backend_error", true, "huge"},
   };
   for (const Case& one : cases) {
@@ -106,9 +129,11 @@ TEST_CASE("an error within a stream under status 200 is an error, in every shape
     CHECK(error->retryable == one.retryable);
     CHECK(error->message.find(one.message) != std::string::npos);
   }
-  for (const char* answer : {R"({"error":null,"choices":[]})", R"({"error":"","message":{"content":"x"}})", "5", "[]",
-                             R"({"error":false,"response":"x"})", R"({"choices":[{"message":{"content":"detail"}}]})",
-                             R"({"message":"note","choices":[{"delta":{"content":"x"}}]})", R"({"type":"ping"})"}) {
+  for (const char* answer :
+       {R"({"error":null,"choices":[]})", R"({"error":"","message":{"content":"x"}})", "5", "[]",
+        R"({"error":false,"response":"x"})", R"({"choices":[{"message":{"content":"detail"}}]})",
+        R"({"message":"note","choices":[{"delta":{"content":"x"}}]})", R"({"code":400,"choices":[]})",
+        R"({"code":200,"msg":"ok"})", R"({"errors":[]})", R"({"type":"ping"})"}) {
     INFO(answer);
     CHECK_FALSE(error_in(answer));
   }

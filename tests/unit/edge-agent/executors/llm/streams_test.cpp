@@ -25,7 +25,7 @@ Read read(const std::string& provider, const std::string& body, std::size_t size
         if (channel == Channel::content) result.streamed += text;
         if (channel == Channel::tool_calls) result.lines += text;
       },
-      {"call_t", {"call_0"}});
+      {"call_t", {"call_0"}, {}});
   const auto made = make_provider(config_of(provider));
   const Framing framing = provider == "ollama" ? Framing::lines : Framing::events;
   AnswerReader reader(*made, kind, framing, answer);
@@ -299,7 +299,7 @@ const std::vector<Failing> failures = {
      event(R"({"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}})") +
          "data: [DONE]\n\n",
      "backend_unavailable", true, "insufficient balance"},
-    {"a list of errors", event(R"({"errors":[{"message":"boom"}]})") + "data: [DONE]\n\n", "backend_unavailable", true,
+    {"a list of errors", event(R"({"errors":[{"message":"boom"}]})") + "data: [DONE]\n\n", "backend_error", true,
      "boom"},
     {"no end", begun, "backend_unavailable", true, "incomplete"},
     {"no JSON", begun + "data: {\"x\": y}\n\n" + end, "bad_answer", true, "invalid JSON"},

@@ -199,6 +199,32 @@ TEST_CASE("what a choice has besides its text is passed on as it came, also in a
   CHECK(end->find(R"("logprobs":{"content":[{"logprob":-1e400}]})") != std::string::npos);
 }
 
+TEST_CASE("what a result has beside its choices is passed on as it came, also in a stream") {
+  const std::string passed = R"("citations":["a",1e400],"system_fingerprint":"fp")";
+  const auto record = [&](const std::string& choice) {
+    return record_of(R"({"model":"own","choices":[{)" + choice + R"(}],)" + passed + R"(,"id":"own","usage":{}})");
+  };
+  const auto chat = asked(chat_completions, R"({"model":"m","messages":[]})");
+  const auto text = asked(completions, R"({"model":"m","prompt":"p"})");
+  for (const auto& [question, answer] :
+       {std::pair{&chat, record(R"("message":{"content":"x"})")}, std::pair{&text, record(R"("text":"x")")}}) {
+    REQUIRE(question->writer->add(0, answer));
+    CHECK(question->writer->whole().ends_with(passed + "}"));
+    CHECK(question->writer->end_part(0, answer)->ends_with("}]," + passed + "}\n\n"));
+  }
+  const auto vector = asked(embeddings, R"({"model":"m","input":"x"})");
+  REQUIRE(vector.writer->add(0, record_of(R"({"data":[{"embedding":[1]}],)" + passed + "}")));
+  CHECK(vector.writer->whole().ends_with(passed + "}"));
+
+  const auto two = asked(chat_completions, R"({"model":"m","messages":[],"n":2})");
+  const char* choice = R"({"choices":[{"message":{"content":"x"}}],"a":1,)";
+  const Json whole =
+      whole_of(two, {record_of(choice + std::string(R"("b":2})")), record_of(choice + std::string(R"("a":3,"c":4})"))});
+  CHECK(whole["a"] == 1);
+  CHECK(whole["b"] == 2);
+  CHECK(whole["c"] == 4);
+}
+
 TEST_CASE("functions of older clients are tools of the task") {
   const auto old =
       asked(chat_completions,
