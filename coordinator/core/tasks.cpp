@@ -543,7 +543,8 @@ void end_grace(Context& c, Task& task) {
 
 bool take_back(Context& c, Task& task, int n, const AgentName& agent) {
   Attempt* const back = find_attempt(task, n);
-  if (back == nullptr || back->state != AttemptState::lost || back->agent != agent || back->lease.stopping) return false;
+  if (back == nullptr || back->state != AttemptState::lost || back->agent != agent || back->lease.stopping)
+    return false;
   if (ended(task.record.state) || task.record.state == TaskState::cancelling) return false;
   if (Attempt* const successor = current(task)) {
     if (successor->state == AttemptState::running) return false;
