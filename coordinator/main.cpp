@@ -221,8 +221,8 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
   return {
       router,
-      [origins](const http_server::Request& head, const http_server::Route* route) {
-        return judge(head, route, origins);
+      [gate = Gate({origins, {}, nullptr})](const http_server::Request& head, const http_server::Route* route) {
+        return gate.judge(head, route);
       },
       [router, most = parts.max_task_bytes](http_server::Problem problem, const http_server::ReplyContext& context) {
         if (problem.detail.empty()) {
