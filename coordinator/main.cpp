@@ -277,7 +277,7 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
   WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
   http_server::Server server(http_bounds);
   const auto listening = server.listen(address, site_of({loop, **store, **artifacts, waiters, hub, waiting,
-                                                         large_outputs, options.policy.max_task_bytes},
+                                                         large_outputs, nullptr, options.policy.max_task_bytes},
                                                         settings, origins));
   if (!listening) return listening.error().context("--listen");
   server.start();

@@ -51,7 +51,7 @@ const Rooms rooms{
                             "coordinator/store/data", "coordinator/views"}, {}}},
     {"coordinator/http",  {{"common/core", "common/http_server", "common/protocol", "coordinator/access", "coordinator/core",
                             "coordinator/shell", "coordinator/store"}, {}}},
-    {"coordinator/http/api", {{"common/core", "common/http_server", "common/protocol", "coordinator/core",
+    {"coordinator/http/api", {{"common/core", "common/http_server", "common/protocol", "common/system", "coordinator/core",
                                "coordinator/http", "coordinator/shell", "coordinator/store", "coordinator/views"}, {}}},
     {"coordinator/http/llm/catalogue", {{"common/core", "common/http_server", "coordinator/core", "coordinator/http",
                                          "coordinator/shell"}, {}}},
