@@ -21,6 +21,11 @@ using protocol::TopicKind;
 namespace {
 
 constexpr std::size_t most_reply_bytes = 1024;  // of a response topic and its correlation data, which are kept
+// Each result of a task that is not in memory costs a look into the store. An agent holds at most 1,024 results, and
+// sends those again that were not acknowledged.
+constexpr double lookup_burst = 1024;
+constexpr Duration lookup_spacing = std::chrono::milliseconds(20);
+constexpr std::size_t most_lookups_of = 20'000;  // agents
 constexpr std::size_t replies_ahead = 64;  // passed to the connection before they can be sent
 
 // The bytes that a message counts against the bound on the inbox.
@@ -430,7 +435,16 @@ void MqttLink::perform(const AnnounceReign&) { publish_status(protocol::Coordina
 void MqttLink::perform(const AskStore& ask) {
   std::vector<AttemptKey> known;
   std::vector<AttemptKey> unknown;
+  if (lookups_.size() >= most_lookups_of && !lookups_.contains(ask.agent)) lookups_.clear();
+  TokenBucket& credit = lookups_[ask.agent];
   for (const AttemptKey& key : ask.tasks) {
+    if (!credit.take(monotonic_now(), lookup_burst, lookup_spacing)) {
+      complaints_.complain_of(
+          "lookups", ask.agent.str(),
+          "agent " + ask.agent.str() +
+              " sends results of tasks that have ended, or are unknown, too often: some are ignored");
+      break;
+    }
     const auto record = store_.reads().task(key.id);
     if (!record) return complaints_.complain("store", record.error().message);  // its sender asks again
     (*record ? known : unknown).push_back(key);

@@ -550,7 +550,7 @@ void Loop::publish(TopicKind kind, std::string payload, std::uint64_t id, bool a
 // A broker with a bound that it does not announce drops a message of QoS 0 in silence, and this agent would count as
 // lost. So a heartbeat that may exceed it has QoS 1: if it is refused, this agent holds fewer tasks.
 void Loop::publish_beat() {
-  constexpr std::size_t surely_taken = 4096;
+  constexpr std::size_t surely_taken = 1024;  // most heartbeats are smaller
   auto payload = protocol::encode(heartbeat());
   if (payload.size() <= surely_taken) return publish(TopicKind::heartbeat, std::move(payload));
   large_beat_ = deliveries_.sent(payload.size());
