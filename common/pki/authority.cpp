@@ -42,12 +42,9 @@ bool of_our_kind(const Certificate& ca) {
          constraints >= 0 && X509_EXTENSION_get_critical(X509_get_ext(handle, constraints)) != 0;
 }
 
-Error outside(const std::string& name, const Error& refusal) {
-  return unsupported(
-      "this certification authority may not issue for " + name +
-      ": it is neither one of the names that the authority was made for, nor below .local, nor a private "
-      "address (" +
-      refusal.message + ")");
+Error outside(const std::string& name) {
+  return unsupported("this certification authority may not issue for " + name +
+                     ": it is neither a name that the authority was made for, nor below .local, nor a private address");
 }
 
 Error no_memory() { return Error{"no memory for the names of a certificate"}; }
@@ -129,7 +126,7 @@ Result<Certificate> Authority::issue_server(const PublicKey& key, const std::vec
   }
   auto issued = issue(key, identity);
   if (issued || issued.error().kind != ErrorKind::unsupported) return issued;
-  if (names.size() == 1) return outside(names.front(), issued.error());
+  if (names.size() == 1) return outside(names.front());
   for (const std::string& name : names) {
     if (auto permitted = permits(name); !permitted) return permitted.error();
   }

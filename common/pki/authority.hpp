@@ -21,7 +21,8 @@ class Authority {
  public:
   // A new key, and a certificate that signs itself, from first_date to last_date. It may issue for `names` (DNS names,
   // IP addresses, ranges of addresses such as 203.0.113.0/24), for `.local`, and for loopback, private and link-local
-  // addresses; verifiers refuse whatever else is signed by its key (critical name constraints).
+  // addresses; verifiers refuse whatever else is signed by its key (critical name constraints). A name of several
+  // labels includes what is below it; one of one label does not (constraints.hpp: better without).
   static Result<Authority> make(const FleetName& fleet, const std::vector<std::string>& names);
   // They must belong together, and the certificate must be one of make()'s kind.
   static Result<Authority> load(std::string_view certificate_pem, std::string_view key_pem);

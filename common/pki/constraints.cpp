@@ -12,6 +12,7 @@ constexpr std::size_t shortest_prefix_ipv4 = 8;
 constexpr std::size_t shortest_prefix_ipv6 = 16;
 
 constexpr std::string_view local = "local";
+constexpr std::string_view localhost = "localhost";
 constexpr const char* private_ranges[]{"127.0.0.0/8",    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
                                        "169.254.0.0/16", "fc00::/7",   "fe80::/10",     "::1"};
 
@@ -32,10 +33,14 @@ bool add(NAME_CONSTRAINTS& constraints, const IpRange& range) {
   return add(constraints.permittedSubtrees, ip_name(range.first.bytes + range.mask()));
 }
 
+// Both are reserved (RFC 6762, RFC 6761); any other name of one label may be a top-level domain, now or later.
+bool may_be_top_level(const std::string& name) {
+  return name.find('.') == std::string::npos && name != local && name != localhost;
+}
+
 bool add(NAME_CONSTRAINTS& constraints, const std::string& name) {
-  const bool one_label = name.find('.') == std::string::npos && name != local;
   return add(constraints.permittedSubtrees, dns_name(name)) &&
-         (!one_label || add(constraints.excludedSubtrees, dns_name("." + name)));
+         (!may_be_top_level(name) || add(constraints.excludedSubtrees, dns_name("." + name)));
 }
 
 bool too_large(const IpRange& range) {

@@ -146,7 +146,8 @@ TEST_CASE("a server may have addresses only, or a name that is too long for a co
   REQUIRE(addresses.ok());
   CHECK(*addresses->common_name() == "server");
   CHECK(verdict(*addresses, ca.certificate(), as_server("127.0.0.1")) == "ok");
-  const std::string name = std::string(63, 'a') + "." + std::string(63, 'b') + ".local";
+  const std::string label(63, 'a');
+  const std::string name = label + "." + label + ".local";
   const auto long_name = ca.issue_server(some_key(), {name}, first_date, last_date);
   REQUIRE(long_name.ok());
   CHECK(verdict(*long_name, ca.certificate(), as_server(name)) == "ok");
@@ -200,14 +201,22 @@ TEST_CASE("what a stolen key signs for a bank is refused by OpenSSL") {
 }
 
 TEST_CASE("a name of one label permits nothing below it, since it may be a top-level domain") {
-  const auto ca = authority_for({"dev", "localhost"});
+  const auto ca = authority_for({"dev"});
   CHECK(ca.permits("dev").ok());
-  CHECK(ca.permits("localhost").ok());
   CHECK_FALSE(ca.permits("bank.dev").ok());
   CHECK_FALSE(accepted(ca, stolen(ca, {{GEN_DNS, "bank.dev"}})));
   const auto issued = ca.issue_server(some_key(), {"dev"}, first_date, last_date);
   REQUIRE(issued.ok());
   CHECK(verdict(*issued, ca.certificate(), as_server("dev")) == "ok");
+}
+
+TEST_CASE("without names of one label the constraints have the form of RFC 5280 only") {
+  const auto ca = authority_for({"localhost", "home.example", "203.0.113.0/24"});
+  const OwnedConstraints constraints(static_cast<NAME_CONSTRAINTS*>(
+      X509_get_ext_d2i(ca.certificate().handle(), NID_name_constraints, nullptr, nullptr)));
+  REQUIRE(constraints);
+  CHECK(constraints->excludedSubtrees == nullptr);
+  CHECK(sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees) == 9 + 3);
 }
 
 TEST_CASE("what a stolen key signs as another authority is refused") {
