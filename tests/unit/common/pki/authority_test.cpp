@@ -160,6 +160,7 @@ TEST_CASE("certificates are valid in 1970 and in 9999, for computers without a c
   const auto crl = *ca.crl(1, {{"77", 5}});
   for (const std::int64_t at :
        {std::int64_t{1}, std::int64_t{2'147'483'647}, std::int64_t{4'294'967'296}, last_date - 1}) {
+    if (!can_ask_at(at)) continue;
     INFO(at);
     CHECK(verdict(*client, ca.certificate(), {.at = at, .crl = crl}) == "ok");
     CHECK(verdict(*server, ca.certificate(), {.purpose = X509_PURPOSE_SSL_SERVER, .at = at, .crl = crl}) == "ok");

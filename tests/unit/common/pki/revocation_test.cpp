@@ -62,6 +62,7 @@ TEST_CASE("OpenSSL refuses a certificate that the list names, and no other one")
   const auto other = ca.issue_agent(some_key(), agent("pi-2"), last_date);
   const auto crl = *ca.crl(2, {{revoked->serial(), 1'700'000'000}});
   for (const std::int64_t at : {std::int64_t{1}, std::int64_t{1'800'000'000}, last_date - 1}) {
+    if (!can_ask_at(at)) continue;
     CHECK(verdict(*revoked, ca.certificate(), {.at = at, .crl = crl}) == "certificate revoked");
     CHECK(verdict(*other, ca.certificate(), {.at = at, .crl = crl}) == "ok");
   }
@@ -144,8 +145,8 @@ TEST_CASE("a list of 20,000 agents is made and read, and one above the bound is 
   const auto pem = ca.crl(1, revoked);
   REQUIRE(pem.ok());
   CHECK(read_crl(*pem, ca.certificate())->revoked.size() == revoked.size());
-  // The largest list fits the bound on its text: each entry has the longest serial and date.
-  CHECK(pem->size() / revoked.size() < most_crl_text / most_revoked);
+  // A list of most_revoked fits the bound on the text, also with serials of 20 bytes (another 6 for each).
+  CHECK(pem->size() / revoked.size() + 6 < most_crl_text / most_revoked);
   std::vector<Revoked> too_many;
   for (std::size_t i = 0; i <= most_revoked; ++i) too_many.push_back({hex(std::to_string(1'000'000 + i)), 0});
   const auto large = ca.crl(1, too_many);

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <ctime>
 #include <string>
+#include <utility>
 
 #include "common/pki/certificate.hpp"
 #include "common/pki/names.hpp"
@@ -25,6 +26,9 @@ inline void add_crl(X509_STORE* store, const std::string& pem) {
   const auto crl = object_of<OwnedCrl, d2i_X509_CRL>(*der);
   must(crl && X509_STORE_add_crl(store, crl.get()) == 1);
 }
+
+// Where the system's time ends in 2038, OpenSSL cannot be asked about later.
+inline bool can_ask_at(std::int64_t at) { return std::in_range<std::time_t>(at); }
 
 // "ok", or OpenSSL's words for the error.
 inline std::string verdict(const Certificate& certificate, const Certificate& ca, const Question& question = {}) {
