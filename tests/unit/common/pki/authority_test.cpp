@@ -31,6 +31,11 @@ bool accepted(const Authority& ca, const Certificate& certificate) {
   return certificate.verified_by(ca.certificate(), Use::server).ok();
 }
 
+bool is_critical(const Certificate& certificate, int kind) {
+  const int at = X509_get_ext_by_NID(certificate.handle(), kind, -1);
+  return at >= 0 && X509_EXTENSION_get_critical(X509_get_ext(certificate.handle(), at)) == 1;
+}
+
 std::string error_of(const Status& status) { return status.ok() ? "" : status.error().message; }
 
 }  // namespace
@@ -48,11 +53,8 @@ TEST_CASE("an authority's certificate is what the design says") {
   CHECK(X509_get_pathlen(handle) == 0);
   CHECK(X509_get_key_usage(handle) == (KU_KEY_CERT_SIGN | KU_CRL_SIGN));
   CHECK(X509_get0_subject_key_id(handle) != nullptr);
-  for (const int kind : {NID_basic_constraints, NID_key_usage, NID_name_constraints}) {
-    const int at = X509_get_ext_by_NID(handle, kind, -1);
-    REQUIRE(at >= 0);
-    CHECK(X509_EXTENSION_get_critical(X509_get_ext(handle, at)) == 1);
-  }
+  for (const int kind : {NID_basic_constraints, NID_key_usage, NID_name_constraints})
+    CHECK(is_critical(certificate, kind));
 }
 
 TEST_CASE("two authorities of one fleet have different names") {
@@ -110,6 +112,8 @@ TEST_CASE("an agent's certificate has one common name, one URI, and is for clien
   CHECK(X509_get_key_usage(issued->handle()) == KU_DIGITAL_SIGNATURE);
   CHECK(X509_get_extended_key_usage(issued->handle()) == XKU_SSL_CLIENT);
   CHECK(X509_get_ext_count(issued->handle()) == 6);
+  CHECK(is_critical(*issued, NID_basic_constraints));
+  CHECK(is_critical(*issued, NID_key_usage));
   CHECK(verdict(*issued, ca.certificate(), {.at = year - 1}) == "ok");
   CHECK(verdict(*issued, ca.certificate(), {.purpose = X509_PURPOSE_SSL_SERVER, .at = 1}).find("purpose") !=
         std::string::npos);

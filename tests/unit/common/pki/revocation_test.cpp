@@ -12,6 +12,8 @@ using namespace edgefleet::pki::test;
 
 namespace {
 
+using OwnedReason = Owned<ASN1_ENUMERATED, ASN1_ENUMERATED_free>;
+
 std::string der_in(const std::string& pem) { return *pem_block(pem, PEM_STRING_X509_CRL, pem.size(), "this list"); }
 std::string pem_with(const std::string& der) { return pem_text(PEM_STRING_X509_CRL, der); }
 
@@ -97,7 +99,11 @@ TEST_CASE("a list of another authority, or one that is not signed by this one, i
   refused(*other.crl(1, {}), ca, "of another certification authority");
   refused(*make_crl(ca.certificate(), other.key(), 1, {}), ca, "not signed by the certification authority");
   const auto issued = ca.issue_agent(some_key(), agent("pi-1"), last_date);
-  CHECK_FALSE(read_crl(*ca.crl(1, {}), *issued).ok());
+  for (const Certificate& no_authority : {*issued, certificate_by({})}) {
+    const auto read = read_crl(*ca.crl(1, {}), no_authority);
+    REQUIRE_FALSE(read.ok());
+    CHECK(read.error().message.find("of no authority") != std::string::npos);
+  }
 }
 
 TEST_CASE("no part of a list, and no list with a changed byte, is taken") {
@@ -136,6 +142,19 @@ TEST_CASE("a signed list that is about a part of the certificates, or has no num
                     must(X509_CRL_add1_ext_i2d(crl, NID_crl_number, number.get(), 0, X509V3_ADD_REPLACE) == 1);
                   }),
           ca, "out of range");
+}
+
+TEST_CASE("a signed list with a critical extension at one entry is refused, and one with another extension is not") {
+  const auto ca = authority_for();
+  for (const bool critical : {true, false}) {
+    const auto pem = changed(ca, [&](X509_CRL* crl) {
+      X509_REVOKED* entry = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(crl), 0);
+      const OwnedReason reason(ASN1_ENUMERATED_new());
+      must(ASN1_ENUMERATED_set(reason.get(), CRL_REASON_KEY_COMPROMISE) == 1);
+      must(X509_REVOKED_add1_ext_i2d(entry, NID_crl_reason, reason.get(), critical ? 1 : 0, 0) == 1);
+    });
+    CHECK(read_crl(pem, ca.certificate()).ok() != critical);
+  }
 }
 
 TEST_CASE("a list of 20,000 agents is made and read, and one above the bound is not made") {
