@@ -32,6 +32,7 @@ const Rooms rooms{
     {"common/runtime",  {{"common/core", "common/system"}, {"CLI", "toml++", "spdlog"}}},
     {"common/http",     {{"common/core", "common/protocol", "common/system"}, {"nlohmann", "curl"}}},
     {"common/files",    {{"common/core"}, {"openssl"}}},
+    {"common/pki",      {{"common/core"}, {"openssl"}}},
     {"common/http_server", {{"common/core", "common/system"}, {"boost", "openssl"}}},
 
     {"coordinator/core",  {{"common/core"}, {}}},
