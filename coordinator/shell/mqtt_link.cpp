@@ -103,14 +103,14 @@ void MqttLink::on_event(mqtt::ClientEvent&& event) {
   }
   const std::string sender = sender_of(received->message);
   const std::size_t bytes = weight(received->message);
-  if (inbox_.reserve(sender, bytes)) {
+  if (inbox_.reserve(sender, bytes, !sender.starts_with('/'))) {
     if (intake_.offer(std::move(event))) return;
     inbox_.release(sender, bytes);
   }
   ++dropped_;
 }
 
-// The agent or the client whose topic it is.
+// The agent or the client whose topic it is: `pi-1/` or `/desk`.
 std::string MqttLink::sender_of(const mqtt::Message& message) const {
   const auto topic = topics_.parse(message.topic);
   return topic ? topic->agent.str() + "/" + topic->client.str() : std::string();
