@@ -146,8 +146,8 @@ void MqttLink::take(const mqtt::ClientEvent& event) {
   if (auto attempts = deliveries_.on(event); !attempts.empty()) {
     refused_.push_back({std::move(attempts), std::string(mqtt::ends_connections)});
   }
-  replies_.on(event);
   act(session_.on(event, monotonic_now()));
+  replies_.on(event);  // after the session, which tells what was refused
 }
 
 // Only messages are unbounded; other events are connection events, and the connection could not be re-established
