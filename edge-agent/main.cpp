@@ -60,6 +60,9 @@ Result<ProcessServices> make_services(const Settings& settings, Loop::Options& o
       settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
       ArtifactSpool::Bounds{});
   services.artifacts = options.artifacts;
+  std::stop_source at_once;
+  services.at_once = at_once.get_token();
+  options.end_at_once = [at_once]() mutable { at_once.request_stop(); };
   options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   return services;
 }

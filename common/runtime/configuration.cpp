@@ -4,10 +4,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 
+#include "common/core/counts.hpp"
 #include "common/core/nearest.hpp"
+#include "common/runtime/toml_depth.hpp"
 
 namespace edgefleet {
 namespace {
@@ -21,6 +24,18 @@ std::string environment_name(std::string name) {
 // CLI::Range lets NaN pass, since no comparison with it is true.
 std::string must_be_finite(const std::string& text) {
   return std::isfinite(std::strtod(text.c_str(), nullptr)) ? std::string() : text + " is not a finite number";
+}
+
+// No more than that is read: the program may have other work meanwhile.
+Result<std::string> read_bounded(const std::string& path, std::size_t most) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return invalid(path + " cannot be opened");
+  std::string text(most + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return invalid(path + " cannot be read");
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > most) return invalid(path + " has more than " + show_bytes(most));
+  return text;
 }
 
 }  // namespace
@@ -122,8 +137,13 @@ Status Configuration::read_file() {
   if (path_.empty()) return success();
   std::error_code unknown;
   if (std::filesystem::is_directory(path_, unknown)) return invalid(path_ + " is a folder, not a file");
+  const auto text = read_bounded(path_, most_file_bytes);
+  if (!text) return text.error();
+  if (const auto found = find_too_deep(*text)) {
+    return invalid(path_ + ", line " + std::to_string(found->line) + ": " + found->what);
+  }
   try {
-    file_ = toml::parse_file(path_);
+    file_ = toml::parse(*text, path_);
   } catch (const toml::parse_error& wrong) {
     std::ostringstream at;
     at << path_;

@@ -16,6 +16,8 @@ namespace edgefleet {
 
 class Configuration {
  public:
+  static constexpr std::size_t most_file_bytes = 1024 * 1024;
+
   // `environment_prefix`: "EDGEFLEET_"; option --broker is EDGEFLEET_BROKER in it, and `broker` in the file.
   Configuration(std::string description, std::string program);
 

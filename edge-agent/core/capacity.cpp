@@ -20,6 +20,10 @@ int allowed(const State& state, const ExecutorSlots& executor) {
 
 std::size_t open_tasks(const State& state) { return state.held.size() - state.results; }
 
+bool says_what_it_offers(const ExecutorInfo& executor) {
+  return !executor.capabilities.empty() || executor.problem.empty();
+}
+
 // Out of service, it still lists the capabilities that it offers otherwise.
 bool serves(const ExecutorSlots& executor, const Capability& capability) {
   const auto& offered = executor.info.capabilities;

@@ -43,6 +43,16 @@ std::string executors_with_files(const State& state) {
   return names;
 }
 
+// Until a successor has said what it offers, it is taken to offer the same as its predecessor, out of service:
+// otherwise nobody would know that a task for it need only wait.
+ExecutorInfo like_before(const ExecutorSlots& executor, const ExecutorInfo& successor) {
+  ExecutorInfo info = executor.offered;
+  info.name = successor.name;
+  info.problem = executor.starting ? starts_again : successor.problem;
+  info.rests = successor.rests;
+  return info;
+}
+
 void await_successor(Context& c, ExecutorSlots& executor) {
   executor.starting = true;
   executor.offered.problem = starts_again;
@@ -68,9 +78,9 @@ void on(Context& c, const OfferChanged& event) {
   ExecutorSlots& executor = c.state.executors[event.executor.name];
   executor.freezes = event.freezes;
   executor.needs_files = event.needs_files;
-  executor.offered = event.executor;
   executor.removed = false;
   executor.starting = executor.starting && event.executor.rests;
+  executor.offered = says_what_it_offers(event.executor) ? event.executor : like_before(executor, event.executor);
   refresh_offer(c, executor);
 }
 

@@ -57,7 +57,7 @@ struct Held {
 };
 
 struct ExecutorSlots {
-  ExecutorInfo offered;  // by the executor itself
+  ExecutorInfo offered;  // by the executor itself; until it has said that, by its predecessor
   ExecutorInfo info;     // with `files_problem`, if it needs files
   std::deque<AttemptKey> waiting;
   int running = 0;

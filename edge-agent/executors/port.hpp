@@ -58,6 +58,9 @@ class Executor {
   Executor(Executor&&) = delete;
   Executor& operator=(Executor&&) = delete;
   virtual ~Executor() = default;  // stops whatever still runs; may take seconds
+  // It will be destroyed: what takes long about that begins. No run is in progress, and none follows. Returns at once;
+  // any thread.
+  virtual void ask_to_end() {}
 
   [[nodiscard]] virtual const ExecutorName& name() const = 0;
   virtual void start(OnOffer on_offer) = 0;

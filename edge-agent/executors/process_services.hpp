@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 
 #include "edge-agent/executors/executor_log.hpp"
 #include "edge-agent/executors/port.hpp"
@@ -16,6 +17,7 @@ struct ProcessServices {
   std::shared_ptr<ScratchRoot> scratch;
   std::shared_ptr<ArtifactStore> artifacts;
   ExecutorLog log;
+  std::stop_token at_once{};  // the agent must end at once: no process has time to end by itself
 };
 
 }  // namespace edgefleet::agent

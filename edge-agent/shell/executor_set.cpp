@@ -4,7 +4,9 @@ namespace edgefleet::agent {
 
 ExecutorReaper::~ExecutorReaper() = default;
 
+// Asked here, so that the ends of all take place at the same time, whatever the thread waits for.
 void ExecutorReaper::take(std::unique_ptr<Executor> executor) {
+  executor->ask_to_end();
   const std::lock_guard lock(mutex_);
   waiting_.push_back(std::move(executor));
   filled_.notify_all();
@@ -16,12 +18,17 @@ void ExecutorReaper::serve(const std::stop_token& stop) {
   for (;;) {
     filled_.wait(lock, stop, [this] { return !waiting_.empty(); });
     if (waiting_.empty()) return;
-    auto executor = std::move(waiting_.front());
-    waiting_.pop_front();
+    auto& first = waiting_.front();  // it stays in place: others are only added behind it
     lock.unlock();
-    executor.reset();
+    first.reset();
     lock.lock();
+    waiting_.pop_front();
   }
+}
+
+std::size_t ExecutorReaper::count() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
 }
 
 const ExecutorSet::One& ExecutorSet::put(std::unique_ptr<Executor> executor) {

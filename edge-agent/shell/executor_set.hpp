@@ -15,7 +15,8 @@
 
 namespace edgefleet::agent {
 
-// Destroys executors on a thread of its own: the end of one may take seconds, because a plug-in is asked to end first.
+// Ends executors, all at the same time, and destroys them on a thread of its own: the end of one may take seconds,
+// because a plug-in has time to end by itself.
 class ExecutorReaper {
  public:
   ExecutorReaper() = default;
@@ -26,13 +27,14 @@ class ExecutorReaper {
   ~ExecutorReaper();  // waits until all that it has are destroyed
 
   void take(std::unique_ptr<Executor> executor);  // any thread
+  [[nodiscard]] std::size_t count() const;        // that are not yet destroyed
 
  private:
   void serve(const std::stop_token& stop);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable_any filled_;
-  std::deque<std::unique_ptr<Executor>> waiting_;
+  std::deque<std::unique_ptr<Executor>> waiting_;  // with the one that is being destroyed
   std::jthread thread_;  // from the first one on; last: it uses the rest
 };
 
@@ -43,12 +45,14 @@ class ExecutorSet {
     std::uint64_t version = 0;  // another one for each executor
   };
   using Map = std::map<ExecutorName, One>;
+  static constexpr std::size_t most_ending = 8;  // while so many end, none should be replaced
 
   const One& put(std::unique_ptr<Executor> executor);  // replaces the one of its name
   void remove(const ExecutorName& name) { all_.erase(name); }
   // Destroys all and waits for that. No run may be in progress.
   void destroy_all();
 
+  [[nodiscard]] std::size_t ending() const { return reaper_->count(); }  // after their last runs
   [[nodiscard]] const std::shared_ptr<Executor>& at(const ExecutorName& name) const { return all_.at(name).executor; }
   // Null: it was replaced or removed.
   [[nodiscard]] const Executor* find(const ExecutorName& name, std::uint64_t version) const;

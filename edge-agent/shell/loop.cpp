@@ -62,7 +62,10 @@ Loop::Loop(Options options, std::vector<std::unique_ptr<Executor>> executors)
 
 Loop::~Loop() = default;
 
-void Loop::request_stop() { inbox_.insist(StopAsked{}); }
+void Loop::request_stop() {
+  if (stop_asked_.exchange(true) && options_.end_at_once) options_.end_at_once();
+  inbox_.insist(StopAsked{});
+}
 
 void Loop::reload() { inbox_.insist(ReloadWanted{}); }
 
@@ -103,7 +106,7 @@ Status Loop::run() {
 
 void Loop::take_turn(Time until) {
   for (auto& item : inbox_.drain(until)) take(item);
-  if (std::exchange(read_again_, false)) read_configuration();
+  if (read_again_ && executors_.ending() < ExecutorSet::most_ending) read_configuration();
   publish_parts();  // before the result, which contains all of them
   read_sensors();
   if (options_.watch) options_.watch->coordinator_is(state_.coordinator_online);
@@ -263,6 +266,7 @@ void Loop::handle(const StopAsked&) {
   }
   log::info(stop_line(state_));
   step(Stop{});
+  if (std::exchange(read_again_, false)) step(ReloadAsked{});  // tells that it is too late
 }
 
 // Pieces of one drain share a message: the higher the load, the fewer messages.
@@ -342,7 +346,7 @@ void Loop::perform(Effect& effect) {
           },
           [&](const KeepForPerson& keep) { keep_for_person(keep.result); },
           [&](const WriteLog& note) { log::write(note.warning ? log::Level::warning : log::Level::info, note.text); },
-          [&](const ReadConfiguration&) { read_again_ = true; },
+          [&](const ReadConfiguration&) { want_configuration(); },
           [&](const EndProgram&) { end_ = true; },
       },
       effect);

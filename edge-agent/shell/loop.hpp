@@ -48,6 +48,7 @@ class Loop {
     std::shared_ptr<CoordinatorWatch> watch;  // null: there is no --coordinator
     std::function<void(bool frozen)> freeze_work;  // all processes of executors that can be frozen
     ReadAgain read_again;  // the configuration; on the loop's thread
+    std::function<void()> end_at_once;  // what executors start has no time to end by itself; any thread
     std::size_t inbox = 16'384;
     mqtt::MakeClient make_client = mqtt::make_paho_client;
   };
@@ -61,7 +62,7 @@ class Loop {
 
   // Until request_stop() and its grace, or until another agent keeps our name.
   Status run();
-  void request_stop();  // any thread; a second time: at once
+  void request_stop();  // any thread; a second time: at once, also while run() ends the executors
   void reload();        // any thread: the configuration is read again
 
  private:
@@ -108,6 +109,7 @@ class Loop {
 
   // ---- executors and the configuration
   void start(const ExecutorSet::One& one);
+  void want_configuration();
   void read_configuration();
   void take_over(NewConfiguration fresh);
 
@@ -136,7 +138,8 @@ class Loop {
   std::map<ExecutorName, std::vector<protocol::ParametersElement>> schemas_;
   Inbox<Item> inbox_;
   ExecutorSet executors_;
-  bool read_again_ = false;  // in this turn
+  bool read_again_ = false;  // it is asked for
+  std::atomic<bool> stop_asked_{false};
   log::Complaints complaints_;
   Thermometer thermometer_;
   AgentInfo machine_;

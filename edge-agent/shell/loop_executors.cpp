@@ -4,6 +4,7 @@
 #include "common/core/utf8.hpp"
 #include "common/files/text_digest.hpp"
 #include "common/protocol/schema.hpp"
+#include "edge-agent/core/capacity.hpp"
 #include "edge-agent/sensors/machine.hpp"
 #include "edge-agent/shell/loop.hpp"
 
@@ -24,12 +25,13 @@ void Loop::start(const ExecutorSet::One& one) {
   });
 }
 
-// What a replaced executor offers counts no longer. A description that cannot be used is left out: the capability works
-// without it.
+// What a replaced executor offers counts no longer; its descriptions do until its successor has others. A description
+// that cannot be used is left out: the capability works without it.
 void Loop::handle(Offered& offered) {
   OfferChanged& offer = offered.offer;
   const Executor* const executor = executors_.find(offer.executor.name, offered.version);
   if (executor == nullptr) return;
+  if (!says_what_it_offers(offer.executor)) return step(std::move(offer));
   auto& schemas = schemas_[offer.executor.name];
   schemas.clear();
   for (auto& [capability, schema] : executor->parameters()) {
@@ -44,7 +46,19 @@ void Loop::handle(Offered& offered) {
   step(std::move(offer));
 }
 
+// A plug-in that is slow to end could be changed faster than its old versions end. The file is read when few are left,
+// so the newest one counts; a turn takes place every two seconds at least.
+void Loop::want_configuration() {
+  read_again_ = true;
+  if (executors_.ending() < ExecutorSet::most_ending) return;
+  complaints_.complain("old versions",
+                       std::to_string(executors_.ending()) +
+                           " old versions of executors still end; the configuration is read again after that",
+                       log::Level::info);
+}
+
 void Loop::read_configuration() {
+  read_again_ = false;
   ConfigReport report;
   report.reloads = machine_.config->reloads + 1;
   auto fresh = options_.read_again ? options_.read_again() : Result<NewConfiguration>(Error{"it cannot be read again"});

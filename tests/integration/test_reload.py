@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import signal
+import time
 import unittest
 
 from support import FleetCase, free_port, processes_with, wait_until
@@ -29,6 +30,20 @@ for line in sys.stdin:
     print(json.dumps({"type": "result", "id": task["id"], "attempt": task["attempt"], "output": word}), flush=True)
 """
 
+# late.py SECONDS WORD: says hello after some seconds, and is deaf to the end of its input and to SIGTERM.
+LATE_PLUGIN = """
+import json, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(float(sys.argv[1]))
+print(json.dumps({"type": "hello", "protocol": 1, "name": "late", "version": "1", "capabilities": ["late"], "slots": 1}), flush=True)
+for line in sys.stdin:
+    task = json.loads(line)
+    if task.get("type") == "task":
+        print(json.dumps({"type": "result", "id": task["id"], "attempt": task["attempt"], "output": sys.argv[2]}), flush=True)
+while True:
+    time.sleep(1)
+"""
+
 
 class Reload(FleetCase):
     def setUp(self):
@@ -38,6 +53,8 @@ class Reload(FleetCase):
         self.script.write_text(GATE_SCRIPT)
         self.plugin = self.fleet.dir / "plugin.py"
         self.plugin.write_text(PLUGIN)
+        self.late = self.fleet.dir / "late.py"
+        self.late.write_text(LATE_PLUGIN)
 
     def start(self, toml="", **options):
         """A service: without a terminal, SIGHUP does not mean that one was closed."""
@@ -55,6 +72,17 @@ class Reload(FleetCase):
     def gate_plugin(self, word):
         return (f'[[plugin]]\nname = "gate"\n'
                 f'argv = ["/usr/bin/python3", "{self.plugin}", "{word}", "{self.gate}", "{self.fleet.notes}"]\n')
+
+    def late_plugin(self, word, seconds=0):
+        return f'[[plugin]]\nname = "late"\nargv = ["/usr/bin/python3", "{self.late}", "{seconds}", "{word}"]\n'
+
+    def replace_late_plugin(self, times):
+        """So that old versions still end, each for six seconds."""
+        for n in range(1, times + 1):
+            self.write(self.late_plugin(f"late-{n}"))
+            self.agent.signal(signal.SIGHUP)
+            wait_until(lambda n=n: processes_with(f"late-{n}"), what=f"version {n} runs")
+        self.offered("late")
 
     def reload(self, toml=None, code=0):
         """Through the command line; its standard output, or standard error if it fails."""
@@ -130,6 +158,38 @@ class Reload(FleetCase):
         wait_until(lambda: not processes_with("new-plugin"), what="the removed plug-in has ended")
         self.assert_works()
 
+    def test_a_plugin_that_is_replaced_is_waited_for_until_it_has_said_hello(self):
+        self.start(self.late_plugin("soon"))
+        self.offered("late")
+        self.assertEqual(self.reload(self.late_plugin("later", seconds=5)), "pi-1  changed plugin-late\n")
+        wait_until(lambda: not self.capabilities(), what="it is out of service")
+        told = self.api.post("/api/v1/tasks", {"capability": "late"})
+        self.assertEqual((told.status, told.body["eligible_agents"]), (202, 1), told.body)
+        self.assertIn("it starts with its new configuration", self.api.task(told.body["id"])["waiting"])
+        self.assertIn("late", [c["name"] for c in self.api.good("GET", "/api/v1/capabilities")["capabilities"]])
+        self.assertEqual(self.word(told.body["id"]), "later")
+        self.assert_ran_once(told.body["id"])
+
+    def test_a_stop_takes_as_long_as_the_slowest_old_version_and_no_longer(self):
+        self.start(self.late_plugin("late-0"))
+        self.offered("late")
+        self.replace_late_plugin(4)
+        began = time.monotonic()
+        self.assertEqual(self.agent.terminate(), 0)
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertEqual(processes_with(str(self.late)), [])
+
+    def test_a_second_signal_ends_at_once_what_is_slow_to_end(self):
+        self.start(self.late_plugin("late-0"))
+        self.offered("late")
+        self.replace_late_plugin(2)
+        self.agent.signal(signal.SIGTERM)
+        wait_until(lambda: self.api.agent("pi-1")["state"] == "offline", what="the agent waits for its plug-ins only")
+        began = time.monotonic()
+        self.assertEqual(self.agent.terminate(), 0)
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertEqual(processes_with(str(self.late)), [])
+
     def test_every_task_succeeds_while_executors_of_all_kinds_are_replaced_without_pause(self):
         self.gate.touch()
         nobody = free_port()
@@ -159,6 +219,8 @@ class Reload(FleetCase):
         self.start(self.command("good"), echo=1)
         self.gate.touch()
         cases = [("\necho = [\n", "line 2"),
+                 ("\n[" + "a." * 50_000 + "a]\n", "line 2: a key has at most 32 parts"),
+                 ("#" * (1 << 20) + "\n", "has more than 1.0 MiB"),
                  ("[labels]\nroom = 'x'\n[[command]]\nname = 'a'\nargv = ['x']\nslot = 1\n", "line 6: [[command]]: unknown key `slot`"),
                  ("max-held = 100000\n", "line 1: `max-held`"),
                  ("broker = 'nonsense://x'\nfleet = 'A B'\n", "--fleet \"A B\" is not valid"),

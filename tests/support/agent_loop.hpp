@@ -1,6 +1,7 @@
 // An agent's loop that runs in a thread of its own, with a broker that the test plays.
 #pragma once
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ bool eventually(Condition condition) {
 struct AgentLoop {
   TemporaryFolder folder;
   Broker broker;
+  std::atomic<bool> at_once{false};  // the loop asked for that
   agent::Loop loop;
   std::future<Status> ended = std::async(std::launch::async, [this] { return loop.run(); });
 
@@ -106,6 +108,7 @@ struct AgentLoop {
     made.sys = made.unknown_results = made.spool = folder.path();
     made.make_client = broker.maker();
     made.read_again = std::move(read_again);
+    made.end_at_once = [this] { at_once = true; };
     return made;
   }
 };

@@ -11,6 +11,7 @@
 #include "common/core/utf8.hpp"
 #include "common/system/clock.hpp"
 #include "edge-agent/executors/process/pipe_io.hpp"
+#include "edge-agent/executors/process/spawner.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -31,13 +32,14 @@ bool LogBudget::take(Time now) {
 }
 
 PluginChild::PluginChild(Process process, std::string name, PluginDesk& desk, const PluginTimes& times,
-                         std::shared_ptr<const ProcessGroups> clock, ExecutorLog log)
+                         const ProcessServices& services)
     : process_(std::move(process)),
       name_(std::move(name)),
       desk_(desk),
       times_(times),
-      clock_(std::move(clock)),
-      log_(std::move(log)),
+      clock_(services.spawner->groups()),
+      log_(services.log),
+      at_once_(services.at_once),
       hello_until_(clock_->now() + times.hello) {}
 
 std::string PluginChild::serve(const std::stop_token& stop, const OnHello& on_hello) {
@@ -160,7 +162,7 @@ bool PluginChild::wait_for_end(Duration most) {
   const Time until = monotonic_now() + most;
   while (!process_.exited()) {
     const Duration left = until - monotonic_now();
-    if (left <= Duration{0}) return false;
+    if (left <= Duration{0} || at_once_.stop_requested()) return false;
     exchange(left);
   }
   return true;

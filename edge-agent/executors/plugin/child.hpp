@@ -7,11 +7,11 @@
 #include <string>
 
 #include "common/core/line_reader.hpp"
-#include "edge-agent/executors/executor_log.hpp"
 #include "edge-agent/executors/plugin/config.hpp"
 #include "edge-agent/executors/plugin/desk.hpp"
 #include "edge-agent/executors/plugin/messages.hpp"
 #include "edge-agent/executors/process/process.hpp"
+#include "edge-agent/executors/process_services.hpp"
 
 namespace edgefleet::agent {
 
@@ -34,10 +34,10 @@ class PluginChild {
   using OnHello = std::function<void(const PluginHello&)>;
 
   PluginChild(Process process, std::string name, PluginDesk& desk, const PluginTimes& times,
-              std::shared_ptr<const ProcessGroups> clock, ExecutorLog log);
+              const ProcessServices& services);
 
   // Blocks until the process has ended; returns the reason, for people. On a stop request it is asked to end, then
-  // killed. All its output up to then is delivered to the desk.
+  // killed; at once if the agent must end at once. All its output up to then is delivered to the desk.
   std::string serve(const std::stop_token& stop, const OnHello& on_hello);
 
  private:
@@ -60,6 +60,7 @@ class PluginChild {
   const PluginTimes& times_;
   std::shared_ptr<const ProcessGroups> clock_;
   ExecutorLog log_;
+  std::stop_token at_once_;
   OnHello on_hello_;
   LogBudget budget_;
   LineReader out_{longest_plugin_line, LineReader::Overlong::cut};  // a cut line is not JSON, but names its task

@@ -50,7 +50,9 @@ void PluginExecutor::supervise(const std::stop_token& stop) {
   ::sigemptyset(&pipe);
   ::sigaddset(&pipe, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-  const std::stop_callback wake(stop, [this] { desk_.wake().signal(); });
+  const auto wake_up = [this] { desk_.wake().signal(); };
+  const std::stop_callback asked(stop, wake_up);
+  const std::stop_callback hurried(services_.at_once, wake_up);
   int failures = 0;
   while (!stop.stop_requested()) {
     up_at_.reset();
@@ -71,7 +73,7 @@ std::string PluginExecutor::live(const std::stop_token& stop) {
   if (!child_spec) return "cannot be started: " + child_spec.error().message;
   auto process = services_.spawner->spawn(*child_spec);
   if (!process) return "cannot be started: " + process.error().message;
-  PluginChild child(std::move(*process), config_.name, desk_, times_, services_.spawner->groups(), services_.log);
+  PluginChild child(std::move(*process), config_.name, desk_, times_, services_);
   return child.serve(stop, [this](const PluginHello& hello) { offer(hello); });
 }
 

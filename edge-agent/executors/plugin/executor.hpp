@@ -31,6 +31,7 @@ class PluginExecutor final : public Executor {
   [[nodiscard]] bool freezes() const override { return true; }
   [[nodiscard]] bool needs_files() const override { return true; }  // which of its tasks name any is not known
   void start(OnOffer on_offer) override;
+  void ask_to_end() override { supervisor_.request_stop(); }
   // After a stop request it returns within PluginTimes::cancel plus the time of a kill.
   RunOutcome run(const Job& job, std::stop_token stop, const OnProgress& on_progress) override;
 

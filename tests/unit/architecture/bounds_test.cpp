@@ -15,7 +15,9 @@
 #include "common/protocol/call_lines.hpp"
 #include "common/protocol/json.hpp"
 #include "common/protocol/schema.hpp"
+#include "common/runtime/configuration.hpp"
 #include "common/runtime/log.hpp"
+#include "common/runtime/toml_depth.hpp"
 #include "coordinator/core/state.hpp"
 #include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/shell/parameter_rules.hpp"
@@ -24,6 +26,7 @@
 #include "coordinator/store/port.hpp"
 #include "edge-agent/core/state.hpp"
 #include "edge-agent/executors/process/supervisor.hpp"
+#include "edge-agent/shell/executor_set.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -79,6 +82,9 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   says("| messages in flight; waiting | " + number(mqtt::Session::window) + ", or what the broker allows; " +
        number(mqtt::Session::most_waiting) + " |");
   says("| agents | " + number(policy.most_agents) + " |");
+  says("| configuration file; parts of a key in it; levels of a value | " + mib(Configuration::most_file_bytes) + "; " +
+       number(most_key_parts) + "; " + number(most_toml_levels) + " |");
+  says("| old versions of executors that still end | " + number(agent::ExecutorSet::most_ending) + " |");
   says("| held by an agent | " + number(static_cast<std::uint64_t>(agents.max_tasks)) + " tasks, " +
        number(agents.most_waiting) + " waiting for one executor, " + number(agents.most_results) + " results |");
   using log::Complaints;

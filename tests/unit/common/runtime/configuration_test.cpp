@@ -66,3 +66,74 @@ TEST_CASE("a number within its range is accepted, from the command line and from
   CHECK_FALSE(parse(degrees, "--config", path));
   CHECK(degrees == 70);
 }
+
+namespace {
+
+// What the program says to a file with this text, before it ends; empty: it continues.
+std::string complaint(const std::string& text) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path() + "/test.toml";
+  std::ofstream(path) << text;
+  Configuration configuration("A test.", "test");
+  std::string word;
+  configuration.option("word", word, "of something");
+  for (const char* table : {"a", "b"}) configuration.allow_table(table);
+  const std::array<const char*, 3> arguments{"test", "--config", path.c_str()};
+  std::ostringstream said;
+  auto* const before = std::cerr.rdbuf(said.rdbuf());
+  const auto ended = configuration.parse(arguments.size(), arguments.data());
+  std::cerr.rdbuf(before);
+  CHECK(ended == (said.str().empty() ? std::nullopt : std::optional(2)));
+  return said.str().empty() ? "" : said.str().substr(("test: " + path).size());
+}
+
+std::string repeated(std::string_view text, std::size_t times) {
+  std::string all;
+  while (times-- > 0) all += text;
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a key of many parts is refused in each place where there can be one") {
+  const std::string said = ", line 2: a key has at most 32 parts\n";
+  for (const std::size_t parts : {32U, 50'000U}) {
+    const std::string key = repeated("a.", parts) + "b";
+    CHECK(complaint("\n" + key + " = 1\n") == said);
+    CHECK(complaint("\n[" + key + "]\n") == said);
+    CHECK(complaint("\n[[" + key + "]]\n") == said);
+    CHECK(complaint("\na = { b = 1, " + key + " = 1 }\n") == said);
+    CHECK(complaint("\na = [ 1, { " + key + " = 1 } ]\n") == said);
+    CHECK(complaint("\n" + repeated("'a' . \"a.\\\"\".", parts) + "b = 1\n") == said);
+    CHECK(complaint("a = \"\"\"x\"\"\"\"\"\n" + key + " = 1\n") == said);
+    CHECK(complaint("a = 'x' # it's\n" + key + " = 1\n") == said);
+    CHECK(complaint("a = ''\n" + key + " = 1\n") == said);
+  }
+  CHECK(complaint(repeated("a.", 31) + "b = 1\n").empty());
+}
+
+TEST_CASE("values that are nested deeply are refused") {
+  const std::string said = ", line 1: values are nested in at most 32 levels\n";
+  for (const std::size_t levels : {33U, 50'000U}) {
+    CHECK(complaint("a = " + repeated("[", levels) + repeated("]", levels) + "\n") == said);
+    CHECK(complaint("a = " + repeated("{ b = ", levels) + "1" + repeated("}", levels) + "\n") == said);
+  }
+  CHECK(complaint("a = " + repeated("[", 32) + repeated("]", 32) + "\n").empty());
+}
+
+TEST_CASE("dots and brackets in texts and comments are neither parts of keys nor levels") {
+  const std::string many = repeated("a.[{", 100);
+  CHECK(complaint("# " + many + "\nword = \"" + many + "\\\"" + many + "\" # " + many + "\n").empty());
+  CHECK(complaint("word = '" + many + "'\n[a]\nx = [1.5, 2.5]\n").empty());
+  CHECK(complaint("word = \"\"\"" + many + "\n\"\"" + many + "\\\"\"\"\"\"\"\n").empty());
+  CHECK(complaint("word = '''" + many + "\n''" + many + "'''''\n").empty());
+  CHECK(complaint(repeated("[[a]]\nb.c = 1\n", 100)).empty());
+}
+
+TEST_CASE("a file of more than 1 MiB is refused, and is not read to its end") {
+  const std::string line = "# " + std::string(1021, 'x') + "\n";
+  CHECK(complaint(repeated(line, 1024)).empty());
+  CHECK(complaint(repeated(line, 1024) + "\n") == " has more than 1.0 MiB\n");
+  double degrees = 0;
+  CHECK(parse(degrees, "--config", "/dev/zero") == 2);
+}

@@ -20,6 +20,15 @@ ExecutorInfo successor(int slots, const Capability& capability = work) {
   return executor;
 }
 
+// What a plug-in tells before its hello, and after it ended without one.
+ExecutorInfo silent(const char* problem, bool rests) {
+  ExecutorInfo executor;
+  executor.name = main_one;
+  executor.problem = problem;
+  executor.rests = rests;
+  return executor;
+}
+
 Reconfigured same_settings(const Conversation& c) {
   Reconfigured event;
   event.max_tasks = c.state.policy.max_tasks;
@@ -105,6 +114,36 @@ TEST_CASE("tasks that wait for a changed executor are returned if its successor 
   REQUIRE(results.size() == 1);
   CHECK(results[0].status == ResultStatus::returned);
   CHECK(results[0].error->message.find("no such program") != std::string::npos);
+}
+
+TEST_CASE("until its successor has said what it offers, a changed executor lists what it offered, out of service") {
+  Conversation c(1);
+  c.give({1, 2});
+  change(c);
+  const auto before = offers_of(c.state).at(0);
+  c.receive(OfferChanged{silent("is starting", true)});
+  CHECK(offers_of(c.state).at(0) == before);
+  CHECK(before.capabilities == std::vector{work});
+  CHECK(before.rests);
+  CHECK(c.results().empty());
+  CHECK(free_of_main(c) == 0);
+
+  c.receive(OfferChanged{silent("died with exit code 3", false)});
+  const auto down = offers_of(c.state).at(0);
+  CHECK(down.capabilities == std::vector{work});
+  CHECK(down.problem == "died with exit code 3");
+  CHECK_FALSE(down.rests);
+  CHECK(c.results().at(0).status == ResultStatus::returned);
+
+  c.receive(OfferChanged{successor(1, other_work)});
+  CHECK(offers_of(c.state).at(0) == successor(1, other_work));
+}
+
+TEST_CASE("an executor that has never said what it offers offers nothing") {
+  Conversation c(1);
+  remove(c);
+  c.receive(OfferChanged{silent("is starting", true)});
+  CHECK(offers_of(c.state).at(0) == silent("is starting", true));
 }
 
 TEST_CASE("runs of a changed executor count in the slots of its successor") {

@@ -12,6 +12,8 @@ namespace {
 
 struct Ends {
   std::promise<std::thread::id> on;  // the thread that destroyed it
+  std::promise<void> asked;
+  std::shared_future<void> after;  // its end takes until then
 };
 
 class Mortal final : public Executor {
@@ -21,9 +23,13 @@ class Mortal final : public Executor {
   Mortal& operator=(const Mortal&) = delete;
   Mortal(Mortal&&) = delete;
   Mortal& operator=(Mortal&&) = delete;
-  ~Mortal() override { ends_->on.set_value(std::this_thread::get_id()); }
+  ~Mortal() override {
+    if (ends_->after.valid()) ends_->after.wait();
+    ends_->on.set_value(std::this_thread::get_id());
+  }
   [[nodiscard]] const ExecutorName& name() const override { return name_; }
   void start(OnOffer /*on_offer*/) override {}
+  void ask_to_end() override { ends_->asked.set_value(); }
   RunOutcome run(const Job& /*job*/, std::stop_token /*stop*/, const OnProgress& /*on_progress*/) override {
     return {};
   }
@@ -92,4 +98,24 @@ TEST_CASE("a set that ends destroys its executors") {
     ExecutorSet().put(one.make("a"));
   }
   CHECK_FALSE(one.alive());
+}
+
+TEST_CASE("executors that are slow to end are all asked before the end of one is awaited, and counted until it") {
+  Watched slow, other;
+  std::promise<void> end;
+  slow.ends->after = other.ends->after = end.get_future().share();
+  ExecutorSet set;
+  set.put(slow.make("a"));
+  set.put(other.make("b"));
+  CHECK(set.ending() == 0);
+  set.remove(a);
+  set.remove(*ExecutorName::parse("b"));
+  for (const auto& one : {slow.ends, other.ends})
+    CHECK(one->asked.get_future().wait_for(10s) == std::future_status::ready);
+  CHECK(set.ending() == 2);
+  end.set_value();
+  CHECK(slow.ended.wait_for(10s) == std::future_status::ready);
+  CHECK(other.ended.wait_for(10s) == std::future_status::ready);
+  set.destroy_all();
+  CHECK(set.ending() == 0);
 }

@@ -20,6 +20,7 @@ struct Scene {
   std::mutex mutex;
   std::condition_variable changed;
   bool open = false;               // runs may end
+  bool immortal = false;           // executors may not
   std::atomic<int> alive{0};
   std::atomic<int> running{0};
   std::atomic<int> reloads{0};
@@ -28,6 +29,11 @@ struct Scene {
   void open_gate() {
     const std::lock_guard lock(mutex);
     open = true;
+    changed.notify_all();
+  }
+  void let_end(bool may) {
+    const std::lock_guard lock(mutex);
+    immortal = !may;
     changed.notify_all();
   }
 };
@@ -44,11 +50,15 @@ class Worker final : public Executor {
   Worker& operator=(const Worker&) = delete;
   Worker(Worker&&) = delete;
   Worker& operator=(Worker&&) = delete;
-  ~Worker() override { --scene_->alive; }
+  ~Worker() override {
+    std::unique_lock lock(scene_->mutex);
+    scene_->changed.wait(lock, [&] { return !scene_->immortal; });
+    --scene_->alive;
+  }
 
   [[nodiscard]] const ExecutorName& name() const override { return worker_name; }
   void start(OnOffer on_offer) override {
-    on_offer(info());
+    on_offer(version_ == "silent" ? starting() : info());
     const std::lock_guard lock(scene_->mutex);
     scene_->offers[version_] = std::move(on_offer);
   }
@@ -60,6 +70,17 @@ class Worker final : public Executor {
     while (!scene_->open && !stop.stop_requested()) scene_->changed.wait_for(lock, 5ms);
     on_progress({99, "ends", Channel::note, 0, 0, 0});
     return {'"' + version_ + '"', std::nullopt, {}};
+  }
+  [[nodiscard]] std::map<Capability, JsonText> parameters() const override {
+    if (version_ == "silent") return {};
+    return {{*Capability::parse(capability_), R"({"type":"object"})"}};
+  }
+  static ExecutorInfo starting() {
+    ExecutorInfo info;
+    info.name = worker_name;
+    info.problem = "is starting";
+    info.rests = true;
+    return info;
   }
   [[nodiscard]] ExecutorInfo info() const {
     ExecutorInfo info;
@@ -115,6 +136,11 @@ struct Agent {
   Agent() {
     (void)eventually([&] { return !at.info().executors.empty(); });
   }
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+  Agent(Agent&&) = delete;
+  Agent& operator=(Agent&&) = delete;
+  ~Agent() { scene->let_end(true); }
   // The report of the agent.
   ConfigReport reload(Result<NewConfiguration> fresh) {
     const auto before = at.info().config->reloads;
@@ -168,6 +194,22 @@ TEST_CASE("a replaced executor without runs is destroyed at once, and what it of
   CHECK(offers() == "other");
 }
 
+TEST_CASE("until a successor has said what it offers, what its predecessor offered can be looked up") {
+  Agent agent;
+  agent.at.follow();
+  const auto before = agent.at.info().executors.at(0);
+  REQUIRE(before.parameters.size() == 1);
+  agent.reload(with_changed(agent.scene, "silent"));
+  agent.reload(unchanged());  // its info follows what was offered before
+  const auto meanwhile = agent.at.info().executors.at(0);
+  CHECK(meanwhile.capabilities == before.capabilities);
+  CHECK(meanwhile.parameters == before.parameters);
+  CHECK_FALSE(meanwhile.problem.empty());
+  const std::string digest = before.parameters.begin()->second;
+  agent.at.say("control/pi", protocol::encode_describe(test::loop_reign, {digest}));
+  CHECK(eventually([&] { return agent.at.count("agents/pi/parameters") > 0; }));
+}
+
 TEST_CASE("a removed executor ends its run, its waiting task is returned, and then nothing is left of it") {
   Agent agent;
   agent.run(1);
@@ -199,6 +241,53 @@ TEST_CASE("a bad configuration changes nothing, and its problem is reported unti
   CHECK(agent.at.info().labels.at("room") == "attic");
   CHECK(agent.at.info().max_tasks == 7);
   CHECK(agent.scene->reloads == 1);  // keys and models are looked up again
+}
+
+TEST_CASE("while many old versions still end, the next configuration waits for them") {
+  Agent agent;
+  agent.at.follow();
+  agent.scene->let_end(false);
+  constexpr int most = static_cast<int>(ExecutorSet::most_ending);
+  for (int n = 1; n <= most; ++n) agent.reload(with_changed(agent.scene, "x" + std::to_string(n)));
+  agent.next->push(with_changed(agent.scene, "newest"));
+  agent.at.loop.reload();
+  agent.at.loop.reload();
+  agent.run(1);  // the loop goes on
+  CHECK(agent.at.info().config->reloads == most);
+  CHECK(agent.scene->alive == most + 2);  // the newest is not yet taken from the test
+  agent.scene->open_gate();
+  CHECK(agent.at.result_of(id(1)).output == "\"x" + std::to_string(most) + '"');
+  agent.scene->let_end(true);
+  CHECK(eventually([&] { return agent.at.info().config->reloads == most + 1; }));
+  CHECK(eventually([&] { return agent.scene->alive == 1; }));
+  agent.at.assign(id(2), "work", "1", 2);
+  CHECK(agent.at.result_of(id(2)).output == "\"newest\"");
+}
+
+TEST_CASE("an agent that is stopped while a configuration waits does not read it") {
+  Agent agent;
+  agent.at.follow();
+  agent.scene->let_end(false);
+  constexpr int most = static_cast<int>(ExecutorSet::most_ending);
+  for (int n = 1; n <= most; ++n) agent.reload(with_changed(agent.scene, "x" + std::to_string(n)));
+  agent.at.loop.reload();
+  agent.at.loop.request_stop();
+  agent.scene->let_end(true);
+  REQUIRE(agent.at.ended.wait_for(10s) == std::future_status::ready);
+  CHECK(agent.at.info().config->reloads == most);
+}
+
+TEST_CASE("a second request to stop asks for the end of all executors at once, also when the loop has ended") {
+  Agent agent;
+  agent.scene->let_end(false);  // so the end of the agent takes long
+  agent.at.loop.request_stop();
+  const std::string offline = protocol::encode(AgentStatus{AgentState::offline, agent.at.info().session});
+  CHECK(eventually([&] { return agent.at.broker.published().back().payload == offline; }));
+  CHECK_FALSE(agent.at.at_once);
+  agent.at.loop.request_stop();
+  CHECK(agent.at.at_once);
+  agent.scene->let_end(true);
+  CHECK(agent.at.ended.wait_for(10s) == std::future_status::ready);
 }
 
 TEST_CASE("the configuration is read again on a request of the process too, and an agent that is stopped reads none") {

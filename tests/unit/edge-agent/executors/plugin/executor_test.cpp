@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "common/system/clock.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/edge-agent/executors/support.hpp"
 
@@ -36,12 +37,19 @@ PluginTimes quick() {
 
 // A bench with one plug-in.
 struct PluginBench : Bench {
-  explicit PluginBench(const std::string& script, PluginTimes times = quick(), Duration restart = 20ms)
-      : executor(std::make_unique<PluginExecutor>(config(script, restart), services, times)) {
+  explicit PluginBench(const std::string& script, PluginTimes times = quick(), Duration restart = 20ms,
+                       std::stop_token at_once = {})
+      : executor(std::make_unique<PluginExecutor>(config(script, restart), with(std::move(at_once)), times)) {
     executor->start([this](ExecutorInfo info) {
       const std::lock_guard lock(mutex);
       offers.push_back(std::move(info));
     });
+  }
+
+  ProcessServices with(std::stop_token at_once) const {
+    ProcessServices all = services;
+    all.at_once = std::move(at_once);
+    return all;
   }
 
   PluginConfig config(const std::string& script, Duration restart) const {
@@ -486,6 +494,30 @@ while True: time.sleep(1000)
   bench.executor.reset();
   CHECK(gone(read_pid(bench.dir / "parent")));
   CHECK(eventually([&] { return gone(read_pid(bench.dir / "child")); }));
+}
+
+TEST_CASE("a plug-in that was asked to end and does not is killed when the agent must end at once") {
+  auto times = quick();
+  times.close = times.terminate = 1min;
+  std::stop_source at_once;
+  PluginBench bench(R"(
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+hello("fake.it")
+touch("parent")
+while True: time.sleep(1000)
+)",
+                    times, 20ms, at_once.get_token());
+  REQUIRE(bench.touched("parent"));
+  REQUIRE(bench.up());
+  const auto pid = read_pid(bench.dir / "parent");
+  bench.executor->ask_to_end();
+  CHECK_FALSE(gone(pid));
+  const Time asked = monotonic_now();
+  at_once.request_stop();
+  bench.executor.reset();
+  CHECK(gone(pid));
+  CHECK(monotonic_now() - asked < 30s);
 }
 
 TEST_CASE("destroying the executor ends a run in progress") {
