@@ -6,7 +6,9 @@
 
 namespace edgefleet {
 
-// The first half of its SHA-256: 32 hexadecimal digits.
+// Its SHA-256: 64 hexadecimal digits.
+std::string sha256_of(std::string_view text);
+// The first half of it.
 std::string text_digest(std::string_view text);
 
 }  // namespace edgefleet

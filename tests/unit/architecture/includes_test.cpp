@@ -34,6 +34,7 @@ const Rooms rooms{
     {"common/files",    {{"common/core"}, {"openssl"}}},
     {"common/http_server", {{"common/core", "common/system"}, {"boost", "openssl"}}},
 
+    {"coordinator/access", {{"common/core", "common/files", "common/protocol"}, {"openssl"}}},
     {"coordinator/core",  {{"common/core"}, {}}},
     {"coordinator/views", {{"common/core", "common/protocol", "common/system", "coordinator/core"}, {}}},
     {"coordinator/store", {{"common/core", "common/protocol", "coordinator/core"}, {}}},
