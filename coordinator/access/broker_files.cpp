@@ -57,7 +57,7 @@ std::string grant(std::string_view kind, std::string_view access, std::string_vi
   return std::string(kind) + ' ' + std::string(access) + ' ' + std::string(filter) + '\n';
 }
 
-// What a person may do, with the name in place of {client}.
+// What an identity may do, with its name in place of {agent} and {client}.
 struct Grant {
   std::string_view access;
   std::string_view pattern;  // below the fleet's root
@@ -82,6 +82,39 @@ const Grants& operating() {
 const Grants& reading_all() {
   static const Grants grants{{"read", protocol::everything}};
   return grants;
+}
+
+// For every certificate, also the coordinator's and `watch`. Each of the topics to write is one topic: a wildcard there
+// would be unbounded retained memory. Those to read without a name are for all: Mosquitto takes such a pattern, with a
+// warning in its log.
+const Grants& agents_grants() {
+  static const Grants all = [] {
+    Grants grants;
+    for (const TopicKind kind : {TopicKind::agent_status, TopicKind::agent_info, TopicKind::heartbeat,
+                                 TopicKind::temperature, TopicKind::parameters, TopicKind::results, TopicKind::stream})
+      grants.push_back({"write", rule(kind).pattern});
+    for (const TopicKind kind :
+         {TopicKind::tasks, TopicKind::control, TopicKind::agent_status, TopicKind::coordinator_status})
+      grants.push_back({"read", rule(kind).pattern});
+    grants.push_back({"read", protocol::coordinator_crl});
+    return grants;
+  }();
+  return all;
+}
+
+// It has to see who coordinates, and nothing else: what the patterns give it as an agent of its name is taken back.
+const Grants& watching() {
+  static const Grants all = [] {
+    const std::string_view status = rule(TopicKind::coordinator_status).pattern;
+    Grants grants;
+    for (const Grant& one : agents_grants()) {
+      if (one.pattern != status) grants.push_back({"deny", one.pattern});
+    }
+    grants.push_back({"read", status});
+    grants.push_back({"read", rule(TopicKind::coordinator_beat).pattern});
+    return grants;
+  }();
+  return all;
 }
 
 std::vector<const Grants*> grants_of(Role role) {
@@ -175,29 +208,18 @@ bool reserved_name(std::string_view name) {
   return reserved.contains(name);
 }
 
-// A pattern holds for every certificate, also the coordinator's and `watch`; their names are reserved, so that what
-// they may write as agents is nobody's topic. Each of an agent's topics to write is one topic: a wildcard there would
-// be unbounded retained memory.
 std::string agents_acl(const FleetName& fleet) {
   const Topics topics(fleet);
-  const auto line = [&](std::string_view kind, std::string_view access, std::string_view pattern) {
-    return grant(kind, access, topics.filter(pattern, "%u"));
-  };
   std::string text =
       "# Made by edgefleet-coordinator. An agent has its own topics only; %u is its certificate's name.\n";
-  for (const TopicKind kind : {TopicKind::agent_status, TopicKind::agent_info, TopicKind::heartbeat,
-                               TopicKind::temperature, TopicKind::parameters, TopicKind::results, TopicKind::stream})
-    text += line("pattern", "write", rule(kind).pattern);
-  for (const TopicKind kind : {TopicKind::tasks, TopicKind::control, TopicKind::agent_status})
-    text += line("pattern", "read", rule(kind).pattern);
-  // Without %u: Mosquitto warns of such a pattern and takes it, for every name.
-  text += line("pattern", "read", rule(TopicKind::coordinator_status).pattern);
-  text += line("pattern", "read", protocol::coordinator_crl);
-  text += "\nuser " + std::string(coordinator_identity) + "\n" + line("topic", "readwrite", protocol::everything) +
-          grant("topic", "write", "homeassistant/device/+/config") + grant("topic", "read", "homeassistant/status");
-  text += "\nuser " + std::string(watch_identity) + "\n";
-  for (const TopicKind kind : {TopicKind::coordinator_status, TopicKind::coordinator_beat})
-    text += line("topic", "read", rule(kind).pattern);
+  for (const Grant& one : agents_grants()) text += grant("pattern", one.access, topics.filter(one.pattern, "%u"));
+  const auto section = [&](std::string_view name, const Grants& grants) {
+    text += "\nuser " + std::string(name) + "\n";
+    for (const Grant& one : grants) text += grant("topic", one.access, topics.filter(one.pattern, name));
+  };
+  section(coordinator_identity, {{"readwrite", protocol::everything}});
+  text += grant("topic", "write", "homeassistant/device/+/config") + grant("topic", "read", "homeassistant/status");
+  section(watch_identity, watching());
   return text;
 }
 
