@@ -122,7 +122,8 @@ starts() {
   (cd trial && exec mosquitto -c mosquitto.conf) >trial/log 2>&1 &
   tried=$!
   turns=100
-  while ! grep -q ' running$' trial/log 2>/dev/null && mine "$tried" && [ "$turns" -gt 0 ] && [ -z "$ended" ] && ! is_to_stop; do
+  while ! grep -q ' running$' trial/log 2>/dev/null && mine "$tried" && [ "$turns" -gt 0 ] && [ -z "$ended" ] &&
+    ! is_to_stop; do
     turns=$((turns - 1))
     nap 0.1
   done
@@ -133,12 +134,10 @@ starts() {
   [ -z "$why" ]
 }
 
-# take GENERATION: it becomes RUN/live. What a SIGHUP does not change needs a restart.
+# take GENERATION: it becomes RUN/live. A SIGHUP changes no listener; for another mosquitto.conf the broker starts again.
 take() {
   restart=
-  for file in mosquitto.conf ca.crt; do
-    cmp -s "trial/live/$file" "live/$file" || restart=yes
-  done
+  cmp -s trial/live/mosquitto.conf live/mosquitto.conf || restart=yes
   before=$live
   why="$1 cannot be put in its place"
   rm -rf "generation.$1" live.new
@@ -148,7 +147,7 @@ take() {
   if ! mine "$broker"; then
     spared=0
   elif [ -n "$restart" ]; then
-    say 'the listeners or the authority have changed: the broker is started again'
+    say 'mosquitto.conf has changed: the broker is started again'
     end_broker
     spared=0
   else
@@ -177,7 +176,8 @@ look() {
     why=
     return
   fi
-  if [ "$id" = "$refused" ] && [ "$rest" -gt 0 ]; then # the reason may have been a full disk, or a folder that went away
+  # It is tried again later: the reason may have been a full disk.
+  if [ "$id" = "$refused" ] && [ "$rest" -gt 0 ]; then
     rest=$((rest - 1))
     return
   fi

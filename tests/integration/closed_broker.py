@@ -103,9 +103,10 @@ class ClosedBroker:
         change(folder)
         text = (folder / "SHA256SUMS").read_bytes()
         if sums:
-            text = b"".join(
-                hashlib.sha256((folder / name).read_bytes() if (folder / name).exists() else b"").hexdigest().encode()
-                + f"  {name}\n".encode() for name in FILES)
+            text = b""
+            for name in FILES:
+                content = (folder / name).read_bytes() if (folder / name).exists() else b""
+                text += f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode()
         (folder / "SHA256SUMS").write_bytes(text)
         identity = f"{number:06d}-{hashlib.sha256(text).hexdigest()[:16]}"
         (folder / "id").write_text(identity + "\n")

@@ -9,50 +9,15 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 
+from attackers import OTHERS, Attackers
 from closed_broker import Authority, ClosedBroker
 from mqtt5 import ALLOWED, FORBIDDEN, Refused
-from support import PATIENCE, processes_with, wait_until
+from support import PATIENCE, free_port, processes_with, wait_until
 
-OTHERS = "edgefleet/v1/home/agents/pi-2/status"
 OWN = "edgefleet/v1/home/agents/pi-1/status"
-
-
-class Attackers:
-    """An agent, a person and a revoked agent that try a forbidden act 50 times a second, connected or not."""
-
-    def __init__(self, broker):
-        self.broker = broker
-        self.ended = threading.Event()
-        self.refused = {}
-        self.through = []
-        self.threads = [threading.Thread(target=self.attack, args=one) for one in (
-            ("pi-1", OTHERS), ("chat", "edgefleet/v1/home/coordinator/status"), ("revoked", OTHERS))]
-        for thread in self.threads:
-            thread.start()
-
-    def attack(self, name, topic):
-        client = None
-        while not self.ended.wait(0.02):
-            try:
-                client = client or self.broker.client(name, timeout=5)
-                reason = client.publish(topic, b"attack")
-                if reason in ALLOWED or name == "revoked":
-                    self.through.append((name, reason, self.broker.state()))
-            except Refused as why:
-                reason = why.reason
-            except OSError as why:
-                reason = type(why).__name__
-                client = None
-            self.refused[name, reason] = self.refused.get((name, reason), 0) + 1
-
-    def end(self):
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class WatchCase(unittest.TestCase):
@@ -244,19 +209,24 @@ class Changes(WatchCase):
         pem = self.broker.agent("watch").socket.getpeercert(binary_form=True)
         self.assertNotEqual(pem, ssl.PEM_cert_to_DER_cert(before))
 
-    def test_a_new_authority_or_port_starts_the_broker_again(self):
+    def test_a_reload_takes_a_new_authority_and_sessions_last(self):
         self.running()
-        pid = self.broker.pid()
-        old = self.broker.authority
+        old, pid, stays = self.broker.authority, self.broker.pid(), self.broker.agent("pi-2")
         self.broker.authority = Authority(self.broker.root / "new-ca")
         self.broker.authority.issue("pi-1")
         self.new_generation()
-        self.assertNotEqual(self.broker.pid(), pid)
+        self.assertEqual(self.broker.pid(), pid)
+        self.assertTrue(stays.alive())
         self.assertIn(self.broker.agent().publish(OWN), ALLOWED)
         with self.assertRaises(OSError):
             self.broker.agent(context=old.context("pi-1", self.broker.authority)).ping()
-        self.broker.agents_port += 1
+
+    def test_a_new_port_starts_the_broker_again(self):
+        self.running()
+        pid = self.broker.pid()
+        self.broker.agents_port = free_port()
         self.new_generation()
+        self.assertNotEqual(self.broker.pid(), pid)
         self.assertIn(self.broker.agent().publish(OWN), ALLOWED)
 
     def test_a_signal_at_any_time_finds_whole_files(self):
