@@ -19,7 +19,6 @@
 #include <csignal>
 #include <iostream>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -214,12 +213,20 @@ bool waits(const Holding& holding) {
   return poll(&state, 1, 0) == 0;
 }
 
-// Nothing: refused. A stream is open when its head has status 200; a long poll receives nothing yet.
-std::optional<Holding> hold_one(const Settings& settings, const std::string& request) {
-  Holding holding{std::make_unique<Channel>(settings.port, settings.tls), request.find("stream") != std::string::npos};
-  if (!holding.channel->send(request_of(request))) return std::nullopt;
-  if (holding.streams && !(holding.channel->receive() && holding.channel->begins_well())) return std::nullopt;
-  return holding;
+// All requests are sent before the first answer is awaited, because the head of a stream may take a second. A stream is
+// open when its head has status 200; a long poll receives nothing yet.
+std::vector<Holding> hold_all(const Settings& settings) {
+  std::vector<Holding> held;
+  for (std::size_t i = 0; i < settings.hold; ++i) {
+    const auto& request = settings.holding[i % settings.holding.size()];
+    Holding holding{std::make_unique<Channel>(settings.port, settings.tls),
+                    request.find("stream") != std::string::npos};
+    if (holding.channel->send(request_of(request))) held.push_back(std::move(holding));
+  }
+  std::erase_if(held, [](const Holding& holding) {
+    return holding.streams && !(holding.channel->receive() && holding.channel->begins_well());
+  });
+  return held;
 }
 
 std::vector<double> ask_paced(const Settings& settings) {
@@ -242,11 +249,7 @@ std::vector<double> ask_paced(const Settings& settings) {
 }
 
 void hold(const Settings& settings) {
-  std::vector<Holding> held;
-  for (std::size_t i = 0; i < settings.hold; ++i) {
-    auto holding = hold_one(settings, settings.holding[i % settings.holding.size()]);
-    if (holding) held.push_back(std::move(*holding));
-  }
+  const auto held = hold_all(settings);
   std::cout << R"({"asked":)" << settings.hold << "}" << std::endl;  // NOLINT: read at once
   std::string go;
   std::getline(std::cin, go);

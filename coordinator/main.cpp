@@ -8,7 +8,7 @@
 
 #include "common/core/utf8.hpp"
 #include "common/http_server/server.hpp"
-#include "common/mqtt/address.hpp"
+#include "common/mqtt/tls.hpp"
 #include "common/runtime/configuration.hpp"
 #include "common/runtime/log.hpp"
 #include "common/runtime/secret.hpp"
@@ -36,6 +36,7 @@ struct Settings {
   std::string broker = "mqtt://127.0.0.1:1883";
   std::string username;
   std::string password_file;
+  mqtt::TlsFiles broker_tls;
   std::string data = "edgefleet-data";
   std::string listen = "127.0.0.1:7001";
   bool allow_remote = false;
@@ -76,7 +77,8 @@ Status read_models(const Configuration& configuration, llm::Aliases& models) {
 std::optional<int> read_settings(Settings& s, int argc, const char* const* argv) {
   Configuration configuration("Keeps the tasks of a fleet, hands them to agents over MQTT and collects the results.",
                               program);
-  configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
+  configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT, or mqtts://HOST:PORT with TLS");
+  mqtt::add_tls_options(configuration, s.broker_tls.ca, s.broker_tls.certificate, s.broker_tls.key);
   configuration.option("username", s.username, "user name at the broker");
   configuration.option("password-file", s.password_file, "file with the password at the broker");
   configuration.option("fleet", s.fleet, "name of the fleet");
@@ -182,9 +184,12 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   Loop::Options options;
   const auto fleet = FleetName::parse(settings.fleet);
   if (!fleet) return Error{"--fleet \"" + settings.fleet + "\" is not valid: " + std::string(name_rule)};
-  if (auto address = mqtt::parse_address(settings.broker); !address) return address.error();
+  const auto broker = mqtt::parse_address(settings.broker);
+  if (!broker) return broker.error();
+  if (auto usable = mqtt::check_tls(*broker, settings.broker_tls); !usable) return usable.error();
   options.fleet = *fleet;
   options.broker.broker = settings.broker;
+  options.broker.tls = settings.broker_tls;
   options.broker.username = settings.username;
   if (!settings.password_file.empty()) {
     auto password = read_secret(settings.password_file);
@@ -221,8 +226,8 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
   return {
       router,
-      [origins](const http_server::Request& head, const http_server::Route* route) {
-        return judge(head, route, origins);
+      [gate = Gate({origins, {}, nullptr})](const http_server::Request& head, const http_server::Route* route) {
+        return gate.judge(head, route);
       },
       [router, most = parts.max_task_bytes](http_server::Problem problem, const http_server::ReplyContext& context) {
         if (problem.detail.empty()) {
@@ -277,7 +282,7 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
   WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
   http_server::Server server(http_bounds);
   const auto listening = server.listen(address, site_of({loop, **store, **artifacts, waiters, hub, waiting,
-                                                         large_outputs, options.policy.max_task_bytes},
+                                                         large_outputs, nullptr, options.policy.max_task_bytes},
                                                         settings, origins));
   if (!listening) return listening.error().context("--listen");
   server.start();

@@ -5,12 +5,12 @@
 
 namespace edgefleet {
 
-std::string sha256_of(std::string_view text) {
+std::string sha256(std::string_view text) {
   ArtifactDigest digest;
   digest.add(text.data(), text.size());
   return digest.id().substr(artifact_prefix.size());
 }
 
-std::string text_digest(std::string_view text) { return sha256_of(text).substr(0, 32); }
+std::string text_digest(std::string_view text) { return sha256(text).substr(0, 32); }
 
 }  // namespace edgefleet

@@ -7,7 +7,7 @@
 namespace edgefleet {
 
 // Its SHA-256: 64 hexadecimal digits.
-std::string sha256_of(std::string_view text);
+std::string sha256(std::string_view text);
 // The first half of it.
 std::string text_digest(std::string_view text);
 

@@ -54,6 +54,7 @@ Options file_options(std::stop_token stop) {
 struct Client::Impl {
   std::string base_url;
   Peer peer;
+  Credentials credentials;
   std::mutex mutex;
   std::vector<std::unique_ptr<Transfer>> idle;
 
@@ -77,6 +78,10 @@ struct Client::Impl {
   }
 
   Result<Response> run(Call& call) {
+    if (!credentials.bearer.empty() && !base_url.starts_with("https://") && !is_loopback(base_url)) {
+      return Error{"a key is not sent to " + base_url + " in the clear: use https://", ErrorKind::invalid};
+    }
+    call.credentials = &credentials;
     auto transfer = borrow();
     if (!transfer) return transfer.error();
     auto answer = (*transfer)->run(call, peer);
@@ -85,9 +90,10 @@ struct Client::Impl {
   }
 };
 
-Client::Client(const std::string& base_url, Peer peer) : impl_(std::make_unique<Impl>()) {
+Client::Client(const std::string& base_url, Peer peer, Credentials credentials) : impl_(std::make_unique<Impl>()) {
   impl_->base_url = normal_base(base_url);
   impl_->peer = std::move(peer);
+  impl_->credentials = std::move(credentials);
 }
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;

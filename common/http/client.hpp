@@ -62,6 +62,14 @@ struct Peer {
   std::string hint = "is edgefleet-coordinator running there?";
 };
 
+// How this program proves who it is, and how it knows the peer.
+struct Credentials {
+  std::string ca;           // PEM file of the authority that the peer's certificate must be of; empty: the system's
+  std::string certificate;  // PEM file, of a client; its key is in the file `key`
+  std::string key;
+  std::string bearer;  // sent as `Authorization: Bearer`, but never in the clear to another machine
+};
+
 // Bytes transferred so far and in total (0: unknown); called several times a second by the calling thread.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
@@ -73,7 +81,7 @@ using Sink = std::function<Status(std::string_view piece)>;
 // `most_bytes` (too_large), the disk is full (full).
 class Client {
  public:
-  explicit Client(const std::string& base_url, Peer peer = {});
+  explicit Client(const std::string& base_url, Peer peer = {}, Credentials credentials = {});
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   Client(Client&&) noexcept;

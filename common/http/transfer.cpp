@@ -186,10 +186,20 @@ void Transfer::prepare(Call& call) {
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(to_ms(call.options.stall_timeout) / 1000));
   if (is_loopback(call.base_url)) set(CURLOPT_PROXY, "");
   prepare_body(call);
+  if (call.credentials != nullptr) prepare_credentials(*call.credentials);
   if (call.headers != nullptr) {
     for (const auto& [name, value] : *call.headers) add_header((name + ": " + value).c_str());
   }
   set(CURLOPT_HTTPHEADER, headers_);
+}
+
+void Transfer::prepare_credentials(const Credentials& credentials) {
+  if (!credentials.ca.empty()) set(CURLOPT_CAINFO, credentials.ca.c_str());
+  if (!credentials.certificate.empty()) {
+    set(CURLOPT_SSLCERT, credentials.certificate.c_str());
+    set(CURLOPT_SSLKEY, credentials.key.c_str());
+  }
+  if (!credentials.bearer.empty()) add_header(("Authorization: Bearer " + credentials.bearer).c_str());
 }
 
 void Transfer::prepare_body(Call& call) {
@@ -296,6 +306,12 @@ Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {
   long os_error = 0;
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   const auto system_says = code == CURLE_COULDNT_CONNECT && os_error != 0;
+  const bool of_other = code == CURLE_PEER_FAILED_VERIFICATION;
+  const bool own_authority = call.credentials != nullptr && !call.credentials->ca.empty();
+  if (of_other && own_authority) {
+    return unavailable(peer.name + " at " + call.base_url + " has no certificate of this fleet for this address (" +
+                       lower_first(curl_.easy_strerror(code)) + "): it is another server, or its address has changed");
+  }
   const auto why = code == CURLE_COULDNT_RESOLVE_HOST ? "the host name cannot be resolved"
                    : system_says                      ? error_text(static_cast<int>(os_error))
                                                       : std::string(curl_.easy_strerror(code));

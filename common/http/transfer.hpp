@@ -18,6 +18,7 @@ struct Call {
   std::string path;
   std::string_view body{};        // of a POST or a DELETE
   const Headers* headers = nullptr;
+  const Credentials* credentials = nullptr;
   std::FILE* upload = nullptr;    // of a PUT
   std::uint64_t upload_bytes = 0;
   const Options& options;
@@ -44,6 +45,7 @@ class Transfer {
   void set(CURLoption option, Value value);
   void prepare(Call& call);
   void prepare_body(Call& call);
+  void prepare_credentials(const Credentials& credentials);
   CURLcode perform(Call& call);
   CURLcode loop(Call& call);
   [[nodiscard]] std::optional<CURLcode> finished();

@@ -84,7 +84,9 @@ bool is_loopback(std::string_view base_url) {
   return std::any_of(hosts.begin(), hosts.end(), [host](std::string_view name) {
     if (!host.starts_with(name)) return false;
     const auto rest = host.substr(name.size());
-    return name.back() == '.' || rest.empty() || rest.front() == ':' || rest.front() == '/';
+    if (name.back() == '.')
+      return rest.substr(0, rest.find_first_of(":/")).find_first_not_of("0123456789.") == rest.npos;
+    return rest.empty() || rest.front() == ':' || rest.front() == '/';
   });
 }
 

@@ -43,7 +43,8 @@ struct Peer {
 
 // The caller's identity. A listener's gate sets it before the body is read.
 struct Principal {
-  std::string name = "local";
+  std::string name;  // empty: nobody in particular
+  std::string role;  // in the terms of Route::role; empty: the request has no credential
 };
 
 // The memory that one body has reserved within a bound; released when it is destroyed. Any thread.

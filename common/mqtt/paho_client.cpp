@@ -135,6 +135,20 @@ class Listener final : public ::mqtt::iaction_listener {
   Success on_failure_;
 };
 
+constexpr std::string_view secure_scheme = "ssl://";
+
+::mqtt::ssl_options ssl_of(const TlsFiles& files) {
+  ::mqtt::ssl_options ssl;
+  if (!files.ca.empty()) ssl.set_trust_store(files.ca);
+  if (!files.certificate.empty()) {
+    ssl.set_key_store(files.certificate);
+    ssl.set_private_key(files.key);
+  }
+  ssl.set_enable_server_cert_auth(true);
+  ssl.set_verify(true);  // without it the chain is checked, but not the name
+  return ssl;
+}
+
 using Clock = std::chrono::steady_clock;
 // A link that was lost often comes back at once: until then a failure is not explained.
 constexpr auto before_explaining = std::chrono::seconds(10);
@@ -162,6 +176,7 @@ class PahoClient final : public Client {
     connect_options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(options.connect_timeout));
     connect_options_.set_automatic_reconnect(false);
     connect_options_.set_max_inflight(65535);
+    if (uri.starts_with(secure_scheme)) connect_options_.set_ssl(ssl_of(options.tls));
     if (!options.username.empty()) connect_options_.set_user_name(options.username);
     if (!options.password.empty()) connect_options_.set_password(options.password);
     if (options.will) {
@@ -270,8 +285,8 @@ Result<std::unique_ptr<Client>> make_paho_client(const Options& options, Client:
   const auto address = parse_address(options.broker);
   if (!address) return address.error();
   try {
-    return std::unique_ptr<Client>(
-        std::make_unique<PahoClient>(options, "tcp://" + authority_of(*address), std::move(on_event)));
+    return std::unique_ptr<Client>(std::make_unique<PahoClient>(
+        options, (address->tls ? std::string(secure_scheme) : "tcp://") + authority_of(*address), std::move(on_event)));
   } catch (const std::exception& failure) {
     return Error{"cannot create the MQTT client: " + std::string(failure.what())};
   }

@@ -31,8 +31,17 @@ struct Subscription {
   int qos = 1;
 };
 
+// PEM files, read at each connection: a renewed certificate needs only a reconnect.
+struct TlsFiles {
+  std::string ca;           // the authority that the broker's certificate must be of; empty: those of the system
+  std::string certificate;  // of this client; empty: none
+  std::string key;          // of the certificate
+  friend bool operator==(const TlsFiles&, const TlsFiles&) = default;
+};
+
 struct Options {
-  std::string broker;  // mqtt://HOST:PORT
+  std::string broker;  // mqtt://HOST:PORT or mqtts://HOST:PORT
+  TlsFiles tls{};
   std::string client_id;
   std::optional<Message> will;
   std::string username;

@@ -66,8 +66,11 @@ std::string why_unusable(const std::string& broker, Duration patience) {
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
     failure = connect_error(*one, patience / count);
     if (failure == 0) {
-      return "a server answers there, but accepts no MQTT 5 connection; check that this is the port of a broker, "
-             "without TLS";
+      return place->tls ? "a server answers there, but there is no TLS connection with it: its certificate is not of "
+                          "the authority in --broker-ca or not for this address, it does not take the certificate in "
+                          "--broker-certificate, or it does not speak TLS on this port"
+                        : "a server answers there, but accepts no MQTT 5 connection; check that this is the port of a "
+                          "broker, without TLS";
     }
   }
   return text_of(failure);

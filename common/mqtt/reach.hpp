@@ -7,7 +7,7 @@
 
 namespace edgefleet::mqtt {
 
-// `broker`: mqtt://HOST[:PORT]. Resolves the name, connects, and closes the connection; blocks for at most
+// `broker`: mqtt://HOST[:PORT] or mqtts://. Resolves the name, connects, and closes the connection; blocks for at most
 // `patience`, and while the resolver needs to answer.
 std::string why_unusable(const std::string& broker, Duration patience);
 

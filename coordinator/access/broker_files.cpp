@@ -8,7 +8,7 @@
 #include "common/protocol/topics.hpp"
 #include "coordinator/access/broker_tuning.hpp"
 
-namespace edgefleet::coordinator::access {
+namespace edgefleet::coordinator {
 namespace {
 
 using protocol::rule;
@@ -223,22 +223,6 @@ std::string agents_acl(const FleetName& fleet) {
   return text;
 }
 
-std::string_view name_of(Role role) {
-  switch (role) {
-    case Role::observe:
-      return "observe";
-    case Role::chat:
-      return "chat";
-    case Role::submit:
-      return "submit";
-    case Role::operate:
-      return "operate";
-    case Role::admin:
-      return "admin";
-  }
-  return "";
-}
-
 Result<std::string> people_acl(const FleetName& fleet, const std::vector<Person>& people) {
   if (auto good = check_names(people); !good) return good.error();
   const Topics topics(fleet);
@@ -265,4 +249,4 @@ Result<std::string> password_hash(std::string_view key, const PasswordSalt& salt
   return password_prefix() + base64(salt.data(), salt.size()) + '$' + base64(hash.data(), hash.size());
 }
 
-}  // namespace edgefleet::coordinator::access
+}  // namespace edgefleet::coordinator

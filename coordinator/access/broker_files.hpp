@@ -10,8 +10,9 @@
 
 #include "common/core/ids.hpp"
 #include "common/core/result.hpp"
+#include "coordinator/access/role.hpp"
 
-namespace edgefleet::coordinator::access {
+namespace edgefleet::coordinator {
 
 // The names of the files of a generation; mosquitto/watch.sh knows them too.
 namespace broker_file {
@@ -49,9 +50,6 @@ bool reserved_name(std::string_view name);
 // For the listener of certificates. It depends on the fleet only: who is an agent is a question of certificates.
 std::string agents_acl(const FleetName& fleet);
 
-enum class Role { observe, chat, submit, operate, admin };
-std::string_view name_of(Role role);
-
 struct Person {
   ClientName name;
   Role role = Role::observe;
@@ -67,4 +65,4 @@ Result<std::string> password_file(const std::vector<Person>& people);
 using PasswordSalt = std::array<unsigned char, 12>;  // another length is no valid line for Mosquitto
 Result<std::string> password_hash(std::string_view key, const PasswordSalt& salt);
 
-}  // namespace edgefleet::coordinator::access
+}  // namespace edgefleet::coordinator

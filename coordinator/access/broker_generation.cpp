@@ -16,7 +16,7 @@
 #include "common/files/text_digest.hpp"
 #include "coordinator/access/broker_files.hpp"
 
-namespace edgefleet::coordinator::access {
+namespace edgefleet::coordinator {
 namespace {
 
 namespace fs = std::filesystem;
@@ -104,8 +104,8 @@ std::vector<std::pair<std::string, std::string>> files_of(const BrokerTexts& tex
       {broker_file::authority, texts.authority},         {broker_file::revoked, texts.revoked},
       {broker_file::certificate, texts.certificate},     {broker_file::key, texts.key}};
   std::string sums;
-  for (const auto& [name, text] : files) sums += sha256_of(text) + "  " + name + '\n';
-  const std::string id = number + '-' + sha256_of(sums).substr(0, id_digits) + '\n';
+  for (const auto& [name, text] : files) sums += sha256(text) + "  " + name + '\n';
+  const std::string id = number + '-' + sha256(sums).substr(0, id_digits) + '\n';
   files.emplace_back("SHA256SUMS", std::move(sums));
   files.emplace_back("id", id);
   return files;
@@ -224,4 +224,4 @@ Status release_broker(const std::string& folder) {
   return sync_file(folder);
 }
 
-}  // namespace edgefleet::coordinator::access
+}  // namespace edgefleet::coordinator

@@ -14,7 +14,7 @@
 
 #include "common/core/result.hpp"
 
-namespace edgefleet::coordinator::access {
+namespace edgefleet::coordinator {
 
 struct BrokerTexts {
   std::string configuration;
@@ -47,4 +47,4 @@ std::string current_generation(const std::string& folder);
 Status stop_broker(const BrokerFolder& folder, const std::string& why);
 Status release_broker(const std::string& folder);
 
-}  // namespace edgefleet::coordinator::access
+}  // namespace edgefleet::coordinator

@@ -282,8 +282,12 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
       }
       return of_its_class.free ? "it is placed next" : of_its_class.waiting;
     }
+    case TaskState::running: {
+      const auto done = std::any_of(task.record.attempts.begin(), task.record.attempts.end(),
+                                    [](const Attempt& a) { return !ended(a.state) && a.lease.done_since; });
+      return done ? "its agent has done it, and is still sending the result" : "";
+    }
     case TaskState::assigned:
-    case TaskState::running:
     case TaskState::cancelling:
     case TaskState::succeeded:
     case TaskState::failed:

@@ -51,7 +51,7 @@ void check_listed(Context& c, Agent& agent, Task& task, Attempt& live, const Hel
   if (lease.listed_waiting && expire(c, task)) return;
   lease.resends = 0;
   const bool running = held.phase == HeldPhase::running;
-  if (running) mark_running(c, task, attempt, held.run);
+  if (running || held.phase == HeldPhase::done) mark_running(c, task, attempt, held.run);
   if (task.record.state == TaskState::cancelling) c.emit(SendCancel{agent.name, {{task.record.id, attempt}}});
   const Duration extended = std::min(held.extended, most_extended * task.record.spec.timeout);
   const Duration patience = task.record.spec.timeout + extended + 2 * heartbeat_interval;
@@ -135,7 +135,8 @@ void check_unassigned(Context& c, Agent& agent, const Listing& listed) {
       continue;
     }
     if (found != c.state.tasks.end()) {
-      if (Attempt* const lost = find_attempt(found->second, entry.task->attempt)) lost->lease.stopping = true;
+      Attempt* const own = find_attempt(found->second, entry.task->attempt);
+      if (own != nullptr && own->agent == agent.name && own->state == AttemptState::lost) own->lease.stopping = true;
     }
     stop.tasks.push_back({id, entry.task->attempt});
   }

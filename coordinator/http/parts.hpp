@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/http_server/route.hpp"
+#include "coordinator/access/registry.hpp"
 #include "coordinator/shell/loop.hpp"
 
 namespace edgefleet::coordinator {
@@ -39,6 +40,7 @@ struct Parts {
   StreamHub& hub;
   WaitBound& waiting;
   LargeOutputs& large_outputs;
+  Registry* accesses = nullptr;  // nullptr: there are none, and everybody who reaches the API is the operator
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input
 };
 

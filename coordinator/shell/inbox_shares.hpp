@@ -2,6 +2,7 @@
 // others. Any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <mutex>
 #include <string>
@@ -11,15 +12,19 @@ namespace edgefleet::coordinator {
 
 class InboxShares {
  public:
+  // A message of an agent has up to 128 results, and an agent holds at most 1,024: this is a multiple of what it needs.
+  static constexpr std::size_t most_of_agent = 512;
+
   InboxShares(std::size_t most_messages, std::size_t most_bytes)
       : most_messages_of_one_(most_messages / 4), most_bytes_(most_bytes) {}
 
-  // False: no room for it, in the inbox or in the quarter of it that one sender may have.
-  [[nodiscard]] bool reserve(const std::string& sender, std::size_t bytes) {
+  // False: no room for it, in the inbox or in the part of it that one sender may have.
+  [[nodiscard]] bool reserve(const std::string& sender, std::size_t bytes, bool agent) {
+    const std::size_t most = agent ? std::min(most_messages_of_one_, most_of_agent) : most_messages_of_one_;
     const std::lock_guard lock(mutex_);
     if (bytes_ + bytes > most_bytes_) return false;
     Share& share = shares_[sender];
-    if (share.messages > 0 && (share.messages >= most_messages_of_one_ || share.bytes + bytes > most_bytes_ / 4)) {
+    if (share.messages > 0 && (share.messages >= most || share.bytes + bytes > most_bytes_ / 4)) {
       return false;
     }
     ++share.messages;

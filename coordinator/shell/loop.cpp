@@ -23,6 +23,10 @@ Error starting() {
 }
 Error busy() { return {"the coordinator is busy; try again in a second", ErrorKind::busy}; }
 
+bool is_present(const std::string& submitter) {
+  return submitter == Loop::present_client || submitter.starts_with(std::string(Loop::present_client) + ":");
+}
+
 bool has_ended(const Change& change) {
   const auto* task = std::get_if<TaskChanged>(&change);
   return task != nullptr && ended(task->to);
@@ -146,7 +150,7 @@ Status Loop::recover_tasks() {
     more = records->size() == recovered_at_once;
     if (more) after = records->back().id;
     for (const auto& record : *records) {
-      if (record.submitter == present_client && record.state != TaskState::cancelling) abandoned_.push_back(record.id);
+      if (is_present(record.submitter) && record.state != TaskState::cancelling) abandoned_.push_back(record.id);
     }
     engine_.recover(std::move(*records));
   }

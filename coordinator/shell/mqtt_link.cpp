@@ -21,6 +21,11 @@ using protocol::TopicKind;
 namespace {
 
 constexpr std::size_t most_reply_bytes = 1024;  // of a response topic and its correlation data, which are kept
+// Each result of a task that is not in memory costs a look into the store. An agent holds at most 1,024 results, and
+// sends those again that were not acknowledged.
+constexpr double lookup_burst = 1024;
+constexpr Duration lookup_spacing = std::chrono::milliseconds(20);
+constexpr std::size_t most_lookups_of = 20'000;  // agents
 constexpr std::size_t replies_ahead = 64;  // passed to the connection before they can be sent
 
 // The bytes that a message counts against the bound on the inbox.
@@ -98,14 +103,14 @@ void MqttLink::on_event(mqtt::ClientEvent&& event) {
   }
   const std::string sender = sender_of(received->message);
   const std::size_t bytes = weight(received->message);
-  if (inbox_.reserve(sender, bytes)) {
+  if (inbox_.reserve(sender, bytes, !sender.starts_with('/'))) {
     if (intake_.offer(std::move(event))) return;
     inbox_.release(sender, bytes);
   }
   ++dropped_;
 }
 
-// The agent or the client whose topic it is.
+// The agent or the client whose topic it is: `pi-1/` or `/desk`.
 std::string MqttLink::sender_of(const mqtt::Message& message) const {
   const auto topic = topics_.parse(message.topic);
   return topic ? topic->agent.str() + "/" + topic->client.str() : std::string();
@@ -141,8 +146,8 @@ void MqttLink::take(const mqtt::ClientEvent& event) {
   if (auto attempts = deliveries_.on(event); !attempts.empty()) {
     refused_.push_back({std::move(attempts), std::string(mqtt::ends_connections)});
   }
-  replies_.on(event);
   act(session_.on(event, monotonic_now()));
+  replies_.on(event);  // after the session, which tells what was refused
 }
 
 // Only messages are unbounded; other events are connection events, and the connection could not be re-established
@@ -430,7 +435,16 @@ void MqttLink::perform(const AnnounceReign&) { publish_status(protocol::Coordina
 void MqttLink::perform(const AskStore& ask) {
   std::vector<AttemptKey> known;
   std::vector<AttemptKey> unknown;
+  if (lookups_.size() >= most_lookups_of && !lookups_.contains(ask.agent)) lookups_.clear();
+  TokenBucket& credit = lookups_[ask.agent];
   for (const AttemptKey& key : ask.tasks) {
+    if (!credit.take(monotonic_now(), lookup_burst, lookup_spacing)) {
+      complaints_.complain_of(
+          "lookups", ask.agent.str(),
+          "agent " + ask.agent.str() +
+              " sends results of tasks that have ended, or are unknown, too often: some are ignored");
+      break;
+    }
     const auto record = store_.reads().task(key.id);
     if (!record) return complaints_.complain("store", record.error().message);  // its sender asks again
     (*record ? known : unknown).push_back(key);

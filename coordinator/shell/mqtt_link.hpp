@@ -6,8 +6,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "common/core/token_bucket.hpp"
 #include "common/mqtt/deliveries.hpp"
 #include "common/mqtt/session.hpp"
 #include "common/protocol/codec.hpp"
@@ -118,6 +120,7 @@ class MqttLink {
   std::vector<Undeliverable> refused_;  // for the next turn: they may be found while effects are carried out
   std::unique_ptr<mqtt::Client> client_;  // none until start()
   std::string store_identity_;
+  std::unordered_map<AgentName, TokenBucket> lookups_;  // of results in the store, by agent
   Time next_beat_;
   std::atomic<bool> up_{false};
   InboxShares inbox_;

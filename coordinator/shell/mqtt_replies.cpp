@@ -64,8 +64,7 @@ mqtt::Message MqttReplies::take(std::uint64_t id) {
 
 void MqttReplies::on(const mqtt::ClientEvent& event) {
   if (std::holds_alternative<mqtt::ConnectionLost>(event)) on_the_way_.clear();
-  const auto* delivered = std::get_if<mqtt::Delivered>(&event);
-  if (delivered != nullptr && delivered->ok) on_the_way_.erase(delivered->id);
+  if (const auto* delivered = std::get_if<mqtt::Delivered>(&event)) on_the_way_.erase(delivered->id);
 }
 
 void MqttReplies::refused(std::uint64_t id, const std::string& reason) {

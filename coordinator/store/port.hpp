@@ -28,6 +28,7 @@ struct TaskQuery {
   std::optional<TaskState> state;
   std::optional<Capability> capability;
   std::optional<BatchId> batch;
+  std::string submitter;  // empty: of all
   std::optional<TaskId> before;  // newest first, starting after this one
   std::size_t limit = 50;
 };
@@ -51,6 +52,7 @@ class Reads {
   virtual Result<std::optional<TaskRecord>> task_by_key(const std::string& submitter, const std::string& key) = 0;
   virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
   virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a stored task
+  virtual Result<bool> artifact_named_by(const std::string& artifact, const std::string& submitter) = 0;  // by its task
 };
 
 class Store {

@@ -81,7 +81,7 @@ Result<std::string> HttpArtifacts::fetch_text_once(const TextFile& file, const s
   text.reserve(file.bytes);
   ArtifactDigest digest;
   const auto take = [&](std::string_view piece) -> Status {
-    if (text.size() + piece.size() > file.bytes) return Error{"it is larger than it should be", ErrorKind::unavailable};
+    if (text.size() + piece.size() > file.bytes) return Error{"it is larger than it should be", ErrorKind::internal};
     digest.add(piece.data(), piece.size());
     text += piece;
     return success();
@@ -90,7 +90,9 @@ Result<std::string> HttpArtifacts::fetch_text_once(const TextFile& file, const s
       http::expect_success(client_.get_stream("/api/v1/artifacts/" + file.artifact, take, http::file_options(stop)));
   if (!response) return response.error();
   if (digest.id() == file.artifact) return text;
-  return Error{"what the coordinator sent is not artifact " + file.artifact, ErrorKind::unavailable};
+  return Error{
+      "what the coordinator sent is not artifact " + file.artifact + ": its copy is damaged; send the input again",
+      ErrorKind::internal};
 }
 
 Result<std::string> HttpArtifacts::store(const std::string& path, std::stop_token stop) {

@@ -330,7 +330,7 @@ void Loop::perform(Effect& effect) {
             for (const auto& result : send.results) last_progress_.erase({result.id, result.attempt});
           },
           [&](const SendInfo&) { publish(TopicKind::agent_info, protocol::encode(info())); },
-          [&](const SendBeat&) { publish_beat(); },
+          [&](const SendBeat&) { publish_beat(protocol::encode(heartbeat())); },
           [&](const SendTemperature&) { publish(TopicKind::temperature, protocol::encode(temperature_of(state_))); },
           [&](const SendStatus& status) {
             publish(TopicKind::agent_status, protocol::encode(AgentStatus{status.state, state_.session}));
@@ -549,11 +549,11 @@ void Loop::publish(TopicKind kind, std::string payload, std::uint64_t id, bool a
 
 // A broker with a bound that it does not announce drops a message of QoS 0 in silence, and this agent would count as
 // lost. So a heartbeat that may exceed it has QoS 1: if it is refused, this agent holds fewer tasks.
-void Loop::publish_beat() {
-  constexpr std::size_t surely_taken = 4096;
-  auto payload = protocol::encode(heartbeat());
+void Loop::publish_beat(std::string payload) {
+  constexpr std::size_t surely_taken = 1024;  // most heartbeats are smaller
   if (payload.size() <= surely_taken) return publish(TopicKind::heartbeat, std::move(payload));
   large_beat_ = deliveries_.sent(payload.size());
+  large_beat_bytes_ = payload.size();
   publish(TopicKind::heartbeat, std::move(payload), 1, large_beat_, false);
 }
 
@@ -562,7 +562,8 @@ void Loop::publish_beat() {
 void Loop::hold_fewer() {
   machine_.max_tasks = state_.policy.max_tasks = bounded(max_tasks_);
   step(MachineChanged{});
-  publish_beat();
+  auto payload = protocol::encode(heartbeat());
+  if (payload.size() < large_beat_bytes_) publish_beat(std::move(payload));  // otherwise it cannot be any shorter
 }
 
 void Loop::publish(TopicKind kind, std::string payload, int qos, std::uint64_t id, bool alone) {

@@ -119,7 +119,7 @@ class Loop {
   void perform_mqtt(mqtt::Actions actions);
   void publish(protocol::TopicKind kind, std::string payload, std::uint64_t id = 0, bool alone = false);
   void publish(protocol::TopicKind kind, std::string payload, int qos, std::uint64_t id, bool alone);
-  void publish_beat();
+  void publish_beat(std::string payload);
   void hold_fewer();
   void publish_results(const SendResults& send);
   [[nodiscard]] AgentInfo info() const;
@@ -155,6 +155,7 @@ class Loop {
   std::unique_ptr<mqtt::Client> client_;
   std::uint64_t connects_ = 0;
   std::uint64_t large_beat_ = 0;  // the last heartbeat that the broker may refuse
+  std::size_t large_beat_bytes_ = 0;
   std::deque<Time> name_conflicts_;  // when another session of our name was seen
   bool end_ = false;
   std::optional<std::string> fatal_;

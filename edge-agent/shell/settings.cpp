@@ -8,7 +8,7 @@
 
 #include "common/core/where.hpp"
 #include "common/http/url.hpp"
-#include "common/mqtt/address.hpp"
+#include "common/mqtt/tls.hpp"
 #include "common/runtime/secret.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "edge-agent/sensors/machine.hpp"
@@ -221,7 +221,8 @@ void declare(Configuration& configuration, Settings& s) {
   configuration.option("name", s.name,
                        "name of this agent, unique in its fleet (default: the name of this machine, with a suffix if "
                        "another machine has it)");
-  configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT");
+  configuration.option("broker", s.broker, "the MQTT broker: mqtt://HOST:PORT, or mqtts://HOST:PORT with TLS");
+  mqtt::add_tls_options(configuration, s.broker_ca, s.broker_certificate, s.broker_key);
   configuration.option("username", s.username, "user name at the broker");
   configuration.option("password-file", s.password_file, "file with the password at the broker");
   configuration.option("coordinator", s.coordinator, "the coordinator's HTTP API, for artifacts: http://HOST:PORT");
@@ -309,6 +310,8 @@ Result<Loop::Options> loop_options(const Settings& s) {
   if (!fleet) return Error{"--fleet \"" + s.fleet + "\" is not valid: " + std::string(name_rule), ErrorKind::invalid};
   const auto broker = mqtt::parse_address(s.broker);
   if (!broker) return broker.error();
+  const mqtt::TlsFiles tls{s.broker_ca, s.broker_certificate, s.broker_key};
+  if (auto usable = mqtt::check_tls(*broker, tls); !usable) return usable.error();
   if (!s.coordinator.empty() && !http::is_server(s.coordinator)) {
     return Error{"--coordinator \"" + s.coordinator + "\" is not of the form http://HOST:PORT", ErrorKind::invalid};
   }
@@ -323,6 +326,7 @@ Result<Loop::Options> loop_options(const Settings& s) {
   options.name = *name;
   options.fleet = *fleet;
   options.broker.broker = s.broker;
+  options.broker.tls = tls;
   options.broker.username = s.username;
   if (!s.password_file.empty()) {
     auto password = read_secret(s.password_file);

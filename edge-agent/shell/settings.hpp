@@ -23,6 +23,9 @@ struct Settings {
   std::string broker = "mqtt://127.0.0.1:1883";
   std::string username;
   std::string password_file;
+  std::string broker_ca;
+  std::string broker_certificate;
+  std::string broker_key;
   std::string coordinator = "http://127.0.0.1:7001";
   std::string work = "edgefleet-work";
   std::string sys = "/sys";

@@ -36,12 +36,15 @@ constexpr Row at_restart(const char* name) {
   return {name, same<member>, keep<member>};
 }
 
-constexpr std::array<Row, 16> rows{{
+constexpr std::array<Row, 19> rows{{
     at_restart<&Settings::name>("name"),
     at_restart<&Settings::fleet>("fleet"),
     at_restart<&Settings::broker>("broker"),
     at_restart<&Settings::username>("username"),
     at_restart<&Settings::password_file>("password-file"),
+    at_restart<&Settings::broker_ca>("broker-ca"),
+    at_restart<&Settings::broker_certificate>("broker-certificate"),
+    at_restart<&Settings::broker_key>("broker-key"),
     at_restart<&Settings::coordinator>("coordinator"),
     at_restart<&Settings::work>("work"),
     at_restart<&Settings::sys>("sys"),

@@ -156,8 +156,10 @@ class World:
         return self.folder / f"{name}.log"
 
     def undelivered(self):
-        """The files that agents have spooled."""
-        return [path for name in self.agent_names for path in (self.work(name) / "spool").rglob("*") if path.is_file()]
+        """What agents still have to deliver. An uploaded file of a run that was stopped before its result may stay for an
+        hour; integration tests check that the others are removed."""
+        return [path for name in self.agent_names for path in (self.work(name) / "spool").rglob("*")
+                if path.is_file() and path.suffix != ".uploaded"]
 
     def left_over(self):
         """Files that must not exist after the end of all tasks and programs: scratch folders, partial uploads."""

@@ -20,7 +20,7 @@ BUILD = ROOT / "build" / "fuzz"
 MOST_BYTES = 8192  # of an input: enough for all that is read, small enough for speed
 MOST_ADDED, MOST_ADDED_BYTES = 64, 512  # seeds of one fuzzer in the repository that no person wrote; bytes of each
 # The others: json.dict
-DICTIONARIES = {"settings": "toml.dict", "http_server": "http.dict", "topics": None, "line_reader": None}
+DICTIONARIES = {"settings": "toml.dict", "http_server": "http.dict", "topics": None, "line_reader": None, "pki": None}
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",

@@ -357,6 +357,8 @@ echo "end $2" >>"$1"
 class Fleet:
     """A broker, a coordinator and agents in a folder of their own."""
 
+    broker_scheme = "mqtt"
+
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="edgefleet-test-"))
         self.processes = []
@@ -405,7 +407,7 @@ class Fleet:
 
     @property
     def broker_url(self):
-        return f"mqtt://127.0.0.1:{self.broker_port}"
+        return f"{self.broker_scheme}://127.0.0.1:{self.broker_port}"
 
     def coordinator_command(self, *args, port=None, data=None):
         return [BIN / "edgefleet-coordinator", "--broker", self.broker_url, "--data", data or self.dir / "data",

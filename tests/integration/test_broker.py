@@ -137,6 +137,21 @@ class SmallMessages(Heartbeats, BoundedCase):
         self.assertIn("/api/v1/tasks/", answer["detail"])
 
 
+class TinyPackets(FleetCase):
+    def setUp(self):
+        self.fleet = Fleet()
+        self.addCleanup(self.end_fleet)
+        start_broker(self.fleet, "max_packet_size 1600\n")
+        self.fleet.start_coordinator()
+
+    def test_a_heartbeat_that_cannot_be_short_enough(self):
+        """An agent whose heartbeats never fit says so, and goes on: it stops when it is asked to."""
+        toml = "".join('[[command]]\nname = "a-command-with-a-long-name-%d"\nargv = ["/bin/true"]\n' % n for n in range(60))
+        agent = self.fleet.start_agent("pi-1", toml=toml, wait=False)
+        wait_until(lambda: "a message was not sent" in agent.log(), what="the reason is logged")
+        self.assertEqual(agent.terminate(), 0, agent.log())
+
+
 class Bounds:
     def test_a_task_that_is_too_large(self):
         """It fails at once, with the bound in its error; tasks beside it are done."""

@@ -148,13 +148,16 @@ class Shapes(FleetCase):
         tools = [{"type": "function", "function": {"name": name}} for name in ("get_weather", "get_time")]
 
         def names(*pieces):
-            answer = "".join(call(index=0, **piece) for piece in pieces) + END
+            answer = "".join(call(**{"index": 0, **piece}) for piece in pieces) + END
             return [one["function"]["name"] for one in self.choice(answer, tools=tools)["message"]["tool_calls"]]
 
         begin = {"id": "a", "function": {"name": "get_", "arguments": ""}}
         arguments = {"function": {"arguments": "{}"}}
         self.assertEqual(names(begin, {"function": {"name": "weather"}}, arguments), ["get_weather"])
         self.assertEqual(names(begin, {"id": "a", "function": {"name": "get_weather"}}, arguments), ["get_weather"])
+        at_once = [{**begin, "index": n, "id": str(n)} for n in range(2)]
+        at_once += [{"index": n, "function": {"name": name}} for n, name in enumerate(("weather", "time"))]
+        self.assertEqual(names(*at_once, arguments), ["get_weather", "get_time"])
         self.assertEqual(names(*({"function": {"name": name}} for name in ("get_weather", "get_time"))),
                          ["get_weather", "get_time"])
 
@@ -184,10 +187,15 @@ class Shapes(FleetCase):
         for refused in ({"code": 400, "msg": "bad grammar"}, {"error": "bad grammar", "statusCode": 400},
                         {"error": {"message": "bad grammar"}, "type": "invalid_request_error"},
                         {"detail": {"error": {"message": "bad grammar", "code": 422}}},
+                        {"errors": {"message": "bad grammar", "code": 400}},
+                        {"code": 400, "choices": [], "message": "bad grammar"},
                         {"error": json.dumps({"error": {"message": "bad grammar", "code": 400}})}):
             self.failed(json.dumps(refused), "invalid_input", "bad grammar", 1)
         self.failed(json.dumps({"error": "bad grammar"}), "backend_error", "bad grammar", 3)
         self.failed(delta(content={"of": "another type"}) + END, "unsupported_answer", "content", 1)
+        self.failed(delta(content="x") + event(index=1, delta={"content": "y"}) + END, "unsupported_answer", "choice", 1)
+        no_error = "data: " + json.dumps({"choices": [{"delta": {"content": "x"}}], "error": {"code": 0}}) + "\n\n"
+        self.assertEqual(self.choice(no_error + END)["message"]["content"], "x")
 
     def test_an_answer_that_takes_long(self):
         """A finish reason with every piece does not end an answer that goes on: it is whole, or an error."""

@@ -23,7 +23,7 @@ class Broker {
     };
   }
   // As from the client's thread.
-  void say(const mqtt::ClientEvent& event) { on_event_(event); }
+  void say(const mqtt::ClientEvent& event) { listener()(event); }
   std::vector<mqtt::Message> published() const {
     const std::lock_guard lock(mutex_);
     return published_;
@@ -33,7 +33,10 @@ class Broker {
     return static_cast<std::size_t>(
         std::count_if(all.begin(), all.end(), [&](const mqtt::Message& message) { return message.topic == topic; }));
   }
-  const mqtt::Options& options() const { return options_; }
+  mqtt::Options options() const {
+    const std::lock_guard lock(mutex_);
+    return options_;
+  }
   std::atomic<bool> answers = true;  // a connect and a subscribe succeed at once, and each message is delivered
 
  private:
@@ -56,7 +59,11 @@ class Broker {
     Broker& broker_;
   };
   void reply(const mqtt::ClientEvent& event) {
-    if (answers) on_event_(event);
+    if (answers) listener()(event);
+  }
+  mqtt::Client::OnEvent listener() const {
+    const std::lock_guard lock(mutex_);
+    return on_event_;
   }
 
   mutable std::mutex mutex_;

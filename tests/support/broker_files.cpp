@@ -15,7 +15,7 @@
 #include "coordinator/access/broker_generation.hpp"
 
 using namespace edgefleet;
-using namespace edgefleet::coordinator::access;
+using namespace edgefleet::coordinator;
 
 namespace {
 
@@ -31,22 +31,16 @@ std::string content_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-Role role_of(const std::string& text) {
-  for (const Role role : {Role::observe, Role::chat, Role::submit, Role::operate, Role::admin}) {
-    if (name_of(role) == text) return role;
-  }
-  throw std::runtime_error("no role: " + text);
-}
-
 Person person_of(const std::string& text) {
-  const auto role = text.find(':');
-  const auto key = text.find(':', role + 1);
-  const std::string named = text.substr(role + 1, key - role - 1);
-  const auto name = ClientName::parse(text.substr(0, role));
+  const auto first = text.find(':');
+  const auto key = text.find(':', first + 1);
+  const std::string named = text.substr(first + 1, key - first - 1);
+  const auto name = ClientName::parse(text.substr(0, first));
   if (!name || key == std::string::npos) throw std::runtime_error("not NAME:ROLE:KEY: " + text);
+  const auto role = parse_role(named == "ha" ? "operate" : named);
+  if (!role) throw std::runtime_error("no role: " + text);
   const PasswordSalt salt{'s', 'a', 'l', 't'};
-  return {*name, named == "ha" ? Role::operate : role_of(named), good(password_hash(text.substr(key + 1), salt)),
-          named == "ha"};
+  return {*name, *role, good(password_hash(text.substr(key + 1), salt)), named == "ha"};
 }
 
 std::string write(const std::vector<std::string>& arguments) {

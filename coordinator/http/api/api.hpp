@@ -10,12 +10,14 @@ void add_task_routes(Routes& routes, const Parts& parts);
 void add_batch_routes(Routes& routes, const Parts& parts);
 void add_fleet_routes(Routes& routes, const Parts& parts);
 void add_artifact_routes(Routes& routes, const Parts& parts);
+void add_access_routes(Routes& routes, const Parts& parts);
 
 inline void add_api(Routes& routes, const Parts& parts) {
   add_task_routes(routes, parts);
   add_batch_routes(routes, parts);
   add_fleet_routes(routes, parts);
   add_artifact_routes(routes, parts);
+  add_access_routes(routes, parts);
 }
 
 }  // namespace edgefleet::coordinator

@@ -5,7 +5,8 @@
 namespace edgefleet::coordinator {
 namespace {
 
-Reply stored_reply(Artifacts::Upload& upload, Duration kept_for) {
+// Who sees only its own files is not told whether somebody else had stored this one.
+Reply stored_reply(Artifacts::Upload& upload, Duration kept_for, bool tell_new) {
   auto stored = upload.finish();
   if (!stored) return problem(stored.error());
   std::string body;
@@ -15,10 +16,10 @@ Reply stored_reply(Artifacts::Upload& upload, Duration kept_for) {
     object.unsigned_integer("bytes", stored->bytes);
     object.integer("kept_ms", to_ms(kept_for));
   }
-  return located(stored->is_new ? 201 : 200, body, "/api/v1/artifacts/" + stored->id);
+  return located(stored->is_new || !tell_new ? 201 : 200, body, "/api/v1/artifacts/" + stored->id);
 }
 
-http_server::Upload put(Artifacts& artifacts) {
+http_server::Upload put(Artifacts& artifacts, const Request& head) {
   auto upload = std::shared_ptr<Artifacts::Upload>(artifacts.upload());
   auto failure = std::make_shared<std::optional<Error>>();
   return {[upload, failure](std::string_view piece) {
@@ -26,13 +27,32 @@ http_server::Upload put(Artifacts& artifacts) {
             if (!written) *failure = written.error();
             return written.ok();
           },
-          [upload, failure, kept_for = artifacts.kept_for()](const Responder& responder) {
-            responder.answer(*failure ? problem(**failure) : stored_reply(*upload, kept_for));
+          [upload, failure, kept_for = artifacts.kept_for(),
+           tell_new = !sees_own_only(head.principal)](const Responder& responder) {
+            responder.answer(*failure ? problem(**failure) : stored_reply(*upload, kept_for, tell_new));
           }};
 }
 
-void get(Artifacts& artifacts, const Request& request, const Responder& responder) {
+// Knowing its hash grants nothing: a task of the caller names it.
+Result<bool> may_read(const Parts& parts, const http_server::Principal& caller, const std::string& artifact) {
+  if (!sees_own_only(caller)) return true;
+  const auto reader = parts.store.reader();
+  for (const auto& submitter : {submitter_of(caller), present_submitter_of(caller)}) {
+    auto named = reader->artifact_named_by(artifact, submitter);
+    if (!named || *named) return named;
+  }
+  return false;
+}
+
+void get(const Parts& parts, const Request& request, const Responder& responder) {
   const std::string& id = request.capture("id");
+  const auto allowed = may_read(parts, request.principal, id);
+  if (!allowed) return responder.answer(problem(allowed.error()));
+  if (!*allowed) {
+    return responder.answer(problem(Error{
+        "none of your tasks names artifact " + id.substr(0, 100) + ", or it is not stored", ErrorKind::not_found}));
+  }
+  Artifacts& artifacts = parts.artifacts;
   auto path = artifacts.find(id);
   if (!path) return responder.answer(problem(path.error()));
   Reply reply{200, {}, "application/octet-stream", {}, http_server::File{*path, id}};
@@ -46,10 +66,10 @@ void get(Artifacts& artifacts, const Request& request, const Responder& responde
 void add_artifact_routes(Routes& routes, const Parts& parts) {
   Artifacts& artifacts = parts.artifacts;
   routes.push_back({"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", "submit",
-                    http_server::UploadHandler([&artifacts](const Request&) { return put(artifacts); })});
+                    http_server::UploadHandler([&artifacts](const Request& head) { return put(artifacts, head); })});
   routes.push_back({"GET", "/api/v1/artifacts/{id}", "getArtifact", "A file, or a range of it", "submit",
-                    http_server::Handler([&artifacts](const Request& request, const Responder& responder) {
-                      get(artifacts, request, responder);
+                    http_server::Handler([parts](const Request& request, const Responder& responder) {
+                      get(parts, request, responder);
                     })});
 }
 

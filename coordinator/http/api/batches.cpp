@@ -38,12 +38,12 @@ std::string fingerprint_of(const std::string& body) {
   return std::to_string(body.size()) + "-" + std::to_string(fnv1a(body));
 }
 
-void submit_checked(const Parts& parts, BatchRequest batch, const std::string& fingerprint,
-                    const Responder& responder) {
+void submit_checked(const Parts& parts, BatchRequest batch, const std::string& submitter,
+                    const std::string& fingerprint, const Responder& responder) {
   ask<BatchAcceptance>(
       responder,
       [&](auto answer) {
-        parts.loop.submit_batch(http_submitter, std::move(batch.tasks), batch.idempotency_key, fingerprint, answer);
+        parts.loop.submit_batch(submitter, std::move(batch.tasks), batch.idempotency_key, fingerprint, answer);
       },
       [responder](const Result<BatchAcceptance>& accepted) {
         responder.answer(accepted
@@ -60,23 +60,25 @@ void submit(const Parts& parts, const Request& request, const Responder& respond
   const auto& key = batch->idempotency_key;
   const auto fingerprint = key.empty() ? std::string() : fingerprint_of(request.body);
   const auto large = std::ranges::any_of(batch->tasks, [](const auto& one) { return has_large_input(one.spec); });
-  if (!large) return submit_checked(parts, std::move(*batch), fingerprint, responder);
+  const std::string submitter = submitter_of(request.principal);
+  if (!large) return submit_checked(parts, std::move(*batch), submitter, fingerprint, responder);
   const auto kept = std::make_shared<BatchRequest>(std::move(*batch));
-  responder.run_upload([parts, kept, fingerprint, share = request.share, responder] {
+  responder.run_upload([parts, kept, submitter, fingerprint, share = request.share, responder] {
     for (auto& one : kept->tasks) {
       if (auto good = keep_large_input(parts.artifacts, one.spec); !good)
         return responder.answer(problem(good.error().context("`input`")));
     }
-    submit_checked(parts, std::move(*kept), fingerprint, responder);
+    submit_checked(parts, std::move(*kept), submitter, fingerprint, responder);
   });
 }
 
 // No value: the batch has not ended, and `over` is false.
-std::optional<Reply> view_of(const Parts& parts, const BatchId& id, bool over) {
+std::optional<Reply> view_of(const Parts& parts, const http_server::Principal& caller, const BatchId& id, bool over) {
   const auto reader = parts.store.reader();
   auto record = reader->batch(id);
   if (!record) return problem(record.error());
-  if (!*record) return problem(Error{"batch " + id.str() + " is not known", ErrorKind::not_found});
+  if (!*record || !may_see(caller, (**record).submitter))
+    return problem(Error{"batch " + id.str() + " is not known", ErrorKind::not_found});
   auto counts = reader->batch_counts(**record);
   if (!counts) return problem(counts.error());
   std::size_t rest = 0;
@@ -91,8 +93,10 @@ void get(const Parts& parts, const Request& request, const Responder& responder)
   const auto wait = read_wait([&](const std::string& name) { return request.parameter(name); });
   if (!wait) return responder.answer(problem(wait.error()));
   Poll poll;
-  poll.finished = [parts, id = *id] { return view_of(parts, id, false); };
-  poll.otherwise = [parts, id = *id](const Responder& r) { r.answer(*view_of(parts, id, true)); };
+  poll.finished = [parts, caller = request.principal, id = *id] { return view_of(parts, caller, id, false); };
+  poll.otherwise = [parts, caller = request.principal, id = *id](const Responder& r) {
+    r.answer(*view_of(parts, caller, id, true));
+  };
   wait_for(parts, *id, *wait, responder, std::move(poll));
 }
 

@@ -8,14 +8,13 @@
 
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/ask.hpp"
+#include "coordinator/http/caller.hpp"
 
 namespace edgefleet::coordinator {
 
 using http_server::Reply;
 using http_server::Request;
 using http_server::Responder;
-
-inline constexpr const char* http_submitter = "http";
 
 // Fails if an artifact that the task names is missing, or if no agent takes such an input.
 Status check_task(const Parts& parts, const TaskSpec& spec);

@@ -41,17 +41,20 @@ class TaskHandlers {
     auto submission = protocol::decode_submission(request.body, parts_.max_task_bytes);
     if (!submission) return responder.answer(problem(submission.error()));
     if (auto good = check_task(parts_, submission->spec); !good) return responder.answer(problem(good.error()));
-    if (!has_large_input(submission->spec)) return submit_checked(parts_, std::move(*submission), responder);
+    const std::string submitter = submitter_of(request.principal);
+    if (!has_large_input(submission->spec)) {
+      return submit_checked(parts_, submitter, std::move(*submission), responder);
+    }
     const auto kept = std::make_shared<protocol::Submission>(std::move(*submission));
-    responder.run_upload([parts = parts_, kept, share = request.share, responder] {
+    responder.run_upload([parts = parts_, submitter, kept, share = request.share, responder] {
       if (auto good = keep_large_input(parts.artifacts, kept->spec); !good)
         return responder.answer(problem(good.error().context("`input`")));
-      submit_checked(parts, std::move(*kept), responder);
+      submit_checked(parts, submitter, std::move(*kept), responder);
     });
   }
 
   void get(const Request& request, const Responder& responder) const {
-    const auto id = id_in<TaskId>(request, responder, "task");
+    const auto id = seen_id(request, responder);
     if (!id) return;
     const auto wait = read_wait(query_of(request));
     if (!wait) return responder.answer(problem(wait.error()));
@@ -73,8 +76,9 @@ class TaskHandlers {
   }
 
   void list(const Request& request, const Responder& responder) const {
-    const auto query = read_task_query(query_of(request));
+    auto query = read_task_query(query_of(request));
     if (!query) return responder.answer(problem(query.error()));
+    if (sees_own_only(request.principal)) query->submitter = submitter_of(request.principal);
     auto records = parts_.store.reader()->tasks(*query);
     if (!records) return responder.answer(problem(records.error()));
     responder.answer(json_reply(200, tasks_view(*records, query->limit, [&](const TaskRecord& record) {
@@ -111,20 +115,32 @@ class TaskHandlers {
   }
 
  private:
-  static void submit_checked(const Parts& parts, protocol::Submission submission, const Responder& responder) {
+  static void submit_checked(const Parts& parts, const std::string& submitter, protocol::Submission submission,
+                             const Responder& responder) {
     ask_quick<Acceptance>(
         responder,
         [&](auto answer) {
-          parts.loop.submit(http_submitter, {std::move(submission.spec), submission.idempotency_key}, answer);
+          parts.loop.submit(submitter, {std::move(submission.spec), submission.idempotency_key}, answer);
         },
         [](const Acceptance& accepted) {
           return located(202, acceptance_view(accepted), "/api/v1/tasks/" + accepted.id.str());
         });
   }
 
+  // The id of a task that the caller may see. No value: the request has been answered with an error; whether somebody
+  // else has such a task is not told.
+  [[nodiscard]] std::optional<TaskId> seen_id(const Request& request, const Responder& responder) const {
+    auto id = id_in<TaskId>(request, responder, "task");
+    if (!id || !sees_own_only(request.principal)) return id;
+    const auto record = parts_.store.reader()->task(*id);
+    if (record && *record && may_see(request.principal, (**record).submitter)) return id;
+    responder.answer(problem(record ? no_such_task(*id) : record.error()));
+    return std::nullopt;
+  }
+
   template <typename Act>
-  static void act(const Request& request, const Responder& responder, Act act) {
-    const auto id = id_in<TaskId>(request, responder, "task");
+  void act(const Request& request, const Responder& responder, Act act) const {
+    const auto id = seen_id(request, responder);
     if (!id) return;
     ask_quick<TaskState>(
         responder, [&](auto answer) { act(*id, answer); },

@@ -2,6 +2,7 @@
 
 #include "coordinator/http/ask.hpp"
 #include "coordinator/http/body_bounds.hpp"
+#include "coordinator/http/caller.hpp"
 #include "coordinator/http/llm/dialects/openai.hpp"
 #include "coordinator/http/llm/task/answering.hpp"
 
@@ -22,8 +23,8 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
     }
     auto asked = dialect.read(request.body);
     if (!asked) return responder.answer(dialect.refuse(failure_of(asked.error())));
-    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), responder, std::move(place),
-                                request.share)
+    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), present_submitter_of(request.principal),
+                                responder, std::move(place), request.share)
         ->start();
   };
 }

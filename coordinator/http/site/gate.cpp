@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "common/core/trimmed.hpp"
+#include "common/core/utf8.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/http/site/refuse.hpp"
 
 namespace edgefleet::coordinator {
@@ -25,14 +28,30 @@ bool local_name(std::string_view host) {
   return std::any_of(local_ends.begin(), local_ends.end(), [&](const char* end) { return host.ends_with(end); });
 }
 
-// A browser sends the origin of a page: pages of other sites may not use the fleet, whatever host name they use.
-bool foreign_page(const Request& head) {
-  const auto origin = head.header("Origin");
-  if (origin.empty()) return false;
-  const auto scheme_end = origin.find("://");
-  const auto authority = scheme_end == std::string_view::npos ? origin : origin.substr(scheme_end + 3);
-  const auto host = head.header("Host");
-  return authority != host || !local_name(host_of(host));
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+// `Authorization: Bearer KEY`, or `x-api-key: KEY`; empty: neither.
+std::string_view credential_of(const Request& head) {
+  const auto authorization = head.header("Authorization");
+  constexpr std::string_view bearer = "bearer ";
+  if (authorization.size() > bearer.size() && lower_case(authorization.substr(0, bearer.size())) == bearer) {
+    return trimmed(authorization.substr(bearer.size()));
+  }
+  return trimmed(head.header("X-Api-Key"));
+}
+
+Reply refusal(int status, const std::string& detail, const Request& head) {
+  return refuse({status, detail, {}}, head.path);
+}
+
+Reply without_access(const std::string& detail, const Request& head) {
+  Reply reply = refusal(401, detail + "; an access is made by `edgefleet access create NAME --role ROLE`", head);
+  reply.headers.add("WWW-Authenticate", "Bearer realm=\"edgefleet\"");
+  return reply;
 }
 
 // The headers that let a page of another site read the answer; the page may send any header.
@@ -56,24 +75,67 @@ Headers for_page(const Request& head) {
 
 }  // namespace
 
-http_server::Verdict judge(const Request& head, const http_server::Route* route,
-                           const std::vector<std::string>& origins) {
-  http_server::Verdict verdict;
+// A browser sends the origin of a page: pages of other sites may not use the fleet, whatever host name they use. A
+// request without a credential of its own could be one that the browser makes for such a page without telling.
+bool Gate::foreign_page(const Request& head, bool with_credential) const {
+  const auto site = head.header("Sec-Fetch-Site");
+  if (!with_credential && !site.empty() && site != "same-origin" && site != "none") return true;
   const auto origin = head.header("Origin");
-  const bool allowed = !origin.empty() && std::find(origins.begin(), origins.end(), origin) != origins.end();
+  if (origin.empty()) return false;
+  const auto scheme_end = origin.find("://");
+  return (scheme_end == std::string_view::npos ? origin : origin.substr(scheme_end + 3)) != head.header("Host");
+}
+
+bool Gate::known_host(const Request& head) const {
+  const auto host = host_of(head.header("Host"));
+  if (rules_.hosts.empty()) return local_name(host);
+  return std::find(rules_.hosts.begin(), rules_.hosts.end(), lower_case(host)) != rules_.hosts.end();
+}
+
+bool Gate::allowed_page(const Request& head) const {
+  const auto origin = head.header("Origin");
+  return !origin.empty() && std::find(rules_.origins.begin(), rules_.origins.end(), origin) != rules_.origins.end();
+}
+
+std::optional<Reply> Gate::identify(const Request& head, const http_server::Route* route,
+                                    http_server::Principal& principal) const {
+  if (rules_.accesses == nullptr) {
+    principal.role = to_string(Role::admin);
+    return std::nullopt;
+  }
+  const auto credential = credential_of(head);
+  const auto access = rules_.accesses->find(credential, wall_now());
+  if (access) principal = {access->name, std::string(to_string(access->role))};
+  if (route != nullptr && route->role.empty()) return std::nullopt;
+  if (credential.empty()) return without_access("this needs an access: send its key as `Authorization: Bearer`", head);
+  if (!access) return without_access("this key is not, or no longer, one of an access of this fleet", head);
+  if (route == nullptr || may(access->role, route->role)) return std::nullopt;
+  return refusal(403,
+                 "the access " + access->name + " has the role " + principal.role + "; " + head.method + " " +
+                     head.path.substr(0, 200) + " needs " + (route->role == "any" ? "an access" : route->role),
+                 head);
+}
+
+http_server::Verdict Gate::judge(const Request& head, const http_server::Route* route) const {
+  http_server::Verdict verdict;
+  const bool allowed = allowed_page(head);
   if (allowed) verdict.headers = for_page(head);
-  // The CORS preflight request.
-  if (allowed && head.method == "OPTIONS" && head.headers.has("Access-Control-Request-Method")) {
-    verdict.refusal = Reply{204, {}, {}, {}, {}};
-  } else if (!allowed && foreign_page(head)) {
-    verdict.refusal = refuse(
-        {403,
-         "pages of other sites may not use this API; the coordinator's option --allow-origin names those that may",
-         {}},
-        head.path);
-  } else if (route != nullptr && head.header("Content-Type").starts_with("multipart/")) {
+  if (!known_host(head)) {
     verdict.refusal =
-        refuse({415, "multipart bodies are not supported; send the file itself as the body", {}}, head.path);
+        refusal(421,
+                "this coordinator has no name \"" + std::string(cut_front(host_of(head.header("Host")), 100)) +
+                    "\"; use one of its addresses, or a name that it knows",
+                head);
+  } else if (allowed && head.method == "OPTIONS" && head.headers.has("Access-Control-Request-Method")) {
+    verdict.refusal = Reply{204, {}, {}, {}, {}};  // the CORS preflight request, which never has a credential
+  } else if (!allowed && foreign_page(head, !credential_of(head).empty())) {
+    verdict.refusal = refusal(
+        403, "pages of other sites may not use this API; the coordinator's option --allow-origin names those that may",
+        head);
+  } else if (auto refused = identify(head, route, verdict.principal)) {
+    verdict.refusal = std::move(refused);
+  } else if (route != nullptr && head.header("Content-Type").starts_with("multipart/")) {
+    verdict.refusal = refusal(415, "multipart bodies are not supported; send the file itself as the body", head);
   }
   return verdict;
 }

@@ -126,8 +126,8 @@ Result<Artifacts::Stored> Artifacts::Upload::keep() {
   auto kept = success();
   {
     const std::shared_lock files(artifacts_.files_mutex_);
-    stored.is_new = !artifacts_.renew(stored.id);
-    if (!stored.is_new) return stored;
+    artifacts_.renew(stored.id);
+    // Also over a file that is there: if a disk has damaged it, this one is whole.
     kept = artifacts_.disk_.keep(sink_->path, artifact_path(artifacts_.directory_, stored.id));
     if (kept) stored.is_new = artifacts_.add(stored.id, bytes_);
   }

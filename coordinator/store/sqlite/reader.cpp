@@ -17,6 +17,9 @@ std::string list_of(const TaskQuery& query) {
   std::string id = "t.id";
   if (query.state > TaskState::succeeded) {
     from = "tasks t INDEXED BY tasks_unsuccessful CROSS JOIN specs s ON s.id = t.id";
+  } else if (!query.submitter.empty() && query.submitter != rows::local_submitter && !query.batch) {
+    from = "specs s INDEXED BY specs_by_submitter CROSS JOIN tasks t ON t.id = s.id";
+    id = "s.id";
   } else if (query.capability && !query.batch) {
     from = "specs s INDEXED BY specs_by_capability CROSS JOIN tasks t ON t.id = s.id";
     id = "s.id";
@@ -25,6 +28,10 @@ std::string list_of(const TaskQuery& query) {
   if (query.state) sql += " AND t.state = " + std::to_string(static_cast<int>(*query.state));
   if (query.state > TaskState::succeeded) sql += " AND t.state > 5";  // exactly the condition of the index
   if (query.capability) sql += " AND s.capability = :capability";
+  if (!query.submitter.empty()) sql += " AND s.submitter = :submitter";
+  if (from.find("specs_by_submitter") != std::string::npos) {  // exactly the condition of the index
+    sql += " AND s.submitter <> '" + std::string(rows::local_submitter) + "'";
+  }
   if (query.batch) {
     sql += " AND " + id +
            " BETWEEN (SELECT first FROM batches WHERE id = :batch) AND (SELECT last FROM batches WHERE id = :batch)";
@@ -68,6 +75,7 @@ Result<std::vector<TaskRecord>> Reader::tasks(const TaskQuery& query) {
   return guarded("reading tasks", [&]() -> Result<std::vector<TaskRecord>> {
     SQLite::Statement row(*db_, list_of(query));
     if (query.capability) row.bind(":capability", query.capability->str());
+    if (!query.submitter.empty()) row.bind(":submitter", query.submitter);
     const auto bind_bytes = [&](const char* name, const Ulid& id) {
       const std::string bytes = rows::to_bytes(id);
       row.bind(name, bytes.data(), static_cast<int>(bytes.size()));
@@ -138,6 +146,17 @@ Result<bool> Reader::artifact_named(const std::string& artifact) {
   return guarded("looking for tasks that name an artifact", [&]() -> Result<bool> {
     SQLite::Statement row(*db_, "SELECT 1 FROM artifact_names WHERE artifact = ? LIMIT 1");
     row.bind(1, artifact);
+    return row.executeStep();
+  });
+}
+
+Result<bool> Reader::artifact_named_by(const std::string& artifact, const std::string& submitter) {
+  return guarded("looking for tasks that name an artifact", [&]() -> Result<bool> {
+    SQLite::Statement row(*db_,
+                          "SELECT 1 FROM artifact_names a CROSS JOIN specs s ON s.id = a.task "
+                          "WHERE a.artifact = ? AND s.submitter = ? LIMIT 1");
+    row.bind(1, artifact);
+    row.bind(2, submitter);
     return row.executeStep();
   });
 }

@@ -30,6 +30,8 @@ std::string encode_where(const Where& where);
 // Throws SQLite::Exception if the attempts cannot be read. Remaining times are not filled in.
 TaskRecord read_task(SQLite::Statement& row);
 constexpr int task_columns = 25;
+// Of the tasks over HTTP before there are accesses: there may be a million, and nobody lists them as one submitter's.
+constexpr const char* local_submitter = "http";
 constexpr const char* select_batch =
     "SELECT id, submitter, idempotency_key, fingerprint, first, last, total FROM batches ";
 BatchRecord read_batch(SQLite::Statement& row);

@@ -87,15 +87,21 @@ ALTER TABLE specs ADD COLUMN input_at TEXT;
 ALTER TABLE tasks ADD COLUMN output_at TEXT;
 )sql";
 
+// Lists of one submitter's tasks. Those of everybody on this machine (rows::local_submitter) need no index.
+constexpr const char* submitters = R"sql(
+CREATE INDEX specs_by_submitter ON specs (submitter, id) WHERE submitter <> 'http';
+)sql";
+
 // Step n, counted from 0, makes version n + 1. A released step is never changed: a change is a new step.
-const std::array<Migration, 6>& migrations() {
-  static const std::array<Migration, 6> all = {{
+const std::array<Migration, 7>& migrations() {
+  static const std::array<Migration, 7> all = {{
       {"the tables", tables},
       {"a store clock, retention, tasks held after a restore", clock},
       {"lists by capability and of failed tasks", lists},
       {"the size of tasks that have ended", std::string(bytes) + count_bytes},
       {"an identity of the store", identity},
       {"inputs and outputs that are files", text_files},
+      {"lists by submitter", submitters},
   }};
   return all;
 }

@@ -76,6 +76,12 @@ void Answer::set_model(const std::string& name) {
   if (!name.empty()) model_ = cut(name);
 }
 
+bool Answer::take_choice(std::int64_t index) {
+  if (choice_.value_or(index) != index) fail_unknown("more than one choice");
+  choice_ = choice_.value_or(index);
+  return choice_ == index;
+}
+
 void Answer::fail_unknown(const std::string& what) {
   fail(TaskError{"unsupported_answer", "the back end sent " + cut(what) + ", which is not supported", false, {}});
 }

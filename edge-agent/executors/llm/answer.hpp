@@ -54,6 +54,8 @@ class Answer {
   void add_embedding(std::string_view vector, std::optional<std::int64_t> index = {});  // default: the next one
   void expect_embeddings(std::size_t count) { expected_embeddings_ = count; }
   void set_model(const std::string& name);
+  // False: a choice other than the first one, which fails the answer.
+  bool take_choice(std::int64_t index);
   void set_most_bytes(std::size_t most) { most_bytes_ = most; }
   void fail(TaskError error) {
     if (!error_) error_ = std::move(error);
@@ -91,6 +93,7 @@ class Answer {
 
   OnPart on_part_;
   std::string model_;
+  std::optional<std::int64_t> choice_;  // the back end's index
   std::string finish_reason_;
   std::string ignored_;  // the beginning of the first such piece
   std::size_t most_bytes_ = limits::input_bytes;

@@ -275,6 +275,11 @@ constexpr std::array<std::string_view, 7> filtered = {"SAFETY", "RECITATION",   
                                                       "SPII",   "IMAGE_SAFETY", "IMAGE_RECITATION"};
 constexpr std::array<std::string_view, 3> hopeless = {"MISSING_THOUGHT_SIGNATURE", "LANGUAGE", "NO_IMAGE"};
 
+// What the members of an answer are read from, or what says nothing to a client; "choices" and "data" are ours.
+constexpr std::array<std::string_view, 9> known_of_answer = {"candidates", "usageMetadata",  "modelVersion",
+                                                             "responseId", "promptFeedback", "createTime",
+                                                             "embeddings", "choices",        "data"};
+constexpr std::array<std::string_view, 3> known_of_call = {"id", "name", "args"};
 constexpr std::array<std::string_view, 4> known_of_part = {"text", "thought", "thoughtSignature", "functionCall"};
 // The others pass by: sources and citations, for example.
 constexpr std::array<std::string_view, 7> known_of_candidate = {"content",    "finishReason", "finishMessage", "index",
@@ -314,9 +319,10 @@ class Gemini final : public Provider {
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     answer.set_model(piece.text("modelVersion"));
     if (const auto usage = piece.at("usageMetadata"); is_object(usage)) read_usage(Members(usage), answer);
-    if (const auto candidates = list_in(piece, "candidates", answer); !candidates.empty()) {
-      if (const auto one = as_object(candidates.front(), "a candidate", answer)) read_candidate(*one, answer);
+    for (const auto& [value, candidate] : pieces_of_choice(piece, "candidates", answer)) {
+      read_candidate(candidate, answer);
     }
+    pass_on(piece, known_of_answer, answer);
     const bool says_how_far = piece.has("promptFeedback") || piece.has("usageMetadata");
     if (!piece.has("candidates") && !says_how_far) answer.ignore(text);
     const Members feedback = object_in(piece, "promptFeedback", answer);
@@ -378,12 +384,19 @@ class Gemini final : public Provider {
                           {}});
   }
 
-  static void read_part(const Members& part, Answer& answer) {
-    for (const auto& [name, value] : part.all().members()) {
-      if (value != "null" && std::ranges::count(known_of_part, name) == 0) {
-        return answer.fail_unknown("a part with `" + name + "`");
-      }
+  // What is not understood may be a part of the message, which must not be lost: `partialArgs`, for example.
+  static bool all_known(const Members& members, std::span<const std::string_view> known, const std::string& what,
+                        Answer& answer) {
+    for (const auto& [name, value] : members.all().members()) {
+      if (value == "null" || std::ranges::count(known, name) > 0) continue;
+      answer.fail_unknown(what + " with `" + name + "`");
+      return false;
     }
+    return true;
+  }
+
+  static void read_part(const Members& part, Answer& answer) {
+    if (!all_known(part, known_of_part, "a part", answer)) return;
     answer.add_text(text_in(part, "text", answer), part.at("thought") == "true");
     const auto signature = part.at("thoughtSignature");
     if (part.has("functionCall")) return read_call(object_in(part, "functionCall", answer), signature, answer);
@@ -391,6 +404,7 @@ class Gemini final : public Provider {
   }
 
   static void read_call(const Members& call, std::string_view signature, Answer& answer) {
+    if (!all_known(call, known_of_call, "a call", answer)) return;
     std::string made;
     {
       json::ObjectWriter writer(made);
@@ -425,6 +439,7 @@ class Gemini final : public Provider {
     const auto all = list_in(body, "embeddings", answer);
     if (all.empty()) return answer.fail_unknown("no embeddings");
     for (const std::string_view one : all) answer.add_embedding(Members(one).at("values"));
+    pass_on(body, known_of_answer, answer);
     answer.finish({});
   }
 };

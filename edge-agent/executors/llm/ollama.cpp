@@ -26,6 +26,25 @@ constexpr std::array<std::pair<const char*, const char*>, 10> options = {{
     {"max_tokens", "num_predict"},
 }};
 
+// What the members of an answer are read from, or what says nothing to a client (`context`: tokens that only Ollama's
+// own API takes back); "choices" and "data" are ours.
+constexpr std::array<std::string_view, 17> known_of_answer = {"created_at",
+                                                              "message",
+                                                              "response",
+                                                              "thinking",
+                                                              "logprobs",
+                                                              "embeddings",
+                                                              "done",
+                                                              "done_reason",
+                                                              "context",
+                                                              "load_duration",
+                                                              "eval_duration",
+                                                              "total_duration",
+                                                              "prompt_eval_count",
+                                                              "prompt_eval_duration",
+                                                              "eval_count",
+                                                              "choices",
+                                                              "data"};
 constexpr std::array<std::string_view, 5> known_of_message = {"role", "content", "thinking", "tool_calls", "tool_name"};
 
 // The content of a message: text, and pictures beside it.
@@ -165,6 +184,7 @@ class Ollama final : public Provider {
   void decode(RequestKind kind, std::string_view text, Answer& answer) const override {
     const Members piece(text);
     answer.set_model(piece.text("model"));
+    pass_on(piece, known_of_answer, answer);
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     read_message(kind == RequestKind::chat ? piece.at("message") : "null", answer);
     read_text(piece.at("thinking"), true, answer);

@@ -66,8 +66,8 @@ void read_calls(const Members& message, CallForm form, Answer& answer) {
 
 constexpr std::array<std::string_view, 7> known_of_message = {"role",    "content",    "reasoning_content", "reasoning",
                                                               "refusal", "tool_calls", "function_call"};
-constexpr std::array<std::string_view, 6> known_of_choice = {"index", "delta",    "message",
-                                                             "text",  "logprobs", "finish_reason"};
+constexpr std::array<std::string_view, 7> known_of_choice = {"index",    "delta",         "message", "text",
+                                                             "logprobs", "finish_reason", "error"};
 
 void read_message(std::string_view value, CallForm form, Answer& answer) {
   if (value == "null") return;
@@ -119,11 +119,8 @@ void read_finish(const Members& choice, Answer& answer) {
   answer.finish(reason == "function_call" ? "tool_calls" : reason);
 }
 
-void read_choice(std::string_view value, Answer& answer) {
-  const Members choice(value);
-  if (!choice.is_object()) return answer.fail_unknown("a choice that is no object");
-  const auto error = choice.at("error");
-  if (is_object(error) || (is_text(error) && error != "\"\"")) return answer.fail(error_event(value));
+void read_choice(std::string_view value, const Members& choice, Answer& answer) {
+  if (!says_nothing(choice.at("error"))) return answer.fail(error_event(value));
   const auto bytes = answer.bytes();
   read_message(choice.at("delta"), CallForm::pieces, answer);
   if (answer.bytes() > bytes) answer.note_deltas();
@@ -138,17 +135,6 @@ void read_choice(std::string_view value, Answer& answer) {
     if (std::ranges::count(known_of_choice, name) == 0) answer.add_choice_member(name, member);
   }
   read_finish(choice, answer);
-}
-
-// ---- the answer
-
-// What the answer consists of, and what the endpoint writes itself.
-constexpr std::array<std::string_view, 6> known_of_answer = {"id", "object", "created", "model", "usage", "error"};
-
-void read_members(const Members& piece, std::string_view answers_with, Answer& answer) {
-  for (const auto& [name, member] : piece.all().members()) {
-    if (name != answers_with && std::ranges::count(known_of_answer, name) == 0) answer.add_member(name, member);
-  }
 }
 
 // ---- requests
@@ -201,10 +187,9 @@ class OpenAi : public Provider {
     if (kind == RequestKind::embed) return read_embeddings(piece, answer);
     const bool of_the_answer = piece.has("choices") || piece.has("usage");
     if (!of_the_answer && piece.text("type") == "ping") return;
-    const auto choices = list_in(piece, "choices", answer);
-    if (!choices.empty()) read_choice(choices.front(), answer);
+    for (const auto& [value, choice] : pieces_of_choice(piece, "choices", answer)) read_choice(value, choice, answer);
     if (!of_the_answer) answer.ignore(text);
-    read_members(piece, "choices", answer);
+    pass_on(piece, std::array<std::string_view, 1>{"choices"}, answer);
     // llama.cpp's
     if (const auto timings = piece.object("timings"); answer.usage && piece.has("timings")) {
       answer.usage->prompt_ms = timings.number("prompt_ms");
@@ -235,7 +220,7 @@ class OpenAi : public Provider {
       const Members members(one);
       answer.add_embedding(members.at("embedding"), members.count("index"));
     }
-    read_members(body, "data", answer);
+    pass_on(body, std::array<std::string_view, 1>{"data"}, answer);
     answer.finish({});
   }
 };

@@ -23,6 +23,17 @@ struct Refusal {
 constexpr std::size_t most_shown = 200;  // of a text whose shape is unknown
 constexpr int most_levels = 4;  // of errors within errors
 
+bool nothing(std::string_view value, int levels) {
+  constexpr std::array<std::string_view, 4> words = {"null", "false", "0", "\"\""};
+  if (std::ranges::count(words, value) > 0) return true;
+  if (levels == 0) return false;
+  const auto empty = [&](std::string_view part) { return nothing(part, levels - 1); };
+  if (const auto all = json::elements(value)) return std::ranges::all_of(*all, empty);
+  const Members object(value);
+  return object.is_object() &&
+         std::ranges::all_of(object.all().members(), [&](const auto& member) { return empty(member.second); });
+}
+
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -99,7 +110,7 @@ void read_error(std::string_view text, Refusal& refusal, int levels = most_level
   const Members error(body_of(text));
   if (!error.is_object() || levels == 0) return;
   std::string message;
-  for (const char* key : {"message", "msg", "error", "text"}) {
+  for (const char* key : {"message", "msg", "error", "errors", "text"}) {
     if (message.empty()) message = error.text(key);
   }
   const auto detail = error.at("detail");
@@ -246,6 +257,8 @@ std::optional<Duration> read_duration(std::string_view text) {
   return Duration{static_cast<std::int64_t>(std::llround(seconds * 1e9))};
 }
 
+bool says_nothing(std::string_view value) { return nothing(value, most_levels); }
+
 TaskError refusal_of(int status, std::string_view body, std::optional<Duration> retry_after) {
   return make_error(status, read_refusal(body), retry_after);
 }
@@ -258,16 +271,22 @@ TaskError error_event(std::string_view piece) {
 }
 
 // Besides `error` there are other shapes: {"object":"error","message"}, {"detail"}, {"text","error_code"}, {"errors"},
-// {"code":400,"msg"}.
+// {"code":400,"msg"}. The last two are errors only if there is no answer beside them.
 std::optional<TaskError> error_in(std::string_view piece) {
   const Members body(body_of(piece));
   const auto error = body.at("error");
-  const bool named = error != "null" && error != "\"\"" && error != "false";
   const bool typed = body.text("object") == "error" || body.text("type") == "error" || body.count("error_code") > 0;
-  const bool answers = body.has("choices") || body.has("candidates") || body.has("response") || body.has("data");
-  const bool only_words = is_text(body.at("message")) || (body.has("detail") && !body.has("message"));
-  const bool refuses = only_words || status_of(body) || !body.list("errors").empty();
-  if (named || typed || (!answers && refuses)) return error_event(piece);
+  constexpr std::array<std::string_view, 4> parts = {"choices", "candidates", "response", "data"};
+  const bool answers = std::ranges::any_of(parts, [&](std::string_view part) { return body.has(part); });
+  const bool no_error = answers || is_object(body.at("message"))
+                            ? says_nothing(error)
+                            : error == "null" || error == "\"\"" || error == "false";
+  const bool only_words = !body.text("message").empty() || (body.has("detail") && says_nothing(body.at("message")));
+  if (!no_error || typed || (!answers && only_words)) return error_event(piece);
+  const bool refuses = status_of(body) || !says_nothing(body.at("errors"));
+  if (refuses && std::ranges::all_of(parts, [&](std::string_view part) { return says_nothing(body.at(part)); })) {
+    return error_event(piece);
+  }
   return std::nullopt;
 }
 

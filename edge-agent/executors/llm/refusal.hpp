@@ -16,6 +16,8 @@ namespace edgefleet::agent::llm {
 //   elsewhere first
 TaskError refusal_of(int status, std::string_view body, std::optional<Duration> retry_after);
 
+// What a back end that has no error writes in its place: null, "", false, 0, {}, [], {"code":0,"message":""}.
+bool says_nothing(std::string_view value);
 // An error within a stream, under status 200; none if `piece`, well-formed JSON, is not an error.
 std::optional<TaskError> error_in(std::string_view piece);
 // A piece that the back end itself calls an error: JSON of any shape, or text.

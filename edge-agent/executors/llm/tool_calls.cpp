@@ -11,17 +11,7 @@ namespace {
 
 Error unknown_shape(const std::string& what) { return Error{what, ErrorKind::invalid}; }
 
-constexpr std::string_view white = " \t\r\n";
 constexpr std::size_t most_told_at_once = 4096;  // bytes of arguments in a line: lines are joined to messages
-
-bool blank(std::string_view text) { return text.find_first_not_of(white) == std::string_view::npos; }
-
-bool complete_object(std::string_view text) {
-  const auto first = text.find_first_not_of(white);
-  if (first == std::string_view::npos || text[first] != '{') return false;
-  // Arguments that still grow are looked at with each piece: most of those need no more than this.
-  return text[text.find_last_not_of(white)] == '}' && json::well_formed(text);
-}
 
 // Text, or a value that stands for itself.
 std::string arguments_in(std::string_view value) {
@@ -44,7 +34,8 @@ constexpr std::array<std::string_view, 3> known_of_function = {"name", "argument
 std::optional<std::string> arguments_of(std::string_view value) {
   std::string text = arguments_in(value);
   if (blank(text)) return "{}";
-  if (!complete_object(text)) return std::nullopt;
+  const bool object = is_object(std::string_view(text).substr(text.find_first_not_of(white)));
+  if (!object || !json::well_formed(text)) return std::nullopt;
   return text;
 }
 
@@ -54,12 +45,21 @@ bool ToolCalls::may_go_on(const Call& call) const {
   return !call.begun && !call.has_arguments && longer != context_.functions.end() && longer->starts_with(call.name);
 }
 
+// A later piece may continue it: it is the newest one, or has an id or an index of its own.
+bool ToolCalls::within_reach(const Call& call) const {
+  if (&call == &calls_.back() || !call.id.empty()) return true;
+  const auto same_index = [&](const Call& later) { return later.index == call.index; };
+  return call.index && std::none_of(&call + 1, &calls_.back() + 1, same_index);
+}
+
 // The name of `call` with the name of a piece that goes on with it; no value: it does not.
 std::optional<std::string> ToolCalls::longer_name(const Call& call, const Piece& piece) const {
   const auto& functions = context_.functions;
   const bool same_id = !piece.id.empty() && piece.id == call.id;
   const bool other_id = !same_id && !piece.id.empty() && !call.id.empty();
-  const bool two_functions = !same_id && functions.contains(call.name) && functions.contains(piece.name);
+  // A back end that gave this call an id would give one to the next call as well.
+  const bool same_index = !call.id.empty() && piece.id.empty() && piece.index && piece.index == call.index;
+  const bool two_functions = !same_id && !same_index && functions.contains(call.name) && functions.contains(piece.name);
   if (other_id || two_functions || piece.name.empty() || piece.name == call.name || !may_go_on(call)) {
     return std::nullopt;
   }
@@ -75,12 +75,15 @@ bool ToolCalls::begins_another(const Call& call, const Piece& piece) const {
   const bool both_have_ids = !piece.id.empty() && !call.id.empty();
   if (piece.name != call.name || (both_have_ids && piece.id != call.id)) return true;
   const bool late_id = !piece.id.empty() && call.id.empty();
-  return complete_object(call.arguments) && (late_id || !blank(piece.arguments));
+  return (late_id || !blank(piece.arguments)) && complete(call);
 }
+
+// Arguments that still grow are looked at with each piece, so they are parsed only when they may be complete.
+bool ToolCalls::complete(const Call& call) { return call.end.reached() && json::well_formed(call.arguments); }
 
 bool ToolCalls::same(const Call& call, const Piece& piece) {
   return !piece.id.empty() && piece.id == call.id && piece.name == call.name && piece.arguments == call.arguments &&
-         complete_object(call.arguments);
+         complete(call);
 }
 
 ToolCalls::Call* ToolCalls::with_id(const std::string& id) {
@@ -148,6 +151,7 @@ Status ToolCalls::add(std::string_view piece, CallForm form, std::size_t place) 
   if (!read.id.empty() && call->id.empty()) call->id = read.id;
   call->name = call->name.empty() ? read.name : longer_name(*call, read).value_or(call->name);
   call->arguments += read.arguments;
+  call->end.add(read.arguments);
   call->has_arguments = call->has_arguments || !blank(read.arguments);
   bytes_ += read.id.size() + read.name.size() + read.arguments.size();
   const auto before = call->more.bytes() + call->more_function.bytes();
@@ -200,11 +204,13 @@ void ToolCalls::tell_arguments(std::size_t index, Call& call,
 }
 
 void ToolCalls::tell(const std::function<void(const protocol::CallLine&)>& on_line) {
+  for (Call& call : calls_) {
+    if (!call.name.empty() && call.settled_id.empty()) settle_id(call);
+  }
   std::size_t index = 0;
   for (Call& call : calls_) {
     if (call.name.empty()) return;  // calls are told in their order
-    if (call.settled_id.empty()) settle_id(call);
-    if (&call == &calls_.back() && may_go_on(call)) return;  // the rest comes with its arguments or the result
+    if (may_go_on(call) && within_reach(call)) return;  // the rest comes with its arguments or the result
     if (!std::exchange(call.begun, true)) on_line({index, written(call, ""), {}});
     tell_arguments(index++, call, on_line);
   }

@@ -6,7 +6,8 @@
 // call. A call that comes again with the same id, name and arguments is the same call.
 //
 // Some back ends send a name in pieces, or the whole name so far again. Two names without arguments between them are
-// one if a function of the request begins with it.
+// one if a function of the request begins with it. Two names that are both those of functions are one only if their
+// pieces have the same id, or the same index and no other id.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "common/core/result.hpp"
 #include "common/protocol/call_lines.hpp"
 #include "edge-agent/executors/llm/joined.hpp"
+#include "edge-agent/executors/llm/object_end.hpp"
 #include "edge-agent/executors/llm/slices.hpp"
 
 namespace edgefleet::agent::llm {
@@ -60,6 +62,7 @@ class ToolCalls {
     std::string id;
     std::string name;
     std::string arguments;
+    ObjectEnd end;  // of its arguments
     bool has_arguments = false;  // other than white space
     bool begun = false;  // told: its name cannot change
     std::size_t told = 0;  // bytes of its arguments
@@ -82,7 +85,9 @@ class ToolCalls {
   [[nodiscard]] Call* repeated_by(const Piece& piece, std::size_t place);
   [[nodiscard]] bool begins_another(const Call& call, const Piece& piece) const;
   [[nodiscard]] bool may_go_on(const Call& call) const;
+  [[nodiscard]] bool within_reach(const Call& call) const;
   [[nodiscard]] std::optional<std::string> longer_name(const Call& call, const Piece& piece) const;
+  static bool complete(const Call& call);
   static bool same(const Call& call, const Piece& piece);
   Result<Call*> call_of(Piece& piece, CallForm form, std::size_t place);
 

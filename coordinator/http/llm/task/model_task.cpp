@@ -32,7 +32,7 @@ void ModelTask::submit_kept(TaskSpec spec, std::vector<std::uint64_t> beginnings
     });
   };
   parts_.loop.submit(
-      std::string(Loop::present_client), {std::move(spec), {}, std::move(beginnings)},
+      submitter_, {std::move(spec), {}, std::move(beginnings)},
       [self = shared_from_this(), listening](const Result<Acceptance>& accepted) {
         self->responder_.run([self, accepted, listening] { self->answered(accepted, listening); });
       },

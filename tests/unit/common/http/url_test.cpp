@@ -43,6 +43,7 @@ TEST_CASE("a typed address without a scheme names a server if it has a port") {
 TEST_CASE("the names of this machine are recognised") {
   for (const char* url : {"http://localhost", "http://localhost:1", "http://127.0.0.1:7001", "http://[::1]:1/x"})
     CHECK(is_loopback(url));
-  for (const char* url : {"http://localhost.example", "http://128.0.0.1", "https://pi-1:7001"})
+  for (const char* url : {"http://localhost.example", "http://128.0.0.1", "https://pi-1:7001",
+                          "http://127.evil.example", "http://127.0.0.1.evil.example:80"})
     CHECK_FALSE(is_loopback(url));
 }

@@ -10,7 +10,7 @@
 #include "tests/support/temporary.hpp"
 
 using namespace edgefleet;
-using namespace edgefleet::coordinator::access;
+using namespace edgefleet::coordinator;
 
 namespace {
 
@@ -121,7 +121,7 @@ TEST_CASE("Home Assistant reads its own tree and writes that it is there") {
 TEST_CASE("no line to write has a wildcard, except for the coordinator") {
   std::vector<Person> people;
   for (const Role role : {Role::observe, Role::chat, Role::submit, Role::operate, Role::admin})
-    people.push_back(person(std::string(name_of(role)).c_str(), role, true));
+    people.push_back(person(std::string(to_string(role)).c_str(), role, true));
   Lines lines = section(agents_acl(home), "");
   for (const Person& one : people) lines = together(std::move(lines), of_person(one));
   for (const std::string& line : lines) {

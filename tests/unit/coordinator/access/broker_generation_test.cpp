@@ -15,7 +15,7 @@
 #include "tests/support/temporary.hpp"
 
 using namespace edgefleet;
-using namespace edgefleet::coordinator::access;
+using namespace edgefleet::coordinator;
 namespace fs = std::filesystem;
 
 namespace {

@@ -214,6 +214,20 @@ TEST_CASE("an attempt that its agent was told to stop is not taken back, because
   CHECK(c.task(id).attempts.at(0).state == AttemptState::lost);
 }
 
+TEST_CASE("an agent that lists another one's attempt does not keep that one from getting it back") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  c.join("liar", "z");
+  c.beat("liar", "z", 0, {c.holding(id)});
+  c.receive(AgentStatusSeen{agent("pi-1"), lost("a")});
+  c.beat("liar", "z", 0, {c.holding(id)});
+  c.beat("pi-1", "a", 0, {c.holding(id)});
+  CHECK(c.task(id).state == TaskState::running);
+  CHECK(c.holder(id) == "pi-1");
+}
+
 TEST_CASE("a task that is listed past its timeout and two beats has timed out") {
   Conversation c;
   c.join("pi-1", "a");

@@ -1,4 +1,5 @@
 // Conclusions from a beat about the tasks that were assigned to its agent.
+#include "coordinator/core/explain.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/coordinator.hpp"
 
@@ -123,4 +124,13 @@ TEST_CASE("a beat that waited while the coordinator was not running does not cau
   c.beat("pi-1", "a", 1, {}, 0);
   CHECK(c.sent.size() == 2);
   CHECK(c.task(id).attempts.size() == 1);
+}
+
+TEST_CASE("a task that is listed as done has run, and its result is awaited") {
+  Conversation c;
+  c.join("pi-1", "a");
+  const auto id = c.submit();
+  c.beat("pi-1", "a", 0, {c.holding(id, HeldPhase::done)});
+  CHECK(c.task(id).state == TaskState::running);
+  CHECK(explain_task(c.state, c.state.tasks.at(id), c.now.mono).find("sending the result") != std::string::npos);
 }

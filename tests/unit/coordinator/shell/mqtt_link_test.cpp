@@ -196,6 +196,19 @@ TEST_CASE("while the store fails, a submit is refused, and results and connectio
   CHECK(linked.engine.state().tasks.empty());
 }
 
+TEST_CASE("an agent that floods the coordinator with unknown results is answered up to its bound") {
+  Linked linked;
+  const AgentName agent = *AgentName::parse("pi-1");
+  const std::size_t before = linked.broker.published().size();
+  std::vector<AttemptKey> keys(128, AttemptKey{TaskId{Ulid{1, 1}}, 1});
+  for (int i = 0; i < 20; ++i) linked.link.perform(AskStore{agent, keys});
+  const auto answers = linked.broker.published().size() - before;
+  CHECK(answers >= 8);
+  CHECK(answers < 20);
+  linked.link.perform(AskStore{*AgentName::parse("pi-2"), keys});
+  CHECK(linked.broker.published().size() == before + answers + 1);
+}
+
 TEST_CASE("results of tasks that are not in memory are acknowledged as the store has them") {
   Linked linked;
   const std::size_t before = linked.broker.published().size();

@@ -23,6 +23,7 @@ class Mixture {
       records_.back().state = static_cast<TaskState>(i % task_state_count);
       if (i / task_state_count % 2 == 1) records_.back().spec.capability = other;
       if (of_batch(i)) records_.back().batch = batch;
+      records_.back().submitter = i % 3 == 0 ? "http" : i % 3 == 1 ? "anna" : "present:anna";
     }
     save_all(store, records_, {{batch, "test", "", "print", records_[first].id, records_[last].id, last - first + 1}});
   }
@@ -57,6 +58,7 @@ class Mixture {
       if (filters.state && r.state != *filters.state) continue;
       if (filters.capability && r.spec.capability != *filters.capability) continue;
       if (filters.batch && r.batch != *filters.batch) continue;
+      if (!filters.submitter.empty() && r.submitter != filters.submitter) continue;
       all.push_back(r.id);
     }
     return all;
@@ -89,7 +91,9 @@ std::optional<TaskId> by_key(Store& store, const std::string& submitter, const s
 
 // ---- lists
 
-TEST_CASE("store contract: lists by state, capability and batch contain exactly the matching tasks, newest first") {
+TEST_CASE(
+    "store contract: lists by state, capability, batch and submitter contain exactly the matching tasks, newest "
+    "first") {
   EachStore store;
   Mixture mixture(*store);
   for (std::size_t state = 0; state <= task_state_count; ++state) {
@@ -97,7 +101,9 @@ TEST_CASE("store contract: lists by state, capability and batch contain exactly 
     for (const auto& batch : {std::optional<BatchId>{}, std::optional(Mixture::batch), std::optional(batch_id(9))}) {
       for (const auto& capability :
            {std::optional<Capability>{}, std::optional(Mixture::other), Capability::parse("none")}) {
-        mixture.check({filter, capability, batch, {}, 0});
+        for (const char* submitter : {"", "http", "anna", "nobody"}) {
+          mixture.check({filter, capability, batch, submitter, {}, 0});
+        }
       }
     }
   }
@@ -117,11 +123,27 @@ TEST_CASE("store contract: a task is listed by the state that it has now") {
   CHECK(ids(store->reads().tasks(queued)) == std::vector{id(2), id(1)});
 }
 
+TEST_CASE("store contract: an artifact is a submitter's if one of its tasks names it") {
+  EachStore store;
+  TaskRecord of_anna = naming(1, "sha256-in");
+  of_anna.submitter = "anna";
+  TaskRecord of_ben = naming(2, "sha256-other");
+  of_ben.submitter = "ben";
+  save_all(*store, {of_anna, of_ben});
+  const auto named = [&](const std::string& artifact, const std::string& submitter) {
+    return *store->reads().artifact_named_by(artifact, submitter);
+  };
+  CHECK(named("sha256-in", "anna"));
+  CHECK_FALSE(named("sha256-in", "ben"));
+  CHECK_FALSE(named("sha256-other", "anna"));
+  CHECK_FALSE(named("sha256-none", "anna"));
+}
+
 TEST_CASE("store contract: a page starts after any id, and has at most the requested number") {
   EachStore store;
   save_all(*store, {record(2), record(4), record(6)});
   const auto page = [&](std::optional<TaskId> before, std::size_t limit) {
-    return ids(store->reads().tasks({{}, {}, {}, before, limit}));
+    return ids(store->reads().tasks({{}, {}, {}, {}, before, limit}));
   };
   CHECK(page({}, 50) == std::vector{id(6), id(4), id(2)});
   CHECK(page({}, 2) == std::vector{id(6), id(4)});

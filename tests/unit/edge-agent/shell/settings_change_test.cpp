@@ -150,6 +150,9 @@ TEST_CASE("each option of the program takes effect, or is named as one that need
                                                         {"work", "'x'"},
                                                         {"echo", "3"},
                                                         {"max-held", "7"},
+                                                        {"broker-ca", "'x'"},
+                                                        {"broker-certificate", "'x'"},
+                                                        {"broker-key", "'x'"},
                                                         {"max-task-mb", "7"},
                                                         {"stop-grace-s", "7"},
                                                         {"heat", "'firmware'"},
@@ -158,8 +161,9 @@ TEST_CASE("each option of the program takes effect, or is named as one that need
                                                         {"reduce-celsius", "61.5"},
                                                         {"pause-celsius", "99.5"},
                                                         {"log-level", "'debug'"}};
-  const std::set<std::string> at_start{"name",        "broker",        "username", "fleet",
-                                       "coordinator", "password-file", "work",     "sys"};
+  const std::set<std::string> at_start{"name",          "broker", "username", "fleet",     "coordinator",
+                                       "password-file", "work",   "sys",      "broker-ca", "broker-certificate",
+                                       "broker-key"};
   std::set<std::string> known;
   for (const auto& [name, value] : other_values) {
     known.insert(name);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/temporary.hpp"
 
 using namespace edgefleet;
 using namespace edgefleet::coordinator;
@@ -20,17 +21,19 @@ Verdict judged(const Headers& headers, const std::string& method = "POST", const
   head.method = method;
   head.path = path;
   head.headers = headers;
-  return judge(head, &tasks, origins);
+  return Gate({origins, {}, nullptr}).judge(head, &tasks);
 }
 int status(const Verdict& verdict) { return verdict.refusal ? verdict.refusal->status : 0; }
 
 }  // namespace
 
-TEST_CASE("a client that is not a browser's page is let through, whatever host it names") {
-  for (const char* host : {"pi-4:7001", "fleet.example.org", ""}) {
+TEST_CASE("before there are accesses, a client that is not a browser's page is the operator") {
+  for (const char* host : {"pi-4:7001", "192.168.1.20", ""}) {
     const auto verdict = judged({{"Host", host}});
     CHECK_FALSE(verdict.refusal);
     CHECK(verdict.headers.begin() == verdict.headers.end());
+    CHECK(verdict.principal.role == "admin");
+    CHECK(verdict.principal.name.empty());
   }
 }
 
@@ -53,13 +56,122 @@ TEST_CASE("a page of another site is refused") {
   }
 }
 
-// DNS rebinding: the name of the other site leads to this host, so that origin and host are equal.
-TEST_CASE("a page whose own name leads here is refused, unless the name is a local one") {
+// DNS rebinding: the name of the other site leads to this host, so that origin and host are equal, and a GET of such a
+// page has no origin at all.
+TEST_CASE("a request that names another site's host is refused") {
   for (const std::string host : {"evil.example", "evil.example:7001", "10.evil.example", "local.evil.example",
                                  "evil.example.", "pi-4.local.", "lan.", "192.168.1.20.evil.example"}) {
     CAPTURE(host);
-    CHECK(status(judged({{"Host", host}, {"Origin", "http://" + host}})) == 403);
+    CHECK(status(judged({{"Host", host}, {"Origin", "http://" + host}})) == 421);
+    CHECK(status(judged({{"Host", host}}, "GET")) == 421);
   }
+}
+
+TEST_CASE("a request that a browser makes for another site is refused, also if it has no origin") {
+  for (const char* site : {"cross-site", "same-site", "anything"}) {
+    CHECK(status(judged({{"Host", "localhost:7001"}, {"Sec-Fetch-Site", site}}, "GET")) == 403);
+  }
+  for (const char* site : {"same-origin", "none"}) {
+    CHECK(status(judged({{"Host", "localhost:7001"}, {"Sec-Fetch-Site", site}}, "GET")) == 0);
+  }
+}
+
+namespace {
+
+// A gate with accesses, at a listener that has names.
+struct Closed {
+  test::TemporaryFolder folder;
+  std::unique_ptr<Registry> registry = *Registry::open(folder.path());
+  Gate gate{{origins, {"pi-1.local", "192.168.1.20", "[fe80::1]"}, registry.get()}};
+  http_server::Route route{"POST", "/api/v1/tasks", "", "", "submit", http_server::Handler{}};
+
+  std::string key(const std::string& name, Role role) { return registry->create_access("setup", name, role, {})->key; }
+  Verdict judge(const Headers& headers) {
+    Request head;
+    head.method = route.method;
+    head.path = route.pattern;
+    head.headers = headers;
+    return gate.judge(head, &route);
+  }
+  Verdict with_key(const std::string& key, const std::string& host = "pi-1.local:7001") {
+    return judge({{"Host", host}, {"Authorization", "Bearer " + key}});
+  }
+};
+
+std::string detail_of(const Verdict& verdict) {
+  return nlohmann::json::parse(verdict.refusal->body).at("detail").get<std::string>();
+}
+
+}  // namespace
+
+TEST_CASE("with accesses, a request without a key is refused, and told what is missing") {
+  Closed closed;
+  const auto verdict = closed.judge({{"Host", "pi-1.local:7001"}});
+  REQUIRE(status(verdict) == 401);
+  CHECK(verdict.refusal->headers.get("WWW-Authenticate").starts_with("Bearer"));
+  CHECK(detail_of(verdict).find("edgefleet access create") != std::string::npos);
+  for (const std::string wrong : {"", "x", "ef_", "Basic abc", std::string(9000, 'a').c_str()}) {
+    CHECK(status(closed.with_key(wrong)) == 401);
+    CHECK(status(closed.judge({{"Host", "pi-1.local"}, {"Authorization", wrong}})) == 401);
+  }
+  CHECK(closed.judge({{"Host", "pi-1.local"}}).principal.role.empty());
+}
+
+TEST_CASE("a key is taken as a Bearer token and as an API key, and names its access") {
+  Closed closed;
+  const auto key = closed.key("phone", Role::submit);
+  for (const Headers& headers : {Headers{{"Host", "PI-1.local"}, {"Authorization", "bearer  " + key + " "}},
+                                 Headers{{"Host", "192.168.1.20:7001"}, {"X-Api-Key", key}},
+                                 Headers{{"Host", "[fe80::1]:7001"}, {"Authorization", "Bearer " + key}}}) {
+    const auto verdict = closed.judge(headers);
+    CHECK_FALSE(verdict.refusal);
+    CHECK(verdict.principal.name == "phone");
+    CHECK(verdict.principal.role == "submit");
+  }
+}
+
+TEST_CASE("a role that may not use a route is refused, and told which one may") {
+  Closed closed;
+  closed.route.role = "operate";
+  const auto verdict = closed.with_key(closed.key("phone", Role::submit));
+  REQUIRE(status(verdict) == 403);
+  CHECK(detail_of(verdict) == "the access phone has the role submit; POST /api/v1/tasks needs operate");
+  CHECK_FALSE(closed.with_key(closed.key("anna", Role::admin)).refusal);
+}
+
+TEST_CASE("a revoked key is refused from then on") {
+  Closed closed;
+  const auto key = closed.key("phone", Role::submit);
+  CHECK_FALSE(closed.with_key(key).refusal);
+  REQUIRE(closed.registry->revoke_access("anna", "phone"));
+  CHECK(status(closed.with_key(key)) == 401);
+}
+
+TEST_CASE("with accesses, only a name of the list is a host, whoever asks") {
+  Closed closed;
+  const auto key = closed.key("anna", Role::admin);
+  for (const char* host :
+       {"localhost:7001", "127.0.0.1", "evil.example", "", "pi-1.local.evil.example", "pi-2.local"}) {
+    CAPTURE(host);
+    CHECK(status(closed.with_key(key, host)) == 421);
+  }
+}
+
+TEST_CASE("a route without a role needs no key, and knows the caller who has one") {
+  Closed closed;
+  closed.route.role = "";
+  CHECK_FALSE(closed.judge({{"Host", "pi-1.local"}}).refusal);
+  CHECK(closed.with_key(closed.key("phone", Role::chat)).principal.role == "chat");
+}
+
+TEST_CASE("with a key, a page needs to be of an allowed site, and a browser's own word is not asked") {
+  Closed closed;
+  const auto key = "Bearer " + closed.key("phone", Role::submit);
+  const Headers other = {{"Host", "pi-1.local"}, {"Authorization", key}, {"Origin", "https://evil.example"}};
+  CHECK(status(closed.judge(other)) == 403);
+  const Headers allowed = {
+      {"Host", "pi-1.local"}, {"Authorization", key}, {"Origin", origins.front()}, {"Sec-Fetch-Site", "cross-site"}};
+  CHECK_FALSE(closed.judge(allowed).refusal);
 }
 
 TEST_CASE("a page of an allowed site is let through, and may read the answer") {
@@ -116,7 +228,7 @@ TEST_CASE("a multipart body is refused where there is a route, before it is read
   CHECK_FALSE(judged({{"Host", "pi-4"}, {"Content-Type", "application/json"}}).refusal);
   Request head;
   head.headers = {{"Content-Type", "multipart/form-data; boundary=x"}};
-  CHECK_FALSE(judge(head, nullptr, origins).refusal);  // 404 says more
+  CHECK_FALSE(Gate({origins, {}, nullptr}).judge(head, nullptr).refusal);  // 404 says more
 }
 
 TEST_CASE("a refusal has the shape of the API that was called") {

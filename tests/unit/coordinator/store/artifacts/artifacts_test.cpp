@@ -1,6 +1,7 @@
 #include "coordinator/store/artifacts/artifacts.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <latch>
 
@@ -47,6 +48,11 @@ TEST_CASE("an artifact is stored by its content, within its bounds, as long as a
   CHECK(abc->is_new);
   CHECK_FALSE(put("abc")->is_new);
   CHECK((*artifacts)->total_bytes() == 3);
+  std::ofstream(*(*artifacts)->find(abc->id)) << "damaged";
+  CHECK_FALSE(put("abc")->is_new);  // but whole again
+  std::string content;
+  std::ifstream(*(*artifacts)->find(abc->id)) >> content;
+  CHECK(content == "abc");
   CHECK(put(std::string(101, 'x')).error().kind == ErrorKind::too_large);
   REQUIRE(put(std::string(100, 'x')));
   CHECK(put(std::string(100, 'y')).error().kind == ErrorKind::full);

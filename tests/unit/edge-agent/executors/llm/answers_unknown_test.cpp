@@ -53,6 +53,8 @@ TEST_CASE("a shape that is not known fails the answer, although its end is known
       {"gemini", part(R"("text":"see","inlineData":{"mimeType":"image/png","data":"AA=="})") + gemini_end},
       {"gemini", part(R"("functionCall":[{"name":"f"}])") + gemini_end},
       {"gemini", part(R"("text":5)") + gemini_end},
+      {"gemini", part(R"("functionCall":{"name":"f","willContinue":true})") + gemini_end},
+      {"gemini", part(R"("functionCall":{"name":"f","partialArgs":[{"jsonPath":"$.x"}]})") + gemini_end},
       {"gemini", candidate(R"("content":{"parts":[{"text":"Hi"}]},"finishReason":1)")},
       {"ollama", "\"Hi\"\n" + ollama_end},
       {"ollama", "[{\"message\":{\"content\":\"Hi\"}}]\n" + ollama_end},
@@ -76,6 +78,44 @@ TEST_CASE("an error within a choice is an error, whatever its finish reason") {
   REQUIRE(got.error);
   CHECK(got.error->code == "backend_unavailable");
   CHECK(got.error->message.find("boom") != std::string::npos);
+}
+
+TEST_CASE("an error within a choice that says nothing is none") {
+  const Read got = read("openai", event(R"({"choices":[{"delta":{"content":"Hi"},"error":{"code":0}}]})") + openai_end);
+  CHECK_FALSE(got.error);
+  CHECK_FALSE(got.choice.contains("error"));
+}
+
+TEST_CASE("one choice is the answer, and another one is an error: its text is not that of the first one") {
+  const auto openai = [](const std::string& choices) { return event(R"({"choices":[)" + choices + "]}"); };
+  const auto gemini = [](const std::string& choices) { return event(R"({"candidates":[)" + choices + "]}"); };
+  const auto of = [](const std::string& index, const std::string& text) {
+    return "{" + index + R"("delta":{"content":")" + text + R"("},"content":{"parts":[{"text":")" + text + R"("}]}})";
+  };
+  const std::string first = R"("index":0,)", second = R"("index":1,)", none;
+  const std::string second_end = R"({"index":1,"delta":{},"finish_reason":"stop","finishReason":"STOP"})";
+  const auto text = [](const Read& got) { return got.choice["message"]["content"]; };
+  for (const std::string& body : {openai(of(first, "a")) + openai(of(second, "b")) + openai_end,
+                                  openai(of(none, "a") + "," + of(none, "b")) + openai_end,
+                                  openai(of(second, "b") + "," + of(first, "a")) + openai_end}) {
+    INFO(body);
+    const Read got = read("openai", body);
+    REQUIRE(got.error);
+    CHECK(got.error->code == "unsupported_answer");
+    CHECK(got.error->message.find("more than one choice") != std::string::npos);
+  }
+  CHECK(read("gemini", gemini(of(none, "a") + "," + of(second, "b")) + gemini_end).error);
+  CHECK(read("gemini", gemini(of(second, "b")) + gemini(of(first, "a")) + gemini_end).error);
+
+  const Read twice = read("openai", openai(of(first, "a") + "," + of(first, "b")) + openai_end);
+  CHECK_FALSE(twice.error);
+  CHECK(text(twice) == "ab");
+  const Read another = read("openai", openai(of(second, "b")) + openai(second_end));
+  CHECK_FALSE(another.error);
+  CHECK(text(another) == "b");
+  const Read of_gemini = read("gemini", gemini(of(second, "b")) + gemini(second_end));
+  CHECK_FALSE(of_gemini.error);
+  CHECK(text(of_gemini) == "b");
 }
 
 TEST_CASE("pieces without a part of the answer do no harm beside an answer, or beside one that says nothing") {
@@ -115,6 +155,40 @@ TEST_CASE("what is beside the choices of an answer is kept, byte for byte, and c
   }
   REQUIRE(flooded.error());
   CHECK(flooded.error()->code == "output_too_large");
+}
+
+TEST_CASE("what is beside the answer of Ollama or Gemini is kept as well, except what the answer is made of") {
+  const auto output = [](const std::string& provider, const std::string& body, RequestKind kind) {
+    Answer answer;
+    const auto made = make_provider(config_of(provider));
+    const Framing streamed = provider == "ollama" ? Framing::lines : Framing::events;
+    AnswerReader reader(*made, kind, kind == RequestKind::embed ? Framing::whole : streamed, answer);
+    CHECK(reader.feed(body));
+    reader.finish();
+    CHECK_FALSE(answer.error());
+    return answer.output(kind);
+  };
+  CHECK(
+      output("ollama",
+             R"({"model":"m","created_at":"x","message":{"content":"Hi"},"done":false,"remote_host":"h","choices":[],)"
+             R"("id":"x","object":"o","created":1,"usage":{},"error":{}})"
+             "\n"
+             R"({"message":{"content":""},"done":true,"done_reason":"stop","total_duration":1,"load_duration":1,)"
+             R"("prompt_eval_count":1,"prompt_eval_duration":1,"eval_count":1,"eval_duration":1,"cite":[1.50]})",
+             RequestKind::chat)
+          .ends_with(R"(}],"remote_host":"h","cite":[1.50]})"));
+  CHECK(output("ollama", R"({"response":"Hi","done":true,"context":[1,2],"cite":1})", RequestKind::generate)
+            .ends_with(R"(}],"cite":1})"));
+  CHECK(
+      output("ollama", R"({"embeddings":[[1]],"data":[],"cite":1})", RequestKind::embed).ends_with(R"(}],"cite":1})"));
+  CHECK(output("gemini",
+               event(R"({"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"responseId":"x",)"
+                     R"("modelVersion":"m","usageMetadata":{},"createTime":"x","promptFeedback":{},"choices":[],)"
+                     R"("cite":{"a":1.50}})"),
+               RequestKind::chat)
+            .ends_with(R"(}],"cite":{"a":1.50}})"));
+  CHECK(
+      output("gemini", R"({"embeddings":[{"values":[1]}],"cite":1})", RequestKind::embed).ends_with(R"(}],"cite":1})"));
 }
 
 TEST_CASE("the fields beside a vector are kept") {

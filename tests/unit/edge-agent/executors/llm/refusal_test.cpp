@@ -108,6 +108,18 @@ TEST_CASE("an error within a stream under status 200 is an error, in every shape
       {R"({"error":{"message":"no","type":"not_supported_error"}})", "invalid_input", false, "501: no"},
       {R"({"error":[{"message":"bad","code":400}]})", "invalid_input", false, "400: bad"},
       {R"({"errors":[{"message":"bad","code":400}]})", "invalid_input", false, "400: bad"},
+      {R"({"errors":{"message":"bad","code":400}})", "invalid_input", false, "400: bad"},
+      {R"({"errors":{"message":"slow down","code":429}})", "rate_limited", true, "slow down"},
+      {R"({"errors":"bad"})", "backend_error", true, "500: bad"},
+      {R"({"errors":"{\"message\":\"bad\",\"code\":400}"})", "invalid_input", false, "400: bad"},
+      {R"({"code":400,"choices":[],"message":"bad"})", "invalid_input", false, "400: bad"},
+      {R"({"code":"429","choices":[],"candidates":null,"data":{},"response":""})", "rate_limited", true, "429"},
+      {R"({"message":"","detail":"bad"})", "backend_error", true, "bad"},
+      {R"({"errors":["bad"],"choices":[]})", "backend_error", true, "bad"},
+      {R"({"error":{"code":0,"message":""}})", "backend_error", true, "code"},
+      {R"({"error":{}})", "backend_error", true, "{}"},
+      {R"({"error":{"code":0,"message":"bad"},"choices":[]})", "backend_error", true, "bad"},
+      {R"({"error":{"code":400,"message":""},"choices":[]})", "invalid_input", false, "400"},
       {R"({"detail":{"error":{"message":"bad","code":400}}})", "invalid_input", false, "400: bad"},
       {R"({"error":{"code":500,"message":"{\"error\":{\"message\":\"bad\",\"code\":400}}"}})", "invalid_input", false,
        "400: bad"},
@@ -132,8 +144,12 @@ TEST_CASE("an error within a stream under status 200 is an error, in every shape
   for (const char* answer :
        {R"({"error":null,"choices":[]})", R"({"error":"","message":{"content":"x"}})", "5", "[]",
         R"({"error":false,"response":"x"})", R"({"choices":[{"message":{"content":"detail"}}]})",
-        R"({"message":"note","choices":[{"delta":{"content":"x"}}]})", R"({"code":400,"choices":[]})",
-        R"({"code":200,"msg":"ok"})", R"({"errors":[]})", R"({"type":"ping"})"}) {
+        R"({"message":"note","choices":[{"delta":{"content":"x"}}]})",
+        R"({"code":400,"choices":[{"delta":{"content":"x"}}]})", R"({"code":200,"msg":"ok"})", R"({"errors":[]})",
+        R"({"errors":{}})", R"({"type":"ping"})", R"({"error":{},"choices":[]})", R"({"error":[],"choices":[{}]})",
+        R"({"error":{},"message":{"content":"x"}})",
+        R"({"error":{"code":0,"message":"","param":null,"details":[{}]},"candidates":[{}]})",
+        R"({"code":0,"message":""})", R"({"errors":"bad","choices":[{"delta":{"content":"x"}}]})"}) {
     INFO(answer);
     CHECK_FALSE(error_in(answer));
   }

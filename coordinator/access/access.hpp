@@ -1,0 +1,36 @@
+// An access: what a person or a program has to use the fleet.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/core/time.hpp"
+#include "coordinator/access/role.hpp"
+
+namespace edgefleet::coordinator {
+
+struct AccessLimits {
+  std::vector<std::string> models;        // patterns with *; empty: all
+  std::vector<std::string> capabilities;  // the same
+  std::int64_t per_minute = 0;            // requests that make tasks; 0: no limit
+  std::int64_t tokens_per_day = 0;        // of language models; 0: no limit
+  std::optional<WallTime> expires;
+  friend bool operator==(const AccessLimits&, const AccessLimits&) = default;
+};
+
+struct Access {
+  std::string name;
+  Role role = Role::observe;
+  AccessLimits limits;
+  WallTime created;
+  std::string key_id;
+  std::string digest;  // of its key
+  // The key before a rotation, until its time is over.
+  std::string old_key_id{};
+  std::string old_digest{};
+  WallTime old_until{};
+};
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,161 @@
+// /api/v1/accesses and /api/v1/audit
+#include <algorithm>
+
+#include "common/protocol/fields.hpp"
+#include "common/system/clock.hpp"
+#include "coordinator/http/api/handling.hpp"
+#include "coordinator/views/views.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr std::size_t usual_entries = 100;
+constexpr std::int64_t most_entries = 1000;
+constexpr Duration longest_overlap = std::chrono::hours(24 * 90);
+
+struct NewAccess {
+  std::string name;
+  Role role = Role::observe;
+  AccessLimits limits;
+};
+
+Result<NewAccess> read_new_access(const std::string& body) {
+  auto fields = json::Fields::untrusted(body);
+  fields.allow({"name", "role", "models", "capabilities", "per_minute", "tokens_per_day", "expires_after_ms"});
+  NewAccess access;
+  fields.require("name");
+  fields.require("role");
+  access.name = fields.string("name").value_or("");
+  const auto role = parse_role(fields.string("role").value_or(""));
+  if (fields.ok() && !role) fields.fail("`role` must be observe, chat, submit, operate or admin");
+  access.role = role.value_or(Role::observe);
+  access.limits.models = fields.strings("models");
+  access.limits.capabilities = fields.strings("capabilities");
+  access.limits.per_minute = fields.integer("per_minute", 1, 1'000'000'000).value_or(0);
+  access.limits.tokens_per_day = fields.integer("tokens_per_day", 1, 1'000'000'000'000).value_or(0);
+  if (const auto after = fields.milliseconds("expires_after_ms", std::chrono::seconds(1))) {
+    access.limits.expires = WallTime{wall_now().unix_ms + to_ms(*after)};
+  }
+  if (!fields.ok()) return fields.error();
+  return access;
+}
+
+void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
+  if (all.empty()) return;
+  json::ArrayWriter array(object.key(name));
+  for (const auto& one : all) array.string(one);
+}
+
+std::string accesses_view(const std::vector<Access>& all) {
+  std::string body;
+  {
+    json::ObjectWriter answer(body);
+    json::ArrayWriter array(answer.key("accesses"));
+    for (const Access& access : all) {
+      json::ObjectWriter object(array.next());
+      object.string("name", access.name);
+      object.string("role", to_string(access.role));
+      write_strings(object, "models", access.limits.models);
+      write_strings(object, "capabilities", access.limits.capabilities);
+      if (access.limits.per_minute > 0) object.integer("per_minute", access.limits.per_minute);
+      if (access.limits.tokens_per_day > 0) object.integer("tokens_per_day", access.limits.tokens_per_day);
+      object.string("created_at", rfc3339(access.created));
+      if (access.limits.expires) object.string("expires_at", rfc3339(*access.limits.expires));
+      if (access.old_until > wall_now()) object.string("old_key_until", rfc3339(access.old_until));
+    }
+  }
+  return body;
+}
+
+std::string audit_view(const std::vector<AuditEntry>& entries) {
+  std::string body;
+  {
+    json::ObjectWriter answer(body);
+    json::ArrayWriter array(answer.key("entries"));
+    for (const AuditEntry& entry : entries) {
+      json::ObjectWriter object(array.next());
+      object.string("at", rfc3339(entry.at));
+      object.string("who", entry.who);
+      object.string("what", entry.what);
+      object.string("about", entry.about);
+    }
+  }
+  return body;
+}
+
+Reply key_reply(int status, const Result<NewKey>& made) {
+  if (!made) return problem(made.error());
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string("name", made->name);
+    object.string("key", made->key);
+  }
+  return json_reply(status, body);
+}
+
+Reply create(Registry& registry, const Request& request) {
+  auto access = read_new_access(request.body);
+  if (!access) return problem(access.error());
+  return key_reply(
+      201, registry.create_access(request.principal.name, access->name, access->role, std::move(access->limits)));
+}
+
+Reply list(Registry& registry, const Request&) { return json_reply(200, accesses_view(registry.accesses())); }
+
+Reply rotate(Registry& registry, const Request& request) {
+  Duration overlap{0};
+  if (!request.body.empty()) {
+    auto fields = json::Fields::untrusted(request.body);
+    fields.allow({"overlap_ms"});
+    overlap = fields.milliseconds("overlap_ms", Duration{0}, longest_overlap).value_or(Duration{0});
+    if (!fields.ok()) return problem(fields.error());
+  }
+  return key_reply(200, registry.rotate_access(request.principal.name, request.capture("name"), overlap));
+}
+
+Reply revoke(Registry& registry, const Request& request) {
+  const std::string& name = request.capture("name");
+  // Otherwise nobody could make another one.
+  const auto all = registry.accesses();
+  const auto admins = std::ranges::count_if(all, [](const Access& one) { return one.role == Role::admin; });
+  const auto own = std::ranges::find(all, name, &Access::name);
+  if (own != all.end() && own->role == Role::admin && admins == 1) {
+    return problem(Error{"access " + name + " is the last one with the role admin; create another one first",
+                         ErrorKind::conflict});
+  }
+  const auto revoked = registry.revoke_access(request.principal.name, name);
+  return revoked ? accepted_object("name", name, "revoked") : problem(revoked.error());
+}
+
+Reply audit(Registry& registry, const Request& request) {
+  std::size_t most = usual_entries;
+  if (const auto text = request.parameter("limit")) {
+    const auto limit = json::as_integer(*text);
+    if (!limit || *limit < 1 || *limit > most_entries) {
+      return problem(Error{"`limit` must be a number from 1 to 1000", ErrorKind::invalid});
+    }
+    most = static_cast<std::size_t>(*limit);
+  }
+  const auto entries = registry.audited(most);
+  return entries ? json_reply(200, audit_view(*entries)) : problem(entries.error());
+}
+
+}  // namespace
+
+void add_access_routes(Routes& routes, const Parts& parts) {
+  if (parts.accesses == nullptr) return;
+  const auto with = [registry = parts.accesses](Reply (*handler)(Registry&, const Request&)) {
+    return http_server::answer_with(
+        [registry, handler](const Request& request) { return handler(*registry, request); });
+  };
+  // clang-format off
+  routes.push_back({"POST", "/api/v1/accesses", "createAccess", "Make an access; its key is in this answer only", "admin", with(create)});
+  routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", with(list)});
+  routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", with(rotate)});
+  routes.push_back({"POST", "/api/v1/accesses/{name}/revoke", "revokeAccess", "End an access", "admin", with(revoke)});
+  routes.push_back({"GET", "/api/v1/audit", "listAudit", "What was changed, by whom, newest first", "admin", with(audit)});
+  // clang-format on
+}
+
+}  // namespace edgefleet::coordinator
