@@ -90,6 +90,19 @@ std::string Topics::build(const Topic& topic) const {
   return text;
 }
 
+std::string Topics::filter(std::string_view pattern, std::string_view name) const {
+  std::string text = root_;
+  for (const auto level : levels(pattern)) {
+    if (text.size() > root_.size()) text += '/';
+    if (level == "{agent}" || level == "{client}") {
+      text += name;
+    } else {
+      text += level == "{capability}" ? "+" : level;
+    }
+  }
+  return text;
+}
+
 std::optional<Topic> Topics::parse(std::string_view text) const {
   if (text.substr(0, root_.size()) != root_) return std::nullopt;
   const auto parts = levels(text.substr(root_.size()));

@@ -42,6 +42,15 @@ struct TopicRule {
   int qos;
   bool retained;
 };
+// Patterns below the root that the access lists of a closed broker have, and that are in no rule: nothing is sent there
+// yet.
+inline constexpr std::string_view coordinator_summary = "coordinator/summary";
+inline constexpr std::string_view coordinator_crl = "coordinator/crl";
+inline constexpr std::string_view fleet_events = "events/#";
+inline constexpr std::string_view operate = "operate/{client}";
+inline constexpr std::string_view everything_of_agents = "agents/#";
+inline constexpr std::string_view everything = "#";
+
 const std::vector<TopicRule>& topic_rules();
 const TopicRule& rule(TopicKind kind);
 
@@ -49,6 +58,8 @@ class Topics {
  public:
   explicit Topics(const FleetName& fleet);
   [[nodiscard]] std::string build(const Topic& topic) const;
+  // For access lists: `name` stands where the pattern has an agent or a client, and a capability is any (`+`).
+  [[nodiscard]] std::string filter(std::string_view pattern, std::string_view name) const;
   [[nodiscard]] std::optional<Topic> parse(std::string_view topic) const;
   [[nodiscard]] const std::string& root() const { return root_; }
 

@@ -45,7 +45,7 @@ const Rooms rooms{
     {"coordinator/store/backup",    {{"common/core", "common/files", "common/protocol", "common/system", "coordinator/store",
                                       "coordinator/store/artifacts", "coordinator/store/data",
                                       "coordinator/store/sqlite"}, {"SQLiteCpp"}}},
-    {"coordinator/access", {{"common/core", "common/files", "common/system", "coordinator/store/sqlite"},
+    {"coordinator/access", {{"common/core", "common/files", "common/protocol", "common/system", "coordinator/store/sqlite"},
                             {"openssl", "SQLiteCpp"}}},
     {"coordinator/shell", {{"common/core", "common/files", "common/mqtt", "common/protocol", "common/runtime", "common/system",
                             "coordinator/core", "coordinator/store", "coordinator/store/artifacts",
