@@ -33,6 +33,7 @@ const Rooms rooms{
     {"common/http",     {{"common/core", "common/protocol", "common/system"}, {"nlohmann", "curl"}}},
     {"common/files",    {{"common/core"}, {"openssl"}}},
     {"common/pki",      {{"common/core"}, {"openssl"}}},
+    {"common/join",     {{"common/core", "common/files", "common/protocol"}, {}}},
     {"common/http_server", {{"common/core", "common/system"}, {"boost", "openssl"}}},
 
     {"coordinator/core",  {{"common/core"}, {}}},
