@@ -26,7 +26,8 @@ struct Access {
   AccessLimits limits;
   WallTime created;
   std::string key_id;
-  std::string digest;  // of its key
+  std::string digest;    // of its key
+  std::string password;  // its line's end in the broker's password file (broker_files.hpp)
   // The key before a rotation, until its time is over.
   std::string old_key_id{};
   std::string old_digest{};

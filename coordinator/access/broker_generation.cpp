@@ -200,6 +200,11 @@ Result<std::string> write_generation(const BrokerFolder& folder, const BrokerTex
   return Writing(folder, between).write(texts);
 }
 
+bool has_generation(const std::string& folder, const BrokerTexts& texts) {
+  const std::string id = current_generation(folder);
+  return !id.empty() && files_of(texts, id.substr(0, id.find('-'))).back().second == id + '\n';
+}
+
 std::string current_generation(const std::string& folder) {
   std::ifstream file(folder + "/current/id");
   std::string id;

@@ -42,6 +42,8 @@ Result<std::string> write_generation(const BrokerFolder& folder, const BrokerTex
 
 // The id of the generation that counts; empty: there is none.
 std::string current_generation(const std::string& folder);
+// Whether it has these texts, by its id.
+bool has_generation(const std::string& folder, const BrokerTexts& texts);
 
 // With a file `stop` the watcher ends the broker within a second, and starts none.
 Status stop_broker(const BrokerFolder& folder, const std::string& why);

@@ -1,5 +1,5 @@
-// Who may use the fleet: accesses and the names that are taken, in DIR/access.db. Any thread. Lookups are in memory;
-// changes are on the disk when they return.
+// Who may use the fleet: the accesses of people and programs. Any thread. Lookups are in memory and never wait for a
+// disk; changes are on the disk when they return.
 #pragma once
 
 #include <memory>
@@ -12,10 +12,7 @@
 
 #include "common/core/result.hpp"
 #include "coordinator/access/access.hpp"
-
-namespace SQLite {
-class Database;
-}
+#include "coordinator/access/database.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -24,25 +21,17 @@ struct NewKey {
   std::string key;  // shown once
 };
 
-struct AuditEntry {
-  WallTime at;
-  std::string who;    // an access, or "setup"
-  std::string what;   // "access.create"
-  std::string about;  // the object's name, and what is worth telling
-};
-
 class Registry {
  public:
   static constexpr std::size_t most_accesses = 10'000;
-  static constexpr std::size_t most_audit_entries = 100'000;
 
-  // Opens DIR/access.db, and makes it if it is absent.
-  static Result<std::unique_ptr<Registry>> open(const std::string& directory);
+  // Reads all accesses. The database outlives it.
+  static Result<std::unique_ptr<Registry>> open(AccessDatabase& database);
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
   Registry(Registry&&) = delete;
   Registry& operator=(Registry&&) = delete;
-  ~Registry();
+  ~Registry() = default;
 
   // Errors: invalid (not a name, a limit that is none), conflict (the name is taken), busy (too many).
   Result<NewKey> create_access(const std::string& who, const std::string& name, Role role, AccessLimits limits);
@@ -55,24 +44,18 @@ class Registry {
   // Whether the access still exists, has not ended, and this key still is one of its keys.
   [[nodiscard]] bool valid(std::string_view key, WallTime now) const { return find(key, now).has_value(); }
 
-  // Names that no access and no agent may have.
-  Status reserve(const std::vector<std::string>& names);
-
-  Status audit(const AuditEntry& entry);
-  Result<std::vector<AuditEntry>> audited(std::size_t most) const;  // newest first
+  [[nodiscard]] AccessDatabase& database() const { return database_; }
 
  private:
-  explicit Registry(std::unique_ptr<SQLite::Database> db);
+  explicit Registry(AccessDatabase& database) : database_(database) {}
   Status load();
-  void index(const Access& access);
-  void forget(const Access& access);
-  // In one transaction: `change`, and an entry of the audit.
-  template <typename Change>
-  Status write(const AuditEntry& entry, Change change);
-  void insert(const Access& access);
+  // In one moment for those who look up; nullptr: there was, or will be, none.
+  void replace(const Access* before, const Access* after);
+  [[nodiscard]] std::optional<Access> named(const std::string& name) const;
 
-  mutable std::mutex mutex_;
-  std::unique_ptr<SQLite::Database> db_;
+  AccessDatabase& database_;
+  std::mutex changing_;  // one change at a time, over the database and the maps
+  mutable std::mutex mutex_;  // of the maps, for moments only
   std::unordered_map<std::string, Access> by_name_;
   std::unordered_map<std::string, std::string> by_key_id_;  // names; of old keys too
 };

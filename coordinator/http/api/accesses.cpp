@@ -137,7 +137,7 @@ Reply audit(Registry& registry, const Request& request) {
     }
     most = static_cast<std::size_t>(*limit);
   }
-  const auto entries = registry.audited(most);
+  const auto entries = registry.database().audited(most);
   return entries ? json_reply(200, audit_view(*entries)) : problem(entries.error());
 }
 

@@ -14,11 +14,13 @@ namespace {
 
 struct Fleet {
   test::TemporaryFolder folder;
-  std::unique_ptr<Registry> registry = *Registry::open(folder.path());
+  std::unique_ptr<AccessDatabase> database = *AccessDatabase::open(folder.path());
+  std::unique_ptr<Registry> registry = *Registry::open(*database);
 
   void reopen() {
     registry.reset();
-    registry = *Registry::open(folder.path());
+    database = *AccessDatabase::open(folder.path());
+    registry = *Registry::open(*database);
   }
   std::string create(const std::string& name, Role role = Role::submit, const AccessLimits& limits = {}) {
     return registry->create_access("setup", name, role, limits)->key;
@@ -107,7 +109,7 @@ TEST_CASE("names are one namespace, and each is valid") {
     return made ? std::string() : made.error().message;
   };
   CHECK(refused("phone").find("taken") != std::string::npos);
-  REQUIRE(fleet.registry->reserve({"coordinator", "watch", "pi-1"}));
+  REQUIRE(fleet.database->reserve({"coordinator", "watch", "pi-1"}));
   CHECK(refused("coordinator").find("reserved") != std::string::npos);
   for (const char* wrong : {"", "Phone", "a/b", "a b", "-a", "a#", "+"}) CHECK_FALSE(refused(wrong).empty());
 }
@@ -132,21 +134,21 @@ TEST_CASE("each change is in the audit, without a secret") {
   const auto key = fleet.create("phone", Role::operate);
   REQUIRE(fleet.registry->rotate_access("anna", "phone", Duration{0}));
   REQUIRE(fleet.registry->revoke_access("anna", "phone"));
-  const auto entries = fleet.registry->audited(10);
+  const auto entries = fleet.database->audited(10);
   REQUIRE(entries);
   REQUIRE(entries->size() == 3);
   CHECK(entries->at(0).what == "access.revoke");
   CHECK(entries->at(0).who == "anna");
   CHECK(entries->at(2).about == "phone, role operate");
   for (const auto& entry : *entries) CHECK(entry.about.find(key.substr(14)) == std::string::npos);
-  CHECK(fleet.registry->audited(1)->size() == 1);
+  CHECK(fleet.database->audited(1)->size() == 1);
 }
 
 TEST_CASE("a damaged file is refused in words") {
   test::TemporaryFolder folder;
   const std::string make = "head -c 8192 /dev/urandom > " + (folder / "access.db");
   REQUIRE(std::system(make.c_str()) == 0);  // NOLINT
-  const auto opened = Registry::open(folder.path());
+  const auto opened = AccessDatabase::open(folder.path());
   REQUIRE_FALSE(opened);
   CHECK(opened.error().message.find("access.db") != std::string::npos);
 }

@@ -81,7 +81,8 @@ namespace {
 // A gate with accesses, at a listener that has names.
 struct Closed {
   test::TemporaryFolder folder;
-  std::unique_ptr<Registry> registry = *Registry::open(folder.path());
+  std::unique_ptr<AccessDatabase> database = *AccessDatabase::open(folder.path());
+  std::unique_ptr<Registry> registry = *Registry::open(*database);
   Gate gate{{origins, {"pi-1.local", "192.168.1.20", "[fe80::1]"}, registry.get()}};
   http_server::Route route{"POST", "/api/v1/tasks", "", "", "submit", http_server::Handler{}};
 

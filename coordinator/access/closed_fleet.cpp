@@ -1,0 +1,102 @@
+#include "coordinator/access/closed_fleet.hpp"
+
+#include "common/system/clock.hpp"
+#include "coordinator/access/broker_files.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+std::int64_t seconds_now() { return wall_now().unix_ms / 1000; }
+
+}  // namespace
+
+ClosedFleet::ClosedFleet(std::string directory, Setup setup, pki::Authority authority,
+                         std::unique_ptr<AccessDatabase> database)
+    : directory_(std::move(directory)),
+      setup_(std::move(setup)),
+      authority_(std::move(authority)),
+      database_(std::move(database)),
+      join_requests_(authority_.certificate()) {}
+
+Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& directory) {
+  auto setup = read_setup(directory);
+  if (!setup) return setup.error();
+  auto authority = load_authority(directory);
+  if (!authority) return authority.error();
+  auto database = AccessDatabase::open(directory);
+  if (!database) return database.error();
+  std::unique_ptr<ClosedFleet> fleet(
+      new ClosedFleet(directory, std::move(*setup), std::move(*authority), std::move(*database)));
+  auto accesses = Registry::open(*fleet->database_);
+  if (!accesses) return accesses.error();
+  fleet->accesses_ = std::move(*accesses);
+  auto enrolment = Enrolment::open(*fleet->database_, fleet->authority_, seconds_now);
+  if (!enrolment) return enrolment.error();
+  fleet->enrolment_ = std::move(*enrolment);
+  if (auto ready = fleet->maintain(); !ready) return ready.error();
+  return fleet;
+}
+
+// The one that the broker has, if it says the same: a signature is another one each time.
+Result<std::string> ClosedFleet::crl() const {
+  const auto wanted = enrolment_->revoked();
+  if (!wanted) return wanted.error();
+  const auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked);
+  if (present) {
+    const auto list = pki::read_crl(*present, authority_.certificate());
+    if (list && list->number == wanted->number && list->revoked == wanted->revoked) return present;
+  }
+  return authority_.crl(wanted->number, wanted->revoked);
+}
+
+Result<BrokerTexts> ClosedFleet::broker_texts() const {
+  BrokerListeners listeners;
+  listeners.agents.port = setup_.broker_agents_port;
+  listeners.people.port = setup_.broker_people_port;
+  const auto configuration = broker_configuration(listeners);
+  if (!configuration) return configuration.error();
+  std::vector<Person> people;
+  const WallTime now = wall_now();
+  for (const Access& access : accesses_->accesses()) {
+    if (access.limits.expires && *access.limits.expires <= now) continue;
+    people.push_back({*ClientName::parse(access.name), access.role, access.password});
+  }
+  const auto acl = people_acl(setup_.fleet, people);
+  if (!acl) return acl.error();
+  const auto passwords = password_file(people);
+  if (!passwords) return passwords.error();
+  const auto revoked = crl();
+  if (!revoked) return revoked.error();
+  const auto files = certificate_files(directory_, "broker");
+  const auto certificate = read_text(files.certificate);
+  if (!certificate) return certificate.error();
+  const auto key = read_text(files.key);
+  if (!key) return key.error();
+  return BrokerTexts{*configuration,
+                     agents_acl(setup_.fleet),
+                     *acl,
+                     *passwords,
+                     authority_.certificate().pem(),
+                     *revoked,
+                     *certificate,
+                     *key};
+}
+
+// What the broker has is read from its folder: another coordinator or a restored backup may have changed it.
+Result<std::string> ClosedFleet::publish() {
+  const std::lock_guard lock(publishing_);
+  const auto texts = broker_texts();
+  if (!texts) return texts.error().context("the broker's files");
+  const BrokerFolder folder{setup_.broker_folder, {}};
+  if (has_generation(folder.path, *texts)) return current_generation(folder.path);
+  return write_generation(folder, *texts);
+}
+
+Result<std::vector<std::string>> ClosedFleet::maintain() {
+  auto fresh = make_certificates(directory_, setup_, authority_, seconds_now());
+  if (!fresh) return fresh.error();
+  if (const auto published = publish(); !published) return published.error();
+  return fresh;
+}
+
+}  // namespace edgefleet::coordinator

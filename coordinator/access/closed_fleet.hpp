@@ -1,0 +1,58 @@
+// A fleet after `edgefleet-coordinator setup`: its authority, accesses, agents and requests to join, and the broker's
+// files, which follow every change.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "coordinator/access/broker_generation.hpp"
+#include "coordinator/access/enrolment.hpp"
+#include "coordinator/access/join_requests.hpp"
+#include "coordinator/access/registry.hpp"
+#include "coordinator/access/setup_files.hpp"
+
+namespace edgefleet::coordinator {
+
+// Any thread.
+class ClosedFleet {
+ public:
+  // `directory`: where setup has been run. The database is opened, certificates that are due are renewed.
+  static Result<std::unique_ptr<ClosedFleet>> open(const std::string& directory);
+  ClosedFleet(const ClosedFleet&) = delete;
+  ClosedFleet& operator=(const ClosedFleet&) = delete;
+  ClosedFleet(ClosedFleet&&) = delete;
+  ClosedFleet& operator=(ClosedFleet&&) = delete;
+  ~ClosedFleet() = default;
+
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] const Setup& setup() const { return setup_; }
+  [[nodiscard]] const pki::Authority& authority() const { return authority_; }
+  [[nodiscard]] Registry& accesses() { return *accesses_; }
+  [[nodiscard]] Enrolment& enrolment() { return *enrolment_; }
+  [[nodiscard]] JoinRequests& join_requests() { return join_requests_; }
+
+  // The list of revoked certificates, PEM.
+  [[nodiscard]] Result<std::string> crl() const;
+  // Writes the broker's files if they differ from those that it has; the broker takes them within a second or two.
+  // Call after each change of accesses and agents. Returns the id of the generation. May wait for a disk.
+  Result<std::string> publish();
+  // From time to time: what has ended and what is due. The names of the certificates that are new.
+  Result<std::vector<std::string>> maintain();
+
+ private:
+  ClosedFleet(std::string directory, Setup setup, pki::Authority authority, std::unique_ptr<AccessDatabase> database);
+  [[nodiscard]] Result<BrokerTexts> broker_texts() const;
+
+  std::string directory_;
+  Setup setup_;
+  pki::Authority authority_;
+  std::unique_ptr<AccessDatabase> database_;
+  std::unique_ptr<Registry> accesses_;
+  std::unique_ptr<Enrolment> enrolment_;
+  JoinRequests join_requests_;
+  std::mutex publishing_;
+};
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,119 @@
+#include "coordinator/access/database.hpp"
+
+#include <sys/stat.h>
+
+#include "coordinator/access/transaction.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr const char* tables = R"sql(
+CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accesses (
+  name TEXT PRIMARY KEY, role TEXT NOT NULL, models TEXT NOT NULL, capabilities TEXT NOT NULL,
+  per_minute INTEGER NOT NULL, tokens_per_day INTEGER NOT NULL, expires_at INTEGER, created_at INTEGER NOT NULL,
+  key_id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, password TEXT NOT NULL, old_key_id TEXT NOT NULL,
+  old_digest TEXT NOT NULL, old_until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agents (
+  name TEXT PRIMARY KEY, serial TEXT NOT NULL, key_sha256 TEXT NOT NULL, certificate TEXT NOT NULL,
+  not_after INTEGER NOT NULL, enrolled_at INTEGER NOT NULL, capabilities TEXT NOT NULL, machine TEXT NOT NULL,
+  token_id TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS agents_by_key ON agents (key_sha256);
+CREATE TABLE IF NOT EXISTS join_tokens (
+  id TEXT PRIMARY KEY, digest TEXT NOT NULL, uses INTEGER NOT NULL, used INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+  name TEXT NOT NULL, capabilities TEXT NOT NULL, created_by TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revoked (serial TEXT PRIMARY KEY, at INTEGER NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, about TEXT NOT NULL
+);
+)sql";
+
+}  // namespace
+
+AccessDatabase::AccessDatabase(std::unique_ptr<SQLite::Database> db) : db_(std::move(db)) {}
+AccessDatabase::~AccessDatabase() = default;
+
+Result<std::unique_ptr<AccessDatabase>> AccessDatabase::open(const std::string& directory) {
+  const std::string path = directory + "/access.db";
+  return guarded("opening " + path, [&]() -> Result<std::unique_ptr<AccessDatabase>> {
+    auto db = std::make_unique<SQLite::Database>(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, 5000);
+    ::chmod(path.c_str(), S_IRUSR | S_IWUSR);
+    db->exec("PRAGMA synchronous = FULL");
+    db->exec(tables);
+    return std::unique_ptr<AccessDatabase>(new AccessDatabase(std::move(db)));
+  });
+}
+
+Status AccessDatabase::reserve(const std::vector<std::string>& names) {
+  return read("reserving names", [&](SQLite::Database& db) -> Status {
+    SQLite::Transaction transaction(db);
+    for (const auto& name : names) {
+      SQLite::Statement row(db, "INSERT OR IGNORE INTO names VALUES (?, 'reserved')");
+      row.bind(1, name);
+      row.exec();
+    }
+    transaction.commit();
+    return success();
+  });
+}
+
+Status AccessDatabase::take_name(SQLite::Database& db, const std::string& name, std::string_view kind) {
+  SQLite::Statement taken(db, "SELECT kind FROM names WHERE name = ?");
+  taken.bind(1, name);
+  if (taken.executeStep()) {
+    return Error{"the name " + name + " is taken (" + taken.getColumn(0).getString() + "); choose another one",
+                 ErrorKind::conflict};
+  }
+  SQLite::Statement own(db, "INSERT INTO names VALUES (?, ?)");
+  own.bind(1, name);
+  own.bind(2, std::string(kind));
+  own.exec();
+  return success();
+}
+
+bool AccessDatabase::is_taken(SQLite::Database& db, const std::string& name) {
+  SQLite::Statement taken(db, "SELECT 1 FROM names WHERE name = ?");
+  taken.bind(1, name);
+  return taken.executeStep();
+}
+
+void AccessDatabase::free_name(SQLite::Database& db, const std::string& name) {
+  SQLite::Statement row(db, "DELETE FROM names WHERE name = ?");
+  row.bind(1, name);
+  row.exec();
+}
+
+void AccessDatabase::insert(SQLite::Database& db, const AuditEntry& entry) {
+  SQLite::Statement audit(db, "INSERT INTO audit (at, who, what, about) VALUES (?, ?, ?, ?)");
+  audit.bind(1, entry.at.unix_ms);
+  audit.bind(2, entry.who);
+  audit.bind(3, entry.what);
+  audit.bind(4, entry.about);
+  audit.exec();
+  SQLite::Statement oldest(db, "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?");
+  oldest.bind(1, static_cast<std::int64_t>(most_audit_entries));
+  oldest.exec();
+}
+
+Status AccessDatabase::audit(const AuditEntry& entry) {
+  return write(entry, [](SQLite::Database&, AuditEntry&) { return success(); });
+}
+
+Result<std::vector<AuditEntry>> AccessDatabase::audited(std::size_t most) const {
+  return read("reading the audit", [&](SQLite::Database& db) -> Result<std::vector<AuditEntry>> {
+    SQLite::Statement rows(db, "SELECT at, who, what, about FROM audit ORDER BY id DESC LIMIT ?");
+    rows.bind(1, static_cast<std::int64_t>(most));
+    std::vector<AuditEntry> entries;
+    while (rows.executeStep()) {
+      entries.push_back({WallTime{rows.getColumn(0).getInt64()}, rows.getColumn(1).getString(),
+                         rows.getColumn(2).getString(), rows.getColumn(3).getString()});
+    }
+    return entries;
+  });
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,225 @@
+#include "coordinator/access/setup_files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "common/files/durable_write.hpp"
+#include "common/protocol/fields.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr std::int64_t day = 86'400;
+constexpr std::int64_t people_days = 397;  // browsers take no certificate that is longer good
+constexpr std::size_t longest_file = 1UL << 20U;
+
+enum class Kind { people_server, server, client };
+struct Row {
+  const char* name;
+  Kind kind;
+};
+constexpr Row rows[] = {{"people", Kind::people_server},
+                        {"agents", Kind::server},
+                        {"broker", Kind::server},
+                        {"coordinator", Kind::client},
+                        {"watch", Kind::client}};
+
+// Whole or not at all, for its owner only.
+Status write_file(const std::string& path, const std::string& text) {
+  const std::string fresh = path + ".new";
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+  if (fd < 0) return disk_error(fresh + " cannot be created");
+  const bool written = write_all(fd, text.data(), text.size()) && ::fsync(fd) == 0;
+  const Error failure = disk_error(fresh + " cannot be written");
+  ::close(fd);
+  if (!written) return failure;
+  return rename_durably(fresh, path);
+}
+
+Status make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return success();
+  return disk_error(path + " cannot be created");
+}
+
+bool exists(const std::string& path) {
+  std::error_code unknown;
+  return std::filesystem::exists(path, unknown);
+}
+
+std::vector<std::string> sorted(std::vector<std::string> names) {
+  std::ranges::sort(names);
+  return names;
+}
+
+// Whether it can be used as it is.
+bool is_good(const pki::Certificate& certificate, const pki::Key& key, const pki::Certificate& wanted,
+             const pki::Authority& authority, pki::Use use, std::int64_t now) {
+  if (!certificate.public_key() || *certificate.public_key() != key.public_key()) return false;
+  if (!certificate.verified_by(authority.certificate(), use)) return false;
+  if (sorted(certificate.names().dns) != sorted(wanted.names().dns) ||
+      sorted(certificate.names().ips) != sorted(wanted.names().ips)) {
+    return false;
+  }
+  if (certificate.not_after() == pki::last_date) return wanted.not_after() == pki::last_date;
+  const auto span = certificate.not_after() - certificate.not_before();
+  return now >= certificate.not_before() && now < certificate.not_before() + span / 3 * 2;
+}
+
+Result<pki::Certificate> issue(const Row& row, const pki::Authority& authority, const Setup& setup,
+                               const pki::PublicKey& key, std::int64_t now) {
+  const auto names = with_local_names(setup.names);
+  switch (row.kind) {
+    case Kind::people_server:
+      return authority.issue_server(key, names, std::max<std::int64_t>(now - day, 0), now + people_days * day);
+    case Kind::server:
+      return authority.issue_server(key, names, pki::first_date, pki::last_date);
+    case Kind::client:
+      break;
+  }
+  return authority.issue_client(key, *ClientName::parse(row.name), pki::last_date);
+}
+
+Result<pki::Key> load_or_make_key(const std::string& path) {
+  if (exists(path)) {
+    const auto text = read_text(path);
+    if (!text) return text.error();
+    auto key = pki::Key::from_pem(*text);
+    return key ? std::move(key) : Result<pki::Key>(key.error().context(path));
+  }
+  auto key = pki::Key::make();
+  if (!key) return key.error();
+  const auto text = key->pem();
+  if (!text) return text.error();
+  if (auto written = write_file(path, *text); !written) return written.error();
+  return key;
+}
+
+// True: it is new.
+Result<bool> make_certificate(const Row& row, const std::string& directory, const pki::Authority& authority,
+                              const Setup& setup, std::int64_t now) {
+  const auto files = certificate_files(directory, row.name);
+  const auto key = load_or_make_key(files.key);
+  if (!key) return key.error();
+  const auto wanted = issue(row, authority, setup, key->public_key(), now);
+  if (!wanted) return wanted.error();
+  const auto use = row.kind == Kind::client ? pki::Use::client : pki::Use::server;
+  if (const auto text = read_text(files.certificate)) {
+    const auto present = pki::Certificate::from_pem(*text);
+    if (present && is_good(*present, *key, *wanted, authority, use, now)) return false;
+  }
+  if (auto written = write_file(files.certificate, wanted->pem()); !written) return written.error();
+  return true;
+}
+
+}  // namespace
+
+Result<std::string> read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{path + " cannot be read", ErrorKind::not_found};
+  std::string text(longest_file + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > longest_file) return invalid(path + " is too large");
+  return text;
+}
+
+std::string setup_path(const std::string& directory) { return directory + "/setup.json"; }
+bool is_set_up(const std::string& directory) { return exists(setup_path(directory)); }
+
+Result<Setup> read_setup(const std::string& directory) {
+  const auto text = read_text(setup_path(directory));
+  if (!text) return text.error();
+  auto fields = json::Fields::untrusted(*text);
+  fields.allow(
+      {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_agents_port", "broker_people_port"});
+  for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder"}) fields.require(needed);
+  const auto fleet = fields.name<FleetName>("fleet", name_rule);
+  const auto names = fields.strings("names");
+  if (fields.ok() && names.empty()) fields.fail("`names` is empty");
+  const Setup usual{*FleetName::parse("home"), {}, {}, {}, {}};
+  const Setup setup{
+      fleet.value_or(usual.fleet),
+      names,
+      fields.string("listen").value_or(""),
+      fields.string("agents_listen").value_or(""),
+      fields.string("broker_folder").value_or(""),
+      static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
+      static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port))};
+  if (!fields.ok()) return fields.error().context(setup_path(directory));
+  return setup;
+}
+
+Status write_setup(const std::string& directory, const Setup& setup) {
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string("fleet", setup.fleet.str());
+    {
+      json::ArrayWriter names(object.key("names"));
+      for (const auto& name : setup.names) names.string(name);
+    }
+    object.string("listen", setup.listen);
+    object.string("agents_listen", setup.agents_listen);
+    object.string("broker_folder", setup.broker_folder);
+    object.integer("broker_agents_port", setup.broker_agents_port);
+    object.integer("broker_people_port", setup.broker_people_port);
+  }
+  return write_file(setup_path(directory), body + "\n");
+}
+
+std::vector<std::string> with_local_names(const std::vector<std::string>& names) {
+  std::vector<std::string> all = names;
+  for (const char* local : {"localhost", "127.0.0.1", "::1"}) {
+    if (std::ranges::find(all, local) == all.end()) all.emplace_back(local);
+  }
+  return all;
+}
+
+bool has_authority(const std::string& directory) { return exists(ca_file(directory)); }
+std::string ca_file(const std::string& directory) { return directory + "/ca/ca.crt"; }
+
+Result<pki::Authority> load_authority(const std::string& directory) {
+  const auto certificate = read_text(ca_file(directory));
+  if (!certificate) return certificate.error();
+  const auto key = read_text(directory + "/ca/ca.key");
+  if (!key) return key.error();
+  auto authority = pki::Authority::load(*certificate, *key);
+  if (!authority) return authority.error().context(directory + "/ca");
+  return authority;
+}
+
+// The certificate last: without it nothing has been issued yet.
+Result<pki::Authority> make_authority(const std::string& directory, const Setup& setup) {
+  auto authority = pki::Authority::make(setup.fleet, with_local_names(setup.names));
+  if (!authority) return authority.error();
+  const auto key = authority->key().pem();
+  if (!key) return key.error();
+  if (auto made = make_folder(directory + "/ca"); !made) return made.error();
+  if (auto written = write_file(directory + "/ca/ca.key", *key); !written) return written.error();
+  if (auto written = write_file(ca_file(directory), authority->certificate().pem()); !written) return written.error();
+  return authority;
+}
+
+CertificateFiles certificate_files(const std::string& directory, const std::string& name) {
+  return {directory + "/tls/" + name + ".crt", directory + "/tls/" + name + ".key"};
+}
+
+Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
+                                                   const pki::Authority& authority, std::int64_t now) {
+  if (auto made = make_folder(directory + "/tls"); !made) return made.error();
+  std::vector<std::string> fresh;
+  for (const Row& row : rows) {
+    const auto made = make_certificate(row, directory, authority, setup, now);
+    if (!made) return made.error();
+    if (*made) fresh.emplace_back(row.name);
+  }
+  return fresh;
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,64 @@
+// The files that `edgefleet-coordinator setup` makes in the data directory:
+//
+//   DIR/setup.json                     what was chosen; with it, nobody uses the fleet without a credential
+//   DIR/ca/ca.crt, ca.key              the certification authority
+//   DIR/tls/people.*, agents.*         the coordinator's two HTTP ports
+//   DIR/tls/broker.*                   the broker's listeners
+//   DIR/tls/coordinator.*, watch.*     what the coordinator shows the broker
+//
+// Every file is whole or absent after a kill at any time, and what is missing is made by the next call.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/core/ids.hpp"
+#include "common/core/result.hpp"
+#include "common/pki/authority.hpp"
+
+namespace edgefleet::coordinator {
+
+struct Setup {
+  FleetName fleet;
+  // DNS names and addresses of this machine; the first one is what people see. They are in the certificates, and are
+  // what a request may have as its Host.
+  std::vector<std::string> names;
+  std::string listen = "*:7001";         // for people and programs
+  std::string agents_listen = "*:7002";  // for agents
+  std::string broker_folder;             // absolute; mosquitto/watch.sh runs the broker from it
+  int broker_agents_port = 8883;
+  int broker_people_port = 8884;
+
+  friend bool operator==(const Setup&, const Setup&) = default;
+};
+
+std::string setup_path(const std::string& directory);
+bool is_set_up(const std::string& directory);
+Result<Setup> read_setup(const std::string& directory);
+Status write_setup(const std::string& directory, const Setup& setup);
+
+// Names that every machine has for itself, beside those of a setup.
+std::vector<std::string> with_local_names(const std::vector<std::string>& names);
+
+Result<pki::Authority> load_authority(const std::string& directory);
+bool has_authority(const std::string& directory);
+Result<pki::Authority> make_authority(const std::string& directory, const Setup& setup);
+
+struct CertificateFiles {
+  std::string certificate;
+  std::string key;
+};
+// `name`: people, agents, broker, coordinator or watch.
+CertificateFiles certificate_files(const std::string& directory, const std::string& name);
+std::string ca_file(const std::string& directory);
+
+// Makes or renews what is missing, damaged, of another authority, for other names, or past two thirds of its time.
+// Returns the names of those that are new. `now`: seconds since 1970. A key is kept, so a pair of files always fits.
+Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
+                                                   const pki::Authority& authority, std::int64_t now);
+
+Result<std::string> read_text(const std::string& path);
+
+}  // namespace edgefleet::coordinator
