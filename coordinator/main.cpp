@@ -15,12 +15,15 @@
 #include "common/runtime/signals.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
+#include "coordinator/http/host.hpp"
 #include "coordinator/http/llm/routes.hpp"
 #include "coordinator/http/site/gate.hpp"
 #include "coordinator/http/site/refuse.hpp"
 #include "coordinator/http/site/unknown_endpoint.hpp"
 #include "coordinator/maintenance.hpp"
+#include "coordinator/setup.hpp"
 #include "coordinator/shell/loop.hpp"
 #include "coordinator/store/sqlite/sqlite.hpp"
 
@@ -86,9 +89,10 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("listen", s.listen,
                        "HOST:PORT of the HTTP API; 0.0.0.0:7001 is every IPv4 address of this machine, 127.0.0.1:7001 "
                        "is for this machine only: then agents on others can do no tasks with files; port 0 selects a "
-                       "free port");
+                       "free port. After setup, the setup's addresses count");
   configuration.flag("allow-remote", s.allow_remote,
-                     "allow --listen with an address that other machines can reach: there are no credentials yet");
+                     "allow --listen with an address that other machines can reach, although there is no setup: "
+                     "everybody is the operator then");
   configuration.option("allow-origin", s.allow_origin,
                        "origins whose web pages may use the API from a browser (CORS), separated by commas");
   configuration.flag("take-over", s.take_over,
@@ -140,9 +144,11 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
       "  edgefleet-coordinator --broker mqtt://pi-broker:1883 --fleet garden --config "
       "/etc/edgefleet/coordinator.toml\n");
   Maintenance maintenance(configuration, s.data);
+  SetupCommand setup(configuration, s.data, s.fleet);
   configuration.allow_table("models");
   if (const auto code = configuration.parse(argc, argv)) return code;
   if (auto read = read_models(configuration, s.models); !read) return wrong_usage(program, read.error().message);
+  if (const auto code = setup.run()) return code;
   return maintenance.run();
 }
 
@@ -219,6 +225,14 @@ void collect_artifacts(const std::stop_token& stop, Artifacts& artifacts, Store&
   }
 }
 
+// Who may use the API, by which names.
+Gate::Rules gate_rules(const Parts& parts, const std::vector<std::string>& origins) {
+  if (parts.closed == nullptr) return {origins, {}, nullptr};
+  Gate::Rules rules{origins, {}, &parts.closed->accesses()};
+  for (const auto& name : with_local_names(parts.closed->setup().names)) rules.hosts.push_back(in_url(name));
+  return rules;
+}
+
 http_server::Site site_of(const Parts& parts, const Settings& settings, const std::vector<std::string>& origins) {
   Routes routes;
   add_api(routes, parts);
@@ -226,7 +240,7 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
   return {
       router,
-      [gate = Gate({origins, {}, nullptr})](const http_server::Request& head, const http_server::Route* route) {
+      [gate = Gate(gate_rules(parts, origins))](const http_server::Request& head, const http_server::Route* route) {
         return gate.judge(head, route);
       },
       [router, most = parts.max_task_bytes](http_server::Problem problem, const http_server::ReplyContext& context) {
@@ -258,10 +272,29 @@ void give_memory_back() {
   mallopt(M_TRIM_THRESHOLD, 2 * large);  // the library's own proportion
 }
 
-Status run(const Settings& settings, const http_server::ListenAddress& address, const std::vector<std::string>& origins,
+// Before the store is open, so that two coordinators of one directory do not both change its files.
+Result<std::unique_ptr<ClosedFleet>> open_setup(const std::string& data) {
+  if (is_set_up(data)) return ClosedFleet::open(data);
+  if (!has_authority(data)) return std::unique_ptr<ClosedFleet>();
+  return Error{"a setup of " + data + " was interrupted; run `edgefleet-coordinator setup --data " + data + "` again"};
+}
+
+Status run(const Settings& settings, http_server::ListenAddress address, const std::vector<std::string>& origins,
            Loop::Options options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
+  const auto closed = open_setup(settings.data);
+  if (!closed) return closed.error();
+  std::shared_ptr<http_server::Tls> tls;
+  if (*closed) {
+    take_setup(options, **closed);
+    const auto listen = http_server::parse_listen((*closed)->setup().listen);
+    if (!listen) return listen.error();
+    address = *listen;
+    auto loaded = people_tls(**closed);
+    if (!loaded) return loaded.error();
+    tls = std::move(*loaded);
+  }
   Artifacts::Bounds bounds;
   bounds.file_bytes = settings.max_artifact_mb << 20U;
   bounds.total_bytes = settings.artifact_quota_mb << 20U;
@@ -281,16 +314,26 @@ Status run(const Settings& settings, const http_server::ListenAddress& address, 
   LargeOutputs large_outputs;
   WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
   http_server::Server server(http_bounds);
-  const auto listening = server.listen(address, site_of({loop, **store, **artifacts, waiters, hub, waiting,
-                                                         large_outputs, nullptr, options.policy.max_task_bytes},
-                                                        settings, origins));
+  Parts parts{loop,    **store,       **artifacts,   waiters, hub,
+              waiting, large_outputs, closed->get(), {},      options.policy.max_task_bytes};
+  if (*closed) parts.revoke_agent = revoker(**closed, loop, options.broker);
+  const auto listening = server.listen(address, site_of(parts, settings, origins), tls);
   if (!listening) return listening.error().context("--listen");
+  if (*closed) {
+    const auto agents = listen_for_agents(server, parts);
+    if (!agents) return agents.error().context("the port of agents");
+  }
   server.start();
-  log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + settings.fleet + ", HTTP API on " +
-            http_server::url_of(*listening, false) + who_can_reach(*listening));
+  log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + options.fleet.str() + ", HTTP API on " +
+            (*closed ? "https://" + in_url((*closed)->setup().names.front()) + ":" + std::to_string(listening->port) +
+                           ", agents on " + (*closed)->setup().agents_listen
+                     : http_server::url_of(*listening, false) + who_can_reach(*listening)));
 
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
+  const std::jthread maintainer([&](const std::stop_token& stop) {
+    if (*closed) maintain(stop, **closed);
+  });
   const auto ended = loop.run();
   server.stop();
   while (!server.stopped_within(std::chrono::milliseconds(20))) loop.refuse_rest();

@@ -11,6 +11,7 @@ namespace edgefleet {
 enum class ErrorKind {
   invalid,      // the request is wrong; a retry does not help
   unsupported,  // the request is valid, but this program or back end cannot do it
+  forbidden,    // whoever asks may not do it
   not_found,
   conflict,
   too_large,    // over a bound on size

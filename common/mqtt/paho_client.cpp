@@ -152,6 +152,8 @@ constexpr std::string_view secure_scheme = "ssl://";
 using Clock = std::chrono::steady_clock;
 // A link that was lost often comes back at once: until then a failure is not explained.
 constexpr auto before_explaining = std::chrono::seconds(10);
+constexpr auto too_early = std::chrono::milliseconds(500);
+constexpr int most_tries = 5;
 
 class PahoClient final : public Client {
  public:
@@ -167,6 +169,7 @@ class PahoClient final : public Client {
                    }),
         keepalive_(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive)),
         broker_(options.broker),
+        secure_(uri.starts_with(secure_scheme)),
         client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
     // Built in place and never copied: 1.2.0 loses properties and reads freed memory if these are moved.
@@ -176,7 +179,7 @@ class PahoClient final : public Client {
     connect_options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(options.connect_timeout));
     connect_options_.set_automatic_reconnect(false);
     connect_options_.set_max_inflight(65535);
-    if (uri.starts_with(secure_scheme)) connect_options_.set_ssl(ssl_of(options.tls));
+    if (secure_) connect_options_.set_ssl(ssl_of(options.tls));
     if (!options.username.empty()) connect_options_.set_user_name(options.username);
     if (!options.password.empty()) connect_options_.set_password(options.password);
     if (options.will) {
@@ -195,8 +198,8 @@ class PahoClient final : public Client {
   }
 
   void connect() override {
-    attempt([&] { client_.connect(connect_options_, nullptr, connected_); },
-            [&](const std::string& reason) { on_event_(ConnectFailed{reason}); });
+    tries_left_ = secure_ ? most_tries : 0;
+    connect_once();
   }
 
   void subscribe(const std::vector<Subscription>& subscriptions) override {
@@ -235,8 +238,22 @@ class PahoClient final : public Client {
                             " s; connecting again with that"});
   }
 
+  void connect_once() {
+    connecting_since_ = Clock::now();
+    attempt([&] { client_.connect(connect_options_, nullptr, connected_); },
+            [&](const std::string& reason) { on_event_(ConnectFailed{reason}); });
+  }
+
+  // A TLS handshake that ends within Paho's first call, as it may with a broker on the same machine, makes Paho fail
+  // without a word to the broker (ADR 11). Other failures that are as quick are tried again in vain, which is harmless.
+  bool ended_too_early(const ::mqtt::token& token) {
+    return token.get_return_code() == MQTTASYNC_FAILURE && Clock::now() - connecting_since_ < too_early &&
+           tries_left_-- > 0;
+  }
+
   // A negative code is Paho's own, which does not tell what happened.
   void connect_failed(const ::mqtt::token& token) {
+    if (ended_too_early(token)) return connect_once();
     if (token.get_return_code() >= 0) return on_event_(ConnectFailed{why(token), refused_for_good(token)});
     on_event_(ConnectFailed{explanation(token)});
   }
@@ -272,6 +289,10 @@ class PahoClient final : public Client {
   Listener delivered_;
   std::chrono::seconds keepalive_;
   std::string broker_;
+  bool secure_ = false;
+  // Of one connect(): set before Paho's thread works on it.
+  int tries_left_ = 0;
+  Clock::time_point connecting_since_;
   // Only on Paho's thread.
   std::optional<std::string> explanation_;  // of failed attempts
   std::optional<Clock::time_point> explain_at_;

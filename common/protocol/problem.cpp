@@ -16,6 +16,7 @@ struct Row {
 constexpr std::array rows = {
     Row{ErrorKind::invalid, 422, "The request is not valid"},
     Row{ErrorKind::unsupported, 501, "Not supported"},
+    Row{ErrorKind::forbidden, 403, "Forbidden"},
     Row{ErrorKind::not_found, 404, "Not found"},
     Row{ErrorKind::conflict, 409, "Conflict"},
     Row{ErrorKind::too_large, 413, "Too large"},

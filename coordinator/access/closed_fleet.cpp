@@ -51,6 +51,7 @@ Result<std::string> ClosedFleet::crl() const {
 
 Result<BrokerTexts> ClosedFleet::broker_texts() const {
   BrokerListeners listeners;
+  listeners.agents.address = listeners.people.address = setup_.broker_address;
   listeners.agents.port = setup_.broker_agents_port;
   listeners.people.port = setup_.broker_people_port;
   const auto configuration = broker_configuration(listeners);

@@ -65,7 +65,7 @@ JoinToken read_token(SQLite::Statement& row) {
 
 Error bad_token(const std::string& why) {
   return Error{"this join token " + why + "; make another one with `edgefleet join-token create`",
-               ErrorKind::not_found};
+               ErrorKind::forbidden};
 }
 
 std::optional<EnrolledAgent> agent_where(SQLite::Database& db, const std::string& column, const std::string& value) {

@@ -64,7 +64,7 @@ class Enrolment {
   Result<std::vector<JoinToken>> tokens() const;  // by id, without those that have ended
   Status revoke_token(const std::string& who, const std::string& id);
 
-  // Issues a certificate. The same token and key have the same answer until the token ends. Errors: not_found (no such
+  // Issues a certificate. The same token and key have the same answer until the token ends. Errors: forbidden (no such
   // token, or it has ended or is used up), conflict (the name is taken), invalid, unavailable (the clock is wrong).
   Result<EnrolledAgent> join(const std::string& secret, const pki::PublicKey& key, const join::Machine& machine);
   // The same for a machine whose code the person `who` has accepted; a known name is replaced, its certificate revoked.

@@ -39,6 +39,7 @@ class Registry {
   Result<NewKey> rotate_access(const std::string& who, const std::string& name, Duration overlap);
   Status revoke_access(const std::string& who, const std::string& name);
   [[nodiscard]] std::vector<Access> accesses() const;  // by name
+  [[nodiscard]] std::optional<Access> named(const std::string& name) const;
   // The access whose key this is, if it has not ended.
   [[nodiscard]] std::optional<Access> find(std::string_view key, WallTime now) const;
   // Whether the access still exists, has not ended, and this key still is one of its keys.
@@ -51,7 +52,6 @@ class Registry {
   Status load();
   // In one moment for those who look up; nullptr: there was, or will be, none.
   void replace(const Access* before, const Access* after);
-  [[nodiscard]] std::optional<Access> named(const std::string& name) const;
 
   AccessDatabase& database_;
   std::mutex changing_;  // one change at a time, over the database and the maps

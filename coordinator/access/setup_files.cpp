@@ -1,8 +1,6 @@
 #include "coordinator/access/setup_files.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <iterator>
 
 #include "common/files/durable_write.hpp"
+#include "common/files/private_file.hpp"
 #include "common/protocol/fields.hpp"
 
 namespace edgefleet::coordinator {
@@ -29,18 +28,6 @@ constexpr Row rows[] = {{"people", Kind::people_server},
                         {"broker", Kind::server},
                         {"coordinator", Kind::client},
                         {"watch", Kind::client}};
-
-// Whole or not at all, for its owner only.
-Status write_file(const std::string& path, const std::string& text) {
-  const std::string fresh = path + ".new";
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-  if (fd < 0) return disk_error(fresh + " cannot be created");
-  const bool written = write_all(fd, text.data(), text.size()) && ::fsync(fd) == 0;
-  const Error failure = disk_error(fresh + " cannot be written");
-  ::close(fd);
-  if (!written) return failure;
-  return rename_durably(fresh, path);
-}
 
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return success();
@@ -96,7 +83,7 @@ Result<pki::Key> load_or_make_key(const std::string& path) {
   if (!key) return key.error();
   const auto text = key->pem();
   if (!text) return text.error();
-  if (auto written = write_file(path, *text); !written) return written.error();
+  if (auto written = write_private_file(path, *text); !written) return written.error();
   return key;
 }
 
@@ -113,7 +100,7 @@ Result<bool> make_certificate(const Row& row, const std::string& directory, cons
     const auto present = pki::Certificate::from_pem(*text);
     if (present && is_good(*present, *key, *wanted, authority, use, now)) return false;
   }
-  if (auto written = write_file(files.certificate, wanted->pem()); !written) return written.error();
+  if (auto written = write_private_file(files.certificate, wanted->pem()); !written) return written.error();
   return true;
 }
 
@@ -137,18 +124,20 @@ Result<Setup> read_setup(const std::string& directory) {
   if (!text) return text.error();
   auto fields = json::Fields::untrusted(*text);
   fields.allow(
-      {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_agents_port", "broker_people_port"});
-  for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder"}) fields.require(needed);
+      {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run", "broker_address", "broker_agents_port", "broker_people_port"});
+  for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run"}) fields.require(needed);
   const auto fleet = fields.name<FleetName>("fleet", name_rule);
   const auto names = fields.strings("names");
   if (fields.ok() && names.empty()) fields.fail("`names` is empty");
-  const Setup usual{*FleetName::parse("home"), {}, {}, {}, {}};
+  const Setup usual{*FleetName::parse("home"), {}, {}, {}, {}, {}, {}};
   const Setup setup{
       fleet.value_or(usual.fleet),
       names,
       fields.string("listen").value_or(""),
       fields.string("agents_listen").value_or(""),
       fields.string("broker_folder").value_or(""),
+                    fields.string("broker_run").value_or(""),
+                    fields.string("broker_address").value_or(""),
       static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
       static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port))};
   if (!fields.ok()) return fields.error().context(setup_path(directory));
@@ -167,10 +156,12 @@ Status write_setup(const std::string& directory, const Setup& setup) {
     object.string("listen", setup.listen);
     object.string("agents_listen", setup.agents_listen);
     object.string("broker_folder", setup.broker_folder);
+    object.string("broker_run", setup.broker_run);
+    if (!setup.broker_address.empty()) object.string("broker_address", setup.broker_address);
     object.integer("broker_agents_port", setup.broker_agents_port);
     object.integer("broker_people_port", setup.broker_people_port);
   }
-  return write_file(setup_path(directory), body + "\n");
+  return write_private_file(setup_path(directory), body + "\n");
 }
 
 std::vector<std::string> with_local_names(const std::vector<std::string>& names) {
@@ -201,8 +192,8 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
   const auto key = authority->key().pem();
   if (!key) return key.error();
   if (auto made = make_folder(directory + "/ca"); !made) return made.error();
-  if (auto written = write_file(directory + "/ca/ca.key", *key); !written) return written.error();
-  if (auto written = write_file(ca_file(directory), authority->certificate().pem()); !written) return written.error();
+  if (auto written = write_private_file(directory + "/ca/ca.key", *key); !written) return written.error();
+  if (auto written = write_private_file(ca_file(directory), authority->certificate().pem()); !written) return written.error();
   return authority;
 }
 

@@ -28,6 +28,8 @@ struct Setup {
   std::string listen = "*:7001";         // for people and programs
   std::string agents_listen = "*:7002";  // for agents
   std::string broker_folder;             // absolute; mosquitto/watch.sh runs the broker from it
+  std::string broker_run;                // absolute; that script's own folder
+  std::string broker_address;            // that it listens on; empty: all
   int broker_agents_port = 8883;
   int broker_people_port = 8884;
 

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <vector>
 
 #include "common/http_server/route.hpp"
-#include "coordinator/access/registry.hpp"
+#include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/shell/loop.hpp"
 
 namespace edgefleet::coordinator {
@@ -40,7 +41,9 @@ struct Parts {
   StreamHub& hub;
   WaitBound& waiting;
   LargeOutputs& large_outputs;
-  Registry* accesses = nullptr;  // nullptr: there are none, and everybody who reaches the API is the operator
+  ClosedFleet* closed = nullptr;  // nullptr: before setup; everybody who reaches the API is the operator
+  // Ends an agent's certificate, session and tasks; only of a closed fleet. Waits some seconds for the broker.
+  std::function<Status(const std::string& who, const std::string& agent)> revoke_agent{};
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input
 };
 

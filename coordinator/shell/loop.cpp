@@ -41,8 +41,8 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       hub_(hub),
       inbox_(options_.inbox),
       engine_(options_.policy, Reign{0, new_session_id()}, complaints_),
-      requests_(engine_, store_, options_.space),
-      link_({options_.fleet, options_.broker, options_.inbox, options_.inbox_bytes}, engine_, requests_, store_,
+      requests_(engine_, store_, options_.space, options_.may_submit),
+      link_({options_.fleet, options_.broker, options_.inbox, options_.inbox_bytes, options_.named_clients}, engine_, requests_, store_,
             artifacts, hub, rules_, complaints_,
             {[this](mqtt::ClientEvent&& event) { return inbox_.offer(std::move(event)); },
              [this](mqtt::ClientEvent&& event) { inbox_.insist(std::move(event)); }}),
@@ -169,7 +169,9 @@ void Loop::cancel_abandoned() {
 Status Loop::connect() { return link_.start(options_.make_client); }
 
 Status Loop::start_listener() {
-  listener_ = std::make_unique<StartListener>(options_.fleet, options_.broker, engine_.state().reign.session,
+  mqtt::Options broker = options_.broker;
+  if (options_.watch_tls) broker.tls = *options_.watch_tls;
+  listener_ = std::make_unique<StartListener>(options_.fleet, std::move(broker), engine_.state().reign.session,
                                               last_session_, complaints_);
   return listener_->start(options_.make_client, [this](mqtt::ClientEvent event) {
     const bool message = std::holds_alternative<mqtt::Received>(event);

@@ -290,7 +290,8 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
                            Error{"too many requests are waiting for their outcome; try again later", ErrorKind::busy});
   }
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
-  SubmitRequest submit{"mqtt:" + topic.client.str(), {std::move(submission->spec), submission->idempotency_key}, {}};
+  const std::string submitter = options_.named_clients ? topic.client.str() : "mqtt:" + topic.client.str();
+  SubmitRequest submit{submitter, {std::move(submission->spec), submission->idempotency_key}, {}};
   submit.answer = [this, request, client = topic.client.str(),
                    accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
     if (accepted && !accepted_only) return answer_when_ended(accepted->id, client, request);

@@ -31,6 +31,7 @@ class MqttLink {
     mqtt::Options broker;  // the will and the client id are filled in here
     std::size_t inbox = 0;  // bounds on received messages that have not been handled
     std::size_t inbox_bytes = 0;
+    bool named_clients = false;  // the broker has checked the names of clients: each is an access
   };
   // Passes an event from the client's thread to the loop. Neither function blocks.
   struct Intake {

@@ -100,6 +100,17 @@ Status Requests::room_for_tasks() {
   });
 }
 
+Status Requests::allowed(const SubmitTasks& event) const {
+  if (!may_submit_) return success();
+  const Capability* last = nullptr;
+  for (const auto& task : event.tasks) {
+    if (last != nullptr && *last == task.spec.capability) continue;
+    last = &task.spec.capability;
+    if (auto may = may_submit_(event.submitter, *last); !may) return may;
+  }
+  return success();
+}
+
 Result<BatchAcceptance> Requests::same_batch(const BatchRecord& batch) {
   auto tasks = store_.reads().batch_tasks(batch);
   if (!tasks) return tasks.error();
@@ -113,6 +124,7 @@ void Requests::handle(SubmitRequest request) {
   SubmitTasks event;
   event.submitter = std::move(request.submitter);
   event.tasks.push_back(std::move(request.task));
+  if (auto may = allowed(event); !may) return answer(may.error());
   const auto before = earlier(event.submitter, key_of(event));
   if (!before) return answer(before.error());
   if (!before->none()) {
@@ -135,6 +147,7 @@ void Requests::handle(SubmitBatchRequest request) {
   event.submitter = std::move(request.submitter);
   event.batch = std::move(request.batch);
   event.tasks = std::move(request.tasks);
+  if (auto may = allowed(event); !may) return answer(may.error());
   const auto before = earlier(event.submitter, key_of(event));
   if (!before) return answer(before.error());
   if (!before->none()) {

@@ -67,10 +67,14 @@ using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelReques
 bool adds_tasks(const LoopRequest& request);
 void refuse(const LoopRequest& request, const Error& why);
 
+// Whether a submitter may use a capability.
+using MaySubmit = std::function<Status(const std::string& submitter, const Capability& capability)>;
+
 class Requests {
  public:
-  // `space` refuses new tasks; null: the disk is not watched.
-  Requests(Engine& engine, Store& store, DiskSpace* space = nullptr) : engine_(engine), store_(store), space_(space) {}
+  // `space` refuses new tasks; null: the disk is not watched. `may_submit`: empty: everybody may use everything.
+  Requests(Engine& engine, Store& store, DiskSpace* space = nullptr, MaySubmit may_submit = {})
+      : engine_(engine), store_(store), space_(space), may_submit_(std::move(may_submit)) {}
 
   void take(LoopRequest request);
 
@@ -105,6 +109,7 @@ class Requests {
     [[nodiscard]] bool none() const { return !task && !batch; }
   };
   Result<Earlier> earlier(const std::string& submitter, const std::string& key);
+  Status allowed(const SubmitTasks& event) const;
   Status room_for_tasks();
   Result<BatchAcceptance> same_batch(const BatchRecord& batch);
 
@@ -116,6 +121,7 @@ class Requests {
   Engine& engine_;
   Store& store_;
   DiskSpace* space_;
+  MaySubmit may_submit_;
   RequestId last_request_ = 0;
   std::unordered_map<RequestId, Reply> replies_;
   std::map<ClassKey, std::pair<Time, Explanation>> explained_;

@@ -53,6 +53,7 @@ class Reads {
   virtual Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) = 0;
   virtual Result<bool> artifact_named(const std::string& artifact) = 0;  // by a stored task
   virtual Result<bool> artifact_named_by(const std::string& artifact, const std::string& submitter) = 0;  // by its task
+  virtual Result<bool> artifact_named_in(const std::string& artifact, const std::vector<TaskId>& tasks) = 0;  // by one
 };
 
 class Store {

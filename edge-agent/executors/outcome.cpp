@@ -18,6 +18,8 @@ Meaning meaning_of(ErrorKind kind) {
       return {"bad_input", false};
     case ErrorKind::unsupported:
       return {"not_supported", false};
+    case ErrorKind::forbidden:
+      return {"unavailable", true};  // the coordinator has given the task to another agent, or restarted
     case ErrorKind::not_found:
       return {"artifact_missing", false};
     case ErrorKind::too_large:

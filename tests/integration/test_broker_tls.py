@@ -65,6 +65,14 @@ class BrokerTls(FleetCase):
         self.start()
         self.assertEqual(self.api.outcome(task, 30)["state"], "succeeded")
 
+    def test_each_first_connect_succeeds(self):
+        """A handshake that ends within Paho's first call must not look like a failure."""
+        self.start()
+        self.fleet.start_coordinator(*self.options("coordinator"))
+        for number in range(12):
+            agent = self.fleet.start_agent(f"pi-{number}", *self.options(f"pi-{number}"), echo=1)
+            self.assertNotIn("no TLS connection", agent.log())
+
     def test_a_broker_of_another_authority(self):
         self.start()
         self.assert_told(*self.options("coordinator", ca=Authority(self.fleet.dir, "other").ca))

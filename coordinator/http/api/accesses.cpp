@@ -4,6 +4,7 @@
 #include "common/protocol/fields.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/api/publishing.hpp"
 #include "coordinator/views/views.hpp"
 
 namespace edgefleet::coordinator {
@@ -94,16 +95,18 @@ Reply key_reply(int status, const Result<NewKey>& made) {
   return json_reply(status, body);
 }
 
-Reply create(Registry& registry, const Request& request) {
+Reply create(ClosedFleet& closed, const Request& request) {
   auto access = read_new_access(request.body);
   if (!access) return problem(access.error());
-  return key_reply(
-      201, registry.create_access(request.principal.name, access->name, access->role, std::move(access->limits)));
+  const auto made =
+      closed.accesses().create_access(request.principal.name, access->name, access->role, std::move(access->limits));
+  if (made) publish_later_if_needed(closed);
+  return key_reply(201, made);
 }
 
-Reply list(Registry& registry, const Request&) { return json_reply(200, accesses_view(registry.accesses())); }
+Reply list(ClosedFleet& closed, const Request&) { return json_reply(200, accesses_view(closed.accesses().accesses())); }
 
-Reply rotate(Registry& registry, const Request& request) {
+Reply rotate(ClosedFleet& closed, const Request& request) {
   Duration overlap{0};
   if (!request.body.empty()) {
     auto fields = json::Fields::untrusted(request.body);
@@ -111,24 +114,32 @@ Reply rotate(Registry& registry, const Request& request) {
     overlap = fields.milliseconds("overlap_ms", Duration{0}, longest_overlap).value_or(Duration{0});
     if (!fields.ok()) return problem(fields.error());
   }
-  return key_reply(200, registry.rotate_access(request.principal.name, request.capture("name"), overlap));
+  const auto made = closed.accesses().rotate_access(request.principal.name, request.capture("name"), overlap);
+  if (made) publish_later_if_needed(closed);
+  return key_reply(200, made);
 }
 
-Reply revoke(Registry& registry, const Request& request) {
+Reply revoke(ClosedFleet& closed, const Request& request) {
   const std::string& name = request.capture("name");
   // Otherwise nobody could make another one.
-  const auto all = registry.accesses();
+  const auto all = closed.accesses().accesses();
   const auto admins = std::ranges::count_if(all, [](const Access& one) { return one.role == Role::admin; });
   const auto own = std::ranges::find(all, name, &Access::name);
   if (own != all.end() && own->role == Role::admin && admins == 1) {
     return problem(Error{"access " + name + " is the last one with the role admin; create another one first",
                          ErrorKind::conflict});
   }
-  const auto revoked = registry.revoke_access(request.principal.name, name);
-  return revoked ? accepted_object("name", name, "revoked") : problem(revoked.error());
+  const auto revoked = closed.accesses().revoke_access(request.principal.name, name);
+  if (!revoked) return problem(revoked.error());
+  // Here the broker counts: without its files the access goes on there.
+  if (const auto published = closed.publish(); !published) {
+    return problem(published.error().context("access " + name +
+                                             " is revoked for HTTP, and not yet at the broker, which is tried again"));
+  }
+  return accepted_object("name", name, "revoked");
 }
 
-Reply audit(Registry& registry, const Request& request) {
+Reply audit(ClosedFleet& closed, const Request& request) {
   std::size_t most = usual_entries;
   if (const auto text = request.parameter("limit")) {
     const auto limit = json::as_integer(*text);
@@ -137,17 +148,16 @@ Reply audit(Registry& registry, const Request& request) {
     }
     most = static_cast<std::size_t>(*limit);
   }
-  const auto entries = registry.database().audited(most);
+  const auto entries = closed.accesses().database().audited(most);
   return entries ? json_reply(200, audit_view(*entries)) : problem(entries.error());
 }
 
 }  // namespace
 
 void add_access_routes(Routes& routes, const Parts& parts) {
-  if (parts.accesses == nullptr) return;
-  const auto with = [registry = parts.accesses](Reply (*handler)(Registry&, const Request&)) {
-    return http_server::answer_with(
-        [registry, handler](const Request& request) { return handler(*registry, request); });
+  if (parts.closed == nullptr) return;
+  const auto with = [closed = parts.closed](Reply (*handler)(ClosedFleet&, const Request&)) {
+    return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
   };
   // clang-format off
   routes.push_back({"POST", "/api/v1/accesses", "createAccess", "Make an access; its key is in this answer only", "admin", with(create)});

@@ -11,6 +11,10 @@ void add_batch_routes(Routes& routes, const Parts& parts);
 void add_fleet_routes(Routes& routes, const Parts& parts);
 void add_artifact_routes(Routes& routes, const Parts& parts);
 void add_access_routes(Routes& routes, const Parts& parts);
+void add_joining_routes(Routes& routes, const Parts& parts);
+// For the port of agents: an agent reads the files of the tasks that it holds. `role`: of these routes.
+void add_agents_artifact_routes(Routes& routes, const Parts& parts, const std::string& role);
+http_server::Reply ca_reply(const ClosedFleet& closed);
 
 inline void add_api(Routes& routes, const Parts& parts) {
   add_task_routes(routes, parts);
@@ -18,6 +22,7 @@ inline void add_api(Routes& routes, const Parts& parts) {
   add_fleet_routes(routes, parts);
   add_artifact_routes(routes, parts);
   add_access_routes(routes, parts);
+  add_joining_routes(routes, parts);
 }
 
 }  // namespace edgefleet::coordinator

@@ -1,5 +1,8 @@
 // /api/v1/artifacts
+#include <algorithm>
+
 #include "common/protocol/json.hpp"
+#include "coordinator/core/fleet.hpp"
 #include "coordinator/http/api/handling.hpp"
 
 namespace edgefleet::coordinator {
@@ -44,15 +47,7 @@ Result<bool> may_read(const Parts& parts, const http_server::Principal& caller, 
   return false;
 }
 
-void get(const Parts& parts, const Request& request, const Responder& responder) {
-  const std::string& id = request.capture("id");
-  const auto allowed = may_read(parts, request.principal, id);
-  if (!allowed) return responder.answer(problem(allowed.error()));
-  if (!*allowed) {
-    return responder.answer(problem(Error{
-        "none of your tasks names artifact " + id.substr(0, 100) + ", or it is not stored", ErrorKind::not_found}));
-  }
-  Artifacts& artifacts = parts.artifacts;
+void send(Artifacts& artifacts, const std::string& id, const Responder& responder) {
   auto path = artifacts.find(id);
   if (!path) return responder.answer(problem(path.error()));
   Reply reply{200, {}, "application/octet-stream", {}, http_server::File{*path, id}};
@@ -61,7 +56,52 @@ void get(const Parts& parts, const Request& request, const Responder& responder)
   responder.answer(std::move(reply));
 }
 
+void get(const Parts& parts, const Request& request, const Responder& responder) {
+  const std::string& id = request.capture("id");
+  const auto allowed = may_read(parts, request.principal, id);
+  if (!allowed) return responder.answer(problem(allowed.error()));
+  if (!*allowed) {
+    return responder.answer(problem(Error{
+        "none of your tasks names artifact " + id.substr(0, 100) + ", or it is not stored", ErrorKind::not_found}));
+  }
+  send(parts.artifacts, id, responder);
+}
+
+std::vector<TaskId> held_by(const State& state, const std::string& name) {
+  std::vector<TaskId> held;
+  const auto parsed = AgentName::parse(name);
+  const Agent* const agent = parsed ? agent_by_name(state, *parsed) : nullptr;
+  if (agent == nullptr) return held;
+  for (const auto& [id, attempt] : agent->attempts) held.push_back(id);
+  return held;
+}
+
+void get_for_agent(const Parts& parts, const Request& request, const Responder& responder) {
+  const std::string id = request.capture("id");
+  look<std::vector<TaskId>>(
+      parts.loop, responder, [name = request.principal.name](const State& state, Now) { return held_by(state, name); },
+      [parts, responder, id](const Result<std::vector<TaskId>>& held) {
+        if (!held) return responder.answer(problem(held.error()));
+        const auto named = parts.store.reader()->artifact_named_in(id, *held);
+        if (!named) return responder.answer(problem(named.error()));
+        if (*named) return send(parts.artifacts, id, responder);
+        responder.answer(
+            problem(Error{"no task that this agent holds names artifact " + id.substr(0, 100) + ", or it is not stored",
+                          ErrorKind::not_found}));
+      });
+}
+
 }  // namespace
+
+void add_agents_artifact_routes(Routes& routes, const Parts& parts, const std::string& role) {
+  Artifacts& artifacts = parts.artifacts;
+  routes.push_back({"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", role,
+                    http_server::UploadHandler([&artifacts](const Request& head) { return put(artifacts, head); })});
+  routes.push_back({"GET", "/api/v1/artifacts/{id}", "getArtifact", "A file of a task that this agent holds", role,
+                    http_server::Handler([parts](const Request& request, const Responder& responder) {
+                      get_for_agent(parts, request, responder);
+                    })});
+}
 
 void add_artifact_routes(Routes& routes, const Parts& parts) {
   Artifacts& artifacts = parts.artifacts;

@@ -161,4 +161,17 @@ Result<bool> Reader::artifact_named_by(const std::string& artifact, const std::s
   });
 }
 
+Result<bool> Reader::artifact_named_in(const std::string& artifact, const std::vector<TaskId>& tasks) {
+  return guarded("looking for tasks that name an artifact", [&]() -> Result<bool> {
+    SQLite::Statement row(*db_, "SELECT 1 FROM artifact_names WHERE artifact = ? AND task = ?");
+    for (const TaskId& task : tasks) {
+      row.reset();
+      row.bind(1, artifact);
+      bind_id(row, 2, task);
+      if (row.executeStep()) return true;
+    }
+    return false;
+  });
+}
+
 }  // namespace edgefleet::coordinator

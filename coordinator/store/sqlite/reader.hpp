@@ -24,6 +24,7 @@ class Reader final : public Reads {
   Result<std::optional<BatchRecord>> batch_by_key(const std::string& submitter, const std::string& key) override;
   Result<bool> artifact_named(const std::string& artifact) override;
   Result<bool> artifact_named_by(const std::string& artifact, const std::string& submitter) override;
+  Result<bool> artifact_named_in(const std::string& artifact, const std::vector<TaskId>& tasks) override;
 
  private:
   std::shared_ptr<SQLite::Database> db_;

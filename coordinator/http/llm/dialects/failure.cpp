@@ -39,6 +39,8 @@ StatusAndCode of_kind(ErrorKind kind) {
       return {400, "invalid_request_error", "invalid_request"};
     case ErrorKind::unsupported:
       return {400, "invalid_request_error", "unsupported_parameter"};
+    case ErrorKind::forbidden:
+      return {403, "permission_error", "forbidden"};
     case ErrorKind::not_found:
       return {404, "invalid_request_error", "model_not_found"};
     case ErrorKind::conflict:

@@ -82,7 +82,7 @@ TEST_CASE("tokens that are late, changed, revoked or of another fleet are refuse
   CHECK(house.join(late, "pi-7").error().message.find("has ended") != std::string::npos);
   auto changed = house.token();
   changed.back() = changed.back() == 'a' ? 'b' : 'a';
-  CHECK(house.join(changed, "pi-7").error().kind == ErrorKind::not_found);
+  CHECK(house.join(changed, "pi-7").error().kind == ErrorKind::forbidden);
   const auto revoked = house.token();
   const auto tokens = *house.enrolment->tokens();
   for (const auto& token : tokens) REQUIRE(house.enrolment->revoke_token("anna", token.id));

@@ -137,6 +137,12 @@ TEST_CASE("store contract: an artifact is a submitter's if one of its tasks name
   CHECK_FALSE(named("sha256-in", "ben"));
   CHECK_FALSE(named("sha256-other", "anna"));
   CHECK_FALSE(named("sha256-none", "anna"));
+  const auto named_in = [&](const std::string& artifact, const std::vector<TaskId>& tasks) {
+    return *store->reads().artifact_named_in(artifact, tasks);
+  };
+  CHECK(named_in("sha256-in", {id(2), id(1)}));
+  CHECK_FALSE(named_in("sha256-in", {id(2)}));
+  CHECK_FALSE(named_in("sha256-in", {}));
 }
 
 TEST_CASE("store contract: a page starts after any id, and has at most the requested number") {

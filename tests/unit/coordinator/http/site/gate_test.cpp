@@ -111,7 +111,7 @@ TEST_CASE("with accesses, a request without a key is refused, and told what is m
   REQUIRE(status(verdict) == 401);
   CHECK(verdict.refusal->headers.get("WWW-Authenticate").starts_with("Bearer"));
   CHECK(detail_of(verdict).find("edgefleet access create") != std::string::npos);
-  for (const std::string wrong : {"", "x", "ef_", "Basic abc", std::string(9000, 'a').c_str()}) {
+  for (const std::string& wrong : std::vector<std::string>{"", "x", "ef_", "Basic abc", std::string(9000, 'a')}) {
     CHECK(status(closed.with_key(wrong)) == 401);
     CHECK(status(closed.judge({{"Host", "pi-1.local"}, {"Authorization", wrong}})) == 401);
   }

@@ -1,0 +1,188 @@
+#include "coordinator/closed_mode.hpp"
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <future>
+#include <thread>
+
+#include "common/files/private_file.hpp"
+#include "common/runtime/log.hpp"
+#include "common/system/clock.hpp"
+#include "coordinator/access/permission.hpp"
+#include "coordinator/access/secret.hpp"
+#include "coordinator/http/agents/gate.hpp"
+#include "coordinator/http/agents/routes.hpp"
+#include "coordinator/http/site/refuse.hpp"
+#include "coordinator/http/site/unknown_endpoint.hpp"
+#include "coordinator/shell/session_end.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr Duration revocation_patience = std::chrono::milliseconds(4500);
+constexpr Duration look_again = std::chrono::milliseconds(100);
+
+mqtt::TlsFiles tls_files(const ClosedFleet& closed, const std::string& name) {
+  const auto files = certificate_files(closed.directory(), name);
+  return {ca_file(closed.directory()), files.certificate, files.key};
+}
+
+void log_reload(const Status& reloaded) {
+  reloaded ? log::info("a new certificate is used for new connections") : log::warning(reloaded.error().message);
+}
+
+// The line `generation=` of what mosquitto/watch.sh reports; empty: nothing is known.
+std::string running_generation(const ClosedFleet& closed) {
+  const auto text = read_text(closed.setup().broker_run + "/state");
+  if (!text) return {};
+  constexpr std::string_view key = "generation=";
+  const auto at = text->find(key);
+  if (at == std::string::npos) return {};
+  const auto begin = at + key.size();
+  return text->substr(begin, text->find('\n', begin) - begin);
+}
+
+Status await_generation(const ClosedFleet& closed, const std::string& generation, Time until) {
+  while (running_generation(closed) != generation) {
+    if (monotonic_now() >= until) {
+      return Error{"the broker has not taken its new files; see " + closed.setup().broker_run + "/state",
+                   ErrorKind::unavailable};
+    }
+    std::this_thread::sleep_for(look_again);
+  }
+  return success();
+}
+
+// A certificate of the agent's name, for as long as its session takes to be ended.
+Status take_session_over(const ClosedFleet& closed, const std::string& agent, mqtt::Options broker, Duration patience) {
+  const auto key = pki::Key::make();
+  if (!key) return key.error();
+  const auto pem = key->pem();
+  if (!pem) return pem.error();
+  const auto certificate =
+      closed.authority().issue_agent(key->public_key(), *AgentName::parse(agent), wall_now().unix_ms / 1000 + 60);
+  if (!certificate) return certificate.error();
+  const std::string path = closed.directory() + "/tls/taking-over-" + make_secret("").id;
+  const auto remove = [&] {
+    ::unlink((path + ".crt").c_str());
+    ::unlink((path + ".key").c_str());
+  };
+  Status done = write_private_file(path + ".key", *pem);
+  if (done) done = write_private_file(path + ".crt", certificate->pem());
+  if (done) {
+    broker.tls.certificate = path + ".crt";
+    broker.tls.key = path + ".key";
+    broker.client_id = agent;
+    broker.will.reset();
+    done = end_session(broker, mqtt::make_paho_client, patience);
+  }
+  remove();
+  return done;
+}
+
+// Its tasks are taken away when the broker has said that it is gone; then it is forgotten.
+Status forget_when_gone(Loop& loop, const AgentName& agent, Time until) {
+  for (;;) {
+    auto answered = std::make_shared<std::promise<std::optional<Error>>>();
+    auto answer = answered->get_future();
+    loop.forget(agent, [answered](const Result<AgentName>& forgotten) {
+      answered->set_value(forgotten ? std::nullopt : std::optional(forgotten.error()));
+    });
+    if (answer.wait_for(until - monotonic_now() + std::chrono::seconds(1)) != std::future_status::ready) break;
+    const auto failure = answer.get();
+    if (!failure || failure->kind == ErrorKind::not_found) return success();
+    if (monotonic_now() >= until) return failure->context("its certificate and session have ended");
+    std::this_thread::sleep_for(look_again);
+  }
+  return Error{"its certificate and session have ended; the coordinator is too busy to forget it",
+               ErrorKind::unavailable};
+}
+
+Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& who,
+              const std::string& name) {
+  const Time until = monotonic_now() + revocation_patience;
+  if (auto revoked = closed.enrolment().revoke(who, name); !revoked) return revoked;
+  log::info("agent " + name + " is revoked by " + who);
+  const auto generation = closed.publish();
+  if (!generation) return generation.error().context("the certificate is revoked here, and not yet at the broker");
+  if (auto taken = await_generation(closed, *generation, until); !taken) return taken;
+  if (auto ended = take_session_over(closed, name, broker, until - monotonic_now()); !ended) {
+    return ended.error().context("the certificate is revoked; its present session could not be ended");
+  }
+  return forget_when_gone(loop, *AgentName::parse(name), until);
+}
+
+http_server::Site agents_site(const Parts& parts) {
+  Routes routes;
+  add_agents_routes(routes, parts);
+  const auto router = std::make_shared<const http_server::Router>(std::move(routes));
+  return {router,
+          [gate = AgentsGate(parts.closed->enrolment())](
+              const http_server::Request& head, const http_server::Route* route) { return gate.judge(head, route); },
+          [router](http_server::Problem problem, const http_server::ReplyContext& context) {
+            if (problem.detail.empty()) {
+              problem.detail =
+                  explain_unknown(context.method, context.path, router->routes()) + "; this is the port of agents";
+            }
+            return refuse(problem, context.path);
+          }};
+}
+
+}  // namespace
+
+void take_setup(Loop::Options& options, ClosedFleet& closed) {
+  const Setup& setup = closed.setup();
+  options.fleet = setup.fleet;
+  options.broker.broker = "mqtts://localhost:" + std::to_string(setup.broker_agents_port);
+  options.broker.tls = tls_files(closed, "coordinator");
+  options.watch_tls = tls_files(closed, "watch");
+  options.named_clients = true;
+  options.may_submit = [&closed](const std::string& submitter, const Capability& capability) -> Status {
+    const std::string present = std::string(Loop::present_client) + ":";
+    const std::string name = submitter.starts_with(present) ? submitter.substr(present.size()) : submitter;
+    const auto access = closed.accesses().named(name);
+    if (!access) return Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden};
+    return may_submit(*access, capability.str());
+  };
+}
+
+std::function<Status(const std::string&, const std::string&)> revoker(ClosedFleet& closed, Loop& loop,
+                                                                      mqtt::Options broker) {
+  return [&closed, &loop, broker = std::move(broker)](const std::string& who, const std::string& name) {
+    return revoke(closed, loop, broker, who, name);
+  };
+}
+
+Result<http_server::ListenAddress> listen_for_agents(http_server::Server& server, const Parts& parts) {
+  const ClosedFleet& closed = *parts.closed;
+  const auto address = http_server::parse_listen(closed.setup().agents_listen);
+  if (!address) return address.error();
+  const auto files = certificate_files(closed.directory(), "agents");
+  auto tls = http_server::Tls::load({files.certificate, files.key, ca_file(closed.directory())},
+                                    http_server::ClientCertificate::asked, log_reload);
+  if (!tls) return tls.error();
+  return server.listen(*address, agents_site(parts), *tls);
+}
+
+Result<std::shared_ptr<http_server::Tls>> people_tls(const ClosedFleet& closed) {
+  const auto files = certificate_files(closed.directory(), "people");
+  return http_server::Tls::load({files.certificate, files.key, {}}, http_server::ClientCertificate::not_asked,
+                                log_reload);
+}
+
+void maintain(const std::stop_token& stop, ClosedFleet& closed) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  while (!stopped.wait_for(lock, stop, std::chrono::minutes(1), [&] { return stop.stop_requested(); })) {
+    const auto fresh = closed.maintain();
+    if (!fresh) {
+      log::warning(fresh.error().message);
+      continue;
+    }
+    for (const auto& name : *fresh) log::info("the certificate " + name + " was renewed");
+  }
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,247 @@
+// Machines that join, as people and programs see and steer them: /api/v1/join-tokens, /api/v1/join-requests,
+// /api/v1/enrolled-agents, and what a client must know of a closed fleet: /api/v1/ca, /api/v1/access.
+#include "common/join/token.hpp"
+#include "common/protocol/fields.hpp"
+#include "common/protocol/topics.hpp"
+#include "common/system/clock.hpp"
+#include "coordinator/access/closed_fleet.hpp"
+#include "coordinator/access/secret.hpp"
+#include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/api/publishing.hpp"
+#include "coordinator/http/host.hpp"
+#include "coordinator/views/views.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+constexpr Duration usual_ttl = std::chrono::hours(1);
+constexpr Duration mqtt_access_time = std::chrono::hours(1);
+
+void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
+  if (all.empty()) return;
+  json::ArrayWriter array(object.key(name));
+  for (const auto& one : all) array.string(one);
+}
+
+// {"NAME": [...]}
+template <typename Rows, typename WriteRow>
+Reply list_reply(std::string_view name, const Rows& rows, WriteRow write_row) {
+  std::string body;
+  {
+    json::ObjectWriter answer(body);
+    json::ArrayWriter array(answer.key(name));
+    for (const auto& row : rows) {
+      json::ObjectWriter object(array.next());
+      write_row(object, row);
+    }
+  }
+  return json_reply(200, body);
+}
+
+Reply name_reply(const std::string& name) {
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string("name", name);
+  }
+  return json_reply(200, body);
+}
+
+// ---- join tokens
+
+struct WantedToken {
+  JoinToken token;
+  Duration ttl = usual_ttl;
+};
+
+Result<WantedToken> read_wanted_token(const std::string& body) {
+  auto fields = json::Fields::untrusted(body.empty() ? std::string_view("{}") : std::string_view(body));
+  fields.allow({"uses", "ttl_ms", "name", "capabilities"});
+  WantedToken wanted;
+  wanted.token.uses = fields.integer("uses", 1, 100'000).value_or(1);
+  wanted.ttl = fields.milliseconds("ttl_ms", std::chrono::seconds(1)).value_or(usual_ttl);
+  wanted.token.name = fields.string("name").value_or("");
+  wanted.token.capabilities = fields.strings("capabilities");
+  if (!fields.ok()) return fields.error();
+  return wanted;
+}
+
+// The addresses under which the port for agents can be reached, the one that this request has used first.
+std::vector<std::string> agents_addresses(const ClosedFleet& closed, const Request& request) {
+  const std::string port = port_of_listener(closed.setup().agents_listen);
+  std::vector<std::string> names = closed.setup().names;
+  const std::string used = known_host_of(closed.setup(), request);
+  std::stable_partition(names.begin(), names.end(), [&](const std::string& name) { return name == used; });
+  if (names.size() > join::most_addresses) names.resize(join::most_addresses);
+  for (std::string& name : names) name = in_url(name) + ":" + port;
+  return names;
+}
+
+Reply create_token(ClosedFleet& closed, const Request& request) {
+  const auto wanted = read_wanted_token(request.body);
+  if (!wanted) return problem(wanted.error());
+  const auto made = closed.enrolment().create_token(request.principal.name, wanted->token, wanted->ttl);
+  if (!made) return problem(made.error());
+  const join::Token token{made->secret, closed.authority().certificate().fingerprint(),
+                          agents_addresses(closed, request)};
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string("id", made->token.id);
+    object.string("token", join::encode(token));
+    object.string("expires_at", rfc3339(made->token.expires));
+    object.integer("uses", made->token.uses);
+  }
+  return json_reply(201, body);
+}
+
+Reply list_tokens(ClosedFleet& closed, const Request&) {
+  const auto tokens = closed.enrolment().tokens();
+  if (!tokens) return problem(tokens.error());
+  return list_reply("join_tokens", *tokens, [](json::ObjectWriter& object, const JoinToken& token) {
+    object.string("id", token.id);
+    object.integer("uses", token.uses);
+    object.integer("used", token.used);
+    object.string("expires_at", rfc3339(token.expires));
+    if (!token.name.empty()) object.string("name", token.name);
+    write_strings(object, "capabilities", token.capabilities);
+    object.string("created_by", token.created_by);
+  });
+}
+
+Reply revoke_token(ClosedFleet& closed, const Request& request) {
+  const std::string& id = request.capture("id");
+  const auto revoked = closed.enrolment().revoke_token(request.principal.name, id);
+  return revoked ? accepted_object("id", id, "revoked") : problem(revoked.error());
+}
+
+// ---- requests to join
+
+Reply list_requests(ClosedFleet& closed, const Request&) {
+  const auto waiting = closed.join_requests().waiting(monotonic_now());
+  const WallTime now = wall_now();
+  return list_reply("join_requests", waiting, [&](json::ObjectWriter& object, const JoinRequests::Listed& one) {
+    object.string("name", one.name);
+    object.string("address", one.address);
+    if (!one.machine.empty()) object.string("machine", one.machine);
+    object.string("asked_at", rfc3339(WallTime{now.unix_ms - to_ms(one.age)}));
+  });
+}
+
+Result<JoinRequests::Asking> asking_of(ClosedFleet& closed, const Request& request) {
+  auto fields = json::Fields::untrusted(request.body);
+  fields.allow({"code"});
+  fields.require("code");
+  const std::string code = fields.string("code").value_or("");
+  if (!fields.ok()) return fields.error();
+  return closed.join_requests().find(code, monotonic_now());
+}
+
+Reply accept_request(ClosedFleet& closed, const Request& request) {
+  const auto asking = asking_of(closed, request);
+  if (!asking) return problem(asking.error());
+  auto agent = closed.enrolment().accept(request.principal.name, asking->key, asking->machine);
+  if (!agent) return problem(agent.error());
+  publish_later_if_needed(closed);
+  const std::string name = agent->name;
+  closed.join_requests().accept(asking->id, std::move(*agent));
+  return name_reply(name);
+}
+
+Reply refuse_request(ClosedFleet& closed, const Request& request) {
+  const auto asking = asking_of(closed, request);
+  if (!asking) return problem(asking.error());
+  closed.join_requests().refuse(asking->id);
+  const auto noted = closed.accesses().database().audit(
+      {wall_now(), request.principal.name, "join-request.refuse", asking->machine.name});
+  return noted ? name_reply(asking->machine.name) : problem(noted.error());
+}
+
+Reply list_enrolled(ClosedFleet& closed, const Request&) {
+  return list_reply("enrolled_agents", closed.enrolment().agents(),
+                    [](json::ObjectWriter& object, const EnrolledAgent& agent) {
+                      object.string("name", agent.name);
+                      object.string("enrolled_at", rfc3339(agent.enrolled));
+                      object.string("certificate_ends_at", rfc3339(WallTime{agent.not_after * 1000}));
+                      object.string("serial", agent.serial);
+                      write_strings(object, "capabilities", agent.capabilities);
+                    });
+}
+
+// ---- the caller
+
+Reply own_access(ClosedFleet& closed, const Request& request) {
+  const auto access = closed.accesses().named(request.principal.name);
+  if (!access) return problem(Error{"this access has been revoked", ErrorKind::not_found});
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string("name", access->name);
+    object.string("role", to_string(access->role));
+    write_strings(object, "models", access->limits.models);
+    write_strings(object, "capabilities", access->limits.capabilities);
+    if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));
+    json::ObjectWriter mqtt(object.key("mqtt"));
+    mqtt.string("host", known_host_of(closed.setup(), request));
+    mqtt.integer("port", closed.setup().broker_people_port);
+    mqtt.string("root", protocol::Topics(closed.setup().fleet).root());
+  }
+  return json_reply(200, body);
+}
+
+// For one terminal: two programs with one name at the broker would end each other's session.
+Reply mqtt_access(ClosedFleet& closed, const Request& request) {
+  const auto owner = closed.accesses().named(request.principal.name);
+  if (!owner) return problem(Error{"this access has been revoked", ErrorKind::not_found});
+  AccessLimits limits = owner->limits;
+  const WallTime end{wall_now().unix_ms + to_ms(mqtt_access_time)};
+  if (!limits.expires || *limits.expires > end) limits.expires = end;
+  constexpr std::size_t longest = 63 - 10;  // "-mqtt-" and four letters
+  const std::string name = owner->name.substr(0, longest) + "-mqtt-" + make_secret("").id.substr(0, 4);
+  const auto made = closed.accesses().create_access(owner->name, name, owner->role, limits);
+  if (!made) return problem(made.error());
+  if (const auto published = closed.publish(); !published) return problem(published.error());
+  std::string body;
+  {
+    json::ObjectWriter object(body);
+    object.string("name", made->name);
+    object.string("key", made->key);
+    object.string("role", to_string(owner->role));
+    object.string("expires_at", rfc3339(*limits.expires));
+  }
+  return json_reply(201, body);
+}
+
+}  // namespace
+
+Reply ca_reply(const ClosedFleet& closed) {
+  return {200, closed.authority().certificate().pem(), "application/x-pem-file", {}, {}};
+}
+
+void add_joining_routes(Routes& routes, const Parts& parts) {
+  if (parts.closed == nullptr) return;
+  const auto with = [closed = parts.closed](Reply (*handler)(ClosedFleet&, const Request&)) {
+    return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
+  };
+  // clang-format off
+  routes.push_back({"GET", "/api/v1/ca", "getCa", "The certificate of the fleet's certification authority", "", with([](ClosedFleet& closed, const Request&) { return ca_reply(closed); })});
+  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", with(own_access)});
+  routes.push_back({"POST", "/api/v1/access/mqtt", "createMqttAccess", "An access of an hour for one program at the broker; its key is in this answer only", "any", with(mqtt_access)});
+  routes.push_back({"POST", "/api/v1/join-tokens", "createJoinToken", "Make a join token; it is in this answer only", "admin", with(create_token)});
+  routes.push_back({"GET", "/api/v1/join-tokens", "listJoinTokens", "Join tokens that have not ended, without their secrets", "admin", with(list_tokens)});
+  routes.push_back({"POST", "/api/v1/join-tokens/{id}/revoke", "revokeJoinToken", "End a join token", "admin", with(revoke_token)});
+  routes.push_back({"GET", "/api/v1/join-requests", "listJoinRequests", "Machines that wait to be accepted, without their codes", "admin", with(list_requests)});
+  routes.push_back({"POST", "/api/v1/join-requests/accept", "acceptJoinRequest", "Accept the machine that shows this code", "admin", with(accept_request)});
+  routes.push_back({"POST", "/api/v1/join-requests/refuse", "refuseJoinRequest", "Refuse the machine that shows this code", "admin", with(refuse_request)});
+  routes.push_back({"GET", "/api/v1/enrolled-agents", "listEnrolledAgents", "Agents with a certificate", "operate", with(list_enrolled)});
+  // clang-format on
+  routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent",
+                    "End an agent's certificate and session; its tasks go elsewhere", "admin",
+                    http_server::answer_with([parts](const Request& request) {
+                      const std::string& name = request.capture("name");
+                      const auto revoked = parts.revoke_agent(request.principal.name, name);
+                      return revoked ? name_reply(name) : problem(revoked.error());
+                    })});
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,255 @@
+#include "coordinator/setup.hpp"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+#include "common/files/private_file.hpp"
+#include "common/http_server/address.hpp"
+#include "common/pki/names.hpp"
+#include "coordinator/access/broker_files.hpp"
+#include "coordinator/access/closed_fleet.hpp"
+#include "coordinator/http/host.hpp"
+#include "coordinator/store/data/directory.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* program = "edgefleet-coordinator";
+
+void say(const std::string& text) { std::printf("%s\n", text.c_str()); }
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+  std::string text(name.data());
+  text = text.substr(0, text.find('.'));
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// Of the interfaces that are up; without loopback and link-local addresses, which other machines cannot use.
+std::vector<std::string> own_addresses() {
+  std::vector<std::string> addresses;
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return addresses;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || (one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    const int family = one->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    std::array<char, NI_MAXHOST> text{};
+    const socklen_t length = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    if (::getnameinfo(one->ifa_addr, length, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    const std::string address(text.data());
+    if (address.starts_with("fe80") || address.find('%') != std::string::npos) continue;
+    addresses.push_back(address);
+  }
+  ::freeifaddrs(all);
+  return addresses;
+}
+
+// A name without a dot could be a top-level domain, so the machine's own name has `.local`.
+std::vector<std::string> usual_names() {
+  std::vector<std::string> names;
+  if (const auto host = host_name(); !host.empty() && host != "localhost") names.push_back(host + ".local");
+  for (auto& address : own_addresses()) names.push_back(std::move(address));
+  if (names.empty()) names.emplace_back("localhost");
+  return names;
+}
+
+Status check_listener(const std::string& option, const std::string& text) {
+  const auto address = http_server::parse_listen(text);
+  return address ? success() : Status(invalid(option + ": " + address.error().message));
+}
+
+std::string absolute(const std::string& path) { return fs::absolute(path).lexically_normal().string(); }
+
+std::string lines_of(const Setup& setup, const std::string& data) {
+  std::string names;
+  for (const auto& name : setup.names) names += (names.empty() ? "" : ", ") + name;
+  return "fleet " + setup.fleet.str() + ", data in " + data + "\n  names and addresses of this machine: " + names +
+         "\n  people and programs: " + setup.listen + " (https), agents: " + setup.agents_listen +
+         "\n  broker: its files in " + setup.broker_folder + "; agents on port " +
+         std::to_string(setup.broker_agents_port) + ", people on port " + std::to_string(setup.broker_people_port);
+}
+
+// One that exists may belong to the broker's group, and keeps its mode.
+Status make_broker_folder(const std::string& path) {
+  std::error_code failure;
+  if (fs::is_directory(path, failure)) return success();
+  fs::create_directories(path, failure);
+  if (failure) return Error{path + " cannot be created: " + failure.message()};
+  ::chmod(path.c_str(), S_IRWXU | S_IRGRP | S_IXGRP);
+  return success();
+}
+
+// What a setup has made in a data directory, and nothing else.
+std::vector<std::string> made_in(const std::string& data, const std::string& broker_folder) {
+  return {setup_path(data),
+          data + "/ca",
+          data + "/tls",
+          data + "/access.db",
+          data + "/access.db-journal",
+          broker_folder + "/current",
+          broker_folder + "/generations"};
+}
+
+}  // namespace
+
+SetupCommand::SetupCommand(Configuration& configuration, const std::string& data, const std::string& fleet)
+    : data_(data), fleet_(fleet) {
+  command_ = configuration.command("setup",
+                                   "Makes a fleet that nobody uses without a credential: certificates, the "
+                                   "broker's files, the first access");
+  command_
+      ->add_option("--host", names_,
+                   "a DNS name or an address of this machine, repeated for each; the first one is shown to people "
+                   "(default: HOSTNAME.local and the addresses)")
+      ->type_name("NAME");
+  command_->add_option("--people-listen", listen_, "HOST:PORT for people and programs (default: *:7001)");
+  command_->add_option("--agents-listen", agents_listen_, "HOST:PORT for agents (default: *:7002)");
+  command_->add_option("--broker-folder", broker_folder_,
+                       "folder of the broker's files, for mosquitto/watch.sh (default: DATA/broker)");
+  command_->add_option("--broker-run", broker_run_,
+                       "folder of mosquitto/watch.sh itself, which its user may write (default: BROKER-FOLDER/run)");
+  command_->add_option("--broker-address", broker_address_, "address that the broker listens on (default: all)");
+  command_->add_option("--broker-agents-port", broker_agents_port_, "the broker's port for agents (default: 8883)")
+      ->check(CLI::Range(1, 65535));
+  command_
+      ->add_option("--broker-people-port", broker_people_port_,
+                   "the broker's port for people and programs (default: 8884)")
+      ->check(CLI::Range(1, 65535));
+  command_->add_option("--admin", admin_, "name of the first access, with the role admin")->capture_default_str();
+  command_->add_option("--key-file", key_file_, "also write the key of the first access to this file");
+  command_->add_flag("--dry-run", dry_run_, "only say what would be done");
+  command_->add_flag("--remove", remove_, "remove what setup has made; tasks and artifacts stay");
+  command_->footer(
+      "It can be run again at any time, also with other names or ports; what is there and right is kept. Stop the\n"
+      "coordinator first.\n\n"
+      "Examples:\n"
+      "  edgefleet-coordinator setup --data /var/lib/edgefleet\n"
+      "  edgefleet-coordinator setup --data /var/lib/edgefleet --host pi-1.local --host 192.168.1.10\n"
+      "  edgefleet-coordinator setup --data /var/lib/edgefleet --remove\n");
+}
+
+std::optional<int> SetupCommand::run() {
+  if (!command_->parsed()) return std::nullopt;
+  const Status done = remove_ ? remove() : set_up();
+  return done ? 0 : give_up(program, done.error().message);
+}
+
+// What was chosen before, with what is given now.
+Result<Setup> SetupCommand::wanted() const {
+  const auto fleet = FleetName::parse(fleet_);
+  if (!fleet) return invalid("--fleet \"" + fleet_ + "\" is not valid: " + std::string(name_rule));
+  Setup setup{*fleet, usual_names(), "*:7001", "*:7002", absolute(data_) + "/broker", {}, {}};
+  if (is_set_up(data_)) {
+    const auto present = read_setup(data_);
+    if (!present) return present;
+    // --fleet has a default, so it cannot be told from one that was given.
+    setup = *present;
+  }
+  if (!names_.empty()) setup.names = names_;
+  if (const auto hosts = pki::parse_hosts(setup.names); !hosts) return hosts.error().context("--host");
+  for (std::string& name : setup.names) name = host_of(in_url(name));  // in lower case
+  if (!listen_.empty()) setup.listen = listen_;
+  if (!agents_listen_.empty()) setup.agents_listen = agents_listen_;
+  if (auto good = check_listener("--people-listen", setup.listen); !good) return good.error();
+  if (auto good = check_listener("--agents-listen", setup.agents_listen); !good) return good.error();
+  if (!broker_folder_.empty()) setup.broker_folder = absolute(broker_folder_);
+  if (!broker_run_.empty()) setup.broker_run = absolute(broker_run_);
+  if (setup.broker_run.empty()) setup.broker_run = setup.broker_folder + "/run";
+  if (!broker_address_.empty()) setup.broker_address = broker_address_;
+  if (broker_agents_port_ > 0) setup.broker_agents_port = broker_agents_port_;
+  if (broker_people_port_ > 0) setup.broker_people_port = broker_people_port_;
+  return setup;
+}
+
+// Each step is done only if it is needed, so that after a kill at any of them the next run completes it. The record of
+// the setup comes before the first access: from then on the coordinator starts closed.
+Status SetupCommand::set_up() const {
+  const auto setup = wanted();
+  if (!setup) return setup.error();
+  if (dry_run_) {
+    say("would set up " + lines_of(*setup, absolute(data_)));
+    return success();
+  }
+  DirectoryLock lock;
+  if (auto taken = lock.take(data_); !taken) return taken;
+  const auto authority = has_authority(data_) ? load_authority(data_) : make_authority(data_, *setup);
+  if (!authority) return authority.error();
+  for (const auto& name : setup->names) {
+    if (auto permitted = authority->permits(name); !permitted) {
+      return Error{
+          name + " is outside of what this fleet's certification authority may certify: " + permitted.error().message +
+              ". Remove the setup (--remove) and run it again: all agents join "
+              "anew",
+          ErrorKind::unsupported};
+    }
+  }
+  if (auto made = make_broker_folder(setup->broker_folder); !made) return made;
+  if (auto written = write_setup(data_, *setup); !written) return written;
+
+  auto closed = ClosedFleet::open(data_);
+  if (!closed) return closed.error();
+  ClosedFleet& fleet = **closed;
+  std::vector<std::string> reserved{"coordinator", "watch", "broker", "canary", "localhost"};
+  for (const auto& name : setup->names) {
+    reserved.push_back(name);
+    reserved.push_back(name.substr(0, name.find('.')));
+  }
+  if (auto kept = fleet.accesses().database().reserve(reserved); !kept) return kept;
+  if (auto made = make_admin(fleet.accesses()); !made) return made;
+  if (const auto published = fleet.publish(); !published) return published.error();
+  say("set up " + lines_of(*setup, absolute(data_)));
+  say("Next:");
+  say("  mosquitto/watch.sh " + setup->broker_folder + " " + setup->broker_run + "      # the broker; not as root");
+  say("  edgefleet-coordinator --data " + absolute(data_));
+  say("  edgefleet join-token create      # the line for the next machine");
+  return success();
+}
+
+// An access without its key is no use: it was made by a run that was killed before the key was kept.
+Status SetupCommand::make_admin(Registry& accesses) const {
+  const bool has_admin = accesses.named(admin_).has_value();
+  if (has_admin && (key_file_.empty() || fs::exists(key_file_))) return success();
+  const auto made = has_admin ? accesses.rotate_access("setup", admin_, Duration{0})
+                              : accesses.create_access("setup", admin_, Role::admin, {});
+  if (!made) return made.error();
+  return key_file_.empty() ? success() : write_private_file(key_file_, made->key + "\n");
+}
+
+Status SetupCommand::remove() const {
+  DirectoryLock lock;
+  if (auto taken = lock.take(data_); !taken) return taken;
+  const auto setup = is_set_up(data_) ? read_setup(data_) : Result<Setup>(invalid("there is no setup in " + data_));
+  if (!setup) return setup.error();
+  const auto made = made_in(data_, setup->broker_folder);
+  for (const auto& path : made) {
+    std::error_code failure;
+    if (!fs::exists(fs::symlink_status(path))) continue;
+    if (dry_run_) {
+      say("would remove " + path);
+      continue;
+    }
+    fs::remove_all(path, failure);
+    if (failure) return Error{path + " cannot be removed: " + failure.message()};
+    say("removed " + path);
+  }
+  say(dry_run_ ? "nothing was changed"
+               : "the setup is removed: all keys and certificates of this fleet are useless now");
+  return success();
+}
+
+}  // namespace edgefleet::coordinator

@@ -1,0 +1,44 @@
+// The command `setup`: makes a fleet that nobody uses without a credential.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/runtime/configuration.hpp"
+#include "coordinator/access/registry.hpp"
+#include "coordinator/access/setup_files.hpp"
+
+namespace edgefleet::coordinator {
+
+class SetupCommand {
+ public:
+  // `data` and `fleet` are read when the command runs.
+  SetupCommand(Configuration& configuration, const std::string& data, const std::string& fleet);
+  // No value: the command was not given. Otherwise the exit code.
+  std::optional<int> run();
+
+ private:
+  Status set_up() const;
+  Status remove() const;
+  Status make_admin(Registry& accesses) const;
+  [[nodiscard]] Result<Setup> wanted() const;
+
+  const std::string& data_;
+  const std::string& fleet_;
+  CLI::App* command_ = nullptr;
+  std::vector<std::string> names_;
+  std::string listen_;
+  std::string agents_listen_;
+  std::string broker_folder_;
+  std::string broker_run_;
+  std::string broker_address_;
+  int broker_agents_port_ = 0;  // 0: as it was, or the usual one
+  int broker_people_port_ = 0;
+  std::string admin_ = "admin";
+  std::string key_file_;
+  bool dry_run_ = false;
+  bool remove_ = false;
+};
+
+}  // namespace edgefleet::coordinator
