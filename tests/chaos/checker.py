@@ -8,8 +8,10 @@ from ledger import FINAL, artifact_id, content, outcome_of
 from runner import made
 
 # Codes with which a task may fail in such a run: the loss of its agent, its own timeout or exit code, and a stop of the
-# agent during the task.
-EXPECTED_ERRORS = {"agent_lost", "outcome_unknown", "timed_out", "exit_status", "agent_stopping", "killed"}
+# agent during the task. FOR_ONCE: of tasks with one attempt only; with more, another agent gets them. (An agent that is
+# cut off for longer than the timeout of a task has not received it.)
+FOR_ONCE = {"outcome_unknown", "not_delivered"}
+EXPECTED_ERRORS = {"agent_lost", "timed_out", "exit_status", "agent_stopping", "killed", *FOR_ONCE}
 MOST_HISTORY = 64  # attempts that the coordinator keeps per task
 
 
@@ -141,8 +143,8 @@ class Checker:
             self.bad("cancelled without request", f"{name}: {task['attempts']}")
         if task["state"] == "expired" and "expires_after_ms" not in entry.body:
             self.bad("expired without limit", name)
-        if code == "outcome_unknown" and not entry.once:
-            self.bad("given up early", f"{name}: outcome_unknown although it has attempts left")
+        if code in FOR_ONCE and not entry.once:
+            self.bad("given up early", f"{name}: {code} although it has attempts left")
         if [a for a in task["attempts"] if a["state"] in ("assigned", "running")]:
             self.bad("open attempt", f"{name} is {task['state']}: {task['attempts']}")
         if task["state"] == "succeeded" and sum(a["state"] == "succeeded" for a in task["attempts"]) != 1:
