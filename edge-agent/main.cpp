@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "common/files/folder.hpp"
 #include "common/runtime/log.hpp"
@@ -9,6 +10,8 @@
 #include "edge-agent/configuration.hpp"
 #include "edge-agent/executors/files/scratch.hpp"
 #include "edge-agent/executors/process/spawner.hpp"
+#include "edge-agent/identity/renewal.hpp"
+#include "edge-agent/join_command.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
 #include "edge-agent/shell/own_name.hpp"
@@ -55,16 +58,34 @@ Result<ProcessServices> make_services(const Settings& settings, Loop::Options& o
   if (!scratch) return scratch.error();
   services.scratch = *scratch;
   services.spawner = std::make_shared<Spawner>(umask_of_commands);
-  if (!settings.coordinator.empty()) options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator);
+  // The files of the identity are for the broker and for the coordinator; a coordinator without TLS needs none.
+  http::Credentials credentials;
+  if (settings.coordinator.starts_with("https://")) {
+    credentials = {.ca = settings.broker_ca, .certificate = settings.broker_certificate, .key = settings.broker_key};
+  }
+  if (!settings.coordinator.empty()) {
+    options.watch = std::make_shared<CoordinatorWatch>(settings.coordinator, credentials);
+  }
   options.artifacts = std::make_shared<ArtifactSpool>(
-      settings.work + "/spool/artifacts", std::make_unique<HttpArtifacts>(settings.coordinator, options.watch),
-      ArtifactSpool::Bounds{});
+      settings.work + "/spool/artifacts",
+      std::make_unique<HttpArtifacts>(settings.coordinator, options.watch, credentials), ArtifactSpool::Bounds{});
   services.artifacts = options.artifacts;
-  std::stop_source at_once;
-  services.at_once = at_once.get_token();
-  options.end_at_once = [at_once]() mutable { at_once.request_stop(); };
+  const auto at_once = std::make_shared<std::stop_source>();
+  services.at_once = at_once->get_token();
+  options.end_at_once = [at_once] { at_once->request_stop(); };
   options.freeze_work = [groups = services.spawner->groups()](bool frozen) { groups->freeze(frozen); };
   return services;
+}
+
+// Who this agent is: what it has joined, or what a token on the boot partition lets it join now.
+Result<std::optional<Identity>> find_identity(Settings& settings) {
+  std::stop_source stop;
+  const Signals signals([&] { stop.request_stop(); });
+  auto identity = load_identity(settings.work);
+  if (identity && !*identity) identity = join_from_boot_file(settings, stop.get_token());
+  if (!identity || !*identity) return identity;
+  if (auto taken = take_identity(settings, **identity); !taken) return taken.error();
+  return identity;
 }
 
 struct CommandLine {
@@ -72,9 +93,15 @@ struct CommandLine {
   const char* const* argv = nullptr;
 };
 
-Status run(Settings settings, Loop::Options options, const CommandLine& line, mode_t umask_of_commands) {
+Status run(Settings settings, const CommandLine& line, mode_t umask_of_commands) {
   FolderLock lock;
   if (auto taken = take_work_folder(lock, settings.work); !taken) return taken;
+  const auto identity = find_identity(settings);
+  if (!identity) return identity.error();
+  auto made = loop_options(settings);
+  if (!made) return made.error();
+  Loop::Options options = std::move(*made);
+  const std::string work = settings.work;
   options.machine = machine_identity(settings.work);
   write_start_line(settings, options);
   const auto named = choose_name(settings, options);
@@ -88,6 +115,9 @@ Status run(Settings settings, Loop::Options options, const CommandLine& line, mo
   if (executors.empty())
     log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
+  const std::jthread renewal([&](const std::stop_token& stop) {
+    if (*identity) keep_renewing(stop, work, **identity);
+  });
   const Signals signals([&] { loop.request_stop(); }, [&] { loop.reload(); });
   return loop.run();
 }
@@ -95,16 +125,21 @@ Status run(Settings settings, Loop::Options options, const CommandLine& line, mo
 }  // namespace
 
 int main(int argc, char** argv) {
+  const TokenText token = take_token(argc, argv);
   prctl(PR_SET_DUMPABLE, 0);  // commands have the same user, and must not read its secrets
   const mode_t inherited = umask(077);  // tasks and results are private; commands do as their owner wants
   block_signals();
+  const CommandLine line{static_cast<int>(token.arguments.size()), token.arguments.data()};
   Settings settings;
-  if (const auto code = read_settings(settings, argc, argv)) return *code;
+  JoinCommand join(settings);
+  const auto declare = [&](Configuration& configuration) { join.declare(configuration); };
+  if (const auto code = read_settings(settings, line.argc, line.argv, declare)) return *code;
   if (auto logging = log::start(program, settings.log_level); !logging) {
     return wrong_usage(program, logging.error().message);
   }
-  auto options = loop_options(settings);
+  if (join.given()) return join.run(token.text);
+  const auto options = loop_options(settings);
   if (!options) return wrong_usage(program, options.error().message);
-  const auto ended = run(std::move(settings), std::move(*options), {argc, argv}, inherited);
+  const auto ended = run(std::move(settings), line, inherited);
   return ended ? 0 : give_up(program, ended.error().message);
 }

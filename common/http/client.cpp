@@ -81,6 +81,9 @@ struct Client::Impl {
     if (!credentials.bearer.empty() && !base_url.starts_with("https://") && !is_loopback(base_url)) {
       return Error{"a key is not sent to " + base_url + " in the clear: use https://", ErrorKind::invalid};
     }
+    if (credentials.unverified && (!credentials.bearer.empty() || !credentials.certificate.empty())) {
+      return Error{"no credential is sent to " + base_url + ", whose certificate is not verified", ErrorKind::invalid};
+    }
     call.credentials = &credentials;
     auto transfer = borrow();
     if (!transfer) return transfer.error();

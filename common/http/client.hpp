@@ -64,10 +64,13 @@ struct Peer {
 
 // How this program proves who it is, and how it knows the peer.
 struct Credentials {
-  std::string ca;           // PEM file of the authority that the peer's certificate must be of; empty: the system's
-  std::string certificate;  // PEM file, of a client; its key is in the file `key`
-  std::string key;
-  std::string bearer;  // sent as `Authorization: Bearer`, but never in the clear to another machine
+  std::string ca{};           // PEM file of the authority that the peer's certificate must be of; empty: the system's
+  std::string certificate{};  // PEM file, of a client; its key is in the file `key`
+  std::string key{};
+  std::string bearer{};  // sent as `Authorization: Bearer`, but never in the clear to another machine
+  // Whose certificate the peer has does not matter: for what is public, such as the certificate of an authority. Not
+  // together with a certificate or a bearer.
+  bool unverified = false;
 };
 
 // Bytes transferred so far and in total (0: unknown); called several times a second by the calling thread.

@@ -194,6 +194,10 @@ void Transfer::prepare(Call& call) {
 }
 
 void Transfer::prepare_credentials(const Credentials& credentials) {
+  if (credentials.unverified) {
+    set(CURLOPT_SSL_VERIFYPEER, 0L);
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  }
   if (!credentials.ca.empty()) set(CURLOPT_CAINFO, credentials.ca.c_str());
   if (!credentials.certificate.empty()) {
     set(CURLOPT_SSLCERT, credentials.certificate.c_str());

@@ -133,6 +133,11 @@ Status Configuration::read_again(int argc, const char* const* argv) {
   return take_from_file();
 }
 
+bool Configuration::given(const std::string& name) const {
+  const auto known = std::find_if(options_.begin(), options_.end(), [&](const auto& one) { return one.name == name; });
+  return known != options_.end() && known->option->count() > 0;
+}
+
 Status Configuration::read_file() {
   if (path_.empty()) return success();
   std::error_code unknown;

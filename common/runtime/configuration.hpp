@@ -40,6 +40,8 @@ class Configuration {
   std::optional<int> parse(int argc, const char* const* argv);
   // The same arguments in a program that works already: the file may have changed. An error is returned, not printed.
   Status read_again(int argc, const char* const* argv);
+  // After parse(): whether the option has a value of its own, from the command line, the environment or the file.
+  [[nodiscard]] bool given(const std::string& name) const;
   [[nodiscard]] const toml::table& file() const { return file_; }
   [[nodiscard]] const std::string& file_path() const { return path_; }
 

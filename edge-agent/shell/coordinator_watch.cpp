@@ -77,7 +77,7 @@ bool CoordinatorWatch::wrong_address(const std::stop_token& stop) {
 void CoordinatorWatch::run(const std::stop_token& stop) {
   std::optional<http::Client> client;  // made at the first look: it loads libcurl
   for (wait(stop); !stop.stop_requested(); wait(stop)) {
-    if (!client) client.emplace(url_, coordinator_peer(url_));
+    if (!client) client.emplace(url_, coordinator_peer(url_), credentials_);
     const auto failure = look(*client, times_.timeout, stop);
     if (stop.stop_requested()) return;
     note(failure);

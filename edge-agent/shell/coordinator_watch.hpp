@@ -32,8 +32,10 @@ class CoordinatorWatch {
   // From the thread of the watch. `problem` is empty if the API can be reached.
   using OnSeen = std::function<void(std::string problem)>;
 
-  explicit CoordinatorWatch(std::string url) : CoordinatorWatch(std::move(url), Times{}) {}
-  CoordinatorWatch(std::string url, Times times) : url_(std::move(url)), times_(times) {}
+  explicit CoordinatorWatch(std::string url, http::Credentials credentials = {})
+      : CoordinatorWatch(std::move(url), Times{}, std::move(credentials)) {}
+  CoordinatorWatch(std::string url, Times times, http::Credentials credentials = {})
+      : url_(std::move(url)), credentials_(std::move(credentials)), times_(times) {}
   CoordinatorWatch(const CoordinatorWatch&) = delete;
   CoordinatorWatch& operator=(const CoordinatorWatch&) = delete;
   CoordinatorWatch(CoordinatorWatch&&) = delete;
@@ -60,6 +62,7 @@ class CoordinatorWatch {
   void wait(const std::stop_token& stop);
 
   const std::string url_;
+  const http::Credentials credentials_;
   const Times times_;
   OnSeen on_seen_;
   mutable std::mutex mutex_;

@@ -20,9 +20,10 @@ inline bool worth_storing_later(ErrorKind kind) { return worth_another_try(kind)
 class HttpArtifacts final : public ArtifactStore {
  public:
   // `watch` ends a wait that is of no use; null: transfers wait until they are stopped.
-  explicit HttpArtifacts(std::string coordinator, std::shared_ptr<CoordinatorWatch> watch = {})
+  explicit HttpArtifacts(std::string coordinator, std::shared_ptr<CoordinatorWatch> watch = {},
+                         http::Credentials credentials = {})
       : coordinator_(std::move(coordinator)),
-        client_(coordinator_, coordinator_peer(coordinator_)),
+        client_(coordinator_, coordinator_peer(coordinator_), std::move(credentials)),
         watch_(std::move(watch)) {}
 
   Status fetch(const std::string& artifact, const std::string& to_path, std::uint64_t most_bytes,

@@ -228,6 +228,9 @@ void declare(Configuration& configuration, Settings& s) {
   configuration.option("coordinator", s.coordinator, "the coordinator's HTTP API, for artifacts: http://HOST:PORT");
   configuration.option("fleet", s.fleet, "name of the fleet");
   configuration.option("work", s.work, "directory for scratch folders and persistent data");
+  configuration.option("join-file", s.join_file,
+                       "file with a join token, for an agent that has not joined a fleet yet; it is erased after that "
+                       "(default: edgefleet-join on the boot partition)");
   configuration.option("echo", s.echo, "offer the capability echo with this many slots (0: do not offer it)")
       ->check(CLI::Range(0, 10'000));
   configuration.option("max-held", s.max_held, "maximum number of held tasks, over all executors")
@@ -262,6 +265,10 @@ void declare(Configuration& configuration, Settings& s) {
 }
 
 Status take_tables(const Configuration& configuration, Settings& s) {
+  for (const char* option :
+       {"name", "fleet", "broker", "broker-ca", "broker-certificate", "broker-key", "coordinator"}) {
+    if (configuration.given(option)) s.given.insert(option);
+  }
   s.name_is_default = s.name.empty();
   if (s.name_is_default) s.name = host_name();
   for (auto& good : {read_labels(configuration, s.labels), read_all(configuration, "command", s.commands, read_command),
@@ -274,12 +281,36 @@ Status take_tables(const Configuration& configuration, Settings& s) {
 
 }  // namespace
 
-std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv) {
+std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv, const Declare& more) {
   Configuration configuration(description, program);
   declare(configuration, settings);
+  if (more) more(configuration);
   if (const auto code = configuration.parse(argc, argv)) return code;
   const auto taken = take_tables(configuration, settings);
   return taken ? std::nullopt : std::optional(wrong_usage(program, taken.error().message));
+}
+
+Status take_identity(Settings& s, const Identity& identity) {
+  const IdentityFiles files(s.work);
+  const auto differs = [&](const char* option, const std::string& value, const std::string& joined) {
+    return s.given.contains(option) && value != joined;
+  };
+  if (differs("name", s.name, identity.name) || differs("fleet", s.fleet, identity.fleet)) {
+    return invalid("this machine has joined fleet " + identity.fleet + " as agent " + identity.name +
+                   "; remove --name " + "and --fleet, or join again: edgefleet-agent join --again --work " + s.work);
+  }
+  s.name = identity.name;
+  s.name_is_default = false;
+  s.fleet = identity.fleet;
+  const auto take = [&](const char* option, std::string& value, const std::string& joined) {
+    if (!s.given.contains(option)) value = joined;
+  };
+  take("broker", s.broker, identity.broker);
+  take("broker-ca", s.broker_ca, files.ca());
+  take("broker-certificate", s.broker_certificate, files.certificate());
+  take("broker-key", s.broker_key, files.key());
+  take("coordinator", s.coordinator, identity.coordinator);
+  return success();
 }
 
 Result<Settings> read_settings_again(int argc, const char* const* argv) {
@@ -288,6 +319,11 @@ Result<Settings> read_settings_again(int argc, const char* const* argv) {
   declare(configuration, settings);
   if (auto read = configuration.read_again(argc, argv); !read) return read.error();
   if (auto taken = take_tables(configuration, settings); !taken) return taken.error();
+  const auto identity = load_identity(settings.work);
+  if (!identity) return identity.error();
+  if (*identity) {
+    if (auto taken = take_identity(settings, **identity); !taken) return taken.error();
+  }
   return settings;
 }
 

@@ -1,8 +1,10 @@
 // The settings of an agent: flags, environment and agent.toml.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "common/core/result.hpp"
@@ -10,6 +12,7 @@
 #include "edge-agent/executors/command/config.hpp"
 #include "edge-agent/executors/llm/config.hpp"
 #include "edge-agent/executors/plugin/config.hpp"
+#include "edge-agent/identity/identity.hpp"
 #include "edge-agent/shell/loop.hpp"
 
 namespace edgefleet::agent {
@@ -28,6 +31,7 @@ struct Settings {
   std::string broker_key;
   std::string coordinator = "http://127.0.0.1:7001";
   std::string work = "edgefleet-work";
+  std::string join_file;  // with a join token, for the first start; empty: the usual places on the boot partition
   std::string sys = "/sys";
   std::string heat = "policy";
   std::string log_level = "info";
@@ -42,12 +46,19 @@ struct Settings {
   std::vector<CommandConfig> commands;
   std::vector<PluginConfig> plugins;
   std::vector<llm::Config> llms;
+  std::set<std::string> given;  // of the options that an identity has too: those that were given a value
 };
 
 // None: continue. Otherwise the program ends with this exit code; all messages have been printed.
-std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv);
+// `more` declares commands.
+using Declare = std::function<void(Configuration& configuration)>;
+std::optional<int> read_settings(Settings& settings, int argc, const char* const* argv, const Declare& more = {});
 // The same while the agent works: the error is returned, and nothing is printed.
 Result<Settings> read_settings_again(int argc, const char* const* argv);
+
+// What the fleet that this agent has joined says, where the owner has said nothing else. Error: the owner has given
+// another name or fleet.
+Status take_identity(Settings& settings, const Identity& identity);
 
 Result<Loop::Options> loop_options(const Settings& settings);
 

@@ -36,7 +36,7 @@ constexpr Row at_restart(const char* name) {
   return {name, same<member>, keep<member>};
 }
 
-constexpr std::array<Row, 19> rows{{
+constexpr std::array<Row, 20> rows{{
     at_restart<&Settings::name>("name"),
     at_restart<&Settings::fleet>("fleet"),
     at_restart<&Settings::broker>("broker"),
@@ -47,6 +47,7 @@ constexpr std::array<Row, 19> rows{{
     at_restart<&Settings::broker_key>("broker-key"),
     at_restart<&Settings::coordinator>("coordinator"),
     at_restart<&Settings::work>("work"),
+    at_restart<&Settings::join_file>("join-file"),
     at_restart<&Settings::sys>("sys"),
     at_once<&Settings::log_level>("log-level"),
     at_once<&Settings::max_held>("max-held"),

@@ -212,6 +212,21 @@ class Closed(unittest.TestCase):
         ended = fleet.admin.good("GET", f"/api/v1/tasks/{done['id']}?wait=20")
         self.assertEqual((ended["state"], ended["attempts"][-1]["agent"]), ("succeeded", "pi-2"))
 
+    def test_to_forget_an_agent_revokes_it(self):
+        fleet = self.fleet
+        joined = fleet.join("pi-1")
+        agent = self.start_agent("pi-1", joined)
+        self.refused(fleet.admin.request("POST", "/api/v1/agents/pi-1/forget"), 409, "online")
+        agent.terminate()
+        wait_until(lambda: self.state_of("pi-1") == "offline")
+        self.assertEqual(fleet.admin.request("POST", "/api/v1/agents/pi-1/forget").status, 202)
+        self.refused(fleet.agents_caller(joined).request("GET", "/api/v1/crl"), 403, "no longer")
+        self.assertEqual(fleet.admin.good("GET", "/api/v1/enrolled-agents")["enrolled_agents"], [])
+
+    def test_ready_tells_no_details_without_a_key(self):
+        self.assertEqual(self.fleet.caller().good("GET", "/ready"), {"ready": True})
+        self.assertEqual(self.fleet.admin.good("GET", "/ready"), {"store": True, "broker": True})
+
     # ---- setup
 
     def test_setup_again_changes_nothing_and_can_be_removed(self):

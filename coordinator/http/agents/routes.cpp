@@ -103,6 +103,7 @@ void add_agents_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"POST", std::string(join::renew_path), "renewCertificate", "A new certificate for an enrolled agent", agent, with(renew)});
   routes.push_back({"GET", std::string(join::crl_path), "getCrl", "The list of revoked certificates", agent, with(crl)});
   // clang-format on
+  add_health_route(routes);
   add_agents_artifact_routes(routes, parts, agent);
 }
 

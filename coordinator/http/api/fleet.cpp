@@ -73,12 +73,21 @@ void reload(const Parts& parts, const Request& request, const Responder& respond
       [name = *name](const Reloading& answer) { return json_reply(202, reloading_view(name, answer)); });
 }
 
+// One that has a certificate is revoked too: otherwise it could come back.
 void forget(const Parts& parts, const Request& request, const Responder& responder) {
   const auto name = name_in(request, responder);
   if (!name) return;
-  ask_quick<AgentName>(
+  ask<AgentName>(
       responder, [&](auto answer) { parts.loop.forget(*name, answer); },
-      [](const AgentName& gone) { return accepted_object("name", gone.str(), "forgotten"); });
+      [parts, responder, who = request.principal.name](const Result<AgentName>& gone) {
+        if (!gone) return responder.answer(problem(gone.error()));
+        if (parts.closed != nullptr && parts.closed->enrolment().find(gone->str())) {
+          if (auto revoked = parts.revoke_agent(who, gone->str()); !revoked) {
+            return responder.answer(problem(revoked.error()));
+          }
+        }
+        responder.answer(accepted_object("name", gone->str(), "forgotten"));
+      });
 }
 
 using View = std::function<std::string(const State&, Now)>;  // on the loop's thread
@@ -121,10 +130,15 @@ void release(const Parts& parts, const Request&, const Responder& responder) {
       });
 }
 
-void ready(const Parts& parts, const Request&, const Responder& responder) {
+// Without a credential it tells no more than a probe needs.
+void ready(const Parts& parts, const Request& request, const Responder& responder) {
   const bool store = parts.loop.store_well();
   const bool broker = parts.loop.broker_up();
   std::string body;
+  if (request.principal.role.empty()) {
+    return responder.answer(
+        json_reply(store && broker ? 200 : 503, store && broker ? R"({"ready":true})" : R"({"ready":false})"));
+  }
   {
     json::ObjectWriter object(body);
     object.boolean("store", store);
@@ -140,13 +154,16 @@ void ready(const Parts& parts, const Request&, const Responder& responder) {
   responder.answer(json_reply(store && broker ? 200 : 503, body));
 }
 
-void health(const Parts&, const Request&, const Responder& responder) {
-  responder.answer(json_reply(200, R"({"status":"ok"})"));
-}
+void health(const Request&, const Responder& responder) { responder.answer(json_reply(200, R"({"status":"ok"})")); }
 
 }  // namespace
 
+void add_health_route(Routes& routes) {
+  routes.push_back({"GET", "/health", "getHealth", "Liveness: the process answers", "", health, true});
+}
+
 void add_fleet_routes(Routes& routes, const Parts& parts) {
+  add_health_route(routes);
   const auto with = [&](auto handler) {
     return http_server::Handler(
         [parts, handler](const Request& request, const Responder& responder) { handler(parts, request, responder); });
@@ -155,14 +172,13 @@ void add_fleet_routes(Routes& routes, const Parts& parts) {
     show(parts, r, view);
   };
   // clang-format off
-  routes.push_back({"GET", "/health", "getHealth", "Liveness: the process answers", "", with(health), true});
   routes.push_back({"GET", "/ready", "getReady", "Readiness: the store and the broker work", "", with(ready), true});
   routes.push_back({"GET", "/api/v1/agents", "listAgents", "All agents", "observe", with(list)});
   routes.push_back({"GET", "/api/v1/agents/{name}", "getAgent", "One agent and what it runs", "observe", with(get)});
   routes.push_back({"POST", "/api/v1/agents/{name}/drain", "drainAgent", "Stop giving new tasks to an agent", "operate", with(drain)});
   routes.push_back({"POST", "/api/v1/agents/{name}/resume", "resumeAgent", "End a drain", "operate", with(resume)});
   routes.push_back({"POST", "/api/v1/agents/{name}/reload", "reloadAgent", "Let an agent read its configuration again", "operate", with(reload)});
-  routes.push_back({"POST", "/api/v1/agents/{name}/forget", "forgetAgent", "Remove an agent that is lost or offline from the list", "operate", with(forget)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/forget", "forgetAgent", "Remove an agent that is lost or offline from the list; one with a certificate is revoked", "admin", with(forget)});
   routes.push_back({"GET", "/api/v1/capabilities", "listCapabilities", "What the fleet offers, with the parameters of each", "observe", capabilities});
   routes.push_back({"GET", "/api/v1/queue", "getQueue", "How many tasks wait, for which capability, and why", "observe", with(queue)});
   routes.push_back({"POST", "/api/v1/release", "releaseTasks", "Release the tasks that are held after a restore", "operate", with(release)});

@@ -61,3 +61,23 @@ TEST_CASE("a key is never sent to another machine in the clear") {
   const auto here = Client("http://127.0.0.1:1", {}, {{}, {}, {}, "ef_x"}).get("/who");
   CHECK(here.error().kind == ErrorKind::unavailable);  // it was tried
 }
+
+TEST_CASE("an unverified server may be asked, and never gets a credential") {
+  Fixture fleet;
+  Credentials anybody;
+  anybody.unverified = true;
+  CHECK(fleet.who(anybody)->body.empty());
+  for (const bool key : {true, false}) {
+    Credentials credentials = anybody;
+    if (key) {
+      credentials.bearer = "ef_x";
+    } else {
+      const auto agent = fleet.authority.issue("pi-1");
+      credentials.certificate = agent.certificate;
+      credentials.key = agent.key;
+    }
+    const auto refused = fleet.who(credentials);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::invalid);
+  }
+}

@@ -148,6 +148,7 @@ TEST_CASE("each option of the program takes effect, or is named as one that need
                                                         {"coordinator", "'http://x:7'"},
                                                         {"password-file", "'x'"},
                                                         {"work", "'x'"},
+                                                        {"join-file", "'x'"},
                                                         {"echo", "3"},
                                                         {"max-held", "7"},
                                                         {"broker-ca", "'x'"},
@@ -163,7 +164,7 @@ TEST_CASE("each option of the program takes effect, or is named as one that need
                                                         {"log-level", "'debug'"}};
   const std::set<std::string> at_start{"name",          "broker", "username", "fleet",     "coordinator",
                                        "password-file", "work",   "sys",      "broker-ca", "broker-certificate",
-                                       "broker-key"};
+                                       "broker-key",    "join-file"};
   std::set<std::string> known;
   for (const auto& [name, value] : other_values) {
     known.insert(name);

@@ -1,0 +1,32 @@
+// How a machine joins a fleet: docs/security.md, "Joining". Blocking; for a command, before the agent works.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "common/core/time.hpp"
+#include "common/join/token.hpp"
+#include "edge-agent/identity/identity.hpp"
+
+namespace edgefleet::agent {
+
+using Tell = std::function<void(const std::string& line)>;  // progress, for people
+
+struct JoinOptions {
+  std::string work;
+  join::Machine machine;
+  Duration poll = std::chrono::seconds(2);
+  Duration patience = std::chrono::hours(1);  // of a request that waits for a person
+};
+
+// The addresses of the token are tried in their order. The secret goes only to a server that the token's CA has
+// certified for that address.
+Result<Identity> join_with_token(const join::Token& token, const JoinOptions& options, const Tell& tell,
+                                 const std::stop_token& stop);
+
+// `address`: HOST or HOST:PORT. `tell` gets the code to compare.
+Result<Identity> join_by_code(const std::string& address, const JoinOptions& options, const Tell& tell,
+                              const std::stop_token& stop);
+
+}  // namespace edgefleet::agent
