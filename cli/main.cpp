@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <map>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "cli/core/arguments.hpp"
 #include "common/core/nearest.hpp"
 #include "common/http/url.hpp"
+#include "common/logins/logins.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -30,7 +32,7 @@ constexpr const char* closing =
 
 struct Program {
   CLI::App app{"edgefleet: submits tasks to a fleet of small computers and manages the fleet", "edgefleet"};
-  std::string url{default_url};
+  std::string url;  // empty: that of the last login, or the usual one
   bool json = false;
   std::map<const CLI::App*, Run> runs;
 };
@@ -38,7 +40,8 @@ struct Program {
 void declare(Program& program) {
   auto& app = program.app;
   app.set_version_flag("--version", "edgefleet " EDGEFLEET_VERSION);
-  app.add_option("--url", program.url, "URL of the coordinator (default http://127.0.0.1:7001)")
+  app.add_option("--url", program.url,
+                 "URL of the coordinator (default: that of the last login, or http://127.0.0.1:7001)")
       ->envname("EDGEFLEET_URL")
       ->type_name("URL");
   app.add_flag("--json", program.json, "print the answer of the API as JSON");
@@ -133,6 +136,23 @@ std::string unexpected(const Program& program, const CLI::ParseError& error) {
   return "'" + word + "' was not expected" + suggestion(word, names_of(*app));
 }
 
+// The login of the URL, if there is one.
+Result<Session::Target> target_of(const Program& program) {
+  const auto logins = read_logins(logins_folder());
+  if (!logins) return logins.error();
+  const bool given = !program.url.empty();
+  Session::Target target{given ? http::normal_base(program.url) : logins->chosen};
+  if (target.url.empty()) target.url = default_url;
+  const char* environment = std::getenv("EDGEFLEET_URL");
+  target.by_option =
+      given && (environment == nullptr || target.url != http::normal_base(environment)) && target.url != default_url;
+  if (const Login* login = logins->find(target.url)) {
+    target.credentials.ca = login->ca_file;
+    target.credentials.bearer = login->key;
+  }
+  return target;
+}
+
 Exit run(std::vector<std::string> arguments) {
   Program program;
   declare(program);
@@ -151,10 +171,12 @@ Exit run(std::vector<std::string> arguments) {
     const bool named = !program.app.get_subcommands().empty();
     return wrong_usage(program, named ? unexpected(program, error) : without_command(program));
   }
-  if (!http::is_server(program.url)) {
+  if (!program.url.empty() && !http::is_server(program.url)) {
     return wrong_usage(program, "--url: '" + program.url + "' is not of the form http://HOST:PORT");
   }
-  Session session(program.url, program.json);
+  const auto target = target_of(program);
+  if (!target) return wrong_usage(program, target.error().message);
+  Session session(*target, program.json);
   return program.runs.at(program.app.get_subcommands().front())(session);
 }
 

@@ -32,28 +32,6 @@ void log_reload(const Status& reloaded) {
   reloaded ? log::info("a new certificate is used for new connections") : log::warning(reloaded.error().message);
 }
 
-// The line `generation=` of what mosquitto/watch.sh reports; empty: nothing is known.
-std::string running_generation(const ClosedFleet& closed) {
-  const auto text = read_text(closed.setup().broker_run + "/state");
-  if (!text) return {};
-  constexpr std::string_view key = "generation=";
-  const auto at = text->find(key);
-  if (at == std::string::npos) return {};
-  const auto begin = at + key.size();
-  return text->substr(begin, text->find('\n', begin) - begin);
-}
-
-Status await_generation(const ClosedFleet& closed, const std::string& generation, Time until) {
-  while (running_generation(closed) != generation) {
-    if (monotonic_now() >= until) {
-      return Error{"the broker has not taken its new files; see " + closed.setup().broker_run + "/state",
-                   ErrorKind::unavailable};
-    }
-    std::this_thread::sleep_for(look_again);
-  }
-  return success();
-}
-
 // A certificate of the agent's name, for as long as its session takes to be ended.
 Status take_session_over(const ClosedFleet& closed, const std::string& agent, mqtt::Options broker, Duration patience) {
   const auto key = pki::Key::make();
@@ -106,7 +84,7 @@ Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, cons
   log::info("agent " + name + " is revoked by " + who);
   const auto generation = closed.publish();
   if (!generation) return generation.error().context("the certificate is revoked here, and not yet at the broker");
-  if (auto taken = await_generation(closed, *generation, until); !taken) return taken;
+  if (auto taken = closed.await_broker(*generation, until - monotonic_now()); !taken) return taken;
   if (auto ended = take_session_over(closed, name, broker, until - monotonic_now()); !ended) {
     return ended.error().context("the certificate is revoked; its present session could not be ended");
   }

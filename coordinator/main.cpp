@@ -161,8 +161,8 @@ Result<http_server::ListenAddress> read_listen(const Settings& settings) {
   if (!address->loopback() && !settings.allow_remote) {
     return Error{
         "--listen " + settings.listen +
-            " can be reached by other machines, and the API has no credentials yet; on a trusted network, pass "
-            "--allow-remote",
+            " can be reached by other machines, and without a setup everybody is the operator: run "
+            "`edgefleet-coordinator setup`, or, on a network that you trust, pass --allow-remote",
         ErrorKind::invalid};
   }
   if (!address->loopback()) log::warning("anyone who can reach " + settings.listen + " can use this fleet");

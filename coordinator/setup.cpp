@@ -3,6 +3,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,12 +11,15 @@
 #include <array>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
 #include "common/files/private_file.hpp"
 #include "common/http_server/address.hpp"
+#include "common/logins/logins.hpp"
 #include "common/pki/names.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/http/host.hpp"
@@ -103,6 +107,22 @@ std::vector<std::string> made_in(const std::string& data, const std::string& bro
           data + "/access.db-journal",
           broker_folder + "/current",
           broker_folder + "/generations"};
+}
+
+struct Account {
+  std::string folder;  // of its logins
+  std::optional<Owner> owner;
+};
+
+// Those who use this machine's command line: the user who runs this, and the one who has called `sudo`.
+std::vector<Account> accounts() {
+  std::vector<Account> all{{logins_folder(), {}}};
+  const char* caller = std::getenv("SUDO_USER");
+  const passwd* entry = caller == nullptr || ::geteuid() != 0 ? nullptr : ::getpwnam(caller);
+  if (entry != nullptr && entry->pw_uid != 0) {
+    all.push_back({std::string(entry->pw_dir) + "/.config/edgefleet", Owner{entry->pw_uid, entry->pw_gid}});
+  }
+  return all;
 }
 
 }  // namespace
@@ -210,24 +230,41 @@ Status SetupCommand::set_up() const {
     reserved.push_back(name.substr(0, name.find('.')));
   }
   if (auto kept = fleet.accesses().database().reserve(reserved); !kept) return kept;
-  if (auto made = make_admin(fleet.accesses()); !made) return made;
+  if (auto logged_in = log_in(fleet); !logged_in) return logged_in;
   if (const auto published = fleet.publish(); !published) return published.error();
   say("set up " + lines_of(*setup, absolute(data_)));
   say("Next:");
   say("  mosquitto/watch.sh " + setup->broker_folder + " " + setup->broker_run + "      # the broker; not as root");
   say("  edgefleet-coordinator --data " + absolute(data_));
   say("  edgefleet join-token create      # the line for the next machine");
+  say("This account is logged in as " + admin_ + ".");
   return success();
 }
 
-// An access without its key is no use: it was made by a run that was killed before the key was kept.
-Status SetupCommand::make_admin(Registry& accesses) const {
-  const bool has_admin = accesses.named(admin_).has_value();
-  if (has_admin && (key_file_.empty() || fs::exists(key_file_))) return success();
-  const auto made = has_admin ? accesses.rotate_access("setup", admin_, Duration{0})
-                              : accesses.create_access("setup", admin_, Role::admin, {});
+// An access whose key nobody has is no use: a run that was killed before the key was kept has left it.
+Status SetupCommand::log_in(ClosedFleet& fleet) const {
+  Registry& accesses = fleet.accesses();
+  const std::string url = "https://localhost:" + port_of_listener(fleet.setup().listen);
+  const auto needs_key = [&](const Account& account) {
+    const auto logins = read_logins(account.folder);
+    const Login* login = logins ? logins->find(url) : nullptr;
+    return login == nullptr || !accesses.find(login->key, wall_now());
+  };
+  const auto people = accounts();
+  const bool needed = std::ranges::any_of(people, needs_key) || (!key_file_.empty() && !fs::exists(key_file_));
+  if (accesses.named(admin_) && !needed) return success();
+  const auto made = accesses.named(admin_) ? accesses.rotate_access("setup", admin_, Duration{0})
+                                           : accesses.create_access("setup", admin_, Role::admin, {});
   if (!made) return made.error();
-  return key_file_.empty() ? success() : write_private_file(key_file_, made->key + "\n");
+  if (!key_file_.empty()) {
+    if (auto written = write_private_file(key_file_, made->key + "\n"); !written) return written;
+  }
+  for (const Account& account : people) {
+    const auto kept = keep_login(account.folder, {url, admin_, "admin", made->key, {}},
+                                 fleet.authority().certificate().pem(), account.owner);
+    if (!kept) return kept.error().context("the login of this account");
+  }
+  return success();
 }
 
 Status SetupCommand::remove() const {

@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "common/runtime/configuration.hpp"
-#include "coordinator/access/registry.hpp"
-#include "coordinator/access/setup_files.hpp"
+#include "coordinator/access/closed_fleet.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -21,7 +20,7 @@ class SetupCommand {
  private:
   Status set_up() const;
   Status remove() const;
-  Status make_admin(Registry& accesses) const;
+  Status log_in(ClosedFleet& fleet) const;
   [[nodiscard]] Result<Setup> wanted() const;
 
   const std::string& data_;

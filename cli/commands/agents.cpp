@@ -1,5 +1,6 @@
 // agents, agents forget, agents reload, agent, drain, resume, queue, release.
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,10 +8,13 @@
 #include "cli/commands/command.hpp"
 #include "cli/commands/interrupt.hpp"
 #include "cli/commands/poller.hpp"
+#include "cli/commands/subcommand.hpp"
+#include "cli/core/access_view.hpp"
 #include "cli/core/arguments.hpp"
 #include "cli/core/fleet_view.hpp"
 #include "cli/core/times.hpp"
 #include "common/core/nearest.hpp"
+#include "common/protocol/json.hpp"
 
 namespace edgefleet::cli {
 namespace {
@@ -119,13 +123,24 @@ Run declare_change(CLI::App& app, const Change& what) {
   return declare_for_names(app, [what](const auto& names, Session& session) { return change(names, what, session); });
 }
 
-CLI::App* add_subcommand(CLI::App& app, const char* name, const char* help, const char* example) {
-  auto* sub = app.add_subcommand(name, help);
-  sub->fallthrough();
-  sub->group("Commands");
-  sub->footer(std::string("Examples:\n  ") + example + "\n");
-  return sub;
+// ---- machines that wait to be accepted
+
+Run declare_code(CLI::App& app, const char* verb, const char* done) {
+  auto code = std::make_shared<std::string>();
+  app.add_option("CODE", *code, "the code that the new machine shows")->required()->type_name("");
+  return [code, verb, done](Session& session) {
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      object.string("code", *code);
+    }
+    return present(session, session.post(std::string("/api/v1/join-requests/") + verb, body),
+                   [done](const Document& answer, const Look&) { return printable(text_of(answer, "name")) + done; });
+  };
 }
+
+constexpr Change revoke{
+    "revoke", [](const Document& answer, const Look&) { return printable(text_of(answer, "name")) + "  revoked"; }};
 
 }  // namespace
 
@@ -135,11 +150,26 @@ Run declare_agents(CLI::App& app) {
   auto* again =
       add_subcommand(app, "reload", "Let agents read their configuration files again, and wait for the outcome",
                      "edgefleet agents reload pi-1");
-  const auto forget_them = declare_change(*gone, forget);
-  const auto reload_them = declare_for_names(*again, reload);
+  std::map<const CLI::App*, Run> runs;
+  runs[gone] = declare_change(*gone, forget);
+  runs[again] = declare_for_names(*again, reload);
+  const auto* waiting = add_subcommand(app, "waiting", "List the machines that ask to join and wait to be accepted",
+                                       "edgefleet agents waiting");
+  runs[waiting] = [](Session& session) {
+    return present(session, session.get("/api/v1/join-requests"), show_join_requests);
+  };
+  auto* accepted =
+      add_subcommand(app, "accept", "Accept the machine that shows this code", "edgefleet agents accept abcd-2345");
+  runs[accepted] = declare_code(*accepted, "accept", "  accepted: it joins now");
+  auto* refused =
+      add_subcommand(app, "refuse", "Refuse the machine that shows this code", "edgefleet agents refuse abcd-2345");
+  runs[refused] = declare_code(*refused, "refuse", "  refused");
+  auto* revoked = add_subcommand(app, "revoke", "End the certificates and sessions of agents; their tasks go elsewhere",
+                                 "edgefleet agents revoke pi-7");
+  runs[revoked] = declare_change(*revoked, revoke);
   app.require_subcommand(0, 1);
-  return [&app, gone, forget_them, reload_them](Session& session) {
-    if (!app.get_subcommands().empty()) return (*gone ? forget_them : reload_them)(session);
+  return [&app, runs](Session& session) {
+    if (!app.get_subcommands().empty()) return runs.at(app.get_subcommands().front())(session);
     return present(session, session.get("/api/v1/agents"), show_agents);
   };
 }

@@ -16,8 +16,9 @@ constexpr const char* tasks_group = "Tasks";
 constexpr const char* fleet_group = "Fleet";
 constexpr const char* files_group = "Files";
 constexpr const char* models_group = "Language models";
+constexpr const char* access_group = "Who may use the fleet";
 
-constexpr std::array<Command, 19> table = {{
+constexpr std::array<Command, 25> table = {{
     {"submit", tasks_group, "Submit a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -53,12 +54,14 @@ constexpr std::array<Command, 19> table = {{
      "  edgefleet capabilities image.blur\n",
      declare_capabilities},
     {"agents", fleet_group,
-     "List the agents: state, slots, temperature, capabilities; forget those that are gone; let them read their "
+     "List the agents: state, slots, temperature, capabilities; forget, revoke, accept them; let them read their "
      "configuration again",
      "  edgefleet agents\n"
      "  edgefleet agents --json | jq '.agents[] | {name, celsius}'\n"
      "  edgefleet agents forget pi-old\n"
-     "  edgefleet agents reload pi-1\n",
+     "  edgefleet agents reload pi-1\n"
+     "  edgefleet agents accept abcd-2345\n"
+     "  edgefleet agents revoke pi-7\n",
      declare_agents},
     {"agent", fleet_group, "Show one agent: its machine, its executors, its tasks", "  edgefleet agent pi-1\n",
      declare_agent},
@@ -87,6 +90,28 @@ constexpr std::array<Command, 19> table = {{
      "  edgefleet bench llm deepseek-r1:1.5b --tokens 256 --repeat 5\n"
      "  edgefleet bench llm --json | jq '.results[] | {agent, model, tokens_per_second}'\n",
      declare_bench},
+    {"login", access_group, "Use a fleet from this account, with the key of an access",
+     "  edgefleet login https://pi-1.local:7001#2f1a...\n"
+     "  edgefleet login https://pi-1.local:7001 --key-file key.txt\n",
+     declare_login},
+    {"logout", access_group, "Forget a login", "  edgefleet logout\n", declare_logout},
+    {"access", access_group, "Make, list and end accesses: keys for people and programs",
+     "  edgefleet access create phone --role chat\n"
+     "  edgefleet access create cron --role submit --capabilities 'command.backup' --expires 90d\n"
+     "  edgefleet access list\n"
+     "  edgefleet access rotate phone --overlap 24h\n",
+     declare_access},
+    {"join-token", access_group, "Make, list and end tokens with which new machines join",
+     "  edgefleet join-token create\n"
+     "  edgefleet join-token create --uses 3 --ttl 2h\n"
+     "  edgefleet join-token create --name pi-7\n",
+     declare_join_token},
+    {"mqtt", access_group, "Read the fleet's messages at the broker with mosquitto_sub, with an access of an hour",
+     "  edgefleet mqtt\n"
+     "  edgefleet mqtt -- -v -t 'edgefleet/v1/home/agents/#'\n",
+     declare_mqtt},
+    {"audit", access_group, "Show who changed accesses, agents and tokens", "  edgefleet audit --limit 20\n",
+     declare_audit},
 }};
 
 }  // namespace
@@ -102,9 +127,9 @@ CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help) {
 }
 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
-                          const std::string& help, Duration least) {
-  const auto read = [name, least, &duration](const std::string& text) {
-    duration = checked(name, parse_duration(text));
+                          const std::string& help, Duration least, Duration most) {
+  const auto read = [name, least, most, &duration](const std::string& text) {
+    duration = checked(name, parse_duration(text, most));
     if (*duration < least) throw CLI::ValidationError(name, "must be greater than zero");
   };
   return app.add_option_function<std::string>(name, read, help)->type_name("TIME");

@@ -10,6 +10,7 @@
 
 #include "cli/commands/session.hpp"
 #include "common/core/result.hpp"
+#include "common/core/task.hpp"
 #include "common/core/time.hpp"
 
 namespace edgefleet::cli {
@@ -46,6 +47,12 @@ Run declare_get(CLI::App& app);
 Run declare_chat(CLI::App& app);
 Run declare_bench(CLI::App& app);
 Run declare_models(CLI::App& app);
+Run declare_login(CLI::App& app);
+Run declare_logout(CLI::App& app);
+Run declare_access(CLI::App& app);
+Run declare_join_token(CLI::App& app);
+Run declare_audit(CLI::App& app);
+Run declare_mqtt(CLI::App& app);
 
 // `--wait [TIME]`: whether to wait, and the maximum time.
 struct Wait {
@@ -54,7 +61,8 @@ struct Wait {
 };
 CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help);
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
-                          const std::string& help, Duration least = Duration{0});
+                          const std::string& help, Duration least = Duration{0},
+                          Duration most = limits::longest);
 
 // A folder can be opened, but not read: it is refused with a reason.
 Result<std::ifstream> open_file(const std::string& path);

@@ -45,6 +45,7 @@ Result<std::string> body_of(Result<http::Response> answer) {
   if (answer->ok()) return std::move(answer->body);
   auto error = http::to_error(*answer);
   if (error.kind == ErrorKind::invalid && !about_input(answer->status)) error.kind = ErrorKind::internal;
+  if (answer->status == 401) error.message += "; log in with `edgefleet login URL`";
   return error;
 }
 
@@ -52,8 +53,9 @@ void write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1,
 
 }  // namespace
 
-Session::Session(const std::string& url, bool json)
-    : client_(url),
+Session::Session(const Target& target, bool json)
+    : client_(target.url, {}, target.credentials),
+      by_option_(target.by_option),
       json_(json),
       error_terminal_(isatty(STDERR_FILENO) == 1),
       error_colour_(use_colour(STDERR_FILENO)) {}
@@ -116,9 +118,8 @@ Exit Session::fail(const Error& error) {
 }
 
 std::string Session::hint(const std::string& arguments) const {
-  const auto& url = client_.base_url();
-  if (url == default_url || url == http::normal_base(environment("EDGEFLEET_URL"))) return "edgefleet " + arguments;
-  return "edgefleet --url " + url + " " + arguments;
+  if (!by_option_) return "edgefleet " + arguments;
+  return "edgefleet --url " + client_.base_url() + " " + arguments;
 }
 
 Result<Document> read_answer(const std::string& body) {

@@ -26,7 +26,13 @@ enum class Exit : int {
 // Standard output has the requested data, standard error everything else: a script reads one, a person both.
 class Session {
  public:
-  Session(const std::string& url, bool json);
+  // Where it calls, and with what.
+  struct Target {
+    std::string url;
+    http::Credentials credentials{};
+    bool by_option = false;  // the URL was given on the command line
+  };
+  Session(const Target& target, bool json);
 
   [[nodiscard]] bool json() const { return json_; }
   [[nodiscard]] Look look() const;           // of standard output, at this moment
@@ -53,6 +59,7 @@ class Session {
  private:
   void rewind_live();
   http::Client client_;
+  bool by_option_;
   bool json_;
   bool error_terminal_;
   bool error_colour_;

@@ -95,14 +95,15 @@ std::optional<int> milliseconds(std::string_view fraction) {
 
 }  // namespace
 
-Result<Duration> parse_duration(std::string_view text) {
+Result<Duration> parse_duration(std::string_view text, Duration most) {
   const auto seconds = seconds_of(text);
   if (!seconds) {
     return Error{"'" + std::string(text) + "' is not a duration: write " + std::string(duration_forms),
                  ErrorKind::invalid};
   }
-  if (*seconds > std::chrono::duration<double>(limits::longest).count()) {
-    return Error{"'" + std::string(text) + "' is longer than 30 days", ErrorKind::invalid};
+  if (*seconds > std::chrono::duration<double>(most).count()) {
+    const auto days = std::chrono::duration_cast<std::chrono::hours>(most).count() / 24;
+    return Error{"'" + std::string(text) + "' is longer than " + std::to_string(days) + " days", ErrorKind::invalid};
   }
   return Duration{std::chrono::milliseconds(std::llround(*seconds * 1000))};
 }

@@ -6,12 +6,14 @@
 #include <string_view>
 
 #include "common/core/result.hpp"
+#include "common/core/task.hpp"
 #include "common/core/time.hpp"
 
 namespace edgefleet::cli {
 
-// `500ms`, `10s`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`; a bare number is in seconds. At most 30 days, as in a task.
-Result<Duration> parse_duration(std::string_view text);
+// `500ms`, `10s`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`; a bare number is in seconds. `most`: in whole days; as in
+// a task.
+Result<Duration> parse_duration(std::string_view text, Duration most = limits::longest);
 inline constexpr std::string_view duration_forms = "500ms, 10s, 5m, 2h or 1h30m";
 
 // "120 ms", "3.2 s", "45 s", "5 min 3 s", "3 h 20 min", "2 d 4 h".

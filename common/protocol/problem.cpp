@@ -36,6 +36,7 @@ const Row& row_of(ErrorKind kind) {
 int status_of(ErrorKind kind) { return row_of(kind).status; }
 
 ErrorKind kind_of_status(int status) {
+  if (status == 401) return ErrorKind::forbidden;
   if (status == 410) return ErrorKind::not_found;
   if (status == 502 || status == 504) return ErrorKind::unavailable;  // of a proxy
   const auto* found = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.status == status; });

@@ -1,10 +1,14 @@
 #include "coordinator/access/closed_fleet.hpp"
 
+#include <thread>
+
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
+
+constexpr Duration look_again = std::chrono::milliseconds(50);
 
 std::int64_t seconds_now() { return wall_now().unix_ms / 1000; }
 
@@ -91,6 +95,29 @@ Result<std::string> ClosedFleet::publish() {
   const BrokerFolder folder{setup_.broker_folder, {}};
   if (has_generation(folder.path, *texts)) return current_generation(folder.path);
   return write_generation(folder, *texts);
+}
+
+// What mosquitto/watch.sh reports; ids begin with their number, so a later one is greater. Empty: nothing is known.
+std::string ClosedFleet::running_generation() const {
+  const auto text = read_text(setup_.broker_run + "/state");
+  if (!text) return {};
+  constexpr std::string_view key = "generation=";
+  const auto at = text->find(key);
+  if (at == std::string::npos) return {};
+  const auto begin = at + key.size();
+  return text->substr(begin, text->find('\n', begin) - begin);
+}
+
+Status ClosedFleet::await_broker(const std::string& generation, Duration patience) const {
+  const Time until = monotonic_now() + patience;
+  while (running_generation() < generation) {
+    if (monotonic_now() >= until) {
+      return Error{"the broker has not taken its new files; see " + setup_.broker_run + "/state",
+                   ErrorKind::unavailable};
+    }
+    std::this_thread::sleep_for(look_again);
+  }
+  return success();
 }
 
 Result<std::vector<std::string>> ClosedFleet::maintain() {

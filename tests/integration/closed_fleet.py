@@ -63,9 +63,15 @@ class ClosedFleet:
 
     # ---- programs
 
-    def run(self, *command, **options):
+    def run(self, *command, home="home", **options):
+        """`home`: a folder of its own for the configuration of the command line: who calls."""
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(self.root / home)}
+        environment.pop("EDGEFLEET_URL", None)
         return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, cwd="/",
-                              **self.user, **options)
+                              env=environment, **self.user, **options)
+
+    def cli(self, *arguments, **options):
+        return self.run(BIN / "edgefleet", *arguments, **options)
 
     def setup(self, *options):
         return self.run(BIN / "edgefleet-coordinator", "setup", "--data", self.data, "--host", "localhost",

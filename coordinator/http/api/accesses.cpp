@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t usual_entries = 100;
 constexpr std::int64_t most_entries = 1000;
+constexpr Duration longest_access = std::chrono::hours(24 * 3650);
 constexpr Duration longest_overlap = std::chrono::hours(24 * 90);
 
 struct NewAccess {
@@ -34,7 +35,7 @@ Result<NewAccess> read_new_access(const std::string& body) {
   access.limits.capabilities = fields.strings("capabilities");
   access.limits.per_minute = fields.integer("per_minute", 1, 1'000'000'000).value_or(0);
   access.limits.tokens_per_day = fields.integer("tokens_per_day", 1, 1'000'000'000'000).value_or(0);
-  if (const auto after = fields.milliseconds("expires_after_ms", std::chrono::seconds(1))) {
+  if (const auto after = fields.milliseconds("expires_after_ms", std::chrono::seconds(1), longest_access)) {
     access.limits.expires = WallTime{wall_now().unix_ms + to_ms(*after)};
   }
   if (!fields.ok()) return fields.error();

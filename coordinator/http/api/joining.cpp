@@ -14,7 +14,9 @@
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 constexpr Duration usual_ttl = std::chrono::hours(1);
+constexpr Duration broker_patience = std::chrono::seconds(10);
 constexpr Duration mqtt_access_time = std::chrono::hours(1);
 
 void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
@@ -59,7 +61,7 @@ Result<WantedToken> read_wanted_token(const std::string& body) {
   fields.allow({"uses", "ttl_ms", "name", "capabilities"});
   WantedToken wanted;
   wanted.token.uses = fields.integer("uses", 1, 100'000).value_or(1);
-  wanted.ttl = fields.milliseconds("ttl_ms", std::chrono::seconds(1)).value_or(usual_ttl);
+  wanted.ttl = fields.milliseconds("ttl_ms", std::chrono::seconds(1), longest_ttl).value_or(usual_ttl);
   wanted.token.name = fields.string("name").value_or("");
   wanted.token.capabilities = fields.strings("capabilities");
   if (!fields.ok()) return fields.error();
@@ -200,7 +202,9 @@ Reply mqtt_access(ClosedFleet& closed, const Request& request) {
   const std::string name = owner->name.substr(0, longest) + "-mqtt-" + make_secret("").id.substr(0, 4);
   const auto made = closed.accesses().create_access(owner->name, name, owner->role, limits);
   if (!made) return problem(made.error());
-  if (const auto published = closed.publish(); !published) return problem(published.error());
+  const auto published = closed.publish();
+  if (!published) return problem(published.error());
+  if (auto taken = closed.await_broker(*published, broker_patience); !taken) return problem(taken.error());
   std::string body;
   {
     json::ObjectWriter object(body);

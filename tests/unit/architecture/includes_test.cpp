@@ -34,6 +34,7 @@ const Rooms rooms{
     {"common/files",    {{"common/core"}, {"openssl"}}},
     {"common/pki",      {{"common/core"}, {"openssl"}}},
     {"common/join",     {{"common/core", "common/files", "common/protocol"}, {}}},
+    {"common/logins",   {{"common/core", "common/files", "common/protocol"}, {}}},
     {"common/http_server", {{"common/core", "common/system"}, {"boost", "openssl"}}},
 
     {"coordinator/core",  {{"common/core"}, {}}},
@@ -73,7 +74,7 @@ const Rooms rooms{
     {"coordinator/http/site", {{"common/core", "common/http_server", "common/protocol", "common/system",
                                 "coordinator/access", "coordinator/http",
                                 "coordinator/http/llm/dialects"}, {}}},
-    {"coordinator",       {{"common/core", "common/files", "common/http_server", "common/mqtt", "common/pki", "common/runtime",
+    {"coordinator",       {{"common/core", "common/files", "common/http_server", "common/logins", "common/mqtt", "common/pki", "common/runtime",
                             "common/system", "coordinator/access", "coordinator/http", "coordinator/http/agents", "coordinator/http/api", "coordinator/http/llm", "coordinator/http/site",
                             "coordinator/shell", "coordinator/store/artifacts", "coordinator/store/backup",
                             "coordinator/store/data", "coordinator/store/sqlite"}, {}}},
@@ -102,9 +103,9 @@ const Rooms rooms{
     {"edge-agent/plugins/image", {{"common/core"}, {"CLI", "nlohmann", "vips"}}},
 
     {"cli/core",     {{"common/core", "common/protocol"}, {"nlohmann"}}},
-    {"cli/commands", {{"cli/core", "common/core", "common/http", "common/protocol", "common/system"},
+    {"cli/commands", {{"cli/core", "common/core", "common/files", "common/http", "common/logins", "common/pki", "common/protocol", "common/system"},
                       {"CLI", "nlohmann"}}},
-    {"cli",          {{"cli/commands", "cli/core", "common/core", "common/http"}, {"CLI"}}},
+    {"cli",          {{"cli/commands", "cli/core", "common/core", "common/http", "common/logins"}, {"CLI"}}},
 };
 
 // What no core may include or call: it has no threads, no files, no clock and no source of randomness.

@@ -1,0 +1,96 @@
+#include "cli/core/access_view.hpp"
+
+#include <cctype>
+#include <sstream>
+
+#include "cli/core/table.hpp"
+#include "cli/core/times.hpp"
+
+namespace edgefleet::cli {
+namespace {
+
+std::string text_cell(const Document& row, const char* key) { return printable(text_of(row, key)); }
+
+std::string time_cell(const Document& row, const char* key) {
+  const auto at = instant_of(row, key);
+  return at ? show_instant(*at) : std::string();
+}
+
+std::string list_cell(const Document& row, const char* key) {
+  std::string text;
+  for (const auto& one : member_of(row, key)) {
+    if (one.is_string()) text += (text.empty() ? "" : ", ") + printable(one.get<std::string>());
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string show_accesses(const Document& answer, const Look& look) {
+  Table table{{{"NAME"}, {"ROLE"}, {"MODELS", false, true}, {"CAPABILITIES", false, true}, {"CREATED"}, {"EXPIRES"}},
+              {}};
+  for (const auto& row : member_of(answer, "accesses")) {
+    table.rows.push_back({text_cell(row, "name"), text_cell(row, "role"), list_cell(row, "models"),
+                          list_cell(row, "capabilities"), time_cell(row, "created_at"), time_cell(row, "expires_at")});
+  }
+  return render(table, look);
+}
+
+std::string show_join_tokens(const Document& answer, const Look& look) {
+  Table table{{{"ID"}, {"USED"}, {"FOR"}, {"EXPIRES"}, {"BY"}}, {}};
+  for (const auto& row : member_of(answer, "join_tokens")) {
+    table.rows.push_back({text_cell(row, "id"),
+                          std::to_string(count_of(row, "used")) + " of " + std::to_string(count_of(row, "uses")),
+                          text_cell(row, "name"), time_cell(row, "expires_at"), text_cell(row, "created_by")});
+  }
+  if (table.rows.empty()) return "no join tokens; `edgefleet join-token create` makes one\n";
+  return render(table, look);
+}
+
+std::string show_join_requests(const Document& answer, const Look& look) {
+  Table table{{{"NAME"}, {"ADDRESS"}, {"ASKED"}}, {}};
+  for (const auto& row : member_of(answer, "join_requests")) {
+    table.rows.push_back({text_cell(row, "name"), text_cell(row, "address"), time_cell(row, "asked_at")});
+  }
+  if (table.rows.empty()) return "no machine waits; on a new one, run edgefleet-agent join HOST\n";
+  return render(table, look) + "accept one by the code on its own screen: edgefleet agents accept CODE\n";
+}
+
+std::string show_audit(const Document& answer, const Look& look) {
+  Table table{{{"TIME"}, {"WHO"}, {"WHAT"}, {"ABOUT", false, true}}, {}};
+  for (const auto& row : member_of(answer, "entries")) {
+    table.rows.push_back(
+        {time_cell(row, "at"), text_cell(row, "who"), text_cell(row, "what"), text_cell(row, "about")});
+  }
+  return render(table, look);
+}
+
+std::vector<std::string> parts_of(const std::string& list) {
+  std::vector<std::string> parts;
+  std::istringstream text(list);
+  for (std::string part; std::getline(text, part, ',');) {
+    if (const auto one = trimmed(part); !one.empty()) parts.emplace_back(one);
+  }
+  return parts;
+}
+
+LoginAddress parse_login_address(const std::string& text) {
+  const auto mark = text.find('#');
+  LoginAddress address{text.substr(0, mark), {}};
+  if (mark == std::string::npos) return address;
+  for (const char c : text.substr(mark + 1)) {
+    if (c != ':' && c != ' ') address.fingerprint += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return address;
+}
+
+std::string in_groups(const std::string& fingerprint) {
+  std::string text;
+  for (std::size_t i = 0; i < fingerprint.size(); ++i) {
+    if (i > 0 && i % 4 == 0) text += ' ';
+    text += fingerprint[i];
+  }
+  return text;
+}
+
+}  // namespace edgefleet::cli

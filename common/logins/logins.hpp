@@ -1,0 +1,50 @@
+// The logins of one user: which coordinators, with which key. `edgefleet` uses them, and `edgefleet-coordinator setup`
+// makes the first one.
+//
+//   FOLDER/logins.json       for its owner only
+//   FOLDER/ca-DIGEST.pem     the certification authority of a fleet
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/core/result.hpp"
+
+namespace edgefleet {
+
+struct Login {
+  std::string url;  // https://HOST:PORT
+  std::string name;  // of the access
+  std::string role;
+  std::string key;
+  std::string ca_file;  // path; empty: the system's authorities
+};
+
+struct Logins {
+  std::vector<Login> all;
+  std::string chosen;  // the URL that is used if none is given; empty: none
+
+  [[nodiscard]] const Login* find(const std::string& url) const;
+};
+
+// $XDG_CONFIG_HOME/edgefleet, or ~/.config/edgefleet; empty: there is neither.
+std::string logins_folder();
+
+// None if there is no file. Errors: others can read it, it is damaged.
+Result<Logins> read_logins(const std::string& folder);
+
+struct Owner {
+  uid_t user;
+  gid_t group;
+};
+// Replaces the one of the same URL, and makes it the chosen one. `owner`: who shall have the files, if it is not this
+// process's user. Durable.
+Status keep_login(const std::string& folder, Login login, const std::string& ca_pem,
+                  const std::optional<Owner>& owner = {});
+// Error of kind not_found: there is none for this URL.
+Status remove_login(const std::string& folder, const std::string& url);
+
+}  // namespace edgefleet
