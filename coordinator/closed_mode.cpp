@@ -95,16 +95,17 @@ http_server::Site agents_site(const Parts& parts) {
   Routes routes;
   add_agents_routes(routes, parts);
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
+  const AgentsGate gate(parts.closed->enrolment());
   return {router,
-          [gate = AgentsGate(parts.closed->enrolment())](
-              const http_server::Request& head, const http_server::Route* route) { return gate.judge(head, route); },
+          [gate](const http_server::Request& head, const http_server::Route* route) { return gate.judge(head, route); },
           [router](http_server::Problem problem, const http_server::ReplyContext& context) {
             if (problem.detail.empty()) {
               problem.detail =
                   explain_unknown(context.method, context.path, router->routes()) + "; this is the port of agents";
             }
             return refuse(problem, context.path);
-          }};
+          },
+          [gate](const http_server::Principal& principal) { return gate.still_allowed(principal); }};
 }
 
 }  // namespace

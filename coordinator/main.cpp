@@ -159,11 +159,10 @@ Result<http_server::ListenAddress> read_listen(const Settings& settings) {
                  ErrorKind::invalid};
   }
   if (!address->loopback() && !settings.allow_remote) {
-    return Error{
-        "--listen " + settings.listen +
-            " can be reached by other machines, and without a setup everybody is the operator: run "
-            "`edgefleet-coordinator setup`, or, on a network that you trust, pass --allow-remote",
-        ErrorKind::invalid};
+    return Error{"--listen " + settings.listen +
+                     " can be reached by other machines, and without a setup everybody is the operator: run "
+                     "`edgefleet-coordinator setup`, or, on a network that you trust, pass --allow-remote",
+                 ErrorKind::invalid};
   }
   if (!address->loopback()) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
   return address;
@@ -238,18 +237,18 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
   add_api(routes, parts);
   llm::add_llm_routes(routes, parts, settings.models);
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
+  const auto gate = std::make_shared<const Gate>(gate_rules(parts, origins));
   return {
       router,
-      [gate = Gate(gate_rules(parts, origins))](const http_server::Request& head, const http_server::Route* route) {
-        return gate.judge(head, route);
-      },
+      [gate](const http_server::Request& head, const http_server::Route* route) { return gate->judge(head, route); },
       [router, most = parts.max_task_bytes](http_server::Problem problem, const http_server::ReplyContext& context) {
         if (problem.detail.empty()) {
           problem.detail = explain_unknown(context.method, context.path, router->routes());
         }
         problem.detail += advice_on(problem, context.path, most);
         return refuse(problem, context.path);
-      }};
+      },
+      [gate](const http_server::Principal& principal) { return gate->still_allowed(principal); }};
 }
 
 // An agent on another machine cannot use an address of this one, which is the first mistake with a second Pi.

@@ -73,6 +73,7 @@ void Connection::tick(Time now) {
     const bool begun = phase_ == Phase::body || (phase_ == Phase::head && !input_.empty());
     return begun ? refuse({408, "the request came too slowly", {}}) : close();
   }
+  if (exchange_ && !caller_.name.empty() && site_->still_allowed && !site_->still_allowed(caller_)) return close();
   // Enough was read ahead: reading has paused, so it does not detect the end of the connection.
   const bool works = phase_ == Phase::handling || phase_ == Phase::streaming;
   if (works && !ended_ && !waits_to_read_ && peer_hung_up()) client_ended();
@@ -259,6 +260,7 @@ void Connection::on_head() {
   request.captures = std::move(match.captures);
   Verdict verdict = site_->gate(request, route_);
   extra_ = std::move(verdict.headers);
+  caller_ = verdict.principal;
   request.principal = std::move(verdict.principal);
   if (verdict.refusal) {
     if (parser_->has_body()) keep_alive_ = false;

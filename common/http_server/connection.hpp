@@ -108,6 +108,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ReplyContext context_;
   const Route* route_ = nullptr;
   Headers extra_;  // for the reply, from the gate
+  Principal caller_;
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<BodyReader> body_;
   bool keep_alive_ = false;

@@ -192,6 +192,7 @@ void Connection::request_over() {
   exchange_.reset();
   file_share_.reset();
   extra_ = {};
+  caller_ = {};
   context_ = {};
   route_ = nullptr;
   if (!keep_alive_) return linger();

@@ -22,6 +22,9 @@ struct Site {
   // The shape of the server's own refusals; method and path are empty if none could be read. A problem without a detail
   // is 404: the path has no route.
   std::function<Reply(const Problem& problem, const ReplyContext& context)> refuse;
+  // Whether a caller that the gate has let pass still may: a request in progress, such as a stream, is cut within a
+  // second otherwise. Empty: always. On the server's thread.
+  std::function<bool(const Principal& principal)> still_allowed{};
 };
 
 }  // namespace edgefleet::http_server

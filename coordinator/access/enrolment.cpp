@@ -376,6 +376,11 @@ std::optional<EnrolledAgent> Enrolment::find(const std::string& name) const {
   return found == by_name_.end() ? std::nullopt : std::optional(found->second);
 }
 
+bool Enrolment::has(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  return by_name_.contains(name);
+}
+
 std::optional<std::string> Enrolment::owner_of(const std::string& serial) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_serial_.find(serial);

@@ -74,6 +74,7 @@ class Enrolment {
   Status revoke(const std::string& who, const std::string& name);
 
   [[nodiscard]] std::optional<EnrolledAgent> find(const std::string& name) const;
+  [[nodiscard]] bool has(const std::string& name) const;
   // The agent whose present certificate has this serial number.
   [[nodiscard]] std::optional<std::string> owner_of(const std::string& serial) const;
   [[nodiscard]] std::vector<EnrolledAgent> agents() const;  // by name

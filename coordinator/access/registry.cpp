@@ -173,6 +173,12 @@ Status Registry::revoke_access(const std::string& who, const std::string& name) 
   return success();
 }
 
+bool Registry::exists(const std::string& name, WallTime now) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_name_.find(name);
+  return found != by_name_.end() && !(found->second.limits.expires && *found->second.limits.expires <= now);
+}
+
 std::optional<Access> Registry::named(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_name_.find(name);

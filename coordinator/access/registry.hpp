@@ -40,6 +40,7 @@ class Registry {
   Status revoke_access(const std::string& who, const std::string& name);
   [[nodiscard]] std::vector<Access> accesses() const;  // by name
   [[nodiscard]] std::optional<Access> named(const std::string& name) const;
+  [[nodiscard]] bool exists(const std::string& name, WallTime now) const;  // and has not ended
   // The access whose key this is, if it has not ended.
   [[nodiscard]] std::optional<Access> find(std::string_view key, WallTime now) const;
   // Whether the access still exists, has not ended, and this key still is one of its keys.

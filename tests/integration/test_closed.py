@@ -1,9 +1,11 @@
 """A fleet after `setup`: nobody does anything without a credential, machines join, agents are revoked (real programs)."""
 
 import hashlib
+import http.client
 import json
 import ssl
 import subprocess
+import threading
 import time
 import unittest
 
@@ -100,6 +102,28 @@ class Closed(unittest.TestCase):
         self.refused(fleet.admin.request("POST", "/api/v1/accesses/admin/revoke"), 409, "last one")
         audit = [entry["what"] for entry in fleet.admin.good("GET", "/api/v1/audit")["entries"]]
         self.assertEqual(audit[:4], ["access.revoke", "access.rotate", "access.rotate", "access.create"])
+
+    def test_what_is_in_progress_ends_with_the_access(self):
+        fleet = self.fleet
+        phone = fleet.access("phone", "submit")
+        done = phone.good("POST", "/api/v1/tasks", {"capability": "echo", "input": 1})  # nobody does it
+        outcome = []
+
+        def poll():
+            try:
+                outcome.append(phone.request("GET", f"/api/v1/tasks/{done['id']}?wait=25").status)
+            except (OSError, http.client.HTTPException) as cut:
+                outcome.append(cut)
+
+        waiting = threading.Thread(target=poll)
+        waiting.start()
+        time.sleep(1)
+        self.assertEqual(outcome, [])
+        fleet.admin.good("POST", "/api/v1/accesses/phone/revoke")
+        began = time.monotonic()
+        waiting.join()
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertIsInstance(outcome[0], Exception)
 
     # ---- joining and the port of agents
 

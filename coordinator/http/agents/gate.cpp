@@ -8,6 +8,8 @@ namespace edgefleet::coordinator {
 using http_server::Request;
 using http_server::Verdict;
 
+bool AgentsGate::still_allowed(const http_server::Principal& principal) const { return enrolment_.has(principal.name); }
+
 Verdict AgentsGate::judge(const Request& head, const http_server::Route* route) const {
   Verdict verdict;
   const auto refusal = [&](int status, const std::string& detail) {

@@ -14,6 +14,7 @@ class AgentsGate {
  public:
   explicit AgentsGate(const Enrolment& enrolment) : enrolment_(enrolment) {}
   [[nodiscard]] http_server::Verdict judge(const http_server::Request& head, const http_server::Route* route) const;
+  [[nodiscard]] bool still_allowed(const http_server::Principal& principal) const;
 
  private:
   const Enrolment& enrolment_;

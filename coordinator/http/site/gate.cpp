@@ -116,6 +116,10 @@ std::optional<Reply> Gate::identify(const Request& head, const http_server::Rout
                  head);
 }
 
+bool Gate::still_allowed(const http_server::Principal& principal) const {
+  return rules_.accesses == nullptr || rules_.accesses->exists(principal.name, wall_now());
+}
+
 http_server::Verdict Gate::judge(const Request& head, const http_server::Route* route) const {
   http_server::Verdict verdict;
   const bool allowed = allowed_page(head);

@@ -25,6 +25,8 @@ class Gate {
   explicit Gate(Rules rules) : rules_(std::move(rules)) {}
 
   [[nodiscard]] http_server::Verdict judge(const http_server::Request& head, const http_server::Route* route) const;
+  // Whether the access of a request in progress has neither been revoked nor expired.
+  [[nodiscard]] bool still_allowed(const http_server::Principal& principal) const;
 
  private:
   [[nodiscard]] bool known_host(const http_server::Request& head) const;
