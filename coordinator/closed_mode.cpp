@@ -9,7 +9,7 @@
 #include "common/files/private_file.hpp"
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
-#include "coordinator/access/permission.hpp"
+#include "coordinator/access/admission.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/agents/routes.hpp"
@@ -117,13 +117,16 @@ void take_setup(Loop::Options& options, ClosedFleet& closed) {
   options.broker.tls = tls_files(closed, "coordinator");
   options.watch_tls = tls_files(closed, "watch");
   options.named_clients = true;
-  options.may_submit = [&closed](const std::string& submitter, const Capability& capability) -> Status {
+  const auto admission = std::make_shared<Admission>(closed.accesses(), closed.enrolment());
+  options.may_submit = [admission](const std::string& submitter, const TaskSpec& spec) {
     const std::string present = std::string(Loop::present_client) + ":";
-    const std::string name = submitter.starts_with(present) ? submitter.substr(present.size()) : submitter;
-    const auto access = closed.accesses().named(name);
-    if (!access) return Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden};
-    return may_submit(*access, capability.str());
+    return admission->may_submit(submitter.starts_with(present) ? submitter.substr(present.size()) : submitter, spec,
+                                 monotonic_now());
   };
+  options.agent_rules = {[admission](const AgentName& agent) { return admission->is_enrolled(agent); },
+                         [admission](const AgentName& agent, const Capability& capability) {
+                           return admission->may_offer(agent, capability);
+                         }};
 }
 
 std::function<Status(const std::string&, const std::string&)> revoker(ClosedFleet& closed, Loop& loop,

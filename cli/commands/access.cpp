@@ -43,7 +43,6 @@ struct Wanted {
   std::string models;
   std::string capabilities;
   std::int64_t per_minute = 0;
-  std::int64_t tokens_per_day = 0;
   std::optional<Duration> expires;
 };
 
@@ -56,7 +55,6 @@ std::string body_of(const Wanted& wanted) {
     write_list(object, "models", wanted.models);
     write_list(object, "capabilities", wanted.capabilities);
     if (wanted.per_minute > 0) object.integer("per_minute", wanted.per_minute);
-    if (wanted.tokens_per_day > 0) object.integer("tokens_per_day", wanted.tokens_per_day);
     if (wanted.expires) object.integer("expires_after_ms", to_ms(*wanted.expires));
   }
   return body;
@@ -64,19 +62,18 @@ std::string body_of(const Wanted& wanted) {
 
 // What to do with the key, for the three kinds of client.
 std::string uses_of_key(Session& session, const std::string& name) {
-  const std::string url = session.client().base_url();
+  const auto own = session.get("/api/v1/access");
+  const auto access = own ? read_answer(*own) : Result<Document>(own.error());
+  if (!access) return "It is shown only once.";
+  const std::string url = printable(text_of(*access, "url"));
   std::string text = "It is shown only once. As an OpenAI client: base URL " + url + "/v1, and the key as API key.\n";
   const auto ca = session.get("/api/v1/ca");
   const auto certificate = ca ? pki::Certificate::from_pem(*ca) : Result<pki::Certificate>(ca.error());
   if (certificate) text += "On another computer:  edgefleet login " + url + "#" + certificate->fingerprint() + "\n";
-  const auto own = session.get("/api/v1/access");
-  const auto access = own ? read_answer(*own) : Result<Document>(own.error());
-  if (access) {
-    const auto& mqtt = member_of(*access, "mqtt");
-    text += "Over MQTT: user " + name + ", the key as password, TLS, " + printable(text_of(mqtt, "host")) + ":" +
-            std::to_string(count_of(mqtt, "port")) + ", topics below " + printable(text_of(mqtt, "root"));
-  }
-  return text;
+  const auto& mqtt = member_of(*access, "mqtt");
+  const auto host = url.substr(0, url.rfind(':')).substr(std::string_view("https://").size());
+  return text + "Over MQTT: user " + name + ", the key as password, TLS, " + host + ":" +
+         std::to_string(count_of(mqtt, "port")) + ", topics below " + printable(text_of(mqtt, "root"));
 }
 
 // The key alone on standard output, so that a script can take it.
@@ -99,8 +96,7 @@ Run declare_create(CLI::App& app) {
   app.add_option("--models", wanted->models, "models that it may use, separated by commas; * stands for any characters")
       ->type_name("LIST");
   app.add_option("--capabilities", wanted->capabilities, "capabilities that it may use, the same")->type_name("LIST");
-  app.add_option("--per-minute", wanted->per_minute, "most requests a minute")->check(CLI::PositiveNumber);
-  app.add_option("--tokens-per-day", wanted->tokens_per_day, "most tokens of models a day")->check(CLI::PositiveNumber);
+  app.add_option("--per-minute", wanted->per_minute, "most tasks a minute")->check(CLI::PositiveNumber);
   add_duration(app, "--expires", wanted->expires, "end it after this time (90d)", std::chrono::seconds(1),
                longest_access);
   return

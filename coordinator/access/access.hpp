@@ -14,8 +14,7 @@ namespace edgefleet::coordinator {
 struct AccessLimits {
   std::vector<std::string> models;        // patterns with *; empty: all
   std::vector<std::string> capabilities;  // the same
-  std::int64_t per_minute = 0;            // requests that make tasks; 0: no limit
-  std::int64_t tokens_per_day = 0;        // of language models; 0: no limit
+  std::int64_t per_minute = 0;            // tasks; 0: no limit
   std::optional<WallTime> expires;
   friend bool operator==(const AccessLimits&, const AccessLimits&) = default;
 };

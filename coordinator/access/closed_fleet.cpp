@@ -8,6 +8,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr Duration expired_kept = std::chrono::hours(1);  // so that it can be seen why a key is refused
 constexpr Duration look_again = std::chrono::milliseconds(50);
 
 std::int64_t seconds_now() { return wall_now().unix_ms / 1000; }
@@ -123,6 +124,8 @@ Status ClosedFleet::await_broker(const std::string& generation, Duration patienc
 Result<std::vector<std::string>> ClosedFleet::maintain() {
   auto fresh = make_certificates(directory_, setup_, authority_, seconds_now());
   if (!fresh) return fresh.error();
+  const WallTime kept_until{wall_now().unix_ms - to_ms(expired_kept)};
+  if (const auto removed = accesses_->remove_expired(kept_until); !removed) return removed.error();
   if (const auto published = publish(); !published) return published.error();
   return fresh;
 }

@@ -11,7 +11,7 @@ constexpr const char* tables = R"sql(
 CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accesses (
   name TEXT PRIMARY KEY, role TEXT NOT NULL, models TEXT NOT NULL, capabilities TEXT NOT NULL,
-  per_minute INTEGER NOT NULL, tokens_per_day INTEGER NOT NULL, expires_at INTEGER, created_at INTEGER NOT NULL,
+  per_minute INTEGER NOT NULL, expires_at INTEGER, created_at INTEGER NOT NULL,
   key_id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, password TEXT NOT NULL, old_key_id TEXT NOT NULL,
   old_digest TEXT NOT NULL, old_until INTEGER NOT NULL
 ) WITHOUT ROWID;

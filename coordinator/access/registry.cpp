@@ -18,7 +18,7 @@ Status check(const std::string& name, const AccessLimits& limits, WallTime now) 
   if (!valid_name(name)) return invalid("\"" + name.substr(0, 63) + "\" is no valid name: " + std::string(name_rule));
   if (auto good = check_patterns(limits.models, "models"); !good) return good;
   if (auto good = check_patterns(limits.capabilities, "capabilities"); !good) return good;
-  if (limits.per_minute < 0 || limits.tokens_per_day < 0) return invalid("a limit cannot be negative");
+  if (limits.per_minute < 0) return invalid("a limit cannot be negative");
   if (limits.expires && *limits.expires <= now) return invalid("it would have expired already");
   return success();
 }
@@ -30,15 +30,14 @@ Access read_access(SQLite::Statement& row) {
   access.limits.models = patterns_of_lines(row.getColumn(2).getString());
   access.limits.capabilities = patterns_of_lines(row.getColumn(3).getString());
   access.limits.per_minute = row.getColumn(4).getInt64();
-  access.limits.tokens_per_day = row.getColumn(5).getInt64();
-  if (!row.getColumn(6).isNull()) access.limits.expires = WallTime{row.getColumn(6).getInt64()};
-  access.created = WallTime{row.getColumn(7).getInt64()};
-  access.key_id = row.getColumn(8).getString();
-  access.digest = row.getColumn(9).getString();
-  access.password = row.getColumn(10).getString();
-  access.old_key_id = row.getColumn(11).getString();
-  access.old_digest = row.getColumn(12).getString();
-  access.old_until = WallTime{row.getColumn(13).getInt64()};
+  if (!row.getColumn(5).isNull()) access.limits.expires = WallTime{row.getColumn(5).getInt64()};
+  access.created = WallTime{row.getColumn(6).getInt64()};
+  access.key_id = row.getColumn(7).getString();
+  access.digest = row.getColumn(8).getString();
+  access.password = row.getColumn(9).getString();
+  access.old_key_id = row.getColumn(10).getString();
+  access.old_digest = row.getColumn(11).getString();
+  access.old_until = WallTime{row.getColumn(12).getInt64()};
   return access;
 }
 
@@ -47,21 +46,20 @@ Error unknown_access(const std::string& name) {
 }
 
 void insert(SQLite::Database& db, const Access& access) {
-  SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, access.name);
   row.bind(2, std::string(to_string(access.role)));
   row.bind(3, lines_of_patterns(access.limits.models));
   row.bind(4, lines_of_patterns(access.limits.capabilities));
   row.bind(5, access.limits.per_minute);
-  row.bind(6, access.limits.tokens_per_day);
-  access.limits.expires ? row.bind(7, access.limits.expires->unix_ms) : row.bind(7);
-  row.bind(8, access.created.unix_ms);
-  row.bind(9, access.key_id);
-  row.bind(10, access.digest);
-  row.bind(11, access.password);
-  row.bind(12, access.old_key_id);
-  row.bind(13, access.old_digest);
-  row.bind(14, access.old_until.unix_ms);
+  access.limits.expires ? row.bind(6, access.limits.expires->unix_ms) : row.bind(6);
+  row.bind(7, access.created.unix_ms);
+  row.bind(8, access.key_id);
+  row.bind(9, access.digest);
+  row.bind(10, access.password);
+  row.bind(11, access.old_key_id);
+  row.bind(12, access.old_digest);
+  row.bind(13, access.old_until.unix_ms);
   row.exec();
 }
 
@@ -89,7 +87,7 @@ Status Registry::load() {
   return database_.read("reading the accesses", [&](SQLite::Database& db) -> Status {
     SQLite::Statement rows(
         db,
-        "SELECT name, role, models, capabilities, per_minute, tokens_per_day, expires_at, created_at, key_id, digest, "
+        "SELECT name, role, models, capabilities, per_minute, expires_at, created_at, key_id, digest, "
         "password, old_key_id, old_digest, old_until FROM accesses");
     while (rows.executeStep()) {
       const Access access = read_access(rows);
@@ -183,6 +181,16 @@ std::optional<Access> Registry::named(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Result<std::size_t> Registry::remove_expired(WallTime before) {
+  std::size_t removed = 0;
+  for (const Access& access : accesses()) {
+    if (!access.limits.expires || *access.limits.expires >= before) continue;
+    if (auto gone = revoke_access("expiry", access.name); !gone) return gone.error();
+    ++removed;
+  }
+  return removed;
 }
 
 std::vector<Access> Registry::accesses() const {

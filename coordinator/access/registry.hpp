@@ -38,6 +38,8 @@ class Registry {
   // A new key at once; the old one is good for `overlap` more.
   Result<NewKey> rotate_access(const std::string& who, const std::string& name, Duration overlap);
   Status revoke_access(const std::string& who, const std::string& name);
+  // Those that have expired before `before`. Returns how many they were.
+  Result<std::size_t> remove_expired(WallTime before);
   [[nodiscard]] std::vector<Access> accesses() const;  // by name
   [[nodiscard]] std::optional<Access> named(const std::string& name) const;
   [[nodiscard]] bool exists(const std::string& name, WallTime now) const;  // and has not ended

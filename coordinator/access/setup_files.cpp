@@ -123,9 +123,10 @@ Result<Setup> read_setup(const std::string& directory) {
   const auto text = read_text(setup_path(directory));
   if (!text) return text.error();
   auto fields = json::Fields::untrusted(*text);
-  fields.allow(
-      {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run", "broker_address", "broker_agents_port", "broker_people_port"});
-  for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run"}) fields.require(needed);
+  fields.allow({"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run", "broker_address",
+                "broker_agents_port", "broker_people_port"});
+  for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run"})
+    fields.require(needed);
   const auto fleet = fields.name<FleetName>("fleet", name_rule);
   const auto names = fields.strings("names");
   if (fields.ok() && names.empty()) fields.fail("`names` is empty");
@@ -136,8 +137,8 @@ Result<Setup> read_setup(const std::string& directory) {
       fields.string("listen").value_or(""),
       fields.string("agents_listen").value_or(""),
       fields.string("broker_folder").value_or(""),
-                    fields.string("broker_run").value_or(""),
-                    fields.string("broker_address").value_or(""),
+      fields.string("broker_run").value_or(""),
+      fields.string("broker_address").value_or(""),
       static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
       static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port))};
   if (!fields.ok()) return fields.error().context(setup_path(directory));
@@ -193,7 +194,8 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
   if (!key) return key.error();
   if (auto made = make_folder(directory + "/ca"); !made) return made.error();
   if (auto written = write_private_file(directory + "/ca/ca.key", *key); !written) return written.error();
-  if (auto written = write_private_file(ca_file(directory), authority->certificate().pem()); !written) return written.error();
+  if (auto written = write_private_file(ca_file(directory), authority->certificate().pem()); !written)
+    return written.error();
   return authority;
 }
 

@@ -38,8 +38,8 @@ class Loop {
     mqtt::MakeClient make_client = mqtt::make_paho_client;
     // What the broker knows the listener at the start by; none: the same as this coordinator.
     std::optional<mqtt::TlsFiles> watch_tls;
-    // Whether a submitter may use a capability; empty: everybody may use everything. On the loop's thread.
-    MaySubmit may_submit;
+    MaySubmit may_submit;  // empty: everybody may submit everything
+    AgentRules agent_rules;
     // Clients at the broker have names that it has checked: a task over MQTT is of the access of that name.
     bool named_clients = false;
     bool take_over = false;  // starts although another coordinator works on the fleet: that one stops

@@ -9,6 +9,7 @@
 #include "common/protocol/submission.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
+#include "coordinator/core/fleet.hpp"
 #include "coordinator/core/start_check.hpp"
 #include "coordinator/core/tasks.hpp"
 #include "coordinator/views/views.hpp"
@@ -199,6 +200,11 @@ void MqttLink::receive(const mqtt::Message& message) {
 void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
   const auto& agent = topic.agent;
   const auto& payload = message.payload;
+  // One that is known may still say that it is gone.
+  if (!agent.str().empty() && options_.agent_rules.admits && agent_by_name(engine_.state(), agent) == nullptr &&
+      !options_.agent_rules.admits(agent)) {
+    return complain_of("a message", message, agent.str() + " is not an enrolled agent");
+  }
   switch (topic.kind) {
     case TopicKind::agent_status:
       return decoded(message, protocol::decode_agent_status(payload),
@@ -206,6 +212,7 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
     case TopicKind::agent_info:
       return decoded(message, protocol::decode_agent_info(payload), [&](protocol::AgentInfoMessage read) {
         for (const auto& bad : read.bad) complain_of("an executor", message, bad);
+        keep_to_rules(agent, read.info, message);
         return AgentInfoSeen{agent, std::move(read.info)};
       });
     case TopicKind::heartbeat:
@@ -237,6 +244,19 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
     case TopicKind::reply:
     case TopicKind::coordinator_beat:
       return;  // not subscribed
+  }
+}
+
+// What an agent was not enrolled for is not believed.
+void MqttLink::keep_to_rules(const AgentName& agent, AgentInfo& info, const mqtt::Message& message) {
+  if (!options_.agent_rules.may_offer) return;
+  for (ExecutorInfo& executor : info.executors) {
+    const auto removed = std::erase_if(executor.capabilities, [&](const Capability& capability) {
+      return !options_.agent_rules.may_offer(agent, capability);
+    });
+    if (removed > 0) {
+      complain_of("an executor", message, executor.name.str() + " offers what the agent was not enrolled for");
+    }
   }
 }
 

@@ -24,6 +24,12 @@
 
 namespace edgefleet::coordinator {
 
+// What agents may do; empty: everything. On the loop's thread.
+struct AgentRules {
+  std::function<bool(const AgentName& agent)> admits;
+  std::function<bool(const AgentName& agent, const Capability& capability)> may_offer;
+};
+
 class MqttLink {
  public:
   struct Options {
@@ -31,6 +37,7 @@ class MqttLink {
     mqtt::Options broker;  // the will and the client id are filled in here
     std::size_t inbox = 0;  // bounds on received messages that have not been handled
     std::size_t inbox_bytes = 0;
+    AgentRules agent_rules{};
     bool named_clients = false;  // the broker has checked the names of clients: each is an access
   };
   // Passes an event from the client's thread to the loop. Neither function blocks.
@@ -86,6 +93,7 @@ class MqttLink {
   void complain_of(const std::string& what, const mqtt::Message& message, const std::string& why);
   template <typename T, typename MakeEvent>
   void decoded(const mqtt::Message& message, Result<T> payload, MakeEvent make);
+  void keep_to_rules(const AgentName& agent, AgentInfo& info, const mqtt::Message& message);
   void take_parameters(const AgentName& agent, const mqtt::Message& message);
   void take_submission(const protocol::Topic& topic, const mqtt::Message& message);
   bool can_be_answered(const protocol::Topic& topic, const mqtt::Message& message);

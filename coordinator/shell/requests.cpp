@@ -102,11 +102,8 @@ Status Requests::room_for_tasks() {
 
 Status Requests::allowed(const SubmitTasks& event) const {
   if (!may_submit_) return success();
-  const Capability* last = nullptr;
   for (const auto& task : event.tasks) {
-    if (last != nullptr && *last == task.spec.capability) continue;
-    last = &task.spec.capability;
-    if (auto may = may_submit_(event.submitter, *last); !may) return may;
+    if (auto may = may_submit_(event.submitter, task.spec); !may) return may;
   }
   return success();
 }

@@ -67,12 +67,12 @@ using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelReques
 bool adds_tasks(const LoopRequest& request);
 void refuse(const LoopRequest& request, const Error& why);
 
-// Whether a submitter may use a capability.
-using MaySubmit = std::function<Status(const std::string& submitter, const Capability& capability)>;
+// Whether a submitter may submit this task. On the loop's thread.
+using MaySubmit = std::function<Status(const std::string& submitter, const TaskSpec& spec)>;
 
 class Requests {
  public:
-  // `space` refuses new tasks; null: the disk is not watched. `may_submit`: empty: everybody may use everything.
+  // `space` refuses new tasks; null: the disk is not watched. `may_submit`: empty: everybody may submit everything.
   Requests(Engine& engine, Store& store, DiskSpace* space = nullptr, MaySubmit may_submit = {})
       : engine_(engine), store_(store), space_(space), may_submit_(std::move(may_submit)) {}
 

@@ -83,6 +83,30 @@ class Closed(unittest.TestCase):
         self.refused(chat.request("POST", "/api/v1/tasks", {"capability": "command.x", "input": {}}), 403)
         self.assertEqual(named.request("POST", "/api/v1/tasks", {"capability": "command.x", "input": {}}).status, 202)
 
+    def test_models_and_rates_of_an_access(self):
+        fleet = self.fleet
+        who = fleet.access("phone", "chat", models=["deepseek*"], per_minute=3)
+        for model, status in (("deepseek-r1:1.5b", 202), ("gpt-9", 403), (None, 403)):
+            task = {"capability": "llm.chat", "input": {"messages": [], **({"model": model} if model else {})}}
+            answer = who.request("POST", "/api/v1/tasks", task)
+            self.assertEqual(answer.status, 403 if status == 403 else answer.status, answer.body)
+        answer = who.request("POST", "/v1/chat/completions", {"model": "gpt-9", "messages": [{"role": "user", "content": "x"}]})
+        self.assertIn(answer.status, (403, 404), answer.body)
+        cron = fleet.access("cron", "submit", per_minute=3)
+        got = [cron.request("POST", "/api/v1/tasks", {"capability": "echo", "input": 1}).status for _ in range(5)]
+        self.assertEqual(got[:3], [202] * 3)
+        self.assertIn(429, got[3:])
+
+    def test_an_agent_offers_what_it_was_enrolled_for(self):
+        fleet = self.fleet
+        joined = fleet.join("pi-1", fleet.token(capabilities=["image.*"]))
+        agent = self.start_agent("pi-1", joined)
+        task = fleet.admin.good("POST", "/api/v1/tasks", {"capability": "echo", "input": 1})
+        time.sleep(1)
+        self.assertEqual(fleet.admin.good("GET", f"/api/v1/tasks/{task['id']}")["state"], "queued")
+        self.assertIn("was not enrolled for", fleet.coordinator.log())
+        self.assertTrue(agent.alive())
+
     def test_a_page_of_another_site_and_a_foreign_name_are_refused(self):
         admin = self.fleet.admin
         self.refused(admin.request("GET", "/api/v1/agents", headers={"Origin": "https://evil.example"}), 403)

@@ -23,7 +23,7 @@ struct NewAccess {
 
 Result<NewAccess> read_new_access(const std::string& body) {
   auto fields = json::Fields::untrusted(body);
-  fields.allow({"name", "role", "models", "capabilities", "per_minute", "tokens_per_day", "expires_after_ms"});
+  fields.allow({"name", "role", "models", "capabilities", "per_minute", "expires_after_ms"});
   NewAccess access;
   fields.require("name");
   fields.require("role");
@@ -34,7 +34,6 @@ Result<NewAccess> read_new_access(const std::string& body) {
   access.limits.models = fields.strings("models");
   access.limits.capabilities = fields.strings("capabilities");
   access.limits.per_minute = fields.integer("per_minute", 1, 1'000'000'000).value_or(0);
-  access.limits.tokens_per_day = fields.integer("tokens_per_day", 1, 1'000'000'000'000).value_or(0);
   if (const auto after = fields.milliseconds("expires_after_ms", std::chrono::seconds(1), longest_access)) {
     access.limits.expires = WallTime{wall_now().unix_ms + to_ms(*after)};
   }
@@ -60,7 +59,6 @@ std::string accesses_view(const std::vector<Access>& all) {
       write_strings(object, "models", access.limits.models);
       write_strings(object, "capabilities", access.limits.capabilities);
       if (access.limits.per_minute > 0) object.integer("per_minute", access.limits.per_minute);
-      if (access.limits.tokens_per_day > 0) object.integer("tokens_per_day", access.limits.tokens_per_day);
       object.string("created_at", rfc3339(access.created));
       if (access.limits.expires) object.string("expires_at", rfc3339(*access.limits.expires));
       if (access.old_until > wall_now()) object.string("old_key_until", rfc3339(access.old_until));

@@ -16,6 +16,8 @@ namespace {
 
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 constexpr Duration usual_ttl = std::chrono::hours(1);
+constexpr std::string_view mqtt_infix = "-mqtt-";
+constexpr std::ptrdiff_t most_mqtt_accesses = 20;  // of one access
 constexpr Duration broker_patience = std::chrono::seconds(10);
 constexpr Duration mqtt_access_time = std::chrono::hours(1);
 
@@ -172,6 +174,14 @@ Reply list_enrolled(ClosedFleet& closed, const Request&) {
 
 // ---- the caller
 
+// As other machines reach the API: the name that was used, unless it leads only to this machine.
+std::string url_for_others(const ClosedFleet& closed, const Request& request) {
+  const Setup& setup = closed.setup();
+  const std::string used = known_host_of(setup, request);
+  const bool given = std::ranges::find(setup.names, used) != setup.names.end();
+  return "https://" + in_url(given ? used : setup.names.front()) + ":" + port_of_listener(setup.listen);
+}
+
 Reply own_access(ClosedFleet& closed, const Request& request) {
   const auto access = closed.accesses().named(request.principal.name);
   if (!access) return problem(Error{"this access has been revoked", ErrorKind::not_found});
@@ -183,6 +193,7 @@ Reply own_access(ClosedFleet& closed, const Request& request) {
     write_strings(object, "models", access->limits.models);
     write_strings(object, "capabilities", access->limits.capabilities);
     if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));
+    object.string("url", url_for_others(closed, request));
     json::ObjectWriter mqtt(object.key("mqtt"));
     mqtt.string("host", known_host_of(closed.setup(), request));
     mqtt.integer("port", closed.setup().broker_people_port);
@@ -195,11 +206,19 @@ Reply own_access(ClosedFleet& closed, const Request& request) {
 Reply mqtt_access(ClosedFleet& closed, const Request& request) {
   const auto owner = closed.accesses().named(request.principal.name);
   if (!owner) return problem(Error{"this access has been revoked", ErrorKind::not_found});
+  const std::string prefix = owner->name + std::string(mqtt_infix);
+  const auto all = closed.accesses().accesses();
+  const auto open = std::ranges::count_if(all, [&](const Access& one) { return one.name.starts_with(prefix); });
+  if (owner->name.find(mqtt_infix) != std::string::npos || open >= most_mqtt_accesses) {
+    return problem(Error{"there are " + std::to_string(open) + " such accesses of " + owner->name +
+                             " already, and one of them makes no others; each ends after an hour",
+                         ErrorKind::busy});
+  }
   AccessLimits limits = owner->limits;
   const WallTime end{wall_now().unix_ms + to_ms(mqtt_access_time)};
   if (!limits.expires || *limits.expires > end) limits.expires = end;
   constexpr std::size_t longest = 63 - 10;  // "-mqtt-" and four letters
-  const std::string name = owner->name.substr(0, longest) + "-mqtt-" + make_secret("").id.substr(0, 4);
+  const std::string name = owner->name.substr(0, longest) + std::string(mqtt_infix) + make_secret("").id.substr(0, 4);
   const auto made = closed.accesses().create_access(owner->name, name, owner->role, limits);
   if (!made) return problem(made.error());
   const auto published = closed.publish();

@@ -34,7 +34,7 @@ WallTime in(Duration time) { return WallTime{wall_now().unix_ms + to_ms(time)}; 
 
 TEST_CASE("an access is found by its key, also after a restart") {
   Fleet fleet;
-  AccessLimits limits{{"deepseek*"}, {"llm.chat", "image.*"}, 60, 100'000, in(std::chrono::hours(1))};
+  AccessLimits limits{{"deepseek*"}, {"llm.chat", "image.*"}, 60, in(std::chrono::hours(1))};
   const auto key = fleet.create("phone", Role::chat, limits);
   for (int round = 0; round < 2; ++round) {
     const auto found = fleet.find(key);
@@ -72,7 +72,7 @@ TEST_CASE("the key itself is in no file") {
 
 TEST_CASE("an access ends at its time, and when it is revoked") {
   Fleet fleet;
-  const auto short_lived = fleet.create("visitor", Role::chat, {{}, {}, 0, 0, in(std::chrono::hours(1))});
+  const auto short_lived = fleet.create("visitor", Role::chat, {{}, {}, 0, in(std::chrono::hours(1))});
   CHECK(fleet.find(short_lived));
   CHECK_FALSE(fleet.find(short_lived, in(std::chrono::hours(2))));
   const auto key = fleet.create("phone");
@@ -119,13 +119,13 @@ TEST_CASE("limits that cannot be are refused") {
   const auto refused = [&](const AccessLimits& limits) {
     return !fleet.registry->create_access("setup", "phone", Role::chat, limits);
   };
-  CHECK(refused({{""}, {}, 0, 0, {}}));
-  CHECK(refused({{"a\nb"}, {}, 0, 0, {}}));
-  CHECK(refused({{"\xff"}, {}, 0, 0, {}}));
-  CHECK(refused({{}, {std::string(201, 'a')}, 0, 0, {}}));
-  CHECK(refused({{}, std::vector<std::string>(101, "a"), 0, 0, {}}));
-  CHECK(refused({{}, {}, -1, 0, {}}));
-  CHECK(refused({{}, {}, 0, 0, in(-std::chrono::hours(1))}));
+  CHECK(refused({{""}, {}, 0, {}}));
+  CHECK(refused({{"a\nb"}, {}, 0, {}}));
+  CHECK(refused({{"\xff"}, {}, 0, {}}));
+  CHECK(refused({{}, {std::string(201, 'a')}, 0, {}}));
+  CHECK(refused({{}, std::vector<std::string>(101, "a"), 0, {}}));
+  CHECK(refused({{}, {}, -1, {}}));
+  CHECK(refused({{}, {}, 0, in(-std::chrono::hours(1))}));
   CHECK(fleet.registry->accesses().empty());
 }
 
@@ -151,4 +151,15 @@ TEST_CASE("a damaged file is refused in words") {
   const auto opened = AccessDatabase::open(folder.path());
   REQUIRE_FALSE(opened);
   CHECK(opened.error().message.find("access.db") != std::string::npos);
+}
+
+TEST_CASE("what has expired is removed after a while, and the name is free") {
+  Fleet fleet;
+  fleet.create("visitor", Role::chat, {{}, {}, 0, in(std::chrono::hours(1))});
+  fleet.create("phone");
+  CHECK(*fleet.registry->remove_expired(wall_now()) == 0);
+  CHECK(*fleet.registry->remove_expired(in(std::chrono::hours(2))) == 1);
+  CHECK_FALSE(fleet.registry->named("visitor"));
+  CHECK(fleet.registry->exists("phone", wall_now()));
+  fleet.create("visitor");
 }

@@ -1,0 +1,48 @@
+#include "coordinator/access/admission.hpp"
+
+#include "common/protocol/json.hpp"
+#include "coordinator/access/patterns.hpp"
+#include "coordinator/access/permission.hpp"
+
+namespace edgefleet::coordinator {
+namespace {
+
+// The model that a task for a language model names; empty: none.
+std::string model_of(const TaskSpec& spec) {
+  const auto input = json::Object::read(spec.input);
+  const auto model = input ? input->find("model") : std::nullopt;
+  return model ? json::as_string(*model).value_or("") : std::string();
+}
+
+Status may_use_model(const Access& access, const TaskSpec& spec) {
+  if (access.limits.models.empty() || !spec.capability.str().starts_with("llm.")) return success();
+  const std::string model = model_of(spec);
+  if (!model.empty() && any_fits(access.limits.models, model)) return success();
+  return Error{"the access " + access.name + " may not use " +
+                   (model.empty() ? "a task without `model`" : "the model " + model.substr(0, 200)) +
+                   ": it is not among its models",
+               ErrorKind::forbidden};
+}
+
+}  // namespace
+
+Status Admission::may_submit(const std::string& name, const TaskSpec& spec, Time now) {
+  const auto access = accesses_.named(name);
+  if (!access) return Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden};
+  if (auto may = coordinator::may_submit(*access, spec.capability.str()); !may) return may;
+  if (auto may = may_use_model(*access, spec); !may) return may;
+  const std::int64_t most = access->limits.per_minute;
+  if (most <= 0) return success();
+  if (rates_.size() > Registry::most_accesses) rates_.clear();  // of accesses that are gone
+  const Duration spacing = Duration{std::chrono::minutes(1)} / most;
+  if (rates_[name].take(now, static_cast<double>(most), spacing)) return success();
+  return Error{"the access " + name + " has a limit of " + std::to_string(most) + " tasks a minute; try again later",
+               ErrorKind::busy};
+}
+
+bool Admission::may_offer(const AgentName& agent, const Capability& capability) const {
+  const auto enrolled = enrolment_.find(agent.str());
+  return enrolled && any_fits(enrolled->capabilities, capability.str());
+}
+
+}  // namespace edgefleet::coordinator
