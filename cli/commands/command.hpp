@@ -61,8 +61,7 @@ struct Wait {
 };
 CLI::Option* add_wait(CLI::App& app, Wait& wait, const std::string& help);
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<Duration>& duration,
-                          const std::string& help, Duration least = Duration{0},
-                          Duration most = limits::longest);
+                          const std::string& help, Duration least = Duration{0}, Duration most = limits::longest);
 
 // A folder can be opened, but not read: it is refused with a reason.
 Result<std::ifstream> open_file(const std::string& path);

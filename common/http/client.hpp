@@ -64,7 +64,7 @@ struct Peer {
 
 // How this program proves who it is, and how it knows the peer.
 struct Credentials {
-  std::string ca{};           // PEM file of the authority that the peer's certificate must be of; empty: the system's
+  std::string ca{};  // PEM file of the authority that the peer's certificate must be of; empty: the system's
   std::string certificate{};  // PEM file, of a client; its key is in the file `key`
   std::string key{};
   std::string bearer{};  // sent as `Authorization: Bearer`, but never in the clear to another machine

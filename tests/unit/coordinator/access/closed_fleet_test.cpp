@@ -18,7 +18,13 @@ struct House {
   test::TemporaryFolder folder;
   std::string data = folder / "data";
   std::string broker = folder / "broker";
-  Setup setup{*FleetName::parse("home"), {"pi-1.local", "192.168.1.10"}, "*:7001", "*:7002", broker, broker + "/run", "127.0.0.1"};
+  Setup setup{*FleetName::parse("home"),
+              {"pi-1.local", "192.168.1.10"},
+              "*:7001",
+              "*:7002",
+              broker,
+              broker + "/run",
+              "127.0.0.1"};
 
   House() {
     std::filesystem::create_directory(data);

@@ -162,8 +162,8 @@ TEST_CASE("each option of the program takes effect, or is named as one that need
                                                         {"reduce-celsius", "61.5"},
                                                         {"pause-celsius", "99.5"},
                                                         {"log-level", "'debug'"}};
-  const std::set<std::string> at_start{"name",          "broker", "username", "fleet",     "coordinator",
-                                       "password-file", "work",   "sys",      "broker-ca", "broker-certificate",
+  const std::set<std::string> at_start{"name",          "broker",   "username", "fleet",     "coordinator",
+                                       "password-file", "work",     "sys",      "broker-ca", "broker-certificate",
                                        "broker-key",    "join-file"};
   std::set<std::string> known;
   for (const auto& [name, value] : other_values) {
