@@ -153,7 +153,7 @@ using Clock = std::chrono::steady_clock;
 // A link that was lost often comes back at once: until then a failure is not explained.
 constexpr auto before_explaining = std::chrono::seconds(10);
 constexpr auto too_early = std::chrono::milliseconds(500);
-constexpr int most_tries = 5;
+constexpr int most_early = 3;
 
 class PahoClient final : public Client {
  public:
@@ -198,8 +198,9 @@ class PahoClient final : public Client {
   }
 
   void connect() override {
-    tries_left_ = secure_ ? most_tries : 0;
-    connect_once();
+    connecting_since_ = Clock::now();
+    attempt([&] { client_.connect(connect_options_, nullptr, connected_); },
+            [&](const std::string& reason) { on_event_(ConnectFailed{reason}); });
   }
 
   void subscribe(const std::vector<Subscription>& subscriptions) override {
@@ -228,6 +229,7 @@ class PahoClient final : public Client {
   // again and again.
   void connect_succeeded(const ::mqtt::token& token) {
     explanation_.reset();
+    early_failures_ = 0;
     connected_before_ = true;
     explain_at_.reset();
     const auto limits = limits_of(token);
@@ -238,22 +240,18 @@ class PahoClient final : public Client {
                             " s; connecting again with that"});
   }
 
-  void connect_once() {
-    connecting_since_ = Clock::now();
-    attempt([&] { client_.connect(connect_options_, nullptr, connected_); },
-            [&](const std::string& reason) { on_event_(ConnectFailed{reason}); });
-  }
-
   // A TLS handshake that ends within Paho's first call, as it may with a broker on the same machine, makes Paho fail
   // without a word to the broker (ADR 11). Other failures that are as quick are tried again in vain, which is harmless.
+  // Not from here: after a callback Paho still writes to the operation that has failed.
   bool ended_too_early(const ::mqtt::token& token) {
-    return token.get_return_code() == MQTTASYNC_FAILURE && Clock::now() - connecting_since_ < too_early &&
-           tries_left_-- > 0;
+    const bool quick = token.get_return_code() == MQTTASYNC_FAILURE && Clock::now() - connecting_since_ < too_early;
+    if (!secure_ || !quick || ++early_failures_ > most_early) early_failures_ = 0;
+    return early_failures_ > 0;
   }
 
   // A negative code is Paho's own, which does not tell what happened.
   void connect_failed(const ::mqtt::token& token) {
-    if (ended_too_early(token)) return connect_once();
+    if (ended_too_early(token)) return on_event_(ConnectFailed{"the TLS handshake ended early", false, true});
     if (token.get_return_code() >= 0) return on_event_(ConnectFailed{why(token), refused_for_good(token)});
     on_event_(ConnectFailed{explanation(token)});
   }
@@ -290,10 +288,9 @@ class PahoClient final : public Client {
   std::chrono::seconds keepalive_;
   std::string broker_;
   bool secure_ = false;
-  // Of one connect(): set before Paho's thread works on it.
-  int tries_left_ = 0;
-  Clock::time_point connecting_since_;
+  Clock::time_point connecting_since_;  // set before Paho's thread works on it
   // Only on Paho's thread.
+  int early_failures_ = 0;  // in a row
   std::optional<std::string> explanation_;  // of failed attempts
   std::optional<Clock::time_point> explain_at_;
   bool connected_before_ = false;

@@ -68,9 +68,11 @@ inline constexpr std::size_t around_payload = 1024;
 struct Connected {
   BrokerLimits limits{};
 };
+inline constexpr Duration early_pause = std::chrono::milliseconds(50);
 struct ConnectFailed {
   std::string reason;
   bool refused = false;  // by the broker, for a reason that ends only when somebody changes a setting
+  bool early = false;    // before the broker was asked (ADR 11): worth another try after early_pause
 };
 struct ConnectionLost {
   std::string reason;

@@ -44,6 +44,12 @@ Actions Session::retry_later(Time now, const std::string& reason, bool refused) 
   return {TellTrouble{reason + (times_told_ > 1 ? " (still)" : "") + "; trying again"}};
 }
 
+Actions Session::retry_soon(Time now) {
+  state_ = State::down;
+  retry_at_ = now + early_pause;
+  return {};
+}
+
 Actions Session::on(const ClientEvent& event, Time now) {
   struct Visitor {
     Session& self;
@@ -61,6 +67,7 @@ Actions Session::on(const ClientEvent& event, Time now) {
     }
     Actions operator()(const ConnectFailed& failed) const {
       if (self.state_ != State::connecting) return {};
+      if (failed.early) return self.retry_soon(now);
       return self.retry_later(now, failed.reason, failed.refused);
     }
     Actions operator()(const ConnectionLost& lost) const {

@@ -61,6 +61,7 @@ class Session {
  private:
   enum class State { down, connecting, subscribing, up };
 
+  Actions retry_soon(Time now);
   Actions retry_later(Time now, const std::string& reason, bool refused = false);
   [[nodiscard]] bool worth_telling(const std::string& reason, Time now);
   [[nodiscard]] std::size_t most_in_flight() const { return std::min(window, limits_.in_flight); }

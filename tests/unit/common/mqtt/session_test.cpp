@@ -201,3 +201,13 @@ TEST_CASE("a broker that refuses the client is asked less and less often, but ag
   CHECK(pause >= 15s);
   CHECK(pause <= 30s);
 }
+
+TEST_CASE("a connect that failed before the broker was asked is tried again soon, in silence") {
+  Session session(1);
+  session.start(Time{});
+  const auto actions = session.on(ConnectFailed{"early", false, true}, Time{1s});
+  CHECK(actions.empty());
+  REQUIRE(session.next_tick());
+  CHECK(*session.next_tick() == Time{1s} + early_pause);
+  CHECK(session.tick(*session.next_tick()).size() == 1);
+}
