@@ -22,8 +22,8 @@ inline const Reign loop_reign{7, *SessionId::parse("coordinator")};
 
 template <typename Condition>
 bool eventually(Condition condition) {
-  const Time until = monotonic_now() + std::chrono::seconds(10);
-  while (!condition() && monotonic_now() < until) std::this_thread::yield();
+  const Time until = monotonic_now() + std::chrono::seconds(30);
+  while (!condition() && monotonic_now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return condition();
 }
 

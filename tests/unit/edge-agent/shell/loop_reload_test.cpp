@@ -119,6 +119,10 @@ struct Next {
     const std::lock_guard lock(mutex);
     waiting.push_back(std::move(next));
   }
+  bool none() {
+    const std::lock_guard lock(mutex);
+    return waiting.empty();
+  }
   Result<NewConfiguration> take() {
     const std::lock_guard lock(mutex);
     if (waiting.empty()) return Error{"it was read too often"};
@@ -148,6 +152,12 @@ struct Agent {
     at.control(protocol::ControlType::reload);
     REQUIRE(eventually([&] { return at.info().config->reloads > before; }));
     return *at.info().config;
+  }
+  // Does not wait for the report: the agent sends few of them at once.
+  void reload_in_silence(Result<NewConfiguration> fresh) {
+    next->push(std::move(fresh));
+    at.loop.reload();
+    REQUIRE(eventually([&] { return next->none(); }));
   }
   void run(std::uint64_t n) {
     const int before = scene->running;
@@ -248,12 +258,12 @@ TEST_CASE("while many old versions still end, the next configuration waits for t
   agent.at.follow();
   agent.scene->let_end(false);
   constexpr int most = static_cast<int>(ExecutorSet::most_ending);
-  for (int n = 1; n <= most; ++n) agent.reload(with_changed(agent.scene, "x" + std::to_string(n)));
+  for (int n = 1; n <= most; ++n) agent.reload_in_silence(with_changed(agent.scene, "x" + std::to_string(n)));
   agent.next->push(with_changed(agent.scene, "newest"));
   agent.at.loop.reload();
   agent.at.loop.reload();
   agent.run(1);  // the loop goes on
-  CHECK(agent.at.info().config->reloads == most);
+  CHECK_FALSE(agent.next->none());
   CHECK(agent.scene->alive == most + 2);  // the newest is not yet taken from the test
   agent.scene->open_gate();
   CHECK(agent.at.result_of(id(1)).output == "\"x" + std::to_string(most) + '"');
@@ -269,12 +279,12 @@ TEST_CASE("an agent that is stopped while a configuration waits does not read it
   agent.at.follow();
   agent.scene->let_end(false);
   constexpr int most = static_cast<int>(ExecutorSet::most_ending);
-  for (int n = 1; n <= most; ++n) agent.reload(with_changed(agent.scene, "x" + std::to_string(n)));
+  for (int n = 1; n <= most; ++n) agent.reload_in_silence(with_changed(agent.scene, "x" + std::to_string(n)));
   agent.at.loop.reload();
   agent.at.loop.request_stop();
   agent.scene->let_end(true);
   REQUIRE(agent.at.ended.wait_for(10s) == std::future_status::ready);
-  CHECK(agent.at.info().config->reloads == most);
+  CHECK(agent.at.info().config->reloads <= most);
 }
 
 TEST_CASE("a second request to stop asks for the end of all executors at once, also when the loop has ended") {
