@@ -260,8 +260,9 @@ Status SetupCommand::log_in(ClosedFleet& fleet) const {
     if (auto written = write_private_file(key_file_, made->key + "\n"); !written) return written;
   }
   for (const Account& account : people) {
-    const auto kept = keep_login(account.folder, {url, admin_, "admin", made->key, {}},
-                                 fleet.authority().certificate().pem(), account.owner);
+    const auto ca = keep_ca(account.folder, fleet.authority().certificate().pem(), account.owner);
+    if (!ca) return ca.error().context("the login of this account");
+    const auto kept = keep_login(account.folder, {url, admin_, "admin", made->key, *ca}, account.owner);
     if (!kept) return kept.error().context("the login of this account");
   }
   return success();

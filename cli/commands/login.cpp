@@ -112,26 +112,16 @@ Exit log_in(Session& session, const std::string& text, const std::string& key_fi
   const auto key = read_key(session, key_file);
   if (!key) return session.fail(key.error());
   const std::string folder = logins_folder();
-  // The CA is on the disk before the key is sent, because the connection is verified by that file; without a name the
-  // login is not complete.
-  if (auto kept = keep_login(folder, {url, "unknown", "", *key, {}}, ca->pem()); !kept) {
-    return session.fail(kept.error());
-  }
-  const auto logins = read_logins(folder);
-  if (!logins) return session.fail(logins.error());
-  Login login = *logins->find(url);
+  const auto ca_file = keep_ca(folder, ca->pem());
+  if (!ca_file) return session.fail(ca_file.error());
   http::Credentials credentials;
-  credentials.ca = login.ca_file;
+  credentials.ca = *ca_file;
   credentials.bearer = *key;
   const auto answer = http::expect_success(http::Client(url, {}, credentials).get("/api/v1/access", small_answer()));
   const auto access = answer ? read_answer(answer->body) : Result<Document>(answer.error());
-  if (!access) {
-    const auto removed = remove_login(folder, url);
-    return session.fail(removed ? access.error() : removed.error());
-  }
-  login.name = text_of(*access, "name");
-  login.role = text_of(*access, "role");
-  if (auto kept = keep_login(folder, login, ca->pem()); !kept) return session.fail(kept.error());
+  if (!access) return session.fail(access.error());
+  const Login login{url, text_of(*access, "name"), text_of(*access, "role"), *key, *ca_file};
+  if (auto kept = keep_login(folder, login); !kept) return session.fail(kept.error());
   if (session.json()) {
     session.print(answer->body);
     return Exit::ok;

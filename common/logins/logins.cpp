@@ -72,15 +72,33 @@ Result<Login> read_login(std::string_view text, const std::string& folder) {
   return login;
 }
 
-Status make_folder(const std::string& folder) {
+Status give(const std::string& path, const std::optional<Owner>& owner) {
+  if (!owner || ::lchown(path.c_str(), owner->user, owner->group) == 0) return success();
+  return disk_error("the owner of " + path + " cannot be set");
+}
+
+// For another user, whose own folder it is.
+Status make_folder_for(const std::string& folder, const Owner& owner) {
+  for (const auto& path : {fs::path(folder).parent_path().string(), folder}) {
+    if (::mkdir(path.c_str(), S_IRWXU) == 0) {
+      if (auto given = give(path, owner); !given) return given;
+      continue;
+    }
+    struct stat info{};
+    if (errno != EEXIST || ::lstat(path.c_str(), &info) != 0) return disk_error(path + " cannot be created");
+    if (!S_ISDIR(info.st_mode) || info.st_uid != owner.user) {
+      return invalid(path + " is not a folder of the user whose login it is");
+    }
+  }
+  return success();
+}
+
+Status make_folder(const std::string& folder, const std::optional<Owner>& owner) {
+  if (folder.empty()) return invalid("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a login");
+  if (owner) return make_folder_for(folder, *owner);
   std::error_code failure;
   fs::create_directories(fs::path(folder).parent_path(), failure);
   return make_private_folder(folder, "the folder of logins");
-}
-
-Status give(const std::string& path, const std::optional<Owner>& owner) {
-  if (!owner || ::chown(path.c_str(), owner->user, owner->group) == 0) return success();
-  return disk_error("the owner of " + path + " cannot be set");
 }
 
 Status write(const std::string& folder, const Logins& logins) {
@@ -125,23 +143,23 @@ Result<Logins> read_logins(const std::string& folder) {
   return logins;
 }
 
-Status keep_login(const std::string& folder, Login login, const std::string& ca_pem,
-                  const std::optional<Owner>& owner) {
-  if (folder.empty()) return invalid("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a login");
-  if (auto made = make_folder(folder); !made) return made;
+Result<std::string> keep_ca(const std::string& folder, const std::string& ca_pem, const std::optional<Owner>& owner) {
+  if (auto made = make_folder(folder, owner); !made) return made.error();
+  const std::string path = folder + "/ca-" + sha256(ca_pem).substr(0, 16) + ".pem";
+  if (auto written = write_private_file(path, ca_pem); !written) return written.error();
+  if (auto given = give(path, owner); !given) return given.error();
+  return path;
+}
+
+Status keep_login(const std::string& folder, const Login& login, const std::optional<Owner>& owner) {
+  if (auto made = make_folder(folder, owner); !made) return made;
   auto logins = read_logins(folder);
   if (!logins) return logins.error();
-  if (!ca_pem.empty()) {
-    login.ca_file = folder + "/ca-" + sha256(ca_pem).substr(0, 16) + ".pem";
-    if (auto written = write_private_file(login.ca_file, ca_pem); !written) return written;
-    if (auto given = give(login.ca_file, owner); !given) return given;
-  }
   std::erase_if(logins->all, [&](const Login& other) { return other.url == login.url; });
   logins->chosen = login.url;
-  logins->all.push_back(std::move(login));
+  logins->all.push_back(login);
   if (auto written = write(folder, *logins); !written) return written;
-  if (auto given = give(file_in(folder), owner); !given) return given;
-  return give(folder, owner);
+  return give(file_in(folder), owner);
 }
 
 Status remove_login(const std::string& folder, const std::string& url) {

@@ -40,10 +40,12 @@ struct Owner {
   uid_t user;
   gid_t group;
 };
+// Keeps the certificate of an authority in the folder; returns its path.
+Result<std::string> keep_ca(const std::string& folder, const std::string& ca_pem,
+                            const std::optional<Owner>& owner = {});
 // Replaces the one of the same URL, and makes it the chosen one. `owner`: who shall have the files, if it is not this
 // process's user. Durable.
-Status keep_login(const std::string& folder, Login login, const std::string& ca_pem,
-                  const std::optional<Owner>& owner = {});
+Status keep_login(const std::string& folder, const Login& login, const std::optional<Owner>& owner = {});
 // Error of kind not_found: there is none for this URL.
 Status remove_login(const std::string& folder, const std::string& url);
 

@@ -80,6 +80,10 @@ class Logins(LoginCase):
         self.assertIn(f"{self.url}#{self.fingerprint}", done.stderr)
         self.bad(3, "not, or no longer", "login", f"{self.url}#{self.fingerprint}",
                  input="ef_" + "a" * 10 + "_" + "b" * 52, home="new")
+        # A login that fails leaves the one that is there.
+        self.bad(3, "not, or no longer", "login", f"{self.url}#{self.fingerprint}",
+                 input="ef_" + "a" * 10 + "_" + "b" * 52)
+        self.good("agents")
         self.bad(2, "not the key of an access", "login", f"{self.url}#{self.fingerprint}", input="secret", home="new")
         self.bad(2, "HOST:PORT#FINGERPRINT", "login", "http://localhost:1", input=key, home="new")
         self.assertFalse((self.fleet.root / "new/edgefleet/logins.json").exists() and

@@ -21,27 +21,32 @@ struct Home {
   [[nodiscard]] std::string file() const { return path + "/logins.json"; }
 };
 
+bool keep(const Home& home, Login login, const std::string& ca) {
+  login.ca_file = *keep_ca(home.path, ca);
+  return keep_login(home.path, login).ok();
+}
+
 }  // namespace
 
 TEST_CASE("a login is found again, and the last one is the chosen one") {
   const Home home;
   CHECK(home.logins().all.empty());
-  REQUIRE(keep_login(home.path, {url, "anna", "admin", "ef_1", {}}, "PEM"));
-  REQUIRE(keep_login(home.path, {"https://other:7001", "anna", "chat", "ef_2", {}}, "OTHER"));
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  REQUIRE(keep(home, {"https://other:7001", "anna", "chat", "ef_2", {}}, "OTHER"));
   const auto logins = home.logins();
   CHECK(logins.chosen == "https://other:7001");
   REQUIRE(logins.find(url) != nullptr);
   CHECK(logins.find(url)->key == "ef_1");
   std::ifstream ca(logins.find(url)->ca_file);
   CHECK(std::string(std::istreambuf_iterator<char>(ca), {}) == "PEM");
-  REQUIRE(keep_login(home.path, {url, "anna", "admin", "ef_3", {}}, "PEM"));
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_3", {}}, "PEM"));
   CHECK(home.logins().all.size() == 2);
   CHECK(home.logins().find(url)->key == "ef_3");
 }
 
 TEST_CASE("keys are for their owner only, and a file that others can read is refused") {
   const Home home;
-  REQUIRE(keep_login(home.path, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
   struct stat info{};
   REQUIRE(::stat(home.file().c_str(), &info) == 0);
   CHECK((info.st_mode & 0777U) == 0600U);
@@ -54,8 +59,8 @@ TEST_CASE("keys are for their owner only, and a file that others can read is ref
 
 TEST_CASE("a removed login is gone, and another one is chosen") {
   const Home home;
-  REQUIRE(keep_login(home.path, {"https://other:7001", "anna", "chat", "ef_2", {}}, "OTHER"));
-  REQUIRE(keep_login(home.path, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  REQUIRE(keep(home, {"https://other:7001", "anna", "chat", "ef_2", {}}, "OTHER"));
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
   REQUIRE(remove_login(home.path, url));
   CHECK(home.logins().chosen == "https://other:7001");
   CHECK(remove_login(home.path, url).error().kind == ErrorKind::not_found);
@@ -63,7 +68,7 @@ TEST_CASE("a removed login is gone, and another one is chosen") {
 
 TEST_CASE("a damaged file is named, with what to do, and shows no key") {
   const Home home;
-  REQUIRE(keep_login(home.path, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
   for (const char* damage : {"", "{", "[]", R"({"logins":[{"url":"u"}]})", R"({"logins":7})",
                              R"({"logins":[{"url":"u","name":"n","key":"ef_1","ca":"../x"}]})"}) {
     INFO(damage);
