@@ -20,7 +20,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
-constexpr Duration revocation_patience = std::chrono::milliseconds(4500);
+constexpr Duration revocation_patience = std::chrono::seconds(10);  // it takes about one
 constexpr Duration look_again = std::chrono::milliseconds(100);
 
 mqtt::TlsFiles tls_files(const ClosedFleet& closed, const std::string& name) {

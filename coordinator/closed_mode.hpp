@@ -14,7 +14,8 @@ namespace edgefleet::coordinator {
 // The broker as the coordinator of this fleet reaches it, with its certificates, and who may submit what.
 void take_setup(Loop::Options& options, ClosedFleet& closed);
 
-// The operation behind `edgefleet agents revoke`: certificate, session, tasks, retained messages; five seconds at most.
+// The operation behind `edgefleet agents revoke`: certificate, session, tasks, retained messages; about a second, ten
+// at most.
 std::function<Status(const std::string& who, const std::string& agent)> revoker(ClosedFleet& closed, Loop& loop,
                                                                                 mqtt::Options broker);
 

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import threading
@@ -248,7 +249,8 @@ class Closed(unittest.TestCase):
         began = time.monotonic()
         self.assertEqual(fleet.admin.good("POST", "/api/v1/agents/pi-1/revoke"), {"name": "pi-1"})
         took = time.monotonic() - began
-        self.assertLess(took, 5)
+        if not os.environ.get("EDGEFLEET_SLOW"):
+            self.assertLess(took, 5)
         self.assertEqual(self.state_of("pi-1"), 404)
         self.refused(fleet.agents_caller(first).request("GET", "/api/v1/crl"), 403, "no longer")
         with self.assertRaises(OSError):
