@@ -28,7 +28,7 @@ const Rooms rooms{
     {"common/core",     {}},
     {"common/system",   {{"common/core"}, {}}},
     {"common/protocol", {{"common/core"}, {"nlohmann"}}},
-    {"common/mqtt",     {{"common/core"}, {"mqtt"}}},
+    {"common/mqtt",     {{"common/core"}, {"mqtt", "openssl"}}},
     {"common/runtime",  {{"common/core", "common/system"}, {"CLI", "toml++", "spdlog"}}},
     {"common/http",     {{"common/core", "common/protocol", "common/system"}, {"nlohmann", "curl"}}},
     {"common/files",    {{"common/core"}, {"openssl"}}},
