@@ -83,18 +83,23 @@ struct Who {
 };
 
 // What it has joined, or what a token lets it join now, which may have to wait for the coordinator.
-Result<Who> find_identity(Settings& settings, const std::string& token) {
-  std::stop_source stop;
-  const Signals signals([&] { stop.request_stop(); });
+Result<std::optional<Identity>> load_or_join(const Settings& settings, const std::string& token,
+                                             const std::stop_token& stop) {
   if (const auto completed = take_rejoined(settings.work); !completed) return completed.error();
   auto identity = load_identity(settings.work);
-  if (!identity) return identity.error();
-  if (*identity) {
-    erase_boot_files(settings, **identity);
-  } else {
-    identity = join_at_start(settings, token, stop.get_token());
-  }
-  if (!identity && stop.stop_requested()) return Who{{}, true};
+  if (!identity) return identity;
+  if (!*identity) return join_at_start(settings, token, stop);
+  erase_boot_files(settings, **identity);
+  return identity;
+}
+
+Result<Who> find_identity(Settings& settings, const std::string& token) {
+  std::stop_source stop;
+  auto identity = [&] {
+    const Signals signals([&] { stop.request_stop(); });
+    return load_or_join(settings, token, stop.get_token());
+  }();
+  if (stop.stop_requested()) return Who{{}, true};  // also if it came when that was done
   if (!identity) return identity.error();
   if (!*identity) return Who{};
   if (auto taken = take_identity(settings, **identity); !taken) return taken.error();

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include "common/files/durable_write.hpp"
 #include "common/files/folder.hpp"
 #include "common/files/private_file.hpp"
+#include "common/http/url.hpp"
+#include "common/mqtt/address.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -51,6 +54,11 @@ Status check(const pki::Certificate& certificate, const pki::Certificate& ca, co
   return success();
 }
 
+// It stands in the log, in one line.
+bool is_address(const std::string& text) {
+  return std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c < 127; });
+}
+
 struct Parts {
   pki::Certificate certificate;
   pki::Certificate ca;
@@ -59,8 +67,12 @@ struct Parts {
 Result<Parts> parts_of(const join::Joined& joined) {
   if (!AgentName::parse(joined.name)) return invalid("the name of the agent is not valid");
   if (!FleetName::parse(joined.fleet)) return invalid("the name of the fleet is not valid");
-  if (!joined.broker.starts_with("mqtts://") || !joined.coordinator.starts_with("https://")) {
-    return invalid("the addresses are not mqtts:// and https://");
+  if (!is_address(joined.broker) || !mqtt::parse_address(joined.broker) || !joined.broker.starts_with("mqtts://")) {
+    return invalid("the broker's address is not of the form mqtts://HOST:PORT");
+  }
+  if (!is_address(joined.coordinator) || !http::is_server(joined.coordinator) ||
+      !joined.coordinator.starts_with("https://")) {
+    return invalid("the coordinator's address is not of the form https://HOST:PORT");
   }
   auto certificate = pki::Certificate::from_pem(joined.certificate);
   if (!certificate) return certificate.error().context("the certificate");
@@ -187,21 +199,20 @@ Result<std::string> rejoin_folder(const std::string& work) {
   return folder;
 }
 
-// The complete identity stands in one of the two places at any time; `old` is removed last.
+// A complete identity stands in one of the two places at any time; `old` is removed last, and shows that it was done.
 Result<bool> take_rejoined(const std::string& work) {
   const std::string rejoin = rejoin_path(work), old = rejoin + "/old";
   if (auto safe = check_private_folder(rejoin, "--work"); !safe) return safe.error();
   const IdentityFiles present(work), fresh(rejoin);
-  if (!exists(fresh.joined())) {
-    if (!exists(old)) return false;
-    const auto removed = remove_all(rejoin);
-    return removed ? Result<bool>(false) : removed.error();
-  }
-  if (exists(present.folder)) {
+  const bool complete = exists(fresh.joined()), done = !complete && exists(old);
+  if (!complete && !done) return false;
+  if (complete && exists(present.folder)) {
     if (auto removed = remove_all(old); !removed) return removed.error();
     if (auto moved = rename_durably(present.folder, old); !moved) return moved.error();
   }
-  if (auto moved = rename_durably(fresh.folder, present.folder); !moved) return moved.error();
+  if (complete) {
+    if (auto moved = rename_durably(fresh.folder, present.folder); !moved) return moved.error();
+  }
   if (auto removed = remove_all(rejoin); !removed) return removed.error();
   return true;
 }
