@@ -268,7 +268,7 @@ std::string why_no_tls(int fd, const Address& broker, const TlsFiles& files, Dur
   const auto until = Clock::now() + patience;
   ERR_clear_error();
   const Context context(SSL_CTX_new(TLS_client_method()));
-  const std::string no_memory = "there is no memory for a TLS connection";
+  constexpr const char* no_memory = "there is no memory for a TLS connection";
   if (!context) return no_memory;
   if (auto problem = use_files(context.get(), files); !problem.empty()) {
     ERR_clear_error();

@@ -50,7 +50,7 @@ std::optional<std::int64_t> http_date(std::string_view text) {
                                          std::chrono::day(static_cast<unsigned>(*day)));
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  return days * 86'400 + *hour * 3'600 + *minute * 60 + *second;
+  return ((days * 24 + *hour) * 60 + *minute) * 60 + *second;
 }
 
 std::optional<RenewalPlan::Line> RenewalPlan::failed(Time now, std::int64_t own_date, bool was_due,

@@ -369,11 +369,13 @@ class Again(FaultCase):
         self.good(self.join("--again", token=self.token(secret="c" * 40)), "as agent pi-1")
         self.assertNotEqual(self.identity("agent.key").read_bytes(), before["agent.key"])
 
-    def test_another_name_or_fleet_for_the_agent(self):
-        for options in (("--name", "pi-2"), ("--fleet", "garden")):
+    def test_options_of_the_agent_that_contradict_its_identity(self):
+        for options, words in ((("--name", "pi-2"), "has joined fleet home as agent pi-1"),
+                               (("--fleet", "garden"), "has joined fleet home as agent pi-1"),
+                               (("--broker", "mqtt://127.0.0.1:1883"), "write mqtts://HOST:PORT")):
             done = subprocess.run([AGENT, "--work", self.work, *options], capture_output=True, text=True, timeout=20,
                                   env=clean_environment())
-            self.bad(done, "has joined fleet home as agent pi-1")
+            self.bad(done, words)
 
 
 @unittest.skipIf(SANITIZED, "the library that ends the program cannot be loaded before a sanitizer")
