@@ -1,6 +1,6 @@
 // Preloaded into a program under test: kills it before the call number KILL_AT (from 1) of those that change what is on
-// the disk for good: fsync(), rename(), unlink() and unlinkat(). Then a test can end a program at each of its steps, and
-// not only at the moments that it happens to hit.
+// the disk for good: fsync(), rename(), unlink() and unlinkat(). Then a test can end a program at each of its steps,
+// and not only at the moments that it happens to hit.
 #include <dlfcn.h>
 #include <sys/syscall.h>
 #include <unistd.h>

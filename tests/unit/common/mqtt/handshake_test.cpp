@@ -8,6 +8,7 @@
 #include <csignal>
 #include <fstream>
 #include <memory>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -29,8 +30,7 @@ struct Listener {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     auto* raw = reinterpret_cast<sockaddr*>(&address);  // NOLINT: the system's type
-    ::bind(fd, raw, size);
-    ::listen(fd, 8);
+    if (::bind(fd, raw, size) != 0 || ::listen(fd, 8) != 0) throw std::runtime_error("no port to listen on");
     ::getsockname(fd, raw, &size);
     port = ntohs(address.sin_port);
   }
