@@ -77,27 +77,49 @@ Result<ProcessServices> make_services(const Settings& settings, Loop::Options& o
   return services;
 }
 
-// Who this agent is: what it has joined, or what a token on the boot partition lets it join now.
-Result<std::optional<Identity>> find_identity(Settings& settings) {
-  std::stop_source stop;
-  const Signals signals([&] { stop.request_stop(); });
+struct Who {
+  std::optional<Identity> identity;  // none: an agent of a fleet without setup
+  bool stopped = false;              // a stop was requested
+};
+
+// What it has joined, or what a token lets it join now, which may have to wait for the coordinator.
+Result<std::optional<Identity>> load_or_join(const Settings& settings, const std::string& token,
+                                             const std::stop_token& stop) {
+  if (const auto completed = take_rejoined(settings.work); !completed) return completed.error();
   auto identity = load_identity(settings.work);
-  if (identity && !*identity) identity = join_from_boot_file(settings, stop.get_token());
-  if (!identity || !*identity) return identity;
-  if (auto taken = take_identity(settings, **identity); !taken) return taken.error();
+  if (!identity) return identity;
+  if (!*identity) return join_at_start(settings, token, stop);
+  erase_boot_files(settings, **identity);
   return identity;
+}
+
+Result<Who> find_identity(Settings& settings, const std::string& token) {
+  std::stop_source stop;
+  auto identity = [&] {
+    const Signals signals([&] { stop.request_stop(); });
+    return load_or_join(settings, token, stop.get_token());
+  }();
+  if (stop.stop_requested()) return Who{{}, true};  // also if it came when that was done
+  if (!identity) return identity.error();
+  if (!*identity) return Who{};
+  if (auto taken = take_identity(settings, **identity); !taken) return taken.error();
+  // The owner may name another address of the coordinator.
+  if (settings.coordinator.starts_with("https://")) (*identity)->coordinator = settings.coordinator;
+  return Who{std::move(*identity), false};
 }
 
 struct CommandLine {
   int argc = 0;
   const char* const* argv = nullptr;
+  std::string token{};  // that was taken out of it
 };
 
 Status run(Settings settings, const CommandLine& line, mode_t umask_of_commands) {
   FolderLock lock;
   if (auto taken = take_work_folder(lock, settings.work); !taken) return taken;
-  const auto identity = find_identity(settings);
-  if (!identity) return identity.error();
+  const auto who = find_identity(settings, line.token);
+  if (!who) return who.error();
+  if (who->stopped) return success();
   auto made = loop_options(settings);
   if (!made) return made.error();
   Loop::Options options = std::move(*made);
@@ -116,7 +138,7 @@ Status run(Settings settings, const CommandLine& line, mode_t umask_of_commands)
     log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
   const std::jthread renewal([&](const std::stop_token& stop) {
-    if (*identity) keep_renewing(stop, work, **identity);
+    if (who->identity) keep_renewing(stop, work, *who->identity);
   });
   const Signals signals([&] { loop.request_stop(); }, [&] { loop.reload(); });
   return loop.run();
@@ -129,7 +151,7 @@ int main(int argc, char** argv) {
   prctl(PR_SET_DUMPABLE, 0);  // commands have the same user, and must not read its secrets
   const mode_t inherited = umask(077);  // tasks and results are private; commands do as their owner wants
   block_signals();
-  const CommandLine line{static_cast<int>(token.arguments.size()), token.arguments.data()};
+  const CommandLine line{static_cast<int>(token.arguments.size()), token.arguments.data(), token.text};
   Settings settings;
   JoinCommand join(settings);
   const auto declare = [&](Configuration& configuration) { join.declare(configuration); };

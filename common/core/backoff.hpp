@@ -15,7 +15,8 @@ struct Backoff {
   // The longest pause before try number `failures` + 1 (failures >= 1).
   [[nodiscard]] Duration ceiling(int failures) const {
     const int doublings = std::clamp(failures - 1, 0, 30);
-    return std::min(most, Duration{first.count() << doublings});
+    const bool beyond = first.count() > most.count() >> doublings;  // shifted, it could overflow
+    return beyond ? most : Duration{first.count() << doublings};
   }
   // `random`: 64 uniform bits.
   [[nodiscard]] Duration pause(int failures, std::uint64_t random) const {

@@ -169,6 +169,7 @@ class PahoClient final : public Client {
                    }),
         keepalive_(std::chrono::duration_cast<std::chrono::seconds>(options.keepalive)),
         broker_(options.broker),
+        tls_(options.tls),
         secure_(uri.starts_with(secure_scheme)),
         client_(uri, options.client_id, create_options()) {
     use_tcp_nodelay();
@@ -261,7 +262,7 @@ class PahoClient final : public Client {
     const auto now = Clock::now();
     if (!explain_at_) explain_at_ = connected_before_ ? now + before_explaining : now;
     if (now >= *explain_at_) {
-      explanation_ = why_unusable(broker_, std::chrono::seconds(1));
+      explanation_ = why_unusable(broker_, tls_, std::chrono::seconds(1));
       explain_at_ = now + std::chrono::minutes(1);
     }
     return explanation_.value_or(why(token));
@@ -287,6 +288,7 @@ class PahoClient final : public Client {
   Listener delivered_;
   std::chrono::seconds keepalive_;
   std::string broker_;
+  TlsFiles tls_;
   bool secure_ = false;
   Clock::time_point connecting_since_;  // set before Paho's thread works on it
   // Only on Paho's thread.

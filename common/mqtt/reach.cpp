@@ -11,15 +11,31 @@
 
 #include "common/core/error_text.hpp"
 #include "common/mqtt/address.hpp"
+#include "common/mqtt/handshake.hpp"
 
 namespace edgefleet::mqtt {
 namespace {
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
+class Socket {
+ public:
+  explicit Socket(int family) : fd_(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {}
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  Socket(Socket&&) = delete;
+  Socket& operator=(Socket&&) = delete;
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
 // 0: connected.
-int connect_error(const addrinfo& address, Duration patience) {
-  const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+int connect_error(int fd, const addrinfo& address, Duration patience) {
   if (fd < 0) return errno;
   int failure = ::connect(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
   if (failure == EINPROGRESS) {
@@ -30,7 +46,6 @@ int connect_error(const addrinfo& address, Duration patience) {
       ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
     }
   }
-  ::close(fd);
   return failure;
 }
 
@@ -47,7 +62,7 @@ std::string text_of(int failure) {
 
 }  // namespace
 
-std::string why_unusable(const std::string& broker, Duration patience) {
+std::string why_unusable(const std::string& broker, const TlsFiles& files, Duration patience) {
   const auto place = parse_address(broker);
   if (!place) return place.error().message;
   addrinfo hints{};
@@ -64,13 +79,13 @@ std::string why_unusable(const std::string& broker, Duration patience) {
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) ++count;
   int failure = 0;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    failure = connect_error(*one, patience / count);
+    const Socket socket(one->ai_family);
+    failure = connect_error(socket.fd(), *one, patience / count);
+    if (failure == 0 && place->tls) return why_no_tls(socket.fd(), *place, files, patience);
     if (failure == 0) {
-      return place->tls ? "a server answers there, but there is no TLS connection with it: its certificate is not of "
-                          "the authority in --broker-ca or not for this address, it does not take the certificate in "
-                          "--broker-certificate, or it does not speak TLS on this port"
-                        : "a server answers there, but accepts no MQTT 5 connection; check that this is the port of a "
-                          "broker, without TLS";
+      return "a server answers there, but accepts no MQTT 5 connection; check that this is the port of a broker, "
+             "without "
+             "TLS";
     }
   }
   return text_of(failure);

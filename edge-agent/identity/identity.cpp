@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include "common/files/durable_write.hpp"
 #include "common/files/folder.hpp"
 #include "common/files/private_file.hpp"
+#include "common/http/url.hpp"
+#include "common/mqtt/address.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -26,7 +29,7 @@ bool exists(const std::string& path) {
 
 Result<std::string> text_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{path + " cannot be read"};
+  if (!file) return disk_error(path + " cannot be read");
   std::string text(longest_file + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
@@ -35,9 +38,8 @@ Result<std::string> text_of(const std::string& path) {
 }
 
 Error unusable(const std::string& work, const std::string& why) {
-  return Error{"the identity in " + IdentityFiles(work).folder + " cannot be used: " + why +
-                   "; join again with `edgefleet-agent join --again`",
-               ErrorKind::invalid};
+  return invalid("the identity in " + IdentityFiles(work).folder + " cannot be used: " + why +
+                 "; join again with `edgefleet-agent join --again --work " + work + "`");
 }
 
 // Whether the certificate is the named agent's, for this key, and of this CA.
@@ -52,6 +54,11 @@ Status check(const pki::Certificate& certificate, const pki::Certificate& ca, co
   return success();
 }
 
+// It stands in the log, in one line.
+bool is_address(const std::string& text) {
+  return std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c < 127; });
+}
+
 struct Parts {
   pki::Certificate certificate;
   pki::Certificate ca;
@@ -60,8 +67,12 @@ struct Parts {
 Result<Parts> parts_of(const join::Joined& joined) {
   if (!AgentName::parse(joined.name)) return invalid("the name of the agent is not valid");
   if (!FleetName::parse(joined.fleet)) return invalid("the name of the fleet is not valid");
-  if (!joined.broker.starts_with("mqtts://") || !joined.coordinator.starts_with("https://")) {
-    return invalid("the addresses are not mqtts:// and https://");
+  if (!is_address(joined.broker) || !mqtt::parse_address(joined.broker) || !joined.broker.starts_with("mqtts://")) {
+    return invalid("the broker's address is not of the form mqtts://HOST:PORT");
+  }
+  if (!is_address(joined.coordinator) || !http::is_server(joined.coordinator) ||
+      !joined.coordinator.starts_with("https://")) {
+    return invalid("the coordinator's address is not of the form https://HOST:PORT");
   }
   auto certificate = pki::Certificate::from_pem(joined.certificate);
   if (!certificate) return certificate.error().context("the certificate");
@@ -70,17 +81,42 @@ Result<Parts> parts_of(const join::Joined& joined) {
   return Parts{std::move(*certificate), std::move(*ca)};
 }
 
-Identity identity_of(const join::Joined& joined, const pki::Certificate& certificate) {
-  return {joined.name, joined.fleet, joined.broker, joined.coordinator, certificate.not_after()};
+Identity identity_of(const join::Joined& joined, const Parts& parts) {
+  return {joined.name,        joined.fleet,           joined.broker,
+          joined.coordinator, parts.ca.fingerprint(), parts.certificate.not_after()};
 }
 
-Result<pki::Key> load_key(const IdentityFiles& files) {
-  const auto text = text_of(files.key());
-  if (!text) return text.error();
-  return pki::Key::from_pem(*text);
+Status write_key(const std::string& work, const pki::Key& key) {
+  const auto text = key.pem();
+  return text ? write_private_file(IdentityFiles(work).key(), *text) : Status(text.error());
 }
+
+Status make_folders(const std::string& work) {
+  for (const auto& folder : {work, IdentityFiles(work).folder}) {
+    if (auto made = make_private_folder(folder, "--work"); !made) return made;
+  }
+  std::error_code failure;
+  fs::permissions(IdentityFiles(work).folder, fs::perms::owner_all, failure);  // whatever the umask is
+  return failure ? Status(disk_error(IdentityFiles(work).folder + " cannot be used", failure)) : success();
+}
+
+Status remove_all(const std::string& folder) {
+  std::error_code failure;
+  fs::remove_all(folder, failure);
+  return failure ? Status(disk_error(folder + " cannot be removed", failure)) : success();
+}
+
+std::string rejoin_path(const std::string& work) { return work + "/rejoin"; }
 
 }  // namespace
+
+Result<pki::Key> load_key(const std::string& work) {
+  const IdentityFiles files(work);
+  const auto text = text_of(files.key());
+  if (!text) return text.error();
+  auto key = pki::Key::from_pem(*text);
+  return key ? std::move(key) : Result<pki::Key>(key.error().context(files.key()));
+}
 
 Result<std::optional<Identity>> load_identity(const std::string& work) {
   const IdentityFiles files(work);
@@ -93,28 +129,35 @@ Result<std::optional<Identity>> load_identity(const std::string& work) {
   const auto certificate = text_of(files.certificate());  // it may have been renewed
   if (!certificate) return unusable(work, certificate.error().message);
   joined->certificate = *certificate;
+  const auto ca = text_of(files.ca());  // the file that connections are verified with
+  if (!ca) return unusable(work, ca.error().message);
+  joined->ca = *ca;
   const auto parts = parts_of(*joined);
   if (!parts) return unusable(work, parts.error().message);
-  const auto key = load_key(files);
+  const auto key = load_key(work);
   if (!key) return unusable(work, key.error().message);
   if (auto good = check(parts->certificate, parts->ca, key->public_key(), joined->name); !good) {
     return unusable(work, good.error().message);
   }
-  return std::optional(identity_of(*joined, parts->certificate));
+  return std::optional(identity_of(*joined, *parts));
 }
 
+// A key that is torn is of no use; one that cannot be read now may be the one that a coordinator knows.
 Result<pki::Key> key_for_join(const std::string& work) {
-  if (auto made = make_private_folder(work, "--work"); !made) return made.error();
+  if (auto made = make_folders(work); !made) return made.error();
   const IdentityFiles files(work);
-  if (auto made = make_private_folder(files.folder, "--work"); !made) return made.error();
-  if (exists(files.key())) {
-    if (auto key = load_key(files)) return key;
-  }
+  if (!exists(files.key())) return new_key_for_join(work);
+  const auto text = text_of(files.key());
+  if (!text) return text.error();
+  auto key = pki::Key::from_pem(*text);
+  return key ? std::move(key) : new_key_for_join(work);
+}
+
+Result<pki::Key> new_key_for_join(const std::string& work) {
+  if (auto made = make_folders(work); !made) return made.error();
   auto key = pki::Key::make();
   if (!key) return key;
-  const auto text = key->pem();
-  if (!text) return text.error();
-  if (auto written = write_private_file(files.key(), *text); !written) return written.error();
+  if (auto written = write_key(work, *key); !written) return written.error();
   return key;
 }
 
@@ -122,13 +165,15 @@ Result<Identity> keep_identity(const std::string& work, const pki::Key& key, con
   const auto parts = parts_of(joined);
   if (!parts) return parts.error();
   if (auto good = check(parts->certificate, parts->ca, key.public_key(), joined.name); !good) return good.error();
+  if (auto made = make_folders(work); !made) return made.error();
   const IdentityFiles files(work);
+  if (auto written = write_key(work, key); !written) return written.error();
   if (auto written = write_private_file(files.ca(), parts->ca.pem()); !written) return written.error();
   if (auto written = write_private_file(files.certificate(), parts->certificate.pem()); !written) {
     return written.error();
   }
   if (auto written = write_private_file(files.joined(), join::encode(joined)); !written) return written.error();
-  return identity_of(joined, parts->certificate);
+  return identity_of(joined, *parts);
 }
 
 Status keep_renewed(const std::string& work, const join::Joined& joined) {
@@ -136,7 +181,7 @@ Status keep_renewed(const std::string& work, const join::Joined& joined) {
   const auto present = load_identity(work);
   if (!present) return present.error();
   if (!*present || (*present)->name != joined.name) return invalid("the new certificate is not this agent's");
-  const auto key = load_key(files);
+  const auto key = load_key(work);
   if (!key) return key.error();
   const auto ca_text = text_of(files.ca());
   if (!ca_text) return ca_text.error();
@@ -148,15 +193,28 @@ Status keep_renewed(const std::string& work, const join::Joined& joined) {
   return write_private_file(files.certificate(), certificate->pem());
 }
 
-Status forget_identity(const std::string& work) {
-  const IdentityFiles files(work);
-  std::error_code failure;
-  // First what makes the others count.
-  for (const auto& path : {files.joined(), files.certificate(), files.ca(), files.key()}) {
-    fs::remove(path, failure);
-    if (failure) return disk_error(path + " cannot be removed", failure);
+Result<std::string> rejoin_folder(const std::string& work) {
+  auto folder = rejoin_path(work);
+  if (auto made = make_private_folder(folder, "--work"); !made) return made.error();
+  return folder;
+}
+
+// A complete identity stands in one of the two places at any time; `old` is removed last, and shows that it was done.
+Result<bool> take_rejoined(const std::string& work) {
+  const std::string rejoin = rejoin_path(work), old = rejoin + "/old";
+  if (auto safe = check_private_folder(rejoin, "--work"); !safe) return safe.error();
+  const IdentityFiles present(work), fresh(rejoin);
+  const bool complete = exists(fresh.joined()), done = !complete && exists(old);
+  if (!complete && !done) return false;
+  if (complete && exists(present.folder)) {
+    if (auto removed = remove_all(old); !removed) return removed.error();
+    if (auto moved = rename_durably(present.folder, old); !moved) return moved.error();
   }
-  return success();
+  if (complete) {
+    if (auto moved = rename_durably(fresh.folder, present.folder); !moved) return moved.error();
+  }
+  if (auto removed = remove_all(rejoin); !removed) return removed.error();
+  return true;
 }
 
 }  // namespace edgefleet::agent

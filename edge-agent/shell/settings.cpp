@@ -297,7 +297,11 @@ Status take_identity(Settings& s, const Identity& identity) {
   };
   if (differs("name", s.name, identity.name) || differs("fleet", s.fleet, identity.fleet)) {
     return invalid("this machine has joined fleet " + identity.fleet + " as agent " + identity.name +
-                   "; remove --name " + "and --fleet, or join again: edgefleet-agent join --again --work " + s.work);
+                   "; remove --name and --fleet, or join again: edgefleet-agent join --again --work " + s.work);
+  }
+  if (s.given.contains("broker") && !s.broker.starts_with("mqtts://")) {
+    return invalid("--broker " + s.broker + " has no TLS, but this machine has joined fleet " + identity.fleet +
+                   ", whose broker has: write mqtts://HOST:PORT, or remove --broker");
   }
   s.name = identity.name;
   s.name_is_default = false;

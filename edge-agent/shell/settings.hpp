@@ -57,7 +57,7 @@ std::optional<int> read_settings(Settings& settings, int argc, const char* const
 Result<Settings> read_settings_again(int argc, const char* const* argv);
 
 // What the fleet that this agent has joined says, where the owner has said nothing else. Error: the owner has given
-// another name or fleet.
+// another name or fleet, or a broker without TLS.
 Status take_identity(Settings& settings, const Identity& identity);
 
 Result<Loop::Options> loop_options(const Settings& settings);

@@ -3,6 +3,7 @@
 import subprocess
 import unittest
 
+from closed_broker import Authority as RevokingAuthority
 from support import Fleet, FleetCase, wait_until
 from test_broker import start_broker
 
@@ -48,10 +49,11 @@ class BrokerTls(FleetCase):
         certificate, key = (authority or self.authority).issue(name)
         return "--broker-ca", ca or self.authority.ca, "--broker-certificate", certificate, "--broker-key", key
 
-    def assert_told(self, *options):
+    def assert_told(self, reason, *options):
         """A coordinator with these options says why it has no connection, and no task is lost for it."""
         self.fleet.start_coordinator(*options, ready=False)
-        wait_until(lambda: "no TLS connection" in self.fleet.coordinator.log(), what="the reason is logged")
+        wait_until(lambda: reason in self.fleet.coordinator.log(),
+                   what=lambda: f"{reason}\n{self.fleet.coordinator.log()[-2000:]}")
 
     def test_a_fleet_works(self):
         """Coordinator and agent use certificates of the fleet, also when the broker was away."""
@@ -71,24 +73,44 @@ class BrokerTls(FleetCase):
         self.fleet.start_coordinator(*self.options("coordinator"))
         for number in range(12):
             agent = self.fleet.start_agent(f"pi-{number}", *self.options(f"pi-{number}"), echo=1)
-            self.assertNotIn("no TLS connection", agent.log())
+            self.assertNotIn("; trying again", agent.log())
 
     def test_a_broker_of_another_authority(self):
         self.start()
-        self.assert_told(*self.options("coordinator", ca=Authority(self.fleet.dir, "other").ca))
+        other = Authority(self.fleet.dir, "other").ca
+        self.assert_told(f"certificate is not of the authority in {other}", *self.options("coordinator", ca=other))
 
     def test_a_broker_of_another_name(self):
         """The name in its certificate is checked, not only who signed it."""
         self.start(address="DNS:other.example")
-        self.assert_told(*self.options("coordinator"))
+        self.assert_told("certificate is for other.example, not for 127.0.0.1", *self.options("coordinator"))
 
     def test_a_client_of_another_authority(self):
         self.start()
-        self.assert_told(*self.options("coordinator", authority=Authority(self.fleet.dir, "other")))
+        self.assert_told("it is not of the authority that the broker knows",
+                         *self.options("coordinator", authority=Authority(self.fleet.dir, "other")))
 
     def test_a_client_without_a_certificate(self):
         self.start()
-        self.assert_told("--broker-ca", self.authority.ca)
+        self.assert_told("asks for a certificate, and this program has none", "--broker-ca", self.authority.ca)
+
+    def test_a_client_that_was_revoked(self):
+        folder = self.fleet.dir / "revoking"
+        authority = RevokingAuthority(folder)
+        authority.issue("coordinator")
+        authority.revoke("coordinator")
+        for key in folder.glob("*.key"):
+            key.chmod(0o644)
+        folder.chmod(0o755)
+        start_broker(self.fleet, "".join(f"{option} {folder / name}\n" for option, name in (
+            ("cafile", "ca.crt"), ("certfile", "server.crt"), ("keyfile", "server.key"), ("crlfile", "crl.pem")))
+            + "require_certificate true\n")
+        self.assert_told("): it was revoked", "--broker-ca", folder / "ca.crt", "--broker-certificate",
+                         folder / "coordinator.crt", "--broker-key", folder / "coordinator.key")
+
+    def test_a_port_without_tls(self):
+        start_broker(self.fleet, "")
+        self.assert_told("speaks no TLS on this port", *self.options("coordinator"))
 
     def test_options_that_do_not_fit(self):
         """They end the start with the reason."""

@@ -84,6 +84,13 @@ class Join(JoinCase):
         self.assertEqual(ended["state"], "succeeded", ended)
         self.assertIn("300000", json.dumps(ended["output"]))
 
+    def test_a_revoked_agent_says_that_it_was_revoked(self):
+        self.assert_joined(self.join("pi-1", token=self.token()), "pi-1")
+        agent = self.works("pi-1")
+        self.fleet.admin.good("POST", "/api/v1/agents/pi-1/revoke")
+        wait_until(lambda: "refuses the certificate in" in agent.log() and "it was revoked" in agent.log(), what=agent.log)
+        self.assertTrue(agent.alive())
+
     def test_three_fresh_machines_of_one_host_name(self):
         token = self.token(uses=3)
         names = []

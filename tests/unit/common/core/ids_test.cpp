@@ -37,6 +37,13 @@ TEST_CASE("ids grow strictly, also if the clock stops or jumps back") {
   }
 }
 
+TEST_CASE("a backoff that begins with minutes grows to its longest pause too") {
+  const Backoff backoff{std::chrono::minutes(1), std::chrono::hours(1)};
+  CHECK(backoff.ceiling(1) == std::chrono::minutes(1));
+  CHECK(backoff.ceiling(2) == std::chrono::minutes(2));
+  for (int failures = 7; failures < 100; ++failures) CHECK(backoff.ceiling(failures) == std::chrono::hours(1));
+}
+
 TEST_CASE("backoff doubles to its cap, with full jitter") {
   const Backoff backoff;
   CHECK(backoff.ceiling(1) == 1s);

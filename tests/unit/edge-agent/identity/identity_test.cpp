@@ -2,9 +2,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <vector>
 
 #include "common/pki/authority.hpp"
-#include "edge-agent/identity/renewal.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
 
@@ -41,6 +42,21 @@ TEST_CASE("an identity is kept, and found by the next start") {
   CHECK((*identity)->name == "pi-1");
   CHECK((*identity)->broker == "mqtts://pi:8883");
   CHECK((*identity)->certificate_end == end);
+  CHECK((*identity)->ca_sha256 == joining.authority.certificate().fingerprint());
+  CHECK(std::filesystem::status(IdentityFiles(joining.work).folder).permissions() == std::filesystem::perms::owner_all);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(IdentityFiles(joining.work).folder)) {
+    INFO(entry.path());
+    CHECK((entry.status().permissions() & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) ==
+          std::filesystem::perms::none);
+  }
+}
+
+TEST_CASE("a certificate authority that was exchanged on the disk is noticed") {
+  const Joining joining;
+  REQUIRE(keep_identity(joining.work, joining.key, joining.answer()));
+  std::ofstream(IdentityFiles(joining.work).ca())
+      << pki::Authority::make(*FleetName::parse("home"), {})->certificate().pem();
+  CHECK_FALSE(load_identity(joining.work));
 }
 
 TEST_CASE("the key of an unfinished join is used again") {
@@ -71,7 +87,7 @@ TEST_CASE("an answer that is not for this machine is refused and not kept") {
 TEST_CASE("an identity that is damaged is named, with what to do") {
   const Joining joining;
   const IdentityFiles files(joining.work);
-  for (const auto& path : {files.key(), files.certificate(), files.joined()}) {
+  for (const auto& path : {files.key(), files.certificate(), files.ca(), files.joined()}) {
     INFO(path);
     REQUIRE(keep_identity(joining.work, joining.key, joining.answer()));
     std::string kept;
@@ -103,33 +119,80 @@ TEST_CASE("a renewed certificate replaces the old one, if it is for the same key
   CHECK((*load_identity(joining.work))->certificate_end == end + day);
 }
 
-TEST_CASE("what is forgotten is gone, and the next join has a new key") {
+// ---- joining anew
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// An agent that has joined, and a complete identity that is to take its place.
+struct Rejoining : Joining {
+  Rejoining() {
+    REQUIRE(keep_identity(work, key, answer()));
+    const auto rejoin = rejoin_folder(work);
+    REQUIRE(rejoin);
+    const auto new_key = key_for_join(*rejoin);
+    REQUIRE(keep_identity(*rejoin, *new_key, answer_for(*new_key, "pi-2")));
+  }
+  std::string fresh = work + "/rejoin/identity";
+  std::string old = work + "/rejoin/old";
+  std::string present = IdentityFiles(work).folder;
+
+  [[nodiscard]] std::string name() const {
+    const auto identity = load_identity(work);
+    return identity && *identity ? (*identity)->name : "none";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an agent that joins anew keeps its identity until the new one is complete") {
   const Joining joining;
   REQUIRE(keep_identity(joining.work, joining.key, joining.answer()));
-  REQUIRE(forget_identity(joining.work));
-  CHECK_FALSE(load_identity(joining.work)->has_value());
-  CHECK(key_for_join(joining.work)->public_key() != joining.key.public_key());
+  const auto folder = rejoin_folder(joining.work);
+  REQUIRE(folder);
+  const auto new_key = key_for_join(*folder);
+  CHECK(new_key->public_key() != joining.key.public_key());
+  CHECK(key_for_join(*folder)->public_key() == new_key->public_key());  // after a kill
+  CHECK_FALSE(*take_rejoined(joining.work));
+  CHECK((*load_identity(joining.work))->name == "pi-1");
+  REQUIRE(keep_identity(*folder, *new_key, joining.answer_for(*new_key, "pi-2")));
+  CHECK(*take_rejoined(joining.work));
+  CHECK((*load_identity(joining.work))->name == "pi-2");
+  CHECK_FALSE(fs::exists(*folder));
+  CHECK_FALSE(*take_rejoined(joining.work));
 }
 
-// Each day one look, as the agent has it each hour.
-TEST_CASE("in ten simulated years a certificate is renewed each eight months, and never ends") {
-  std::int64_t now = 1'800'000'000;
-  std::int64_t ends = now + certificate_life;
-  int renewals = 0;
-  for (int days = 0; days < 3650; ++days, now += day) {
-    REQUIRE(now < ends);
-    if (!renewal_due(ends, now)) continue;
-    CHECK_FALSE(ends_soon(ends, now));
-    ends = now + certificate_life;
-    ++renewals;
+TEST_CASE("killed between any two steps of that, the next run ends with the new identity") {
+  const std::vector<std::function<void(const Rejoining&)>> done{
+      [](const Rejoining&) {},
+      [](const Rejoining& one) { fs::rename(one.present, one.old); },
+      [](const Rejoining& one) {
+        fs::create_directories(one.old);
+        std::ofstream(one.old + "/agent.key") << "of an earlier kill";
+      },
+      [](const Rejoining& one) {
+        fs::rename(one.present, one.old);
+        fs::rename(one.fresh, one.present);
+      },
+      [](const Rejoining& one) {
+        fs::rename(one.present, one.old);
+        fs::rename(one.fresh, one.present);
+        fs::remove(one.old + "/agent.key");
+      },
+  };
+  for (const auto& steps : done) {
+    const Rejoining one;
+    steps(one);
+    REQUIRE(take_rejoined(one.work));
+    CHECK(one.name() == "pi-2");
+    CHECK_FALSE(fs::exists(one.work + "/rejoin"));
   }
-  CHECK(renewals == 14);
 }
 
-TEST_CASE("a clock in 1970 renews nothing, and one that is ahead renews early") {
-  CHECK_FALSE(renewal_due(end, 0));
-  CHECK_FALSE(renewal_due(end, end - certificate_life));
-  CHECK(renewal_due(end, 2'300'000'000));
-  CHECK(ends_soon(end, end - 29 * day));
-  CHECK_FALSE(ends_soon(end, end - 31 * day));
+TEST_CASE("a damaged identity does not keep a new one from taking its place") {
+  const Rejoining one;
+  std::ofstream(IdentityFiles(one.work).joined()) << "rubbish";
+  CHECK(*take_rejoined(one.work));
+  CHECK(one.name() == "pi-2");
 }
