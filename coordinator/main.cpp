@@ -15,6 +15,7 @@
 #include "common/runtime/signals.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/broker_guard.hpp"
 #include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/host.hpp"
@@ -332,6 +333,9 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const std::jthread maintainer([&](const std::stop_token& stop) {
     if (*closed) maintain(stop, **closed);
+  });
+  const std::jthread guard([&](const std::stop_token& stop) {
+    if (*closed) guard_broker(stop, **closed);
   });
   const auto ended = loop.run();
   server.stop();

@@ -6,10 +6,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "common/files/durable_write.hpp"
 #include "common/files/private_file.hpp"
 #include "common/protocol/fields.hpp"
+#include "coordinator/access/broker_files.hpp"
+#include "coordinator/access/secret.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -22,12 +25,15 @@ enum class Kind { people_server, server, client };
 struct Row {
   const char* name;
   Kind kind;
+  std::string_view subject = {};  // of clients: who it is at the broker
 };
 constexpr Row rows[] = {{"people", Kind::people_server},
                         {"agents", Kind::server},
                         {"broker", Kind::server},
-                        {"coordinator", Kind::client},
-                        {"watch", Kind::client}};
+                        {"coordinator", Kind::client, coordinator_identity},
+                        {"watch", Kind::client, watch_identity},
+                        {"canary", Kind::client, canary_identity},
+                        {"revoked", Kind::client, canary_identity}};
 
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return success();
@@ -69,7 +75,7 @@ Result<pki::Certificate> issue(const Row& row, const pki::Authority& authority, 
     case Kind::client:
       break;
   }
-  return authority.issue_client(key, *ClientName::parse(row.name), pki::last_date);
+  return authority.issue_client(key, *ClientName::parse(std::string(row.subject)), pki::last_date);
 }
 
 Result<pki::Key> load_or_make_key(const std::string& path) {
@@ -201,6 +207,22 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
 
 CertificateFiles certificate_files(const std::string& directory, const std::string& name) {
   return {directory + "/tls/" + name + ".crt", directory + "/tls/" + name + ".key"};
+}
+
+Result<CanaryAccess> canary_access(const std::string& directory) {
+  const std::string path = directory + "/tls/canary.access";
+  if (const auto text = read_text(path)) {
+    std::istringstream lines(*text);
+    CanaryAccess present;
+    std::getline(lines, present.key);
+    std::getline(lines, present.password);
+    if (secret_id(access_prefix, present.key) && password_file({}, present.password)) return present;
+  }
+  const std::string key = make_secret(access_prefix).text;
+  const auto password = salted_password(key);
+  if (!password) return password.error();
+  if (auto written = write_private_file(path, key + '\n' + *password + '\n'); !written) return written.error();
+  return CanaryAccess{key, *password};
 }
 
 Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
