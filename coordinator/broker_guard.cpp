@@ -11,6 +11,7 @@
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/secret.hpp"
+#include "coordinator/http/host.hpp"
 #include "coordinator/shell/canary.hpp"
 
 namespace edgefleet::coordinator {
@@ -22,12 +23,14 @@ constexpr Duration canary_patience = std::chrono::seconds(5);
 constexpr Duration stop_patience = std::chrono::seconds(30);  // a trial of watch.sh, and the end of the broker
 constexpr Duration soon = std::chrono::minutes(10);           // after a restart
 
-std::string local(int port) { return "mqtts://localhost:" + std::to_string(port); }
+std::string at_broker(const Setup& setup, int port) {
+  return "mqtts://" + in_url(broker_for_coordinator(setup)) + ":" + std::to_string(port);
+}
 
 mqtt::Options with_certificate(const ClosedFleet& closed, const std::string& name) {
   const auto files = certificate_files(closed.directory(), name);
   mqtt::Options options;
-  options.broker = local(closed.setup().broker_agents_port);
+  options.broker = at_broker(closed.setup(), closed.setup().broker_agents_port);
   options.client_id = std::string(canary_identity);
   options.tls = {ca_file(closed.directory()), files.certificate, files.key};
   return options;
@@ -35,7 +38,7 @@ mqtt::Options with_certificate(const ClosedFleet& closed, const std::string& nam
 
 mqtt::Options with_password(const ClosedFleet& closed, const std::string& password) {
   mqtt::Options options;
-  options.broker = local(closed.setup().broker_people_port);
+  options.broker = at_broker(closed.setup(), closed.setup().broker_people_port);
   options.client_id = options.username = std::string(canary_identity);
   options.password = password;
   options.tls.ca = ca_file(closed.directory());

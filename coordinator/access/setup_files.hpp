@@ -34,6 +34,8 @@ struct Setup {
   std::string broker_address;  // that it listens on; empty: all
   int broker_agents_port = 8883;
   int broker_people_port = 8884;
+  std::string broker_host{};  // name or address of the broker's machine; empty: this one
+  std::string broker_from_here{};  // by which the coordinator reaches it; empty: broker_host, or localhost
 
   friend bool operator==(const Setup&, const Setup&) = default;
 };
@@ -43,8 +45,14 @@ bool is_set_up(const std::string& directory);
 Result<Setup> read_setup(const std::string& directory);
 Status write_setup(const std::string& directory, const Setup& setup);
 
+// How this machine reaches the broker, and how others do, who have reached the coordinator by `known_host`.
+std::string broker_for_coordinator(const Setup& setup);
+std::string broker_for_others(const Setup& setup, const std::string& known_host);
+
 // Names that every machine has for itself, beside those of a setup.
 std::vector<std::string> with_local_names(const std::vector<std::string>& names);
+// All that a certificate of this fleet's servers names: also the broker's machine.
+std::vector<std::string> certified_names(const Setup& setup);
 
 Result<pki::Authority> load_authority(const std::string& directory);
 bool has_authority(const std::string& directory);
