@@ -5,11 +5,11 @@
 #include <condition_variable>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "common/files/private_file.hpp"
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
-#include "coordinator/access/admission.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/agents/routes.hpp"
@@ -22,6 +22,7 @@ namespace edgefleet::coordinator {
 namespace {
 
 constexpr Duration revocation_patience = std::chrono::seconds(10);  // it takes about one
+constexpr Duration maintenance_pause = std::chrono::minutes(1);
 constexpr Duration look_again = std::chrono::milliseconds(100);
 
 mqtt::TlsFiles tls_files(const ClosedFleet& closed, const std::string& name) {
@@ -96,7 +97,7 @@ http_server::Site agents_site(const Parts& parts) {
   Routes routes;
   add_agents_routes(routes, parts);
   const auto router = std::make_shared<const http_server::Router>(std::move(routes));
-  const AgentsGate gate(parts.closed->enrolment());
+  const AgentsGate gate(parts.closed->enrolment(), parts.closed->refusals());
   return {router,
           [gate](const http_server::Request& head, const http_server::Route* route) { return gate.judge(head, route); },
           [router](http_server::Problem problem, const http_server::ReplyContext& context) {
@@ -111,7 +112,7 @@ http_server::Site agents_site(const Parts& parts) {
 
 }  // namespace
 
-void take_setup(Loop::Options& options, ClosedFleet& closed) {
+void take_setup(Loop::Options& options, ClosedFleet& closed, Admission::Knows knows) {
   const Setup& setup = closed.setup();
   options.fleet = setup.fleet;
   options.broker.broker =
@@ -119,7 +120,8 @@ void take_setup(Loop::Options& options, ClosedFleet& closed) {
   options.broker.tls = tls_files(closed, "coordinator");
   options.watch_tls = tls_files(closed, "watch");
   options.named_clients = true;
-  const auto admission = std::make_shared<Admission>(closed.accesses(), closed.enrolment());
+  const auto admission =
+      std::make_shared<Admission>(closed.accesses(), closed.enrolment(), closed.refusals(), std::move(knows));
   options.may_submit = [admission](const std::string& submitter, const TaskSpec& spec) {
     const std::string present = std::string(Loop::present_client) + ":";
     return admission->may_submit(submitter.starts_with(present) ? submitter.substr(present.size()) : submitter, spec,
@@ -159,7 +161,13 @@ void maintain(const std::stop_token& stop, ClosedFleet& closed) {
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
-  while (!stopped.wait_for(lock, stop, std::chrono::minutes(1), [&] { return stop.stop_requested(); })) {
+  Time last = monotonic_now();
+  WallTime looked = wall_now();
+  while (!stopped.wait_for(lock, stop, std::chrono::seconds(1), [&] { return stop.stop_requested(); })) {
+    const WallTime before = std::exchange(looked, wall_now());
+    // An access that ends leaves the broker at once.
+    if (monotonic_now() - last < maintenance_pause && !closed.accesses().has_ended_between(before, looked)) continue;
+    last = monotonic_now();
     const auto fresh = closed.maintain();
     if (!fresh) {
       log::warning(fresh.error().message);
@@ -167,6 +175,7 @@ void maintain(const std::stop_token& stop, ClosedFleet& closed) {
     }
     for (const auto& name : *fresh) log::info("the certificate " + name + " was renewed");
   }
+  (void)closed.write_refusals();
 }
 
 }  // namespace edgefleet::coordinator

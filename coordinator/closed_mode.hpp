@@ -6,13 +6,15 @@
 #include <string>
 
 #include "common/http_server/server.hpp"
+#include "coordinator/access/admission.hpp"
 #include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/http/parts.hpp"
 
 namespace edgefleet::coordinator {
 
-// The broker as the coordinator of this fleet reaches it, with its certificates, and who may submit what.
-void take_setup(Loop::Options& options, ClosedFleet& closed);
+// The broker as the coordinator of this fleet reaches it, with its certificates, and who may submit what. `knows`: on
+// the loop's thread.
+void take_setup(Loop::Options& options, ClosedFleet& closed, Admission::Knows knows);
 
 // The operation behind `edgefleet agents revoke`: certificate, session, tasks, retained messages; about a second, ten
 // at most.

@@ -228,7 +228,7 @@ void collect_artifacts(const std::stop_token& stop, Artifacts& artifacts, Store&
 // Who may use the API, by which names.
 Gate::Rules gate_rules(const Parts& parts, const std::vector<std::string>& origins) {
   if (parts.closed == nullptr) return {origins, {}, nullptr};
-  Gate::Rules rules{origins, {}, &parts.closed->accesses()};
+  Gate::Rules rules{origins, {}, &parts.closed->accesses(), &parts.closed->refusals()};
   for (const auto& name : with_local_names(parts.closed->setup().names)) rules.hosts.push_back(in_url(name));
   return rules;
 }
@@ -267,22 +267,20 @@ Result<std::unique_ptr<ClosedFleet>> open_setup(const std::string& data) {
   return Error{"a setup of " + data + " was interrupted; run `edgefleet-coordinator setup --data " + data + "` again"};
 }
 
+// Whether that access has sent this artifact, or a task of it names it.
+bool knows(Store& store, const Artifacts& artifacts, const std::string& access, const std::string& artifact) {
+  if (artifacts.uploaded_by(access, artifact)) return true;
+  for (const auto& submitter : {access, std::string(Loop::present_client) + ":" + access}) {
+    const auto named = store.reads().artifact_named_by(artifact, submitter);
+    if (named && *named) return true;
+  }
+  return false;
+}
+
 Status run(const Settings& settings, http_server::ListenAddress address, const std::vector<std::string>& origins,
            Loop::Options options) {
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
-  const auto closed = open_setup(settings.data);
-  if (!closed) return closed.error();
-  std::shared_ptr<http_server::Tls> tls;
-  if (*closed) {
-    take_setup(options, **closed);
-    const auto listen = http_server::parse_listen((*closed)->setup().listen);
-    if (!listen) return listen.error();
-    address = *listen;
-    auto loaded = people_tls(**closed);
-    if (!loaded) return loaded.error();
-    tls = std::move(*loaded);
-  }
   Artifacts::Bounds bounds;
   bounds.file_bytes = settings.max_artifact_mb << 20U;
   bounds.total_bytes = settings.artifact_quota_mb << 20U;
@@ -292,6 +290,20 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   auto artifacts = Artifacts::open(settings.data, bounds, &space);
   if (!artifacts) return artifacts.error();
 
+  const auto closed = open_setup(settings.data);
+  if (!closed) return closed.error();
+  std::shared_ptr<http_server::Tls> tls;
+  if (*closed) {
+    take_setup(options, **closed, [&](const std::string& access, const std::string& artifact) {
+      return knows(**store, **artifacts, access, artifact);
+    });
+    const auto listen = http_server::parse_listen((*closed)->setup().listen);
+    if (!listen) return listen.error();
+    address = *listen;
+    auto loaded = people_tls(**closed);
+    if (!loaded) return loaded.error();
+    tls = std::move(*loaded);
+  }
   Waiters waiters;
   StreamHub hub;
   Loop loop(options, **store, **artifacts, waiters, hub);

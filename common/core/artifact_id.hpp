@@ -2,7 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <string_view>
+
+#include "common/core/result.hpp"
 
 namespace edgefleet {
 
@@ -14,6 +17,12 @@ inline bool valid_artifact_id(std::string_view id) {
   const auto digits = id.substr(artifact_prefix.size());
   return std::all_of(digits.begin(), digits.end(),
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+// What a client hears about one that is not stored, or that it may not know of.
+inline Error no_such_artifact(std::string_view id) {
+  return {"artifact " + std::string(id.substr(0, 80)) + " does not exist; upload it with PUT /api/v1/artifacts",
+          ErrorKind::not_found};
 }
 
 }  // namespace edgefleet

@@ -1,5 +1,7 @@
 #include "coordinator/access/admission.hpp"
 
+#include "common/core/artifact_id.hpp"
+#include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
 #include "coordinator/access/patterns.hpp"
 #include "coordinator/access/permission.hpp"
@@ -27,10 +29,17 @@ Status may_use_model(const Access& access, const TaskSpec& spec) {
 }  // namespace
 
 Status Admission::may_submit(const std::string& name, const TaskSpec& spec, Time now) {
+  Status judged = judge(name, spec, now);
+  if (!judged && judged.error().kind == ErrorKind::forbidden) refusals_.note(name, judged.error().message);
+  return judged;
+}
+
+Status Admission::judge(const std::string& name, const TaskSpec& spec, Time now) {
   const auto access = accesses_.named(name);
   if (!access) return Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden};
   if (auto may = coordinator::may_submit(*access, spec.capability.str()); !may) return may;
   if (auto may = may_use_model(*access, spec); !may) return may;
+  if (auto may = may_name_artifacts(*access, spec); !may) return may;
   const std::int64_t most = access->limits.per_minute;
   if (most <= 0) return success();
   if (rates_.size() > Registry::most_accesses) rates_.clear();  // of accesses that are gone
@@ -38,6 +47,17 @@ Status Admission::may_submit(const std::string& name, const TaskSpec& spec, Time
   if (rates_[name].take(now, static_cast<double>(most), spacing)) return success();
   return Error{"the access " + name + " has a limit of " + std::to_string(most) + " tasks a minute; try again later",
                ErrorKind::busy};
+}
+
+// One of somebody else is as unknown as one that does not exist.
+Status Admission::may_name_artifacts(const Access& access, const TaskSpec& spec) const {
+  if (sees_all_tasks(access.role)) return success();
+  auto named = protocol::artifacts_in(spec.input);
+  if (spec.input_at) named.insert(named.end(), spec.input_at->artifacts.begin(), spec.input_at->artifacts.end());
+  for (const auto& artifact : named) {
+    if (!knows_(access.name, artifact)) return Error{no_such_artifact(artifact).message, ErrorKind::invalid};
+  }
+  return success();
 }
 
 bool Admission::may_offer(const AgentName& agent, const Capability& capability) const {

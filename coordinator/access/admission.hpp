@@ -1,12 +1,14 @@
 // What the loop asks of a closed fleet: about each task that is submitted, and about each agent that speaks.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <unordered_map>
 
 #include "common/core/task.hpp"
 #include "common/core/token_bucket.hpp"
 #include "coordinator/access/enrolment.hpp"
+#include "coordinator/access/refusals.hpp"
 #include "coordinator/access/registry.hpp"
 
 namespace edgefleet::coordinator {
@@ -14,7 +16,11 @@ namespace edgefleet::coordinator {
 // Only on the loop's thread; never waits for a disk.
 class Admission {
  public:
-  Admission(const Registry& accesses, const Enrolment& enrolment) : accesses_(accesses), enrolment_(enrolment) {}
+  // Whether that access has sent this artifact, or a task of it names it.
+  using Knows = std::function<bool(const std::string& access, const std::string& artifact)>;
+
+  Admission(const Registry& accesses, const Enrolment& enrolment, Refusals& refusals, Knows knows)
+      : accesses_(accesses), enrolment_(enrolment), refusals_(refusals), knows_(std::move(knows)) {}
 
   // `name`: of an access. Errors: forbidden, with what is missing; busy, above its tasks a minute.
   Status may_submit(const std::string& name, const TaskSpec& spec, Time now);
@@ -23,8 +29,13 @@ class Admission {
   [[nodiscard]] bool may_offer(const AgentName& agent, const Capability& capability) const;
 
  private:
+  Status may_name_artifacts(const Access& access, const TaskSpec& spec) const;
+  Status judge(const std::string& name, const TaskSpec& spec, Time now);
+
   const Registry& accesses_;
   const Enrolment& enrolment_;
+  Refusals& refusals_;
+  const Knows knows_;
   std::unordered_map<std::string, TokenBucket> rates_;  // of accesses that have a limit
 };
 

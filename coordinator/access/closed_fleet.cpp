@@ -122,8 +122,18 @@ Result<std::vector<std::string>> ClosedFleet::maintain() {
   if (auto kept = enrolment_->revoke_certificate("setup", *certificate); !kept) return kept.error();
   const WallTime kept_until{wall_now().unix_ms - to_ms(expired_kept)};
   if (const auto removed = accesses_->remove_expired(kept_until); !removed) return removed.error();
+  if (const auto written = write_refusals(); !written) return written.error();
   if (const auto published = publish(); !published) return published.error();
   return fresh;
+}
+
+Result<std::uint64_t> ClosedFleet::write_refusals() {
+  const auto refused = refusals_.take();
+  std::uint64_t count = 0;
+  for (const Refusal& one : refused) count += one.count;
+  if (count == 0) return count;
+  if (auto written = database_->write_refusals(wall_now(), refused); !written) return written.error();
+  return count;
 }
 
 }  // namespace edgefleet::coordinator

@@ -11,6 +11,7 @@
 #include "coordinator/access/broker_state.hpp"
 #include "coordinator/access/enrolment.hpp"
 #include "coordinator/access/join_requests.hpp"
+#include "coordinator/access/refusals.hpp"
 #include "coordinator/access/registry.hpp"
 #include "coordinator/access/setup_files.hpp"
 
@@ -33,6 +34,7 @@ class ClosedFleet {
   [[nodiscard]] Registry& accesses() { return *accesses_; }
   [[nodiscard]] Enrolment& enrolment() { return *enrolment_; }
   [[nodiscard]] JoinRequests& join_requests() { return join_requests_; }
+  [[nodiscard]] Refusals& refusals() { return refusals_; }
 
   // The list of revoked certificates, PEM.
   [[nodiscard]] Result<std::string> crl() const;
@@ -45,6 +47,8 @@ class ClosedFleet {
   [[nodiscard]] Status await_broker(const std::string& generation, Duration patience) const;
   // From time to time: what has ended and what is due. The names of the certificates that are new.
   Result<std::vector<std::string>> maintain();
+  // Into the audit; returns how many they were.
+  Result<std::uint64_t> write_refusals();
 
  private:
   ClosedFleet(std::string directory, Setup setup, pki::Authority authority, std::unique_ptr<AccessDatabase> database);
@@ -57,6 +61,7 @@ class ClosedFleet {
   std::unique_ptr<Registry> accesses_;
   std::unique_ptr<Enrolment> enrolment_;
   JoinRequests join_requests_;
+  Refusals refusals_;
   std::mutex publishing_;
 };
 

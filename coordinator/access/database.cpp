@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS audit (
   id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, about TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS refusals (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, about TEXT NOT NULL, count INTEGER NOT NULL
+);
 )sql";
 
 }  // namespace
@@ -103,9 +106,33 @@ Status AccessDatabase::audit(const AuditEntry& entry) {
   return write(entry, [](SQLite::Database&, AuditEntry&) { return success(); });
 }
 
+Status AccessDatabase::write_refusals(WallTime at, const std::vector<Refusal>& refused) {
+  return read("writing refusals", [&](SQLite::Database& db) -> Status {
+    SQLite::Transaction transaction(db);
+    for (const Refusal& one : refused) {
+      SQLite::Statement row(db, "INSERT INTO refusals (at, who, about, count) VALUES (?, ?, ?, ?)");
+      row.bind(1, at.unix_ms);
+      row.bind(2, one.who);
+      row.bind(3, one.what);
+      row.bind(4, static_cast<std::int64_t>(one.count));
+      row.exec();
+    }
+    SQLite::Statement oldest(db, "DELETE FROM refusals WHERE id <= (SELECT max(id) FROM refusals) - ?");
+    oldest.bind(1, static_cast<std::int64_t>(most_refusals));
+    oldest.exec();
+    transaction.commit();
+    return success();
+  });
+}
+
 Result<std::vector<AuditEntry>> AccessDatabase::audited(std::size_t most) const {
   return read("reading the audit", [&](SQLite::Database& db) -> Result<std::vector<AuditEntry>> {
-    SQLite::Statement rows(db, "SELECT at, who, what, about FROM audit ORDER BY id DESC LIMIT ?");
+    SQLite::Statement rows(
+        db,
+        "SELECT * FROM (SELECT at, who, what, about, id FROM audit ORDER BY id DESC LIMIT ?1) UNION ALL SELECT * FROM "
+        "(SELECT at, who, 'refused', iif(count > 1, about || ' (' || count || ' times)', about), id FROM refusals "
+        "ORDER "
+        "BY id DESC LIMIT ?1) ORDER BY at DESC, id DESC LIMIT ?1");
     rows.bind(1, static_cast<std::int64_t>(most));
     std::vector<AuditEntry> entries;
     while (rows.executeStep()) {

@@ -10,6 +10,7 @@
 
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
+#include "coordinator/access/refusals.hpp"
 
 namespace SQLite {
 class Database;
@@ -28,6 +29,8 @@ struct AuditEntry {
 class AccessDatabase {
  public:
   static constexpr std::size_t most_audit_entries = 100'000;
+  static constexpr std::size_t most_refusals =
+      20'000;  // beside them, so that a flood of refusals removes no other entry
 
   // Makes the file if it is absent.
   static Result<std::unique_ptr<AccessDatabase>> open(const std::string& directory);
@@ -53,7 +56,9 @@ class AccessDatabase {
   static void free_name(SQLite::Database& db, const std::string& name);
 
   Status audit(const AuditEntry& entry);
-  Result<std::vector<AuditEntry>> audited(std::size_t most) const;  // newest first
+  Status write_refusals(WallTime at, const std::vector<Refusal>& refused);
+  // Newest first; refusals as `what` = "refused", with how many there were.
+  Result<std::vector<AuditEntry>> audited(std::size_t most) const;
 
  private:
   explicit AccessDatabase(std::unique_ptr<SQLite::Database> db);

@@ -167,6 +167,14 @@ Status Registry::revoke_access(const std::string& who, const std::string& name) 
   return success();
 }
 
+bool Registry::has_ended_between(WallTime after, WallTime until) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(by_name_, [&](const auto& entry) {
+    const auto& end = entry.second.limits.expires;
+    return end && *end > after && *end <= until;
+  });
+}
+
 bool Registry::exists(const std::string& name, WallTime now) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_name_.find(name);

@@ -42,6 +42,7 @@ class Registry {
   Result<std::size_t> remove_expired(WallTime before);
   [[nodiscard]] std::vector<Access> accesses() const;  // by name
   [[nodiscard]] std::optional<Access> named(const std::string& name) const;
+  [[nodiscard]] bool has_ended_between(WallTime after, WallTime until) const;  // one of them, by its own end
   [[nodiscard]] bool exists(const std::string& name, WallTime now) const;  // and has not ended
   // The access whose key this is, if it has not ended.
   [[nodiscard]] std::optional<Access> find(std::string_view key, WallTime now) const;

@@ -303,7 +303,9 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   const auto allowed = rules_.check(submission->spec.capability, submission->spec.input);
   if (!allowed) return replies_.refuse(message, allowed.error());
   for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
-    if (auto leased = artifacts_.lease(artifact); !leased) return replies_.refuse(message, leased.error());
+    if (auto leased = artifacts_.lease(artifact); !leased) {
+      return replies_.refuse(message, Error{leased.error().message, ErrorKind::invalid});
+    }
   }
   if (replies_.full(topic.client.str())) {
     return replies_.refuse(message,

@@ -3,6 +3,7 @@
 
 #include "common/http_server/site.hpp"
 #include "coordinator/access/enrolment.hpp"
+#include "coordinator/access/refusals.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -12,12 +13,13 @@ inline constexpr std::string_view agent_role = "agent";
 // Any thread; never blocks.
 class AgentsGate {
  public:
-  explicit AgentsGate(const Enrolment& enrolment) : enrolment_(enrolment) {}
+  AgentsGate(const Enrolment& enrolment, Refusals& refusals) : enrolment_(enrolment), refusals_(refusals) {}
   [[nodiscard]] http_server::Verdict judge(const http_server::Request& head, const http_server::Route* route) const;
   [[nodiscard]] bool still_allowed(const http_server::Principal& principal) const;
 
  private:
   const Enrolment& enrolment_;
+  Refusals& refusals_;
 };
 
 }  // namespace edgefleet::coordinator

@@ -37,6 +37,9 @@ Reply join_with_token(ClosedFleet& closed, const Request& request) {
   if (!agent) {
     log::warning("a machine at " + request.peer.address + " that calls itself " + message->machine.name.substr(0, 63) +
                  " could not join: " + agent.error().message);
+    if (agent.error().kind == ErrorKind::forbidden) {
+      closed.refusals().note(request.peer.address, "to join: " + agent.error().message);
+    }
     return problem(agent.error());
   }
   log::info("agent " + agent->name + " at " + request.peer.address + " has joined with a token");

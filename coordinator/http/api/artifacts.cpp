@@ -22,8 +22,9 @@ Reply stored_reply(Artifacts::Upload& upload, Duration kept_for, bool tell_new) 
   return located(stored->is_new || !tell_new ? 201 : 200, body, "/api/v1/artifacts/" + stored->id);
 }
 
-http_server::Upload put(Artifacts& artifacts, const Request& head) {
-  auto upload = std::shared_ptr<Artifacts::Upload>(artifacts.upload());
+// `who`: whose upload it is; empty: an agent's, whose tasks name it.
+http_server::Upload put(Artifacts& artifacts, const Request& head, const std::string& who) {
+  auto upload = std::shared_ptr<Artifacts::Upload>(artifacts.upload(who));
   auto failure = std::make_shared<std::optional<Error>>();
   return {[upload, failure](std::string_view piece) {
             auto written = upload->write(piece.data(), piece.size());
@@ -36,9 +37,10 @@ http_server::Upload put(Artifacts& artifacts, const Request& head) {
           }};
 }
 
-// Knowing its hash grants nothing: a task of the caller names it.
+// Knowing its hash grants nothing: a task of the caller names it, or the caller has sent it.
 Result<bool> may_read(const Parts& parts, const http_server::Principal& caller, const std::string& artifact) {
   if (!sees_own_only(caller)) return true;
+  if (parts.artifacts.uploaded_by(caller.name, artifact)) return true;
   const auto reader = parts.store.reader();
   for (const auto& submitter : {submitter_of(caller), present_submitter_of(caller)}) {
     auto named = reader->artifact_named_by(artifact, submitter);
@@ -95,8 +97,9 @@ void get_for_agent(const Parts& parts, const Request& request, const Responder& 
 
 void add_agents_artifact_routes(Routes& routes, const Parts& parts, const std::string& role) {
   Artifacts& artifacts = parts.artifacts;
-  routes.push_back({"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", role,
-                    http_server::UploadHandler([&artifacts](const Request& head) { return put(artifacts, head); })});
+  routes.push_back(
+      {"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", role,
+       http_server::UploadHandler([&artifacts](const Request& head) { return put(artifacts, head, {}); })});
   routes.push_back({"GET", "/api/v1/artifacts/{id}", "getArtifact", "A file of a task that this agent holds", role,
                     http_server::Handler([parts](const Request& request, const Responder& responder) {
                       get_for_agent(parts, request, responder);
@@ -106,7 +109,9 @@ void add_agents_artifact_routes(Routes& routes, const Parts& parts, const std::s
 void add_artifact_routes(Routes& routes, const Parts& parts) {
   Artifacts& artifacts = parts.artifacts;
   routes.push_back({"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", "submit",
-                    http_server::UploadHandler([&artifacts](const Request& head) { return put(artifacts, head); })});
+                    http_server::UploadHandler([&artifacts](const Request& head) {
+                      return put(artifacts, head, sees_own_only(head.principal) ? head.principal.name : "");
+                    })});
   routes.push_back({"GET", "/api/v1/artifacts/{id}", "getArtifact", "A file, or a range of it", "submit",
                     http_server::Handler([parts](const Request& request, const Responder& responder) {
                       get(parts, request, responder);

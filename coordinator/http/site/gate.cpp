@@ -44,16 +44,6 @@ std::string_view credential_of(const Request& head) {
   return trimmed(head.header("X-Api-Key"));
 }
 
-Reply refusal(int status, const std::string& detail, const Request& head) {
-  return refuse({status, detail, {}}, head.path);
-}
-
-Reply without_access(const std::string& detail, const Request& head) {
-  Reply reply = refusal(401, detail + "; an access is made by `edgefleet access create NAME --role ROLE`", head);
-  reply.headers.add("WWW-Authenticate", "Bearer realm=\"edgefleet\"");
-  return reply;
-}
-
 // The headers that let a page of another site read the answer; the page may send any header.
 Headers for_page(const Request& head) {
   Headers headers;
@@ -97,8 +87,8 @@ bool Gate::allowed_page(const Request& head) const {
   return !origin.empty() && std::find(rules_.origins.begin(), rules_.origins.end(), origin) != rules_.origins.end();
 }
 
-std::optional<Reply> Gate::identify(const Request& head, const http_server::Route* route,
-                                    http_server::Principal& principal) const {
+std::optional<Gate::Denial> Gate::identify(const Request& head, const http_server::Route* route,
+                                           http_server::Principal& principal) const {
   if (rules_.accesses == nullptr) {
     principal.role = to_string(Role::admin);
     return std::nullopt;
@@ -107,13 +97,29 @@ std::optional<Reply> Gate::identify(const Request& head, const http_server::Rout
   const auto access = rules_.accesses->find(credential, wall_now());
   if (access) principal = {access->name, std::string(to_string(access->role))};
   if (route != nullptr && route->role.empty()) return std::nullopt;
-  if (credential.empty()) return without_access("this needs an access: send its key as `Authorization: Bearer`", head);
-  if (!access) return without_access("this key is not, or no longer, one of an access of this fleet", head);
+  constexpr const char* advice = "; an access is made by `edgefleet access create NAME --role ROLE`";
+  if (credential.empty()) {
+    return Denial{401, std::string("this needs an access: send its key as `Authorization: Bearer`") + advice};
+  }
+  if (!access)
+    return Denial{401, std::string("this key is not, or no longer, one of an access of this fleet") + advice};
   if (route == nullptr || may(access->role, route->role)) return std::nullopt;
-  return refusal(403,
-                 "the access " + access->name + " has the role " + principal.role + "; " + head.method + " " +
-                     head.path.substr(0, 200) + " needs " + (route->role == "any" ? "an access" : route->role),
-                 head);
+  return Denial{403, "the access " + access->name + " has the role " + principal.role + "; " + head.method + " " +
+                         head.path.substr(0, 200) + " needs " + (route->role == "any" ? "an access" : route->role)};
+}
+
+std::optional<Gate::Denial> Gate::denial(const Request& head, const http_server::Route* route, bool allowed_page,
+                                         http_server::Principal& principal) const {
+  if (!known_host(head)) {
+    return Denial{421, "this coordinator has no name \"" + std::string(cut_front(host_of(head.header("Host")), 100)) +
+                           "\"; use one of its addresses, or a name that it knows"};
+  }
+  if (!allowed_page && foreign_page(head, !credential_of(head).empty())) {
+    return Denial{403,
+                  "pages of other sites may not use this API; the coordinator's option --allow-origin names those that "
+                  "may"};
+  }
+  return identify(head, route, principal);
 }
 
 bool Gate::still_allowed(const http_server::Principal& principal) const {
@@ -124,22 +130,18 @@ http_server::Verdict Gate::judge(const Request& head, const http_server::Route* 
   http_server::Verdict verdict;
   const bool allowed = allowed_page(head);
   if (allowed) verdict.headers = for_page(head);
-  if (!known_host(head)) {
-    verdict.refusal =
-        refusal(421,
-                "this coordinator has no name \"" + std::string(cut_front(host_of(head.header("Host")), 100)) +
-                    "\"; use one of its addresses, or a name that it knows",
-                head);
-  } else if (allowed && head.method == "OPTIONS" && head.headers.has("Access-Control-Request-Method")) {
-    verdict.refusal = Reply{204, {}, {}, {}, {}};  // the CORS preflight request, which never has a credential
-  } else if (!allowed && foreign_page(head, !credential_of(head).empty())) {
-    verdict.refusal = refusal(
-        403, "pages of other sites may not use this API; the coordinator's option --allow-origin names those that may",
-        head);
-  } else if (auto refused = identify(head, route, verdict.principal)) {
-    verdict.refusal = std::move(refused);
+  const bool preflight =
+      allowed && known_host(head) && head.method == "OPTIONS" && head.headers.has("Access-Control-Request-Method");
+  if (preflight) {
+    verdict.refusal = Reply{204, {}, {}, {}, {}};  // a CORS preflight request never has a credential
+  } else if (const auto denied = denial(head, route, allowed, verdict.principal)) {
+    verdict.refusal = refuse({denied->status, denied->detail, {}}, head.path);
+    if (denied->status == 401) verdict.refusal->headers.add("WWW-Authenticate", "Bearer realm=\"edgefleet\"");
+    const std::string& who = verdict.principal.name.empty() ? head.peer.address : verdict.principal.name;
+    if (rules_.refusals != nullptr) rules_.refusals->note(who, denied->detail);
   } else if (route != nullptr && head.header("Content-Type").starts_with("multipart/")) {
-    verdict.refusal = refusal(415, "multipart bodies are not supported; send the file itself as the body", head);
+    verdict.refusal =
+        refuse({415, "multipart bodies are not supported; send the file itself as the body", {}}, head.path);
   }
   return verdict;
 }

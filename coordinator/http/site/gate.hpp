@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/http_server/site.hpp"
+#include "coordinator/access/refusals.hpp"
 #include "coordinator/access/registry.hpp"
 
 namespace edgefleet::coordinator {
@@ -21,6 +22,7 @@ class Gate {
     std::vector<std::string> hosts;
     // Who may use the fleet. nullptr: everybody who reaches the listener is the operator.
     const Registry* accesses = nullptr;
+    Refusals* refusals = nullptr;  // where refused requests are counted
   };
   explicit Gate(Rules rules) : rules_(std::move(rules)) {}
 
@@ -32,10 +34,15 @@ class Gate {
   [[nodiscard]] bool known_host(const http_server::Request& head) const;
   [[nodiscard]] bool allowed_page(const http_server::Request& head) const;
   [[nodiscard]] bool foreign_page(const http_server::Request& head, bool with_credential) const;
+  struct Denial {
+    int status = 403;
+    std::string detail;
+  };
   // Fills in the principal; no value: it may use the route.
-  [[nodiscard]] std::optional<http_server::Reply> identify(const http_server::Request& head,
-                                                           const http_server::Route* route,
-                                                           http_server::Principal& principal) const;
+  [[nodiscard]] std::optional<Denial> identify(const http_server::Request& head, const http_server::Route* route,
+                                               http_server::Principal& principal) const;
+  [[nodiscard]] std::optional<Denial> denial(const http_server::Request& head, const http_server::Route* route,
+                                             bool allowed_page, http_server::Principal& principal) const;
 
   const Rules rules_;
 };

@@ -16,14 +16,6 @@
 
 namespace edgefleet::coordinator {
 namespace fs = std::filesystem;
-namespace {
-
-Error missing(const std::string& id) {
-  return {"artifact " + id.substr(0, 80) + " does not exist; upload it with PUT /api/v1/artifacts",
-          ErrorKind::not_found};
-}
-
-}  // namespace
 
 struct Artifacts::Upload::Sink {
   std::string path;
@@ -40,12 +32,16 @@ struct Artifacts::Upload::Sink {
   }
 };
 
-Artifacts::Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space, Disk disk)
-    : directory_(std::move(directory)), bounds_(bounds), space_(space), disk_(std::move(disk)) {}
+Artifacts::Artifacts(const std::string& directory, const Bounds& bounds, DiskSpace* space, Disk disk)
+    : directory_(directory + "/artifacts"),
+      bounds_(bounds),
+      space_(space),
+      disk_(std::move(disk)),
+      uploaders_(directory + "/uploads") {}
 
 Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory, const Bounds& bounds, DiskSpace* space,
                                                    Disk disk) {
-  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory + "/artifacts", bounds, space, std::move(disk)));
+  std::unique_ptr<Artifacts> artifacts(new Artifacts(directory, bounds, space, std::move(disk)));
   std::error_code failure;
   fs::remove_all(artifacts->directory_ + "/incoming", failure);  // left by an earlier process
   fs::create_directories(artifacts->directory_ + "/incoming", failure);
@@ -60,12 +56,17 @@ Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory,
     artifacts->total_ += bytes;
   }
   if (failure) return Error{"artifact folder " + artifacts->directory_ + ": " + failure.message()};
+  const auto exists = [&](const std::string& id) { return artifacts->entries_.contains(id); };
+  if (auto loaded = artifacts->uploaders_.load(exists); !loaded) return loaded.error();
   return artifacts;
 }
 
-std::unique_ptr<Artifacts::Upload> Artifacts::upload() { return std::unique_ptr<Upload>(new Upload(*this)); }
+std::unique_ptr<Artifacts::Upload> Artifacts::upload(const std::string& who) {
+  return std::unique_ptr<Upload>(new Upload(*this, who));
+}
 
-Artifacts::Upload::Upload(Artifacts& artifacts) : artifacts_(artifacts), sink_(std::make_unique<Sink>()) {
+Artifacts::Upload::Upload(Artifacts& artifacts, std::string who)
+    : artifacts_(artifacts), who_(std::move(who)), sink_(std::make_unique<Sink>()) {
   {
     const std::lock_guard lock(artifacts_.mutex_);
     sink_->path = artifacts_.directory_ + "/incoming/" + std::to_string(++artifacts_.last_upload_);
@@ -127,6 +128,8 @@ Result<Artifacts::Stored> Artifacts::Upload::keep() {
   {
     const std::shared_lock files(artifacts_.files_mutex_);
     artifacts_.renew(stored.id);
+    if (!who_.empty()) kept = artifacts_.uploaders_.add(who_, stored.id);
+    if (!kept) return kept.error();
     // Also over a file that is there: if a disk has damaged it, this one is whole.
     kept = artifacts_.disk_.keep(sink_->path, artifact_path(artifacts_.directory_, stored.id));
     if (kept) stored.is_new = artifacts_.add(stored.id, bytes_);
@@ -139,7 +142,7 @@ Result<Artifacts::Stored> Artifacts::Upload::keep() {
 
 Result<std::string> Artifacts::find(const std::string& id) const {
   const std::lock_guard lock(mutex_);
-  if (entries_.count(id) == 0) return missing(id);
+  if (entries_.count(id) == 0) return no_such_artifact(id);
   return artifact_path(directory_, id);
 }
 
@@ -149,7 +152,7 @@ std::optional<std::uint64_t> Artifacts::size_of(const std::string& id) const {
   return entry == entries_.end() ? std::nullopt : std::optional(entry->second.bytes);
 }
 
-Status Artifacts::lease(const std::string& id) { return renew(id) ? success() : missing(id); }
+Status Artifacts::lease(const std::string& id) { return renew(id) ? success() : no_such_artifact(id); }
 
 bool Artifacts::renew(const std::string& id) {
   const std::lock_guard lock(mutex_);
@@ -192,7 +195,9 @@ void Artifacts::remove_unlisted(const std::string& id) {
 
 void Artifacts::remove(const std::string& id, Time now) {
   const std::lock_guard files(files_mutex_);
-  if (erase(id, now)) disk_.remove(artifact_path(directory_, id));
+  if (!erase(id, now)) return;
+  disk_.remove(artifact_path(directory_, id));
+  uploaders_.forget(id);
 }
 
 std::uint64_t Artifacts::total_bytes() const {

@@ -17,6 +17,7 @@
 #include "common/core/result.hpp"
 #include "common/core/time.hpp"
 #include "coordinator/store/artifacts/files.hpp"
+#include "coordinator/store/artifacts/uploaders.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 
 namespace edgefleet::coordinator {
@@ -59,16 +60,21 @@ class Artifacts {
 
    private:
     friend class Artifacts;
-    explicit Upload(Artifacts& artifacts);
+    Upload(Artifacts& artifacts, std::string who);
     Status append(const char* data, std::size_t bytes);
     Result<Stored> keep();
     void release();
     struct Sink;
     Artifacts& artifacts_;
+    std::string who_;
     std::unique_ptr<Sink> sink_;
     std::uint64_t bytes_ = 0;
   };
-  std::unique_ptr<Upload> upload();
+  // `who`: the access whose upload it is; empty: of nobody in particular.
+  std::unique_ptr<Upload> upload(const std::string& who = {});
+  [[nodiscard]] bool uploaded_by(const std::string& who, const std::string& id) const {
+    return uploaders_.has(who, id);
+  }
 
   // The path of the file; not_found otherwise. Reading does not renew the lease: whoever polls a file would keep it.
   [[nodiscard]] Result<std::string> find(const std::string& id) const;
@@ -91,7 +97,7 @@ class Artifacts {
     std::uint64_t bytes = 0;
     Time leased_until;
   };
-  Artifacts(std::string directory, const Bounds& bounds, DiskSpace* space, Disk disk);
+  Artifacts(const std::string& directory, const Bounds& bounds, DiskSpace* space, Disk disk);
   bool renew(const std::string& id);  // false: there is no such artifact
   bool add(const std::string& id, std::uint64_t bytes);  // false: it is there already
   bool erase(const std::string& id, Time now);           // false: it is leased
@@ -103,6 +109,7 @@ class Artifacts {
   Bounds bounds_;
   DiskSpace* space_;
   const Disk disk_;
+  Uploaders uploaders_;
   // Held while a file and its entry change together: shared to keep a file, exclusive to remove one. Before `mutex_`.
   std::shared_mutex files_mutex_;
   mutable std::mutex mutex_;  // of all below; held only for moments
