@@ -4,12 +4,16 @@ namespace edgefleet::coordinator {
 
 void StartCheck::subscribed(Time now) {
   began_ = now;
-  until_ = now + answer_time;
+  until_ = now + (always_listen_ ? listening_time : answer_time);
   retained_.reset();
 }
 
 void StartCheck::status_seen(bool online, const Reign& reign, bool retained) {
   if (!until_) return;
+  if (always_listen_) {
+    if (online && !retained && reign.session != last_) other_ = reign;
+    return;
+  }
   if (!online) {
     // Its owner has stopped, or the broker has lost it.
     if (retained || (retained_ && retained_->session == reign.session)) until_ = began_;
@@ -26,7 +30,7 @@ void StartCheck::status_seen(bool online, const Reign& reign, bool retained) {
 }
 
 void StartCheck::beat_seen(const Reign& reign, bool retained) {
-  if (until_ && !retained) other_ = reign;
+  if (until_ && !retained && reign.session != last_) other_ = reign;
 }
 
 StartCheck::Verdict StartCheck::verdict(Time now) const {

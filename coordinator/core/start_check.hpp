@@ -15,8 +15,10 @@ class StartCheck {
  public:
   enum class Verdict { listening, may_start, other_works };
 
-  // `last`: the session of the last coordinator that worked with our store.
-  explicit StartCheck(SessionId last) : last_(std::move(last)) {}
+  // `last`: the session of the last coordinator that worked with our store. `always_listen`: whatever is retained; for
+  // a coordinator that the broker has thrown out for another client of its name, and whose own session is `last` then.
+  explicit StartCheck(SessionId last, bool always_listen = false)
+      : last_(std::move(last)), always_listen_(always_listen) {}
 
   // The broker will send what is retained, and then all that is published.
   void subscribed(Time now);
@@ -35,6 +37,7 @@ class StartCheck {
   static constexpr Duration listening_time = 3 * coordinator_beat_interval;
 
   SessionId last_;
+  bool always_listen_;
   Time began_;
   std::optional<Time> until_;  // listens
   std::optional<Reign> retained_;  // of a coordinator that may work

@@ -169,11 +169,11 @@ void Loop::cancel_abandoned() {
 
 Status Loop::connect() { return link_.start(options_.make_client); }
 
-Status Loop::start_listener() {
+Status Loop::start_listener(StartCheck check) {
   mqtt::Options broker = options_.broker;
   if (options_.watch_tls) broker.tls = *options_.watch_tls;
   listener_ = std::make_unique<StartListener>(options_.fleet, std::move(broker), engine_.state().reign.session,
-                                              last_session_, complaints_);
+                                              std::move(check), complaints_);
   return listener_->start(options_.make_client, [this](mqtt::ClientEvent event) {
     const bool message = std::holds_alternative<mqtt::Received>(event);
     HeardAtStart heard{std::move(event)};
@@ -190,13 +190,25 @@ void Loop::end_listening() {
   listener_->stop();
   listener_.reset();
   if (refused_) return;
+  if (link_.thrown_out()) return link_.come_back();
   if (auto connected = connect(); !connected) refused_ = connected.error().message;
+}
+
+// Another client with this coordinator's name: if it is a coordinator, both would throw each other out without end.
+void Loop::listen_if_thrown_out() {
+  if (!link_.thrown_out() || listener_) return;
+  log::warning(
+      "the broker has ended the connection for another client of this name; listening for another coordinator");
+  if (auto started = start_listener(StartCheck(engine_.state().reign.session, true)); !started) {
+    refused_ = started.error().message;
+  }
 }
 
 // ---- a turn
 
 Status Loop::run() {
-  if (auto started = options_.take_over ? connect() : start_listener(); !started) return started;
+  if (auto started = options_.take_over ? connect() : start_listener(StartCheck(last_session_)); !started)
+    return started;
   cancel_abandoned();
   while (!stopping_ && !engine_.stop_reason() && !unrecorded_ && !refused_) turn();
   end();
@@ -213,6 +225,7 @@ void Loop::turn() {
   if (wake) notice_stall(*wake);
   link_.notice_drops();
   for (auto& item : items) take(item);
+  listen_if_thrown_out();
   end_listening();
   link_.tick();
   engine_.place();

@@ -122,8 +122,9 @@ class Loop {
   // ---- start and end
   Status begin_reign();
   Status connect();
-  Status start_listener();
+  Status start_listener(StartCheck check);
   void end_listening();
+  void listen_if_thrown_out();
   // Until it is known whether another coordinator works on this fleet, new tasks are refused: a program that must not
   // start would keep them.
   [[nodiscard]] bool undecided() const { return listener_ && listener_->can_hear(); }

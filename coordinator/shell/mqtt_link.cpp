@@ -27,6 +27,8 @@ constexpr std::size_t most_reply_bytes = 1024;  // of a response topic and its c
 constexpr double lookup_burst = 1024;
 constexpr Duration lookup_spacing = std::chrono::milliseconds(20);
 constexpr std::size_t most_lookups_of = 20'000;  // agents
+constexpr int session_taken_over = 142;  // MQTT 5's reason code
+constexpr Duration just_connected = std::chrono::seconds(2);
 constexpr std::size_t replies_ahead = 64;  // passed to the connection before they can be sent
 
 // The bytes that a message counts against the bound on the inbox.
@@ -75,7 +77,7 @@ Status MqttLink::start(const mqtt::MakeClient& make_client) {
 
 void MqttLink::tick() {
   for (auto& refused : std::exchange(refused_, {})) engine_.step(std::move(refused));
-  act(session_.tick(monotonic_now()));
+  if (!thrown_out_) act(session_.tick(monotonic_now()));
   beat();
 }
 
@@ -90,6 +92,7 @@ void MqttLink::beat() {
 
 std::optional<Time> MqttLink::next_tick() const {
   if (!refused_.empty()) return monotonic_now();
+  if (thrown_out_) return std::nullopt;
   return session_.up() ? std::optional(next_beat_) : session_.next_tick();
 }
 
@@ -147,8 +150,17 @@ void MqttLink::take(const mqtt::ClientEvent& event) {
   if (auto attempts = deliveries_.on(event); !attempts.empty()) {
     refused_.push_back({std::move(attempts), std::string(mqtt::ends_connections)});
   }
+  notice_takeover(event);
   act(session_.on(event, monotonic_now()));
   replies_.on(event);  // after the session, which tells what was refused
+}
+
+// Mosquitto 2.0.11 does not say why it ends a connection, so one that has just begun counts too.
+void MqttLink::notice_takeover(const mqtt::ClientEvent& event) {
+  if (std::holds_alternative<mqtt::Connected>(event)) connected_at_ = monotonic_now();
+  const auto* lost = std::get_if<mqtt::ConnectionLost>(&event);
+  if (lost == nullptr) return;
+  thrown_out_ = lost->code == session_taken_over || monotonic_now() - connected_at_ < just_connected;
 }
 
 // Only messages are unbounded; other events are connection events, and the connection could not be re-established

@@ -54,6 +54,10 @@ class MqttLink {
   Status start(const mqtt::MakeClient& make_client);
   [[nodiscard]] bool up() const { return up_; }  // any thread
 
+  // The broker has ended the connection for another client of this name, and this one stays away until come_back().
+  [[nodiscard]] bool thrown_out() const { return thrown_out_; }
+  void come_back() { thrown_out_ = false; }
+
   void handle(const mqtt::ClientEvent& event);
   void tick();
   [[nodiscard]] std::optional<Time> next_tick() const;
@@ -99,6 +103,7 @@ class MqttLink {
   bool can_be_answered(const protocol::Topic& topic, const mqtt::Message& message);
   void answer_when_ended(const TaskId& id, const std::string& client, const mqtt::Message& request);
 
+  void notice_takeover(const mqtt::ClientEvent& event);
   void act(mqtt::Actions actions);
   void act(const mqtt::DoSubscribe& subscribe);
   void act(const mqtt::TellUp& up);
@@ -131,6 +136,8 @@ class MqttLink {
   std::string store_identity_;
   std::unordered_map<AgentName, TokenBucket> lookups_;  // of results in the store, by agent
   Time next_beat_;
+  Time connected_at_;
+  bool thrown_out_ = false;
   std::atomic<bool> up_{false};
   InboxShares inbox_;
   std::atomic<std::uint64_t> dropped_{0};

@@ -9,13 +9,13 @@ namespace edgefleet::coordinator {
 
 using protocol::TopicKind;
 
-StartListener::StartListener(const FleetName& fleet, mqtt::Options broker, const SessionId& own, const SessionId& last,
+StartListener::StartListener(const FleetName& fleet, mqtt::Options broker, const SessionId& own, StartCheck check,
                              log::Complaints& complaints)
     : topics_(fleet),
       fleet_(fleet.str()),
       broker_(std::move(broker)),
       complaints_(complaints),
-      check_(last),
+      check_(std::move(check)),
       session_(random_seed()) {
   broker_.client_id = "edgefleet-" + fleet_ + "-coordinator-start-" + own.str();
 }

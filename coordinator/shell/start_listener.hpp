@@ -15,8 +15,8 @@ namespace edgefleet::coordinator {
 
 class StartListener {
  public:
-  // `last`: see StartCheck. `on_event` is called on the client's thread.
-  StartListener(const FleetName& fleet, mqtt::Options broker, const SessionId& own, const SessionId& last,
+  // `check`: what it listens for. `on_event` is called on the client's thread.
+  StartListener(const FleetName& fleet, mqtt::Options broker, const SessionId& own, StartCheck check,
                 log::Complaints& complaints);
 
   Status start(const mqtt::MakeClient& make_client, mqtt::Client::OnEvent on_event);

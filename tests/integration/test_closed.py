@@ -4,15 +4,17 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import threading
 import time
 import unittest
 
+from closed_broker import NOBODY
 from closed_fleet import ClosedFleet
 from mqtt5 import FORBIDDEN, Refused
-from support import BIN, wait_until
+from support import BIN, free_port, wait_until
 
 HOME = "edgefleet/v1/home/"
 
@@ -276,6 +278,43 @@ class Closed(unittest.TestCase):
     def test_ready_tells_no_details_without_a_key(self):
         self.assertEqual(self.fleet.caller().good("GET", "/ready"), {"ready": True})
         self.assertEqual(self.fleet.admin.good("GET", "/ready"), {"store": True, "broker": True})
+
+    # ---- a second coordinator
+
+    def second(self, *options):
+        """A copy of the fleet on other ports, as on another machine."""
+        fleet = self.fleet
+        copy = fleet.root / "second"
+        if not copy.exists():
+            copy.mkdir(mode=0o700)
+            for name in ("ca", "tls", "access.db", "setup.json"):
+                source = fleet.data / name
+                shutil.copytree(source, copy / name) if source.is_dir() else shutil.copy(source, copy / name)
+            setup = json.loads((copy / "setup.json").read_text())
+            setup.update(listen=f"127.0.0.1:{free_port()}", agents_listen=f"127.0.0.1:{free_port()}")
+            (copy / "setup.json").write_text(json.dumps(setup))
+            if fleet.user:
+                for path in (copy, *copy.rglob("*")):
+                    os.chown(path, NOBODY, NOBODY)
+        return fleet.start("second", [BIN / "edgefleet-coordinator", "--data", copy, *options])
+
+    def test_a_second_coordinator_is_refused_and_one_that_takes_over_does_not_fight(self):
+        fleet = self.fleet
+        second = self.second()
+        self.assertEqual(second.wait(20), 1)
+        self.assertIn("another coordinator", second.log())
+        self.assertNotIn("ended the connection", fleet.coordinator.log())
+        second = self.second("--take-over")
+        self.assertEqual(fleet.coordinator.wait(20), 1)
+        wait_until(lambda: "epoch" in second.log().split("--take-over")[-1], what=second.log)
+        time.sleep(5)
+        self.assertTrue(second.alive())
+        self.assertLess(fleet.coordinator.log().count("connected to the broker"), 4)
+        self.assertLess(second.log().count("connected to the broker"), 4)
+        watcher = fleet.agent_client((fleet.data / "tls/watch.crt", fleet.data / "tls/watch.key"))
+        watcher.subscribe(HOME + "coordinator/beat")
+        time.sleep(2.5)
+        self.assertGreaterEqual(len(watcher.taken()), 2)
 
     # ---- setup
 

@@ -95,3 +95,24 @@ TEST_CASE("a lost connection begins the wait anew") {
   CHECK(s.after(2h) == listening);
   CHECK(s.after(2h + 250ms) == may_start);
 }
+
+TEST_CASE("one that was thrown out listens for three seconds in any case") {
+  const Time began = Time{} + 1h;
+  for (const bool online : {false, true}) {
+    StartCheck check{own_last, true};
+    check.subscribed(began);
+    check.status_seen(online, Reign{7, own_last}, true);
+    check.status_seen(online, other, true);
+    check.status_seen(false, other, false);
+    check.status_seen(true, Reign{7, own_last}, false);
+    check.beat_seen(Reign{7, own_last}, false);
+    CHECK(check.verdict(began + 2999ms) == listening);
+    CHECK(check.verdict(began + 3s) == may_start);
+    check.beat_seen(other, false);
+    CHECK(check.verdict(began + 1s) == other_works);
+  }
+  StartCheck check{own_last, true};
+  check.subscribed(began);
+  check.status_seen(true, other, false);
+  CHECK(check.verdict(began) == other_works);
+}
