@@ -1,4 +1,5 @@
 #include <malloc.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -344,10 +345,18 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   return ended;
 }
 
+// It has the key of the fleet's authority in its memory. With a limit of one byte the kernel writes no file, and gives
+// no dump to a program either, which a limit of zero does not prevent.
+void without_core_dumps() {
+  const rlimit none{1, 1};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   umask(077);  // tasks and results are private
+  without_core_dumps();
   give_memory_back();
   block_signals();
   Settings settings;
