@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -27,6 +28,18 @@ struct EnrolledAgent {
   std::string token_id;  // empty: a person accepted its code
 };
 
+// A machine with a certificate of this fleet's authority that the store does not know and nobody has revoked: it was
+// enrolled after the backup that the store was restored from. It waits for a person's word.
+struct UnknownAgent {
+  std::string name;
+  std::string serial;
+  std::string key_sha256;
+  std::string certificate;     // PEM
+  std::int64_t not_after = 0;  // seconds since 1970
+  WallTime seen;
+  std::string address;  // that it was seen at; empty: it was in the store that the backup has replaced
+};
+
 struct JoinToken {
   std::string id;
   std::int64_t uses = 1;
@@ -48,6 +61,7 @@ class Enrolment {
  public:
   static constexpr std::size_t most_agents = 100'000;
   static constexpr std::size_t most_tokens = 1'000;
+  static constexpr std::size_t most_unknown = 1'000;
   static constexpr std::int64_t certificate_days = 365;
 
   // `seconds_now`: since 1970, of the clock that certificates are issued by.
@@ -71,7 +85,20 @@ class Enrolment {
   Result<EnrolledAgent> accept(const std::string& who, const pki::PublicKey& key, const join::Machine& machine);
   // A new certificate for the owner of an enrolled one.
   Result<EnrolledAgent> renew(const std::string& name, const pki::PublicKey& key);
+  // All certificates of this name that have not ended.
   Status revoke(const std::string& who, const std::string& name);
+
+  // `certificate`: verified by the authority, its owner has the key, and owner_of() does not know it. The name of the
+  // agent if it is an enrolled one whose certificate was renewed; otherwise it is noted, and nobody. May wait for a
+  // disk, once for each certificate.
+  std::optional<std::string> recognise(const pki::Certificate& certificate, const std::string& address);
+  [[nodiscard]] std::vector<UnknownAgent> unknown() const;  // by name
+  // Enrols the unknown agent of this name as it is; `serial`: if there are several, otherwise empty. One that is
+  // enrolled under the name is replaced and revoked, and what it may offer holds on. Errors: not_found, conflict.
+  Result<EnrolledAgent> readmit(const std::string& who, const std::string& name, const std::string& serial);
+  // Within a change of the database; one of the same name, or serial, is replaced.
+  static void insert(SQLite::Database& db, const EnrolledAgent& agent);
+  static void insert_unknown(SQLite::Database& db, const UnknownAgent& agent);
 
   [[nodiscard]] std::optional<EnrolledAgent> find(const std::string& name) const;
   [[nodiscard]] bool has(const std::string& name) const;
@@ -87,7 +114,11 @@ class Enrolment {
       : database_(database), authority_(authority), seconds_now_(std::move(seconds_now)) {}
   Status load();
   Result<EnrolledAgent> issue(const Issue& issue);
+  Status load_unknown();
   Status check_clock() const;
+  [[nodiscard]] bool is_revoked(const std::string& serial) const;
+  void note_unknown(const UnknownAgent& agent);
+  [[nodiscard]] Result<UnknownAgent> waiting(const std::string& name, const std::string& serial) const;
   void keep(const EnrolledAgent& agent, const std::string& old_serial);
 
   AccessDatabase& database_;
@@ -97,6 +128,7 @@ class Enrolment {
   mutable std::mutex mutex_;  // of the maps
   std::unordered_map<std::string, EnrolledAgent> by_name_;
   std::unordered_map<std::string, std::string> by_serial_;
+  std::map<std::string, UnknownAgent> unknown_;  // by serial
 };
 
 }  // namespace edgefleet::coordinator

@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "common/core/ids.hpp"
+#include "common/pki/dates.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/patterns.hpp"
+#include "coordinator/access/revoked.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/access/transaction.hpp"
 
@@ -45,7 +47,28 @@ Error unknown_access(const std::string& name) {
   return Error{"there is no access named " + name.substr(0, 63), ErrorKind::not_found};
 }
 
-void insert(SQLite::Database& db, const Access& access) {
+// So that no old backup brings it back. One that has ended by itself ends there too.
+void end_key(SQLite::Database& db, const Access& access, WallTime now) {
+  const auto& expires = access.limits.expires;
+  if (expires && *expires <= now) return;
+  mark_key_revoked(db, access.key_id, now.unix_ms / 1000, expires ? expires->unix_ms / 1000 + 1 : pki::last_date);
+}
+
+// Its digest, and its line in the broker's password file.
+Status take_key(Access& access, const Secret& secret) {
+  PasswordSalt salt{};
+  if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1) return Error{"the system gives no random numbers"};
+  auto password = password_hash(secret.text, salt);
+  if (!password) return password.error();
+  access.key_id = secret.id;
+  access.digest = secret_digest(secret.text);
+  access.password = std::move(*password);
+  return success();
+}
+
+}  // namespace
+
+void Registry::insert(SQLite::Database& db, const Access& access) {
   SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, access.name);
   row.bind(2, std::string(to_string(access.role)));
@@ -62,20 +85,6 @@ void insert(SQLite::Database& db, const Access& access) {
   row.bind(13, access.old_until.unix_ms);
   row.exec();
 }
-
-// Its digest, and its line in the broker's password file.
-Status take_key(Access& access, const Secret& secret) {
-  PasswordSalt salt{};
-  if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1) return Error{"the system gives no random numbers"};
-  auto password = password_hash(secret.text, salt);
-  if (!password) return password.error();
-  access.key_id = secret.id;
-  access.digest = secret_digest(secret.text);
-  access.password = std::move(*password);
-  return success();
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Registry>> Registry::open(AccessDatabase& database) {
   std::unique_ptr<Registry> registry(new Registry(database));
@@ -147,6 +156,7 @@ Result<NewKey> Registry::rotate_access(const std::string& who, const std::string
   const Status written =
       database_.write({now, who, "access.rotate", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
         insert(db, access);
+        end_key(db, *before, now);
         return success();
       });
   if (!written) return written.error();
@@ -155,14 +165,16 @@ Result<NewKey> Registry::rotate_access(const std::string& who, const std::string
 }
 
 Status Registry::revoke_access(const std::string& who, const std::string& name) {
+  const WallTime now = wall_now();
   const std::lock_guard change(changing_);
   const auto before = named(name);
   if (!before) return unknown_access(name);
   const Status written =
-      database_.write({wall_now(), who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+      database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
         SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
         row.bind(1, name);
         row.exec();
+        end_key(db, *before, now);
         AccessDatabase::free_name(db, name);
         return success();
       });

@@ -49,6 +49,8 @@ class Registry {
   [[nodiscard]] bool valid(std::string_view key, WallTime now) const { return find(key, now).has_value(); }
 
   [[nodiscard]] AccessDatabase& database() const { return database_; }
+  // Within a change of the database; one of the same name is replaced.
+  static void insert(SQLite::Database& db, const Access& access);
 
  private:
   explicit Registry(AccessDatabase& database) : database_(database) {}

@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::int64_t day = 86'400;
 constexpr std::int64_t people_days = 397;  // browsers take no certificate that is longer good
-constexpr std::size_t longest_file = 1UL << 20U;
 
 enum class Kind { people_server, server, client };
 struct Row {
@@ -106,13 +105,13 @@ Result<bool> make_certificate(const Row& row, const std::string& directory, cons
 
 }  // namespace
 
-Result<std::string> read_text(const std::string& path) {
+Result<std::string> read_text(const std::string& path, std::size_t most) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{path + " cannot be read", ErrorKind::not_found};
-  std::string text(longest_file + 1, '\0');
+  std::string text(most + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > longest_file) return invalid(path + " is too large");
+  if (text.size() > most) return invalid(path + " is too large");
   return text;
 }
 

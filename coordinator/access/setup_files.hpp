@@ -61,6 +61,6 @@ std::string ca_file(const std::string& directory);
 Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
                                                    const pki::Authority& authority, std::int64_t now);
 
-Result<std::string> read_text(const std::string& path);
+Result<std::string> read_text(const std::string& path, std::size_t most = 1UL << 20U);  // bytes
 
 }  // namespace edgefleet::coordinator
