@@ -15,6 +15,7 @@
 #include "common/runtime/signals.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/access/fleet_restore.hpp"
 #include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/host.hpp"
@@ -273,13 +274,14 @@ void give_memory_back() {
 
 // Before the store is open, so that two coordinators of one directory do not both change its files.
 Result<std::unique_ptr<ClosedFleet>> open_setup(const std::string& data) {
-  if (is_set_up(data)) return ClosedFleet::open(data);
-  if (!has_authority(data)) return std::unique_ptr<ClosedFleet>();
+  if (is_set_up(data) && !new_authority_prepared(data)) return ClosedFleet::open(data);
+  if (!has_authority(data) && !is_set_up(data)) return std::unique_ptr<ClosedFleet>();
   return Error{"a setup of " + data + " was interrupted; run `edgefleet-coordinator setup --data " + data + "` again"};
 }
 
 Status run(const Settings& settings, http_server::ListenAddress address, const std::vector<std::string>& origins,
            Loop::Options options) {
+  if (restore_unfinished(settings.data)) return unfinished_restore(settings.data);
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   const auto closed = open_setup(settings.data);

@@ -12,6 +12,7 @@ namespace edgefleet::cli {
 std::string show_accesses(const Document& answer, const Look& look);
 std::string show_join_tokens(const Document& answer, const Look& look);
 std::string show_join_requests(const Document& answer, const Look& look);
+std::string show_unknown_agents(const Document& answer, const Look& look);
 std::string show_audit(const Document& answer, const Look& look);
 
 // "a,b": its parts, without empty ones.

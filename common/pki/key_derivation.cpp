@@ -26,9 +26,9 @@ std::optional<std::string> derive(std::string_view secret, std::string_view salt
   const OwnedKdf kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
   const OwnedKdfContext context(kdf ? EVP_KDF_CTX_new(kdf.get()) : nullptr);
   std::string digest = "SHA256";
-  const std::array<OSSL_PARAM, 5> parameters{
-      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.data(), 0), octets(OSSL_KDF_PARAM_KEY, secret),
-      octets(OSSL_KDF_PARAM_SALT, salt), octets(OSSL_KDF_PARAM_INFO, purpose), OSSL_PARAM_construct_end()};
+  const std::array<OSSL_PARAM, 5> parameters{OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.data(), 0),
+                                             octets(OSSL_KDF_PARAM_KEY, secret), octets(OSSL_KDF_PARAM_SALT, salt),
+                                             octets(OSSL_KDF_PARAM_INFO, purpose), OSSL_PARAM_construct_end()};
   std::string derived(bytes, '\0');
   auto* out = reinterpret_cast<unsigned char*>(derived.data());  // NOLINT: OpenSSL's type of a byte
   if (!context || EVP_KDF_derive(context.get(), out, bytes, parameters.data()) != 1) return std::nullopt;

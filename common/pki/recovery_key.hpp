@@ -14,7 +14,7 @@ struct RecoveryPublicKey {
   std::string key;     // X25519, 32 bytes
   std::string sender;  // 32 bytes that only this machine and the owner of the secret know: who lacks them seals nothing
 
-  [[nodiscard]] std::string id() const;    // 16 hexadecimal digits, no secret
+  [[nodiscard]] std::string id() const;  // 16 hexadecimal digits, no secret
   [[nodiscard]] std::string text() const;  // of its file
   static Result<RecoveryPublicKey> from_text(std::string_view text);
   friend bool operator==(const RecoveryPublicKey&, const RecoveryPublicKey&) = default;

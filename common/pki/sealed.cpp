@@ -72,8 +72,8 @@ std::optional<std::string> cipher(Way way, const Secret& key, std::string_view h
   auto* tag_at = reinterpret_cast<unsigned char*>(tag.data());  // NOLINT: OpenSSL's type of a byte
   int size = 0;
   const bool begun =
-      context && EVP_CipherInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, aes, aes + aes_bytes,
-                                   static_cast<int>(way)) == 1 &&
+      context &&
+      EVP_CipherInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, aes, aes + aes_bytes, static_cast<int>(way)) == 1 &&
       EVP_CipherUpdate(context.get(), nullptr, &size, bytes_of(head), static_cast<int>(head.size())) == 1;
   if (!begun) return std::nullopt;
   std::string out(text.size(), '\0');

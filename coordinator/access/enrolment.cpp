@@ -76,8 +76,8 @@ void note_issued(SQLite::Database& db, const EnrolledAgent& agent, std::int64_t 
 // All certificates of the name that have not ended, also those from before a renewal, and those that wait.
 void mark_revoked(SQLite::Database& db, const std::string& name, std::int64_t now) {
   for (const char* table : {"issued", "unknown_agents"}) {
-    SQLite::Statement row(db, std::string("INSERT OR IGNORE INTO revoked SELECT serial, ?, not_after FROM ") + table +
-                                  " WHERE name = ?");
+    SQLite::Statement row(
+        db, std::string("INSERT OR IGNORE INTO revoked SELECT serial, ?, not_after FROM ") + table + " WHERE name = ?");
     row.bind(1, now);
     row.bind(2, name);
     row.exec();
@@ -157,13 +157,16 @@ Status Enrolment::load() {
 
 Status Enrolment::load_unknown() {
   std::map<std::string, UnknownAgent> all;
-  const auto read = database_.read("reading the unknown agents", [&](SQLite::Database& db) -> Status {
+  std::unordered_set<std::string> revoked;
+  const auto read = database_.read("reading who is not enrolled", [&](SQLite::Database& db) -> Status {
+    SQLite::Statement ended(db, "SELECT serial FROM revoked");
+    while (ended.executeStep()) revoked.insert(ended.getColumn(0).getString());
     SQLite::Statement rows(
         db, "SELECT serial, name, key_sha256, certificate, not_after, seen_at, address FROM unknown_agents");
     while (rows.executeStep()) {
-      UnknownAgent one{rows.getColumn(1).getString(),         rows.getColumn(0).getString(),
-                       rows.getColumn(2).getString(),         rows.getColumn(3).getString(),
-                       rows.getColumn(4).getInt64(),          WallTime{rows.getColumn(5).getInt64()},
+      UnknownAgent one{rows.getColumn(1).getString(), rows.getColumn(0).getString(),
+                       rows.getColumn(2).getString(), rows.getColumn(3).getString(),
+                       rows.getColumn(4).getInt64(),  WallTime{rows.getColumn(5).getInt64()},
                        rows.getColumn(6).getString()};
       all.emplace(one.serial, std::move(one));
     }
@@ -172,6 +175,7 @@ Status Enrolment::load_unknown() {
   if (!read) return read;
   const std::lock_guard lock(mutex_);
   unknown_ = std::move(all);
+  revoked_ = std::move(revoked);
   return success();
 }
 
@@ -358,6 +362,7 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
       });
   if (!written) return written.error();
   keep(agent, old_serial);
+  if (auto loaded = old_serial.empty() ? success() : load_unknown(); !loaded) return loaded.error();
   return agent;
 }
 
@@ -409,6 +414,26 @@ Status Enrolment::revoke(const std::string& who, const std::string& name) {
   return load_unknown();
 }
 
+Status Enrolment::forget_all(AccessDatabase& database, const std::string& who) {
+  return database.write({wall_now(), who, "fleet.new-ca", "all agents join anew"},
+                        [](SQLite::Database& db, AuditEntry&) -> Status {
+                          for (const char* table : {"agents", "issued", "unknown_agents", "join_tokens"})
+                            db.exec(std::string("DELETE FROM ") + table);
+                          db.exec("DELETE FROM names WHERE kind = 'agent'");
+                          raise_crl_number(db);
+                          return success();
+                        });
+}
+
+Result<std::vector<std::string>> Enrolment::names(const AccessDatabase& database) {
+  return database.read("reading the enrolled agents", [](SQLite::Database& db) -> Result<std::vector<std::string>> {
+    std::vector<std::string> all;
+    SQLite::Statement rows(db, "SELECT name FROM agents ORDER BY name");
+    while (rows.executeStep()) all.push_back(rows.getColumn(0).getString());
+    return all;
+  });
+}
+
 // ---- lookups
 
 std::optional<EnrolledAgent> Enrolment::find(const std::string& name) const {
@@ -437,10 +462,9 @@ std::optional<std::string> Enrolment::recognise(const pki::Certificate& certific
   if (!name || !key || !valid_name(*name) || reserved_name(*name)) return std::nullopt;
   {
     const std::lock_guard lock(mutex_);
-    if (unknown_.contains(certificate.serial())) return std::nullopt;
+    if (unknown_.contains(certificate.serial()) || revoked_.contains(certificate.serial())) return std::nullopt;
   }
   const std::lock_guard change(changing_);
-  if (is_revoked(certificate.serial())) return std::nullopt;
   auto agent = find(*name);
   const bool renewed = agent && agent->key_sha256 == key->sha256() && certificate.not_after() > agent->not_after;
   if (!renewed) {
@@ -463,16 +487,6 @@ std::optional<std::string> Enrolment::recognise(const pki::Certificate& certific
   return *name;
 }
 
-bool Enrolment::is_revoked(const std::string& serial) const {
-  const auto found = database_.read("reading what is revoked", [&](SQLite::Database& db) -> Result<bool> {
-    SQLite::Statement row(db, "SELECT 1 FROM revoked WHERE serial = ?");
-    row.bind(1, serial);
-    return row.executeStep();
-  });
-  return !found || *found;
-}
-
-// Which certificate was revoked is known by its serial only, so a place in the list is taken once for each.
 void Enrolment::note_unknown(const UnknownAgent& agent) {
   if (unknown().size() >= most_unknown) return;
   const Status written = database_.write({wall_now(), agent.name, "agent.unknown", agent.name + " at " + agent.address},
@@ -511,9 +525,8 @@ std::vector<UnknownAgent> Enrolment::unknown() const {
 // The one that waits under this name, and with this serial if one is given.
 Result<UnknownAgent> Enrolment::waiting(const std::string& name, const std::string& serial) const {
   std::vector<UnknownAgent> all = unknown();
-  std::erase_if(all, [&](const UnknownAgent& one) {
-    return one.name != name || (!serial.empty() && one.serial != serial);
-  });
+  std::erase_if(all,
+                [&](const UnknownAgent& one) { return one.name != name || (!serial.empty() && one.serial != serial); });
   if (all.empty()) {
     return Error{"no agent named " + name.substr(0, longest_name) +
                      " with a certificate that this coordinator does not know has been seen; `edgefleet agents "
@@ -540,8 +553,8 @@ Result<EnrolledAgent> Enrolment::readmit(const std::string& who, const std::stri
   agent.not_after = wanted->not_after;
   agent.enrolled = WallTime{seconds_now_() * 1000};
   std::string old_serial;
-  const Status written = database_.write(
-      {wall_now(), who, "agent.readmit", ""}, [&](SQLite::Database& db, AuditEntry& entry) -> Status {
+  const Status written =
+      database_.write({wall_now(), who, "agent.readmit", ""}, [&](SQLite::Database& db, AuditEntry& entry) -> Status {
         const auto same = agent_where(db, "key_sha256", agent.key_sha256);
         if (same && same->name != name)
           return Error{"its key is that of agent " + same->name + "; revoke one of them", ErrorKind::conflict};

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/join/messages.hpp"
@@ -89,8 +90,8 @@ class Enrolment {
   Status revoke(const std::string& who, const std::string& name);
 
   // `certificate`: verified by the authority, its owner has the key, and owner_of() does not know it. The name of the
-  // agent if it is an enrolled one whose certificate was renewed; otherwise it is noted, and nobody. May wait for a
-  // disk, once for each certificate.
+  // agent if it is an enrolled one whose certificate was renewed; otherwise it is noted, and nobody. Waits for a disk
+  // once for each certificate, not at all for one that is revoked.
   std::optional<std::string> recognise(const pki::Certificate& certificate, const std::string& address);
   [[nodiscard]] std::vector<UnknownAgent> unknown() const;  // by name
   // Enrols the unknown agent of this name as it is; `serial`: if there are several, otherwise empty. One that is
@@ -99,6 +100,10 @@ class Enrolment {
   // Within a change of the database; one of the same name, or serial, is replaced.
   static void insert(SQLite::Database& db, const EnrolledAgent& agent);
   static void insert_unknown(SQLite::Database& db, const UnknownAgent& agent);
+
+  // For another authority: no certificate and no join token of the old one is known any more. Names are free again.
+  static Status forget_all(AccessDatabase& database, const std::string& who);
+  static Result<std::vector<std::string>> names(const AccessDatabase& database);  // of the enrolled agents
 
   [[nodiscard]] std::optional<EnrolledAgent> find(const std::string& name) const;
   [[nodiscard]] bool has(const std::string& name) const;
@@ -116,7 +121,6 @@ class Enrolment {
   Result<EnrolledAgent> issue(const Issue& issue);
   Status load_unknown();
   Status check_clock() const;
-  [[nodiscard]] bool is_revoked(const std::string& serial) const;
   void note_unknown(const UnknownAgent& agent);
   [[nodiscard]] Result<UnknownAgent> waiting(const std::string& name, const std::string& serial) const;
   void keep(const EnrolledAgent& agent, const std::string& old_serial);
@@ -129,6 +133,7 @@ class Enrolment {
   std::unordered_map<std::string, EnrolledAgent> by_name_;
   std::unordered_map<std::string, std::string> by_serial_;
   std::map<std::string, UnknownAgent> unknown_;  // by serial
+  std::unordered_set<std::string> revoked_;  // serials
 };
 
 }  // namespace edgefleet::coordinator

@@ -24,9 +24,9 @@ struct Part {
   const char* name;
   std::string FleetCopy::* content;
 };
-constexpr Part parts[] = {{"directory", &FleetCopy::directory},         {"setup.json", &FleetCopy::setup},
-                          {"ca.crt", &FleetCopy::ca_certificate},       {"ca.key", &FleetCopy::ca_key},
-                          {"recovery.pub", &FleetCopy::recovery_key},   {"access.db", &FleetCopy::accesses}};
+constexpr Part parts[] = {{"directory", &FleetCopy::directory},       {"setup.json", &FleetCopy::setup},
+                          {"ca.crt", &FleetCopy::ca_certificate},     {"ca.key", &FleetCopy::ca_key},
+                          {"recovery.pub", &FleetCopy::recovery_key}, {"access.db", &FleetCopy::accesses}};
 
 // A copy in memory: the file system of a backup may be anybody's to read.
 Result<std::string> copy_database_bytes(const std::string& path) {
@@ -38,8 +38,8 @@ Result<std::string> copy_database_bytes(const std::string& path) {
     const std::string found = memory.execAndGet("PRAGMA quick_check(1)").getString();
     if (found != "ok") return Error{path + " is damaged (" + found + ")"};
     sqlite3_int64 size = 0;
-    const std::unique_ptr<unsigned char, void (*)(void*)> bytes(
-        sqlite3_serialize(memory.getHandle(), "main", &size, 0), sqlite3_free);
+    const std::unique_ptr<unsigned char, void (*)(void*)> bytes(sqlite3_serialize(memory.getHandle(), "main", &size, 0),
+                                                                sqlite3_free);
     if (!bytes) return Error{"no memory to copy " + path};
     return std::string(reinterpret_cast<const char*>(bytes.get()), static_cast<std::size_t>(size));  // NOLINT
   });
@@ -68,10 +68,9 @@ Result<FleetCopy> copy_fleet(const std::string& directory) {
   FleetCopy copy;
   copy.directory = fs::absolute(directory).lexically_normal().string();
   while (copy.directory.size() > 1 && copy.directory.back() == '/') copy.directory.pop_back();
-  const std::pair<std::string, std::string FleetCopy::*> files[] = {
-      {setup_path(directory), &FleetCopy::setup},
-      {ca_file(directory), &FleetCopy::ca_certificate},
-      {directory + "/ca/ca.key", &FleetCopy::ca_key}};
+  const std::pair<std::string, std::string FleetCopy::*> files[] = {{setup_path(directory), &FleetCopy::setup},
+                                                                    {ca_file(directory), &FleetCopy::ca_certificate},
+                                                                    {directory + "/ca/ca.key", &FleetCopy::ca_key}};
   for (const auto& [path, content] : files) {
     auto text = read_text(path);
     if (!text) return text.error();
@@ -123,7 +122,8 @@ Result<std::optional<pki::RecoveryPublicKey>> read_recovery_key(const std::strin
   if (!text) return text.error();
   auto key = pki::RecoveryPublicKey::from_text(*text);
   if (!key) {
-    return key.error().context(path + " is damaged; `edgefleet-coordinator setup --new-recovery-key` makes another one");
+    return key.error().context(path +
+                               " is damaged; `edgefleet-coordinator setup --new-recovery-key` makes another one");
   }
   return std::optional(std::move(*key));
 }

@@ -354,8 +354,8 @@ Status keep_replaced_fleet(const std::string& directory, const std::string& fold
   if (exists(directory + "/ca")) {
     if (auto made = make_folder(folder + "/ca"); !made) return made;
   }
-  for (const char* name : {"/ca/ca.crt", "/ca/ca.key", "/setup.json", "/recovery.pub", "/access.db",
-                           "/access.db-journal"}) {
+  for (const char* name :
+       {"/ca/ca.crt", "/ca/ca.key", "/setup.json", "/recovery.pub", "/access.db", "/access.db-journal"}) {
     if (!exists(directory + name)) continue;
     if (auto linked = link_file(directory + name, folder + name); !linked) return linked;
   }

@@ -108,10 +108,12 @@ Result<bool> make_certificate(const Row& row, const std::string& directory, cons
 Result<std::string> read_text(const std::string& path, std::size_t most) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{path + " cannot be read", ErrorKind::not_found};
-  std::string text(most + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > most) return invalid(path + " is too large");
+  std::string text;
+  std::string piece(64UL << 10U, '\0');
+  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
+    text.append(piece, 0, static_cast<std::size_t>(file.gcount()));
+    if (text.size() > most) return invalid(path + " is too large");
+  }
   return text;
 }
 
@@ -196,6 +198,42 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
   if (auto written = write_private_file(ca_file(directory), authority->certificate().pem()); !written)
     return written.error();
   return authority;
+}
+
+namespace {
+
+std::string new_authority(const std::string& directory) { return directory + "/ca.new"; }
+
+Status remove_folder(const std::string& path) {
+  std::error_code failure;
+  std::filesystem::remove_all(path, failure);
+  return failure ? Status(disk_error(path + " cannot be removed", failure)) : success();
+}
+
+}  // namespace
+
+bool new_authority_prepared(const std::string& directory) { return has_authority(new_authority(directory)); }
+
+Status prepare_new_authority(const std::string& directory, const Setup& setup) {
+  if (new_authority_prepared(directory)) return success();
+  const std::string folder = new_authority(directory);
+  if (auto removed = remove_folder(folder); !removed) return removed;
+  if (auto made = make_folder(folder); !made) return made;
+  const auto authority = make_authority(folder, setup);
+  return authority ? sync_file(folder) : Status(authority.error());
+}
+
+// A folder cannot take the place of another one in one step, so the old one goes first.
+Status take_new_authority(const std::string& directory) {
+  const std::string place = directory + "/ca";
+  const std::string old = directory + "/ca.old";
+  if (exists(place)) {
+    if (auto removed = remove_folder(old); !removed) return removed;
+    if (auto moved = rename_durably(place, old); !moved) return moved;
+  }
+  if (auto moved = rename_durably(new_authority(directory) + "/ca", place); !moved) return moved;
+  if (auto removed = remove_folder(new_authority(directory)); !removed) return removed;
+  return remove_folder(old);
 }
 
 CertificateFiles certificate_files(const std::string& directory, const std::string& name) {

@@ -48,6 +48,13 @@ Result<pki::Authority> load_authority(const std::string& directory);
 bool has_authority(const std::string& directory);
 Result<pki::Authority> make_authority(const std::string& directory, const Setup& setup);
 
+// Another authority in place of one that was lost or stolen: prepared in DIR/ca.new, then put in the place of DIR/ca,
+// which is removed. Between the two, the agents of the old one are forgotten (AccessDatabase). A run that was
+// interrupted is completed by the same calls.
+bool new_authority_prepared(const std::string& directory);
+Status prepare_new_authority(const std::string& directory, const Setup& setup);
+Status take_new_authority(const std::string& directory);
+
 struct CertificateFiles {
   std::string certificate;
   std::string key;

@@ -26,7 +26,8 @@ struct House {
   std::unique_ptr<ClosedFleet> fleet;
 
   House() {
-    const Setup setup{*FleetName::parse("home"), {"localhost"}, "*:7001", "*:7002", data + "/broker", data + "/broker/run", ""};
+    const Setup setup{*FleetName::parse("home"), {"localhost"},        "*:7001", "*:7002",
+                      data + "/broker",          data + "/broker/run", ""};
     fs::create_directories(data + "/broker");
     REQUIRE(make_authority(data, setup));
     REQUIRE(write_setup(data, setup));
@@ -241,8 +242,7 @@ TEST_CASE("the certificate of a machine that was replaced is not taken for a ren
   JoinToken wanted;
   wanted.name = "pi-1";
   const auto token = house.fleet->enrolment().create_token("anna", wanted, std::chrono::hours(1));
-  const auto second =
-      *house.fleet->enrolment().join(token->secret, pki::Key::make()->public_key(), {"pi-1", true, ""});
+  const auto second = *house.fleet->enrolment().join(token->secret, pki::Key::make()->public_key(), {"pi-1", true, ""});
   house.close();
   fs::remove(house.data + "/access.db");
   house.restore(copy);
