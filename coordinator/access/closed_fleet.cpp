@@ -4,6 +4,7 @@
 
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
+#include "coordinator/access/fleet_restore.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -26,6 +27,8 @@ ClosedFleet::ClosedFleet(std::string directory, Setup setup, pki::Authority auth
 Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& directory) {
   auto setup = read_setup(directory);
   if (!setup) return setup.error();
+  if (auto removed = remove_unused_authorities(directory); !removed) return removed.error();
+  if (auto removed = remove_unused_restores(directory); !removed) return removed.error();
   auto authority = load_authority(directory);
   if (!authority) return authority.error();
   auto database = AccessDatabase::open(directory);

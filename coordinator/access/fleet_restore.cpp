@@ -378,8 +378,16 @@ Status finish_fleet(const std::string& directory) {
     if (!text) return text.error();
     if (auto written = write_private_file(directory + name, *text); !written) return written;
   }
+  if (auto removed = remove_unused_restores(directory); !removed) return removed;
   if (auto moved = rename_durably(from, restored(directory)); !moved) return moved;
-  return remove_folder(restored(directory));
+  return remove_unused_restores(directory);
+}
+
+Status remove_unused_restores(const std::string& directory) {
+  for (const auto& folder : {restored(directory), restoring_unwritten(directory)}) {
+    if (auto removed = remove_folder(folder); !removed) return removed;
+  }
+  return success();
 }
 
 }  // namespace edgefleet::coordinator

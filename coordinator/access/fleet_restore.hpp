@@ -36,5 +36,7 @@ Result<FleetRestoreReport> prepare_fleet(const FleetCopy& copy, const std::strin
 Status keep_replaced_fleet(const std::string& directory, const std::string& folder);
 // DIR/restoring takes its place, and is gone.
 Status finish_fleet(const std::string& directory);
+// What a restore has left that was killed before it has changed anything, or after it was finished.
+Status remove_unused_restores(const std::string& directory);
 
 }  // namespace edgefleet::coordinator

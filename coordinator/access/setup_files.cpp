@@ -203,6 +203,7 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
 namespace {
 
 std::string new_authority(const std::string& directory) { return directory + "/ca.new"; }
+std::string old_authority(const std::string& directory) { return directory + "/ca.old"; }
 
 Status remove_folder(const std::string& path) {
   std::error_code failure;
@@ -226,14 +227,20 @@ Status prepare_new_authority(const std::string& directory, const Setup& setup) {
 // A folder cannot take the place of another one in one step, so the old one goes first.
 Status take_new_authority(const std::string& directory) {
   const std::string place = directory + "/ca";
-  const std::string old = directory + "/ca.old";
   if (exists(place)) {
-    if (auto removed = remove_folder(old); !removed) return removed;
-    if (auto moved = rename_durably(place, old); !moved) return moved;
+    if (auto removed = remove_folder(old_authority(directory)); !removed) return removed;
+    if (auto moved = rename_durably(place, old_authority(directory)); !moved) return moved;
   }
   if (auto moved = rename_durably(new_authority(directory) + "/ca", place); !moved) return moved;
-  if (auto removed = remove_folder(new_authority(directory)); !removed) return removed;
-  return remove_folder(old);
+  return remove_unused_authorities(directory);
+}
+
+Status remove_unused_authorities(const std::string& directory) {
+  if (new_authority_prepared(directory)) return success();
+  for (const auto& folder : {new_authority(directory), old_authority(directory)}) {
+    if (auto removed = remove_folder(folder); !removed) return removed;
+  }
+  return success();
 }
 
 CertificateFiles certificate_files(const std::string& directory, const std::string& name) {

@@ -54,6 +54,8 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
 bool new_authority_prepared(const std::string& directory);
 Status prepare_new_authority(const std::string& directory, const Setup& setup);
 Status take_new_authority(const std::string& directory);
+// What a run has left that was killed before its authority was prepared, or after it has got its place.
+Status remove_unused_authorities(const std::string& directory);
 
 struct CertificateFiles {
   std::string certificate;
