@@ -41,6 +41,10 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
   auto enrolment = Enrolment::open(*fleet->database_, fleet->authority_, seconds_now);
   if (!enrolment) return enrolment.error();
   fleet->enrolment_ = std::move(*enrolment);
+  // The broker's list is newer than data that was copied back by hand.
+  const auto broker_list =
+      read_text(fleet->setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
+  if (broker_list) (void)fleet->unite(*broker_list);
   if (auto ready = fleet->maintain(); !ready) return ready.error();
   return fleet;
 }
@@ -49,12 +53,23 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
 Result<std::string> ClosedFleet::crl() const {
   const auto wanted = enrolment_->revoked();
   if (!wanted) return wanted.error();
-  const auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked);
+  const auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
   if (present) {
     const auto list = pki::read_crl(*present, authority_.certificate());
     if (list && list->number == wanted->number && list->revoked == wanted->revoked) return present;
   }
   return authority_.crl(wanted->number, wanted->revoked);
+}
+
+// The agents last: with them the number rises, so that a run that is killed before is repeated.
+Result<std::vector<std::string>> ClosedFleet::unite(const std::string& crl_pem) {
+  const auto list = pki::read_crl(crl_pem, authority_.certificate());
+  if (!list) return list.error();
+  const auto own = enrolment_->revoked();
+  if (!own) return own.error();
+  if (list->number <= own->number) return std::vector<std::string>();
+  if (const auto removed = accesses_->unite(*list); !removed) return removed.error();
+  return enrolment_->unite(*list);
 }
 
 Result<BrokerTexts> ClosedFleet::broker_texts() const {

@@ -414,6 +414,42 @@ Status Enrolment::revoke(const std::string& who, const std::string& name) {
   return load_unknown();
 }
 
+Result<std::vector<std::string>> Enrolment::unite(const pki::RevocationList& list) {
+  const std::lock_guard change(changing_);
+  const std::int64_t now = seconds_now_();
+  std::vector<std::string> names;
+  for (const EnrolledAgent& agent : agents()) {
+    if (list.contains(agent.serial)) names.push_back(agent.name);
+  }
+  const std::string about = "number " + std::to_string(list.number) + ", " + std::to_string(names.size()) + " agents";
+  const Status written = database_.write(
+      {wall_now(), "coordinator", "crl.unite", about}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+        for (const auto& [serial, at] : list.revoked) mark_listed(db, serial, at, now + (certificate_days + 1) * day);
+        SQLite::Statement number(db, "INSERT OR REPLACE INTO numbers VALUES ('crl', ?)");
+        number.bind(1, list.number + 1);
+        number.exec();
+        for (const std::string& name : names) {
+          SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
+          row.bind(1, name);
+          row.exec();
+          AccessDatabase::free_name(db, name);
+        }
+        for (const char* table : {"issued", "unknown_agents"})
+          db.exec(std::string("DELETE FROM ") + table + " WHERE serial IN (SELECT serial FROM revoked)");
+        return success();
+      });
+  if (!written) return written.error();
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : names) {
+      by_serial_.erase(by_name_.at(name).serial);
+      by_name_.erase(name);
+    }
+  }
+  if (auto loaded = load_unknown(); !loaded) return loaded.error();
+  return names;
+}
+
 Status Enrolment::forget_all(AccessDatabase& database, const std::string& who) {
   return database.write({wall_now(), who, "fleet.new-ca", "all agents join anew"},
                         [](SQLite::Database& db, AuditEntry&) -> Status {

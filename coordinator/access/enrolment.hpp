@@ -101,6 +101,9 @@ class Enrolment {
   static void insert(SQLite::Database& db, const EnrolledAgent& agent);
   static void insert_unknown(SQLite::Database& db, const UnknownAgent& agent);
 
+  // Takes over what a list of a higher number has, as after a restore of data that is older than the list, and gets a
+  // higher number itself. The names of the agents that are revoked by it.
+  Result<std::vector<std::string>> unite(const pki::RevocationList& list);
   // For another authority: no certificate and no join token of the old one is known any more. Names are free again.
   static Status forget_all(AccessDatabase& database, const std::string& who);
   static Result<std::vector<std::string>> names(const AccessDatabase& database);  // of the enrolled agents

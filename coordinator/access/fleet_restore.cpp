@@ -121,8 +121,8 @@ Status learn_from_list(const std::string& path, const pki::Authority& authority,
   if (!list) return list.error();
   known.number = std::max(known.number, list->number);
   for (const auto& [serial, at] : list->revoked) {
-    const bool key = serial.size() > 2 * 16;  // of an access
-    known.add(serial, {at, key ? pki::last_date : seconds_now() + (Enrolment::certificate_days + 1) * day});
+    const auto end = is_of_key(serial) ? pki::last_date : seconds_now() + (Enrolment::certificate_days + 1) * day;
+    known.add(serial, {at, end});
   }
   return success();
 }

@@ -195,6 +195,16 @@ std::optional<Access> Registry::named(const std::string& name) const {
   return found == by_name_.end() ? std::nullopt : std::optional(found->second);
 }
 
+Result<std::size_t> Registry::unite(const pki::RevocationList& list) {
+  std::size_t removed = 0;
+  for (const Access& access : accesses()) {
+    if (!list.contains(serial_of_key(access.key_id))) continue;
+    if (auto gone = revoke_access("coordinator", access.name); !gone) return gone.error();
+    ++removed;
+  }
+  return removed;
+}
+
 Result<std::size_t> Registry::remove_expired(WallTime before) {
   std::size_t removed = 0;
   for (const Access& access : accesses()) {

@@ -305,3 +305,41 @@ TEST_CASE("what a restore replaces is itself a fleet to restore") {
   CHECK(house.fleet->accesses().find(desk, wall_now()));
   CHECK(house.fleet->accesses().find(phone, wall_now()));
 }
+
+TEST_CASE("data that was copied back by hand learns from the broker's list who was revoked, at its start") {
+  House house;
+  const auto pi_1 = house.join("pi-1"), pi_2 = house.join("pi-2");
+  const auto phone = house.access("phone"), desk = house.access("desk");
+  const std::string old = *read_text(house.data + "/access.db");
+  house.revoke("pi-1");
+  REQUIRE(house.fleet->accesses().revoke_access("anna", "phone"));
+  REQUIRE(house.fleet->publish());
+  const auto number = house.number();
+  for (int round = 0; round < 2; ++round) {
+    house.close();
+    REQUIRE(write_private_file(house.data + "/access.db", old));
+    house.open();
+    CHECK_FALSE(house.knows(pi_1));
+    CHECK(house.knows(pi_2));
+    CHECK(house.listed(pi_1.serial));
+    CHECK_FALSE(house.fleet->accesses().find(phone, wall_now()));
+    CHECK(house.fleet->accesses().find(desk, wall_now()));
+    CHECK(house.number() > number + round);
+  }
+  house.join("pi-1");
+}
+
+TEST_CASE("a list of a lower or the same number, or of another authority, changes nothing") {
+  House house, other;
+  const auto pi_1 = house.join("pi-1");
+  const auto number = house.number();
+  const auto& authority = house.fleet->authority();
+  CHECK(house.fleet->unite(*authority.crl(number, {{pi_1.serial, 1'700'000'000}}))->empty());
+  CHECK_FALSE(house.fleet->unite(*other.fleet->authority().crl(number + 9, {{pi_1.serial, 1'700'000'000}})));
+  CHECK_FALSE(house.fleet->unite("rubbish"));
+  CHECK(house.number() == number);
+  CHECK(house.knows(pi_1));
+  CHECK(*house.fleet->unite(*authority.crl(number + 1, {{pi_1.serial, 1'700'000'000}})) == Names{"pi-1"});
+  CHECK_FALSE(house.knows(pi_1));
+  CHECK(house.number() == number + 2);
+}
