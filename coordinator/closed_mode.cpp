@@ -2,9 +2,10 @@
 
 #include <unistd.h>
 
-#include <condition_variable>
+#include <algorithm>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "common/files/private_file.hpp"
 #include "common/runtime/log.hpp"
@@ -77,11 +78,8 @@ Status forget_when_gone(Loop& loop, const AgentName& agent, Time until) {
                ErrorKind::unavailable};
 }
 
-Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& who,
-              const std::string& name) {
-  const Time until = monotonic_now() + revocation_patience;
-  if (auto revoked = closed.enrolment().revoke(who, name); !revoked) return revoked;
-  log::info("agent " + name + " is revoked by " + who);
+// One whose certificate is revoked already.
+Status end_agent(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& name, Time until) {
   const auto generation = closed.publish();
   if (!generation) return generation.error().context("the certificate is revoked here, and not yet at the broker");
   if (auto taken = closed.await_broker(*generation, until - monotonic_now()); !taken) return taken;
@@ -89,6 +87,26 @@ Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, cons
     return ended.error().context("the certificate is revoked; its present session could not be ended");
   }
   return forget_when_gone(loop, *AgentName::parse(name), until);
+}
+
+Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& who,
+              const std::string& name) {
+  const Time until = monotonic_now() + revocation_patience;
+  if (auto revoked = closed.enrolment().revoke(who, name); !revoked) return revoked;
+  log::info("agent " + name + " is revoked by " + who);
+  return end_agent(closed, loop, broker, name, until);
+}
+
+// Older data was put in place without `restore`.
+void take_over(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& list) {
+  const auto names = closed.unite(list);
+  if (!names) return log::warning("the list of revoked certificates at the broker: " + names.error().message);
+  if (const auto published = closed.publish(); !published) log::warning(published.error().message);
+  for (const auto& name : *names) {
+    log::warning("agent " + name + " was revoked after the time of this data, and stays revoked");
+    const auto ended = end_agent(closed, loop, broker, name, monotonic_now() + revocation_patience);
+    if (!ended) log::warning("agent " + name + ": " + ended.error().message);
+  }
 }
 
 http_server::Site agents_site(const Parts& parts) {
@@ -110,7 +128,21 @@ http_server::Site agents_site(const Parts& parts) {
 
 }  // namespace
 
-void take_setup(Loop::Options& options, ClosedFleet& closed) {
+void SeenLists::add(const std::string& pem) {
+  const std::lock_guard lock(mutex_);
+  list_ = pem;
+  added_.notify_all();
+}
+
+std::optional<std::string> SeenLists::next(const std::stop_token& stop, Duration patience) {
+  std::unique_lock lock(mutex_);
+  added_.wait_for(lock, stop, patience, [&] { return list_.has_value(); });
+  return std::exchange(list_, std::nullopt);
+}
+
+void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists) {
+  options.revocations = {[&closed] { return closed.published_list(); },
+                         [&lists](const std::string& pem) { lists.add(pem); }};
   const Setup& setup = closed.setup();
   options.fleet = setup.fleet;
   options.broker.broker = "mqtts://localhost:" + std::to_string(setup.broker_agents_port);
@@ -153,11 +185,16 @@ Result<std::shared_ptr<http_server::Tls>> people_tls(const ClosedFleet& closed) 
                                 log_reload);
 }
 
-void maintain(const std::stop_token& stop, ClosedFleet& closed) {
-  std::mutex mutex;
-  std::condition_variable_any stopped;
-  std::unique_lock lock(mutex);
-  while (!stopped.wait_for(lock, stop, std::chrono::minutes(1), [&] { return stop.stop_requested(); })) {
+void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
+              SeenLists& lists) {
+  constexpr Duration minute = std::chrono::minutes(1);
+  Time due = monotonic_now() + minute;
+  while (!stop.stop_requested()) {
+    if (const auto list = lists.next(stop, std::max(due - monotonic_now(), Duration{0}))) {
+      take_over(closed, loop, broker, *list);
+    }
+    if (stop.stop_requested() || monotonic_now() < due) continue;
+    due = monotonic_now() + minute;
     const auto fresh = closed.maintain();
     if (!fresh) {
       log::warning(fresh.error().message);

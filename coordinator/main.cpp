@@ -286,9 +286,10 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   if (!store) return store.error();
   const auto closed = open_setup(settings.data);
   if (!closed) return closed.error();
+  SeenLists lists;
   std::shared_ptr<http_server::Tls> tls;
   if (*closed) {
-    take_setup(options, **closed);
+    take_setup(options, **closed, lists);
     const auto listen = http_server::parse_listen((*closed)->setup().listen);
     if (!listen) return listen.error();
     address = *listen;
@@ -333,7 +334,7 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const std::jthread maintainer([&](const std::stop_token& stop) {
-    if (*closed) maintain(stop, **closed);
+    if (*closed) maintain(stop, **closed, loop, options.broker, lists);
   });
   const auto ended = loop.run();
   server.stop();

@@ -111,9 +111,18 @@ Result<std::string> ClosedFleet::publish() {
   const std::lock_guard lock(publishing_);
   const auto texts = broker_texts();
   if (!texts) return texts.error().context("the broker's files");
-  const BrokerFolder folder{setup_.broker_folder, {}};
+  {
+    const std::lock_guard list(list_mutex_);
+    if (!list_ || *list_ != texts->revoked) list_ = std::make_shared<const std::string>(texts->revoked);
+  }
+  const BrokerFolder folder{setup_.broker_folder, {}, running_generation()};
   if (has_generation(folder.path, *texts)) return current_generation(folder.path);
   return write_generation(folder, *texts);
+}
+
+std::shared_ptr<const std::string> ClosedFleet::published_list() const {
+  const std::lock_guard list(list_mutex_);
+  return list_;
 }
 
 // What mosquitto/watch.sh reports; ids begin with their number, so a later one is greater. Empty: nothing is known.

@@ -425,6 +425,7 @@ Result<std::vector<std::string>> Enrolment::unite(const pki::RevocationList& lis
   const Status written = database_.write(
       {wall_now(), "coordinator", "crl.unite", about}, [&](SQLite::Database& db, AuditEntry&) -> Status {
         for (const auto& [serial, at] : list.revoked) mark_listed(db, serial, at, now + (certificate_days + 1) * day);
+        db.exec("DELETE FROM join_tokens");  // they may have been used or revoked since
         SQLite::Statement number(db, "INSERT OR REPLACE INTO numbers VALUES ('crl', ?)");
         number.bind(1, list.number + 1);
         number.exec();

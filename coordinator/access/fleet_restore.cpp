@@ -248,6 +248,7 @@ class Preparation {
       row.bind(3, one.not_after);
       row.exec();
     }
+    db.exec("DELETE FROM join_tokens");  // they may have been used or revoked since
     report_.crl_number = known_.number + 1;
     SQLite::Statement number(db, "INSERT OR REPLACE INTO numbers VALUES ('crl', ?)");
     number.bind(1, report_.crl_number);

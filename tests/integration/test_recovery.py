@@ -201,6 +201,62 @@ class Restore(RecoveryCase):
         answer = fleet.admin.request("POST", "/api/v1/agents/pi-2/readmit")
         self.assertEqual(answer.status, 404, answer.body)
 
+    def test_old_data_that_is_put_back_by_hand_is_older_than_the_list_that_the_broker_has_kept(self):
+        fleet = self.fleet
+        for name in ("pi-1", "pi-2"):
+            self.join(name)
+            self.online(name)
+        phone = fleet.access("phone", "observe")
+        reader = fleet.person_client("admin", fleet.admin.key)
+        reader.subscribe("edgefleet/v1/home/coordinator/crl")
+        self.stop()
+        before = fleet.root / "before"
+        self.copy(fleet.data, before)
+        fleet.start_coordinator()
+        fleet.admin.good("POST", "/api/v1/agents/pi-1/revoke")
+        fleet.admin.good("POST", "/api/v1/accesses/phone/revoke")
+        number, shown = self.crl("pi-2")
+        kept = []
+        wait_until(lambda: kept.extend(payload.decode() for _, payload, _ in reader.taken()) or any(self.serials(pem) == self.serials(shown) for pem in kept),
+                   what=lambda: kept)
+        self.stop()
+        # The broker runs on, and its folder is the old one too.
+        for name in ("access.db", "broker/generations"):
+            shutil.rmtree(fleet.data / name) if (fleet.data / name).is_dir() else (fleet.data / name).unlink()
+            self.copy(before / name, fleet.data / name)
+        (fleet.data / "broker/current").unlink()
+        (fleet.data / "broker/current").symlink_to(os.readlink(before / "broker/current"))
+        fleet.start_coordinator()
+        wait_until(lambda: "was revoked after the time of this data" in fleet.coordinator.log(),
+                   what=fleet.coordinator.log)
+        wait_until(lambda: self.state_of("pi-1") == 404)
+        wait_until(lambda: self.refused_by_the_broker("pi-1"), what=fleet.coordinator.log)
+        self.is_out("pi-1")
+        self.assertEqual(phone.request("GET", "/api/v1/agents").status, 401)
+        self.works("pi-2")
+        self.assertGreater(self.crl("pi-2")[0], number)
+
+    def refused_by_the_broker(self, name):
+        try:
+            self.fleet.agent_client(self.certificate(name)).ping()
+        except (OSError, Refused):
+            return True
+        return False
+
+    def serials(self, text):
+        if "BEGIN X509 CRL" in text:
+            text = subprocess.run(["openssl", "crl", "-noout", "-text"], input=text, capture_output=True, text=True).stdout
+        return re.findall(r"Serial Number: (\w+)", text)
+
+    def copy(self, source, target):
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("run"))
+        else:
+            shutil.copy2(source, target)
+        for path in (target, *target.rglob("*")):
+            if self.fleet.user:
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
     def test_the_wrong_key_a_mistake_and_a_changed_backup_change_nothing(self):
         self.join("pi-1")
         self.good(self.back_up())
@@ -378,7 +434,7 @@ class Killed(RecoveryCase):
         self.fail("it never ends")
 
     def keep(self, name):
-        shutil.copytree(self.fleet.data, self.fleet.root / name, symlinks=True)
+        shutil.copytree(self.fleet.data, self.fleet.root / name, symlinks=True, ignore=shutil.ignore_patterns("run"))
         self.own(self.fleet.root / name)
 
     def take(self, name):

@@ -128,6 +128,16 @@ TEST_CASE("the list in the broker's folder is enough to know who was revoked, ag
   CHECK(house.number() > number);
 }
 
+TEST_CASE("no join token survives a restore: it may have been used or revoked since the copy") {
+  House house;
+  const auto token = house.fleet->enrolment().create_token("anna", {}, std::chrono::hours(1));
+  const FleetCopy copy = house.copy();
+  const pki::Key key = *pki::Key::make();
+  house.restore(copy);
+  CHECK(house.fleet->enrolment().tokens()->empty());
+  CHECK_FALSE(house.fleet->enrolment().join(token->secret, key.public_key(), {"pi-1", true, ""}));
+}
+
 TEST_CASE("a list that somebody else has signed does not count") {
   House house, other;
   const auto pi_1 = house.join("pi-1");
