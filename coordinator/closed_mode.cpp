@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <condition_variable>
+#include <algorithm>
 #include <future>
 #include <thread>
 #include <utility>
@@ -79,11 +79,8 @@ Status forget_when_gone(Loop& loop, const AgentName& agent, Time until) {
                ErrorKind::unavailable};
 }
 
-Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& who,
-              const std::string& name) {
-  const Time until = monotonic_now() + revocation_patience;
-  if (auto revoked = closed.enrolment().revoke(who, name); !revoked) return revoked;
-  log::info("agent " + name + " is revoked by " + who);
+// One whose certificate is revoked already.
+Status end_agent(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& name, Time until) {
   const auto generation = closed.publish();
   if (!generation) return generation.error().context("the certificate is revoked here, and not yet at the broker");
   if (auto taken = closed.await_broker(*generation, until - monotonic_now()); !taken) return taken;
@@ -91,6 +88,26 @@ Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, cons
     return ended.error().context("the certificate is revoked; its present session could not be ended");
   }
   return forget_when_gone(loop, *AgentName::parse(name), until);
+}
+
+Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& who,
+              const std::string& name) {
+  const Time until = monotonic_now() + revocation_patience;
+  if (auto revoked = closed.enrolment().revoke(who, name); !revoked) return revoked;
+  log::info("agent " + name + " is revoked by " + who);
+  return end_agent(closed, loop, broker, name, until);
+}
+
+// Older data was put in place without `restore`.
+void take_over(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& list) {
+  const auto names = closed.unite(list);
+  if (!names) return log::warning("the list of revoked certificates at the broker: " + names.error().message);
+  if (const auto published = closed.publish(); !published) log::warning(published.error().message);
+  for (const auto& name : *names) {
+    log::warning("agent " + name + " was revoked after the time of this data, and stays revoked");
+    const auto ended = end_agent(closed, loop, broker, name, monotonic_now() + revocation_patience);
+    if (!ended) log::warning("agent " + name + ": " + ended.error().message);
+  }
 }
 
 http_server::Site agents_site(const Parts& parts) {
@@ -112,7 +129,21 @@ http_server::Site agents_site(const Parts& parts) {
 
 }  // namespace
 
-void take_setup(Loop::Options& options, ClosedFleet& closed, Admission::Knows knows) {
+void SeenLists::add(const std::string& pem) {
+  const std::lock_guard lock(mutex_);
+  list_ = pem;
+  added_.notify_all();
+}
+
+std::optional<std::string> SeenLists::next(const std::stop_token& stop, Duration patience) {
+  std::unique_lock lock(mutex_);
+  added_.wait_for(lock, stop, patience, [&] { return list_.has_value(); });
+  return std::exchange(list_, std::nullopt);
+}
+
+void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, Admission::Knows knows) {
+  options.revocations = {[&closed] { return closed.published_list(); },
+                         [&lists](const std::string& pem) { lists.add(pem); }};
   const Setup& setup = closed.setup();
   options.fleet = setup.fleet;
   options.broker.broker =
@@ -157,13 +188,13 @@ Result<std::shared_ptr<http_server::Tls>> people_tls(const ClosedFleet& closed) 
                                 log_reload);
 }
 
-void maintain(const std::stop_token& stop, ClosedFleet& closed) {
-  std::mutex mutex;
-  std::condition_variable_any stopped;
-  std::unique_lock lock(mutex);
+void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
+              SeenLists& lists) {
   Time last = monotonic_now();
   WallTime looked = wall_now();
-  while (!stopped.wait_for(lock, stop, std::chrono::seconds(1), [&] { return stop.stop_requested(); })) {
+  while (!stop.stop_requested()) {
+    if (const auto list = lists.next(stop, std::chrono::seconds(1))) take_over(closed, loop, broker, *list);
+    if (stop.stop_requested()) break;
     const WallTime before = std::exchange(looked, wall_now());
     // An access that ends leaves the broker at once.
     if (monotonic_now() - last < maintenance_pause && !closed.accesses().has_ended_between(before, looked)) continue;

@@ -1,8 +1,11 @@
 // The shell of a fleet after setup: what the loop and the HTTP server need for it.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "common/http_server/server.hpp"
@@ -12,9 +15,23 @@
 
 namespace edgefleet::coordinator {
 
+// Lists of revoked certificates that the broker has kept, on their way from the loop to maintain(). Only the last one
+// waits: a coordinator publishes lists of rising numbers.
+class SeenLists {
+ public:
+  void add(const std::string& pem);
+  // Blocks for `patience` at most, and until `stop`.
+  std::optional<std::string> next(const std::stop_token& stop, Duration patience);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any added_;
+  std::optional<std::string> list_;
+};
+
 // The broker as the coordinator of this fleet reaches it, with its certificates, and who may submit what. `knows`: on
 // the loop's thread.
-void take_setup(Loop::Options& options, ClosedFleet& closed, Admission::Knows knows);
+void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, Admission::Knows knows);
 
 // The operation behind `edgefleet agents revoke`: certificate, session, tasks, retained messages; about a second, ten
 // at most.
@@ -26,7 +43,9 @@ Result<http_server::ListenAddress> listen_for_agents(http_server::Server& server
 // TLS of the port of people and programs.
 Result<std::shared_ptr<http_server::Tls>> people_tls(const ClosedFleet& closed);
 
-// Renews certificates and ends what has expired, once a minute, until it is stopped.
-void maintain(const std::stop_token& stop, ClosedFleet& closed);
+// Renews certificates and ends what has expired, once a minute, and takes over lists that are newer than our data,
+// until it is stopped.
+void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
+              SeenLists& lists);
 
 }  // namespace edgefleet::coordinator

@@ -16,6 +16,7 @@
 #include "common/runtime/signals.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/access/fleet_restore.hpp"
 #include "coordinator/broker_guard.hpp"
 #include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
@@ -263,8 +264,8 @@ void give_memory_back() {
 
 // Before the store is open, so that two coordinators of one directory do not both change its files.
 Result<std::unique_ptr<ClosedFleet>> open_setup(const std::string& data) {
-  if (is_set_up(data)) return ClosedFleet::open(data);
-  if (!has_authority(data)) return std::unique_ptr<ClosedFleet>();
+  if (is_set_up(data) && !new_authority_prepared(data)) return ClosedFleet::open(data);
+  if (!has_authority(data) && !is_set_up(data)) return std::unique_ptr<ClosedFleet>();
   return Error{"a setup of " + data + " was interrupted; run `edgefleet-coordinator setup --data " + data + "` again"};
 }
 
@@ -280,6 +281,7 @@ bool knows(Store& store, const Artifacts& artifacts, const std::string& access, 
 
 Status run(const Settings& settings, http_server::ListenAddress address, const std::vector<std::string>& origins,
            Loop::Options options) {
+  if (restore_unfinished(settings.data)) return unfinished_restore(settings.data);
   auto store = open_sqlite_store(settings.data, [](const std::string& text) { log::info(text); });
   if (!store) return store.error();
   Artifacts::Bounds bounds;
@@ -293,9 +295,10 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
 
   const auto closed = open_setup(settings.data);
   if (!closed) return closed.error();
+  SeenLists lists;
   std::shared_ptr<http_server::Tls> tls;
   if (*closed) {
-    take_setup(options, **closed, [&](const std::string& access, const std::string& artifact) {
+    take_setup(options, **closed, lists, [&](const std::string& access, const std::string& artifact) {
       return knows(**store, **artifacts, access, artifact);
     });
     const auto listen = http_server::parse_listen((*closed)->setup().listen);
@@ -334,7 +337,7 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const std::jthread maintainer([&](const std::stop_token& stop) {
-    if (*closed) maintain(stop, **closed);
+    if (*closed) maintain(stop, **closed, loop, options.broker, lists);
   });
   const std::jthread guard([&](const std::stop_token& stop) {
     if (*closed) guard_broker(stop, **closed);

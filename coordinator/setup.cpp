@@ -22,7 +22,11 @@
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/closed_fleet.hpp"
+#include "coordinator/access/fleet_copy.hpp"
+#include "coordinator/access/fleet_restore.hpp"
 #include "coordinator/http/host.hpp"
+#include "coordinator/new_authority.hpp"
+#include "coordinator/recovery_setup.hpp"
 #include "coordinator/store/data/directory.hpp"
 
 namespace edgefleet::coordinator {
@@ -112,6 +116,8 @@ std::vector<std::string> made_in(const std::string& data, const std::string& bro
           data + "/tls",
           data + "/access.db",
           data + "/access.db-journal",
+          data + "/recovery.pub",
+          data + "/ca.new",
           broker_folder + "/current",
           broker_folder + "/generations"};
 }
@@ -130,6 +136,23 @@ std::vector<Account> accounts() {
     all.push_back({std::string(entry->pw_dir) + "/.config/edgefleet", Owner{entry->pw_uid, entry->pw_gid}});
   }
   return all;
+}
+
+// A login is good for one authority; its key may outlive that.
+Status renew_logins(const std::string& url, const std::vector<Account>& people, const std::string& ca) {
+  for (const Account& account : people) {
+    const auto logins = read_logins(account.folder);
+    const Login* login = logins ? logins->find(url) : nullptr;
+    if (login == nullptr) continue;
+    const auto present = read_text(login->ca_file);
+    if (present && *present == ca) continue;
+    const auto kept = keep_ca(account.folder, ca, account.owner);
+    if (!kept) return kept.error().context("the login of this account");
+    const auto renewed =
+        keep_login(account.folder, {login->url, login->name, login->role, login->key, *kept}, account.owner);
+    if (!renewed) return renewed.error().context("the login of this account");
+  }
+  return success();
 }
 
 }  // namespace
@@ -163,6 +186,12 @@ SetupCommand::SetupCommand(Configuration& configuration, const std::string& data
                        "by which the coordinator reaches the broker, if it differs: the name of a container");
   command_->add_option("--admin", admin_, "name of the first access, with the role admin")->capture_default_str();
   command_->add_option("--key-file", key_file_, "also write the key of the first access to this file");
+  command_->add_option("--recovery-key-file", recovery_key_file_,
+                       "write the recovery key to this file, instead of showing it on the terminal");
+  command_->add_flag("--new-recovery-key", new_recovery_key_, "make another recovery key; older backups need theirs");
+  command_->add_flag("--new-ca", new_ca_,
+                     "replace a certification authority that was lost or stolen: all agents join anew; asks first");
+  command_->add_flag("--yes", yes_, "do not ask");
   command_->add_flag("--dry-run", dry_run_, "only say what would be done");
   command_->add_flag("--remove", remove_, "remove what setup has made; tasks and artifacts stay");
   command_->footer(
@@ -211,28 +240,49 @@ Result<Setup> SetupCommand::wanted() const {
   return setup;
 }
 
+Status SetupCommand::say_plan(const Setup& setup) const {
+  say("would set up " + lines_of(setup, absolute(data_)));
+  if (!fs::exists(recovery_key_path(data_)) || new_recovery_key_) say("would make a recovery key");
+  if (!new_ca_) return success();
+  const auto plan = plan_of_new_authority(data_, setup);
+  if (!plan) return plan.error();
+  say("would make this, too. " + *plan);
+  return success();
+}
+
+// The one that is there, or a new one. Error: it may not certify a name of this machine.
+Result<pki::Authority> SetupCommand::authority(const Setup& setup) const {
+  auto authority = has_authority(data_) ? load_authority(data_) : make_authority(data_, setup);
+  if (!authority) {
+    return Error{authority.error().message +
+                     ". Restore a backup, or let `edgefleet-coordinator setup --new-ca` make another authority: all "
+                     "agents join anew then",
+                 authority.error().kind};
+  }
+  for (const auto& name : certified_names(setup)) {
+    if (auto permitted = authority->permits(name); !permitted) {
+      return Error{
+          name + " is outside of what this fleet's certification authority may certify: " + permitted.error().message +
+              ". With --new-ca another authority is made for the new names: all agents join anew then",
+          ErrorKind::unsupported};
+    }
+  }
+  return authority;
+}
+
 // Each step is done only if it is needed, so that after a kill at any of them the next run completes it. The record of
 // the setup comes before the first access: from then on the coordinator starts closed.
 Status SetupCommand::set_up() const {
   const auto setup = wanted();
   if (!setup) return setup.error();
-  if (dry_run_) {
-    say("would set up " + lines_of(*setup, absolute(data_)));
-    return success();
-  }
+  if (dry_run_) return say_plan(*setup);
   DirectoryLock lock;
   if (auto taken = lock.take(data_); !taken) return taken;
-  const auto authority = has_authority(data_) ? load_authority(data_) : make_authority(data_, *setup);
-  if (!authority) return authority.error();
-  for (const auto& name : certified_names(*setup)) {
-    if (auto permitted = authority->permits(name); !permitted) {
-      return Error{
-          name + " is outside of what this fleet's certification authority may certify: " + permitted.error().message +
-              ". Remove the setup (--remove) and run it again: all agents join "
-              "anew",
-          ErrorKind::unsupported};
-    }
+  if (restore_unfinished(data_)) return unfinished_restore(data_);
+  if (new_ca_ || new_authority_prepared(data_)) {
+    if (auto replaced = replace_authority(data_, *setup, yes_); !replaced) return replaced;
   }
+  if (const auto usable = authority(*setup); !usable) return usable.error();
   if (auto made = make_broker_folder(setup->broker_folder); !made) return made;
   if (auto written = write_setup(data_, *setup); !written) return written;
 
@@ -247,13 +297,14 @@ Status SetupCommand::set_up() const {
   if (auto kept = fleet.accesses().database().reserve(reserved); !kept) return kept;
   if (auto logged_in = log_in(fleet); !logged_in) return logged_in;
   if (const auto published = fleet.publish(); !published) return published.error();
+  if (auto released = release_stopped_broker(*setup); !released) return released;
   say("set up " + lines_of(*setup, absolute(data_)));
   say("Next:");
   say("  mosquitto/watch.sh " + setup->broker_folder + " " + setup->broker_run + "      # the broker; not as root");
   say("  edgefleet-coordinator --data " + absolute(data_));
   say("  edgefleet join-token create      # the line for the next machine");
   say("This account is logged in as " + admin_ + ".");
-  return success();
+  return make_recovery_key(data_, {recovery_key_file_, new_recovery_key_});
 }
 
 // An access whose key nobody has is no use: a run that was killed before the key was kept has left it.
@@ -266,6 +317,7 @@ Status SetupCommand::log_in(ClosedFleet& fleet) const {
     return login == nullptr || !accesses.find(login->key, wall_now());
   };
   const auto people = accounts();
+  if (auto kept = renew_logins(url, people, fleet.authority().certificate().pem()); !kept) return kept;
   const bool needed = std::ranges::any_of(people, needs_key) || (!key_file_.empty() && !fs::exists(key_file_));
   if (accesses.named(admin_) && !needed) return success();
   const auto made = accesses.named(admin_) ? accesses.rotate_access("setup", admin_, Duration{0})

@@ -20,6 +20,8 @@ class SetupCommand {
  private:
   Status set_up() const;
   Status remove() const;
+  Status say_plan(const Setup& setup) const;
+  [[nodiscard]] Result<pki::Authority> authority(const Setup& setup) const;
   Status log_in(ClosedFleet& fleet) const;
   [[nodiscard]] Result<Setup> wanted() const;
 
@@ -38,6 +40,10 @@ class SetupCommand {
   int broker_people_port_ = 0;
   std::string admin_ = "admin";
   std::string key_file_;
+  std::string recovery_key_file_;
+  bool new_recovery_key_ = false;
+  bool new_ca_ = false;
+  bool yes_ = false;
   bool dry_run_ = false;
   bool remove_ = false;
 };

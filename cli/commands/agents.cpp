@@ -139,6 +139,29 @@ Run declare_code(CLI::App& app, const char* verb, const char* done) {
   };
 }
 
+// ---- agents from after the backup that the coordinator was restored from
+
+Run declare_readmit(CLI::App& app) {
+  auto name = std::make_shared<std::string>();
+  auto serial = std::make_shared<std::string>();
+  app.add_option_function<std::string>(
+         "NAME", [name](const std::string& text) { *name = checked_name(text); },
+         "name of an agent, as listed by edgefleet agents unknown")
+      ->required()
+      ->type_name("");
+  app.add_option("--serial", *serial, "of its certificate, if several have the name");
+  return [name, serial](Session& session) {
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      if (!serial->empty()) object.string("serial", *serial);
+    }
+    return present(
+        session, session.post("/api/v1/agents/" + *name + "/readmit", body),
+        [](const Document& answer, const Look&) { return printable(text_of(answer, "name")) + "  readmitted"; });
+  };
+}
+
 constexpr Change revoke{
     "revoke", [](const Document& answer, const Look&) { return printable(text_of(answer, "name")) + "  revoked"; }};
 
@@ -164,6 +187,14 @@ Run declare_agents(CLI::App& app) {
   auto* refused =
       add_subcommand(app, "refuse", "Refuse the machine that shows this code", "edgefleet agents refuse abcd-2345");
   runs[refused] = declare_code(*refused, "refuse", "  refused");
+  const auto* unknown = add_subcommand(app, "unknown", "List agents that the coordinator does not know after a restore",
+                                       "edgefleet agents unknown");
+  runs[unknown] = [](Session& session) {
+    return present(session, session.get("/api/v1/unknown-agents"), show_unknown_agents);
+  };
+  auto* readmitted = add_subcommand(app, "readmit", "Enrol an agent that the coordinator does not know after a restore",
+                                    "edgefleet agents readmit pi-7");
+  runs[readmitted] = declare_readmit(*readmitted);
   auto* revoked = add_subcommand(app, "revoke", "End the certificates and sessions of agents; their tasks go elsewhere",
                                  "edgefleet agents revoke pi-7");
   runs[revoked] = declare_change(*revoked, revoke);

@@ -60,6 +60,18 @@ std::string show_join_requests(const Document& answer, const Look& look) {
   return render(table, look) + "accept one by the code on its own screen: edgefleet agents accept CODE\n";
 }
 
+std::string show_unknown_agents(const Document& answer, const Look& look) {
+  Table table{{{"NAME"}, {"SERIAL"}, {"ADDRESS"}, {"SEEN"}}, {}};
+  for (const auto& row : member_of(answer, "unknown_agents")) {
+    table.rows.push_back(
+        {text_cell(row, "name"), text_cell(row, "serial"), text_cell(row, "address"), time_cell(row, "seen_at")});
+  }
+  if (table.rows.empty()) return "no agent with a certificate that the coordinator does not know has been seen\n";
+  return render(table, look) +
+         "they were enrolled after the backup that was restored; one that you know: edgefleet agents readmit NAME\n"
+         "any other: edgefleet agents revoke NAME\n";
+}
+
 std::string show_audit(const Document& answer, const Look& look) {
   Table table{{{"TIME"}, {"WHO"}, {"WHAT"}, {"ABOUT", false, true}}, {}};
   for (const auto& row : member_of(answer, "entries")) {

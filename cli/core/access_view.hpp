@@ -13,6 +13,7 @@ namespace edgefleet::cli {
 std::string show_accesses(const Document& answer, const Look& look);
 std::string show_join_tokens(const Document& answer, const Look& look);
 std::string show_join_requests(const Document& answer, const Look& look);
+std::string show_unknown_agents(const Document& answer, const Look& look);
 std::string show_audit(const Document& answer, const Look& look);
 
 // A key or a token of an answer, for the output as it is. An error unless it is one word of ASCII.

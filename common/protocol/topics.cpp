@@ -69,6 +69,7 @@ const std::vector<TopicRule>& topic_rules() {
       {TopicKind::control, "control/{agent}", 1, false},
       {TopicKind::coordinator_status, "coordinator/status", 1, true},
       {TopicKind::coordinator_beat, "coordinator/beat", 0, false},
+      {TopicKind::coordinator_crl, "coordinator/crl", 1, true},
       {TopicKind::submit, "submit/{client}", 1, false},
       {TopicKind::reply, "replies/{client}/#", 1, false},
   };

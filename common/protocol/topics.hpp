@@ -22,6 +22,7 @@ enum class TopicKind {
   control,
   coordinator_status,
   coordinator_beat,
+  coordinator_crl,
   submit,
   reply
 };
@@ -45,7 +46,6 @@ struct TopicRule {
 // Patterns below the root that the access lists of a closed broker have, and that are in no rule: nothing is sent there
 // yet.
 inline constexpr std::string_view coordinator_summary = "coordinator/summary";
-inline constexpr std::string_view coordinator_crl = "coordinator/crl";
 inline constexpr std::string_view fleet_events = "events/#";
 inline constexpr std::string_view operate = "operate/{client}";
 inline constexpr std::string_view everything_of_agents = "agents/#";

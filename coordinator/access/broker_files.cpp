@@ -93,10 +93,9 @@ const Grants& agents_grants() {
     for (const TopicKind kind : {TopicKind::agent_status, TopicKind::agent_info, TopicKind::heartbeat,
                                  TopicKind::temperature, TopicKind::parameters, TopicKind::results, TopicKind::stream})
       grants.push_back({"write", rule(kind).pattern});
-    for (const TopicKind kind :
-         {TopicKind::tasks, TopicKind::control, TopicKind::agent_status, TopicKind::coordinator_status})
+    for (const TopicKind kind : {TopicKind::tasks, TopicKind::control, TopicKind::agent_status,
+                                 TopicKind::coordinator_status, TopicKind::coordinator_crl})
       grants.push_back({"read", rule(kind).pattern});
-    grants.push_back({"read", protocol::coordinator_crl});
     return grants;
   }();
   return all;

@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 constexpr mode_t file_mode = 0640;
 constexpr mode_t folder_mode = 0750;
 constexpr std::size_t number_width = 6;
+constexpr std::uint64_t most_running = 1'000'000'000'000;  // a greater one is no work of ours
 constexpr std::size_t id_digits = 16;  // of the digest
 
 class Descriptor {
@@ -125,7 +126,10 @@ class Writing {
   Result<std::string> write(const BrokerTexts& texts) {
     auto found = begin();
     if (!found) return found.error();
-    const std::uint64_t last = found->generations.empty() ? 0 : number_of(found->generations.back());
+    // The folder may be older than what runs: it was put back from a copy.
+    const std::uint64_t running = number_of(folder_.running.substr(0, folder_.running.find('-')));
+    const std::uint64_t present = found->generations.empty() ? 0 : number_of(found->generations.back());
+    const std::uint64_t last = running > most_running ? present : std::max(present, running);
     const std::string name = name_of_number(last + 1);
     const auto files = files_of(texts, name);
     if (auto done = fill(name, files); !done) return done.error();

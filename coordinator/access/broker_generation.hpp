@@ -30,6 +30,7 @@ struct BrokerTexts {
 struct BrokerFolder {
   std::string path;  // exists; 0750, and setgid if the broker is another user
   std::optional<gid_t> group;  // the broker's; unset: as the folder's setgid bit says
+  std::string running{};  // the id of the generation that a broker works with; a new one gets a higher number
 };
 
 inline constexpr int generations_kept = 3;

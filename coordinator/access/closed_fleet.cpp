@@ -4,6 +4,7 @@
 
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
+#include "coordinator/access/fleet_restore.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -26,6 +27,8 @@ ClosedFleet::ClosedFleet(std::string directory, Setup setup, pki::Authority auth
 Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& directory) {
   auto setup = read_setup(directory);
   if (!setup) return setup.error();
+  if (auto removed = remove_unused_authorities(directory); !removed) return removed.error();
+  if (auto removed = remove_unused_restores(directory); !removed) return removed.error();
   auto authority = load_authority(directory);
   if (!authority) return authority.error();
   auto database = AccessDatabase::open(directory);
@@ -38,6 +41,10 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
   auto enrolment = Enrolment::open(*fleet->database_, fleet->authority_, seconds_now);
   if (!enrolment) return enrolment.error();
   fleet->enrolment_ = std::move(*enrolment);
+  // The broker's list is newer than data that was copied back by hand.
+  const auto broker_list =
+      read_text(fleet->setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
+  if (broker_list) (void)fleet->unite(*broker_list);
   if (auto ready = fleet->maintain(); !ready) return ready.error();
   return fleet;
 }
@@ -46,12 +53,23 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
 Result<std::string> ClosedFleet::crl() const {
   const auto wanted = enrolment_->revoked();
   if (!wanted) return wanted.error();
-  const auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked);
+  const auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
   if (present) {
     const auto list = pki::read_crl(*present, authority_.certificate());
     if (list && list->number == wanted->number && list->revoked == wanted->revoked) return present;
   }
   return authority_.crl(wanted->number, wanted->revoked);
+}
+
+// The agents last: with them the number rises, so that a run that is killed before is repeated.
+Result<std::vector<std::string>> ClosedFleet::unite(const std::string& crl_pem) {
+  const auto list = pki::read_crl(crl_pem, authority_.certificate());
+  if (!list) return list.error();
+  const auto own = enrolment_->revoked();
+  if (!own) return own.error();
+  if (list->number <= own->number) return std::vector<std::string>();
+  if (const auto removed = accesses_->unite(*list); !removed) return removed.error();
+  return enrolment_->unite(*list);
 }
 
 Result<BrokerTexts> ClosedFleet::broker_texts() const {
@@ -95,9 +113,18 @@ Result<std::string> ClosedFleet::publish() {
   const std::lock_guard lock(publishing_);
   const auto texts = broker_texts();
   if (!texts) return texts.error().context("the broker's files");
-  const BrokerFolder folder{setup_.broker_folder, {}};
+  {
+    const std::lock_guard list(list_mutex_);
+    if (!list_ || *list_ != texts->revoked) list_ = std::make_shared<const std::string>(texts->revoked);
+  }
+  const BrokerFolder folder{setup_.broker_folder, {}, broker_state().generation};
   if (has_generation(folder.path, *texts)) return current_generation(folder.path);
   return write_generation(folder, *texts);
+}
+
+std::shared_ptr<const std::string> ClosedFleet::published_list() const {
+  const std::lock_guard list(list_mutex_);
+  return list_;
 }
 
 Status ClosedFleet::await_broker(const std::string& generation, Duration patience) const {

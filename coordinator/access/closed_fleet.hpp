@@ -38,6 +38,12 @@ class ClosedFleet {
 
   // The list of revoked certificates, PEM.
   [[nodiscard]] Result<std::string> crl() const;
+  // Takes over a list of this authority that has a higher number, from a time after the data that was restored: nobody
+  // who was revoked is let in again. The names of the agents that are revoked by it; publish() tells the broker.
+  // Errors: it is no list, or of another authority.
+  Result<std::vector<std::string>> unite(const std::string& crl_pem);
+  // As the broker's files have it; another object whenever it is another list. Never waits.
+  [[nodiscard]] std::shared_ptr<const std::string> published_list() const;
   // Writes the broker's files if they differ from those that it has; the broker takes them within a second or two.
   // Call after each change of accesses and agents. Returns the id of the generation. May wait for a disk.
   Result<std::string> publish();
@@ -63,6 +69,8 @@ class ClosedFleet {
   JoinRequests join_requests_;
   Refusals refusals_;
   std::mutex publishing_;
+  mutable std::mutex list_mutex_;
+  std::shared_ptr<const std::string> list_;
 };
 
 }  // namespace edgefleet::coordinator

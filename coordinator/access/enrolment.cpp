@@ -7,6 +7,7 @@
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/patterns.hpp"
+#include "coordinator/access/revoked.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/access/transaction.hpp"
 
@@ -17,6 +18,7 @@ constexpr std::int64_t day = 86'400;
 constexpr std::int64_t release_date = 1'793'491'200;  // 2026-11-01; a clock that shows an earlier time is wrong
 constexpr std::size_t suffix_letters = 4;
 constexpr std::size_t longest_name = 63;
+constexpr std::int64_t ended_kept = 7 * day;  // until then another clock could take a certificate for valid
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 
 constexpr const char* agent_columns =
@@ -35,20 +37,6 @@ EnrolledAgent read_agent(SQLite::Statement& row) {
   agent.machine = row.getColumn(7).getString();
   agent.token_id = row.getColumn(8).getString();
   return agent;
-}
-
-void insert(SQLite::Database& db, const EnrolledAgent& agent) {
-  SQLite::Statement row(db, "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  row.bind(1, agent.name);
-  row.bind(2, agent.serial);
-  row.bind(3, agent.key_sha256);
-  row.bind(4, agent.certificate);
-  row.bind(5, agent.not_after);
-  row.bind(6, agent.enrolled.unix_ms);
-  row.bind(7, lines_of_patterns(agent.capabilities));
-  row.bind(8, agent.machine);
-  row.bind(9, agent.token_id);
-  row.exec();
 }
 
 JoinToken read_token(SQLite::Statement& row) {
@@ -74,17 +62,30 @@ std::optional<EnrolledAgent> agent_where(SQLite::Database& db, const std::string
   return row.executeStep() ? std::optional(read_agent(row)) : std::nullopt;
 }
 
-void raise_number(SQLite::Database& db) {
-  db.exec("INSERT INTO numbers VALUES ('crl', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
+void note_issued(SQLite::Database& db, const EnrolledAgent& agent, std::int64_t now) {
+  SQLite::Statement ended(db, "DELETE FROM issued WHERE not_after < ?");
+  ended.bind(1, now - ended_kept);
+  ended.exec();
+  SQLite::Statement row(db, "INSERT OR REPLACE INTO issued VALUES (?, ?, ?)");
+  row.bind(1, agent.serial);
+  row.bind(2, agent.name);
+  row.bind(3, agent.not_after);
+  row.exec();
 }
 
-void mark_revoked(SQLite::Database& db, const std::string& serial, std::int64_t not_after, std::int64_t now) {
-  SQLite::Statement row(db, "INSERT OR IGNORE INTO revoked VALUES (?, ?, ?)");
-  row.bind(1, serial);
-  row.bind(2, now);
-  row.bind(3, not_after);
-  row.exec();
-  raise_number(db);
+// All certificates of the name that have not ended, also those from before a renewal, and those that wait.
+void mark_revoked(SQLite::Database& db, const std::string& name, std::int64_t now) {
+  for (const char* table : {"issued", "unknown_agents"}) {
+    SQLite::Statement row(
+        db, std::string("INSERT OR IGNORE INTO revoked SELECT serial, ?, not_after FROM ") + table + " WHERE name = ?");
+    row.bind(1, now);
+    row.bind(2, name);
+    row.exec();
+    SQLite::Statement gone(db, std::string("DELETE FROM ") + table + " WHERE name = ?");
+    gone.bind(1, name);
+    gone.exec();
+  }
+  raise_crl_number(db);
 }
 
 // The beginning of the machine's id, so that the same machine gets the same suffix, or random letters.
@@ -114,6 +115,20 @@ Result<std::string> free_name(SQLite::Database& db, const join::Machine& machine
 
 }  // namespace
 
+void Enrolment::insert(SQLite::Database& db, const EnrolledAgent& agent) {
+  SQLite::Statement row(db, "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  row.bind(1, agent.name);
+  row.bind(2, agent.serial);
+  row.bind(3, agent.key_sha256);
+  row.bind(4, agent.certificate);
+  row.bind(5, agent.not_after);
+  row.bind(6, agent.enrolled.unix_ms);
+  row.bind(7, lines_of_patterns(agent.capabilities));
+  row.bind(8, agent.machine);
+  row.bind(9, agent.token_id);
+  row.exec();
+}
+
 // What a certificate is issued for.
 struct Enrolment::Issue {
   std::string who;
@@ -132,11 +147,36 @@ Result<std::unique_ptr<Enrolment>> Enrolment::open(AccessDatabase& database, con
 }
 
 Status Enrolment::load() {
-  return database_.read("reading the enrolled agents", [&](SQLite::Database& db) -> Status {
+  const auto read = database_.read("reading the enrolled agents", [&](SQLite::Database& db) -> Status {
     SQLite::Statement rows(db, std::string("SELECT ") + agent_columns + " FROM agents");
     while (rows.executeStep()) keep(read_agent(rows), {});
     return success();
   });
+  return read ? load_unknown() : read;
+}
+
+Status Enrolment::load_unknown() {
+  std::map<std::string, UnknownAgent> all;
+  std::unordered_set<std::string> revoked;
+  const auto read = database_.read("reading who is not enrolled", [&](SQLite::Database& db) -> Status {
+    SQLite::Statement ended(db, "SELECT serial FROM revoked");
+    while (ended.executeStep()) revoked.insert(ended.getColumn(0).getString());
+    SQLite::Statement rows(
+        db, "SELECT serial, name, key_sha256, certificate, not_after, seen_at, address FROM unknown_agents");
+    while (rows.executeStep()) {
+      UnknownAgent one{rows.getColumn(1).getString(), rows.getColumn(0).getString(),
+                       rows.getColumn(2).getString(), rows.getColumn(3).getString(),
+                       rows.getColumn(4).getInt64(),  WallTime{rows.getColumn(5).getInt64()},
+                       rows.getColumn(6).getString()};
+      all.emplace(one.serial, std::move(one));
+    }
+    return success();
+  });
+  if (!read) return read;
+  const std::lock_guard lock(mutex_);
+  unknown_ = std::move(all);
+  revoked_ = std::move(revoked);
+  return success();
 }
 
 void Enrolment::keep(const EnrolledAgent& agent, const std::string& old_serial) {
@@ -295,7 +335,7 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
         }
         const auto known = wanted.fixed_name.empty() ? std::nullopt : agent_where(db, "name", wanted.fixed_name);
         if (known) {
-          mark_revoked(db, known->serial, known->not_after, now);
+          mark_revoked(db, known->name, now);
           old_serial = known->serial;
           agent.name = known->name;
         } else {
@@ -311,6 +351,7 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
         agent.serial = issued->serial();
         agent.certificate = issued->pem();
         insert(db, agent);
+        note_issued(db, agent, now);
         if (!wanted.token_id.empty()) {
           SQLite::Statement used(db, "UPDATE join_tokens SET used = used + 1 WHERE id = ?");
           used.bind(1, wanted.token_id);
@@ -321,6 +362,7 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
       });
   if (!written) return written.error();
   keep(agent, old_serial);
+  if (auto loaded = old_serial.empty() ? success() : load_unknown(); !loaded) return loaded.error();
   return agent;
 }
 
@@ -341,6 +383,7 @@ Result<EnrolledAgent> Enrolment::renew(const std::string& name, const pki::Publi
         const auto same = agent_where(db, "key_sha256", agent->key_sha256);
         if (same && same->name != name) return Error{"this key is another agent's", ErrorKind::conflict};
         insert(db, *agent);
+        note_issued(db, *agent, seconds_now_());
         return success();
       });
   if (!written) return written.error();
@@ -351,21 +394,81 @@ Result<EnrolledAgent> Enrolment::renew(const std::string& name, const pki::Publi
 Status Enrolment::revoke(const std::string& who, const std::string& name) {
   const std::lock_guard change(changing_);
   const auto agent = find(name);
-  if (!agent) return Error{"agent " + name.substr(0, longest_name) + " is not enrolled", ErrorKind::not_found};
+  const bool waits = std::ranges::any_of(unknown(), [&](const UnknownAgent& one) { return one.name == name; });
+  if (!agent && !waits)
+    return Error{"agent " + name.substr(0, longest_name) + " is not enrolled", ErrorKind::not_found};
   const Status written =
       database_.write({wall_now(), who, "agent.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
-        mark_revoked(db, agent->serial, agent->not_after, seconds_now_());
+        mark_revoked(db, name, seconds_now_());
         SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
         row.bind(1, name);
-        row.exec();
-        AccessDatabase::free_name(db, name);
+        if (row.exec() > 0) AccessDatabase::free_name(db, name);
         return success();
       });
   if (!written) return written;
-  const std::lock_guard lock(mutex_);
-  by_serial_.erase(agent->serial);
-  by_name_.erase(name);
-  return success();
+  if (agent) {
+    const std::lock_guard lock(mutex_);
+    by_serial_.erase(agent->serial);
+    by_name_.erase(name);
+  }
+  return load_unknown();
+}
+
+Result<std::vector<std::string>> Enrolment::unite(const pki::RevocationList& list) {
+  const std::lock_guard change(changing_);
+  const std::int64_t now = seconds_now_();
+  std::vector<std::string> names;
+  for (const EnrolledAgent& agent : agents()) {
+    if (list.contains(agent.serial)) names.push_back(agent.name);
+  }
+  const std::string about = "number " + std::to_string(list.number) + ", " + std::to_string(names.size()) + " agents";
+  const Status written = database_.write(
+      {wall_now(), "coordinator", "crl.unite", about}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+        for (const auto& [serial, at] : list.revoked) mark_listed(db, serial, at, now + (certificate_days + 1) * day);
+        db.exec("DELETE FROM join_tokens");  // they may have been used or revoked since
+        SQLite::Statement number(db, "INSERT OR REPLACE INTO numbers VALUES ('crl', ?)");
+        number.bind(1, list.number + 1);
+        number.exec();
+        for (const std::string& name : names) {
+          SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
+          row.bind(1, name);
+          row.exec();
+          AccessDatabase::free_name(db, name);
+        }
+        for (const char* table : {"issued", "unknown_agents"})
+          db.exec(std::string("DELETE FROM ") + table + " WHERE serial IN (SELECT serial FROM revoked)");
+        return success();
+      });
+  if (!written) return written.error();
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : names) {
+      by_serial_.erase(by_name_.at(name).serial);
+      by_name_.erase(name);
+    }
+  }
+  if (auto loaded = load_unknown(); !loaded) return loaded.error();
+  return names;
+}
+
+Status Enrolment::forget_all(AccessDatabase& database, const std::string& who) {
+  return database.write({wall_now(), who, "fleet.new-ca", "all agents join anew"},
+                        [](SQLite::Database& db, AuditEntry&) -> Status {
+                          for (const char* table : {"agents", "issued", "unknown_agents", "join_tokens"})
+                            db.exec(std::string("DELETE FROM ") + table);
+                          db.exec("DELETE FROM names WHERE kind = 'agent'");
+                          raise_crl_number(db);
+                          return success();
+                        });
+}
+
+Result<std::vector<std::string>> Enrolment::names(const AccessDatabase& database) {
+  return database.read("reading the enrolled agents", [](SQLite::Database& db) -> Result<std::vector<std::string>> {
+    std::vector<std::string> all;
+    SQLite::Statement rows(db, "SELECT name FROM agents ORDER BY name");
+    while (rows.executeStep()) all.push_back(rows.getColumn(0).getString());
+    return all;
+  });
 }
 
 Status Enrolment::revoke_certificate(const std::string& who, const pki::Certificate& certificate) {
@@ -377,7 +480,8 @@ Status Enrolment::revoke_certificate(const std::string& who, const pki::Certific
   }
   return database_.write({wall_now(), who, "certificate.revoke", certificate.serial()},
                          [&](SQLite::Database& db, AuditEntry&) -> Status {
-                           mark_revoked(db, certificate.serial(), certificate.not_after(), seconds_now_());
+                           mark_listed(db, certificate.serial(), seconds_now_(), certificate.not_after());
+                           raise_crl_number(db);
                            return success();
                          });
 }
@@ -401,6 +505,132 @@ std::optional<std::string> Enrolment::owner_of(const std::string& serial) const 
   return found == by_serial_.end() ? std::nullopt : std::optional(found->second);
 }
 
+// ---- certificates of this fleet that the store does not know: it was restored from a backup that is older than they
+
+// The key of an enrolled agent is that machine, whose certificate was renewed after the backup.
+std::optional<std::string> Enrolment::recognise(const pki::Certificate& certificate, const std::string& address) {
+  const auto& name = certificate.common_name();
+  const auto& key = certificate.public_key();
+  if (!name || !key || !valid_name(*name) || reserved_name(*name)) return std::nullopt;
+  {
+    const std::lock_guard lock(mutex_);
+    if (unknown_.contains(certificate.serial()) || revoked_.contains(certificate.serial())) return std::nullopt;
+  }
+  const std::lock_guard change(changing_);
+  auto agent = find(*name);
+  const bool renewed = agent && agent->key_sha256 == key->sha256() && certificate.not_after() > agent->not_after;
+  if (!renewed) {
+    note_unknown({*name, certificate.serial(), key->sha256(), certificate.pem(), certificate.not_after(),
+                  WallTime{seconds_now_() * 1000}, address});
+    return std::nullopt;
+  }
+  const std::string old_serial = agent->serial;
+  agent->serial = certificate.serial();
+  agent->certificate = certificate.pem();
+  agent->not_after = certificate.not_after();
+  const Status written = database_.write({wall_now(), *name, "agent.recognise", *name + ", renewed after the backup"},
+                                         [&](SQLite::Database& db, AuditEntry&) -> Status {
+                                           insert(db, *agent);
+                                           note_issued(db, *agent, seconds_now_());
+                                           return success();
+                                         });
+  if (!written) return std::nullopt;
+  keep(*agent, old_serial);
+  return *name;
+}
+
+void Enrolment::note_unknown(const UnknownAgent& agent) {
+  if (unknown().size() >= most_unknown) return;
+  const Status written = database_.write({wall_now(), agent.name, "agent.unknown", agent.name + " at " + agent.address},
+                                         [&](SQLite::Database& db, AuditEntry&) -> Status {
+                                           insert_unknown(db, agent);
+                                           return success();
+                                         });
+  if (!written) return;
+  const std::lock_guard lock(mutex_);
+  unknown_[agent.serial] = agent;
+}
+
+void Enrolment::insert_unknown(SQLite::Database& db, const UnknownAgent& agent) {
+  SQLite::Statement row(db, "INSERT OR REPLACE INTO unknown_agents VALUES (?, ?, ?, ?, ?, ?, ?)");
+  row.bind(1, agent.serial);
+  row.bind(2, agent.name);
+  row.bind(3, agent.key_sha256);
+  row.bind(4, agent.certificate);
+  row.bind(5, agent.not_after);
+  row.bind(6, agent.seen.unix_ms);
+  row.bind(7, agent.address);
+  row.exec();
+}
+
+std::vector<UnknownAgent> Enrolment::unknown() const {
+  std::vector<UnknownAgent> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.reserve(unknown_.size());
+    for (const auto& [serial, agent] : unknown_) all.push_back(agent);
+  }
+  std::ranges::stable_sort(all, {}, &UnknownAgent::name);
+  return all;
+}
+
+// The one that waits under this name, and with this serial if one is given.
+Result<UnknownAgent> Enrolment::waiting(const std::string& name, const std::string& serial) const {
+  std::vector<UnknownAgent> all = unknown();
+  std::erase_if(all,
+                [&](const UnknownAgent& one) { return one.name != name || (!serial.empty() && one.serial != serial); });
+  if (all.empty()) {
+    return Error{"no agent named " + name.substr(0, longest_name) +
+                     " with a certificate that this coordinator does not know has been seen; `edgefleet agents "
+                     "unknown` lists them",
+                 ErrorKind::not_found};
+  }
+  if (all.size() > 1) {
+    return Error{std::to_string(all.size()) + " certificates named " + name +
+                     " wait; choose one by its serial, as `edgefleet agents unknown` shows it",
+                 ErrorKind::conflict};
+  }
+  return all.front();
+}
+
+Result<EnrolledAgent> Enrolment::readmit(const std::string& who, const std::string& name, const std::string& serial) {
+  const std::lock_guard change(changing_);
+  const auto wanted = waiting(name, serial);
+  if (!wanted) return wanted.error();
+  EnrolledAgent agent;
+  agent.name = wanted->name;
+  agent.serial = wanted->serial;
+  agent.key_sha256 = wanted->key_sha256;
+  agent.certificate = wanted->certificate;
+  agent.not_after = wanted->not_after;
+  agent.enrolled = WallTime{seconds_now_() * 1000};
+  std::string old_serial;
+  const Status written =
+      database_.write({wall_now(), who, "agent.readmit", ""}, [&](SQLite::Database& db, AuditEntry& entry) -> Status {
+        const auto same = agent_where(db, "key_sha256", agent.key_sha256);
+        if (same && same->name != name)
+          return Error{"its key is that of agent " + same->name + "; revoke one of them", ErrorKind::conflict};
+        SQLite::Statement gone(db, "DELETE FROM unknown_agents WHERE serial = ?");
+        gone.bind(1, agent.serial);
+        gone.exec();
+        if (const auto known = agent_where(db, "name", name)) {
+          mark_revoked(db, name, seconds_now_());
+          old_serial = known->serial;
+          agent.capabilities = known->capabilities;
+        } else if (auto taken = AccessDatabase::take_name(db, name, "agent"); !taken) {
+          return taken;
+        }
+        insert(db, agent);
+        note_issued(db, agent, seconds_now_());
+        entry.about = name + (old_serial.empty() ? "" : ", which replaces the machine that had this name");
+        return success();
+      });
+  if (!written) return written.error();
+  keep(agent, old_serial);
+  if (auto loaded = load_unknown(); !loaded) return loaded.error();
+  return agent;
+}
+
 std::vector<EnrolledAgent> Enrolment::agents() const {
   std::vector<EnrolledAgent> all;
   {
@@ -412,13 +642,12 @@ std::vector<EnrolledAgent> Enrolment::agents() const {
   return all;
 }
 
-// An entry stays for a week after its certificate has ended: until then another clock could take it for valid.
 Result<pki::RevocationList> Enrolment::revoked() const {
   pki::RevocationList list;
   const auto read = database_.read("reading what is revoked", [&](SQLite::Database& db) -> Status {
     list.number = db.execAndGet("SELECT coalesce(max(value), 0) FROM numbers WHERE name = 'crl'").getInt64();
     SQLite::Statement rows(db, "SELECT serial, at FROM revoked WHERE not_after > ? ORDER BY serial");
-    rows.bind(1, seconds_now_() - 7 * day);
+    rows.bind(1, seconds_now_() - ended_kept);
     while (rows.executeStep()) {
       list.revoked.push_back({rows.getColumn(0).getString(), rows.getColumn(1).getInt64()});
     }

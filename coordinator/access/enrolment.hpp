@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/join/messages.hpp"
@@ -25,6 +27,18 @@ struct EnrolledAgent {
   std::vector<std::string> capabilities;  // patterns of what it may offer; empty: all
   std::string machine;
   std::string token_id;  // empty: a person accepted its code
+};
+
+// A machine with a certificate of this fleet's authority that the store does not know and nobody has revoked: it was
+// enrolled after the backup that the store was restored from. It waits for a person's word.
+struct UnknownAgent {
+  std::string name;
+  std::string serial;
+  std::string key_sha256;
+  std::string certificate;     // PEM
+  std::int64_t not_after = 0;  // seconds since 1970
+  WallTime seen;
+  std::string address;  // that it was seen at; empty: it was in the store that the backup has replaced
 };
 
 struct JoinToken {
@@ -48,6 +62,7 @@ class Enrolment {
  public:
   static constexpr std::size_t most_agents = 100'000;
   static constexpr std::size_t most_tokens = 1'000;
+  static constexpr std::size_t most_unknown = 1'000;
   static constexpr std::int64_t certificate_days = 365;
 
   // `seconds_now`: since 1970, of the clock that certificates are issued by.
@@ -71,9 +86,29 @@ class Enrolment {
   Result<EnrolledAgent> accept(const std::string& who, const pki::PublicKey& key, const join::Machine& machine);
   // A new certificate for the owner of an enrolled one.
   Result<EnrolledAgent> renew(const std::string& name, const pki::PublicKey& key);
+  // All certificates of this name that have not ended.
   Status revoke(const std::string& who, const std::string& name);
   // A certificate that is no agent's; nothing changes if it is revoked already.
   Status revoke_certificate(const std::string& who, const pki::Certificate& certificate);
+
+  // `certificate`: verified by the authority, its owner has the key, and owner_of() does not know it. The name of the
+  // agent if it is an enrolled one whose certificate was renewed; otherwise it is noted, and nobody. Waits for a disk
+  // once for each certificate, not at all for one that is revoked.
+  std::optional<std::string> recognise(const pki::Certificate& certificate, const std::string& address);
+  [[nodiscard]] std::vector<UnknownAgent> unknown() const;  // by name
+  // Enrols the unknown agent of this name as it is; `serial`: if there are several, otherwise empty. One that is
+  // enrolled under the name is replaced and revoked, and what it may offer holds on. Errors: not_found, conflict.
+  Result<EnrolledAgent> readmit(const std::string& who, const std::string& name, const std::string& serial);
+  // Within a change of the database; one of the same name, or serial, is replaced.
+  static void insert(SQLite::Database& db, const EnrolledAgent& agent);
+  static void insert_unknown(SQLite::Database& db, const UnknownAgent& agent);
+
+  // Takes over what a list of a higher number has, as after a restore of data that is older than the list, and gets a
+  // higher number itself. The names of the agents that are revoked by it.
+  Result<std::vector<std::string>> unite(const pki::RevocationList& list);
+  // For another authority: no certificate and no join token of the old one is known any more. Names are free again.
+  static Status forget_all(AccessDatabase& database, const std::string& who);
+  static Result<std::vector<std::string>> names(const AccessDatabase& database);  // of the enrolled agents
 
   [[nodiscard]] std::optional<EnrolledAgent> find(const std::string& name) const;
   [[nodiscard]] bool has(const std::string& name) const;
@@ -89,7 +124,10 @@ class Enrolment {
       : database_(database), authority_(authority), seconds_now_(std::move(seconds_now)) {}
   Status load();
   Result<EnrolledAgent> issue(const Issue& issue);
+  Status load_unknown();
   Status check_clock() const;
+  void note_unknown(const UnknownAgent& agent);
+  [[nodiscard]] Result<UnknownAgent> waiting(const std::string& name, const std::string& serial) const;
   void keep(const EnrolledAgent& agent, const std::string& old_serial);
 
   AccessDatabase& database_;
@@ -99,6 +137,8 @@ class Enrolment {
   mutable std::mutex mutex_;  // of the maps
   std::unordered_map<std::string, EnrolledAgent> by_name_;
   std::unordered_map<std::string, std::string> by_serial_;
+  std::map<std::string, UnknownAgent> unknown_;  // by serial
+  std::unordered_set<std::string> revoked_;  // serials
 };
 
 }  // namespace edgefleet::coordinator

@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "common/core/ids.hpp"
+#include "common/pki/dates.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/patterns.hpp"
+#include "coordinator/access/revoked.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/access/transaction.hpp"
 
@@ -43,7 +45,26 @@ Error unknown_access(const std::string& name) {
   return Error{"there is no access named " + name.substr(0, 63), ErrorKind::not_found};
 }
 
-void insert(SQLite::Database& db, const Access& access) {
+// So that no old backup brings it back. One that has ended by itself ends there too.
+void end_key(SQLite::Database& db, const Access& access, WallTime now) {
+  const auto& expires = access.limits.expires;
+  if (expires && *expires <= now) return;
+  mark_key_revoked(db, access.key_id, now.unix_ms / 1000, expires ? expires->unix_ms / 1000 + 1 : pki::last_date);
+}
+
+// Its digest, and its line in the broker's password file.
+Status take_key(Access& access, const Secret& secret) {
+  auto password = salted_password(secret.text);
+  if (!password) return password.error();
+  access.key_id = secret.id;
+  access.digest = secret_digest(secret.text);
+  access.password = std::move(*password);
+  return success();
+}
+
+}  // namespace
+
+void Registry::insert(SQLite::Database& db, const Access& access) {
   SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, access.name);
   row.bind(2, std::string(to_string(access.role)));
@@ -60,18 +81,6 @@ void insert(SQLite::Database& db, const Access& access) {
   row.bind(13, access.old_until.unix_ms);
   row.exec();
 }
-
-// Its digest, and its line in the broker's password file.
-Status take_key(Access& access, const Secret& secret) {
-  auto password = salted_password(secret.text);
-  if (!password) return password.error();
-  access.key_id = secret.id;
-  access.digest = secret_digest(secret.text);
-  access.password = std::move(*password);
-  return success();
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Registry>> Registry::open(AccessDatabase& database) {
   std::unique_ptr<Registry> registry(new Registry(database));
@@ -143,6 +152,7 @@ Result<NewKey> Registry::rotate_access(const std::string& who, const std::string
   const Status written =
       database_.write({now, who, "access.rotate", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
         insert(db, access);
+        end_key(db, *before, now);
         return success();
       });
   if (!written) return written.error();
@@ -151,14 +161,16 @@ Result<NewKey> Registry::rotate_access(const std::string& who, const std::string
 }
 
 Status Registry::revoke_access(const std::string& who, const std::string& name) {
+  const WallTime now = wall_now();
   const std::lock_guard change(changing_);
   const auto before = named(name);
   if (!before) return unknown_access(name);
   const Status written =
-      database_.write({wall_now(), who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+      database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
         SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
         row.bind(1, name);
         row.exec();
+        end_key(db, *before, now);
         AccessDatabase::free_name(db, name);
         return success();
       });
@@ -185,6 +197,16 @@ std::optional<Access> Registry::named(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Result<std::size_t> Registry::unite(const pki::RevocationList& list) {
+  std::size_t removed = 0;
+  for (const Access& access : accesses()) {
+    if (!list.contains(serial_of_key(access.key_id))) continue;
+    if (auto gone = revoke_access("coordinator", access.name); !gone) return gone.error();
+    ++removed;
+  }
+  return removed;
 }
 
 Result<std::size_t> Registry::remove_expired(WallTime before) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/core/result.hpp"
+#include "common/pki/revocation.hpp"
 #include "coordinator/access/access.hpp"
 #include "coordinator/access/database.hpp"
 
@@ -38,6 +39,8 @@ class Registry {
   // A new key at once; the old one is good for `overlap` more.
   Result<NewKey> rotate_access(const std::string& who, const std::string& name, Duration overlap);
   Status revoke_access(const std::string& who, const std::string& name);
+  // Those whose key is on the list, from a time after the data that was restored. Returns how many they were.
+  Result<std::size_t> unite(const pki::RevocationList& list);
   // Those that have expired before `before`. Returns how many they were.
   Result<std::size_t> remove_expired(WallTime before);
   [[nodiscard]] std::vector<Access> accesses() const;  // by name
@@ -50,6 +53,8 @@ class Registry {
   [[nodiscard]] bool valid(std::string_view key, WallTime now) const { return find(key, now).has_value(); }
 
   [[nodiscard]] AccessDatabase& database() const { return database_; }
+  // Within a change of the database; one of the same name is replaced.
+  static void insert(SQLite::Database& db, const Access& access);
 
  private:
   explicit Registry(AccessDatabase& database) : database_(database) {}

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::int64_t day = 86'400;
 constexpr std::int64_t people_days = 397;  // browsers take no certificate that is longer good
-constexpr std::size_t longest_file = 1UL << 20U;
 
 enum class Kind { people_server, server, client };
 struct Row {
@@ -110,13 +109,15 @@ Result<bool> make_certificate(const Row& row, const std::string& directory, cons
 
 }  // namespace
 
-Result<std::string> read_text(const std::string& path) {
+Result<std::string> read_text(const std::string& path, std::size_t most) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{path + " cannot be read", ErrorKind::not_found};
-  std::string text(longest_file + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > longest_file) return invalid(path + " is too large");
+  std::string text;
+  std::string piece(64UL << 10U, '\0');
+  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
+    text.append(piece, 0, static_cast<std::size_t>(file.gcount()));
+    if (text.size() > most) return invalid(path + " is too large");
+  }
   return text;
 }
 
@@ -221,6 +222,49 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
   if (auto written = write_private_file(ca_file(directory), authority->certificate().pem()); !written)
     return written.error();
   return authority;
+}
+
+namespace {
+
+std::string new_authority(const std::string& directory) { return directory + "/ca.new"; }
+std::string old_authority(const std::string& directory) { return directory + "/ca.old"; }
+
+Status remove_folder(const std::string& path) {
+  std::error_code failure;
+  std::filesystem::remove_all(path, failure);
+  return failure ? Status(disk_error(path + " cannot be removed", failure)) : success();
+}
+
+}  // namespace
+
+bool new_authority_prepared(const std::string& directory) { return has_authority(new_authority(directory)); }
+
+Status prepare_new_authority(const std::string& directory, const Setup& setup) {
+  if (new_authority_prepared(directory)) return success();
+  const std::string folder = new_authority(directory);
+  if (auto removed = remove_folder(folder); !removed) return removed;
+  if (auto made = make_folder(folder); !made) return made;
+  const auto authority = make_authority(folder, setup);
+  return authority ? sync_file(folder) : Status(authority.error());
+}
+
+// A folder cannot take the place of another one in one step, so the old one goes first.
+Status take_new_authority(const std::string& directory) {
+  const std::string place = directory + "/ca";
+  if (exists(place)) {
+    if (auto removed = remove_folder(old_authority(directory)); !removed) return removed;
+    if (auto moved = rename_durably(place, old_authority(directory)); !moved) return moved;
+  }
+  if (auto moved = rename_durably(new_authority(directory) + "/ca", place); !moved) return moved;
+  return remove_unused_authorities(directory);
+}
+
+Status remove_unused_authorities(const std::string& directory) {
+  if (new_authority_prepared(directory)) return success();
+  for (const auto& folder : {new_authority(directory), old_authority(directory)}) {
+    if (auto removed = remove_folder(folder); !removed) return removed;
+  }
+  return success();
 }
 
 CertificateFiles certificate_files(const std::string& directory, const std::string& name) {

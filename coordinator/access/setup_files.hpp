@@ -58,6 +58,15 @@ Result<pki::Authority> load_authority(const std::string& directory);
 bool has_authority(const std::string& directory);
 Result<pki::Authority> make_authority(const std::string& directory, const Setup& setup);
 
+// Another authority in place of one that was lost or stolen: prepared in DIR/ca.new, then put in the place of DIR/ca,
+// which is removed. Between the two, the agents of the old one are forgotten (AccessDatabase). A run that was
+// interrupted is completed by the same calls.
+bool new_authority_prepared(const std::string& directory);
+Status prepare_new_authority(const std::string& directory, const Setup& setup);
+Status take_new_authority(const std::string& directory);
+// What a run has left that was killed before its authority was prepared, or after it has got its place.
+Status remove_unused_authorities(const std::string& directory);
+
 struct CertificateFiles {
   std::string certificate;
   std::string key;
@@ -79,6 +88,6 @@ Result<CanaryAccess> canary_access(const std::string& directory);
 Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
                                                    const pki::Authority& authority, std::int64_t now);
 
-Result<std::string> read_text(const std::string& path);
+Result<std::string> read_text(const std::string& path, std::size_t most = 1UL << 20U);  // bytes
 
 }  // namespace edgefleet::coordinator

@@ -42,6 +42,7 @@ class Loop {
     AgentRules agent_rules;
     // Clients at the broker have names that it has checked: a task over MQTT is of the access of that name.
     bool named_clients = false;
+    RevocationLists revocations;
     bool take_over = false;  // starts although another coordinator works on the fleet: that one stops
   };
   template <typename T>

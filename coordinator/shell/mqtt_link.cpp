@@ -29,6 +29,9 @@ constexpr Duration lookup_spacing = std::chrono::milliseconds(20);
 constexpr std::size_t most_lookups_of = 20'000;  // agents
 constexpr int session_taken_over = 142;  // MQTT 5's reason code
 constexpr Duration just_connected = std::chrono::seconds(2);
+constexpr std::size_t longest_retained_list = 200UL << 10U;  // agents ask for a longer one over HTTPS
+// After a connect: until then the list that the broker has kept is seen, and stays if this program dies.
+constexpr Duration before_first_list = std::chrono::seconds(2);
 constexpr std::size_t replies_ahead = 64;  // passed to the connection before they can be sent
 
 // The bytes that a message counts against the bound on the inbox.
@@ -79,6 +82,21 @@ void MqttLink::tick() {
   for (auto& refused : std::exchange(refused_, {})) engine_.step(std::move(refused));
   if (!thrown_out_) act(session_.tick(monotonic_now()));
   beat();
+  announce_revocations();
+}
+
+void MqttLink::announce_revocations() {
+  if (!options_.revocations.own || !session_.up() || monotonic_now() < announce_from_ || engine_.state().over) return;
+  auto list = options_.revocations.own();
+  if (list == announced_) return;
+  announced_ = std::move(list);
+  if (!announced_ || announced_->size() > longest_retained_list) return;
+  publish({TopicKind::coordinator_crl, {}, {}, {}}, *announced_);
+}
+
+void MqttLink::take_revocations(const mqtt::Message& message) {
+  const bool own = announced_ && *announced_ == message.payload;
+  if (!own && options_.revocations.seen) options_.revocations.seen(message.payload);
 }
 
 // So that another coordinator that starts knows of this one: see StartCheck.
@@ -248,6 +266,8 @@ void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
         return CoordinatorSeen{status.state == protocol::CoordinatorState::online, std::move(status.reign),
                                !message.retained};
       });
+    case TopicKind::coordinator_crl:
+      return take_revocations(message);
     case TopicKind::submit:
       return take_submission(topic, message);
     case TopicKind::tasks:
@@ -378,6 +398,10 @@ void MqttLink::act(const mqtt::DoSubscribe&) {
         TopicKind::agent_status, TopicKind::parameters, TopicKind::results, TopicKind::submit, TopicKind::stream}) {
     all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
   }
+  if (options_.revocations.own) {
+    const auto kind = TopicKind::coordinator_crl;
+    all.push_back({topics_.build({kind, {}, {}, {}}), protocol::rule(kind).qos});
+  }
   client_->subscribe(all);
 }
 
@@ -387,6 +411,8 @@ void MqttLink::act(const mqtt::TellUp&) {
       "connected to the broker at " + options_.broker.broker + ", epoch " + std::to_string(engine_.state().reign.epoch),
       log::Level::info);
   up_ = true;
+  announced_.reset();
+  announce_from_ = monotonic_now() + before_first_list;
   engine_.step(BrokerUp{});
 }
 

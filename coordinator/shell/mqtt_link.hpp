@@ -30,6 +30,13 @@ struct AgentRules {
   std::function<bool(const AgentName& agent, const Capability& capability)> may_offer;
 };
 
+// The list of revoked certificates of a closed fleet, which the broker keeps at `coordinator/crl`; empty: there is
+// none. On the loop's thread; neither waits.
+struct RevocationLists {
+  std::function<std::shared_ptr<const std::string>()> own;  // PEM; another object whenever it is another list
+  std::function<void(const std::string& pem)> seen;         // one that is not our own: it may be newer than our data
+};
+
 class MqttLink {
  public:
   struct Options {
@@ -39,6 +46,7 @@ class MqttLink {
     std::size_t inbox_bytes = 0;
     AgentRules agent_rules{};
     bool named_clients = false;  // the broker has checked the names of clients: each is an access
+    RevocationLists revocations{};
   };
   // Passes an event from the client's thread to the loop. Neither function blocks.
   struct Intake {
@@ -113,6 +121,8 @@ class MqttLink {
   void publish(const protocol::Topic& topic, std::string payload, std::uint64_t id = 0, bool alone = false);
   void publish_status(protocol::CoordinatorState state);
   void beat();
+  void announce_revocations();
+  void take_revocations(const mqtt::Message& message);
   void control(const AgentName& agent, protocol::ControlType type, const std::vector<AttemptKey>& tasks,
                bool unknown = false);
   void send_control(const AgentName& agent, protocol::ControlType type, const std::vector<protocol::AttemptRef>& refs);
@@ -138,6 +148,8 @@ class MqttLink {
   Time next_beat_;
   Time connected_at_;
   bool thrown_out_ = false;
+  Time announce_from_;  // our list of revoked certificates
+  std::shared_ptr<const std::string> announced_;
   std::atomic<bool> up_{false};
   InboxShares inbox_;
   std::atomic<std::uint64_t> dropped_{0};

@@ -10,6 +10,14 @@ using http_server::Verdict;
 
 bool AgentsGate::still_allowed(const http_server::Principal& principal) const { return enrolment_.has(principal.name); }
 
+std::optional<std::string> AgentsGate::owner_of(const http_server::Peer& peer) const {
+  const auto certificate = pki::Certificate::from_der(peer.certificate);
+  if (!certificate) return std::nullopt;
+  auto name = enrolment_.owner_of(certificate->serial());
+  return name ? name : enrolment_.recognise(*certificate, peer.address);
+}
+
+// Every route shows who is there: an agent that the store does not know asks for nothing else for days.
 Verdict AgentsGate::judge(const Request& head, const http_server::Route* route) const {
   Verdict verdict;
   const auto refusal = [&](int status, const std::string& detail) {
@@ -18,16 +26,15 @@ Verdict AgentsGate::judge(const Request& head, const http_server::Route* route) 
     return verdict;
   };
   if (head.headers.has("Origin")) return refusal(403, "this port is for agents; no web page may use it");
+  const auto name = head.peer.certificate.empty() ? std::nullopt : owner_of(head.peer);
   if (route != nullptr && route->role.empty()) return verdict;
   if (head.peer.certificate.empty()) {
     return refusal(401, "this needs the certificate of an agent; a machine joins with `edgefleet-agent join`");
   }
-  const auto certificate = pki::Certificate::from_der(head.peer.certificate);
-  const auto name = certificate ? enrolment_.owner_of(certificate->serial()) : std::nullopt;
   if (!name) {
     return refusal(403,
                    "this certificate is not, or no longer, one of an agent of this fleet; join again with "
-                   "`edgefleet-agent join`");
+                   "`edgefleet-agent join`, or, after a restore, let an operator readmit it");
   }
   verdict.principal = {*name, std::string(agent_role)};
   return verdict;

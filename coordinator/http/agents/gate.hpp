@@ -10,15 +10,17 @@ namespace edgefleet::coordinator {
 // The role of Route::role that an enrolled agent has.
 inline constexpr std::string_view agent_role = "agent";
 
-// Any thread; never blocks.
+// Any thread. Waits for a disk once for each certificate that is not known (Enrolment::recognise).
 class AgentsGate {
  public:
-  AgentsGate(const Enrolment& enrolment, Refusals& refusals) : enrolment_(enrolment), refusals_(refusals) {}
+  AgentsGate(Enrolment& enrolment, Refusals& refusals) : enrolment_(enrolment), refusals_(refusals) {}
   [[nodiscard]] http_server::Verdict judge(const http_server::Request& head, const http_server::Route* route) const;
   [[nodiscard]] bool still_allowed(const http_server::Principal& principal) const;
 
  private:
-  const Enrolment& enrolment_;
+  [[nodiscard]] std::optional<std::string> owner_of(const http_server::Peer& peer) const;
+
+  Enrolment& enrolment_;
   Refusals& refusals_;
 };
 

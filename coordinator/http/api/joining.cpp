@@ -172,6 +172,30 @@ Reply list_enrolled(ClosedFleet& closed, const Request&) {
                     });
 }
 
+// ---- agents from after the backup that the store was restored from
+
+Reply list_unknown(ClosedFleet& closed, const Request&) {
+  return list_reply("unknown_agents", closed.enrolment().unknown(),
+                    [](json::ObjectWriter& object, const UnknownAgent& agent) {
+                      object.string("name", agent.name);
+                      object.string("serial", agent.serial);
+                      if (!agent.address.empty()) object.string("address", agent.address);
+                      object.string("seen_at", rfc3339(agent.seen));
+                      object.string("certificate_ends_at", rfc3339(WallTime{agent.not_after * 1000}));
+                    });
+}
+
+Reply readmit(ClosedFleet& closed, const Request& request) {
+  auto fields = json::Fields::untrusted(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
+  fields.allow({"serial"});
+  const std::string serial = fields.string("serial").value_or("");
+  if (!fields.ok()) return problem(fields.error());
+  const auto agent = closed.enrolment().readmit(request.principal.name, request.capture("name"), serial);
+  if (!agent) return problem(agent.error());
+  publish_later_if_needed(closed);
+  return name_reply(agent->name);
+}
+
 // ---- the caller
 
 // As other machines reach the API: the name that was used, unless it leads only to this machine.
@@ -257,6 +281,8 @@ void add_joining_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"POST", "/api/v1/join-requests/accept", "acceptJoinRequest", "Accept the machine that shows this code", "admin", with(accept_request)});
   routes.push_back({"POST", "/api/v1/join-requests/refuse", "refuseJoinRequest", "Refuse the machine that shows this code", "admin", with(refuse_request)});
   routes.push_back({"GET", "/api/v1/enrolled-agents", "listEnrolledAgents", "Agents with a certificate", "operate", with(list_enrolled)});
+  routes.push_back({"GET", "/api/v1/unknown-agents", "listUnknownAgents", "Agents with a certificate of this fleet that the store does not know, after a restore", "operate", with(list_unknown)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/readmit", "readmitAgent", "Enrol such an agent as it is", "admin", with(readmit)});
   // clang-format on
   routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent",
                     "End an agent's certificate and session; its tasks go elsewhere", "admin",

@@ -61,20 +61,23 @@ Status sync_file_system_of(const std::string& folder) {
 }
 
 // The database first: the artifacts that it names already exist, and a file named by its content never changes.
-Result<BackupReport> fill_folder(const std::string& data, const std::string& folder, const Tell& tell) {
+Result<BackupReport> fill_folder(const std::string& data, const std::string& folder, const Tell& tell,
+                                 const std::function<Status(const std::string&)>& add) {
   auto report = copy_checked(data, database_path(folder), tell);
   if (!report) return report;
   const auto taken = take_artifacts(artifacts_path(data), artifacts_path(folder), tell);
   if (!taken) return taken.error();
   report->artifacts = taken->files;
   report->with_artifacts = true;
+  if (auto added = add ? add(folder) : success(); !added) return added.error();
   if (auto synced = sync_file_system_of(folder); !synced) return synced.error();
   return report;
 }
 
 }  // namespace
 
-Result<BackupReport> back_up(const std::string& data, const std::string& to, const Tell& tell) {
+Result<BackupReport> back_up(const std::string& data, const std::string& to, const Tell& tell,
+                             const std::function<Status(const std::string& folder)>& add) {
   std::string target = to;
   while (target.size() > 1 && target.back() == '/') target.pop_back();
   std::error_code failure;
@@ -93,7 +96,7 @@ Result<BackupReport> back_up(const std::string& data, const std::string& to, con
   fs::remove_all(partial, failure);  // left by an interrupted backup
   fs::create_directories(partial, failure);
   if (failure) return Error{partial + " cannot be created: " + failure.message()};
-  auto report = fill_folder(data, partial, tell);
+  auto report = fill_folder(data, partial, tell, add);
   auto done = report ? rename_durably(partial, target) : Status(report.error());
   if (!done) fs::remove_all(partial, failure);
   if (!done) return done.error();

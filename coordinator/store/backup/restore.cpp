@@ -33,7 +33,8 @@ bool is_empty(const std::string& data) {
   std::error_code failure;
   for (fs::directory_iterator it(data, failure), end; !failure && it != end; it.increment(failure)) {
     const std::string name = it->path().filename();
-    if (name != "lock" && name != "reserve" && name != "lost+found" && it->path() != restoring_path(data)) return false;
+    const bool unfinished = name.starts_with("restoring") || it->path() == restoring_path(data);
+    if (name != "lock" && name != "reserve" && name != "lost+found" && !unfinished) return false;
   }
   return true;
 }
@@ -156,12 +157,13 @@ Status move_database(const std::string& data, const std::string& folder) {
 }
 
 // Steps that can fail for lack of space come before the database is moved.
-Status put_in_place(const Source& source, const std::string& data, bool empty, RestoreReport& report,
-                    const Tell& tell) {
+Status put_in_place(const Source& source, const std::string& data, bool empty, RestoreReport& report, const Tell& tell,
+                    const RestoredToo& too) {
   if (!empty) {
     auto folder = folder_for_replaced(data, tell);
     if (!folder) return folder.error();
     report.replaced = *folder;
+    if (auto kept = too.keep ? too.keep(report.replaced) : success(); !kept) return kept;
   }
   if (!source.artifacts.empty()) {
     const auto taken = take_artifacts(source.artifacts, artifacts_path(data), tell);
@@ -172,12 +174,14 @@ Status put_in_place(const Source& source, const std::string& data, bool empty, R
   if (!empty) {
     if (auto moved = move_database(data, report.replaced); !moved) return moved;
   }
-  return rename_durably(restoring_path(data), database_path(data));
+  if (auto placed = rename_durably(restoring_path(data), database_path(data)); !placed) return placed;
+  return too.finish ? too.finish() : success();
 }
 
 }  // namespace
 
-Result<RestoreReport> restore(const std::string& from, const std::string& data, bool force, const Tell& tell) {
+Result<RestoreReport> restore(const std::string& from, const std::string& data, bool force, const Tell& tell,
+                              const RestoredToo& too) {
   const auto source = find_source(from);
   if (!source) return source.error();
   std::error_code failure;
@@ -190,7 +194,9 @@ Result<RestoreReport> restore(const std::string& from, const std::string& data, 
                  ErrorKind::conflict};
   }
   auto report = prepare_database(source->database, restoring_path(data), tell);
-  auto done = report ? put_in_place(*source, data, empty, *report, tell) : Status(report.error());
+  auto done = report ? success() : Status(report.error());
+  if (done && too.prepare) done = too.prepare();
+  if (done) done = put_in_place(*source, data, empty, *report, tell, too);
   if (done) return report;
   // Without a database a coordinator would start with an empty one. The prepared file is left in place to prevent that.
   if (fs::exists(database_path(data), failure)) fs::remove(restoring_path(data), failure);

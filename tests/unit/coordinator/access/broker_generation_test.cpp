@@ -84,6 +84,16 @@ bool killed_at(const test::TemporaryFolder& folder, int last, const std::string&
 
 }  // namespace
 
+TEST_CASE("a new generation has a higher number than the one that a broker works with, whatever the folder has") {
+  const test::TemporaryFolder folder;
+  REQUIRE(write_generation({folder.path(), {}}, texts("1")));
+  CHECK(write_generation({folder.path(), {}, "000007-0123456789abcdef"}, texts("2"))->starts_with("000008-"));
+  CHECK(write_generation({folder.path(), {}, "000007-0123456789abcdef"}, texts("3"))->starts_with("000009-"));
+  for (const char* none : {"", "rubbish", "999999999999999999-0"}) {
+    CHECK(write_generation({folder.path(), {}, none}, texts(none))->starts_with("0000"));
+  }
+}
+
 TEST_CASE("a generation has all files, sums of them and an id, and the link leads to the newest one") {
   const test::TemporaryFolder folder;
   CHECK(current_generation(folder.path()).empty());

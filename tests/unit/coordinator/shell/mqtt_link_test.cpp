@@ -21,7 +21,15 @@ struct Linked : test::Shell {
   StreamHub hub;
   ParameterRules rules;
   std::unique_ptr<Artifacts> artifacts = *Artifacts::open(folder.path(), {});
-  MqttLink link{{*FleetName::parse("home"), {}, 16, 4000},
+  std::shared_ptr<const std::string> list;  // of revoked certificates
+  std::vector<std::string> seen_lists;
+  MqttLink link{{*FleetName::parse("home"),
+                 {},
+                 16,
+                 4000,
+                 {},
+                 false,
+                 {[this] { return list; }, [this](const std::string& pem) { seen_lists.push_back(pem); }}},
                 engine,
                 requests,
                 store,
@@ -80,6 +88,36 @@ TEST_CASE("the link connects under the reign's session and is up once it has sub
   linked.turn();
   CHECK_FALSE(linked.link.up());
   CHECK_FALSE(linked.engine.state().connected);
+}
+
+TEST_CASE(
+    "the list of revoked certificates is published after the broker's own was seen, once, and again when it changes") {
+  const std::string topic = root + "coordinator/crl";
+  Linked linked;
+  linked.list = std::make_shared<const std::string>("list 2");
+  linked.link.tick();
+  linked.hear({topic, "list 3", 1, true, {}, {}});  // what the broker has kept
+  linked.turn();
+  CHECK(linked.seen_lists == std::vector<std::string>{"list 3"});
+  CHECK(linked.broker.on(topic) == 0);
+  const auto ticked = [&](std::size_t count) {
+    for (const Time until = monotonic_now() + std::chrono::seconds(10); monotonic_now() < until;) {
+      linked.link.tick();
+      if (linked.broker.on(topic) == count) return true;
+    }
+    return false;
+  };
+  REQUIRE(ticked(1));
+  linked.hear({topic, "list 2", 1, false, {}, {}});  // its echo
+  linked.turn();
+  linked.link.tick();
+  CHECK(linked.seen_lists.size() == 1);
+  CHECK(linked.broker.on(topic) == 1);
+  linked.list = std::make_shared<const std::string>("list 4");
+  CHECK(ticked(2));
+  linked.list = std::make_shared<const std::string>(300'000, 'x');  // too long
+  linked.link.tick();
+  CHECK(linked.broker.on(topic) == 2);
 }
 
 TEST_CASE("a task over MQTT is answered when its outcome is durable") {
