@@ -16,6 +16,7 @@
 #include "coordinator/http/host.hpp"
 #include "coordinator/http/site/refuse.hpp"
 #include "coordinator/http/site/unknown_endpoint.hpp"
+#include "coordinator/shell/away.hpp"
 #include "coordinator/shell/session_end.hpp"
 
 namespace edgefleet::coordinator {
@@ -188,13 +189,39 @@ Result<std::shared_ptr<http_server::Tls>> people_tls(const ClosedFleet& closed) 
                                 log_reload);
 }
 
+// Its certificate is not known any more, and its name is free; nothing is left of it at the broker either.
+void EphemeralAgents::forget(const std::string& name) {
+  silent_since_.erase(name);
+  if (auto forgotten = closed_.enrolment().forget(name); !forgotten) return log::warning(forgotten.error().message);
+  log::info("the ephemeral agent " + name + " is gone and forgotten");
+  loop_.forget(*AgentName::parse(name), [](const Result<AgentName>&) {});
+}
+
+void EphemeralAgents::look(Time now) {
+  const auto names = closed_.enrolment().ephemeral();
+  const auto found = names.empty() ? std::optional<Away>(Away{}) : who_is_away(loop_, names);
+  if (!found) return;
+  std::map<std::string, Time> silent;
+  for (const auto& name : found->silent) {
+    const auto before = silent_since_.find(name);
+    silent[name] = before == silent_since_.end() ? now : before->second;
+  }
+  silent_since_ = std::move(silent);
+  for (const auto& name : found->stopped) forget(name);
+  for (const auto& [name, since] : std::map(silent_since_)) {
+    if (now - since >= longest_silence) forget(name);
+  }
+}
+
 void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
               SeenLists& lists) {
+  EphemeralAgents ephemeral(closed, loop);
   Time last = monotonic_now();
   WallTime looked = wall_now();
   while (!stop.stop_requested()) {
     if (const auto list = lists.next(stop, std::chrono::seconds(1))) take_over(closed, loop, broker, *list);
     if (stop.stop_requested()) break;
+    ephemeral.look(monotonic_now());
     const WallTime before = std::exchange(looked, wall_now());
     // An access that ends leaves the broker at once.
     if (monotonic_now() - last < maintenance_pause && !closed.accesses().has_ended_between(before, looked)) continue;

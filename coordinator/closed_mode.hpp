@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,22 @@ class SeenLists {
 // The broker as the coordinator of this fleet reaches it, with its certificates, and who may submit what. `knows`: on
 // the loop's thread.
 void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, Admission::Knows knows);
+
+// Forgets ephemeral agents that have stopped, or were not heard of for ten minutes. Only on one thread, not the loop's.
+class EphemeralAgents {
+ public:
+  static constexpr Duration longest_silence = std::chrono::minutes(10);
+
+  EphemeralAgents(ClosedFleet& closed, Loop& loop) : closed_(closed), loop_(loop) {}
+  void look(Time now);
+
+ private:
+  void forget(const std::string& name);
+
+  ClosedFleet& closed_;
+  Loop& loop_;
+  std::map<std::string, Time> silent_since_;
+};
 
 // The operation behind `edgefleet agents revoke`: certificate, session, tasks, retained messages; about a second, ten
 // at most.

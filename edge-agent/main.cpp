@@ -1,6 +1,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <thread>
 
@@ -89,6 +90,13 @@ Result<std::optional<Identity>> load_or_join(const Settings& settings, const std
   auto identity = load_identity(settings.work);
   if (!identity) return identity;
   if (!*identity) return join_at_start(settings, token, stop);
+  // Its certificate may be good for a day, but the coordinator has forgotten who it was.
+  if ((*identity)->ephemeral && is_forgotten(settings.work, **identity, stop)) {
+    if (auto removed = forget_identity(settings.work); !removed) return removed.error();
+    auto joined = join_at_start(settings, token, stop);
+    if (!joined || *joined) return joined;
+    return invalid("the coordinator has forgotten this ephemeral agent; start it with its join token");
+  }
   erase_boot_files(settings, **identity);
   return identity;
 }
@@ -137,11 +145,18 @@ Status run(Settings settings, const CommandLine& line, mode_t umask_of_commands)
   if (executors.empty())
     log::warning("this agent offers nothing: no --echo, no [[command]], no [[plugin]], no [[llm]]");
   Loop loop(std::move(options), std::move(executors));
+  std::atomic<bool> forgotten{false};
   const std::jthread renewal([&](const std::stop_token& stop) {
-    if (who->identity) keep_renewing(stop, work, *who->identity);
+    if (!who->identity) return;
+    keep_renewing(stop, work, *who->identity, [&] {
+      forgotten = true;
+      loop.request_stop();
+    });
   });
   const Signals signals([&] { loop.request_stop(); }, [&] { loop.reload(); });
-  return loop.run();
+  const auto ended = loop.run();
+  if (!ended || !forgotten) return ended;
+  return Error{"the coordinator has forgotten this ephemeral agent, which was away for too long; start it again"};
 }
 
 }  // namespace

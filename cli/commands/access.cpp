@@ -151,47 +151,80 @@ Run declare_list(CLI::App&) {
 // ---- join tokens
 
 struct WantedToken {
-  std::int64_t uses = 1;
-  std::optional<Duration> ttl;
-  std::string name;
+  std::int64_t uses = 1;  // 0: without a limit
+  std::optional<Duration> ttl;  // zero: without an end
+  std::vector<std::string> names;
   std::string capabilities;
+  bool ephemeral = false;
 };
 
-Exit create_token(Session& session, const WantedToken& wanted) {
+Result<std::string> make_token(Session& session, const WantedToken& wanted, const std::string& name) {
   std::string body;
   {
     json::ObjectWriter object(body);
     object.integer("uses", wanted.uses);
     if (wanted.ttl) object.integer("ttl_ms", to_ms(*wanted.ttl));
-    if (!wanted.name.empty()) object.string("name", wanted.name);
+    if (!name.empty()) object.string("name", name);
     write_list(object, "capabilities", wanted.capabilities);
+    if (wanted.ephemeral) object.boolean("ephemeral", true);
   }
-  const auto made = session.post("/api/v1/join-tokens", body);
-  if (!made) return session.fail(made.error());
-  const auto answer = read_answer(*made);
-  if (!answer) return session.fail(answer.error());
-  const auto token = secret_of(*answer, "token");
-  if (!token) return session.fail(token.error());
-  session.print(session.json() ? *made : *token);
+  return session.post("/api/v1/join-tokens", body);
+}
+
+Exit create_tokens(Session& session, const WantedToken& wanted) {
+  const auto names = wanted.names.empty() ? std::vector<std::string>{""} : wanted.names;
+  for (const auto& name : names) {
+    const auto made = make_token(session, wanted, name);
+    if (!made) return session.fail(made.error());
+    const auto answer = read_answer(*made);
+    if (!answer) return session.fail(answer.error());
+    const auto token = secret_of(*answer, "token");
+    if (!token) return session.fail(token.error());
+    session.print(session.json() ? *made : *token);
+    if (names.size() > 1 && !session.json()) session.note("  for " + name);
+  }
   if (!session.json()) session.note("On the new machine, paste it into:  edgefleet-agent join --token-file -");
   return Exit::ok;
 }
 
+std::int64_t parse_uses(const std::string& text) {
+  if (text == "unlimited") return 0;
+  const auto uses = json::as_integer(text);
+  if (uses && *uses >= 1 && *uses <= 100'000) return *uses;
+  throw CLI::ValidationError("--uses", "'" + text + "' is neither a number from 1 to 100000 nor 'unlimited'");
+}
+
+Duration parse_ttl(const std::string& text) {
+  if (text == "none") return Duration{0};
+  const auto ttl = checked("--ttl", parse_duration(text, std::chrono::hours(24 * 365)));
+  if (ttl < std::chrono::seconds(1)) throw CLI::ValidationError("--ttl", "must be at least a second, or 'none'");
+  return ttl;
+}
+
 Run declare_create_token(CLI::App& app) {
   auto wanted = std::make_shared<WantedToken>();
-  app.add_option("--uses", wanted->uses, "machines that may join with it")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  add_duration(app, "--ttl", wanted->ttl, "it ends after this time (default 1h)", std::chrono::seconds(1),
-               std::chrono::hours(24 * 365));
   app.add_option_function<std::string>(
-         "--name", [wanted](const std::string& text) { wanted->name = checked_name(text); },
-         "name of the agent; a machine that has it is replaced")
+         "--uses", [wanted](const std::string& text) { wanted->uses = parse_uses(text); },
+         "machines that may join with it, or `unlimited` (default 1)")
+      ->type_name("N");
+  app.add_option_function<std::string>(
+         "--ttl", [wanted](const std::string& text) { wanted->ttl = parse_ttl(text); },
+         "it ends after this time, or `none` (default 1h)")
+      ->type_name("TIME");
+  app.add_option_function<std::string>(
+         "--name",
+         [wanted](const std::string& text) {
+           wanted->names = checked("--name", expanded_names(text));
+           for (const auto& name : wanted->names) checked_name(name);
+         },
+         "name of the agent; a machine that has it is replaced. worker-{01..10} makes a token for each of ten")
       ->type_name("NAME");
   app.add_option("--capabilities", wanted->capabilities,
                  "what the agent may offer, separated by commas; * stands for any characters")
       ->type_name("LIST");
-  return [wanted](Session& session) { return create_token(session, *wanted); };
+  app.add_flag("--ephemeral", wanted->ephemeral,
+               "for containers: agents that are forgotten after a clean stop, or ten minutes after they were lost");
+  return [wanted](Session& session) { return create_tokens(session, *wanted); };
 }
 
 Run declare_list_tokens(CLI::App&) {
@@ -220,8 +253,8 @@ Run declare_access(CLI::App& app) {
 
 Run declare_join_token(CLI::App& app) {
   return declare_subcommands(
-      app, {{"create", "Make a join token; it is printed once", "edgefleet join-token create --uses 3 --ttl 2h",
-             declare_create_token},
+      app, {{"create", "Make a join token; it is printed once",
+             "edgefleet join-token create --ephemeral --uses unlimited --ttl none", declare_create_token},
             {"list", "List the join tokens", "edgefleet join-token list", declare_list_tokens},
             {"revoke", "End a join token", "edgefleet join-token revoke abcdefghij", declare_revoke_token}});
 }

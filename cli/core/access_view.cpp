@@ -6,12 +6,20 @@
 
 #include "cli/core/table.hpp"
 #include "cli/core/times.hpp"
+#include "common/protocol/json.hpp"
 
 namespace edgefleet::cli {
 namespace {
 
 constexpr std::string_view https = "https://";
 constexpr std::size_t fingerprint_digits = 64;
+
+// JSON has no leading zeros.
+std::string strip_zeros(const std::string& digits) {
+  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string::npos) return {};
+  const auto first = digits.find_first_not_of('0');
+  return first == std::string::npos ? "0" : digits.substr(first);
+}
 
 std::string text_cell(const Document& row, const char* key) { return printable(text_of(row, key)); }
 
@@ -86,6 +94,28 @@ Result<std::string> secret_of(const Document& answer, const char* field) {
   if (!secret.empty() && std::ranges::all_of(secret, [](char c) { return c > ' ' && c < '\x7f'; })) return secret;
   return Error{std::string("the answer has no `") + field +
                "`: it is not from a coordinator after setup; check the URL"};
+}
+
+Result<std::vector<std::string>> expanded_names(const std::string& text) {
+  const auto open = text.find('{'), dots = text.find("..", open), close = text.find('}', dots);
+  if (open == std::string::npos) return std::vector<std::string>{text};
+  const auto numbers = [&](std::size_t from, std::size_t to) {
+    return to == std::string::npos ? std::nullopt : json::as_integer(strip_zeros(text.substr(from, to - from)));
+  };
+  const auto first = numbers(open + 1, dots);
+  const auto last = dots == std::string::npos ? std::nullopt : numbers(dots + 2, close);
+  constexpr std::int64_t most = 1000;
+  if (!first || !last || *first < 0 || *last < *first || *last - *first >= most) {
+    return invalid("'" + text + "' has no range of up to 1000 numbers, like worker-{01..10}");
+  }
+  const std::size_t digits = dots - open - 1;
+  std::vector<std::string> names;
+  for (std::int64_t i = *first; i <= *last; ++i) {
+    std::string number = std::to_string(i);
+    number.insert(0, digits > number.size() ? digits - number.size() : 0, '0');
+    names.push_back(text.substr(0, open) + number + text.substr(close + 1));
+  }
+  return names;
 }
 
 std::vector<std::string> parts_of(const std::string& list) {

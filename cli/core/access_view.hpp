@@ -19,6 +19,10 @@ std::string show_audit(const Document& answer, const Look& look);
 // A key or a token of an answer, for the output as it is. An error unless it is one word of ASCII.
 Result<std::string> secret_of(const Document& answer, const char* field);
 
+// "worker-{01..10}": ten names, all with as many digits as the first number has; any other text is one name. At most
+// 1,000.
+Result<std::vector<std::string>> expanded_names(const std::string& text);
+
 // "a,b": its parts, without empty ones.
 std::vector<std::string> parts_of(const std::string& list);
 

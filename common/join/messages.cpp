@@ -169,6 +169,8 @@ std::string encode(const Joined& message) {
     object.string("ca", message.ca);
     object.string("broker", message.broker);
     object.string("coordinator", message.coordinator);
+    object.integer("certificate_life_s", message.certificate_life);
+    if (message.ephemeral) object.boolean("ephemeral", true);
   }
   return body;
 }
@@ -182,6 +184,9 @@ Result<Joined> decode_joined(std::string_view body) {
   message.ca = needed(fields, "ca", longest_pem);
   message.broker = needed(fields, "broker", 512);
   message.coordinator = needed(fields, "coordinator", 512);
+  constexpr std::int64_t longest_life = 100LL * 365 * 86'400;
+  message.certificate_life = fields.integer("certificate_life_s", 1, longest_life).value_or(message.certificate_life);
+  message.ephemeral = fields.boolean("ephemeral").value_or(false);
   return finished(fields, std::move(message));
 }
 

@@ -2,6 +2,7 @@
 // "Joining". Decoders take text from outside.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,8 @@ struct Joined {
   std::string ca;  // PEM
   std::string broker;  // mqtts://HOST:PORT
   std::string coordinator;  // https://HOST:PORT, of the port for agents
+  std::int64_t certificate_life = 365LL * 86'400;  // seconds from its issue to its end
+  bool ephemeral = false;  // the coordinator forgets this agent when it is gone
 };
 
 std::string encode(const WithToken& message);

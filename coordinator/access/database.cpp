@@ -18,12 +18,12 @@ CREATE TABLE IF NOT EXISTS accesses (
 CREATE TABLE IF NOT EXISTS agents (
   name TEXT PRIMARY KEY, serial TEXT NOT NULL, key_sha256 TEXT NOT NULL, certificate TEXT NOT NULL,
   not_after INTEGER NOT NULL, enrolled_at INTEGER NOT NULL, capabilities TEXT NOT NULL, machine TEXT NOT NULL,
-  token_id TEXT NOT NULL
+  token_id TEXT NOT NULL, ephemeral INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS agents_by_key ON agents (key_sha256);
 CREATE TABLE IF NOT EXISTS join_tokens (
   id TEXT PRIMARY KEY, digest TEXT NOT NULL, uses INTEGER NOT NULL, used INTEGER NOT NULL, expires_at INTEGER NOT NULL,
-  name TEXT NOT NULL, capabilities TEXT NOT NULL, created_by TEXT NOT NULL
+  name TEXT NOT NULL, capabilities TEXT NOT NULL, created_by TEXT NOT NULL, ephemeral INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS revoked (serial TEXT PRIMARY KEY, at INTEGER NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS issued (serial TEXT PRIMARY KEY, name TEXT NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID;
@@ -41,6 +41,14 @@ CREATE TABLE IF NOT EXISTS refusals (
 );
 )sql";
 
+// Of a database that an earlier version has made.
+void add_column(SQLite::Database& db, const std::string& table, const std::string& column, const std::string& type) {
+  SQLite::Statement present(db, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?");
+  present.bind(1, table);
+  present.bind(2, column);
+  if (!present.executeStep()) db.exec("ALTER TABLE " + table + " ADD COLUMN " + column + " " + type);
+}
+
 }  // namespace
 
 AccessDatabase::AccessDatabase(std::unique_ptr<SQLite::Database> db) : db_(std::move(db)) {}
@@ -53,6 +61,8 @@ Result<std::unique_ptr<AccessDatabase>> AccessDatabase::open(const std::string& 
     ::chmod(path.c_str(), S_IRUSR | S_IWUSR);
     db->exec("PRAGMA synchronous = FULL");
     db->exec(tables);
+    for (const char* table : {"agents", "join_tokens"})
+      add_column(*db, table, "ephemeral", "INTEGER NOT NULL DEFAULT 0");
     return std::unique_ptr<AccessDatabase>(new AccessDatabase(std::move(db)));
   });
 }

@@ -4,6 +4,7 @@
 
 #include "common/core/ids.hpp"
 #include "common/files/text_digest.hpp"
+#include "common/pki/dates.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/patterns.hpp"
@@ -22,8 +23,8 @@ constexpr std::int64_t ended_kept = 7 * day;  // until then another clock could 
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 
 constexpr const char* agent_columns =
-    "name, serial, key_sha256, certificate, not_after, enrolled_at, capabilities, machine, token_id";
-constexpr const char* token_columns = "id, uses, used, expires_at, name, capabilities, created_by, digest";
+    "name, serial, key_sha256, certificate, not_after, enrolled_at, capabilities, machine, token_id, ephemeral";
+constexpr const char* token_columns = "id, uses, used, expires_at, name, capabilities, created_by, digest, ephemeral";
 
 EnrolledAgent read_agent(SQLite::Statement& row) {
   EnrolledAgent agent;
@@ -36,6 +37,7 @@ EnrolledAgent read_agent(SQLite::Statement& row) {
   agent.capabilities = patterns_of_lines(row.getColumn(6).getString());
   agent.machine = row.getColumn(7).getString();
   agent.token_id = row.getColumn(8).getString();
+  agent.ephemeral = row.getColumn(9).getInt() != 0;
   return agent;
 }
 
@@ -48,6 +50,7 @@ JoinToken read_token(SQLite::Statement& row) {
   token.name = row.getColumn(4).getString();
   token.capabilities = patterns_of_lines(row.getColumn(5).getString());
   token.created_by = row.getColumn(6).getString();
+  token.ephemeral = row.getColumn(8).getInt() != 0;
   return token;
 }
 
@@ -88,6 +91,13 @@ void mark_revoked(SQLite::Database& db, const std::string& name, std::int64_t no
   raise_crl_number(db);
 }
 
+// Of an ephemeral agent: it is no longer known, which is enough for a certificate that ends within a day.
+void forget_issued(SQLite::Database& db, const std::string& name) {
+  SQLite::Statement row(db, "DELETE FROM issued WHERE name = ?");
+  row.bind(1, name);
+  row.exec();
+}
+
 // The beginning of the machine's id, so that the same machine gets the same suffix, or random letters.
 std::string suffix_of(const std::string& machine, int attempt) {
   const bool usable = attempt == 0 && machine.size() >= suffix_letters;
@@ -116,7 +126,7 @@ Result<std::string> free_name(SQLite::Database& db, const join::Machine& machine
 }  // namespace
 
 void Enrolment::insert(SQLite::Database& db, const EnrolledAgent& agent) {
-  SQLite::Statement row(db, "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  SQLite::Statement row(db, "INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, agent.name);
   row.bind(2, agent.serial);
   row.bind(3, agent.key_sha256);
@@ -126,6 +136,7 @@ void Enrolment::insert(SQLite::Database& db, const EnrolledAgent& agent) {
   row.bind(7, lines_of_patterns(agent.capabilities));
   row.bind(8, agent.machine);
   row.bind(9, agent.token_id);
+  row.bind(10, agent.ephemeral ? 1 : 0);
   row.exec();
 }
 
@@ -137,6 +148,7 @@ struct Enrolment::Issue {
   std::string fixed_name{};  // by a token or a person: it replaces an agent of that name
   std::vector<std::string> capabilities{};
   std::string token_id{};
+  bool ephemeral = false;
 };
 
 Result<std::unique_ptr<Enrolment>> Enrolment::open(AccessDatabase& database, const pki::Authority& authority,
@@ -188,19 +200,27 @@ void Enrolment::keep(const EnrolledAgent& agent, const std::string& old_serial) 
 
 // ---- tokens
 
-Result<NewJoinToken> Enrolment::create_token(const std::string& who, JoinToken token, Duration ttl) {
+std::int64_t Enrolment::certificate_life(bool ephemeral) {
+  return ephemeral ? ephemeral_hours * 3600 : certificate_days * day;
+}
+
+Result<NewJoinToken> Enrolment::create_token(const std::string& who, JoinToken token, std::optional<Duration> ttl) {
   if (!token.name.empty() && (!valid_name(token.name) || reserved_name(token.name))) {
     return invalid("\"" + token.name.substr(0, longest_name) + "\" is no name for an agent: " + std::string(name_rule));
   }
   if (auto good = check_patterns(token.capabilities, "capabilities"); !good) return good.error();
-  if (token.uses < 1 || token.uses > 100'000) return invalid("a join token has 1 to 100000 uses");
-  if (!token.name.empty() && token.uses != 1) return invalid("a join token for one name has one use");
-  if (ttl <= Duration{0} || ttl > longest_ttl) return invalid("a join token is good for at most a year");
+  if (token.uses < 0 || token.uses > 100'000) return invalid("a join token has 1 to 100000 uses, or no limit");
+  if (!token.ephemeral && (token.uses == 0 || !ttl)) {
+    return invalid("only a join token for ephemeral agents may be without a limit of uses or of time");
+  }
+  if (!token.name.empty() && token.uses != 1 && !token.ephemeral)
+    return invalid("a join token for one name has one use");
+  if (ttl && (*ttl <= Duration{0} || *ttl > longest_ttl)) return invalid("a join token is good for at most a year");
   const Secret secret = make_secret(join_prefix);
   token.id = secret.id;
   token.used = 0;
   token.created_by = who;
-  token.expires = WallTime{seconds_now_() * 1000 + to_ms(ttl)};
+  token.expires = WallTime{ttl ? seconds_now_() * 1000 + to_ms(*ttl) : pki::last_date * 1000};
   const std::int64_t now_ms = seconds_now_() * 1000;
   const Status written = database_.write(
       {wall_now(), who, "join-token.create", token.id + (token.name.empty() ? "" : " for " + token.name)},
@@ -220,7 +240,7 @@ Result<NewJoinToken> Enrolment::create_token(const std::string& who, JoinToken t
                          ErrorKind::conflict};
           }
         }
-        SQLite::Statement row(db, "INSERT INTO join_tokens VALUES (?, ?, ?, 0, ?, ?, ?, ?)");
+        SQLite::Statement row(db, "INSERT INTO join_tokens VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)");
         row.bind(1, token.id);
         row.bind(2, secret_digest(secret.text));
         row.bind(3, token.uses);
@@ -228,6 +248,7 @@ Result<NewJoinToken> Enrolment::create_token(const std::string& who, JoinToken t
         row.bind(5, token.name);
         row.bind(6, lines_of_patterns(token.capabilities));
         row.bind(7, token.created_by);
+        row.bind(8, token.ephemeral ? 1 : 0);
         row.exec();
         return success();
       });
@@ -294,8 +315,8 @@ Result<EnrolledAgent> Enrolment::join(const std::string& secret, const pki::Publ
   if (!found) return found.error();
   if (token.expires.unix_ms <= seconds_now_() * 1000) return bad_token("has ended");
   if (before && before->token_id == token.id) return *before;
-  if (token.used >= token.uses) return bad_token("has been used");
-  return issue({"join-token " + token.id, key, machine, token.name, token.capabilities, token.id});
+  if (token.uses > 0 && token.used >= token.uses) return bad_token("has been used");
+  return issue({"join-token " + token.id, key, machine, token.name, token.capabilities, token.id, token.ephemeral});
 }
 
 Result<EnrolledAgent> Enrolment::accept(const std::string& who, const pki::PublicKey& key,
@@ -316,7 +337,8 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
   const std::int64_t now = seconds_now_();
   EnrolledAgent agent;
   agent.key_sha256 = wanted.key.sha256();
-  agent.not_after = now + certificate_days * day;
+  agent.ephemeral = wanted.ephemeral;
+  agent.not_after = now + certificate_life(wanted.ephemeral);
   agent.enrolled = WallTime{now * 1000};
   agent.capabilities = wanted.capabilities;
   agent.machine = wanted.machine.id.substr(0, longest_name);
@@ -335,7 +357,7 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
         }
         const auto known = wanted.fixed_name.empty() ? std::nullopt : agent_where(db, "name", wanted.fixed_name);
         if (known) {
-          mark_revoked(db, known->name, now);
+          known->ephemeral ? forget_issued(db, known->name) : mark_revoked(db, known->name, now);
           old_serial = known->serial;
           agent.name = known->name;
         } else {
@@ -373,7 +395,7 @@ Result<EnrolledAgent> Enrolment::renew(const std::string& name, const pki::Publi
   if (auto right = check_clock(); !right) return right.error();
   const std::string old_serial = agent->serial;
   agent->key_sha256 = key.sha256();
-  agent->not_after = seconds_now_() + certificate_days * day;
+  agent->not_after = seconds_now_() + certificate_life(agent->ephemeral);
   const auto issued = authority_.issue_agent(key, *AgentName::parse(name), agent->not_after);
   if (!issued) return issued.error();
   agent->serial = issued->serial();
@@ -412,6 +434,26 @@ Status Enrolment::revoke(const std::string& who, const std::string& name) {
     by_name_.erase(name);
   }
   return load_unknown();
+}
+
+Status Enrolment::forget(const std::string& name) {
+  const std::lock_guard change(changing_);
+  const auto agent = find(name);
+  if (!agent || !agent->ephemeral) return Error{name + " is no ephemeral agent", ErrorKind::not_found};
+  const Status written =
+      database_.write({wall_now(), "coordinator", "agent.forget", name}, [&](SQLite::Database& db, AuditEntry&) {
+        forget_issued(db, name);
+        SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
+        row.bind(1, name);
+        row.exec();
+        AccessDatabase::free_name(db, name);
+        return success();
+      });
+  if (!written) return written;
+  const std::lock_guard lock(mutex_);
+  by_serial_.erase(agent->serial);
+  by_name_.erase(name);
+  return success();
 }
 
 Result<std::vector<std::string>> Enrolment::unite(const pki::RevocationList& list) {
@@ -512,6 +554,8 @@ std::optional<std::string> Enrolment::recognise(const pki::Certificate& certific
   const auto& name = certificate.common_name();
   const auto& key = certificate.public_key();
   if (!name || !key || !valid_name(*name) || reserved_name(*name)) return std::nullopt;
+  // It may be one of an ephemeral agent that was forgotten.
+  if (certificate.not_after() <= seconds_now_() + certificate_life(true)) return std::nullopt;
   {
     const std::lock_guard lock(mutex_);
     if (unknown_.contains(certificate.serial()) || revoked_.contains(certificate.serial())) return std::nullopt;
@@ -629,6 +673,15 @@ Result<EnrolledAgent> Enrolment::readmit(const std::string& who, const std::stri
   keep(agent, old_serial);
   if (auto loaded = load_unknown(); !loaded) return loaded.error();
   return agent;
+}
+
+std::vector<std::string> Enrolment::ephemeral() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> all;
+  for (const auto& [name, agent] : by_name_) {
+    if (agent.ephemeral) all.push_back(name);
+  }
+  return all;
 }
 
 std::vector<EnrolledAgent> Enrolment::agents() const {

@@ -27,6 +27,7 @@ struct EnrolledAgent {
   std::vector<std::string> capabilities;  // patterns of what it may offer; empty: all
   std::string machine;
   std::string token_id;  // empty: a person accepted its code
+  bool ephemeral = false;  // forgotten when it is gone
 };
 
 // A machine with a certificate of this fleet's authority that the store does not know and nobody has revoked: it was
@@ -43,12 +44,13 @@ struct UnknownAgent {
 
 struct JoinToken {
   std::string id;
-  std::int64_t uses = 1;
+  std::int64_t uses = 1;  // 0: without a limit
   std::int64_t used = 0;
   WallTime expires;
   std::string name;  // of the agent; empty: any
   std::vector<std::string> capabilities;
   std::string created_by;
+  bool ephemeral = false;  // so are the agents that join with it
 };
 
 struct NewJoinToken {
@@ -64,6 +66,10 @@ class Enrolment {
   static constexpr std::size_t most_tokens = 1'000;
   static constexpr std::size_t most_unknown = 1'000;
   static constexpr std::int64_t certificate_days = 365;
+  static constexpr std::int64_t ephemeral_hours = 24;  // of the certificates of ephemeral agents
+
+  // Seconds from its issue to its end.
+  static std::int64_t certificate_life(bool ephemeral);
 
   // `seconds_now`: since 1970, of the clock that certificates are issued by.
   static Result<std::unique_ptr<Enrolment>> open(AccessDatabase& database, const pki::Authority& authority,
@@ -74,8 +80,9 @@ class Enrolment {
   Enrolment& operator=(Enrolment&&) = delete;
   ~Enrolment() = default;
 
-  // Errors: invalid (a name or number that is none), conflict (an access has the name), busy (too many).
-  Result<NewJoinToken> create_token(const std::string& who, JoinToken wanted, Duration ttl);
+  // `ttl`: none: it is good until it is revoked. Errors: invalid (a name or number that is none), conflict (an access
+  // has the name), busy (too many).
+  Result<NewJoinToken> create_token(const std::string& who, JoinToken wanted, std::optional<Duration> ttl);
   Result<std::vector<JoinToken>> tokens() const;  // by id, without those that have ended
   Status revoke_token(const std::string& who, const std::string& id);
 
@@ -88,6 +95,9 @@ class Enrolment {
   Result<EnrolledAgent> renew(const std::string& name, const pki::PublicKey& key);
   // All certificates of this name that have not ended.
   Status revoke(const std::string& who, const std::string& name);
+  // Of an ephemeral agent that is gone. Nothing is added to the list of revoked certificates: a certificate that is not
+  // known is refused, and it ends within a day.
+  Status forget(const std::string& name);
   // A certificate that is no agent's; nothing changes if it is revoked already.
   Status revoke_certificate(const std::string& who, const pki::Certificate& certificate);
 
@@ -115,6 +125,7 @@ class Enrolment {
   // The agent whose present certificate has this serial number.
   [[nodiscard]] std::optional<std::string> owner_of(const std::string& serial) const;
   [[nodiscard]] std::vector<EnrolledAgent> agents() const;  // by name
+  [[nodiscard]] std::vector<std::string> ephemeral() const;  // their names
   // What the list of revoked certificates has to say. Its number rises with each change.
   [[nodiscard]] Result<pki::RevocationList> revoked() const;
 

@@ -1,6 +1,7 @@
 #include "edge-agent/identity/identity.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -82,8 +83,14 @@ Result<Parts> parts_of(const join::Joined& joined) {
 }
 
 Identity identity_of(const join::Joined& joined, const Parts& parts) {
-  return {joined.name,        joined.fleet,           joined.broker,
-          joined.coordinator, parts.ca.fingerprint(), parts.certificate.not_after()};
+  return {joined.name,
+          joined.fleet,
+          joined.broker,
+          joined.coordinator,
+          parts.ca.fingerprint(),
+          parts.certificate.not_after(),
+          joined.certificate_life,
+          joined.ephemeral};
 }
 
 Status write_key(const std::string& work, const pki::Key& key) {
@@ -191,6 +198,14 @@ Status keep_renewed(const std::string& work, const join::Joined& joined) {
   if (!certificate) return certificate.error();
   if (auto good = check(*certificate, *ca, key->public_key(), joined.name); !good) return good;
   return write_private_file(files.certificate(), certificate->pem());
+}
+
+// First what makes the others count.
+Status forget_identity(const std::string& work) {
+  if (::unlink(IdentityFiles(work).joined().c_str()) != 0 && errno != ENOENT) {
+    return disk_error(IdentityFiles(work).joined() + " cannot be removed");
+  }
+  return remove_all(IdentityFiles(work).folder);
 }
 
 Result<std::string> rejoin_folder(const std::string& work) {

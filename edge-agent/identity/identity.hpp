@@ -37,6 +37,8 @@ struct Identity {
   std::string coordinator;  // https://HOST:PORT, of the port for agents
   std::string ca_sha256;             // as join::Token has it
   std::int64_t certificate_end = 0;  // seconds since 1970
+  std::int64_t certificate_life = 0;  // seconds from its issue to its end
+  bool ephemeral = false;             // the coordinator forgets this agent when it is gone
 };
 
 // No value: this agent has not joined. Error: what is there cannot be used, with advice.
@@ -55,6 +57,9 @@ Result<pki::Key> load_key(const std::string& work);
 Result<Identity> keep_identity(const std::string& work, const pki::Key& key, const join::Joined& joined);
 // A new certificate for the key that is there.
 Status keep_renewed(const std::string& work, const join::Joined& joined);
+
+// Of an ephemeral agent that its coordinator has forgotten: it joins with a new key.
+Status forget_identity(const std::string& work);
 
 // The work folder of those that join anew, below `work`; empty, or with the key of an unfinished attempt.
 Result<std::string> rejoin_folder(const std::string& work);

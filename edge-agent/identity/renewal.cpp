@@ -17,8 +17,8 @@
 namespace edgefleet::agent {
 namespace {
 
-constexpr std::int64_t month = 30LL * 86'400;
 constexpr std::size_t most_answer = 256UL << 10U;
+constexpr Duration between_questions = std::chrono::minutes(1);  // of an ephemeral agent: whether it is known
 
 std::optional<int> number(std::string_view digits) {
   int value = 0;
@@ -29,11 +29,13 @@ std::optional<int> number(std::string_view digits) {
 
 }  // namespace
 
-bool renewal_due(std::int64_t certificate_end, std::int64_t now) {
-  return now >= certificate_end - certificate_life / 3;
+bool renewal_due(std::int64_t certificate_end, std::int64_t now, std::int64_t life) {
+  return now >= certificate_end - life / 3;
 }
 
-bool ends_soon(std::int64_t certificate_end, std::int64_t now) { return now >= certificate_end - month; }
+bool ends_soon(std::int64_t certificate_end, std::int64_t now, std::int64_t life) {
+  return now >= certificate_end - life / 12;
+}
 
 // "Sun, 06 Nov 1994 08:49:37 GMT": the only form that is sent today. Not with time_t, which may have 32 bits.
 std::optional<std::int64_t> http_date(std::string_view text) {
@@ -56,16 +58,18 @@ std::optional<std::int64_t> http_date(std::string_view text) {
 std::optional<RenewalPlan::Line> RenewalPlan::failed(Time now, std::int64_t own_date, bool was_due,
                                                      const std::string& why) {
   ++failures_;
-  const bool soon = ends_soon(end_, own_date);
+  const bool soon = ends_soon(end_, own_date, life_);
   if (!was_due && !soon) return std::nullopt;
   if (told_at_ && now - *told_at_ < between_lines) return std::nullopt;
   told_at_ = now;
   return Line{soon, std::string("the certificate of this agent cannot be renewed yet") +
-                        (soon ? ", and it ends within a month or has ended" : "") + ": " + why + "; trying again"};
+                        (soon ? ", and it ends soon or has ended" : "") + ": " + why + "; trying again"};
 }
 
 Duration RenewalPlan::pause() const {
-  return failures_ > 0 ? Backoff{first_pause, longest_pause}.ceiling(failures_) : between_looks;
+  const Duration part{std::chrono::seconds(std::max<std::int64_t>(life_ / 24, 1))};  // so that none is missed
+  const Duration usual = failures_ > 0 ? Backoff{first_pause, longest_pause}.ceiling(failures_) : between_looks;
+  return std::min(usual, part);
 }
 
 namespace {
@@ -90,6 +94,13 @@ class Look {
     if (!answer) return answer.error();
     const auto header = answer->headers.find("date");
     return header == answer->headers.end() ? std::nullopt : http_date(header->second);
+  }
+
+  // Whether it knows this agent's certificate; an error if it cannot be asked.
+  Result<bool> knows() {
+    const auto answer = client_.get(std::string(join::crl_path), options_);
+    if (!answer) return answer.error();
+    return answer->status != 403;
   }
 
   // The end of the new certificate.
@@ -135,14 +146,22 @@ void look(RenewalPlan& plan, const std::string& work, const Identity& identity, 
 
 }  // namespace
 
-void keep_renewing(const std::stop_token& stop, const std::string& work, const Identity& identity) {
-  RenewalPlan plan(identity.certificate_end);
+bool is_forgotten(const std::string& work, const Identity& identity, const std::stop_token& stop) {
+  const auto known = Look(work, identity, stop).knows();
+  return known && !*known;
+}
+
+void keep_renewing(const std::stop_token& stop, const std::string& work, const Identity& identity,
+                   const std::function<void()>& forgotten) {
+  RenewalPlan plan(identity.certificate_end, identity.certificate_life);
   std::mutex mutex;
   std::condition_variable_any rings;
   std::unique_lock lock(mutex);
   while (!stop.stop_requested()) {
+    if (identity.ephemeral && is_forgotten(work, identity, stop)) return forgotten();
     look(plan, work, identity, stop);
-    rings.wait_for(lock, stop, plan.pause(), [] { return false; });
+    const Duration pause = identity.ephemeral ? std::min(plan.pause(), between_questions) : plan.pause();
+    rings.wait_for(lock, stop, pause, [] { return false; });
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -19,8 +20,10 @@ inline constexpr std::int64_t certificate_life = 365LL * 86'400;  // seconds; ea
 
 // ---- pure; dates are seconds since 1970
 
-bool renewal_due(std::int64_t certificate_end, std::int64_t now);
-bool ends_soon(std::int64_t certificate_end, std::int64_t now);  // within a month
+// `life`: seconds from its issue to its end.
+bool renewal_due(std::int64_t certificate_end, std::int64_t now, std::int64_t life = certificate_life);
+// Within a twelfth of its life: of one of a year, within a month.
+bool ends_soon(std::int64_t certificate_end, std::int64_t now, std::int64_t life = certificate_life);
 // Of the header `Date` (RFC 9110, 5.6.7).
 std::optional<std::int64_t> http_date(std::string_view text);
 
@@ -33,11 +36,12 @@ class RenewalPlan {
   static constexpr Duration longest_pause = std::chrono::hours(1);
   static constexpr Duration between_lines = std::chrono::hours(24);  // of the log, about failures
 
-  explicit RenewalPlan(std::int64_t certificate_end) : end_(certificate_end) {}
+  explicit RenewalPlan(std::int64_t certificate_end, std::int64_t life = certificate_life)
+      : end_(certificate_end), life_(life) {}
 
   // By the coordinator's date, or by this machine's if it sends none.
   [[nodiscard]] bool due(std::optional<std::int64_t> coordinator_date, std::int64_t own_date) const {
-    return renewal_due(end_, coordinator_date.value_or(own_date));
+    return renewal_due(end_, coordinator_date.value_or(own_date), life_);
   }
   void fine() { failures_ = 0; }  // the coordinator has answered, and it is not due
   void renewed(std::int64_t certificate_end) {
@@ -47,7 +51,7 @@ class RenewalPlan {
   }
   // The line for the log, if it is time for one.
   struct Line {
-    bool warning = false;  // it ends within a month, or has ended
+    bool warning = false;  // it ends soon, or has ended
     std::string text;
   };
   std::optional<Line> failed(Time now, std::int64_t own_date, bool was_due, const std::string& why);
@@ -55,6 +59,7 @@ class RenewalPlan {
 
  private:
   std::int64_t end_;
+  std::int64_t life_;
   int failures_ = 0;  // in a row
   std::optional<Time> told_at_;
 };
@@ -62,6 +67,10 @@ class RenewalPlan {
 // ----
 
 // Asks the coordinator of `identity`, until it is stopped; blocking, for a thread of its own. Problems are logged.
-void keep_renewing(const std::stop_token& stop, const std::string& work, const Identity& identity);
+// `forgotten`: called once if this ephemeral agent is no longer known to its coordinator; then it returns.
+void keep_renewing(const std::stop_token& stop, const std::string& work, const Identity& identity,
+                   const std::function<void()>& forgotten);
+// Whether the coordinator says so. False also if it cannot be reached.
+bool is_forgotten(const std::string& work, const Identity& identity, const std::stop_token& stop);
 
 }  // namespace edgefleet::agent

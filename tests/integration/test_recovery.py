@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import pty
 import re
 import shutil
@@ -136,9 +137,10 @@ class Restore(RecoveryCase):
         """The recovery key is in nothing that this fleet has written but its own file."""
         letters = self.key_file.read_text().strip().removeprefix("efr_").replace("-", "")
         groups = self.key_file.read_text().strip()
-        for path in self.fleet.root.rglob("*"):
-            if path.is_file() and path != self.key_file:
-                text += path.read_bytes().decode("latin-1")
+        for folder, _, names in os.walk(self.fleet.root):  # it goes on if one vanishes
+            for path in (pathlib.Path(folder) / name for name in names):
+                if path != self.key_file and path.is_file():
+                    text += path.read_bytes().decode("latin-1")
         self.assertNotIn(groups, text)
         self.assertNotIn(letters, text)
         sealed = (self.backup_folder / "fleet.sealed").read_bytes()
@@ -184,7 +186,6 @@ class Restore(RecoveryCase):
         shutil.rmtree(fleet.data / "broker/generations")
         self.good(self.restore("--force"))
         fleet.start_coordinator()
-        self.assertEqual(self.unknown(), [])
         for name, agent in agents.items():
             agent.terminate()
             agents[name] = self.start_agent(name)

@@ -25,7 +25,8 @@ std::string joined_text(const ClosedFleet& closed, const Request& request, const
   return join::encode(join::Joined{
       agent.name, setup.fleet.str(), agent.certificate, closed.authority().certificate().pem(),
       "mqtts://" + in_url(broker_for_others(setup, known)) + ":" + std::to_string(setup.broker_agents_port),
-      "https://" + in_url(known) + ":" + port_of_listener(setup.agents_listen)});
+      "https://" + in_url(known) + ":" + port_of_listener(setup.agents_listen),
+      Enrolment::certificate_life(agent.ephemeral), agent.ephemeral});
 }
 
 Reply join_with_token(ClosedFleet& closed, const Request& request) {

@@ -55,15 +55,17 @@ Reply name_reply(const std::string& name) {
 
 struct WantedToken {
   JoinToken token;
-  Duration ttl = usual_ttl;
+  std::optional<Duration> ttl = usual_ttl;
 };
 
 Result<WantedToken> read_wanted_token(const std::string& body) {
   auto fields = json::Fields::untrusted(body.empty() ? std::string_view("{}") : std::string_view(body));
-  fields.allow({"uses", "ttl_ms", "name", "capabilities"});
+  fields.allow({"uses", "ttl_ms", "name", "capabilities", "ephemeral"});
   WantedToken wanted;
-  wanted.token.uses = fields.integer("uses", 1, 100'000).value_or(1);
-  wanted.ttl = fields.milliseconds("ttl_ms", std::chrono::seconds(1), longest_ttl).value_or(usual_ttl);
+  wanted.token.uses = fields.integer("uses", 0, 100'000).value_or(1);
+  wanted.ttl = fields.milliseconds("ttl_ms", Duration{0}, longest_ttl).value_or(usual_ttl);
+  if (wanted.ttl == Duration{0}) wanted.ttl.reset();
+  wanted.token.ephemeral = fields.boolean("ephemeral").value_or(false);
   wanted.token.name = fields.string("name").value_or("");
   wanted.token.capabilities = fields.strings("capabilities");
   if (!fields.ok()) return fields.error();
@@ -108,6 +110,7 @@ Reply list_tokens(ClosedFleet& closed, const Request&) {
     object.integer("used", token.used);
     object.string("expires_at", rfc3339(token.expires));
     if (!token.name.empty()) object.string("name", token.name);
+    if (token.ephemeral) object.boolean("ephemeral", true);
     write_strings(object, "capabilities", token.capabilities);
     object.string("created_by", token.created_by);
   });

@@ -70,6 +70,19 @@ TEST_CASE("topics are below the fleet's root, unless they are complete") {
   CHECK(below_root({"-t"}, root) == Words{"-t"});
 }
 
+TEST_CASE("a range in a name is as many names") {
+  using Names = std::vector<std::string>;
+  CHECK(*expanded_names("pi") == Names{"pi"});
+  CHECK(*expanded_names("w-{08..11}-x") == Names{"w-08-x", "w-09-x", "w-10-x", "w-11-x"});
+  CHECK(*expanded_names("{0..2}") == Names{"0", "1", "2"});
+  CHECK(expanded_names("w-{001..1000}")->size() == 1000);
+  for (const char* bad : {"w-{1..", "w-{1}", "w-{..2}", "w-{1..}", "w-{2..1}", "w-{a..b}", "w-{-1..2}", "w-{0..1000}",
+                          "w-{1..99999999999999999999}", "w-}{", "w-{"}) {
+    INFO(bad);
+    CHECK_FALSE(expanded_names(bad));
+  }
+}
+
 TEST_CASE("a word of a shell stays one word") {
   CHECK(shell_word("/home/a/x") == "/home/a/x");
   CHECK(shell_word("a b") == "'a b'");

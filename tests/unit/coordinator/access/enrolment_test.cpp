@@ -198,3 +198,66 @@ TEST_CASE("tokens have bounds") {
   CHECK_FALSE(make(token));
   CHECK(house.enrolment->tokens()->size() == 1);
 }
+
+TEST_CASE("ephemeral agents have certificates of a day, and leave nothing behind when they are forgotten") {
+  House house;
+  JoinToken wanted;
+  wanted.uses = 0;
+  wanted.ephemeral = true;
+  const auto token = house.enrolment->create_token("anna", wanted, std::nullopt)->secret;
+  const auto list = house.revoked();
+  const auto lasting = *house.join(house.token(), "pi-1");
+  std::string serial;
+  for (int i = 0; i < 50; ++i) {  // containers of one host name come and go; the token has neither limit
+    house.clock += 40 * day;
+    const auto agent = house.join(token, "worker", *pki::Key::make(), false, "machine");
+    REQUIRE(agent);
+    CHECK(agent->name == "worker");
+    const auto certificate = *pki::Certificate::from_pem(agent->certificate);
+    CHECK(certificate.not_after() == house.clock + day);
+    serial = certificate.serial();
+    house.reopen();
+    CHECK(house.enrolment->ephemeral() == std::vector<std::string>{"worker"});
+    REQUIRE(house.enrolment->forget("worker"));
+    // It may come back with a certificate that has not ended.
+    CHECK_FALSE(house.enrolment->owner_of(serial));
+    CHECK_FALSE(house.enrolment->recognise(certificate, "192.0.2.1"));
+  }
+  CHECK(house.enrolment->unknown().empty());
+  CHECK(house.revoked().number == list.number);
+  CHECK(house.revoked().revoked == list.revoked);
+  CHECK(house.enrolment->agents().size() == 1);
+  CHECK(house.enrolment->forget("pi-1").error().kind == ErrorKind::not_found);
+  CHECK(house.enrolment->owner_of(lasting.serial) == "pi-1");
+}
+
+TEST_CASE("an ephemeral agent is renewed for a day, and replaced without an entry in the list") {
+  House house;
+  JoinToken wanted;
+  wanted.name = "worker-01";
+  wanted.uses = 0;
+  wanted.ephemeral = true;
+  const auto token = house.enrolment->create_token("anna", wanted, std::nullopt)->secret;
+  const auto key = *pki::Key::make();
+  const auto first = house.join(token, "whatever", key);
+  REQUIRE(first);
+  CHECK(first->name == "worker-01");
+  house.clock += day / 2;
+  CHECK(house.enrolment->renew("worker-01", key.public_key())->not_after == house.clock + day);
+  const auto second = house.join(token, "whatever");
+  REQUIRE(second);
+  CHECK(second->name == "worker-01");
+  CHECK_FALSE(house.enrolment->owner_of(first->serial));
+  CHECK(house.revoked().revoked.empty());
+  // A person may revoke one like any other.
+  REQUIRE(house.enrolment->revoke("anna", "worker-01"));
+  CHECK(house.revoked().revoked.size() == 1);
+}
+
+TEST_CASE("only tokens for ephemeral agents are without limits") {
+  House house;
+  JoinToken wanted;
+  CHECK_FALSE(house.enrolment->create_token("anna", wanted, std::nullopt));
+  wanted.uses = 0;
+  CHECK_FALSE(house.enrolment->create_token("anna", wanted, std::chrono::hours(1)));
+}

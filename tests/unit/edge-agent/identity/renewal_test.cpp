@@ -83,7 +83,7 @@ TEST_CASE("failures are told once a day, and as a warning in the last month") {
   const auto warning = plan.failed(Time{26h}, late, false, "no answer");
   REQUIRE(warning);
   CHECK(warning->warning);
-  CHECK(warning->text.find("ends within a month") != std::string::npos);
+  CHECK(warning->text.find("ends soon") != std::string::npos);
   plan.renewed(end + certificate_life);
   CHECK_FALSE(plan.failed(Time{60h}, late, false, "no answer"));
 }
@@ -98,5 +98,20 @@ TEST_CASE("the date of an HTTP answer is read, and rubbish is none") {
         "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, -6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"}) {
     INFO(rubbish);
     CHECK_FALSE(http_date(rubbish));
+  }
+}
+
+TEST_CASE("a certificate of a day, or of a minute, is renewed in time") {
+  for (const std::int64_t life : {day, std::int64_t{60}}) {
+    INFO(life);
+    std::int64_t now = 1'800'000'000, ends = now + life;
+    RenewalPlan plan(ends, life);
+    for (const std::int64_t stop = now + 100 * life; now < stop; now += seconds(plan.pause())) {
+      REQUIRE(now < ends - life / 12);
+      if (!plan.due(now, 0)) continue;
+      ends = now + life;
+      plan.renewed(ends);
+    }
+    CHECK(ends > 1'800'000'000 + 99 * life);
   }
 }
