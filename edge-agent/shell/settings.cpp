@@ -76,6 +76,7 @@ Result<CommandConfig> read_command(const std::string& file, const toml::table& t
   reader.read("artifact_bytes", command.artifact_bytes);
   reader.read("artifact_files", command.artifact_files);
   reader.read_list("retry_exit_codes", command.retry_exit_codes);
+  reader.read("sandbox", command.sandbox);
   if (const auto* params = reader.table("params")) {
     if (auto read = read_params(file, *params, command); !read) return read.error();
   }
@@ -94,6 +95,7 @@ Result<PluginConfig> read_plugin(const std::string& file, const toml::table& tab
   reader.read("restart_most_s", plugin.restart_most_s);
   reader.read("artifact_bytes", plugin.artifact_bytes);
   reader.read("artifact_files", plugin.artifact_files);
+  reader.read("sandbox", plugin.sandbox);
   return checked<PluginConfig>(reader, file, table, plugin);
 }
 

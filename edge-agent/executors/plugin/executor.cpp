@@ -83,9 +83,13 @@ Result<ProcessSpec> PluginExecutor::spec() const {
   if (!program) return program.error();
   spec.program = std::move(*program);
   spec.argv = config_.argv;
-  spec.env = make_environment(config_.env, services_.scratch->dir());
+  auto folder = services_.scratch->folder_of(config_.executor);
+  if (!folder) return folder.error();
+  spec.env = make_environment(config_.env, *folder);
   spec.env[ScratchRoot::marker] = services_.scratch->dir();
   spec.cwd = config_.cwd;
+  spec.own_folder = std::move(*folder);
+  spec.sandboxed = config_.sandbox;
   spec.pipe_stdin = true;
   return spec;
 }
@@ -146,7 +150,7 @@ RunOutcome PluginExecutor::run(const Job& job, std::stop_token stop, const OnPro
 
 RunOutcome PluginExecutor::run_limited(const Job& job, std::stop_token stop, const OnProgress& on_progress) {
   RunLimit limit(std::move(stop), gate_.closing(), services_.spawner->groups(), job.timeout);
-  const auto scratch = services_.scratch->make(job.id, job.attempt);
+  const auto scratch = services_.scratch->make_in(config_.executor, job.id, job.attempt);
   if (!scratch) return failed_by(scratch.error());
   RunOutcome outcome = run_in(*scratch, job, limit, on_progress);
   // The stop or the timeout is the reported reason, not a failure that it caused.
