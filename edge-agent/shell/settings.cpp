@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "common/core/where.hpp"
+#include "common/files/trusted.hpp"
 #include "common/http/url.hpp"
 #include "common/mqtt/tls.hpp"
 #include "common/runtime/secret.hpp"
@@ -267,6 +268,8 @@ void declare(Configuration& configuration, Settings& s) {
 }
 
 Status take_tables(const Configuration& configuration, Settings& s) {
+  s.file = configuration.file_path();
+  if (auto trusted = check_trusted(s.file, "--config"); !trusted) return trusted;
   for (const char* option :
        {"name", "fleet", "broker", "broker-ca", "broker-certificate", "broker-key", "coordinator"}) {
     if (configuration.given(option)) s.given.insert(option);
@@ -290,6 +293,11 @@ std::optional<int> read_settings(Settings& settings, int argc, const char* const
   if (const auto code = configuration.parse(argc, argv)) return code;
   const auto taken = take_tables(configuration, settings);
   return taken ? std::nullopt : std::optional(wrong_usage(program, taken.error().message));
+}
+
+std::vector<std::string> boot_files(const Settings& settings) {
+  if (!settings.join_file.empty()) return {settings.join_file};
+  return {"/boot/firmware/edgefleet-join", "/boot/edgefleet-join"};
 }
 
 Status take_identity(Settings& s, const Identity& identity) {

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 
 #include "common/core/utf8.hpp"
+#include "common/files/trusted.hpp"
 #include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
 #include "edge-agent/executors/files/artifacts.hpp"
@@ -31,6 +33,17 @@ class ClosedTicket {
   PluginDesk& desk_;
   const PluginDesk::Ticket& ticket_;
 };
+
+// The script of an interpreter, and where it looks for more; the program itself was checked when it was found.
+Status check_script(const PluginConfig& config) {
+  if (!config.cwd.empty()) {
+    if (auto trusted = check_trusted(config.cwd, "cwd"); !trusted) return trusted;
+  }
+  if (config.argv.size() < 2) return success();
+  const auto script = std::filesystem::path(config.cwd) / config.argv[1];
+  std::error_code unknown;
+  return std::filesystem::is_regular_file(script, unknown) ? check_trusted(script, "argv") : success();
+}
 
 }  // namespace
 
@@ -81,6 +94,7 @@ Result<ProcessSpec> PluginExecutor::spec() const {
   ProcessSpec spec;
   auto program = find_program(config_.argv.front(), path_of(config_.env));
   if (!program) return program.error();
+  if (auto trusted = check_script(config_); !trusted) return trusted.error();
   spec.program = std::move(*program);
   spec.argv = config_.argv;
   auto folder = services_.scratch->folder_of(config_.executor);

@@ -22,6 +22,10 @@ class Spawner {
 
   // From any thread. Waits until the exec of the child has succeeded or failed, at most `start_patience`.
   Result<Process> spawn(const ProcessSpec& spec) const;
+  // What the sandbox hides from children that start from now on, instead of what it hid before.
+  void hide(std::vector<std::string> hidden) const {
+    if (sandbox_) sandbox_->hide(std::move(hidden));
+  }
   // For freezing by heat, and the clock of timeouts.
   [[nodiscard]] const std::shared_ptr<ProcessGroups>& groups() const { return groups_; }
 
