@@ -192,7 +192,7 @@ TEST_CASE("a sandboxed child cannot signal, trace or look into this process") {
   const House house;
   const Spawner spawner(std::nullopt, std::make_shared<Sandbox>(house.hidden()));
   const std::string me = std::to_string(::getpid());
-  CHECK(tried(spawner, {"true < /proc/" + me + "/mem", "readlink /proc/" + me + "/cwd", "ls /proc/" + me + "/root/"}) ==
+  CHECK(tried(spawner, {"head -c 0 /proc/" + me + "/mem", "readlink /proc/" + me + "/cwd", "ls /proc/" + me + "/root/"}) ==
         no(3));
   if (*landlock::version() < 6) return;
   CHECK(tried(spawner, {"kill -0 " + me, "kill -CONT $PPID", "kill -0 $$"}) == "no no yes ");
