@@ -8,8 +8,8 @@
 #include "edge-agent/executors/echo.hpp"
 #include "edge-agent/executors/llm/executor.hpp"
 #include "edge-agent/executors/llm/model_keeper.hpp"
-#include "edge-agent/executors/process/spawner.hpp"
 #include "edge-agent/executors/plugin/executor.hpp"
+#include "edge-agent/executors/process/spawner.hpp"
 #include "edge-agent/sensors/machine.hpp"
 #include "edge-agent/shell/hidden_files.hpp"
 

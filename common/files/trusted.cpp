@@ -39,9 +39,9 @@ Status check_one(const std::string& path, const std::string& named) {
   }
   const bool sticky = folder && (info.st_mode & S_ISVTX) != 0;
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) == 0 || sticky) return success();
-  return Error{what + "can be changed by other users (mode " + mode_text(info.st_mode) + "): run `chmod go-w " + path +
-                   '`',
-               ErrorKind::invalid};
+  return Error{
+      what + "can be changed by other users (mode " + mode_text(info.st_mode) + "): run `chmod go-w " + path + '`',
+      ErrorKind::invalid};
 }
 
 }  // namespace

@@ -127,16 +127,16 @@ std::uint64_t Sandbox::generation() {
 
 Result<Sandbox::Prepared> Sandbox::make() {
   Prepared prepared;
-  Ways ways;
+  std::vector<std::string> hidden;
   {
     const std::lock_guard lock(mutex_);
     prepared.generation = generation();
-    ways = ways_to(real_paths(hidden_));
+    hidden = hidden_;
   }
   auto ruleset = landlock::make_ruleset(rights_);
   if (!ruleset) return ruleset.error();
   prepared.ruleset = std::move(*ruleset);
-  for (const auto& [folder, except] : ways) {
+  for (const auto& [folder, except] : ways_to(real_paths(hidden))) {
     struct stat info{};
     if (::lstat(folder.c_str(), &info) == 0) {  // before its entries are read: a change meanwhile counts
       prepared.folders.push_back({folder, info.st_dev, info.st_ino, info.st_ctim});

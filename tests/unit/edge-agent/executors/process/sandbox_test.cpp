@@ -51,7 +51,8 @@ std::string said_by(const Spawner& spawner, const std::string& script, const std
 // "yes" or "no" for each command.
 std::string tried(const Spawner& spawner, const std::vector<std::string>& commands, const std::string& own = "") {
   std::string script = "exec 2>/dev/null\n";
-  for (const auto& command : commands) script += "if " + command + " >/dev/null; then printf 'yes '; else printf 'no '; fi\n";
+  for (const auto& command : commands)
+    script += "if " + command + " >/dev/null; then printf 'yes '; else printf 'no '; fi\n";
   return said_by(spawner, script, own);
 }
 
@@ -192,8 +193,8 @@ TEST_CASE("a sandboxed child cannot signal, trace or look into this process") {
   const House house;
   const Spawner spawner(std::nullopt, std::make_shared<Sandbox>(house.hidden()));
   const std::string me = std::to_string(::getpid());
-  CHECK(tried(spawner, {"head -c 0 /proc/" + me + "/mem", "readlink /proc/" + me + "/cwd", "ls /proc/" + me + "/root/"}) ==
-        no(3));
+  CHECK(tried(spawner, {"head -c 0 /proc/" + me + "/mem", "readlink /proc/" + me + "/cwd",
+                        "ls /proc/" + me + "/root/"}) == no(3));
   if (*landlock::version() < 6) return;
   CHECK(tried(spawner, {"kill -0 " + me, "kill -CONT $PPID", "kill -0 $$"}) == "no no yes ");
 }
