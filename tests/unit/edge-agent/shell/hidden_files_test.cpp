@@ -24,10 +24,10 @@ TEST_CASE("the work folder, the configuration and every file with a secret that 
   const std::string config = folder / "agent.toml";
   const std::string join_file = folder / "token";
   std::ofstream(join_file) << "token";
-  std::ofstream(config) << "work = \"/var/lib/agent\"\npassword-file = \"/p\"\nbroker-key = \"/k\"\njoin-file = \"" +
-                               join_file +
-                               "\"\n[[llm]]\nname = \"a\"\nprovider = \"groq\"\nmodels = [\"m\"]\napi_key_file = \"/a\"\n"
-                               "[[llm]]\nname = \"b\"\nprovider = \"openai\"\nurl = \"http://127.0.0.1:1\"\n";
+  std::ofstream(config)
+      << "work = \"/var/lib/agent\"\npassword-file = \"/p\"\nbroker-key = \"/k\"\njoin-file = \"" + join_file +
+             "\"\n[[llm]]\nname = \"a\"\nprovider = \"groq\"\nmodels = [\"m\"]\napi_key_file = \"/a\"\n"
+             "[[llm]]\nname = \"b\"\nprovider = \"openai\"\nurl = \"http://127.0.0.1:1\"\n";
   const std::array<const char*, 3> arguments{program, "--config", config.c_str()};
   Settings settings;
   REQUIRE_FALSE(read_settings(settings, arguments.size(), arguments.data()));
