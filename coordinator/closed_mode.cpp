@@ -13,6 +13,7 @@
 #include "coordinator/access/secret.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/agents/routes.hpp"
+#include "coordinator/http/host.hpp"
 #include "coordinator/http/site/refuse.hpp"
 #include "coordinator/http/site/unknown_endpoint.hpp"
 #include "coordinator/shell/session_end.hpp"
@@ -113,7 +114,8 @@ http_server::Site agents_site(const Parts& parts) {
 void take_setup(Loop::Options& options, ClosedFleet& closed) {
   const Setup& setup = closed.setup();
   options.fleet = setup.fleet;
-  options.broker.broker = "mqtts://localhost:" + std::to_string(setup.broker_agents_port);
+  options.broker.broker =
+      "mqtts://" + in_url(broker_for_coordinator(setup)) + ":" + std::to_string(setup.broker_agents_port);
   options.broker.tls = tls_files(closed, "coordinator");
   options.watch_tls = tls_files(closed, "watch");
   options.named_clients = true;

@@ -15,6 +15,7 @@
 #include "common/runtime/signals.hpp"
 #include "common/runtime/table_reader.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/broker_guard.hpp"
 #include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/host.hpp"
@@ -87,12 +88,9 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration.option("fleet", s.fleet, "name of the fleet");
   configuration.option("data", s.data, "directory of the database and the artifacts");
   configuration.option("listen", s.listen,
-                       "HOST:PORT of the HTTP API; 0.0.0.0:7001 is every IPv4 address of this machine, 127.0.0.1:7001 "
-                       "is for this machine only: then agents on others can do no tasks with files; port 0 selects a "
-                       "free port. After setup, the setup's addresses count");
-  configuration.flag("allow-remote", s.allow_remote,
-                     "allow --listen with an address that other machines can reach, although there is no setup: "
-                     "everybody is the operator then");
+                       "HOST:PORT of the HTTP API, an address of this machine only; port 0 selects a free port. Other "
+                       "machines need `edgefleet-coordinator setup`, whose addresses count then");
+  configuration.flag("allow-remote", s.allow_remote, "removed; see `edgefleet-coordinator setup`")->group("");
   configuration.option("allow-origin", s.allow_origin,
                        "origins whose web pages may use the API from a browser (CORS), separated by commas");
   configuration.flag("take-over", s.take_over,
@@ -155,16 +153,19 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
 Result<http_server::ListenAddress> read_listen(const Settings& settings) {
   auto address = http_server::parse_listen(settings.listen);
   if (!address) {
-    return Error{"--listen: " + address.error().message + "; write 127.0.0.1:7001 (this machine only) or 0.0.0.0:7001",
-                 ErrorKind::invalid};
+    return Error{"--listen: " + address.error().message + "; write 127.0.0.1:7001", ErrorKind::invalid};
   }
-  if (!address->loopback() && !settings.allow_remote) {
-    return Error{"--listen " + settings.listen +
-                     " can be reached by other machines, and without a setup everybody is the operator: run "
-                     "`edgefleet-coordinator setup`, or, on a network that you trust, pass --allow-remote",
-                 ErrorKind::invalid};
+  if (settings.allow_remote) {
+    return invalid(
+        "--allow-remote has been removed: run `edgefleet-coordinator setup` once, after which other machines use this "
+        "fleet with a certificate or a key");
   }
-  if (!address->loopback()) log::warning("anyone who can reach " + settings.listen + " can use this fleet");
+  if (!address->loopback()) {
+    return invalid(
+        "--listen " + settings.listen +
+        " can be reached by other machines, and without a setup everybody is the operator: run "
+        "`edgefleet-coordinator setup` once; its --people-listen and --agents-listen are for other machines");
+  }
   return address;
 }
 
@@ -251,18 +252,6 @@ http_server::Site site_of(const Parts& parts, const Settings& settings, const st
       [gate](const http_server::Principal& principal) { return gate->still_allowed(principal); }};
 }
 
-// An agent on another machine cannot use an address of this one, which is the first mistake with a second Pi.
-std::string who_can_reach(const http_server::ListenAddress& address) {
-  if (address.loopback()) {
-    return ", for this machine only; agents on other machines need --listen 0.0.0.0:" + std::to_string(address.port) +
-           " --allow-remote here, and this machine's address as their --coordinator";
-  }
-  if (address.all() || address.host == "0.0.0.0") {
-    return "; agents on other machines use --coordinator http://THIS-MACHINE:" + std::to_string(address.port);
-  }
-  return {};
-}
-
 // Large bodies and answers go back to the system as soon as they are freed. Otherwise the threshold of the library
 // rises to the largest one that was freed, and the heaps of the threads keep such memory.
 void give_memory_back() {
@@ -326,12 +315,16 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   log::info("edgefleet-coordinator " EDGEFLEET_VERSION " of fleet " + options.fleet.str() + ", HTTP API on " +
             (*closed ? "https://" + in_url((*closed)->setup().names.front()) + ":" + std::to_string(listening->port) +
                            ", agents on " + (*closed)->setup().agents_listen
-                     : http_server::url_of(*listening, false) + who_can_reach(*listening)));
+                     : http_server::url_of(*listening, false) +
+                           ", for this machine only; other machines need `edgefleet-coordinator setup`"));
 
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const std::jthread maintainer([&](const std::stop_token& stop) {
     if (*closed) maintain(stop, **closed);
+  });
+  const std::jthread guard([&](const std::stop_token& stop) {
+    if (*closed) guard_broker(stop, **closed);
   });
   const auto ended = loop.run();
   server.stop();

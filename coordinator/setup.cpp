@@ -77,6 +77,12 @@ Status check_listener(const std::string& option, const std::string& text) {
   return address ? success() : Status(invalid(option + ": " + address.error().message));
 }
 
+Status check_host(const std::string& option, const std::string& name) {
+  if (name.empty()) return success();
+  const auto hosts = pki::parse_hosts({name});
+  return hosts ? success() : Status(hosts.error().context(option));
+}
+
 std::string absolute(const std::string& path) { return fs::absolute(path).lexically_normal().string(); }
 
 std::string lines_of(const Setup& setup, const std::string& data) {
@@ -84,7 +90,8 @@ std::string lines_of(const Setup& setup, const std::string& data) {
   for (const auto& name : setup.names) names += (names.empty() ? "" : ", ") + name;
   return "fleet " + setup.fleet.str() + ", data in " + data + "\n  names and addresses of this machine: " + names +
          "\n  people and programs: " + setup.listen + " (https), agents: " + setup.agents_listen +
-         "\n  broker: its files in " + setup.broker_folder + "; agents on port " +
+         "\n  broker: its files in " + setup.broker_folder + "" +
+         (setup.broker_host.empty() ? "" : ", on " + setup.broker_host) + "; agents on port " +
          std::to_string(setup.broker_agents_port) + ", people on port " + std::to_string(setup.broker_people_port);
 }
 
@@ -150,6 +157,10 @@ SetupCommand::SetupCommand(Configuration& configuration, const std::string& data
       ->add_option("--broker-people-port", broker_people_port_,
                    "the broker's port for people and programs (default: 8884)")
       ->check(CLI::Range(1, 65535));
+  command_->add_option("--broker-host", broker_host_,
+                       "DNS name or address of the broker's machine, if it is not this one (localhost: it is)");
+  command_->add_option("--broker-from-here", broker_from_here_,
+                       "by which the coordinator reaches the broker, if it differs: the name of a container");
   command_->add_option("--admin", admin_, "name of the first access, with the role admin")->capture_default_str();
   command_->add_option("--key-file", key_file_, "also write the key of the first access to this file");
   command_->add_flag("--dry-run", dry_run_, "only say what would be done");
@@ -193,6 +204,10 @@ Result<Setup> SetupCommand::wanted() const {
   if (!broker_address_.empty()) setup.broker_address = broker_address_;
   if (broker_agents_port_ > 0) setup.broker_agents_port = broker_agents_port_;
   if (broker_people_port_ > 0) setup.broker_people_port = broker_people_port_;
+  if (!broker_host_.empty()) setup.broker_host = broker_host_ == "localhost" ? "" : broker_host_;
+  if (!broker_from_here_.empty()) setup.broker_from_here = broker_from_here_ == "localhost" ? "" : broker_from_here_;
+  if (auto good = check_host("--broker-host", setup.broker_host); !good) return good.error();
+  if (auto good = check_host("--broker-from-here", setup.broker_from_here); !good) return good.error();
   return setup;
 }
 
@@ -209,7 +224,7 @@ Status SetupCommand::set_up() const {
   if (auto taken = lock.take(data_); !taken) return taken;
   const auto authority = has_authority(data_) ? load_authority(data_) : make_authority(data_, *setup);
   if (!authority) return authority.error();
-  for (const auto& name : setup->names) {
+  for (const auto& name : certified_names(*setup)) {
     if (auto permitted = authority->permits(name); !permitted) {
       return Error{
           name + " is outside of what this fleet's certification authority may certify: " + permitted.error().message +

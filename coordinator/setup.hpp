@@ -32,6 +32,8 @@ class SetupCommand {
   std::string broker_folder_;
   std::string broker_run_;
   std::string broker_address_;
+  std::string broker_host_;
+  std::string broker_from_here_;
   int broker_agents_port_ = 0;  // 0: as it was, or the usual one
   int broker_people_port_ = 0;
   std::string admin_ = "admin";

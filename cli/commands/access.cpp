@@ -71,8 +71,7 @@ std::string uses_of_key(Session& session, const std::string& name) {
   const auto certificate = ca ? pki::Certificate::from_pem(*ca) : Result<pki::Certificate>(ca.error());
   if (certificate) text += "On another computer:  edgefleet login " + url + "#" + certificate->fingerprint() + "\n";
   const auto& mqtt = member_of(*access, "mqtt");
-  const auto host = url.substr(0, url.rfind(':')).substr(std::string_view("https://").size());
-  return text + "Over MQTT: user " + name + ", the key as password, TLS, " + host + ":" +
+  return text + "Over MQTT: user " + name + ", the key as password, TLS, " + printable(text_of(mqtt, "host")) + ":" +
          std::to_string(count_of(mqtt, "port")) + ", topics below " + printable(text_of(mqtt, "root"));
 }
 
@@ -81,7 +80,9 @@ Exit show_key(Session& session, const Result<std::string>& body, const std::stri
   if (!body) return session.fail(body.error());
   const auto answer = read_answer(*body);
   if (!answer) return session.fail(answer.error());
-  session.print(session.json() ? *body : text_of(*answer, "key"));
+  const auto key = secret_of(*answer, "key");
+  if (!key) return session.fail(key.error());
+  session.print(session.json() ? *body : *key);
   if (!session.json()) session.note(note.empty() ? uses_of_key(session, printable(text_of(*answer, "name"))) : note);
   return Exit::ok;
 }
@@ -103,19 +104,34 @@ Run declare_create(CLI::App& app) {
       [wanted](Session& session) { return show_key(session, session.post("/api/v1/accesses", body_of(*wanted)), ""); };
 }
 
+// The login on this machine, if it is that access's, goes on with the new key.
+Status follow_rotation(Session& session, const Document& answer) {
+  const auto followed =
+      replace_key(logins_folder(), session.client().base_url(), text_of(answer, "name"), text_of(answer, "key"));
+  if (followed || followed.error().kind == ErrorKind::not_found) return success();
+  return followed.error().context("the new key is above, but the login on this machine still has the old one");
+}
+
+Exit rotate(Session& session, const std::string& name, const std::optional<Duration>& overlap) {
+  const std::string wish = overlap ? "{\"overlap_ms\":" + std::to_string(to_ms(*overlap)) + "}" : "";
+  const auto body = session.post("/api/v1/accesses/" + name + "/rotate", wish);
+  const auto answer = body ? read_answer(*body) : Result<Document>(body.error());
+  const Exit shown = show_key(
+      session, body,
+      std::string("It is shown only once. The broker takes the new key only, at once") +
+          (overlap ? "; over HTTP the old one is good for " + show_duration(*overlap) + " more" : ", and HTTP too"));
+  if (shown != Exit::ok || !answer) return shown;
+  if (auto followed = follow_rotation(session, *answer); !followed) return session.fail(followed.error());
+  return shown;
+}
+
 Run declare_rotate(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   auto overlap = std::make_shared<std::optional<Duration>>();
   add_name(app, *name, "of the access");
   add_duration(app, "--overlap", *overlap, "the old key stays good over HTTP for this time", Duration{0},
                std::chrono::hours(24 * 90));
-  return [name, overlap](Session& session) {
-    const std::string body = *overlap ? "{\"overlap_ms\":" + std::to_string(to_ms(**overlap)) + "}" : "";
-    return show_key(session, session.post("/api/v1/accesses/" + *name + "/rotate", body),
-                    std::string("It is shown only once. The broker takes the new key only, at once") +
-                        (*overlap ? "; over HTTP the old one is good for " + show_duration(**overlap) + " more"
-                                  : ", and HTTP too"));
-  };
+  return [name, overlap](Session& session) { return rotate(session, *name, *overlap); };
 }
 
 Run declare_revoke(CLI::App& app) {
@@ -154,7 +170,9 @@ Exit create_token(Session& session, const WantedToken& wanted) {
   if (!made) return session.fail(made.error());
   const auto answer = read_answer(*made);
   if (!answer) return session.fail(answer.error());
-  session.print(session.json() ? *made : text_of(*answer, "token"));
+  const auto token = secret_of(*answer, "token");
+  if (!token) return session.fail(token.error());
+  session.print(session.json() ? *made : *token);
   if (!session.json()) session.note("On the new machine, paste it into:  edgefleet-agent join --token-file -");
   return Exit::ok;
 }

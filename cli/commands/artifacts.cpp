@@ -41,7 +41,7 @@ Exit put_one(const std::string& path, Session& session, const Interrupt& interru
   session.end_live();
   if (interrupt.happened()) return interrupt.exit();
   if (!answer) return fail_transfer(session, answer.error(), false);
-  if (!answer->ok()) return fail_transfer(session, http::to_error(*answer).context(path), true);
+  if (!answer->ok()) return fail_transfer(session, session.error_of(*answer).context(path), true);
   kept_ms = number_of(parse_document(answer->body).value_or(Document()), "kept_ms");
   return present(session, Result<std::string>(answer->body),
                  [](const Document& stored, const Look&) { return printable(text_of(stored, "id")); });
@@ -92,7 +92,7 @@ Exit fetch(const std::string& id, const std::string& target, Session& session, c
   session.end_live();
   if (interrupt.happened()) return interrupt.exit();
   if (!answer) return fail_transfer(session, answer.error(), false);
-  if (!answer->ok()) return fail_transfer(session, http::to_error(*answer), true);
+  if (!answer->ok()) return fail_transfer(session, session.error_of(*answer), true);
   if (!out) session.note("wrote " + printable(target));
   return Exit::ok;
 }

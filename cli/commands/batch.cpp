@@ -107,7 +107,7 @@ Exit submit(Session& session, const std::vector<BatchTask>& tasks, const Interru
       note_accepted(session, accepted, chunk.front().line);
       return exit;
     }
-    if (!answer->ok()) return fail_chunk(session, http::to_error(*answer), accepted, chunk.front().line);
+    if (!answer->ok()) return fail_chunk(session, session.error_of(*answer), accepted, chunk.front().line);
     const auto document = read_answer(answer->body);
     if (!document) return fail_chunk(session, document.error(), accepted, chunk.front().line);
     accepted.ids.push_back(printable(text_of(*document, "id")));

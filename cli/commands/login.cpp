@@ -1,11 +1,9 @@
 // login, logout.
-#include <termios.h>
-#include <unistd.h>
-
-#include <iostream>
 #include <memory>
 
 #include "cli/commands/command.hpp"
+#include "cli/commands/interrupt.hpp"
+#include "cli/commands/prompt.hpp"
 #include "cli/core/access_view.hpp"
 #include "common/http/problem.hpp"
 #include "common/http/url.hpp"
@@ -17,125 +15,97 @@ namespace {
 
 constexpr std::size_t most_answer = 256UL << 10U;
 
-http::Options small_answer() {
+http::Options small_answer(const Interrupt& interrupt) {
   http::Options options;
   options.most_bytes = most_answer;
+  options.stop = interrupt.token();
   return options;
 }
 
-// Typed characters are not shown.
-class NoEcho {
- public:
-  NoEcho() {
-    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
-    termios hidden = before_;
-    hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    changed_ = ::tcsetattr(STDIN_FILENO, TCSANOW, &hidden) == 0;
-  }
-  NoEcho(const NoEcho&) = delete;
-  NoEcho& operator=(const NoEcho&) = delete;
-  NoEcho(NoEcho&&) = delete;
-  NoEcho& operator=(NoEcho&&) = delete;
-  ~NoEcho() {
-    if (changed_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-  }
-
- private:
-  termios before_{};
-  bool changed_ = false;
-};
-
-Result<std::string> read_key(Session& session, const std::string& file) {
-  std::string key;
-  if (!file.empty() && file != "-") {
-    auto opened = open_file(file);
-    if (!opened) return opened.error();
-    std::getline(*opened, key);
-  } else if (::isatty(STDIN_FILENO) == 1) {
-    std::cerr << "Key (ef_...): " << std::flush;
-    const NoEcho hidden;
-    std::getline(std::cin, key);
-    session.note("");
-  } else {
-    std::getline(std::cin, key);
-  }
-  const std::string_view plain = trimmed(key);
-  if (!plain.starts_with("ef_")) {
-    return invalid(
-        "this is not the key of an access: one begins with ef_ and is printed once by `edgefleet access "
-        "create`; pass it on standard input or with --key-file");
-  }
-  return std::string(plain);
-}
-
 // Not a secret: asked for without knowing whom.
-Result<pki::Certificate> fetch_ca(const std::string& url) {
+Result<pki::Certificate> fetch_ca(const std::string& url, const Interrupt& interrupt) {
   http::Credentials anybody;
   anybody.unverified = true;
   http::Client client(url, {}, anybody);
-  const auto answer = http::expect_success(client.get("/api/v1/ca", small_answer()));
+  const auto answer = http::expect_success(client.get("/api/v1/ca", small_answer(interrupt)));
   if (!answer) return answer.error();
   auto ca = pki::Certificate::from_pem(answer->body);
   if (!ca) return Error{"the server at " + url + " is not a coordinator after setup: it has no CA certificate"};
   return ca;
 }
 
-Status check_fingerprint(const std::string& url, const pki::Certificate& ca, const std::string& expected) {
+Status check_fingerprint(const std::string& url, const pki::Certificate& ca, const std::string& expected,
+                         const Interrupt& interrupt) {
   const std::string actual = ca.fingerprint();
   if (expected == actual) return success();
   if (!expected.empty()) {
     return Error{"the CA of the server at " + url + " has the fingerprint " + actual +
                  ", not the given one: it is another server, or somebody is between the two. The key was not sent"};
   }
-  if (::isatty(STDIN_FILENO) != 1) {
+  if (!can_ask()) {
     return invalid("pass the fingerprint of the fleet's CA after the URL: edgefleet login " + url + "#" + actual +
                    ", if the coordinator shows the same (`openssl x509 -noout -fingerprint -sha256 -in "
                    "DATA/ca/ca.crt`)");
   }
-  std::cerr << "The CA of this fleet has the SHA-256 fingerprint\n  " << in_groups(actual)
-            << "\nIs this what the coordinator shows? [y/N] " << std::flush;
-  std::string answer;
-  std::getline(std::cin, answer);
+  const auto answer = ask("The CA of this fleet has the SHA-256 fingerprint\n  " + in_groups(actual) +
+                              "\nIs this what the coordinator shows? [y/N] ",
+                          false, interrupt);
   if (answer == "y" || answer == "yes") return success();
-  return Error{"not logged in"};
+  return Error{"not logged in: the fingerprint was not confirmed. The key was not sent"};
 }
 
-Exit log_in(Session& session, const std::string& text, const std::string& key_file) {
-  const LoginAddress address = parse_login_address(text);
+struct Checked {
+  Login login;
+  std::string answer;  // of GET /api/v1/access
+};
+
+// The key is sent only on a connection that the CA of this fingerprint has verified.
+Result<Checked> check_in(const LoginAddress& address, const std::string& key_file, const Interrupt& interrupt) {
   const std::string url = http::normal_base(address.url);
-  if (!http::is_http_url(url) || !url.starts_with("https://")) {
-    return session.fail("'" + text + "' is not of the form https://HOST:PORT#FINGERPRINT", Exit::usage);
-  }
-  const auto ca = fetch_ca(url);
-  if (!ca) return session.fail(ca.error());
-  if (auto same = check_fingerprint(url, *ca, address.fingerprint); !same) return session.fail(same.error());
-  const auto key = read_key(session, key_file);
-  if (!key) return session.fail(key.error());
-  const std::string folder = logins_folder();
-  const auto ca_file = keep_ca(folder, ca->pem());
-  if (!ca_file) return session.fail(ca_file.error());
+  if (!http::is_http_url(url)) return invalid("'" + url + "' is not of the form https://HOST:PORT#FINGERPRINT");
+  const auto ca = fetch_ca(url, interrupt);
+  if (!ca) return ca.error();
+  if (auto same = check_fingerprint(url, *ca, address.fingerprint, interrupt); !same) return same.error();
+  const auto key = read_key(key_file, interrupt);
+  if (!key) return key.error();
+  const auto ca_file = keep_ca(logins_folder(), ca->pem());
+  if (!ca_file) return ca_file.error();
   http::Credentials credentials;
   credentials.ca = *ca_file;
   credentials.bearer = *key;
-  const auto answer = http::expect_success(http::Client(url, {}, credentials).get("/api/v1/access", small_answer()));
-  const auto access = answer ? read_answer(answer->body) : Result<Document>(answer.error());
-  if (!access) return session.fail(access.error());
-  const Login login{url, text_of(*access, "name"), text_of(*access, "role"), *key, *ca_file};
-  if (auto kept = keep_login(folder, login); !kept) return session.fail(kept.error());
-  if (session.json()) {
-    session.print(answer->body);
-    return Exit::ok;
+  const auto answer =
+      http::expect_success(http::Client(url, {}, credentials).get("/api/v1/access", small_answer(interrupt)));
+  if (!answer) return answer.error();
+  const auto access = read_answer(answer->body);
+  if (!access) return access.error();
+  Login login{url, text_of(*access, "name"), text_of(*access, "role"), *key, *ca_file};
+  if (login.name.empty() || login.role.empty()) {
+    return Error{"the answer of " + url + " has no access: it is not from a coordinator after setup; check the URL"};
   }
-  session.print("logged in at " + url + " as " + printable(login.name) + ", role " + printable(login.role));
-  session.note("Next: edgefleet status");
-  return Exit::ok;
+  if (auto kept = keep_login(logins_folder(), login); !kept) return kept.error();
+  return Checked{std::move(login), answer->body};
+}
+
+Exit log_in(Session& session, const std::string& text, const std::string& key_file) {
+  const auto address = parse_login_address(text);
+  if (!address) return session.fail(address.error());
+  const Interrupt interrupt;
+  const auto checked_in = check_in(*address, key_file, interrupt);
+  if (interrupt.happened()) return interrupt.exit();
+  if (!checked_in) return session.fail(checked_in.error());
+  const Login& login = checked_in->login;
+  session.print(session.json() ? checked_in->answer
+                               : printable("logged in at " + login.url + " as " + login.name + ", role " + login.role));
+  return session.then(Exit::ok, "Next: edgefleet status");
 }
 
 Exit log_out(Session& session, const std::string& text) {
   const std::string folder = logins_folder();
   const auto logins = read_logins(folder);
   if (!logins) return session.fail(logins.error());
-  const std::string url = text.empty() ? logins->chosen : http::normal_base(parse_login_address(text).url);
+  const auto address = text.empty() ? Result<LoginAddress>(LoginAddress{}) : parse_login_address(text);
+  if (!address) return session.fail(address.error());
+  const std::string url = text.empty() ? logins->chosen : http::normal_base(address->url);
   if (url.empty()) return session.fail("there is no login", Exit::usage);
   if (auto removed = remove_login(folder, url); !removed) return session.fail(removed.error());
   session.print("logged out of " + url +

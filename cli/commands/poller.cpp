@@ -74,8 +74,8 @@ Result<std::string> Poller::get(const std::string& path, seconds hold) {
     if (!temporary(answer)) {
       if (unreachable_since_) session_.note("the coordinator is reachable again");
       unreachable_since_.reset();
-      answer = http::expect_success(std::move(answer));
       if (!answer) return answer.error();
+      if (!answer->ok()) return session_.error_of(*answer);
       return std::move(answer->body);
     }
     const auto error = http::expect_success(std::move(answer)).error();

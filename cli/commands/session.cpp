@@ -40,15 +40,6 @@ int rows_of(int descriptor) {
 // The statuses with which a coordinator refuses an input; another refusal, such as that of a proxy, is not about it.
 bool about_input(int status) { return status == 400 || status == 413 || status == 422; }
 
-Result<std::string> body_of(Result<http::Response> answer) {
-  if (!answer) return answer.error();
-  if (answer->ok()) return std::move(answer->body);
-  auto error = http::to_error(*answer);
-  if (error.kind == ErrorKind::invalid && !about_input(answer->status)) error.kind = ErrorKind::internal;
-  if (answer->status == 401) error.message += "; log in with `edgefleet login URL`";
-  return error;
-}
-
 void write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
 
 }  // namespace
@@ -68,6 +59,19 @@ Look Session::look() const {
 int Session::live_width() const { return std::max(columns_of(STDERR_FILENO) - 1, 20); }
 
 int Session::live_height() const { return std::max(rows_of(STDERR_FILENO) - 1, 2); }
+
+Error Session::error_of(const http::Response& answer) const {
+  auto error = http::to_error(answer);
+  if (error.kind == ErrorKind::invalid && !about_input(answer.status)) error.kind = ErrorKind::internal;
+  if (answer.status == 401) error.message += "; log in with `edgefleet login " + client_.base_url() + "`";
+  return error;
+}
+
+Result<std::string> Session::body_of(Result<http::Response> answer) const {
+  if (!answer) return answer.error();
+  if (!answer->ok()) return error_of(*answer);
+  return std::move(answer->body);
+}
 
 Result<std::string> Session::get(const std::string& path, const http::Options& options) {
   return body_of(client_.get(path, options));
@@ -115,6 +119,11 @@ Exit Session::fail(const std::string& message, Exit code) {
 Exit Session::fail(const Error& error) {
   const bool input = error.kind == ErrorKind::invalid || error.kind == ErrorKind::too_large;
   return fail(error.message, input ? Exit::usage : Exit::coordinator);
+}
+
+Exit Session::then(Exit done, std::string_view next) {
+  if (done == Exit::ok && !json_) note(next);
+  return done;
 }
 
 std::string Session::hint(const std::string& arguments) const {

@@ -44,6 +44,8 @@ class Session {
   // The body of an answer of the API, or an error.
   Result<std::string> get(const std::string& path, const http::Options& options = {});
   Result<std::string> post(const std::string& path, std::string_view body = {});
+  // Of an answer that is no success; without a good key it says how to get one.
+  [[nodiscard]] Error error_of(const http::Response& answer) const;
 
   void print(std::string_view text) const;       // to standard output; a missing '\n' is added
   void note(std::string_view text);              // a line to standard error
@@ -53,11 +55,15 @@ class Session {
   // An input that cannot be accepted is wrong usage, whether this program or the coordinator refuses it.
   Exit fail(const Error& error);
 
+  // After a success: what to do next, unless the output is for a program.
+  Exit then(Exit done, std::string_view next);
+
   // The command line for `arguments`, with the URL if it was given as an option.
   [[nodiscard]] std::string hint(const std::string& arguments) const;
 
  private:
   void rewind_live();
+  [[nodiscard]] Result<std::string> body_of(Result<http::Response> answer) const;
   http::Client client_;
   bool by_option_;
   bool json_;

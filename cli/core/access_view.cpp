@@ -1,5 +1,6 @@
 #include "cli/core/access_view.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <sstream>
 
@@ -8,6 +9,9 @@
 
 namespace edgefleet::cli {
 namespace {
+
+constexpr std::string_view https = "https://";
+constexpr std::size_t fingerprint_digits = 64;
 
 std::string text_cell(const Document& row, const char* key) { return printable(text_of(row, key)); }
 
@@ -65,6 +69,13 @@ std::string show_audit(const Document& answer, const Look& look) {
   return render(table, look);
 }
 
+Result<std::string> secret_of(const Document& answer, const char* field) {
+  auto secret = text_of(answer, field);
+  if (!secret.empty() && std::ranges::all_of(secret, [](char c) { return c > ' ' && c < '\x7f'; })) return secret;
+  return Error{std::string("the answer has no `") + field +
+               "`: it is not from a coordinator after setup; check the URL"};
+}
+
 std::vector<std::string> parts_of(const std::string& list) {
   std::vector<std::string> parts;
   std::istringstream text(list);
@@ -74,14 +85,24 @@ std::vector<std::string> parts_of(const std::string& list) {
   return parts;
 }
 
-LoginAddress parse_login_address(const std::string& text) {
+Result<LoginAddress> parse_login_address(const std::string& text) {
   const auto mark = text.find('#');
   LoginAddress address{text.substr(0, mark), {}};
+  if (address.url.find("://") == std::string::npos) address.url.insert(0, https);
+  const bool plain = std::ranges::all_of(address.url, [](char c) { return c > ' ' && c < '\x7f'; });
+  if (!plain || !address.url.starts_with(https) || address.url.find_first_of("@?") != std::string::npos) {
+    return invalid("'" + text + "' is not of the form https://HOST:PORT#FINGERPRINT");
+  }
   if (mark == std::string::npos) return address;
   for (const char c : text.substr(mark + 1)) {
     if (c != ':' && c != ' ') address.fingerprint += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
-  return address;
+  if (address.fingerprint.size() == fingerprint_digits &&
+      address.fingerprint.find_first_not_of("0123456789abcdef") == std::string::npos) {
+    return address;
+  }
+  return invalid("what follows # in '" + text + "' is no fingerprint: it must be the " +
+                 std::to_string(fingerprint_digits) + " hexadecimal digits of the SHA-256 of the fleet's CA");
 }
 
 std::string in_groups(const std::string& fingerprint) {

@@ -203,7 +203,7 @@ Result<std::string> broker_configuration(const BrokerListeners& listeners) {
 }
 
 bool reserved_name(std::string_view name) {
-  static const std::set<std::string_view> reserved{coordinator_identity, watch_identity, "broker", "canary",
+  static const std::set<std::string_view> reserved{coordinator_identity, watch_identity, canary_identity, "broker",
                                                    "localhost"};
   return reserved.contains(name);
 }
@@ -223,6 +223,11 @@ std::string agents_acl(const FleetName& fleet) {
   return text;
 }
 
+CanaryTopics canary_topics(const FleetName& fleet) {
+  const std::string root = Topics(fleet).root();
+  return {root + "agents/none/canary", root + "coordinator/canary"};
+}
+
 Result<std::string> people_acl(const FleetName& fleet, const std::vector<Person>& people) {
   if (auto good = check_names(people); !good) return good.error();
   const Topics topics(fleet);
@@ -231,13 +236,19 @@ Result<std::string> people_acl(const FleetName& fleet, const std::vector<Person>
   return text;
 }
 
-Result<std::string> password_file(const std::vector<Person>& people) {
+Result<std::string> password_file(const std::vector<Person>& people, const std::string& canary) {
   if (auto good = check_names(people); !good) return good.error();
   std::string text;
+  const auto add = [&](std::string_view name, const std::string& password) {
+    text += std::string(name) + ':' + password + '\n';
+    return is_password_hash(password) ? success()
+                                      : Status(invalid("the access " + std::string(name) + " has no password line"));
+  };
   for (const Person& person : people) {
-    if (!is_password_hash(person.password)) return invalid("the access " + person.name.str() + " has no password line");
-    text += person.name.str() + ':' + person.password + '\n';
+    if (auto added = add(person.name.str(), person.password); !added) return added.error();
   }
+  if (canary.empty()) return text;
+  if (auto added = add(canary_identity, canary); !added) return added.error();
   return text;
 }
 

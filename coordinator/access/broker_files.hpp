@@ -40,15 +40,24 @@ struct BrokerListeners {
 // mosquitto.conf. All its paths are relative to the watcher's folder and go through the link `live` in it.
 Result<std::string> broker_configuration(const BrokerListeners& listeners);
 
-// The names of certificates that are no agent's. The access list knows what these two may do.
+// The names of certificates that are no agent's. The access list knows what the first two may do; the third one has
+// nothing to do but what must be refused.
 inline constexpr std::string_view coordinator_identity = "coordinator";
 inline constexpr std::string_view watch_identity = "watch";
+inline constexpr std::string_view canary_identity = "canary";
 // True: no agent and no person may have this name; a client id is the name, and ids are one namespace over all
 // listeners.
 bool reserved_name(std::string_view name);
 
 // For the listener of certificates. It depends on the fleet only: who is an agent is a question of certificates.
 std::string agents_acl(const FleetName& fleet);
+
+// Topics that nobody reads and that an access list must keep from these two.
+struct CanaryTopics {
+  std::string of_agent;  // from a certificate's owner
+  std::string of_person;  // from an access
+};
+CanaryTopics canary_topics(const FleetName& fleet);
 
 struct Person {
   ClientName name;
@@ -58,7 +67,8 @@ struct Person {
 };
 // For the listener of passwords. An empty, reserved or repeated name is an error.
 Result<std::string> people_acl(const FleetName& fleet, const std::vector<Person>& people);
-Result<std::string> password_file(const std::vector<Person>& people);
+// `canary`: the password of canary_identity, which no access list has; empty: none.
+Result<std::string> password_file(const std::vector<Person>& people, const std::string& canary = {});
 
 // "$7$101$salt$hash", as Mosquitto's password file has it: PBKDF2 with SHA-512. The iterations are few, because a key
 // is 256 random bits, and each costs the broker's only thread time at a login.

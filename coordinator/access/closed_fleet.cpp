@@ -69,7 +69,9 @@ Result<BrokerTexts> ClosedFleet::broker_texts() const {
   }
   const auto acl = people_acl(setup_.fleet, people);
   if (!acl) return acl.error();
-  const auto passwords = password_file(people);
+  const auto canary = canary_access(directory_);
+  if (!canary) return canary.error();
+  const auto passwords = password_file(people, canary->password);
   if (!passwords) return passwords.error();
   const auto revoked = crl();
   if (!revoked) return revoked.error();
@@ -98,20 +100,9 @@ Result<std::string> ClosedFleet::publish() {
   return write_generation(folder, *texts);
 }
 
-// What mosquitto/watch.sh reports; ids begin with their number, so a later one is greater. Empty: nothing is known.
-std::string ClosedFleet::running_generation() const {
-  const auto text = read_text(setup_.broker_run + "/state");
-  if (!text) return {};
-  constexpr std::string_view key = "generation=";
-  const auto at = text->find(key);
-  if (at == std::string::npos) return {};
-  const auto begin = at + key.size();
-  return text->substr(begin, text->find('\n', begin) - begin);
-}
-
 Status ClosedFleet::await_broker(const std::string& generation, Duration patience) const {
   const Time until = monotonic_now() + patience;
-  while (running_generation() < generation) {
+  while (broker_state().generation < generation) {
     if (monotonic_now() >= until) {
       return Error{"the broker has not taken its new files; see " + setup_.broker_run + "/state",
                    ErrorKind::unavailable};
@@ -124,6 +115,11 @@ Status ClosedFleet::await_broker(const std::string& generation, Duration patienc
 Result<std::vector<std::string>> ClosedFleet::maintain() {
   auto fresh = make_certificates(directory_, setup_, authority_, seconds_now());
   if (!fresh) return fresh.error();
+  const auto revoked = read_text(certificate_files(directory_, "revoked").certificate);
+  if (!revoked) return revoked.error();
+  const auto certificate = pki::Certificate::from_pem(*revoked);
+  if (!certificate) return certificate.error();
+  if (auto kept = enrolment_->revoke_certificate("setup", *certificate); !kept) return kept.error();
   const WallTime kept_until{wall_now().unix_ms - to_ms(expired_kept)};
   if (const auto removed = accesses_->remove_expired(kept_until); !removed) return removed.error();
   if (const auto published = publish(); !published) return published.error();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "coordinator/access/broker_generation.hpp"
+#include "coordinator/access/broker_state.hpp"
 #include "coordinator/access/enrolment.hpp"
 #include "coordinator/access/join_requests.hpp"
 #include "coordinator/access/registry.hpp"
@@ -38,6 +39,8 @@ class ClosedFleet {
   // Writes the broker's files if they differ from those that it has; the broker takes them within a second or two.
   // Call after each change of accesses and agents. Returns the id of the generation. May wait for a disk.
   Result<std::string> publish();
+  // What mosquitto/watch.sh reports about the broker.
+  [[nodiscard]] BrokerState broker_state() const { return read_broker_state(setup_.broker_run); }
   // Blocks until the broker works with this generation, or a later one. Error: not within `patience`.
   [[nodiscard]] Status await_broker(const std::string& generation, Duration patience) const;
   // From time to time: what has ended and what is due. The names of the certificates that are new.
@@ -46,7 +49,6 @@ class ClosedFleet {
  private:
   ClosedFleet(std::string directory, Setup setup, pki::Authority authority, std::unique_ptr<AccessDatabase> database);
   [[nodiscard]] Result<BrokerTexts> broker_texts() const;
-  [[nodiscard]] std::string running_generation() const;
 
   std::string directory_;
   Setup setup_;

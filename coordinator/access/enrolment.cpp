@@ -78,11 +78,11 @@ void raise_number(SQLite::Database& db) {
   db.exec("INSERT INTO numbers VALUES ('crl', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
 }
 
-void mark_revoked(SQLite::Database& db, const EnrolledAgent& agent, std::int64_t now) {
+void mark_revoked(SQLite::Database& db, const std::string& serial, std::int64_t not_after, std::int64_t now) {
   SQLite::Statement row(db, "INSERT OR IGNORE INTO revoked VALUES (?, ?, ?)");
-  row.bind(1, agent.serial);
+  row.bind(1, serial);
   row.bind(2, now);
-  row.bind(3, agent.not_after);
+  row.bind(3, not_after);
   row.exec();
   raise_number(db);
 }
@@ -295,7 +295,7 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
         }
         const auto known = wanted.fixed_name.empty() ? std::nullopt : agent_where(db, "name", wanted.fixed_name);
         if (known) {
-          mark_revoked(db, *known, now);
+          mark_revoked(db, known->serial, known->not_after, now);
           old_serial = known->serial;
           agent.name = known->name;
         } else {
@@ -354,7 +354,7 @@ Status Enrolment::revoke(const std::string& who, const std::string& name) {
   if (!agent) return Error{"agent " + name.substr(0, longest_name) + " is not enrolled", ErrorKind::not_found};
   const Status written =
       database_.write({wall_now(), who, "agent.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
-        mark_revoked(db, *agent, seconds_now_());
+        mark_revoked(db, agent->serial, agent->not_after, seconds_now_());
         SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
         row.bind(1, name);
         row.exec();
@@ -366,6 +366,20 @@ Status Enrolment::revoke(const std::string& who, const std::string& name) {
   by_serial_.erase(agent->serial);
   by_name_.erase(name);
   return success();
+}
+
+Status Enrolment::revoke_certificate(const std::string& who, const pki::Certificate& certificate) {
+  const std::lock_guard change(changing_);
+  const auto list = revoked();
+  if (!list) return list.error();
+  if (std::ranges::find(list->revoked, certificate.serial(), &pki::Revoked::serial) != list->revoked.end()) {
+    return success();
+  }
+  return database_.write({wall_now(), who, "certificate.revoke", certificate.serial()},
+                         [&](SQLite::Database& db, AuditEntry&) -> Status {
+                           mark_revoked(db, certificate.serial(), certificate.not_after(), seconds_now_());
+                           return success();
+                         });
 }
 
 // ---- lookups

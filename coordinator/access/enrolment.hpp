@@ -72,6 +72,8 @@ class Enrolment {
   // A new certificate for the owner of an enrolled one.
   Result<EnrolledAgent> renew(const std::string& name, const pki::PublicKey& key);
   Status revoke(const std::string& who, const std::string& name);
+  // A certificate that is no agent's; nothing changes if it is revoked already.
+  Status revoke_certificate(const std::string& who, const pki::Certificate& certificate);
 
   [[nodiscard]] std::optional<EnrolledAgent> find(const std::string& name) const;
   [[nodiscard]] bool has(const std::string& name) const;

@@ -1,7 +1,5 @@
 #include "coordinator/access/registry.hpp"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
 
 #include "common/core/ids.hpp"
@@ -65,9 +63,7 @@ void insert(SQLite::Database& db, const Access& access) {
 
 // Its digest, and its line in the broker's password file.
 Status take_key(Access& access, const Secret& secret) {
-  PasswordSalt salt{};
-  if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1) return Error{"the system gives no random numbers"};
-  auto password = password_hash(secret.text, salt);
+  auto password = salted_password(secret.text);
   if (!password) return password.error();
   access.key_id = secret.id;
   access.digest = secret_digest(secret.text);

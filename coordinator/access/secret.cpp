@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "common/files/text_digest.hpp"
+#include "coordinator/access/broker_files.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -44,6 +45,12 @@ std::optional<std::string> secret_id(std::string_view prefix, std::string_view t
     return std::nullopt;
   }
   return std::string(id);
+}
+
+Result<std::string> salted_password(std::string_view key) {
+  PasswordSalt salt{};
+  if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1) return Error{"the system gives no random numbers"};
+  return password_hash(key, salt);
 }
 
 std::string secret_digest(std::string_view text) { return sha256(text); }

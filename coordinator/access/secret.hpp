@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/core/result.hpp"
+
 namespace edgefleet::coordinator {
 
 struct Secret {
@@ -20,6 +22,8 @@ inline constexpr std::size_t longest_secret = 128;  // characters; a longer text
 Secret make_secret(std::string_view prefix);  // 260 random bits
 // The id of a well-formed secret. No value: it has another form.
 std::optional<std::string> secret_id(std::string_view prefix, std::string_view text);
+// For the broker's password file, with a random salt.
+Result<std::string> salted_password(std::string_view key);
 std::string secret_digest(std::string_view text);
 // In a time that does not depend on where they differ.
 bool same_digest(std::string_view a, std::string_view b);

@@ -6,10 +6,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "common/files/durable_write.hpp"
 #include "common/files/private_file.hpp"
 #include "common/protocol/fields.hpp"
+#include "coordinator/access/broker_files.hpp"
+#include "coordinator/access/secret.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -22,12 +25,13 @@ enum class Kind { people_server, server, client };
 struct Row {
   const char* name;
   Kind kind;
+  std::string_view subject = {};  // of clients: who it is at the broker
+  bool broker = false;
 };
-constexpr Row rows[] = {{"people", Kind::people_server},
-                        {"agents", Kind::server},
-                        {"broker", Kind::server},
-                        {"coordinator", Kind::client},
-                        {"watch", Kind::client}};
+constexpr Row rows[] = {{"people", Kind::people_server},           {"agents", Kind::server},
+                        {"broker", Kind::server, {}, true},        {"coordinator", Kind::client, coordinator_identity},
+                        {"watch", Kind::client, watch_identity},   {"canary", Kind::client, canary_identity},
+                        {"revoked", Kind::client, canary_identity}};
 
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return success();
@@ -60,7 +64,7 @@ bool is_good(const pki::Certificate& certificate, const pki::Key& key, const pki
 
 Result<pki::Certificate> issue(const Row& row, const pki::Authority& authority, const Setup& setup,
                                const pki::PublicKey& key, std::int64_t now) {
-  const auto names = with_local_names(setup.names);
+  const auto names = row.broker ? certified_names(setup) : with_local_names(setup.names);
   switch (row.kind) {
     case Kind::people_server:
       return authority.issue_server(key, names, std::max<std::int64_t>(now - day, 0), now + people_days * day);
@@ -69,7 +73,7 @@ Result<pki::Certificate> issue(const Row& row, const pki::Authority& authority, 
     case Kind::client:
       break;
   }
-  return authority.issue_client(key, *ClientName::parse(row.name), pki::last_date);
+  return authority.issue_client(key, *ClientName::parse(std::string(row.subject)), pki::last_date);
 }
 
 Result<pki::Key> load_or_make_key(const std::string& path) {
@@ -124,23 +128,24 @@ Result<Setup> read_setup(const std::string& directory) {
   if (!text) return text.error();
   auto fields = json::Fields::untrusted(*text);
   fields.allow({"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run", "broker_address",
-                "broker_agents_port", "broker_people_port"});
+                "broker_agents_port", "broker_people_port", "broker_host", "broker_from_here"});
   for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run"})
     fields.require(needed);
   const auto fleet = fields.name<FleetName>("fleet", name_rule);
   const auto names = fields.strings("names");
   if (fields.ok() && names.empty()) fields.fail("`names` is empty");
   const Setup usual{*FleetName::parse("home"), {}, {}, {}, {}, {}, {}};
-  const Setup setup{
-      fleet.value_or(usual.fleet),
-      names,
-      fields.string("listen").value_or(""),
-      fields.string("agents_listen").value_or(""),
-      fields.string("broker_folder").value_or(""),
-      fields.string("broker_run").value_or(""),
-      fields.string("broker_address").value_or(""),
-      static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
-      static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port))};
+  const Setup setup{fleet.value_or(usual.fleet),
+                    names,
+                    fields.string("listen").value_or(""),
+                    fields.string("agents_listen").value_or(""),
+                    fields.string("broker_folder").value_or(""),
+                    fields.string("broker_run").value_or(""),
+                    fields.string("broker_address").value_or(""),
+                    static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
+                    static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port)),
+                    fields.string("broker_host").value_or(""),
+                    fields.string("broker_from_here").value_or("")};
   if (!fields.ok()) return fields.error().context(setup_path(directory));
   return setup;
 }
@@ -161,14 +166,33 @@ Status write_setup(const std::string& directory, const Setup& setup) {
     if (!setup.broker_address.empty()) object.string("broker_address", setup.broker_address);
     object.integer("broker_agents_port", setup.broker_agents_port);
     object.integer("broker_people_port", setup.broker_people_port);
+    if (!setup.broker_host.empty()) object.string("broker_host", setup.broker_host);
+    if (!setup.broker_from_here.empty()) object.string("broker_from_here", setup.broker_from_here);
   }
   return write_private_file(setup_path(directory), body + "\n");
+}
+
+std::string broker_for_coordinator(const Setup& setup) {
+  if (!setup.broker_from_here.empty()) return setup.broker_from_here;
+  return setup.broker_host.empty() ? "localhost" : setup.broker_host;
+}
+
+std::string broker_for_others(const Setup& setup, const std::string& known_host) {
+  return setup.broker_host.empty() ? known_host : setup.broker_host;
 }
 
 std::vector<std::string> with_local_names(const std::vector<std::string>& names) {
   std::vector<std::string> all = names;
   for (const char* local : {"localhost", "127.0.0.1", "::1"}) {
     if (std::ranges::find(all, local) == all.end()) all.emplace_back(local);
+  }
+  return all;
+}
+
+std::vector<std::string> certified_names(const Setup& setup) {
+  auto all = with_local_names(setup.names);
+  for (const auto& name : {setup.broker_host, setup.broker_from_here}) {
+    if (!name.empty() && std::ranges::find(all, name) == all.end()) all.push_back(name);
   }
   return all;
 }
@@ -188,7 +212,7 @@ Result<pki::Authority> load_authority(const std::string& directory) {
 
 // The certificate last: without it nothing has been issued yet.
 Result<pki::Authority> make_authority(const std::string& directory, const Setup& setup) {
-  auto authority = pki::Authority::make(setup.fleet, with_local_names(setup.names));
+  auto authority = pki::Authority::make(setup.fleet, certified_names(setup));
   if (!authority) return authority.error();
   const auto key = authority->key().pem();
   if (!key) return key.error();
@@ -201,6 +225,22 @@ Result<pki::Authority> make_authority(const std::string& directory, const Setup&
 
 CertificateFiles certificate_files(const std::string& directory, const std::string& name) {
   return {directory + "/tls/" + name + ".crt", directory + "/tls/" + name + ".key"};
+}
+
+Result<CanaryAccess> canary_access(const std::string& directory) {
+  const std::string path = directory + "/tls/canary.access";
+  if (const auto text = read_text(path)) {
+    std::istringstream lines(*text);
+    CanaryAccess present;
+    std::getline(lines, present.key);
+    std::getline(lines, present.password);
+    if (secret_id(access_prefix, present.key) && password_file({}, present.password)) return present;
+  }
+  const std::string key = make_secret(access_prefix).text;
+  const auto password = salted_password(key);
+  if (!password) return password.error();
+  if (auto written = write_private_file(path, key + '\n' + *password + '\n'); !written) return written.error();
+  return CanaryAccess{key, *password};
 }
 
 Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,

@@ -5,6 +5,8 @@
 //   DIR/tls/people.*, agents.*         the coordinator's two HTTP ports
 //   DIR/tls/broker.*                   the broker's listeners
 //   DIR/tls/coordinator.*, watch.*     what the coordinator shows the broker
+//   DIR/tls/canary.*, revoked.*        what it tries the broker with: a certificate and an access without rights, and a
+//                                      certificate that is revoked from the beginning
 //
 // Every file is whole or absent after a kill at any time, and what is missing is made by the next call.
 #pragma once
@@ -25,13 +27,15 @@ struct Setup {
   // DNS names and addresses of this machine; the first one is what people see. They are in the certificates, and are
   // what a request may have as its Host.
   std::vector<std::string> names;
-  std::string listen = "*:7001";         // for people and programs
+  std::string listen = "*:7001";  // for people and programs
   std::string agents_listen = "*:7002";  // for agents
-  std::string broker_folder;             // absolute; mosquitto/watch.sh runs the broker from it
-  std::string broker_run;                // absolute; that script's own folder
-  std::string broker_address;            // that it listens on; empty: all
+  std::string broker_folder;  // absolute; mosquitto/watch.sh runs the broker from it
+  std::string broker_run;  // absolute; that script's own folder
+  std::string broker_address;  // that it listens on; empty: all
   int broker_agents_port = 8883;
   int broker_people_port = 8884;
+  std::string broker_host{};  // name or address of the broker's machine; empty: this one
+  std::string broker_from_here{};  // by which the coordinator reaches it; empty: broker_host, or localhost
 
   friend bool operator==(const Setup&, const Setup&) = default;
 };
@@ -41,8 +45,14 @@ bool is_set_up(const std::string& directory);
 Result<Setup> read_setup(const std::string& directory);
 Status write_setup(const std::string& directory, const Setup& setup);
 
+// How this machine reaches the broker, and how others do, who have reached the coordinator by `known_host`.
+std::string broker_for_coordinator(const Setup& setup);
+std::string broker_for_others(const Setup& setup, const std::string& known_host);
+
 // Names that every machine has for itself, beside those of a setup.
 std::vector<std::string> with_local_names(const std::vector<std::string>& names);
+// All that a certificate of this fleet's servers names: also the broker's machine.
+std::vector<std::string> certified_names(const Setup& setup);
 
 Result<pki::Authority> load_authority(const std::string& directory);
 bool has_authority(const std::string& directory);
@@ -52,9 +62,17 @@ struct CertificateFiles {
   std::string certificate;
   std::string key;
 };
-// `name`: people, agents, broker, coordinator or watch.
+// `name`: people, agents, broker, coordinator, watch, canary or revoked.
 CertificateFiles certificate_files(const std::string& directory, const std::string& name);
 std::string ca_file(const std::string& directory);
+
+// An access to the broker that is in no access list.
+struct CanaryAccess {
+  std::string key;
+  std::string password;  // its line's end in the broker's password file
+};
+// Makes it if it is absent or damaged.
+Result<CanaryAccess> canary_access(const std::string& directory);
 
 // Makes or renews what is missing, damaged, of another authority, for other names, or past two thirds of its time.
 // Returns the names of those that are new. `now`: seconds since 1970. A key is kept, so a pair of files always fits.

@@ -26,6 +26,7 @@ if __name__ == "__main__":
 
 from checker import Checker, named_artifacts, read_runs  # noqa: E402
 from client import Lost  # noqa: E402
+from closed_world import ClosedWorld  # noqa: E402
 from clients import Client  # noqa: E402
 from faults import Faults  # noqa: E402
 from ledger import Ledger  # noqa: E402
@@ -86,7 +87,8 @@ class Chaos:
         self.events = open(self.folder / "events.jsonl", "w", encoding="utf-8", buffering=1)
         self.began = time.monotonic()
         names = [f"pi-{n}" for n in range(1, args.agents + 1)]
-        self.world = World(self.folder, agents=args.agents, proxied=["coordinator", *names[::2]],
+        world = ClosedWorld if args.closed else World
+        self.world = world(self.folder, agents=args.agents, proxied=["coordinator", *names[::2]],
                            data_mb=round(DATA_MB[0] + DATA_MB[1] * args.minutes), preset=args.preset, clocks=True,
                            coordinator_args=("--keep-free-mb", "0"))  # faults fill the disk to its end
         self.slower = SLOWER if self.world.sanitizers.environment else 1
@@ -107,6 +109,8 @@ class Chaos:
         self.say(f"seed {self.args.seed}, {self.args.minutes:g} minutes, {self.args.agents} agents, {self.args.clients} "
                  f"clients; logs in {self.folder}")
         self.world.start()
+        names = [f"client-{n}" for n in range(1, self.args.clients + 1)]
+        self.world.serves_clients(names)
         monitor = Monitor(self.world)
         over = threading.Event()
         clients = [Client(self.world, self.ledger, self.args.seed, n, over) for n in range(1, self.args.clients + 1)]
@@ -209,7 +213,7 @@ class Chaos:
                 self.violations.append(f"exit: {program.name} ended with {code} on SIGTERM")
         for path in self.world.left_over():
             self.violations.append(f"left over: {path.relative_to(self.world.folder)}")
-        stored = sqlite3.connect(next(path for path in (self.world.data / "store").iterdir() if path.suffix == ".db"))
+        stored = sqlite3.connect(self.world.data / "store/edgefleet.db")
         count = stored.execute("SELECT count(*) FROM tasks").fetchone()[0]
         if count != len(self.final):
             self.violations.append(f"store: it has {count} tasks, the API listed {len(self.final)}")
@@ -287,6 +291,7 @@ def main():
     parser.add_argument("--agents", type=int, default=6)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--preset", choices=("release", "asan", "tsan"), help="programs from build/PRESET/bin")
+    parser.add_argument("--closed", action="store_true", help="after setup: TLS, certificates, accesses; without a proxy")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
     if args.seed is None:

@@ -12,8 +12,10 @@ class Lost(Exception):
 
 
 class Http:
-    def __init__(self, host, port, timeout):
-        self.host, self.port, self.timeout = host, port, timeout
+    def __init__(self, host, port, timeout, tls=None, key=None):
+        """`tls`: a context, for a server after setup; `key`: of an access."""
+        self.host, self.port, self.timeout, self.tls = host, port, timeout, tls
+        self.credential = {"Authorization": f"Bearer {key}"} if key else {}
         self.connection = None
 
     def request(self, method, path, body=None):
@@ -21,10 +23,13 @@ class Http:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+                self.connection = (
+                    http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout, context=self.tls) if self.tls
+                    else http.client.HTTPConnection(self.host, self.port, timeout=self.timeout))
                 self.connection.connect()
                 self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connection.request(method, path, data, {"Content-Type": "application/json"} if data and data is not body else {})
+            content_type = {"Content-Type": "application/json"} if data and data is not body else {}
+            self.connection.request(method, path, data, {**content_type, **self.credential})
             response = self.connection.getresponse()
             content = response.read()
         except (http.client.HTTPException, OSError) as failure:

@@ -7,7 +7,6 @@ import time
 
 from client import Lost
 from ledger import FINAL, Entry, artifact_id, content, outcome_of
-from world import BROKER_PORT
 
 TOPICS = "edgefleet/v1/home"
 RATE = 25  # actions of one client per second, at most
@@ -75,7 +74,7 @@ class Client:
         self.ended = []
         self.files = []  # (label, id) of stored files
         self.strange = []  # answers that are wrong in every case
-        self.http = world.http(PATIENCE)
+        self.http = world.http(PATIENCE, self.name)
         self.error = None
         self.thread = threading.Thread(target=self.run, name=self.name, daemon=True)
 
@@ -187,7 +186,7 @@ class Client:
         if wants == "accepted":
             body["answer"] = "accepted"
         done = subprocess.run(
-            ["mosquitto_rr", "-V", "5", "-h", self.world.broker_address, "-p", str(BROKER_PORT), "-q", "1", "-W", "4",
+            ["mosquitto_rr", "-V", "5", *self.world.mqtt_options(self.name), "-q", "1", "-W", "4",
              "-t", f"{TOPICS}/submit/{self.name}",
              "-e", f"{TOPICS}/replies/{self.name}/{entry.label}", "-m", json.dumps(body)],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
@@ -253,7 +252,7 @@ class Client:
 
     def settle(self):
         """Repeats every submit whose outcome is unknown, with its key, until it is answered."""
-        self.http = self.world.http(PATIENCE)
+        self.http = self.world.http(PATIENCE, self.name)
         for entry in [e for e in self.ledger.entries.values() if e.label.startswith(self.name + "-")]:
             if entry.way == "http" and entry.lost and self.random.random() < 0.8:
                 self.until_answered(lambda e=entry: self.post(e) or e.refused)

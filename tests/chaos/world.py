@@ -105,7 +105,7 @@ class World:
         if data_mb:  # a small separate disk, which can be filled
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={data_mb}m,mode=700", "none", self.data], check=True)
         self.proxied = {name: PROXY_PORT + n for n, name in enumerate(proxied)}
-        self.proxy = None
+        self.proxy = self.forwarder = None
         self.broker = Program(self, "broker", self.broker_command)
         self.coordinator = Program(self, "coordinator", self.coordinator_command)
         self.agents = {name: Program(self, name, self.agent_command) for name in self.agent_names}
@@ -138,7 +138,7 @@ class World:
 
     def coordinator_command(self, program):
         return [self.bin / "edgefleet-coordinator", "--broker", self.broker_url(program.name), "--data", self.data / "store",
-                "--listen", f"{self.http_address}:{HTTP_PORT}", "--allow-remote", *self.coordinator_args]
+                "--listen", f"127.0.0.1:{HTTP_PORT}", *self.coordinator_args]
 
     def command_toml(self, program, kind, more_argv=(), more_params=""):
         argv = [sys.executable, "-I", "-S", "-B", RUNNER, self.runs, program.name, program.life, kind, self.slots, "{task}",
@@ -167,30 +167,54 @@ class World:
         unknown = [path for name in self.agent_names for path in (self.work(name) / "unknown-results").glob("*")]
         return scratch + unknown + list((self.data / "store/artifacts/incoming").glob("*"))
 
-    def agent_command(self, program):
-        name = program.name
-        config = self.folder / f"{name}.toml"
+    def configuration(self, program):
+        config = self.folder / f"{program.name}.toml"
         config.write_text(self.command_toml(program, "run") + self.command_toml(
             program, "file", ["{file}", "{files}"], 'file = { type = "artifact" }\nfiles = { type = "integer" }\n'),
             encoding="utf-8")
+        return config
+
+    def agent_command(self, program):
+        name = program.name
         return [self.bin / "edgefleet-agent", "--name", name, "--broker", self.broker_url(name), "--coordinator",
                 f"http://{self.http_address}:{HTTP_PORT}", "--work", self.work(name), "--sys",
-                self.folder / "no-sys", "--config", config, "--stop-grace-s", GRACE_S,
+                self.folder / "no-sys", "--config", self.configuration(program), "--stop-grace-s", GRACE_S,
                 *(["--echo", self.echo] if self.echo else [])]
 
+    def prepare(self):
+        """Without a setup the coordinator serves its own host only."""
+        self.forwarder = subprocess.Popen(
+            Network.inside("coordinator", [sys.executable, "-B", str(RUNNER.with_name("forward.py")), self.http_address,
+                                           str(HTTP_PORT)]),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if self.forwarder.stdout.readline() != "ready\n":
+            raise RuntimeError("the forwarder did not start")
+
+    def enrol(self):
+        """Agents and clients need no credential."""
+
     def start(self):
+        self.prepare()
         if self.proxied:
             from proxy import Proxy
             self.proxy = Proxy(self)
         self.broker.start()
         self.coordinator.start()
         wait_until(lambda: self.ready(), 20, "the coordinator is ready")
+        self.enrol()
         for agent in self.agents.values():
             agent.start()
         wait_until(lambda: set(self.agent_names) <= self.placeable(), 20, "all agents are placeable")
 
-    def http(self, timeout=10):
+    def http(self, timeout=10, who=None):  # pylint: disable=unused-argument
+        """`who`: which client; without a setup they are all the same."""
         return Http(self.http_address, HTTP_PORT, timeout)
+
+    def mqtt_options(self, _who):
+        return ["-h", self.broker_address, "-p", str(BROKER_PORT)]
+
+    def serves_clients(self, names):
+        """Blocks until these clients can use the fleet."""
 
     def ready(self):
         with self.http(2) as http:
@@ -219,5 +243,8 @@ class World:
                 program.terminate(12)
         if self.proxy:
             self.proxy.stop()
+        if self.forwarder:
+            self.forwarder.kill()
+            self.forwarder.wait()
         if self.data_mb:
             subprocess.run(["umount", "-l", self.data], check=False)

@@ -348,7 +348,8 @@ class StartedBadly(FleetCase):
         self.misused([agent, "--name", "x", "--broker", "http://127.0.0.1:1", "--work", self.fleet.dir / "w"], "mqtt://HOST:PORT")
         for place in ("127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x", ":"):
             self.misused([coordinator, "--listen", place, "--data", self.fleet.dir / "d"], "HOST:PORT")
-        self.misused([coordinator, "--listen", "0.0.0.0:0", "--data", self.fleet.dir / "d"], "--allow-remote")
+        self.misused([coordinator, "--listen", "0.0.0.0:0", "--data", self.fleet.dir / "d"], "edgefleet-coordinator setup")
+        self.misused([coordinator, "--allow-remote", "--data", self.fleet.dir / "d"], "edgefleet-coordinator setup")
         self.misused([coordinator, "--broker", "mqtt://127.0.0.1:0", "--data", self.fleet.dir / "d"], "mqtt://")
         self.misused([coordinator, "--log-level", "loud", "--data", self.fleet.dir / "d"], "loud")
         self.misused([coordinator, "--password-file", self.fleet.dir / "none", "--data", self.fleet.dir / "d"], "none")
@@ -365,7 +366,7 @@ class StartedBadly(FleetCase):
                 ("max-tasks = '5'\n", ("line 1", "max-tasks", "whole number")),
                 ("max-tasks = 5.0\n", ("line 1", "max-tasks", "whole number")),
                 ("max-tasks = true\n", ("line 1", "max-tasks", "whole number")),
-                ("allow-remote = 1\n", ("line 1", "allow-remote", "true or false")),
+                ("take-over = 1\n", ("line 1", "take-over", "true or false")),
                 ("fleet = 7\n", ("line 1", "fleet", "string")),
                 ("broker = \n", ("line 1",)),
                 ("[command]\n", ("command",)),

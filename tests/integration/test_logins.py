@@ -3,6 +3,10 @@
 import hashlib
 import http.server
 import json
+import os
+import pty
+import select
+import signal
 import ssl
 import stat
 import threading
@@ -11,6 +15,42 @@ import unittest
 from closed_broker import Authority
 from closed_fleet import ClosedFleet
 from support import BIN, wait_until
+
+
+class Rubbish:
+    """A TLS server with a CA of its own, which answers everything but its CA with `body`."""
+
+    def __init__(self, folder):
+        authority = Authority(folder)
+        ca = (authority.folder / "ca.crt").read_bytes()
+        self.status, self.body = 200, b""
+        rubbish = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, body = (200, ca) if self.path == "/api/v1/ca" else (rubbish.status, rubbish.body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *arguments: None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(authority.folder / "server.crt", authority.folder / "server.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(ca.decode())).hexdigest()
+        self.address = f"https://127.0.0.1:{self.server.server_address[1]}#{fingerprint}"
+
+    def end(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class LoginCase(unittest.TestCase):
@@ -67,7 +107,7 @@ class Logins(LoginCase):
         self.bad(3, "needs admin", "access", "list", home="laptop")
         self.assertNotIn(key, done.stdout + done.stderr)
         self.good("access", "revoke", "laptop")
-        self.bad(3, "edgefleet login URL", "agents", home="laptop")
+        self.bad(3, f"log in with `edgefleet login {self.url}`", "agents", home="laptop")
         self.good("logout", home="laptop")
         self.bad(2, "there is no login", "logout", home="laptop")
 
@@ -138,6 +178,69 @@ class Logins(LoginCase):
         self.assertIn("access.revoke", audit)
         self.assertNotIn("setup", audit)
 
+    def test_who_rotates_the_own_key_goes_on_with_the_new_one(self):
+        old = self.fleet.key_file.read_text().strip()
+        new = self.good("access", "rotate", "admin").stdout.strip()
+        self.assertNotEqual(new, old)
+        self.good("access", "list")
+        self.assertEqual(self.fleet.caller(old).request("GET", "/api/v1/agents").status, 401)
+        # One that rotates another's key keeps its own.
+        self.good("access", "create", "cron", "--role", "submit")
+        self.good("access", "rotate", "cron")
+        self.good("access", "list")
+
+    def test_a_person_compares_the_fingerprint_and_types_the_key_unseen(self):
+        key = self.fleet.key_file.read_text().strip()
+        for word, code in (("no", 3), ("yes", 0)):
+            with self.subTest(answer=word):
+                said, status = self.at_a_terminal(["login", self.url], {"[y/N]": word, "Key (ef_...):": key})
+                self.assertEqual(status, code, said)
+                self.assertIn(self.fingerprint[:4], said)
+                self.assertNotIn(key, said)
+
+    def at_a_terminal(self, arguments, answers):
+        home = self.fleet.root / "typed"
+        home.mkdir(exist_ok=True)
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execve(BIN / "edgefleet", ["edgefleet", *arguments], {"XDG_CONFIG_HOME": str(home)})
+        said, left = "", dict(answers)
+        while True:
+            if not select.select([terminal], [], [], 30)[0]:
+                os.kill(child, signal.SIGKILL)
+            try:
+                piece = os.read(terminal, 4096).decode()
+            except OSError:  # the other end is closed
+                break
+            said += piece
+            for question in [one for one in left if one in said]:
+                os.write(terminal, (left.pop(question) + "\n").encode())
+        os.close(terminal)
+        return said, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def test_rubbish_of_a_server_is_an_error_and_not_a_crash(self):
+        other = Rubbish(self.fleet.root / "other")
+        self.addCleanup(other.end)
+        other.body = json.dumps({"name": "x", "role": "admin"}).encode()
+        self.good("login", other.address, input="ef_x", home="rubbish")
+        commands = (["access", "list"], ["access", "create", "a", "--role", "chat"], ["access", "rotate", "a"],
+                    ["access", "revoke", "a"], ["join-token", "create"], ["join-token", "list"],
+                    ["join-token", "revoke", "a"], ["agents", "waiting"], ["agents", "accept", "a"], ["mqtt"],
+                    ["mqtt", "--", "-t", "x"], ["audit"], ["login", other.address])
+        bodies = (b"", b"\xff\x00", b"[]", b"{}", b"null", b'{"accesses":7,"join_tokens":"x","entries":{"a":[1]}}',
+                  b'{"name":{},"key":[1],"mqtt":[],"token":1,"expires_at":-1,"uses":-5}',
+                  json.dumps({"name": "\x1b[2J\n", "key": "a\n-h evil", "token": "\x1b]0;x\x07", "role": "\x1b[2J",
+                              "mqtt": {"host": "-h\nx", "port": 1e99, "root": "\x1b"},
+                              "accesses": [{"name": "\x1b[2J", "models": [1, None]}]}).encode())
+        for other.status in (200, 401, 500):
+            for other.body in bodies:
+                for command in commands:
+                    with self.subTest(status=other.status, body=other.body, command=command):
+                        done = self.fleet.cli(*command, input="ef_x", home="rubbish")
+                        self.assertIn(done.returncode, (0, 2, 3), done.stderr)
+                        self.assertNotIn("unexpected", done.stderr)
+                        self.assertNotIn("\x1b", done.stdout + done.stderr)
+
     def test_tokens_and_joining(self):
         made = self.good("join-token", "create", "--name", "pi-1")
         self.assertIn("edgefleet-agent join --token-file -", made.stderr)
@@ -171,7 +274,7 @@ class Mqtt(LoginCase):
         self.assertNotIn(key, printed.stdout + printed.stderr)
         got = []
         readers = [threading.Thread(target=lambda: got.append(
-            self.fleet.cli("mqtt", "--", "-t", root + "coordinator/status", "-C", "1", "-W", "20"))) for _ in range(2)]
+            self.fleet.cli("mqtt", "--", "-t", "coordinator/status", "-C", "1", "-W", "20"))) for _ in range(2)]
         for reader in readers:
             reader.start()
         for reader in readers:

@@ -21,11 +21,11 @@ using http_server::Request;
 // The addresses are those by which this machine has reached the coordinator.
 std::string joined_text(const ClosedFleet& closed, const Request& request, const EnrolledAgent& agent) {
   const Setup& setup = closed.setup();
-  const std::string host = in_url(known_host_of(setup, request));
-  return join::encode(join::Joined{agent.name, setup.fleet.str(), agent.certificate,
-                                   closed.authority().certificate().pem(),
-                                   "mqtts://" + host + ":" + std::to_string(setup.broker_agents_port),
-                                   "https://" + host + ":" + port_of_listener(setup.agents_listen)});
+  const std::string known = known_host_of(setup, request);
+  return join::encode(join::Joined{
+      agent.name, setup.fleet.str(), agent.certificate, closed.authority().certificate().pem(),
+      "mqtts://" + in_url(broker_for_others(setup, known)) + ":" + std::to_string(setup.broker_agents_port),
+      "https://" + in_url(known) + ":" + port_of_listener(setup.agents_listen)});
 }
 
 Reply join_with_token(ClosedFleet& closed, const Request& request) {

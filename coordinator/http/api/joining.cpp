@@ -195,7 +195,7 @@ Reply own_access(ClosedFleet& closed, const Request& request) {
     if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));
     object.string("url", url_for_others(closed, request));
     json::ObjectWriter mqtt(object.key("mqtt"));
-    mqtt.string("host", known_host_of(closed.setup(), request));
+    mqtt.string("host", broker_for_others(closed.setup(), known_host_of(closed.setup(), request)));
     mqtt.integer("port", closed.setup().broker_people_port);
     mqtt.string("root", protocol::Topics(closed.setup().fleet).root());
   }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
@@ -64,6 +65,61 @@ TEST_CASE("a removed login is gone, and another one is chosen") {
   REQUIRE(remove_login(home.path, url));
   CHECK(home.logins().chosen == "https://other:7001");
   CHECK(remove_login(home.path, url).error().kind == ErrorKind::not_found);
+}
+
+TEST_CASE("a folder that others can read is refused, and so is a login that is no file") {
+  const Home home;
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  REQUIRE(::chmod(home.path.c_str(), 0755) == 0);
+  CHECK(read_logins(home.path).error().message.find("chmod 700") != std::string::npos);
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));  // which closes the folder
+  CHECK(read_logins(home.path));
+  std::filesystem::remove(home.file());
+  REQUIRE(::mkfifo(home.file().c_str(), 0600) == 0);
+  CHECK_FALSE(read_logins(home.path));
+}
+
+TEST_CASE("a certificate that no login needs any more is removed") {
+  const Home home;
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  REQUIRE(keep(home, {"https://other:7001", "anna", "admin", "ef_2", {}}, "PEM"));
+  const std::string ca = home.logins().find(url)->ca_file;
+  REQUIRE(remove_login(home.path, url));
+  CHECK(std::filesystem::exists(ca));
+  REQUIRE(keep(home, {"https://other:7001", "anna", "admin", "ef_2", {}}, "NEW"));
+  CHECK_FALSE(std::filesystem::exists(ca));
+}
+
+TEST_CASE("a rotation changes the key of the same access only") {
+  const Home home;
+  CHECK(replace_key(home.path, url, "anna", "ef_new").error().kind == ErrorKind::not_found);
+  REQUIRE(keep(home, {url, "anna", "admin", "ef_1", {}}, "PEM"));
+  CHECK(replace_key(home.path, url, "bert", "ef_new").error().kind == ErrorKind::not_found);
+  CHECK(home.logins().find(url)->key == "ef_1");
+  CHECK_FALSE(replace_key(home.path, url, "anna", "ef new"));
+  REQUIRE(replace_key(home.path, url, "anna", "ef_new"));
+  CHECK(home.logins().find(url)->key == "ef_new");
+}
+
+TEST_CASE("a key of two lines is not kept, and not shown") {
+  const Home home;
+  const auto refused = keep_login(home.path, {url, "anna", "admin", "ef_1\r\nX: y", {}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("ef_1") == std::string::npos);
+}
+
+TEST_CASE("programs that keep logins at the same time lose none") {
+  const Home home;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&home, i] {
+        const Login one{"https://pi:" + std::to_string(i), "anna", "admin", "ef_1", {}};
+        (void)keep_login(home.path, one);
+      });
+    }
+  }
+  CHECK(home.logins().all.size() == 8);
 }
 
 TEST_CASE("a damaged file is named, with what to do, and shows no key") {

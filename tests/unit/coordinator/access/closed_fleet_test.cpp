@@ -54,7 +54,7 @@ TEST_CASE("all certificates are made, of the fleet's authority, and kept while t
   const House house;
   const auto authority = *load_authority(house.data);
   const std::int64_t now = 1'800'000'000;
-  CHECK(make_certificates(house.data, house.setup, authority, now)->size() == 5);
+  CHECK(make_certificates(house.data, house.setup, authority, now)->size() == 7);
   CHECK(make_certificates(house.data, house.setup, authority, now)->empty());
   const auto people = *pki::Certificate::from_pem(*read_text(certificate_files(house.data, "people").certificate));
   CHECK(people.verified_by(authority.certificate(), pki::Use::server));
@@ -107,7 +107,7 @@ TEST_CASE("the broker's files follow accesses and revocations, and only changes 
   CHECK(house.broker_file_text(broker_file::passwords).starts_with("phone:$7$"));
   REQUIRE(fleet->accesses().revoke_access("setup", "phone"));
   CHECK(*fleet->publish() != second);
-  CHECK(house.broker_file_text(broker_file::passwords).empty());
+  CHECK(house.broker_file_text(broker_file::passwords).find("phone:") == std::string::npos);
 
   const auto token = fleet->enrolment().create_token("setup", {}, std::chrono::hours(1));
   const auto key = *pki::Key::make();
@@ -130,4 +130,24 @@ TEST_CASE("a restart changes nothing of the broker's files") {
   }
   const auto fleet = house.open();
   CHECK(*fleet->publish() == before);
+}
+
+TEST_CASE("the broker knows what it is tried with: an access without rights, and a certificate that is revoked") {
+  const House house;
+  const auto fleet = house.open();
+  const auto access = *canary_access(house.data);
+  CHECK(access.key == canary_access(house.data)->key);
+  CHECK(house.broker_file_text(broker_file::passwords).find("canary:" + access.password) != std::string::npos);
+  CHECK(house.broker_file_text(broker_file::people_acl).find("canary") == std::string::npos);
+  const auto revoked = *pki::Certificate::from_pem(*read_text(certificate_files(house.data, "revoked").certificate));
+  const auto list = *pki::read_crl(house.broker_file_text(broker_file::revoked), fleet->authority().certificate());
+  REQUIRE(list.revoked.size() == 1);
+  CHECK(list.revoked.front().serial == revoked.serial());
+  REQUIRE(fleet->maintain());
+  CHECK(pki::read_crl(house.broker_file_text(broker_file::revoked), fleet->authority().certificate())->number ==
+        list.number);
+  // A damaged one is made anew; the broker gets it.
+  std::ofstream(house.data + "/tls/canary.access") << "x\ny\n";
+  REQUIRE(fleet->publish());
+  CHECK(canary_access(house.data)->key != access.key);
 }
