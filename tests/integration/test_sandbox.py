@@ -71,8 +71,15 @@ class AsItsUser(FleetCase):
                 os.chown(path, NOBODY, NOBODY)
             self.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
-    def start(self, toml, *before):
-        agent = self.fleet.start("pi-1", [*before, *self.prefix, *self.fleet.agent_command("pi-1", toml=toml)])
+    def start(self, toml, *before, public=False):
+        """`public`: everybody may read the configuration, and the agent's user may not change it."""
+        command = self.fleet.agent_command("pi-1", toml=toml)
+        if not public:
+            config = self.fleet.dir / "pi-1.toml"
+            config.chmod(0o600)
+            if self.prefix:
+                os.chown(config, NOBODY, NOBODY)
+        agent = self.fleet.start("pi-1", [*before, *self.prefix, *command])
         self.agent = agent
         self.api.placeable("pi-1")
         return agent
@@ -197,6 +204,16 @@ class Sandbox(AsItsUser):
         done = self.api.outcome(self.api.submit("image.blur", {"image": {"artifact": picture}, "radius": 1.5}))
         self.assertEqual(done["state"], "succeeded", done)
 
+    def test_a_configuration_that_everybody_may_read(self):
+        """It is not hidden, so that its folder is not on the way: files in it may be replaced while a plug-in runs."""
+        if not self.prefix:
+            raise unittest.SkipTest("only root can give the agent a configuration of another user")
+        self.start(self.command(), public=True)
+        config = self.fleet.dir / "pi-1.toml"
+        self.assertEqual(self.said(f"cat {config}"), self.command())
+        self.assertEqual(self.tried({"change it": f"sh -c 'echo > {config}'", "replace it": f"mv {self.other}/x {config}",
+                                     "the key": f"cat {self.work}/identity/agent.key"}), [])
+
     def test_what_a_new_configuration_names_is_hidden(self):
         """A key file that a reload adds is hidden from the commands that follow."""
         agent = self.start(self.command())
@@ -245,9 +262,12 @@ class Environment(AsItsUser):
             self.assertGreater(len(shown), 20)
             self.assertNotIn(b"a-key-in-the-environment", shown)
             self.assertNotIn(b"PROVIDER_KEY", shown)
-        executors = {e["name"]: e for e in self.api.agent("pi-1")["executors"]}
-        problem = next(e.get("problem", "") for name, e in executors.items() if "llm" in name or "openai" in name)
-        self.assertNotIn("is not set", problem)
+
+        def problem():
+            executors = {e["name"]: e for e in self.api.agent("pi-1")["executors"]}
+            return executors.get("llm-openai", {}).get("problem", "")
+
+        wait_until(lambda: "cannot reach the back end" in problem(), what=problem)  # it has the key that it needs first
         self.assertEqual(self.said("echo $PROVIDER_KEY"), "\n")
 
 

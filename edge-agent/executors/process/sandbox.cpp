@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -23,6 +24,25 @@ namespace fs = std::filesystem;
 // Folders on the way to what is hidden, each with its entries that are not allowed as a whole.
 using Ways = std::map<std::string, std::set<std::string, std::less<>>>;
 
+// Of a folder: which files of others are in it.
+bool can_change(const std::string& path, const struct stat& info) {
+  if (info.st_uid == ::geteuid()) return true;
+  const bool sticky = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
+  return !sticky && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
+}
+
+bool open_to_all(const fs::path& file) {
+  struct stat info{};
+  if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  if ((info.st_mode & S_IROTH) == 0 || can_change(file, info)) return false;
+  for (fs::path folder = file; folder.has_relative_path();) {
+    folder = folder.parent_path();
+    const bool found = ::stat(folder.c_str(), &info) == 0;
+    if (!found || (info.st_mode & S_IXOTH) == 0 || can_change(folder, info)) return false;
+  }
+  return true;
+}
+
 // A link is hidden itself, and so is what it leads to.
 std::set<std::string> real_paths(const std::vector<std::string>& hidden) {
   std::set<std::string> all;
@@ -30,8 +50,10 @@ std::set<std::string> real_paths(const std::vector<std::string>& hidden) {
     std::error_code failure;
     const fs::path absolute = fs::absolute(path, failure).lexically_normal();
     const fs::path entry = absolute.has_filename() ? absolute : absolute.parent_path();
-    all.insert((fs::weakly_canonical(entry.parent_path(), failure) / entry.filename()).string());
-    all.insert(fs::weakly_canonical(entry, failure).string());
+    for (const auto& real : {fs::weakly_canonical(entry.parent_path(), failure) / entry.filename(),
+                             fs::weakly_canonical(entry, failure)}) {
+      if (!open_to_all(real)) all.insert(real.string());
+    }
   }
   all.erase("");
   all.erase("/");
@@ -69,19 +91,9 @@ Error rule_error(const std::string& folder, int error) {
   return {"making the rule of the sandbox for " + folder + ": " + error_text(error), ErrorKind::unavailable};
 }
 
-// What cannot be opened, or is gone, stays refused. A link has no rights of its own.
-Status allow_entries(const UniqueFd& ruleset, const landlock::Rights& rights, const std::string& folder,
-                     const std::set<std::string, std::less<>>& except) {
-  const Folder open = open_folder(folder);
-  if (!open) return out_of_something(errno) ? Status(rule_error(folder, errno)) : success();
-  while (const dirent* const entry = ::readdir(open.get())) {
-    const std::string_view name(static_cast<const char*>(entry->d_name));
-    if (name == "." || name == ".." || entry->d_type == DT_LNK || except.contains(name)) continue;
-    const UniqueFd path(::openat(::dirfd(open.get()), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    const bool allowed = path && landlock::allow(ruleset, path, rights);
-    if (!allowed && out_of_something(errno)) return rule_error(folder, errno);
-  }
-  return success();
+bool is_folder(const UniqueFd& path) {
+  struct stat info{};
+  return ::fstat(path.get(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 bool operator==(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
@@ -100,6 +112,32 @@ bool just_now(const timespec& time) {
 bool Sandbox::Seen::same() const {
   struct stat info{};
   return ::lstat(path.c_str(), &info) == 0 && info.st_dev == device && info.st_ino == inode && info.st_ctim == changed;
+}
+
+// What cannot be opened, or is gone, stays refused. A link has no rights of its own.
+Status Sandbox::allow_entries(Prepared& prepared, const std::string& folder, const Names& except) const {
+  const Folder open = open_folder(folder);
+  if (!open) return out_of_something(errno) ? Status(rule_error(folder, errno)) : success();
+  while (const dirent* const entry = ::readdir(open.get())) {
+    const std::string_view name(static_cast<const char*>(entry->d_name));
+    if (name == "." || name == ".." || entry->d_type == DT_LNK || except.contains(name)) continue;
+    const UniqueFd path(::openat(::dirfd(open.get()), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (path && !is_folder(path)) {
+      prepared.files.push_back((fs::path(folder) / name).string());
+    } else if (!(path && landlock::allow(prepared.ruleset, path, rights_)) && out_of_something(errno)) {
+      return rule_error(folder, errno);
+    }
+  }
+  return success();
+}
+
+Status Sandbox::allow_files(const Prepared& prepared) const {
+  for (const auto& file : prepared.files) {
+    const UniqueFd path(::open(file.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    const bool allowed = path && landlock::allow(prepared.ruleset, path, rights_);
+    if (!allowed && out_of_something(errno)) return rule_error(file, errno);
+  }
+  return success();
 }
 
 Sandbox::Sandbox(std::vector<std::string> hidden)
@@ -141,7 +179,7 @@ Result<Sandbox::Prepared> Sandbox::make() {
     if (::lstat(folder.c_str(), &info) == 0) {  // before its entries are read: a change meanwhile counts
       prepared.folders.push_back({folder, info.st_dev, info.st_ino, info.st_ctim});
     }
-    if (auto allowed = allow_entries(prepared.ruleset, rights_, folder, except); !allowed) return allowed.error();
+    if (auto allowed = allow_entries(prepared, folder, except); !allowed) return allowed.error();
   }
   return prepared;
 }
@@ -167,6 +205,7 @@ Result<UniqueFd> Sandbox::ruleset_for(const std::string& own) {
     if (!made) return made.error();
     prepared = std::move(*made);
   }
+  if (auto allowed = allow_files(*prepared); !allowed) return allowed.error();
   if (own.empty()) return std::move(prepared->ruleset);
   const UniqueFd folder(::open(own.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder || !landlock::allow(prepared->ruleset, folder, rights_)) return rule_error(own, errno);

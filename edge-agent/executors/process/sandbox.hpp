@@ -7,6 +7,7 @@
 #include <ctime>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace edgefleet::agent {
 // One per agent. From any thread.
 class Sandbox {
  public:
-  // `hidden`: files and folders, which may come and go.
+  // `hidden`: files and folders, which may come and go. A file that every user may read and this one may not change is
+  // not hidden: that would put its folder, such as /etc, on the way.
   explicit Sandbox(std::vector<std::string> hidden);
 
   // Why this kernel has none; empty: it has one.
@@ -28,11 +30,12 @@ class Sandbox {
 
   // The ruleset of one child, which may use `own` although it is in a hidden folder. Empty: missing().
   Result<UniqueFd> ruleset_for(const std::string& own);
-  // Makes most of the next one, for the time between two children: this takes a system call or three for each entry of
-  // the folders on the way.
+  // Makes most of the next one, for the time between two children: this takes four system calls for each entry of the
+  // folders on the way.
   void prepare();
 
  private:
+  using Names = std::set<std::string, std::less<>>;
   // A folder on the way, when its entries were read.
   struct Seen {
     std::string path;
@@ -44,11 +47,15 @@ class Sandbox {
   struct Prepared {
     UniqueFd ruleset;
     std::vector<Seen> folders;
+    // Beside the way; their rules come last. A rule keeps its file's space on the disk, also if the file is removed.
+    std::vector<std::string> files;
     std::uint64_t generation = 0;
   };
 
   Result<Prepared> make();
   std::optional<Prepared> take_prepared();
+  Status allow_entries(Prepared& prepared, const std::string& folder, const Names& except) const;
+  Status allow_files(const Prepared& prepared) const;
   std::uint64_t generation();
 
   std::string missing_;
