@@ -91,9 +91,11 @@ Error rule_error(const std::string& folder, int error) {
   return {"making the rule of the sandbox for " + folder + ": " + error_text(error), ErrorKind::unavailable};
 }
 
-bool is_folder(const UniqueFd& path) {
+bool is_folder(int parent, const dirent& entry) {
+  if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
   struct stat info{};
-  return ::fstat(path.get(), &info) == 0 && S_ISDIR(info.st_mode);
+  return ::fstatat(parent, static_cast<const char*>(entry.d_name), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISDIR(info.st_mode);
 }
 
 bool operator==(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
@@ -121,12 +123,13 @@ Status Sandbox::allow_entries(Prepared& prepared, const std::string& folder, con
   while (const dirent* const entry = ::readdir(open.get())) {
     const std::string_view name(static_cast<const char*>(entry->d_name));
     if (name == "." || name == ".." || entry->d_type == DT_LNK || except.contains(name)) continue;
-    const UniqueFd path(::openat(::dirfd(open.get()), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (path && !is_folder(path)) {
-      prepared.files.push_back((fs::path(folder) / name).string());
-    } else if (!(path && landlock::allow(prepared.ruleset, path, rights_)) && out_of_something(errno)) {
-      return rule_error(folder, errno);
+    if (!is_folder(::dirfd(open.get()), *entry)) {
+      prepared.files.push_back((folder == "/" ? "/" : folder + '/') + std::string(name));
+      continue;
     }
+    const UniqueFd path(::openat(::dirfd(open.get()), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    const bool allowed = path && landlock::allow(prepared.ruleset, path, rights_);
+    if (!allowed && out_of_something(errno)) return rule_error(folder, errno);
   }
   return success();
 }
