@@ -9,7 +9,9 @@
 #include "edge-agent/executors/llm/executor.hpp"
 #include "edge-agent/executors/llm/model_keeper.hpp"
 #include "edge-agent/executors/plugin/executor.hpp"
+#include "edge-agent/executors/process/spawner.hpp"
 #include "edge-agent/sensors/machine.hpp"
+#include "edge-agent/shell/hidden_files.hpp"
 
 namespace edgefleet::agent {
 
@@ -85,6 +87,7 @@ Result<NewConfiguration> RunningConfiguration::read_again() {
   fresh.restart = joined(change.restart);
   (void)log::set_level(settings->log_level);  // it was checked with the options
   settings_ = std::move(*settings);
+  services_.spawner->hide(hidden_files(settings_));  // before the new executors start
   return fresh;
 }
 

@@ -28,7 +28,6 @@ namespace {
 constexpr const char* token_option = "--token";
 constexpr const char* token_variable = "EDGEFLEET_JOIN_TOKEN";
 constexpr std::size_t most_token_text = 2 * join::longest_token;
-const std::vector<std::string> usual_boot_files{"/boot/firmware/edgefleet-join", "/boot/edgefleet-join"};
 
 // Overwrites the text where the system keeps it.
 std::string take_text(char* text) {
@@ -218,10 +217,6 @@ struct FoundToken {
   join::Token token;
   std::string file;  // empty: of the command line or the environment
 };
-
-std::vector<std::string> boot_files(const Settings& settings) {
-  return settings.join_file.empty() ? usual_boot_files : std::vector{settings.join_file};
-}
 
 Result<std::optional<FoundToken>> found_in(const std::string& file) {
   std::error_code unknown;

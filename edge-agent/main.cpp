@@ -1,7 +1,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <filesystem>
 #include <thread>
 
@@ -13,6 +15,7 @@
 #include "edge-agent/executors/process/spawner.hpp"
 #include "edge-agent/identity/renewal.hpp"
 #include "edge-agent/join_command.hpp"
+#include "edge-agent/shell/hidden_files.hpp"
 #include "edge-agent/shell/http_artifacts.hpp"
 #include "edge-agent/shell/loop.hpp"
 #include "edge-agent/shell/own_name.hpp"
@@ -51,6 +54,15 @@ void write_start_line(const Settings& settings, const Loop::Options& options) {
             settings.work);
 }
 
+std::shared_ptr<Sandbox> make_sandbox(const Settings& settings) {
+  auto sandbox = std::make_shared<Sandbox>(hidden_files(settings));
+  if (!sandbox->missing().empty()) {
+    log::warning("no sandbox: " + sandbox->missing() +
+                 ", so commands and plug-ins can read this agent's key, settings and tasks (docs/security.md)");
+  }
+  return sandbox;
+}
+
 // Also for an agent without commands and plug-ins: its configuration may get some later.
 Result<ProcessServices> make_services(const Settings& settings, Loop::Options& options, mode_t umask_of_commands) {
   ProcessServices services;
@@ -58,7 +70,7 @@ Result<ProcessServices> make_services(const Settings& settings, Loop::Options& o
   auto scratch = ScratchRoot::open(std::filesystem::absolute(settings.work).string() + "/scratch", services.log);
   if (!scratch) return scratch.error();
   services.scratch = *scratch;
-  services.spawner = std::make_shared<Spawner>(umask_of_commands);
+  services.spawner = std::make_shared<Spawner>(umask_of_commands, make_sandbox(settings));
   // The files of the identity are for the broker and for the coordinator; a coordinator without TLS needs none.
   http::Credentials credentials;
   if (settings.coordinator.starts_with("https://")) {
@@ -116,6 +128,17 @@ Result<Who> find_identity(Settings& settings, const std::string& token) {
   return Who{std::move(*identity), false};
 }
 
+// Keys of providers may be in the environment. What the system shows of it (/proc/PID/environ) is where it was at the
+// start; that place is overwritten, and this program has a copy.
+void hide_environment() {
+  for (char** one = environ; one != nullptr && *one != nullptr; ++one) {
+    char* const copy = ::strdup(*one);
+    if (copy == nullptr) continue;
+    std::memset(*one, 'x', std::strlen(*one));
+    *one = copy;
+  }
+}
+
 struct CommandLine {
   int argc = 0;
   const char* const* argv = nullptr;
@@ -163,6 +186,7 @@ Status run(Settings settings, const CommandLine& line, mode_t umask_of_commands)
 
 int main(int argc, char** argv) {
   const TokenText token = take_token(argc, argv);
+  hide_environment();
   prctl(PR_SET_DUMPABLE, 0);  // commands have the same user, and must not read its secrets
   const mode_t inherited = umask(077);  // tasks and results are private; commands do as their owner wants
   block_signals();

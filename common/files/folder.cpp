@@ -39,7 +39,8 @@ Status check(const std::string& path, const std::string& option, const struct st
   if (info.st_uid != ::geteuid()) {
     return refused(path, option,
                    "belongs to user " + std::to_string(info.st_uid) + ", but this program runs as user " +
-                       std::to_string(::geteuid()) + ": run it as that user, or name another folder");
+                       std::to_string(::geteuid()) + ": run it as that user, run `chown -R " +
+                       std::to_string(::geteuid()) + ' ' + path + "`, or name another folder");
   }
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     std::array<char, 8> mode{};

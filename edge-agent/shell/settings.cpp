@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "common/core/where.hpp"
+#include "common/files/trusted.hpp"
 #include "common/http/url.hpp"
 #include "common/mqtt/tls.hpp"
 #include "common/runtime/secret.hpp"
@@ -76,6 +77,7 @@ Result<CommandConfig> read_command(const std::string& file, const toml::table& t
   reader.read("artifact_bytes", command.artifact_bytes);
   reader.read("artifact_files", command.artifact_files);
   reader.read_list("retry_exit_codes", command.retry_exit_codes);
+  reader.read("sandbox", command.sandbox);
   if (const auto* params = reader.table("params")) {
     if (auto read = read_params(file, *params, command); !read) return read.error();
   }
@@ -94,6 +96,7 @@ Result<PluginConfig> read_plugin(const std::string& file, const toml::table& tab
   reader.read("restart_most_s", plugin.restart_most_s);
   reader.read("artifact_bytes", plugin.artifact_bytes);
   reader.read("artifact_files", plugin.artifact_files);
+  reader.read("sandbox", plugin.sandbox);
   return checked<PluginConfig>(reader, file, table, plugin);
 }
 
@@ -265,6 +268,8 @@ void declare(Configuration& configuration, Settings& s) {
 }
 
 Status take_tables(const Configuration& configuration, Settings& s) {
+  s.file = configuration.file_path();
+  if (auto trusted = check_trusted(s.file, "--config"); !trusted) return trusted;
   for (const char* option :
        {"name", "fleet", "broker", "broker-ca", "broker-certificate", "broker-key", "coordinator"}) {
     if (configuration.given(option)) s.given.insert(option);
@@ -288,6 +293,11 @@ std::optional<int> read_settings(Settings& settings, int argc, const char* const
   if (const auto code = configuration.parse(argc, argv)) return code;
   const auto taken = take_tables(configuration, settings);
   return taken ? std::nullopt : std::optional(wrong_usage(program, taken.error().message));
+}
+
+std::vector<std::string> boot_files(const Settings& settings) {
+  if (!settings.join_file.empty()) return {settings.join_file};
+  return {"/boot/firmware/edgefleet-join", "/boot/edgefleet-join"};
 }
 
 Status take_identity(Settings& s, const Identity& identity) {

@@ -32,6 +32,7 @@ struct Settings {
   std::string coordinator = "http://127.0.0.1:7001";
   std::string work = "edgefleet-work";
   std::string join_file;  // with a join token, for the first start; empty: the usual places on the boot partition
+  std::string file;  // that was read; empty: none
   std::string sys = "/sys";
   std::string heat = "policy";
   std::string log_level = "info";
@@ -59,6 +60,9 @@ Result<Settings> read_settings_again(int argc, const char* const* argv);
 // What the fleet that this agent has joined says, where the owner has said nothing else. Error: the owner has given
 // another name or fleet, or a broker without TLS.
 Status take_identity(Settings& settings, const Identity& identity);
+
+// Where a join token may have been left for the first start.
+std::vector<std::string> boot_files(const Settings& settings);
 
 Result<Loop::Options> loop_options(const Settings& settings);
 

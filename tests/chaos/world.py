@@ -163,7 +163,7 @@ class World:
 
     def left_over(self):
         """Files that must not exist after the end of all tasks and programs: scratch folders, partial uploads."""
-        scratch = [path for name in self.agent_names for path in (self.work(name) / "scratch").glob("[!.]*")]
+        scratch = [path for name in self.agent_names for path in (self.work(name) / "scratch").rglob("[0-9A-Z]*-[0-9]*")]
         unknown = [path for name in self.agent_names for path in (self.work(name) / "unknown-results").glob("*")]
         return scratch + unknown + list((self.data / "store/artifacts/incoming").glob("*"))
 

@@ -29,6 +29,7 @@ TOPICS = "edgefleet/v1/home"
 PATIENCE = float(os.environ.get("EDGEFLEET_TEST_PATIENCE", "20"))  # seconds, for steps that normally take far less
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a valid ULID that no coordinator has given out
 SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
+os.umask(0o022)  # an agent refuses files that others can change
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 

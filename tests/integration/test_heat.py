@@ -75,7 +75,8 @@ class Heat(FleetCase):
     def test_what_runs_is_slowed(self):
         """A hot agent's processes run on a duty cycle, their timeout grows by the pauses; once cool, they continue."""
         self.start("pi-1", 45, toml=COUNT)
-        file = self.fleet.dir / "count"
+        file = self.fleet.dir / "counts/count"  # beside the work folder, the sandbox allows no new file
+        file.parent.mkdir()
         task = self.api.submit("command.count", {"file": str(file)}, timeout_ms=4000, max_attempts=1)
         self.api.state_becomes(task, "running")
         wait_until(file.exists, what="it counts")

@@ -107,6 +107,7 @@ Status CommandConfig::take_numbers(const CommandSettings& settings) {
     return invalid(std::string(range.name) + " must be from " + std::to_string(range.least) + " to " +
                    std::to_string(range.most));
   }
+  sandbox = settings.sandbox;
   for (const auto code : settings.retry_exit_codes) {
     if (code < 1 || code > 255) return invalid("retry_exit_codes must be from 1 to 255");
     retry_exit_codes.insert(static_cast<int>(code));

@@ -47,6 +47,7 @@ struct CommandSettings {
   std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files in out/, and of those in in/
   std::int64_t artifact_files = 64;
   std::vector<std::int64_t> retry_exit_codes;
+  bool sandbox = true;
 };
 
 class Param {
@@ -110,6 +111,7 @@ class CommandConfig {
   std::size_t output_bytes = 0;
   FileLimits file_limits;
   std::set<int> retry_exit_codes;
+  bool sandbox = true;
   [[nodiscard]] bool needs_files() const;  // each task names one
   [[nodiscard]] const std::string& program() const { return argv_.front().front().text; }
   friend bool operator==(const CommandConfig&, const CommandConfig&) = default;

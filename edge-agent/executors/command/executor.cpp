@@ -150,6 +150,8 @@ Result<ProcessSpec> CommandExecutor::spec_of(const Invocation& invocation, const
   spec.program = std::move(*program);
   spec.argv = invocation.argv;
   spec.cwd = scratch.dir();
+  spec.own_folder = scratch.dir();
+  spec.sandboxed = config_.sandbox;
   spec.env = make_environment(config_.env, scratch.dir());
   spec.env[ScratchRoot::marker] = services_.scratch->dir();
   return spec;

@@ -30,6 +30,16 @@ struct Found {
   std::uint64_t bytes = 0;
 };
 
+std::vector<std::string> folders_of_executors(const std::string& dir) {
+  std::vector<std::string> folders;
+  std::error_code failure;
+  for (fs::directory_iterator it(dir, failure); !failure && it != fs::directory_iterator(); it.increment(failure)) {
+    const bool folder = it->symlink_status(failure).type() == fs::file_type::directory;
+    if (folder && ExecutorName::parse(it->path().filename().string())) folders.push_back(it->path().string());
+  }
+  return folders;
+}
+
 Error too_much(const FileLimits& limits) {
   return Error{
       "out/ has more than " + std::to_string(limits.files) + " files or " + std::to_string(limits.bytes) + " bytes",
@@ -158,11 +168,24 @@ Result<std::shared_ptr<ScratchRoot>> ScratchRoot::open(const std::string& work_d
     write_log(log, Severity::warning, "killed " + std::to_string(killed) + " processes of an earlier run of the agent");
   }
   remove_attempts(dir, log);
+  for (const auto& folder : folders_of_executors(dir)) remove_attempts(folder, log);
   return std::shared_ptr<ScratchRoot>(new ScratchRoot(dir, std::move(log)));
 }
 
-Result<Scratch> ScratchRoot::make(const TaskId& id, int attempt) const {
-  const std::string dir = dir_ + '/' + id.str() + '-' + std::to_string(attempt);
+Result<std::string> ScratchRoot::folder_of(const ExecutorName& executor) const {
+  std::string folder = dir_ + '/' + executor.str();
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_error("making the folder " + folder, errno);
+  return folder;
+}
+
+Result<Scratch> ScratchRoot::make_in(const ExecutorName& executor, const TaskId& id, int attempt) const {
+  const auto folder = folder_of(executor);
+  if (!folder) return folder.error();
+  return make_below(*folder, id, attempt);
+}
+
+Result<Scratch> ScratchRoot::make_below(const std::string& folder, const TaskId& id, int attempt) const {
+  const std::string dir = folder + '/' + id.str() + '-' + std::to_string(attempt);
   // An existing folder belongs to a run of the same attempt.
   if (::mkdir(dir.c_str(), 0700) != 0) return system_error("making the scratch folder " + dir, errno);
   Scratch scratch(dir, log_);

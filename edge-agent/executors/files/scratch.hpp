@@ -1,4 +1,5 @@
-// Folders of attempts: `<work_dir>/<task id>-<attempt>/` with `in/` and `out/`, removed when the attempt ends.
+// Folders of attempts: `<work_dir>/<task id>-<attempt>/` with `in/` and `out/`, removed when the attempt ends. Those of
+// a plug-in are in a folder of its own, `<work_dir>/<executor>/`, which is all of `work_dir` that it may use.
 #pragma once
 
 #include <cstdint>
@@ -79,9 +80,13 @@ class ScratchRoot {
   static Result<std::shared_ptr<ScratchRoot>> open(const std::string& work_dir, ExecutorLog log);
 
   [[nodiscard]] const std::string& dir() const { return dir_; }
-  [[nodiscard]] Result<Scratch> make(const TaskId& id, int attempt) const;
+  [[nodiscard]] Result<Scratch> make(const TaskId& id, int attempt) const { return make_below(dir_, id, attempt); }
+  // Created if absent. It stays: what a plug-in has left in it is there at its next start.
+  [[nodiscard]] Result<std::string> folder_of(const ExecutorName& executor) const;
+  [[nodiscard]] Result<Scratch> make_in(const ExecutorName& executor, const TaskId& id, int attempt) const;
 
  private:
+  [[nodiscard]] Result<Scratch> make_below(const std::string& folder, const TaskId& id, int attempt) const;
   ScratchRoot(std::string dir, ExecutorLog log) : dir_(std::move(dir)), log_(std::move(log)) {}
 
   std::string dir_;  // absolute

@@ -40,6 +40,7 @@ Result<PluginConfig> PluginConfig::check(const PluginSettings& settings) {
   config.argv = settings.argv;
   config.env = settings.env;
   config.cwd = settings.cwd;
+  config.sandbox = settings.sandbox;
   config.restart = {std::chrono::seconds(settings.restart_first_s), std::chrono::seconds(settings.restart_most_s)};
   config.file_limits = {static_cast<std::uint64_t>(settings.artifact_bytes),
                         static_cast<std::size_t>(settings.artifact_files)};

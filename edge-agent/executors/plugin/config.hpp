@@ -23,6 +23,7 @@ struct PluginSettings {
   std::int64_t restart_most_s = 60;
   std::int64_t artifact_bytes = 256 * 1024 * 1024;  // of all files in one result, and in one input
   std::int64_t artifact_files = 64;
+  bool sandbox = true;
 };
 
 struct PluginConfig {
@@ -35,6 +36,7 @@ struct PluginConfig {
   std::string cwd;
   Backoff restart;
   FileLimits file_limits;
+  bool sandbox = true;
   friend bool operator==(const PluginConfig&, const PluginConfig&) = default;
 };
 

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 
 #include "common/core/utf8.hpp"
+#include "common/files/trusted.hpp"
 #include "common/protocol/json.hpp"
 #include "common/system/clock.hpp"
 #include "edge-agent/executors/files/artifacts.hpp"
@@ -31,6 +33,17 @@ class ClosedTicket {
   PluginDesk& desk_;
   const PluginDesk::Ticket& ticket_;
 };
+
+// The script of an interpreter, and where it looks for more; the program itself was checked when it was found.
+Status check_script(const PluginConfig& config) {
+  if (!config.cwd.empty()) {
+    if (auto trusted = check_trusted(config.cwd, "cwd"); !trusted) return trusted;
+  }
+  if (config.argv.size() < 2) return success();
+  const auto script = std::filesystem::path(config.cwd) / config.argv[1];
+  std::error_code unknown;
+  return std::filesystem::is_regular_file(script, unknown) ? check_trusted(script, "argv") : success();
+}
 
 }  // namespace
 
@@ -81,11 +94,16 @@ Result<ProcessSpec> PluginExecutor::spec() const {
   ProcessSpec spec;
   auto program = find_program(config_.argv.front(), path_of(config_.env));
   if (!program) return program.error();
+  if (auto trusted = check_script(config_); !trusted) return trusted.error();
   spec.program = std::move(*program);
   spec.argv = config_.argv;
-  spec.env = make_environment(config_.env, services_.scratch->dir());
+  auto folder = services_.scratch->folder_of(config_.executor);
+  if (!folder) return folder.error();
+  spec.env = make_environment(config_.env, *folder);
   spec.env[ScratchRoot::marker] = services_.scratch->dir();
   spec.cwd = config_.cwd;
+  spec.own_folder = std::move(*folder);
+  spec.sandboxed = config_.sandbox;
   spec.pipe_stdin = true;
   return spec;
 }
@@ -146,7 +164,7 @@ RunOutcome PluginExecutor::run(const Job& job, std::stop_token stop, const OnPro
 
 RunOutcome PluginExecutor::run_limited(const Job& job, std::stop_token stop, const OnProgress& on_progress) {
   RunLimit limit(std::move(stop), gate_.closing(), services_.spawner->groups(), job.timeout);
-  const auto scratch = services_.scratch->make(job.id, job.attempt);
+  const auto scratch = services_.scratch->make_in(config_.executor, job.id, job.attempt);
   if (!scratch) return failed_by(scratch.error());
   RunOutcome outcome = run_in(*scratch, job, limit, on_progress);
   // The stop or the timeout is the reported reason, not a failure that it caused.

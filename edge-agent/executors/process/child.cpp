@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "edge-agent/executors/process/landlock.hpp"
+
 namespace edgefleet::agent {
 namespace {
 
@@ -54,6 +56,7 @@ void become(const ChildPlan& plan) {
   }
   keep_only_stdio();
   reset_signals();
+  if (plan.ruleset >= 0 && !landlock::restrict_self(plan.ruleset)) fail(plan, ChildStep::sandbox);
   ::execve(plan.program, plan.argv, plan.env);
   fail(plan, ChildStep::exec);
 }

@@ -18,9 +18,10 @@ struct ChildPlan {
   pid_t parent = -1;            // the supervisor
   std::string_view oom_score_adj;  // for the supervisor, which lends it to the child
   int umask = -1;                  // -1: unchanged
+  int ruleset = -1;                // of its sandbox; -1: none
 };
 
-enum class ChildStep : int { die_with_parent, session, directory, stdio, exec };
+enum class ChildStep : int { die_with_parent, session, directory, stdio, sandbox, exec };
 struct ChildFailure {
   ChildStep step = ChildStep::exec;
   int error = 0;

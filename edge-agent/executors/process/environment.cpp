@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "common/files/trusted.hpp"
+
 namespace edgefleet::agent {
 namespace {
 
@@ -23,6 +25,11 @@ const std::string& default_path() {
 bool executable(const std::string& path) {
   struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
+Result<std::string> trusted_program(std::string path) {
+  if (auto trusted = check_trusted(path, "a program"); !trusted) return trusted.error();
+  return path;
 }
 
 bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -57,14 +64,14 @@ Result<std::string> find_program(const std::string& name, std::string_view path)
   if (name.find('/') != std::string::npos) {
     std::error_code failure;
     auto absolute = std::filesystem::absolute(name, failure).string();
-    if (!failure && executable(absolute)) return absolute;
+    if (!failure && executable(absolute)) return trusted_program(absolute);
     return Error{"there is no executable " + name, ErrorKind::not_found};
   }
   std::string_view rest = path;
   while (!rest.empty()) {
     const auto colon = std::min(rest.find(':'), rest.size());
     const std::string candidate = std::string(rest.substr(0, colon)) + '/' + name;
-    if (colon > 0 && candidate.front() == '/' && executable(candidate)) return candidate;
+    if (colon > 0 && candidate.front() == '/' && executable(candidate)) return trusted_program(candidate);
     rest.remove_prefix(std::min(colon + 1, rest.size()));
   }
   return Error{"the program '" + name + "' is not in " + std::string(path), ErrorKind::not_found};

@@ -23,6 +23,8 @@ struct ProcessSpec {
   std::string cwd;                 // empty: the agent's
   bool pipe_stdin = false;
   int stdin_file = -1;             // borrowed until spawn() returns; used without pipe_stdin; -1: /dev/null
+  bool sandboxed = true;           // by the spawner's sandbox, if it has one
+  std::string own_folder;          // that it may use although the sandbox hides it; empty: none
   int oom_score_adj = 1000;        // the first victim when memory runs out, so that it is not the agent
 };
 

@@ -62,6 +62,7 @@ struct Launch {
   std::vector<char*> env_pointers;
   std::string oom_score_adj;
   UniqueFd child_in;
+  UniqueFd ruleset;
   Pipe in, out, err, report, lifeline, news;
 };
 
@@ -105,6 +106,7 @@ ChildPlan plan_of(const ProcessSpec& spec, const Launch& launch) {
   plan.stdio[1] = launch.out.write.get();
   plan.stdio[2] = launch.err.write.get();
   plan.report = launch.report.write.get();
+  plan.ruleset = launch.ruleset.get();
   plan.oom_score_adj = launch.oom_score_adj;
   return plan;
 }
@@ -133,6 +135,8 @@ Error explain(const ProcessSpec& spec, const ChildFailure& failure) {
       return system_error("entering " + spec.cwd, failure.error);
     case ChildStep::stdio:
       return system_error("connecting its pipes", failure.error);
+    case ChildStep::sandbox:
+      return system_error("restricting it", failure.error);
     case ChildStep::exec:
       break;
   }
@@ -185,6 +189,12 @@ Status watch_end(Process::Hold& hold) {
 Result<Process> Spawner::spawn(const ProcessSpec& spec) const {
   Launch launch;
   if (auto prepared = prepare(spec, launch); !prepared) return prepared.error();
+  const bool sandboxed = sandbox_ && spec.sandboxed;
+  if (sandboxed) {
+    auto ruleset = sandbox_->ruleset_for(spec.own_folder);
+    if (!ruleset) return ruleset.error();
+    launch.ruleset = above_stdio(std::move(*ruleset));
+  }
   ChildPlan plan = plan_of(spec, launch);
   if (umask_) plan.umask = static_cast<int>(*umask_);
   const pid_t supervisor =
@@ -194,6 +204,7 @@ Result<Process> Spawner::spawn(const ProcessSpec& spec) const {
   for (Pipe* pipe : {&launch.out, &launch.err, &launch.report, &launch.news}) pipe->write.reset();
   launch.lifeline.read.reset();
   const Beginning begun = hear_beginning(launch, supervisor);
+  launch.ruleset.reset();
   for (const UniqueFd* fd : {&launch.in.write, &launch.out.read, &launch.err.read}) do_not_block(*fd);
   if (begun.leader > 0) children_->add_leader(begun.leader);
   Process::Hold hold{supervisor, begun.leader, std::move(launch.news.read), std::move(launch.lifeline.write), {}, {}};
@@ -203,6 +214,7 @@ Result<Process> Spawner::spawn(const ProcessSpec& spec) const {
   if (begun.leader < 0) return system_error("making a process", begun.error);
   if (begun.failure) return explain(spec, *begun.failure);
   if (!watched) return watched.error();
+  if (sandboxed) sandbox_->prepare();  // the child runs already
   return process;
 }
 

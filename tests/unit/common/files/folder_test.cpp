@@ -72,6 +72,7 @@ TEST_CASE("a folder of another user, and what is no folder, are refused") {
     REQUIRE(::chown(foreign.c_str(), 65534, 65534) == 0);
   }
   CHECK(refusal(make_private_folder(foreign, "--work")).find("belongs to user ") != std::string::npos);
+  CHECK(refusal(make_private_folder(foreign, "--work")).find("run `chown -R ") != std::string::npos);
 }
 
 TEST_CASE("a folder is used by one program at a time, and its lock is no link") {

@@ -141,7 +141,9 @@ struct Bench {
   // Folders of attempts that are left.
   [[nodiscard]] int scratches() const {
     int count = 0;
-    for (const auto& entry : fs::directory_iterator(dir / "work")) count += entry.is_directory() ? 1 : 0;
+    for (const auto& entry : fs::recursive_directory_iterator(dir / "work")) {
+      count += entry.path().filename() == "out" ? 1 : 0;
+    }
     return count;
   }
 };

@@ -66,11 +66,17 @@ env = { LANG = "C" }
 retry_exit_codes = [75]
 [command.params]
 size = { type = "integer", min = 1, max = 100, default = 10 }
+[[command]]
+name = "reboot"
+argv = ["/usr/bin/sudo", "/sbin/reboot"]
+sandbox = false
 )");
   INFO(outcome.said);
   REQUIRE_FALSE(outcome.code);
-  REQUIRE(outcome.settings.commands.size() == 1);
+  REQUIRE(outcome.settings.commands.size() == 2);
   CHECK(outcome.settings.commands[0].executor.str() == "command-resize");
+  CHECK(outcome.settings.commands[0].sandbox);
+  CHECK_FALSE(outcome.settings.commands[1].sandbox);
 }
 
 TEST_CASE("plug-ins, LLM back ends and labels are read") {
@@ -80,11 +86,13 @@ room = "kitchen"
 [[plugin]]
 name = "image"
 argv = ["/usr/bin/edgefleet-plugin-image"]
+sandbox = false
 [[llm]]
 provider = "ollama"
 )");
   INFO(outcome.said);
   REQUIRE_FALSE(outcome.code);
+  CHECK_FALSE(outcome.settings.plugins.at(0).sandbox);
   CHECK(outcome.settings.labels == std::map<std::string, std::string>{{"room", "kitchen"}});
   CHECK(outcome.settings.plugins.size() == 1);
   REQUIRE(outcome.settings.llms.size() == 1);

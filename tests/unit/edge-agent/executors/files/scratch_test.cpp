@@ -41,6 +41,26 @@ TEST_CASE("a start removes the folders of earlier attempts and nothing else") {
   CHECK(fs::exists(dir / "work/mine.txt"));
 }
 
+TEST_CASE("a plug-in has a folder of its own, which stays, and has the folders of its attempts") {
+  const ExecutorName plugin = *ExecutorName::parse("plugin-image");
+  Bench bench;
+  const auto folder = bench.services.scratch->folder_of(plugin);
+  REQUIRE(folder.ok());
+  CHECK(*folder == bench.dir / "work/plugin-image");
+  {
+    const auto scratch = bench.services.scratch->make_in(plugin, task, 1);
+    REQUIRE(scratch.ok());
+    CHECK(scratch->dir() == *folder + '/' + task.str() + "-1");
+    CHECK_FALSE(bench.services.scratch->make_in(plugin, task, 1).ok());  // it belongs to that run
+  }
+  CHECK(fs::is_empty(*folder));
+  write_file(*folder + "/kept", "x");
+  fs::create_directories(*folder + '/' + task.str() + "-2/out");  // of an agent that was killed
+  REQUIRE(ScratchRoot::open(bench.dir / "work", {}).ok());
+  CHECK_FALSE(fs::exists(*folder + '/' + task.str() + "-2"));
+  CHECK(fs::exists(*folder + "/kept"));
+}
+
 TEST_CASE("files left in out/ are stored, links and devices are not") {
   Bench bench;
   const auto scratch = bench.services.scratch->make(task, 1);

@@ -354,7 +354,8 @@ TEST_CASE("processes of an earlier run are found by their environment") {
   auto other = spawner.spawn(spec);
   REQUIRE(left.ok());
   REQUIRE(other.ok());
-  CHECK(kill_processes_of("EDGEFLEET_TEST_MARK", "one") == 1);
+  // Its environment can be read a moment after its exec.
+  CHECK(eventually([] { return kill_processes_of("EDGEFLEET_TEST_MARK", "one") == 1; }));
   CHECK(wait_exit(*left));
   CHECK_FALSE(other->exited());
 }
