@@ -33,7 +33,7 @@ void placement_decision(benchmark::State& state) {
   const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
   UlidSource ids(1);
   std::int64_t order = 0;
-  for (; order < tasks; ++order) placement.enqueue(in, {order, TaskId{ids.next(WallTime{order})}});
+  for (; order < tasks; ++order) placement.enqueue(in, 0, {order, TaskId{ids.next(WallTime{order})}});
   std::vector<ExecutorIndex> busy;
   std::size_t oldest = 0;
   for (auto unused : state) {
@@ -43,7 +43,7 @@ void placement_decision(benchmark::State& state) {
     if (busy.size() - oldest > agents * 3ULL) {
       placement.update(busy[oldest++], [](ExecutorView& view) { --view.assigned; });
     }
-    placement.enqueue(in, {++order, choice->task.id});
+    placement.enqueue(in, 0, {++order, choice->task.id});
   }
   state.SetItemsProcessed(state.iterations());
 }

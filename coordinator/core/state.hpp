@@ -12,6 +12,7 @@
 #include "common/core/agent.hpp"
 #include "common/core/backoff.hpp"
 #include "common/core/token_bucket.hpp"
+#include "coordinator/core/clients.hpp"
 #include "coordinator/core/conditions.hpp"
 #include "coordinator/core/conversations.hpp"
 #include "coordinator/core/deadlines.hpp"
@@ -64,6 +65,7 @@ struct Parameters {
 
 struct Task {
   TaskRecord record;
+  ClientIndex client = 0;
   struct Durable {
     TaskState state;
     int attempt = 0;  // the newest
@@ -116,7 +118,8 @@ struct State {
   std::unordered_map<TaskId, Task> tasks;
   std::unordered_set<TaskId> on_hold;  // since a restore: not placed until an operator releases them
   std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
-  Conditions conditions;
+  Clients clients;
+  Conditions conditions;  // by client
   std::size_t info_bytes = 0;  // of all agents
   std::size_t bytes = 0;  // the weight() of all tasks
   Deadlines<TaskId> task_deadlines;  // scheduled: due or expiry; queued: expiry; assigned, running: end of grace

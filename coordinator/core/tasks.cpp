@@ -9,6 +9,7 @@
 #include "coordinator/core/answers.hpp"
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/core/task_queue.hpp"
 #include "coordinator/core/tasks.hpp"
 
@@ -29,6 +30,8 @@ int spent(const Task& task) {
                                         [](const Attempt& a) { return a.spent; }));
 }
 
+std::uint64_t file_bytes(const TaskSpec& spec) { return spec.input_at ? spec.input_at->bytes : 0; }
+
 // What an attempt adds to the weight of its task.
 std::size_t weight(const Attempt& attempt) { return attempt.error ? attempt.error->message.size() : 0; }
 
@@ -38,7 +41,9 @@ void bound_history(State& state, Task& task) {
   const auto oldest =
       std::find_if(attempts.begin(), attempts.end(), [](const Attempt& a) { return ended(a.state) && !a.spent; });
   if (oldest == attempts.end()) return;
-  state.bytes -= weight(*oldest);
+  const std::size_t before = weight(*oldest);
+  state.bytes -= before;
+  state.clients.reweigh(task.client, before, 0);
   attempts.erase(oldest);
 }
 
@@ -46,7 +51,9 @@ void set_error(State& state, const Task& task, Attempt& attempt, std::optional<T
   const std::size_t before = weight(attempt);
   attempt.error = std::move(error);
   if (attempt.error) attempt.error->message = cut_front(attempt.error->message, state.policy.most_reason_bytes);
-  if (!ended(task.record.state)) state.bytes += weight(attempt) - before;
+  if (ended(task.record.state)) return;
+  state.bytes += weight(attempt) - before;
+  state.clients.reweigh(task.client, before, weight(attempt));
 }
 
 void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState state,
@@ -75,8 +82,11 @@ void count_outcome(Context& c, const BatchId& batch) {
 }
 
 // Records the outcome. Attempts on other agents are stopped.
-void count_out(State& state, const TaskRecord& record) {
-  state.bytes -= weight(record);
+void count_out(State& state, const Task& task) {
+  const TaskRecord& record = task.record;
+  const std::size_t bytes = weight(record);
+  state.bytes -= bytes;
+  state.clients.remove(task.client, bytes, file_bytes(record.spec));
   state.conditions.remove(record.submitter, conditions_of(record.spec));
 }
 
@@ -91,7 +101,7 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   record.state = state;
   record.error = std::move(error);
   record.ended_at = c.now.wall;
-  count_out(c.state, record);
+  count_out(c.state, task);
   c.emit(SaveTask{record.id});
   if (record.batch) count_outcome(c, *record.batch);
 }
@@ -226,8 +236,12 @@ std::size_t weight(const TaskRecord& record) {
   return bytes;
 }
 
-void count_in(State& state, const TaskRecord& record) {
-  state.bytes += weight(record);
+void count_in(State& state, Task& task) {
+  const TaskRecord& record = task.record;
+  const std::size_t bytes = weight(record);
+  state.bytes += bytes;
+  task.client = state.clients.add(client_of(record.submitter), bytes, file_bytes(record.spec),
+                                  [&](ClientIndex index) { return state.placement.forget(index); });
   state.conditions.add(record.submitter, conditions_of(record.spec));
 }
 
@@ -282,7 +296,7 @@ void on(Context& c, const SubmitTasks& event) {
       task.near = state.conversations.holder(one.beginnings);
       task.conversation = one.beginnings.back();
     }
-    count_in(state, record);
+    count_in(state, task);
     accepted.ids.push_back(id);
     c.emit(SaveTask{id, true});
     start(c, task, one.spec.delay);
@@ -344,7 +358,7 @@ void on(Context& c, const RetryTask& event) {
   task.record.error.reset();
   clear_output(task.record);
   if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
-  count_in(c.state, task.record);
+  count_in(c.state, task);
   enter_queue(c, task);
   c.emit(SaveTask{old.id, false, true});
   c.emit(Done{event.request});

@@ -6,6 +6,7 @@
 #include "common/system/clock.hpp"
 #include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/access/secret.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/api/publishing.hpp"
 #include "coordinator/http/host.hpp"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 constexpr Duration usual_ttl = std::chrono::hours(1);
-constexpr std::string_view mqtt_infix = "-mqtt-";
 constexpr std::ptrdiff_t most_mqtt_accesses = 20;  // of one access
 constexpr Duration broker_patience = std::chrono::seconds(10);
 constexpr Duration mqtt_access_time = std::chrono::hours(1);
@@ -217,8 +217,9 @@ Reply mqtt_access(ClosedFleet& closed, const Request& request) {
   AccessLimits limits = owner->limits;
   const WallTime end{wall_now().unix_ms + to_ms(mqtt_access_time)};
   if (!limits.expires || *limits.expires > end) limits.expires = end;
-  constexpr std::size_t longest = 63 - 10;  // "-mqtt-" and four letters
-  const std::string name = owner->name.substr(0, longest) + std::string(mqtt_infix) + make_secret("").id.substr(0, 4);
+  constexpr std::size_t longest = 63 - mqtt_infix.size() - mqtt_letters;
+  const std::string name =
+      owner->name.substr(0, longest) + std::string(mqtt_infix) + make_secret("").id.substr(0, mqtt_letters);
   const auto made = closed.accesses().create_access(owner->name, name, owner->role, limits);
   if (!made) return problem(made.error());
   const auto published = closed.publish();
