@@ -207,6 +207,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   options.retention.most = settings.keep_ended_tasks;
   options.retention.bytes = settings.keep_ended_mb << 20U;
   options.policy.most_bytes = settings.max_input_mb << 20U;
+  options.policy.most_file_bytes = settings.artifact_quota_mb << 20U;
   options.policy.max_task_bytes = std::min(settings.max_task_mb, settings.max_artifact_mb) << 20U;
   return options;
 }
