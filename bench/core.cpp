@@ -30,16 +30,16 @@ void placement_decision(benchmark::State& state) {
   const auto tasks = state.range(1);
   std::vector<ExecutorIndex> executors;
   for (unsigned i = 0; i < agents; ++i) executors.push_back(placement.add(executor(i)));
-  const auto clients = static_cast<std::size_t>(state.range(2));
-  std::vector<ClientIndex> client_of;  // by the order of its task
+  const auto clients = static_cast<std::uint64_t>(state.range(2));
   const auto in = placement.class_of({work, {}});
   const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
-  UlidSource ids(1);
   std::int64_t order = 0;
-  for (; order < tasks; ++order) {
-    client_of.push_back(static_cast<ClientIndex>(static_cast<std::size_t>(order) % clients));
-    placement.enqueue(in, client_of.back(), {order, TaskId{ids.next(WallTime{order})}});
-  }
+  const auto enqueue = [&](std::uint64_t client) {  // the id tells whose it is
+    ++order;
+    const TaskId id{Ulid{static_cast<std::uint64_t>(order), client}};
+    placement.enqueue(in, static_cast<ClientIndex>(client), {order, id});
+  };
+  while (order < tasks) enqueue(static_cast<std::uint64_t>(order) % clients);
   std::vector<ExecutorIndex> busy;
   std::size_t oldest = 0;
   for (auto unused : state) {
@@ -49,8 +49,7 @@ void placement_decision(benchmark::State& state) {
     if (busy.size() - oldest > agents * 3ULL) {
       placement.update(busy[oldest++], [](ExecutorView& view) { --view.assigned; });
     }
-    client_of.push_back(client_of[static_cast<std::size_t>(choice->task.order)]);
-    placement.enqueue(in, client_of.back(), {order++, choice->task.id});
+    enqueue(choice->task.id.low);
   }
   state.SetItemsProcessed(state.iterations());
 }

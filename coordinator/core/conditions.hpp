@@ -2,8 +2,10 @@
 // so their number is bounded.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "common/core/task.hpp"
 
@@ -11,11 +13,12 @@ namespace edgefleet::coordinator {
 
 class Conditions {
  public:
-  void add(const std::string& client, const Where& where) {
+  void add(std::string_view client, const Where& where) {
     if (where.empty()) return;
-    if (++by_client_[client][where] == 1) ++count_;
+    if (++by_client_[std::string(client)][where] == 1) ++count_;
   }
-  void remove(const std::string& client, const Where& where) {
+  void remove(std::string_view client, const Where& where) {
+    if (where.empty()) return;
     const auto of = by_client_.find(client);
     if (of == by_client_.end()) return;
     const auto found = of->second.find(where);
@@ -24,18 +27,18 @@ class Conditions {
     --count_;
     if (of->second.empty()) by_client_.erase(of);
   }
-  [[nodiscard]] bool has(const std::string& client, const Where& where) const {
+  [[nodiscard]] bool has(std::string_view client, const Where& where) const {
     const auto of = by_client_.find(client);
     return where.empty() || (of != by_client_.end() && of->second.count(where) > 0);
   }
   [[nodiscard]] std::size_t count() const { return count_; }
-  [[nodiscard]] std::size_t count(const std::string& client) const {
+  [[nodiscard]] std::size_t count(std::string_view client) const {
     const auto of = by_client_.find(client);
     return of == by_client_.end() ? 0 : of->second.size();
   }
 
  private:
-  std::map<std::string, std::map<Where, std::size_t>> by_client_;  // number of tasks
+  std::map<std::string, std::map<Where, std::size_t>, std::less<>> by_client_;  // number of tasks
   std::size_t count_ = 0;
 };
 

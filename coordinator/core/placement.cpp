@@ -522,7 +522,7 @@ bool Placement::withheld_for_seniority(Flow& flow, const Executor& executor, Tim
 
 Placement::Fit Placement::fit(Flow& flow, const Executor& candidate, const Membership& membership,
                               const Preferences& preferences, const Idle& idle, Time now) {
-  const Class& in = classes_[flow.in];
+  const Class& in = classes_[membership.in];
   if (in.key.alone ? !idle(candidate.view.agent) : candidate.view.reserved) return Fit::no;
   if (!fits(in, candidate, membership)) return Fit::no;
   if (!membership.loaded && withheld(in, flow, candidate, preferences.patient_until, now)) return Fit::put_off;

@@ -182,7 +182,8 @@ std::string url_for_others(const ClosedFleet& closed, const Request& request) {
   return "https://" + in_url(given ? used : setup.names.front()) + ":" + port_of_listener(setup.listen);
 }
 
-Reply own_access(ClosedFleet& closed, const Request& request) {
+// `unfinished`: what the tasks of the access cost that have no outcome.
+Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cost& unfinished) {
   const auto access = closed.accesses().named(request.principal.name);
   if (!access) return problem(Error{"this access has been revoked", ErrorKind::not_found});
   std::string body;
@@ -194,12 +195,30 @@ Reply own_access(ClosedFleet& closed, const Request& request) {
     write_strings(object, "capabilities", access->limits.capabilities);
     if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));
     object.string("url", url_for_others(closed, request));
+    {
+      json::ObjectWriter cost(object.key("unfinished"));
+      cost.unsigned_integer("tasks", unfinished.tasks);
+      cost.unsigned_integer("bytes", unfinished.bytes);
+      cost.unsigned_integer("file_bytes", unfinished.file_bytes);
+    }
     json::ObjectWriter mqtt(object.key("mqtt"));
     mqtt.string("host", known_host_of(closed.setup(), request));
     mqtt.integer("port", closed.setup().broker_people_port);
     mqtt.string("root", protocol::Topics(closed.setup().fleet).root());
   }
   return json_reply(200, body);
+}
+
+void show_own_access(const Parts& parts, const Request& request, const Responder& responder) {
+  responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+  look<Clients::Cost>(
+      parts.loop, responder,
+      [client = std::string(client_of(request.principal.name))](const State& state, Now) {
+        return state.clients.cost(client);
+      },
+      [parts, request, responder](const Result<Clients::Cost>& cost) {
+        responder.answer(cost ? own_access(*parts.closed, request, *cost) : problem(cost.error()));
+      });
 }
 
 // For one terminal: two programs with one name at the broker would end each other's session.
@@ -249,7 +268,7 @@ void add_joining_routes(Routes& routes, const Parts& parts) {
   };
   // clang-format off
   routes.push_back({"GET", "/api/v1/ca", "getCa", "The certificate of the fleet's certification authority", "", with([](ClosedFleet& closed, const Request&) { return ca_reply(closed); })});
-  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", with(own_access)});
+  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", [parts](const Request& request, const Responder& responder) { show_own_access(parts, request, responder); }});
   routes.push_back({"POST", "/api/v1/access/mqtt", "createMqttAccess", "An access of an hour for one program at the broker; its key is in this answer only", "any", with(mqtt_access)});
   routes.push_back({"POST", "/api/v1/join-tokens", "createJoinToken", "Make a join token; it is in this answer only", "admin", with(create_token)});
   routes.push_back({"GET", "/api/v1/join-tokens", "listJoinTokens", "Join tokens that have not ended, without their secrets", "admin", with(list_tokens)});
