@@ -22,18 +22,24 @@ ExecutorView executor(unsigned number) {
   return view;
 }
 
-// One decision: choose executor and task, account for it, and free the slot as a result does.
+// One decision: choose executor and task, account for it, and free the slot as a result does. The tasks are of so many
+// clients.
 void placement_decision(benchmark::State& state) {
   Placement placement;
   const auto agents = static_cast<unsigned>(state.range(0));
   const auto tasks = state.range(1);
   std::vector<ExecutorIndex> executors;
   for (unsigned i = 0; i < agents; ++i) executors.push_back(placement.add(executor(i)));
+  const auto clients = static_cast<std::uint64_t>(state.range(2));
   const auto in = placement.class_of({work, {}});
   const Placement::Idle nobody_idle = [](AgentIndex) { return false; };
-  UlidSource ids(1);
   std::int64_t order = 0;
-  for (; order < tasks; ++order) placement.enqueue(in, {order, TaskId{ids.next(WallTime{order})}});
+  const auto enqueue = [&](std::uint64_t client) {  // the id tells whose it is
+    ++order;
+    const TaskId id{Ulid{static_cast<std::uint64_t>(order), client}};
+    placement.enqueue(in, static_cast<ClientIndex>(client), {order, id});
+  };
+  while (order < tasks) enqueue(static_cast<std::uint64_t>(order) % clients);
   std::vector<ExecutorIndex> busy;
   std::size_t oldest = 0;
   for (auto unused : state) {
@@ -43,11 +49,16 @@ void placement_decision(benchmark::State& state) {
     if (busy.size() - oldest > agents * 3ULL) {
       placement.update(busy[oldest++], [](ExecutorView& view) { --view.assigned; });
     }
-    placement.enqueue(in, {++order, choice->task.id});
+    enqueue(choice->task.id.low);
   }
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(placement_decision)->Args({10, 1000})->Args({10'000, 1'000'000})->Unit(benchmark::kMicrosecond);
+BENCHMARK(placement_decision)
+    ->ArgNames({"agents", "tasks", "clients"})
+    ->Args({10, 1000, 1})
+    ->Args({10'000, 1'000'000, 1})
+    ->Args({10'000, 1'000'000, 1000})
+    ->Unit(benchmark::kMicrosecond);
 
 // The whole core for one task: submit, place, result, forget; on 10,000 agents with a million tasks waiting elsewhere.
 void life_of_a_task(benchmark::State& bench) {
@@ -75,12 +86,18 @@ void life_of_a_task(benchmark::State& bench) {
   }
   TaskSpec waiting;
   waiting.capability = *Capability::parse("nobody");
-  for (std::int64_t i = 0; i < bench.range(1); ++i) step(state, SubmitTasks{0, "b", {}, {{waiting, {}}}}, now);
+  std::vector<std::string> names;
+  for (int i = 0; i < bench.range(2); ++i) names.push_back("client-" + std::to_string(i));
+  std::size_t turn = 0;
+  const auto submit = [&](const TaskSpec& spec) {
+    step(state, SubmitTasks{0, names[turn++ % names.size()], {}, {{spec, {}}}}, now);
+  };
+  for (std::int64_t i = 0; i < bench.range(1); ++i) submit(waiting);
   step(state, Place{}, now);
   TaskSpec spec;
   spec.capability = work;
   for (auto unused : bench) {
-    step(state, SubmitTasks{0, "b", {}, {{spec, {}}}}, now);
+    submit(spec);
     Committed committed;
     for (const auto& effect : step(state, Place{}, now)) {
       const auto* send = std::get_if<SendTasks>(&effect);
@@ -94,7 +111,13 @@ void life_of_a_task(benchmark::State& bench) {
   }
   bench.SetItemsProcessed(bench.iterations());
 }
-BENCHMARK(life_of_a_task)->Args({10, 0})->Args({10'000, 1'000'000})->MinTime(3)->Unit(benchmark::kMicrosecond);
+BENCHMARK(life_of_a_task)
+    ->ArgNames({"agents", "waiting", "clients"})
+    ->Args({10, 0, 1})
+    ->Args({10'000, 1'000'000, 1})
+    ->Args({10'000, 1'000'000, 1000})
+    ->MinTime(3)
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/access/secret.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/agents/routes.hpp"
 #include "coordinator/http/host.hpp"
@@ -155,9 +156,7 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, A
   const auto admission =
       std::make_shared<Admission>(closed.accesses(), closed.enrolment(), closed.refusals(), std::move(knows));
   options.may_submit = [admission](const std::string& submitter, const TaskSpec& spec) {
-    const std::string present = std::string(Loop::present_client) + ":";
-    return admission->may_submit(submitter.starts_with(present) ? submitter.substr(present.size()) : submitter, spec,
-                                 monotonic_now());
+    return admission->may_submit(std::string(access_of(submitter)), spec, monotonic_now());
   };
   options.agent_rules = {[admission](const AgentName& agent) { return admission->is_enrolled(agent); },
                          [admission](const AgentName& agent, const Capability& capability) {

@@ -20,6 +20,7 @@
 #include "coordinator/broker_guard.hpp"
 #include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
+#include "coordinator/http/caller.hpp"
 #include "coordinator/http/host.hpp"
 #include "coordinator/http/llm/routes.hpp"
 #include "coordinator/http/site/gate.hpp"
@@ -210,6 +211,7 @@ Result<Loop::Options> loop_options(const Settings& settings) {
   options.retention.most = settings.keep_ended_tasks;
   options.retention.bytes = settings.keep_ended_mb << 20U;
   options.policy.most_bytes = settings.max_input_mb << 20U;
+  options.policy.most_file_bytes = settings.artifact_quota_mb << 20U;
   options.policy.max_task_bytes = std::min(settings.max_task_mb, settings.max_artifact_mb) << 20U;
   return options;
 }
@@ -272,7 +274,7 @@ Result<std::unique_ptr<ClosedFleet>> open_setup(const std::string& data) {
 // Whether that access has sent this artifact, or a task of it names it.
 bool knows(Store& store, const Artifacts& artifacts, const std::string& access, const std::string& artifact) {
   if (artifacts.uploaded_by(access, artifact)) return true;
-  for (const auto& submitter : {access, std::string(Loop::present_client) + ":" + access}) {
+  for (const auto& submitter : {access, present_submitter_of({access, {}})}) {
     const auto named = store.reads().artifact_named_by(artifact, submitter);
     if (named && *named) return true;
   }

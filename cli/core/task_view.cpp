@@ -159,7 +159,7 @@ std::string show_acceptance(const Document& answer) {
   auto text = printable(state);
   if (state != "queued" && state != "scheduled" && state != "assigned")
     return text;  // an idempotency key that was used before
-  if (const auto ahead = count_of(answer, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " ahead of it";
+  if (const auto ahead = count_of(answer, "ahead"); ahead > 0) text += ", about " + grouped(ahead) + " ahead of it";
   if (number_of(answer, "eligible_agents")) {
     const auto agents = count_of(answer, "eligible_agents");
     text += agents == 0 ? "; no agent can take it now" : "; " + counted(agents, "agent", "agents") + " can take it";
@@ -181,7 +181,7 @@ std::string task_status(const Document& task) {
   if (const auto percent = number_of(member_of(task, "progress"), "percent")) {
     text += ", " + std::to_string(static_cast<int>(*percent)) + " %";
   }
-  if (const auto ahead = count_of(task, "ahead"); ahead > 0) text += ", " + grouped(ahead) + " ahead of it";
+  if (const auto ahead = count_of(task, "ahead"); ahead > 0) text += ", about " + grouped(ahead) + " ahead of it";
   if (const auto waiting = text_of(task, "waiting"); !waiting.empty()) text += ": " + printable(waiting);
   return text;
 }

@@ -203,7 +203,7 @@ Result<std::string> broker_configuration(const BrokerListeners& listeners) {
 
 bool reserved_name(std::string_view name) {
   static const std::set<std::string_view> reserved{coordinator_identity, watch_identity, canary_identity, "broker",
-                                                   "localhost"};
+                                                   "localhost",          "http",         "present"};
   return reserved.contains(name);
 }
 

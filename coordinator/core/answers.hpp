@@ -18,7 +18,7 @@ namespace edgefleet::coordinator {
 struct Acceptance {
   TaskId id;
   TaskState state = TaskState::queued;
-  std::size_t ahead = 0;
+  std::size_t ahead = 0;  // an estimate
   std::size_t eligible_agents = 0;
   std::string waiting;
 };

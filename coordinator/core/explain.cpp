@@ -300,7 +300,7 @@ std::string explain_task(const State& state, const Task& task, Time now, const E
 
 std::size_t ahead(const State& state, const Task& task) {
   if (!task.queued_in) return 0;
-  return state.placement.ahead(*task.queued_in, OrderKey{task.record.order, task.record.id});
+  return state.placement.ahead(*task.queued_in, task.client, OrderKey{task.record.order, task.record.id});
 }
 
 }  // namespace edgefleet::coordinator

@@ -20,7 +20,7 @@ Explanation explain(const State& state, const Capability& capability, const Wher
 // The reason why this task waits; empty: it does not wait.
 std::string explain_task(const State& state, const Task& task, Time now);
 std::string explain_task(const State& state, const Task& task, Time now, const Explanation& of_its_class);
-// The number of tasks of its class that will be placed before it.
+// An estimate of the number of tasks of its class that will be placed before it.
 std::size_t ahead(const State& state, const Task& task);
 
 }  // namespace edgefleet::coordinator

@@ -8,5 +8,6 @@ namespace edgefleet::coordinator {
 using AgentIndex = std::uint32_t;
 using ExecutorIndex = std::uint32_t;
 using ClassIndex = std::uint32_t;  // of a capability with its conditions
+using ClientIndex = std::uint32_t;
 
 }  // namespace edgefleet::coordinator

@@ -34,43 +34,222 @@ ClassIndex Placement::class_of(const ClassKey& key) {
   return index;
 }
 
-void Placement::enqueue(ClassIndex index, const OrderKey& key) {
+void Placement::enqueue(ClassIndex index, ClientIndex client, const OrderKey& key) {
+  FlowIndex at = flow_of(index, client);
+  if (at == no_flow) at = add_flow(index, client);
+  Flow& flow = *flows_[at];
+  if (flow.tasks.empty()) move_flow(at, shares_[client].turn);
+  flow.tasks.insert(key);
   Class& in = classes_[index];
-  if (in.queue.empty()) --idle_classes_;
-  in.queue.insert(key);
+  in.latest = at;
+  if (in.queued++ == 0) --idle_classes_;
   if (in.key.alone) ++queued_alone_;
-  if (in.ready && *in.ready < key) return;  // its head is still the same
-  unready(in, index);
-  make_ready(index);
+  update_ready(index);
 }
 
-bool Placement::dequeue(ClassIndex index, const OrderKey& key) {
-  Class& in = classes_[index];
-  if (!in.queue.erase(key)) return false;
-  if (in.key.alone) --queued_alone_;
-  if (in.queue.empty()) ++idle_classes_;
-  if (in.ready == key) {
-    unready(in, index);
-    make_ready(index);
-  }
+bool Placement::dequeue(ClassIndex index, ClientIndex client, const OrderKey& key) {
+  const FlowIndex at = flow_of(index, client);
+  if (at == no_flow || flows_[at]->tasks.find(key) == flows_[at]->tasks.end()) return false;
+  erase(at, key);
+  settle(at);
+  if (classes_[index].ready) update_ready(index);
   return true;
 }
 
-std::size_t Placement::ahead(ClassIndex index, const OrderKey& key) const {
-  return classes_.at(index).queue.order_of_key(key);
+// Until the task has its turn, each other client has about as many turns as the client's own tasks before it.
+std::size_t Placement::ahead(ClassIndex index, ClientIndex client, const OrderKey& key) const {
+  const FlowIndex at = flow_of(index, client);
+  if (at == no_flow) return 0;
+  const Flow& flow = *flows_[at];
+  const std::size_t own = flow.tasks.order_of_key(key);
+  const std::size_t others = classes_[index].flows.size() - 1;
+  std::size_t sampled = 0;
+  std::size_t before = 0;
+  for (const auto& [turn, other] : classes_[index].flows) {
+    if (other == at) continue;
+    const Flow& one = *flows_[other];
+    const auto weight = static_cast<std::size_t>(shares_[one.client].weight);
+    const std::size_t now = turn < flow.turn ? static_cast<std::size_t>(one.left) : 0;
+    before += std::min(one.tasks.size(), own * weight / static_cast<std::size_t>(shares_[client].weight) + now);
+    if (++sampled == most_sampled) break;
+  }
+  return own + (sampled == 0 ? 0 : before * others / sampled);
 }
 
 void Placement::make_ready(ClassIndex index) {
   Class& in = classes_[index];
-  if (in.ready || in.queue.empty() || in.occupied == 0) return;
-  in.ready = *in.queue.begin();
-  ready_.emplace(*in.ready, index);
+  if (in.ready || in.queued == 0 || in.occupied == 0) return;
+  const auto& [turn, flow] = *in.flows.begin();
+  in.ready = Ready{turn, head(flow), index};
+  ready_.insert(*in.ready);
 }
 
-void Placement::unready(Class& in, ClassIndex index) {
+void Placement::unready(Class& in) {
   if (!in.ready) return;
-  ready_.erase({*in.ready, index});
+  ready_.erase(*in.ready);
   in.ready.reset();
+}
+
+// Its entry keeps its memory: this is done for every task.
+void Placement::update_ready(ClassIndex index) {
+  Class& in = classes_[index];
+  if (!in.ready) return make_ready(index);
+  if (in.queued == 0) return unready(in);
+  const auto& [turn, flow] = *in.flows.begin();
+  const Ready now{turn, head(flow), index};
+  if (now == *in.ready) return;
+  auto entry = ready_.extract(*in.ready);
+  entry.value() = now;
+  ready_.insert(std::move(entry));
+  in.ready = now;
+}
+
+// ---- flows and turns
+
+namespace {
+
+std::uint64_t flow_key(ClassIndex index, ClientIndex client) { return std::uint64_t{index} << 32U | client; }
+
+}  // namespace
+
+Placement::Share& Placement::share_of(ClientIndex client) {
+  if (client >= shares_.size()) shares_.resize(client + std::size_t{1});
+  return shares_[client];
+}
+
+bool Placement::forget(ClientIndex client) {
+  Share& share = share_of(client);
+  if (share.flows > 0) return false;
+  if (share.turn > 0) --known_;
+  share = Share{};
+  return true;
+}
+
+Placement::FlowIndex Placement::flow_of(ClassIndex index, ClientIndex client) const {
+  const Class& in = classes_.at(index);
+  if (in.latest != no_flow && flows_[in.latest]->client == client) return in.latest;
+  if (in.flows.size() < 2) {
+    const bool found = !in.flows.empty() && flows_[in.flows.begin()->second]->client == client;
+    return found ? in.flows.begin()->second : no_flow;
+  }
+  const auto found = flow_index_.find(flow_key(index, client));
+  return found == flow_index_.end() ? no_flow : found->second;
+}
+
+Placement::FlowIndex Placement::add_flow(ClassIndex index, ClientIndex client) {
+  Class& in = classes_[index];
+  if (in.queued == 0 && !in.flows.empty()) remove_flow(in.flows.begin()->second);
+  if (free_flows_.empty()) {
+    free_flows_.push_back(static_cast<FlowIndex>(flows_.size()));
+    flows_.push_back(std::make_unique<Flow>());
+  }
+  const FlowIndex at = free_flows_.back();
+  free_flows_.pop_back();
+  Share& share = share_of(client);
+  if (share.turn == 0) {
+    if (++known_ == 2) begin_sharing();
+    share.turn = ++newcomers_;
+  }
+  ++share.flows;
+  Flow& flow = *flows_[at];
+  flow.in = index;
+  flow.client = client;
+  flow.turn = share.turn;
+  flow.left = share.weight;
+  in.flows.emplace(flow.turn, at);
+  flow_index_.emplace(flow_key(index, client), at);
+  return at;
+}
+
+void Placement::remove_flow(FlowIndex index) {
+  Flow& flow = *flows_[index];
+  Class& in = classes_[flow.in];
+  in.flows.erase({flow.turn, index});
+  if (in.latest == index) in.latest = no_flow;
+  flow_index_.erase(flow_key(flow.in, flow.client));
+  --shares_[flow.client].flows;
+  free_flows_.push_back(index);
+}
+
+void Placement::move_flow(FlowIndex index, Turn turn) {
+  Flow& flow = *flows_[index];
+  if (flow.turn == turn) return;
+  Class& in = classes_[flow.in];
+  auto entry = in.flows.extract({flow.turn, index});
+  flow.turn = turn;
+  entry.value().first = turn;
+  in.flows.insert(in.flows.end(), std::move(entry));
+}
+
+void Placement::erase(FlowIndex index, const OrderKey& key) {
+  Flow& flow = *flows_[index];
+  Class& in = classes_[flow.in];
+  flow.tasks.erase(key);
+  if (--in.queued == 0) ++idle_classes_;
+  if (in.key.alone) --queued_alone_;
+}
+
+// A client that has nothing left has ended its turn, also if it might have had more tasks in it: nobody gains by coming
+// back. The only flow of a class stays, because most clients come one task at a time.
+void Placement::settle(FlowIndex index) {
+  Flow& flow = *flows_[index];
+  if (!flow.tasks.empty()) return;
+  Share& share = shares_[flow.client];
+  if (flow.left < share.weight) share.turn = ++turns_;
+  flow.left = share.weight;
+  flow.passed_since.reset();
+  if (classes_[flow.in].flows.size() > 1) remove_flow(index);
+}
+
+bool Placement::others_wait(ClassIndex index, ClientIndex client) const {
+  const auto& flows = classes_[index].flows;
+  if (flows.size() != 1) return flows.size() > 1;
+  const Flow& only = *flows_[flows.begin()->second];
+  return only.client != client && !only.tasks.empty();
+}
+
+// While there is one client only, no turn is counted, and the order of its tasks alone decides. The others' first tasks
+// come before its next one.
+void Placement::begin_sharing() {
+  ++turns_;
+  for (const auto& [key, index] : flow_index_) {
+    shares_[flows_[index]->client].turn = turns_;
+    move_flow(index, turns_);
+    if (classes_[flows_[index]->in].ready) update_ready(flows_[index]->in);
+  }
+}
+
+// A task counts in all flows of its client that this executor could have served: a client does not gain by spreading
+// its tasks over several classes, and does not lose by what it gets from other executors.
+void Placement::charge(FlowIndex index, ExecutorIndex by) {
+  if (known_ < 2) return;
+  const ClientIndex client = flows_[index]->client;
+  ++turns_;
+  if (shares_[client].flows == 1) return count_turn(index, turns_);
+  for (const Membership& m : executors_[by].memberships) {
+    const FlowIndex one = flow_of(m.in, client);
+    if (one == no_flow) continue;
+    count_turn(one, turns_);
+    if (one != index && classes_[m.in].ready) update_ready(m.in);
+  }
+}
+
+void Placement::count_turn(FlowIndex index, Turn newest) {
+  Flow& flow = *flows_[index];
+  if (--flow.left > 0) return;
+  Share& share = shares_[flow.client];
+  flow.left = share.weight;
+  share.turn = newest;
+  move_flow(index, newest);
+}
+
+void Placement::take(FlowIndex index, const OrderKey& key, ExecutorIndex by) {
+  const ClassIndex in = flows_[index]->in;
+  flows_[index]->passed_since.reset();
+  erase(index, key);
+  charge(index, by);
+  settle(index);
+  update_ready(in);
 }
 
 // Classes depend on the submitted tasks. Up to `most_idle_classes` without a task are kept, because creating one looks
@@ -78,7 +257,7 @@ void Placement::unready(Class& in, ClassIndex index) {
 void Placement::forget_idle_classes() {
   if (idle_classes_ <= most_idle_classes) return;
   for (ClassIndex index = 0; index < classes_.size(); ++index) {
-    if (classes_[index].used && classes_[index].queue.empty()) forget_class(index);
+    if (classes_[index].used && classes_[index].queued == 0) forget_class(index);
   }
 }
 
@@ -92,6 +271,7 @@ void Placement::forget_class(ClassIndex index) {
       }
     }
   }
+  if (!classes_[index].flows.empty()) remove_flow(classes_[index].flows.begin()->second);
   class_index_.erase(classes_[index].key);
   classes_[index] = Class{};
   free_classes_.push_back(index);
@@ -298,7 +478,7 @@ void Placement::refresh(ExecutorIndex index) {
 bool Placement::fits(const Class& in, const Executor& executor, const Membership& membership) {
   const ExecutorView& view = executor.view;
   if (view.assigned < view.slots) return true;
-  const auto share = static_cast<int>(std::min<std::size_t>(most_prefetched, in.queue.size() / (2 * in.open) + 1));
+  const auto share = static_cast<int>(std::min<std::size_t>(most_prefetched, in.queued / (2 * in.open) + 1));
   return view.assigned - view.slots < std::min(share, prefetch(view, view.experience[membership.capability]));
 }
 
@@ -313,19 +493,45 @@ bool Placement::better(const Executor& a, const Membership& am, const Executor& 
 
 // Implements `load_patience` and `seniority`. An executor without a loaded model can load one without unloading
 // another.
-bool Placement::withheld(const Class& in, const Executor& executor, Time patient_until, Time now) const {
+bool Placement::withheld(const Class& in, Flow& flow, const Executor& executor, Time patient_until, Time now) {
   if (!in.key.near.empty()) return true;
   if (executor.view.info.loaded_models.empty()) return false;
   if (in.holders > 0 && now < patient_until) return true;
-  const std::int64_t latest = in.queue.begin()->order + to_ms(seniority);
-  return std::any_of(executor.memberships.begin(), executor.memberships.end(), [&](const Membership& m) {
-    const Class& other = classes_[m.in];
-    return m.loaded && !other.queue.empty() && other.queue.begin()->order <= latest && other.key.near.empty() &&
-           !other.key.alone && other.key.where.count("model") > 0;
-  });
+  return withheld_for_seniority(flow, executor, now);
 }
 
-Placement::Chosen Placement::choose(Class& in, const Preferences& preferences, const Idle& idle, Time now) {
+// Among the tasks of one client, a loaded model counts as `seniority` in their order. Between clients it counts as much
+// time past the client's turn.
+bool Placement::withheld_for_seniority(Flow& flow, const Executor& executor, Time now) {
+  const std::int64_t latest = flow.tasks.begin()->order + to_ms(seniority);
+  bool others = false;
+  for (const Membership& m : executor.memberships) {
+    const Class& other = classes_[m.in];
+    if (!m.loaded || other.queued == 0 || !other.key.near.empty() || other.key.alone ||
+        other.key.where.count("model") == 0) {
+      continue;
+    }
+    const FlowIndex own = flow_of(m.in, flow.client);
+    if (waits(own) && head(own).order <= latest) return true;
+    others = others || others_wait(m.in, flow.client);
+  }
+  if (!others) return false;
+  if (!flow.passed_since) flow.passed_since = now;
+  return now < *flow.passed_since + seniority;
+}
+
+Placement::Fit Placement::fit(Flow& flow, const Executor& candidate, const Membership& membership,
+                              const Preferences& preferences, const Idle& idle, Time now) {
+  const Class& in = classes_[membership.in];
+  if (in.key.alone ? !idle(candidate.view.agent) : candidate.view.reserved) return Fit::no;
+  if (!fits(in, candidate, membership)) return Fit::no;
+  if (!membership.loaded && withheld(in, flow, candidate, preferences.patient_until, now)) return Fit::put_off;
+  const bool avoided = preferences.avoid != nullptr && candidate.view.agent_name == *preferences.avoid;
+  return avoided ? Fit::last_resort : Fit::yes;
+}
+
+Placement::Chosen Placement::choose(Flow& flow, const Preferences& preferences, const Idle& idle, Time now) {
+  Class& in = classes_[flow.in];
   Chosen chosen;
   std::optional<ExecutorIndex> last_resort;
   for (std::uint32_t occupied = in.occupied; occupied != 0; occupied &= occupied - 1) {
@@ -333,25 +539,19 @@ Placement::Chosen Placement::choose(Class& in, const Preferences& preferences, c
     const Entry* best = nullptr;
     const std::size_t look = std::min(most_candidates, bucket.size());
     for (std::size_t i = 0; i < look; ++i) {
-      const Entry& entry = bucket[(in.turn + i) % bucket.size()];
+      const Entry& entry = bucket[(in.rotation + i) % bucket.size()];
       const Executor& candidate = executors_[entry.executor];
       const Membership& membership = candidate.memberships[entry.membership];
-      if (in.key.alone ? !idle(candidate.view.agent) : candidate.view.reserved) continue;
-      if (!fits(in, candidate, membership)) continue;
-      if (!membership.loaded && withheld(in, candidate, preferences.patient_until, now)) {
-        chosen.put_off = true;
-        continue;
-      }
-      if (preferences.avoid != nullptr && candidate.view.agent_name == *preferences.avoid) {
-        last_resort = last_resort.value_or(entry.executor);
-        continue;
-      }
+      const Fit how = fit(flow, candidate, membership, preferences, idle, now);
+      if (how == Fit::put_off) chosen.put_off = true;
+      if (how == Fit::last_resort) last_resort = last_resort.value_or(entry.executor);
+      if (how != Fit::yes) continue;
       if (best == nullptr || better(candidate, membership, executors_[best->executor],
                                     executors_[best->executor].memberships[best->membership])) {
         best = &entry;
       }
     }
-    ++in.turn;
+    ++in.rotation;
     if (best != nullptr) {
       chosen.executor = best->executor;
       return chosen;
@@ -359,6 +559,14 @@ Placement::Chosen Placement::choose(Class& in, const Preferences& preferences, c
   }
   chosen.executor = last_resort;
   return chosen;
+}
+
+void Placement::wake_for(const Flow& flow, const Preferences& preferences, Time now) {
+  const auto at = [&](Time time) {
+    if (now < time) wake_ = std::min(wake_.value_or(time), time);
+  };
+  at(preferences.patient_until);
+  if (flow.passed_since) at(*flow.passed_since + seniority);
 }
 
 void Placement::reconsider() {
@@ -375,7 +583,7 @@ bool Placement::put_off(ClassIndex index) const {
 std::vector<Placement::QueueView> Placement::queues() const {
   std::vector<QueueView> views;
   for (const auto& [key, index] : class_index_) {
-    if (!classes_[index].queue.empty() && key.near.empty()) views.push_back({key, classes_[index].queue.size()});
+    if (classes_[index].queued > 0 && key.near.empty()) views.push_back({key, classes_[index].queued});
   }
   return views;
 }
@@ -384,7 +592,7 @@ std::vector<ClassIndex> Placement::waiting_alone() const {
   std::vector<ClassIndex> found;
   if (queued_alone_ == 0) return found;
   for (const auto& [key, index] : class_index_) {
-    if (key.alone && !classes_[index].queue.empty()) found.push_back(index);
+    if (key.alone && classes_[index].queued > 0) found.push_back(index);
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -12,6 +12,7 @@
 #include "common/core/agent.hpp"
 #include "common/core/backoff.hpp"
 #include "common/core/token_bucket.hpp"
+#include "coordinator/core/clients.hpp"
 #include "coordinator/core/conditions.hpp"
 #include "coordinator/core/conversations.hpp"
 #include "coordinator/core/deadlines.hpp"
@@ -24,6 +25,7 @@ namespace edgefleet::coordinator {
 struct Policy {
   std::size_t most_tasks = 1'000'000;               // without an outcome
   std::size_t most_bytes = 512 * 1024 * 1024;  // of those tasks together: inputs, names, conditions, errors of attempts
+  std::uint64_t most_file_bytes = 8ULL * 1024 * 1024 * 1024;  // of inputs that are files: the quota of artifacts
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input, and of an output
   std::size_t most_agents = 20'000;
   std::size_t most_info_bytes = 64 * 1024 * 1024;  // of the infos of all agents
@@ -34,7 +36,7 @@ struct Policy {
   double info_burst = 20;  // changed infos of one agent, then one per interval
   Duration info_spacing = std::chrono::seconds(5);
   std::size_t most_conditions = 4'000;  // different ones, of unfinished tasks
-  std::size_t most_conditions_of_one = 1'000;  // submitter
+  std::size_t most_conditions_of_one = 1'000;  // client
   Duration silence = heartbeat_interval * heartbeats_missed_until_lost;
   Duration shortest_grace = std::chrono::seconds(2);
   Duration longest_grace = std::chrono::seconds(60);
@@ -64,6 +66,7 @@ struct Parameters {
 
 struct Task {
   TaskRecord record;
+  ClientIndex client = 0;
   struct Durable {
     TaskState state;
     int attempt = 0;  // the newest
@@ -116,6 +119,7 @@ struct State {
   std::unordered_map<TaskId, Task> tasks;
   std::unordered_set<TaskId> on_hold;  // since a restore: not placed until an operator releases them
   std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
+  Clients clients;
   Conditions conditions;
   std::size_t info_bytes = 0;  // of all agents
   std::size_t bytes = 0;  // the weight() of all tasks

@@ -77,7 +77,7 @@ void recover(State& state, std::vector<TaskRecord> records, Now now) {
     if (task.record.batch) ++state.batch_rest[*task.record.batch];
     for (Attempt& attempt : task.record.attempts)
       attempt.lease = {};  // it belonged to an earlier run of the coordinator
-    count_in(state, task.record);
+    count_in(state, task);
     const std::int64_t submitted = task.record.order + to_ms(task.record.spec.priority * priority_step);
     state.order_base = std::max(state.order_base, submitted);
     if (task.record.expires_in) task.expires = now.mono + *task.record.expires_in;

@@ -20,8 +20,8 @@ std::int64_t order_of(const Context& c, int priority) {
 }
 
 void take_out(State& state, Task& task) {
-  if (task.queued_in) state.placement.dequeue(*task.queued_in, key_of(task));
-  if (task.queued_near) state.placement.dequeue(*task.queued_near, key_near(task));
+  if (task.queued_in) state.placement.dequeue(*task.queued_in, task.client, key_of(task));
+  if (task.queued_near) state.placement.dequeue(*task.queued_near, task.client, key_near(task));
   task.queued_in.reset();
   task.queued_near.reset();
 }
@@ -59,11 +59,11 @@ void start(Context& c, Task& task, Duration delay) {
 void join_queue(State& state, Task& task) {
   if (state.on_hold.count(task.record.id) > 0) return;
   task.queued_in = class_for(state, task.record);
-  state.placement.enqueue(*task.queued_in, key_of(task));
+  state.placement.enqueue(*task.queued_in, task.client, key_of(task));
   if (task.near.empty() || suspect(task.record)) return;
   task.queued_near =
       state.placement.class_of({task.record.spec.capability, conditions_of(task.record.spec), false, task.near});
-  state.placement.enqueue(*task.queued_near, key_near(task));
+  state.placement.enqueue(*task.queued_near, task.client, key_near(task));
 }
 
 void set_deadline(State& state, const Task& task) {

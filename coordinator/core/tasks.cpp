@@ -9,6 +9,7 @@
 #include "coordinator/core/answers.hpp"
 #include "coordinator/core/dispatch.hpp"
 #include "coordinator/core/fleet.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/core/task_queue.hpp"
 #include "coordinator/core/tasks.hpp"
 
@@ -29,6 +30,8 @@ int spent(const Task& task) {
                                         [](const Attempt& a) { return a.spent; }));
 }
 
+std::uint64_t file_bytes(const TaskSpec& spec) { return spec.input_at ? spec.input_at->bytes : 0; }
+
 // What an attempt adds to the weight of its task.
 std::size_t weight(const Attempt& attempt) { return attempt.error ? attempt.error->message.size() : 0; }
 
@@ -38,7 +41,9 @@ void bound_history(State& state, Task& task) {
   const auto oldest =
       std::find_if(attempts.begin(), attempts.end(), [](const Attempt& a) { return ended(a.state) && !a.spent; });
   if (oldest == attempts.end()) return;
-  state.bytes -= weight(*oldest);
+  const std::size_t before = weight(*oldest);
+  state.bytes -= before;
+  state.clients.reweigh(task.client, before, 0);
   attempts.erase(oldest);
 }
 
@@ -46,7 +51,9 @@ void set_error(State& state, const Task& task, Attempt& attempt, std::optional<T
   const std::size_t before = weight(attempt);
   attempt.error = std::move(error);
   if (attempt.error) attempt.error->message = cut_front(attempt.error->message, state.policy.most_reason_bytes);
-  if (!ended(task.record.state)) state.bytes += weight(attempt) - before;
+  if (ended(task.record.state)) return;
+  state.bytes += weight(attempt) - before;
+  state.clients.reweigh(task.client, before, weight(attempt));
 }
 
 void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState state,
@@ -75,9 +82,12 @@ void count_outcome(Context& c, const BatchId& batch) {
 }
 
 // Records the outcome. Attempts on other agents are stopped.
-void count_out(State& state, const TaskRecord& record) {
-  state.bytes -= weight(record);
-  state.conditions.remove(record.submitter, conditions_of(record.spec));
+void count_out(State& state, const Task& task) {
+  const TaskRecord& record = task.record;
+  const std::size_t bytes = weight(record);
+  state.bytes -= bytes;
+  state.clients.remove(task.client, bytes, file_bytes(record.spec));
+  state.conditions.remove(client_of(record.submitter), conditions_of(record.spec));
 }
 
 void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> error = {}) {
@@ -91,7 +101,7 @@ void finish(Context& c, Task& task, TaskState state, std::optional<TaskError> er
   record.state = state;
   record.error = std::move(error);
   record.ended_at = c.now.wall;
-  count_out(c.state, record);
+  count_out(c.state, task);
   c.emit(SaveTask{record.id});
   if (record.batch) count_outcome(c, *record.batch);
 }
@@ -226,42 +236,94 @@ std::size_t weight(const TaskRecord& record) {
   return bytes;
 }
 
-void count_in(State& state, const TaskRecord& record) {
-  state.bytes += weight(record);
-  state.conditions.add(record.submitter, conditions_of(record.spec));
+void count_in(State& state, Task& task) {
+  const TaskRecord& record = task.record;
+  const std::size_t bytes = weight(record);
+  state.bytes += bytes;
+  task.client = state.clients.add(client_of(record.submitter), bytes, file_bytes(record.spec),
+                                  [&](ClientIndex index) { return state.placement.forget(index); });
+  state.conditions.add(client_of(record.submitter), conditions_of(record.spec));
 }
 
 // ---- submit, cancel, retry
 
+namespace {
+
+void refuse(Context& c, RequestId request, const std::string& full) {
+  c.emit(Rejected{request, Error{"the queue is full: " + full + "; try again later", ErrorKind::busy}});
+}
+
+// One client has at most as much as is free for the others: half if it is the only one, a third beside another one that
+// takes all it can get. So there is always room for the next. Everybody on this machine has all of it.
+std::optional<std::string> lacks_share(const State& state, const std::string& client, const Clients::Cost& more) {
+  if (client == local_client) return std::nullopt;
+  struct Share {
+    std::uint64_t own, all, more, most;
+    const char* what;
+  };
+  const Policy& policy = state.policy;
+  // A client has no more than all have: most of the time nothing must be looked up.
+  const bool half_empty = 2 * (state.tasks.size() + more.tasks) <= policy.most_tasks &&
+                          2 * (state.bytes + more.bytes) <= policy.most_bytes &&
+                          2 * (state.clients.file_bytes() + more.file_bytes) <= policy.most_file_bytes;
+  if (half_empty) return std::nullopt;
+  const Clients::Cost own = state.clients.cost(client);
+  // clang-format off
+  for (const Share& one : {
+           Share{own.tasks, state.tasks.size(), more.tasks, policy.most_tasks, " unfinished tasks"},
+           Share{own.bytes, state.bytes, more.bytes, policy.most_bytes, " bytes of inputs"},
+           Share{own.file_bytes, state.clients.file_bytes(), more.file_bytes, policy.most_file_bytes, " bytes of inputs in files"}}) {
+    // clang-format on
+    if (one.more == 0 || one.own + one.more + one.all + one.more <= one.most) continue;
+    return "the client " + client + " has " + std::to_string(one.own) + one.what +
+           "; one client may have as many as are free, of " + std::to_string(one.most) + " for all";
+  }
+  return std::nullopt;
+}
+
+// The bound that so much more would exceed.
+std::optional<std::string> lacks_room(const State& state, const std::string& client, const Clients::Cost& more) {
+  if (state.tasks.size() + more.tasks > state.policy.most_tasks) {
+    return "it holds " + std::to_string(state.tasks.size()) + " unfinished tasks, the maximum is " +
+           std::to_string(state.policy.most_tasks);
+  }
+  if (state.bytes + more.bytes > state.policy.most_bytes) {
+    return "the inputs of its tasks need " + std::to_string(state.bytes) + " bytes, the maximum is " +
+           std::to_string(state.policy.most_bytes);
+  }
+  return lacks_share(state, client, more);
+}
+
+std::optional<std::string> lacks_conditions(const State& state, const std::string& client,
+                                            const std::vector<SubmitTasks::One>& tasks) {
+  std::set<Where> conditions;
+  for (const auto& one : tasks) {
+    if (auto where = conditions_of(one.spec); !state.conditions.has(client, where)) conditions.insert(std::move(where));
+  }
+  const std::size_t all = state.conditions.count();
+  const std::size_t own = state.conditions.count(client);
+  if (conditions.empty() || (all + conditions.size() <= state.policy.most_conditions &&
+                             own + conditions.size() <= state.policy.most_conditions_of_one)) {
+    return std::nullopt;
+  }
+  return "its tasks have " + std::to_string(all) + " different conditions (`where`), " + std::to_string(own) +
+         " of them yours; the maximum is " + std::to_string(state.policy.most_conditions) + ", and " +
+         std::to_string(state.policy.most_conditions_of_one) + " for one client";
+}
+
+}  // namespace
+
 void on(Context& c, const SubmitTasks& event) {
   State& state = c.state;
-  std::size_t bytes = 0;
-  for (const auto& one : event.tasks) bytes += weight(one.spec);
-  const auto full = [&](const std::string& what) {
-    c.emit(Rejected{event.request, Error{"the queue is full: " + what + "; try again later", ErrorKind::busy}});
-  };
-  if (state.tasks.size() + event.tasks.size() > state.policy.most_tasks) {
-    return full("it holds " + std::to_string(state.tasks.size()) + " unfinished tasks, the maximum is " +
-                std::to_string(state.policy.most_tasks));
-  }
-  if (state.bytes + bytes > state.policy.most_bytes) {
-    return full("the inputs of its tasks need " + std::to_string(state.bytes) + " bytes, the maximum is " +
-                std::to_string(state.policy.most_bytes));
-  }
-  std::set<Where> conditions;
+  const std::string client(client_of(event.submitter));
+  Clients::Cost more{event.tasks.size(), 0, 0};
   for (const auto& one : event.tasks) {
-    if (auto where = conditions_of(one.spec); !state.conditions.has(event.submitter, where)) {
-      conditions.insert(std::move(where));
-    }
+    more.bytes += weight(one.spec);
+    more.file_bytes += file_bytes(one.spec);
   }
-  if (!conditions.empty() &&
-      (state.conditions.count() + conditions.size() > state.policy.most_conditions ||
-       state.conditions.count(event.submitter) + conditions.size() > state.policy.most_conditions_of_one)) {
-    return full("its tasks have " + std::to_string(state.conditions.count()) + " different conditions (`where`), " +
-                std::to_string(state.conditions.count(event.submitter)) + " of them yours; the maximum is " +
-                std::to_string(state.policy.most_conditions) + ", and " +
-                std::to_string(state.policy.most_conditions_of_one) + " for one client");
-  }
+  auto full = lacks_room(state, client, more);
+  if (!full) full = lacks_conditions(state, client, event.tasks);
+  if (full) return refuse(c, event.request, *full);
   Accepted accepted{event.request, {}, {}};
   if (event.batch) accepted.batch = BatchId{state.ids.next(c.now.wall)};
   accepted.ids.reserve(event.tasks.size());
@@ -282,7 +344,7 @@ void on(Context& c, const SubmitTasks& event) {
       task.near = state.conversations.holder(one.beginnings);
       task.conversation = one.beginnings.back();
     }
-    count_in(state, record);
+    count_in(state, task);
     accepted.ids.push_back(id);
     c.emit(SaveTask{id, true});
     start(c, task, one.spec.delay);
@@ -330,8 +392,9 @@ void on(Context& c, const RetryTask& event) {
     return c.emit(Rejected{
         event.request, Error{"task " + old.id.str() + " has succeeded and cannot be retried", ErrorKind::conflict}});
   }
-  if (c.state.tasks.size() >= c.state.policy.most_tasks || c.state.bytes + weight(old) > c.state.policy.most_bytes) {
-    return c.emit(Rejected{event.request, Error{"the queue is full; try again later", ErrorKind::busy}});
+  const Clients::Cost more{1, weight(old), file_bytes(old.spec)};
+  if (const auto full = lacks_room(c.state, std::string(client_of(old.submitter)), more)) {
+    return refuse(c, event.request, *full);
   }
   Task& task = c.state.tasks[old.id];
   task.record = old;
@@ -344,7 +407,7 @@ void on(Context& c, const RetryTask& event) {
   task.record.error.reset();
   clear_output(task.record);
   if (old.spec.expires_after) task.expires = c.now.mono + *old.spec.expires_after;
-  count_in(c.state, task.record);
+  count_in(c.state, task);
   enter_queue(c, task);
   c.emit(SaveTask{old.id, false, true});
   c.emit(Done{event.request});

@@ -5,7 +5,7 @@
 
 namespace edgefleet::coordinator {
 
-void count_in(State& state, const TaskRecord& record);  // what it costs, until it ends
+void count_in(State& state, Task& task);  // what it costs, until it ends
 std::size_t weight(const TaskSpec& spec);  // bytes that count against the bound on memory
 std::size_t weight(const TaskRecord& record);  // its spec, and the errors of its attempts
 void on(Context& c, const SubmitTasks& event);

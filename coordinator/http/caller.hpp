@@ -5,17 +5,17 @@
 
 #include "common/http_server/message.hpp"
 #include "coordinator/access/role.hpp"
-#include "coordinator/shell/loop.hpp"
+#include "coordinator/core/submitter.hpp"
 
 namespace edgefleet::coordinator {
 
 // The submitter of a task: the caller's access, or everybody on this machine before there are accesses.
 inline std::string submitter_of(const http_server::Principal& caller) {
-  return caller.name.empty() ? "http" : caller.name;
+  return caller.name.empty() ? std::string(local_client) : caller.name;
 }
 // The same for a task whose client waits for it.
 inline std::string present_submitter_of(const http_server::Principal& caller) {
-  const std::string present(Loop::present_client);
+  const std::string present(present_client);
   return caller.name.empty() ? present : present + ":" + caller.name;
 }
 

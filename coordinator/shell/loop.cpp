@@ -5,6 +5,7 @@
 #include "common/core/overloaded.hpp"
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
+#include "coordinator/core/submitter.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -22,10 +23,6 @@ Error starting() {
           ErrorKind::unavailable};
 }
 Error busy() { return {"the coordinator is busy; try again in a second", ErrorKind::busy}; }
-
-bool is_present(const std::string& submitter) {
-  return submitter == Loop::present_client || submitter.starts_with(std::string(Loop::present_client) + ":");
-}
 
 bool has_ended(const Change& change) {
   const auto* task = std::get_if<TaskChanged>(&change);
@@ -151,6 +148,7 @@ Status Loop::recover_tasks() {
     more = records->size() == recovered_at_once;
     if (more) after = records->back().id;
     for (const auto& record : *records) {
+      // The connections on which their clients waited have closed.
       if (is_present(record.submitter) && record.state != TaskState::cancelling) abandoned_.push_back(record.id);
     }
     engine_.recover(std::move(*records));

@@ -49,10 +49,6 @@ class Loop {
   using Answer = coordinator::Answer<T>;
   using Retried = coordinator::Retried;
 
-  // Submitter of tasks whose client waits on an open connection. They are cancelled when a coordinator starts, because
-  // those connections have closed.
-  static constexpr std::string_view present_client = "present";  // or `present:NAME`, with its access
-
   Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters, StreamHub& hub);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;

@@ -99,6 +99,26 @@ class Closed(unittest.TestCase):
         got = [cron.request("POST", "/api/v1/tasks", {"capability": "echo", "input": 1}).status for _ in range(5)]
         self.assertEqual(got[:3], [202] * 3)
         self.assertIn(429, got[3:])
+        unfinished = cron.good("GET", "/api/v1/access")["unfinished"]
+        self.assertEqual(unfinished, {"tasks": got.count(202), "bytes": got.count(202), "file_bytes": 0})
+
+    def test_no_access_fills_the_queue(self):
+        """One alone has half of it, and there is always room for the next one."""
+        fleet = self.fleet
+        fleet.coordinator.terminate()
+        fleet.start_coordinator("--max-tasks", "16")
+
+        def fill(who):
+            for accepted in range(20):
+                answer = who.request("POST", "/api/v1/tasks", {"capability": "nobody.has", "input": 1})
+                if answer.status != 202:
+                    self.refused(answer, 429, "one client may have as many as are free, of 16 for all")
+                    return accepted
+            return 20
+
+        got = [fill(fleet.access(name, "submit")) for name in ("one", "two", "three")]
+        self.assertEqual(got, [8, 4, 2])
+        self.assertEqual(fleet.access("four", "submit").request("POST", "/api/v1/tasks", {"capability": "x.y"}).status, 202)
 
     def test_an_agent_offers_what_it_was_enrolled_for(self):
         fleet = self.fleet

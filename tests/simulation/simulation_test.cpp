@@ -26,6 +26,7 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
     all.restores += world.totals().restores;
     all.lies += world.totals().lies;
     all.neighbours_of_poison += world.totals().neighbours_of_poison;
+    all.passes += world.totals().passes;
     all.looks_for_idle_slots += world.totals().looks_for_idle_slots;
     innocents += world.innocents_failed().size();
   }
@@ -41,6 +42,7 @@ TEST_CASE("every accepted task ends exactly once, whatever the faults") {
   CHECK(all.lies > seeds);
   CHECK(all.neighbours_of_poison > 0);
   CHECK(all.looks_for_idle_slots > seeds);
+  CHECK(all.passes > seeds);
   WARN(innocents << " tasks failed because of lost or failed attempts of their own");
 }
 

@@ -76,6 +76,7 @@ class World {
     std::uint64_t lies = 0;
     std::uint64_t neighbours_of_poison = 0;
     std::uint64_t looks_for_idle_slots = 0;  // while tasks waited
+    std::uint64_t passes = 0;  // a client was served while another one waited
   };
   [[nodiscard]] const std::map<TaskId, Accepted>& accepted() const { return accepted_; }
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
@@ -90,6 +91,7 @@ class World {
   [[nodiscard]] std::string describe(const TaskId& id) const;
 
  private:
+  static constexpr std::array<const char*, 3> clients{"http", "alice", "bob"};
   static constexpr int models = 3;  // that every agent offers, one at a time in its memory
 
   struct Agent {
@@ -142,6 +144,7 @@ class World {
 
   // ---- clients and the operator: world_clients.cpp
   coordinator::SubmitTasks::One some_task();
+  std::string some_submitter();
   void submit_alone(coordinator::SubmitTasks::One task);
   void submit_with_key(coordinator::SubmitTasks event);
   void send(const std::string& key, const coordinator::SubmitTasks& event, bool must_conflict = false);
@@ -160,6 +163,7 @@ class World {
   void drain_coordinator();
   void check_idle_slots();
   void check_bytes();
+  void check_shares(const coordinator::Writes& writes);
   void heed(const coordinator::Drain::Immediates& immediates);
   void commit();
   void keep(const coordinator::Writes& writes);
@@ -227,6 +231,10 @@ class World {
   std::map<TaskId, std::optional<TaskState>> before_;  // the states before the current writes
   std::map<AttemptKey, SeenAttempt> attempts_;
   std::set<AttemptKey> sent_;
+  // Clients share the fleet, as seen in this life of the coordinator.
+  std::map<std::string, int> served_;  // by the current writes: new attempts
+  std::map<std::string, std::set<TaskId>> waiting_;  // tasks that any agent can run
+  std::map<std::string, std::map<std::string, int>> passed_;  // client -> how often others were served while it waited
 
   std::vector<Agent> agents_;
   std::map<AgentName, std::size_t> by_name_;

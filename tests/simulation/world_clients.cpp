@@ -38,11 +38,17 @@ coordinator::SubmitTasks::One World::some_task() {
   return one;
 }
 
+std::string World::some_submitter() {
+  std::string client = clients.at(random_() % clients.size());
+  return random_() % 8 == 0 && client != "http" ? "present:" + client : client;
+}
+
 // A third of them as one batch with a key, the others alone, some of those with a key; all of them in one drain.
 void World::submit(int count) {
   repeat_unanswered();
   coordinator::SubmitTasks batch;
   batch.batch.emplace();
+  batch.submitter = some_submitter();
   for (int i = 0; i < count; ++i) {
     auto task = some_task();
     if (i % 3 == 0) {
@@ -57,6 +63,7 @@ void World::submit(int count) {
 
 void World::submit_alone(coordinator::SubmitTasks::One task) {
   coordinator::SubmitTasks event;
+  event.submitter = some_submitter();
   event.tasks.push_back(std::move(task));
   if (random_() % 4 == 0) return submit_with_key(std::move(event));
   send("once-" + std::to_string(++last_key_), event);

@@ -1,6 +1,9 @@
 // The coordinator of the simulated world: its core, its store, its restarts.
+#include <algorithm>
+
 #include "common/core/overloaded.hpp"
 #include "coordinator/core/explain.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/core/tasks.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -26,6 +29,8 @@ void World::start_coordinator() {
     for (const auto& record : unfinished) held_.insert(record.id);
     release_at_ = time_ + some(1s, 30s);
   }
+  waiting_.clear();
+  passed_.clear();
   coordinator_->on_hold.insert(held_.begin(), held_.end());
   for (const AgentName& name : drained_) coordinator::recover_drained(*coordinator_, name);
   coordinator::recover(*coordinator_, std::move(unfinished), now());
@@ -100,11 +105,48 @@ void World::check_idle_slots() {
 // What the bound on memory counts is what the unfinished tasks weigh, however they came to be what they are.
 void World::check_bytes() {
   std::size_t bytes = 0;
+  std::map<std::string, std::pair<std::size_t, std::size_t>, std::less<>> by_client;
   for (const auto& [id, task] : coordinator_->tasks) {
-    if (!ended(task.record.state)) bytes += coordinator::weight(task.record);
+    if (ended(task.record.state)) continue;
+    const std::size_t weight = coordinator::weight(task.record);
+    bytes += weight;
+    auto& [sum, tasks] = by_client[std::string(coordinator::client_of(task.record.submitter))];
+    sum += weight;
+    ++tasks;
+  }
+  for (const char* client : clients) {
+    const auto cost = coordinator_->clients.cost(client);
+    if (cost.bytes != by_client[client].first || cost.tasks != by_client[client].second) {
+      violation("counts other bytes or tasks of " + std::string(client));
+    }
   }
   if (bytes != coordinator_->bytes) {
     violation("counts " + std::to_string(coordinator_->bytes) + " bytes of " + std::to_string(bytes));
+  }
+}
+
+// Nobody starves: while a client waits with a task that every agent can run, each other one gets at most one task, and
+// one more at each agent that has read the beginning of a conversation of it.
+void World::check_shares(const coordinator::Writes& writes) {
+  const auto before = waiting_;
+  for (const auto& write : writes.tasks) {
+    const auto& record = *write.record;
+    const bool waits = record.state == TaskState::queued && record.spec.where.empty() &&
+                       !coordinator::suspect(record) && held_.count(record.id) == 0;
+    auto& waiting = waiting_[std::string(coordinator::client_of(record.submitter))];
+    waits ? static_cast<void>(waiting.insert(record.id)) : static_cast<void>(waiting.erase(record.id));
+  }
+  const int most = 2 + static_cast<int>(agents_.size()) + 1;  // and the hostile one
+  for (const auto& [client, waited] : before) {
+    const bool still = std::ranges::any_of(waited, [&](const TaskId& id) { return waiting_[client].contains(id); });
+    if (!still || served_.count(client) > 0) {
+      passed_.erase(client);
+      continue;
+    }
+    for (const auto& [other, times] : served_) {
+      totals_.passes += static_cast<std::uint64_t>(times);
+      if ((passed_[client][other] += times) > most) violation(client + " starves beside " + other);
+    }
   }
 }
 
@@ -118,7 +160,9 @@ void World::commit() {
 
 void World::keep(const coordinator::Writes& writes) {
   before_.clear();
+  served_.clear();
   for (const auto& write : writes.tasks) keep(write);
+  check_shares(writes);
   for (const auto& batch : writes.batches) {
     batches_[batch.id] = batch;
     const bool fresh = batch.idempotency_key.empty() || batch_keys_.emplace(batch.idempotency_key, batch).second;
@@ -142,7 +186,9 @@ void World::keep(const coordinator::TaskWrite& write) {
   before_[id] = old == store_.end() ? std::nullopt : std::optional(old->second.state);
   const auto& record = store_[id] = coordinator::kept(write);
   for (const auto& attempt : record.attempts) {
-    SeenAttempt& seen = attempts_.try_emplace({id, attempt.n}, SeenAttempt{coordinator_life_, time_, {}}).first->second;
+    const auto [known, fresh] = attempts_.try_emplace({id, attempt.n}, SeenAttempt{coordinator_life_, time_, {}});
+    if (fresh) ++served_[std::string(coordinator::client_of(record.submitter))];
+    SeenAttempt& seen = known->second;
     if (ended(attempt.state) && !seen.ended) seen.ended = time_;
   }
   if (const std::string& key = record.idempotency_key; write.created && !key.empty()) {

@@ -6,6 +6,7 @@
 #include "common/system/clock.hpp"
 #include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/access/secret.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/api/publishing.hpp"
 #include "coordinator/http/host.hpp"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 constexpr Duration usual_ttl = std::chrono::hours(1);
-constexpr std::string_view mqtt_infix = "-mqtt-";
 constexpr std::ptrdiff_t most_mqtt_accesses = 20;  // of one access
 constexpr Duration broker_patience = std::chrono::seconds(10);
 constexpr Duration mqtt_access_time = std::chrono::hours(1);
@@ -209,7 +209,8 @@ std::string url_for_others(const ClosedFleet& closed, const Request& request) {
   return "https://" + in_url(given ? used : setup.names.front()) + ":" + port_of_listener(setup.listen);
 }
 
-Reply own_access(ClosedFleet& closed, const Request& request) {
+// `unfinished`: what the tasks of the access cost that have no outcome.
+Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cost& unfinished) {
   const auto access = closed.accesses().named(request.principal.name);
   if (!access) return problem(Error{"this access has been revoked", ErrorKind::not_found});
   std::string body;
@@ -221,12 +222,30 @@ Reply own_access(ClosedFleet& closed, const Request& request) {
     write_strings(object, "capabilities", access->limits.capabilities);
     if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));
     object.string("url", url_for_others(closed, request));
+    {
+      json::ObjectWriter cost(object.key("unfinished"));
+      cost.unsigned_integer("tasks", unfinished.tasks);
+      cost.unsigned_integer("bytes", unfinished.bytes);
+      cost.unsigned_integer("file_bytes", unfinished.file_bytes);
+    }
     json::ObjectWriter mqtt(object.key("mqtt"));
     mqtt.string("host", broker_for_others(closed.setup(), known_host_of(closed.setup(), request)));
     mqtt.integer("port", closed.setup().broker_people_port);
     mqtt.string("root", protocol::Topics(closed.setup().fleet).root());
   }
   return json_reply(200, body);
+}
+
+void show_own_access(const Parts& parts, const Request& request, const Responder& responder) {
+  responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+  look<Clients::Cost>(
+      parts.loop, responder,
+      [client = std::string(client_of(request.principal.name))](const State& state, Now) {
+        return state.clients.cost(client);
+      },
+      [parts, request, responder](const Result<Clients::Cost>& cost) {
+        responder.answer(cost ? own_access(*parts.closed, request, *cost) : problem(cost.error()));
+      });
 }
 
 // For one terminal: two programs with one name at the broker would end each other's session.
@@ -244,8 +263,9 @@ Reply mqtt_access(ClosedFleet& closed, const Request& request) {
   AccessLimits limits = owner->limits;
   const WallTime end{wall_now().unix_ms + to_ms(mqtt_access_time)};
   if (!limits.expires || *limits.expires > end) limits.expires = end;
-  constexpr std::size_t longest = 63 - 10;  // "-mqtt-" and four letters
-  const std::string name = owner->name.substr(0, longest) + std::string(mqtt_infix) + make_secret("").id.substr(0, 4);
+  constexpr std::size_t longest = 63 - mqtt_infix.size() - mqtt_letters;
+  const std::string name =
+      owner->name.substr(0, longest) + std::string(mqtt_infix) + make_secret("").id.substr(0, mqtt_letters);
   const auto made = closed.accesses().create_access(owner->name, name, owner->role, limits);
   if (!made) return problem(made.error());
   const auto published = closed.publish();
@@ -275,7 +295,7 @@ void add_joining_routes(Routes& routes, const Parts& parts) {
   };
   // clang-format off
   routes.push_back({"GET", "/api/v1/ca", "getCa", "The certificate of the fleet's certification authority", "", with([](ClosedFleet& closed, const Request&) { return ca_reply(closed); })});
-  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", with(own_access)});
+  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", [parts](const Request& request, const Responder& responder) { show_own_access(parts, request, responder); }});
   routes.push_back({"POST", "/api/v1/access/mqtt", "createMqttAccess", "An access of an hour for one program at the broker; its key is in this answer only", "any", with(mqtt_access)});
   routes.push_back({"POST", "/api/v1/join-tokens", "createJoinToken", "Make a join token; it is in this answer only", "admin", with(create_token)});
   routes.push_back({"GET", "/api/v1/join-tokens", "listJoinTokens", "Join tokens that have not ended, without their secrets", "admin", with(list_tokens)});

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/store/port.hpp"
 
 namespace edgefleet::coordinator::rows {
@@ -31,7 +32,7 @@ std::string encode_where(const Where& where);
 TaskRecord read_task(SQLite::Statement& row);
 constexpr int task_columns = 25;
 // Of the tasks over HTTP before there are accesses: there may be a million, and nobody lists them as one submitter's.
-constexpr const char* local_submitter = "http";
+constexpr const char* local_submitter = coordinator::local_client.data();
 constexpr const char* select_batch =
     "SELECT id, submitter, idempotency_key, fingerprint, first, last, total FROM batches ";
 BatchRecord read_batch(SQLite::Statement& row);

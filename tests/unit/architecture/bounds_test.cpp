@@ -22,6 +22,7 @@
 #include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/stream_hub.hpp"
+#include "coordinator/store/artifacts/artifacts.hpp"
 #include "coordinator/store/data/disk_space.hpp"
 #include "coordinator/store/port.hpp"
 #include "edge-agent/core/state.hpp"
@@ -65,6 +66,12 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
   const agent::Policy agents;
   says("| unfinished tasks; their inputs and the errors of their attempts | " + number(policy.most_tasks) + "; " +
        mib(policy.most_bytes) + " (");
+  says("| different `where` of unfinished tasks; of one client | " + number(policy.most_conditions) + "; " +
+       number(policy.most_conditions_of_one) + " | 429 |");
+  says("as many as are free of " + number(policy.most_tasks) + ", " + mib(policy.most_bytes) + ", " +
+       number(policy.most_file_bytes >> 30U) + " GiB (`--artifact-quota-mb`)");
+  CHECK(policy.most_file_bytes == coordinator::Artifacts::Bounds{}.total_bytes);
+  says("| clients without a task whose last turn is remembered | " + number(coordinator::Clients::most_idle) + " |");
   says("| input, output of a task in a message | " + kib(limits::input_bytes) + " |");
   says("| input, output of a task | " + mib(policy.max_task_bytes) + " (`--max-task-mb`, at most " +
        std::to_string(limits::most_task_bytes >> 20U) + ") |");

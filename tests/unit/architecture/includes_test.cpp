@@ -75,7 +75,7 @@ const Rooms rooms{
                                 "coordinator/access", "coordinator/http",
                                 "coordinator/http/llm/dialects"}, {}}},
     {"coordinator",       {{"common/core", "common/files", "common/http_server", "common/logins", "common/mqtt", "common/pki", "common/runtime",
-                            "common/system", "coordinator/access", "coordinator/http", "coordinator/http/agents", "coordinator/http/api", "coordinator/http/llm", "coordinator/http/site",
+                            "common/system", "coordinator/access", "coordinator/core", "coordinator/http", "coordinator/http/agents", "coordinator/http/api", "coordinator/http/llm", "coordinator/http/site",
                             "coordinator/shell", "coordinator/store/artifacts", "coordinator/store/backup",
                             "coordinator/store/data", "coordinator/store/sqlite"}, {}}},
 

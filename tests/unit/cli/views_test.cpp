@@ -58,8 +58,8 @@ TEST_CASE("a task's attempts are shown as a timeline") {
 TEST_CASE("a waiting task is shown with the coordinator's reason") {
   const auto task =
       document(R"({"id":"T1","state":"queued","ahead":1200,"waiting":"3 agents offer echo, all paused for heat"})");
-  CHECK(task_status(task) == "queued, 1,200 ahead of it: 3 agents offer echo, all paused for heat");
-  CHECK(show_task(task, {}, plain).find("  now         queued, 1,200 ahead of it") != std::string::npos);
+  CHECK(task_status(task) == "queued, about 1,200 ahead of it: 3 agents offer echo, all paused for heat");
+  CHECK(show_task(task, {}, plain).find("  now         queued, about 1,200 ahead of it") != std::string::npos);
 }
 
 TEST_CASE("a running task is shown with its agent") {
@@ -77,7 +77,7 @@ TEST_CASE("the outcome of a task is one line") {
 
 TEST_CASE("an acceptance shows the place in the queue and the number of agents") {
   CHECK(show_acceptance(document(R"({"id":"T","state":"queued","ahead":3,"eligible_agents":1})")) ==
-        "queued, 3 ahead of it; 1 agent can take it");
+        "queued, about 3 ahead of it; 1 agent can take it");
   CHECK(show_acceptance(
             document(R"({"id":"T","state":"queued","ahead":0,"eligible_agents":0,"waiting":"no agent offers a.b"})")) ==
         "queued; no agent can take it now; waiting: no agent offers a.b");

@@ -200,7 +200,7 @@ TEST_CASE("a batch that comes twice in one drain is one batch") {
 
 TEST_CASE("the key of a submit that was refused is free") {
   Drained d;
-  d.state.policy.most_tasks = 1;
+  d.state.policy.most_tasks = 2;
   d.step(SubmitTasks{1, "test", SubmitTasks::Batch{"key", "f"}, {one("1"), one("2")}});
   d.submit(2, one("1", "key"));
   d.commit();

@@ -41,7 +41,7 @@ TEST_CASE("the least busy executor is chosen, by share of its slots") {
   const auto large = p.add(view("large", 6));
   std::map<ExecutorIndex, int> given;
   const auto in = p.class_of({capability("work"), {}});
-  for (int i = 0; i < 8; ++i) p.enqueue(in, key(i));
+  for (int i = 0; i < 8; ++i) p.enqueue(in, 0, key(i));
   while (const auto choice = next(p)) ++given[choice->executor];
   CHECK(given[small] == 2);
   CHECK(given[large] == 6);
@@ -51,9 +51,9 @@ TEST_CASE("conditions filter by label, agent and model") {
   Placement p;
   p.add(view("cellar", 1, {{"room", "cellar"}}));
   const auto attic = p.add(view("attic", 1, {{"room", "attic"}}));
-  p.enqueue(p.class_of({capability("work"), {{"room", "attic"}}}), key(1));
-  p.enqueue(p.class_of({capability("work"), {{"agent", "attic"}}}), key(2));
-  p.enqueue(p.class_of({capability("work"), {{"model", "llama"}}}), key(3));
+  p.enqueue(p.class_of({capability("work"), {{"room", "attic"}}}), 0, key(1));
+  p.enqueue(p.class_of({capability("work"), {{"agent", "attic"}}}), 0, key(2));
+  p.enqueue(p.class_of({capability("work"), {{"model", "llama"}}}), 0, key(3));
   const auto first = next(p);
   REQUIRE(first);
   CHECK(first->executor == attic);
@@ -76,18 +76,18 @@ TEST_CASE(
   const auto warm = p.add(with_models("warm", {"big"}));
   const auto cold = p.add(with_models("cold", {}));
   const auto big = p.class_of({capability("work"), {{"model", "ollama/big"}}});
-  for (int i = 0; i < 3; ++i) p.enqueue(big, key(i));
+  for (int i = 0; i < 3; ++i) p.enqueue(big, 0, key(i));
   CHECK(next(p)->executor == warm);
   CHECK(next(p)->executor == warm);  // though the other one is idle
   CHECK(next(p)->executor == cold);
-  p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), key(4));
+  p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), 0, key(4));
   CHECK(next(p)->executor == cold);
-  p.enqueue(p.class_of({capability("work"), {{"model", "none"}}}), key(5));
+  p.enqueue(p.class_of({capability("work"), {{"model", "none"}}}), 0, key(5));
   CHECK_FALSE(next(p));
   // Loaded meanwhile: an agent that reports it is added again.
   p.remove(cold);
   const auto loaded = p.add(with_models("cold", {"small"}));
-  p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), key(6));
+  p.enqueue(p.class_of({capability("work"), {{"model", "small"}}}), 0, key(6));
   p.update(warm, [](ExecutorView& v) { v.assigned = 0; });
   CHECK(next(p)->executor == loaded);
 }
@@ -96,7 +96,7 @@ TEST_CASE("only tasks that an executor is expected to finish soon wait at it") {
   Placement p;
   const auto only = p.add(view("only", 1));
   const auto in = p.class_of({capability("work"), {}});
-  for (int i = 0; i < 400; ++i) p.enqueue(in, key(i));
+  for (int i = 0; i < 400; ++i) p.enqueue(in, 0, key(i));
   int given = 0;
   SECTION("unknown: none") {
     while (next(p)) ++given;
@@ -125,12 +125,12 @@ TEST_CASE("a task avoids the agent that failed it as long as there is another on
   const auto good = p.add(view("good", 1));
   const auto in = p.class_of({capability("work"), {}});
   const AgentName avoided = agent("bad");
-  p.enqueue(in, key(1));
+  p.enqueue(in, 0, key(1));
   auto choice = p.next([&](const TaskId&) { return Placement::Preferences{&avoided, {}}; }, nobody_idle, Time{});
   REQUIRE(choice);
   CHECK(choice->executor == good);
   p.update(good, [](ExecutorView& v) { v.open = false; });
-  p.enqueue(in, key(2));
+  p.enqueue(in, 0, key(2));
   choice = p.next([&](const TaskId&) { return Placement::Preferences{&avoided, {}}; }, nobody_idle, Time{});
   REQUIRE(choice);
   CHECK(choice->executor == bad);
@@ -156,7 +156,7 @@ TEST_CASE("after any changes, queued tasks are placed on free executors, and no 
         case 1:
         case 2: {
           const auto in = p.class_of({capability("work"), wheres[static_cast<std::size_t>(pick(4))]});
-          p.enqueue(in, key(++order));
+          p.enqueue(in, 0, key(++order));
           queued[order] = in;
           break;
         }
@@ -171,7 +171,7 @@ TEST_CASE("after any changes, queued tasks are placed on free executors, and no 
         case 4:
           if (!queued.empty()) {
             const auto any = queued.begin();
-            REQUIRE(p.dequeue(any->second, key(any->first)));
+            REQUIRE(p.dequeue(any->second, 0, key(any->first)));
             queued.erase(any);
           }
           break;

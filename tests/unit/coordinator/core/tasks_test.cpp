@@ -185,9 +185,8 @@ TEST_CASE("a task that may run once is not run again when its agent is lost") {
 TEST_CASE("a full queue refuses a submit with `busy` and accepts nothing") {
   Conversation c;
   c.state.policy.most_tasks = 2;
-  c.submit();
-  c.submit();
-  c.receive(SubmitTasks{5, "test", {}, {{work(), {}}}});
+  for (int i = 0; i < 2; ++i) c.receive(SubmitTasks{1, "http", {}, {{work(), {}}}});
+  c.receive(SubmitTasks{5, "http", {}, {{work(), {}}}});
   REQUIRE(c.find<Rejected>() != nullptr);
   CHECK(c.find<Rejected>()->error.kind == ErrorKind::busy);
   CHECK(c.state.tasks.size() == 2);
