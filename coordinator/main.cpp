@@ -1,4 +1,5 @@
 #include <malloc.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -290,6 +291,11 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   std::shared_ptr<http_server::Tls> tls;
   if (*closed) {
     take_setup(options, **closed, lists);
+    if (const auto waiting = (*closed)->enrolment().unknown().size(); waiting > 0) {
+      log::warning(std::to_string(waiting) +
+                   " agents with a certificate that this data does not know wait for a word: " +
+                   "`edgefleet agents unknown` lists them");
+    }
     const auto listen = http_server::parse_listen((*closed)->setup().listen);
     if (!listen) return listen.error();
     address = *listen;
@@ -346,6 +352,8 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
 
 int main(int argc, char** argv) {
   umask(077);  // tasks and results are private
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);  // a core dump would have keys
   give_memory_back();
   block_signals();
   Settings settings;
