@@ -287,10 +287,10 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   if (!store) return store.error();
   const auto closed = open_setup(settings.data);
   if (!closed) return closed.error();
-  SeenLists lists;
+  LeftWork work;
   std::shared_ptr<http_server::Tls> tls;
   if (*closed) {
-    take_setup(options, **closed, lists);
+    take_setup(options, **closed, work);
     if (const auto waiting = (*closed)->enrolment().unknown().size(); waiting > 0) {
       log::warning(std::to_string(waiting) +
                    " agents with a certificate that this data does not know wait for a word: " +
@@ -340,7 +340,7 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const std::jthread maintainer([&](const std::stop_token& stop) {
-    if (*closed) maintain(stop, **closed, loop, options.broker, lists);
+    if (*closed) maintain(stop, **closed, loop, options.broker, work);
   });
   const auto ended = loop.run();
   server.stop();

@@ -156,10 +156,9 @@ Run declare_readmit(CLI::App& app) {
       json::ObjectWriter object(body);
       if (!serial->empty()) object.string("serial", *serial);
     }
-    return present(session, session.post("/api/v1/agents/" + *name + "/readmit", body),
-                   [](const Document& answer, const Look&) {
-                     return printable(text_of(answer, "name")) + "  readmitted; start that agent again";
-                   });
+    return present(
+        session, session.post("/api/v1/agents/" + *name + "/readmit", body),
+        [](const Document& answer, const Look&) { return printable(text_of(answer, "name")) + "  readmitted"; });
   };
 }
 
