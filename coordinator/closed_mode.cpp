@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -25,6 +26,7 @@ namespace {
 
 constexpr Duration revocation_patience = std::chrono::seconds(10);  // it takes about one
 constexpr Duration maintenance_pause = std::chrono::minutes(1);
+constexpr std::size_t most_unheard = 1000;  // names of agents whose messages were dropped
 constexpr Duration look_again = std::chrono::milliseconds(100);
 
 mqtt::TlsFiles tls_files(const ClosedFleet& closed, const std::string& name) {
@@ -131,21 +133,27 @@ http_server::Site agents_site(const Parts& parts) {
 
 }  // namespace
 
-void SeenLists::add(const std::string& pem) {
+void LeftWork::add_list(const std::string& pem) {
   const std::lock_guard lock(mutex_);
-  list_ = pem;
+  work_.list = pem;
   added_.notify_all();
 }
 
-std::optional<std::string> SeenLists::next(const std::stop_token& stop, Duration patience) {
-  std::unique_lock lock(mutex_);
-  added_.wait_for(lock, stop, patience, [&] { return list_.has_value(); });
-  return std::exchange(list_, std::nullopt);
+void LeftWork::add_unheard(const AgentName& agent) {
+  const std::lock_guard lock(mutex_);
+  if (work_.unheard.size() < most_unheard) work_.unheard.push_back(agent.str());
+  added_.notify_all();
 }
 
-void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, Admission::Knows knows) {
+LeftWork::Work LeftWork::next(const std::stop_token& stop, Duration patience) {
+  std::unique_lock lock(mutex_);
+  added_.wait_for(lock, stop, patience, [&] { return work_.list.has_value() || !work_.unheard.empty(); });
+  return std::exchange(work_, {});
+}
+
+void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Admission::Knows knows) {
   options.revocations = {[&closed] { return closed.published_list(); },
-                         [&lists](const std::string& pem) { lists.add(pem); }};
+                         [&work](const std::string& pem) { work.add_list(pem); }};
   const Setup& setup = closed.setup();
   options.fleet = setup.fleet;
   options.broker.broker =
@@ -158,7 +166,12 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, A
   options.may_submit = [admission](const std::string& submitter, const TaskSpec& spec) {
     return admission->may_submit(std::string(access_of(submitter)), spec, monotonic_now());
   };
-  options.agent_rules = {[admission](const AgentName& agent) { return admission->is_enrolled(agent); },
+  options.agent_rules = {[admission, &work, unheard = std::set<AgentName>()](const AgentName& agent) mutable {
+                           const bool enrolled = admission->is_enrolled(agent);
+                           if (!enrolled && unheard.size() < most_unheard) unheard.insert(agent);
+                           if (enrolled && unheard.erase(agent) > 0) work.add_unheard(agent);
+                           return enrolled;
+                         },
                          [admission](const AgentName& agent, const Capability& capability) {
                            return admission->may_offer(agent, capability);
                          }};
@@ -213,12 +226,17 @@ void EphemeralAgents::look(Time now) {
 }
 
 void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
-              SeenLists& lists) {
+              LeftWork& work) {
   EphemeralAgents ephemeral(closed, loop);
   Time last = monotonic_now();
   WallTime looked = wall_now();
   while (!stop.stop_requested()) {
-    if (const auto list = lists.next(stop, std::chrono::seconds(1))) take_over(closed, loop, broker, *list);
+    const auto left = work.next(stop, std::chrono::seconds(1));
+    if (left.list) take_over(closed, loop, broker, *left.list);
+    for (const auto& name : left.unheard) {
+      const auto ended = take_session_over(closed, name, broker, revocation_patience);
+      if (!ended) log::warning("agent " + name + " has to be started again: " + ended.error().message);
+    }
     if (stop.stop_requested()) break;
     ephemeral.look(monotonic_now());
     const WallTime before = std::exchange(looked, wall_now());

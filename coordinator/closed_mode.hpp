@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/http_server/server.hpp"
 #include "coordinator/access/admission.hpp"
@@ -16,23 +17,30 @@
 
 namespace edgefleet::coordinator {
 
-// Lists of revoked certificates that the broker has kept, on their way from the loop to maintain(). Only the last one
-// waits: a coordinator publishes lists of rising numbers.
-class SeenLists {
+// What the loop leaves to maintain(), because it waits for the broker or a disk.
+class LeftWork {
  public:
-  void add(const std::string& pem);
+  struct Work {
+    // A list of revoked certificates that the broker has kept. Only the last one: their numbers rise.
+    std::optional<std::string> list;
+    // An agent that was not heard until now, because it was not enrolled: it is to connect and announce itself again.
+    std::vector<std::string> unheard;
+  };
+  void add_list(const std::string& pem);
+  void add_unheard(const AgentName& agent);
   // Blocks for `patience` at most, and until `stop`.
-  std::optional<std::string> next(const std::stop_token& stop, Duration patience);
+  Work next(const std::stop_token& stop, Duration patience);
 
  private:
+  static constexpr std::size_t most_unheard = 1000;
   std::mutex mutex_;
   std::condition_variable_any added_;
-  std::optional<std::string> list_;
+  Work work_;
 };
 
 // The broker as the coordinator of this fleet reaches it, with its certificates, and who may submit what. `knows`: on
 // the loop's thread.
-void take_setup(Loop::Options& options, ClosedFleet& closed, SeenLists& lists, Admission::Knows knows);
+void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Admission::Knows knows);
 
 // Forgets ephemeral agents that have stopped, or were not heard of for ten minutes. Only on one thread, not the loop's.
 class EphemeralAgents {
@@ -63,6 +71,6 @@ Result<std::shared_ptr<http_server::Tls>> people_tls(const ClosedFleet& closed);
 // Renews certificates and ends what has expired, once a minute, and takes over lists that are newer than our data,
 // until it is stopped.
 void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
-              SeenLists& lists);
+              LeftWork& work);
 
 }  // namespace edgefleet::coordinator

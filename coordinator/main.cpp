@@ -297,12 +297,17 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
 
   const auto closed = open_setup(settings.data);
   if (!closed) return closed.error();
-  SeenLists lists;
+  LeftWork work;
   std::shared_ptr<http_server::Tls> tls;
   if (*closed) {
-    take_setup(options, **closed, lists, [&](const std::string& access, const std::string& artifact) {
+    take_setup(options, **closed, work, [&](const std::string& access, const std::string& artifact) {
       return knows(**store, **artifacts, access, artifact);
     });
+    if (const auto waiting = (*closed)->enrolment().unknown().size(); waiting > 0) {
+      log::warning(std::to_string(waiting) +
+                   " agents with a certificate that this data does not know wait for a word: " +
+                   "`edgefleet agents unknown` lists them");
+    }
     const auto listen = http_server::parse_listen((*closed)->setup().listen);
     if (!listen) return listen.error();
     address = *listen;
@@ -339,7 +344,7 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   const Signals signals([&] { loop.request_stop(); });
   const std::jthread collector([&](const std::stop_token& stop) { collect_artifacts(stop, **artifacts, **store); });
   const std::jthread maintainer([&](const std::stop_token& stop) {
-    if (*closed) maintain(stop, **closed, loop, options.broker, lists);
+    if (*closed) maintain(stop, **closed, loop, options.broker, work);
   });
   const std::jthread guard([&](const std::stop_token& stop) {
     if (*closed) guard_broker(stop, **closed);

@@ -1,11 +1,14 @@
 #include "coordinator/maintenance.hpp"
 
+#include <sys/prctl.h>
+
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "common/core/counts.hpp"
 #include "common/core/joined.hpp"
-#include "common/files/private_file.hpp"
+#include "common/files/durable_write.hpp"
 #include "common/pki/sealed.hpp"
 #include "common/runtime/prompt.hpp"
 #include "coordinator/access/setup_files.hpp"
@@ -21,6 +24,14 @@ void tell(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str());
 bool exists(const std::string& path) {
   std::error_code failure;
   return std::filesystem::exists(path, failure);
+}
+
+// Without a mode of its own, which a medium of another system may not know. The backup is synced as a whole.
+Status write_sealed(const std::string& path, const std::string& sealed) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(sealed.data(), static_cast<std::streamsize>(sealed.size()));
+  file.close();
+  return file ? success() : Status(disk_error(path + " cannot be written"));
 }
 
 constexpr const char* not_in_the_backup =
@@ -98,7 +109,7 @@ Result<std::string> Maintenance::seal_fleet(const std::string& folder) const {
   if (!copy) return copy.error().context("the backup of the fleet's identity (--tasks-only leaves it out)");
   const auto sealed = pki::seal(**key, encode(*copy));
   if (!sealed) return sealed.error();
-  if (auto written = write_private_file(sealed_path(folder), *sealed); !written) return written.error();
+  if (auto written = write_sealed(sealed_path(folder), *sealed); !written) return written.error();
   return "with the certification authority and the accesses, sealed for the recovery key with the id " + (*key)->id();
 }
 
@@ -145,6 +156,7 @@ Result<std::optional<FleetCopy>> Maintenance::open_fleet() const {
 }
 
 int Maintenance::restore() const {
+  ::prctl(PR_SET_DUMPABLE, 0);  // it has the recovery key
   const auto copy = open_fleet();
   if (!copy) return give_up(copy.error());
   const bool unfinished = restore_unfinished(data_);
@@ -187,14 +199,22 @@ int Maintenance::check() const {
   say(data_ + ": schema " + std::to_string(done->schema) + ", " + counted(done->tasks, "task", "tasks") + ", " +
       std::to_string(done->batches) + (done->batches == 1 ? " batch, " : " batches, ") +
       counted(done->artifacts, "artifact", "artifacts") + " (" + show_bytes(done->artifact_bytes) + ")");
+  std::size_t problems = done->problem_count;
+  if (exists(sealed_path(data_))) {
+    const auto sealed = read_text(sealed_path(data_), 2 * pki::longest_sealed);
+    const auto id = sealed ? pki::sealed_for(*sealed) : Result<std::string>(sealed.error());
+    say(id ? "certification authority and accesses, which can be checked only with the recovery key, id " + *id
+           : "problem: " + sealed_path(data_) + ": " + id.error().message);
+    if (!id) ++problems;
+  }
   for (const auto& note : done->notes) say("note: " + note);
   for (const auto& problem : done->problems) say("problem: " + problem);
   if (done->problem_count > done->problems.size()) {
     say("and " + std::to_string(done->problem_count - done->problems.size()) + " more");
   }
   for (const auto& advice : done->advice) say("advice: " + advice);
-  say(done->problem_count == 0 ? "no problems" : counted(done->problem_count, "problem", "problems"));
-  return done->problem_count == 0 ? 0 : 1;
+  say(problems == 0 ? "no problems" : counted(problems, "problem", "problems"));
+  return problems == 0 ? 0 : 1;
 }
 
 }  // namespace edgefleet::coordinator

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <pwd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,6 +119,7 @@ std::vector<std::string> made_in(const std::string& data, const std::string& bro
           data + "/access.db-journal",
           data + "/recovery.pub",
           data + "/ca.new",
+          data + "/ca.old",
           broker_folder + "/current",
           broker_folder + "/generations"};
 }
@@ -276,6 +278,7 @@ Status SetupCommand::set_up() const {
   const auto setup = wanted();
   if (!setup) return setup.error();
   if (dry_run_) return say_plan(*setup);
+  ::prctl(PR_SET_DUMPABLE, 0);  // it has keys that are shown once
   DirectoryLock lock;
   if (auto taken = lock.take(data_); !taken) return taken;
   if (restore_unfinished(data_)) return unfinished_restore(data_);
@@ -338,6 +341,7 @@ Status SetupCommand::log_in(ClosedFleet& fleet) const {
 Status SetupCommand::remove() const {
   DirectoryLock lock;
   if (auto taken = lock.take(data_); !taken) return taken;
+  if (restore_unfinished(data_)) return unfinished_restore(data_);
   const auto setup = is_set_up(data_) ? read_setup(data_) : Result<Setup>(invalid("there is no setup in " + data_));
   if (!setup) return setup.error();
   const auto made = made_in(data_, setup->broker_folder);

@@ -117,7 +117,8 @@ class Restore(RecoveryCase):
             self.join(name)
             self.online(name)
         phone, desk = fleet.access("phone", "observe"), fleet.access("desk", "observe")
-        self.good(self.back_up(), "sealed for the recovery key")
+        done = self.good(self.back_up(), "sealed for the recovery key")
+        self.good(fleet.run(COORDINATOR, "check", "--data", self.backup_folder), done.stdout.split()[-1], "no problems")
         fleet.admin.good("POST", "/api/v1/agents/pi-1/revoke")
         fleet.admin.good("POST", "/api/v1/accesses/phone/revoke")
         number, _ = self.crl("pi-2")
@@ -132,6 +133,10 @@ class Restore(RecoveryCase):
         self.assertEqual(desk.request("GET", "/api/v1/agents").status, 200)
         self.assertGreater(self.crl("pi-2")[0], number)
         self.nowhere(done.stdout + done.stderr)
+
+    def test_a_coordinator_leaves_no_core_dump(self):
+        limits = pathlib.Path(f"/proc/{self.fleet.coordinator.pid}/limits").read_text()
+        self.assertRegex(limits, r"Max core file size\s+0\s+0\s")
 
     def nowhere(self, text):
         """The recovery key is in nothing that this fleet has written but its own file."""
@@ -194,6 +199,7 @@ class Restore(RecoveryCase):
         listed = self.good(fleet.cli("agents", "unknown", home="home"), "pi-1", "agents readmit NAME")
         self.assertIn("127.0.0.1", listed.stdout)
         self.good(fleet.cli("agents", "readmit", "pi-1"), "pi-1  readmitted")
+        # What it has said so far was not heard: its session is ended, and it says it again.
         self.works("pi-1")
         # The other one is not wanted.
         self.good(fleet.cli("agents", "revoke", "pi-2"), "pi-2  revoked")
@@ -281,6 +287,10 @@ class Restore(RecoveryCase):
                                (whole[:500] + bytes([whole[500] ^ 1]) + whole[501:], "damaged")):
             sealed.write_bytes(content)
             self.bad(self.restore("--force"), words)
+        self.assertEqual(self.fleet.run(COORDINATOR, "check", "--data", self.backup_folder).returncode, 0)
+        sealed.write_bytes(b"")
+        checked = self.fleet.run(COORDINATOR, "check", "--data", self.backup_folder)
+        self.assertEqual((checked.returncode, "cut off" in checked.stdout), (1, True), checked.stdout)
         sealed.write_bytes(whole)
         self.assertEqual(self.state(), before)
         self.good(self.restore("--force", "--recovery-key-file", "-", key=False, input=text.upper()))
@@ -348,15 +358,16 @@ class RecoveryKey(RecoveryCase):
 
     def test_on_a_terminal_it_is_shown_once_and_asked_for_without_echo(self):
         fleet = self.fleet
-        setup = [COORDINATOR, "setup", "--data", fleet.data, "--host", "localhost"]
+        setup = [COORDINATOR, "setup", "--data", fleet.data, "--host", "localhost", "--people-listen",
+                 f"127.0.0.1:{fleet.people_port}", "--agents-listen", f"127.0.0.1:{fleet.agents_port}"]
         shown, code = self.on_a_terminal(*setup)
         self.assertEqual(code, 0, shown)
         keys = re.findall(r"efr_[a-z2-9-]{39}", shown)
         self.assertEqual(len(keys), 1, shown)
         again, code = self.on_a_terminal(*setup)
         self.assertEqual((code, re.findall(r"efr_", again)), (0, []))
-        coordinator = fleet.start("once", [COORDINATOR, "--data", fleet.data, "--broker", "mqtt://127.0.0.1:1"])
-        wait_until(lambda: (fleet.data / "edgefleet.db").exists(), what=coordinator.log)
+        coordinator = fleet.start("once", [COORDINATOR, "--data", fleet.data])
+        wait_until(lambda: "HTTP API on" in coordinator.log(), what=coordinator.log)
         self.good(self.back_up())
         coordinator.terminate()
         restore = [COORDINATOR, "restore", "--data", fleet.data, "--from", self.backup_folder, "--force"]
