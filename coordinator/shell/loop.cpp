@@ -196,7 +196,7 @@ void Loop::end_listening() {
 void Loop::listen_if_thrown_out() {
   if (!link_.thrown_out() || listener_) return;
   log::warning(
-      "the broker has ended the connection for another client of this name; listening for another coordinator");
+      "the broker may have ended the connection for another coordinator; listening for one before this one comes back");
   if (auto started = start_listener(StartCheck(engine_.state().reign.session, true)); !started) {
     refused_ = started.error().message;
   }

@@ -124,7 +124,8 @@ class Loop {
   void listen_if_thrown_out();
   // Until it is known whether another coordinator works on this fleet, new tasks are refused: a program that must not
   // start would keep them.
-  [[nodiscard]] bool undecided() const { return listener_ && listener_->can_hear(); }
+  // One that has worked already goes on to accept.
+  [[nodiscard]] bool undecided() const { return listener_ && listener_->can_hear() && !link_.thrown_out(); }
   Status recover_tasks();
   void cancel_abandoned();
   void end();

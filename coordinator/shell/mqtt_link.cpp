@@ -173,8 +173,10 @@ void MqttLink::take(const mqtt::ClientEvent& event) {
   replies_.on(event);  // after the session, which tells what was refused
 }
 
+// Where the broker has checked names, all coordinators have one; otherwise the client id is this session's own.
 // Mosquitto 2.0.11 does not say why it ends a connection, so one that has just begun counts too.
 void MqttLink::notice_takeover(const mqtt::ClientEvent& event) {
+  if (!options_.named_clients) return;
   if (std::holds_alternative<mqtt::Connected>(event)) connected_at_ = monotonic_now();
   const auto* lost = std::get_if<mqtt::ConnectionLost>(&event);
   if (lost == nullptr) return;

@@ -323,7 +323,7 @@ class Closed(unittest.TestCase):
         second = self.second()
         self.assertEqual(second.wait(20), 1)
         self.assertIn("another coordinator", second.log())
-        self.assertNotIn("ended the connection", fleet.coordinator.log())
+        self.assertNotIn("listening for one before", fleet.coordinator.log())
         second = self.second("--take-over")
         self.assertEqual(fleet.coordinator.wait(20), 1)
         wait_until(lambda: "epoch" in second.log().split("--take-over")[-1], what=second.log)
