@@ -47,7 +47,7 @@ Status take_session_over(const ClosedFleet& closed, const std::string& agent, mq
   const auto certificate =
       closed.authority().issue_agent(key->public_key(), *AgentName::parse(agent), wall_now().unix_ms / 1000 + 60);
   if (!certificate) return certificate.error();
-  const std::string path = closed.directory() + "/tls/taking-over-" + make_secret("").id;
+  const std::string path = brief_certificate(closed.directory(), make_secret("").id);
   const auto remove = [&] {
     ::unlink((path + ".crt").c_str());
     ::unlink((path + ".key").c_str());

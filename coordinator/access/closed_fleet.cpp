@@ -45,6 +45,7 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
   const auto broker_list =
       read_text(fleet->setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
   if (broker_list) (void)fleet->unite(*broker_list);
+  remove_brief_certificates(directory);
   if (auto ready = fleet->maintain(); !ready) return ready.error();
   return fleet;
 }

@@ -20,6 +20,8 @@ namespace {
 constexpr std::int64_t day = 86'400;
 constexpr std::int64_t people_days = 397;  // browsers take no certificate that is longer good
 
+constexpr std::string_view brief_prefix = "taking-over-";
+
 enum class Kind { people_server, server, client };
 struct Row {
   const char* name;
@@ -269,6 +271,17 @@ Status remove_unused_authorities(const std::string& directory) {
 
 CertificateFiles certificate_files(const std::string& directory, const std::string& name) {
   return {directory + "/tls/" + name + ".crt", directory + "/tls/" + name + ".key"};
+}
+
+std::string brief_certificate(const std::string& directory, const std::string& id) {
+  return directory + "/tls/" + std::string(brief_prefix) + id;
+}
+
+void remove_brief_certificates(const std::string& directory) {
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator(directory + "/tls", failure)) {
+    if (entry.path().filename().string().starts_with(brief_prefix)) std::filesystem::remove(entry.path(), failure);
+  }
 }
 
 Result<CanaryAccess> canary_access(const std::string& directory) {

@@ -88,6 +88,10 @@ Result<CanaryAccess> canary_access(const std::string& directory);
 Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
                                                    const pki::Authority& authority, std::int64_t now);
 
+// The base of the paths of a certificate that is needed for moments; what a killed process has left of them is removed.
+std::string brief_certificate(const std::string& directory, const std::string& id);
+void remove_brief_certificates(const std::string& directory);
+
 Result<std::string> read_text(const std::string& path, std::size_t most = 1UL << 20U);  // bytes
 
 }  // namespace edgefleet::coordinator

@@ -10,6 +10,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr Duration taking_over = std::chrono::seconds(10);  // since the start, with --take-over
 constexpr Duration stall = std::chrono::seconds(5);  // time without a turn of the loop
 constexpr std::size_t recovered_at_once = 10'000;
 constexpr Duration disconnect_patience = std::chrono::seconds(2);
@@ -195,6 +196,8 @@ void Loop::end_listening() {
 // Another client with this coordinator's name: if it is a coordinator, both would throw each other out without end.
 void Loop::listen_if_thrown_out() {
   if (!link_.thrown_out() || listener_) return;
+  // The one that is to make room came back before it could hear of this one, which must not give way to it.
+  if (options_.take_over && monotonic_now() - began_ < taking_over) return link_.come_back();
   log::warning(
       "the broker may have ended the connection for another coordinator; listening for one before this one comes back");
   if (auto started = start_listener(StartCheck(engine_.state().reign.session, true)); !started) {
@@ -205,6 +208,7 @@ void Loop::listen_if_thrown_out() {
 // ---- a turn
 
 Status Loop::run() {
+  began_ = monotonic_now();
   if (auto started = options_.take_over ? connect() : start_listener(StartCheck(last_session_)); !started)
     return started;
   cancel_abandoned();

@@ -143,6 +143,7 @@ class Loop {
   MqttLink link_;
   Upkeep upkeep_;
   AfterCommit after_commit_;
+  Time began_;  // run()
   SessionId last_session_;  // of the coordinator that had this store before
   std::unique_ptr<StartListener> listener_;  // until it is known that no other coordinator works on this fleet
   std::optional<std::string> refused_;  // why this program must not run

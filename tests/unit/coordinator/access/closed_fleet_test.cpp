@@ -146,6 +146,10 @@ TEST_CASE("the broker knows what it is tried with: an access without rights, and
   REQUIRE(fleet->maintain());
   CHECK(pki::read_crl(house.broker_file_text(broker_file::revoked), fleet->authority().certificate())->number ==
         list.number);
+  // What a killed process has left does not stay.
+  std::ofstream(brief_certificate(house.data, "x") + ".key") << "key";
+  REQUIRE(ClosedFleet::open(house.data));
+  CHECK_FALSE(std::filesystem::exists(brief_certificate(house.data, "x") + ".key"));
   // A damaged one is made anew; the broker gets it.
   std::ofstream(house.data + "/tls/canary.access") << "x\ny\n";
   REQUIRE(fleet->publish());
