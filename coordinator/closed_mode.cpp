@@ -163,9 +163,15 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Adm
   options.named_clients = true;
   const auto admission =
       std::make_shared<Admission>(closed.accesses(), closed.enrolment(), closed.refusals(), std::move(knows));
-  options.may_submit = [admission](const std::string& submitter, const TaskSpec& spec) {
-    return admission->may_submit(std::string(access_of(submitter)), spec, monotonic_now());
-  };
+  options.submitter_rules = {[admission](const std::string& submitter, const SubmitterRules::Specs& specs) {
+                               return admission->may_submit(std::string(access_of(submitter)),
+                                                            std::string(client_of(submitter)), specs, monotonic_now());
+                             },
+                             [admission](const std::string& submitter) {
+                               return admission->tokens_per_day(std::string(access_of(submitter)),
+                                                                std::string(client_of(submitter)));
+                             }};
+  options.policy.count_tokens = true;
   options.agent_rules = {[admission, &work, unheard = std::set<AgentName>()](const AgentName& agent) mutable {
                            const bool enrolled = admission->is_enrolled(agent);
                            if (!enrolled && unheard.size() < most_unheard) unheard.insert(agent);

@@ -59,6 +59,7 @@ struct Settings {
   std::uint64_t keep_ended_mb = Retention{}.bytes >> 20U;
   std::uint64_t keep_free_mb = DiskSpace::usual >> 20U;
   std::size_t max_connections = http_server::Bounds{}.connections;
+  std::size_t max_waiting_per_access = WaitBound::usual_of_one;
   bool take_over = false;
   llm::Aliases models;
 };
@@ -111,6 +112,10 @@ std::optional<int> read_settings(Settings& s, int argc, const char* const* argv)
   configuration
       .option("max-connections", s.max_connections, "maximum number of HTTP connections; 7 of 8 may wait for an answer")
       ->check(CLI::Range(16, 100'000));
+  configuration
+      .option("max-waiting-per-access", s.max_waiting_per_access,
+              "maximum number of HTTP requests of one access that wait for an answer")
+      ->check(CLI::Range(1, 100'000));
   configuration
       .option("max-task-mb", s.max_task_mb,
               "maximum size of the input of a task, and of its output, in MiB; one of more than 252 KiB is an "
@@ -323,7 +328,7 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   http_server::Bounds http_bounds;
   http_bounds.connections = settings.max_connections;
   LargeOutputs large_outputs;
-  WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
+  WaitBound waiting(settings.max_connections - settings.max_connections / 8, settings.max_waiting_per_access);
   http_server::Server server(http_bounds);
   Parts parts{loop,    **store,       **artifacts,   waiters, hub,
               waiting, large_outputs, closed->get(), {},      options.policy.max_task_bytes};

@@ -43,6 +43,7 @@ struct Wanted {
   std::string models;
   std::string capabilities;
   std::int64_t per_minute = 0;
+  std::int64_t tokens_per_day = 0;
   std::optional<Duration> expires;
 };
 
@@ -55,6 +56,7 @@ std::string body_of(const Wanted& wanted) {
     write_list(object, "models", wanted.models);
     write_list(object, "capabilities", wanted.capabilities);
     if (wanted.per_minute > 0) object.integer("per_minute", wanted.per_minute);
+    if (wanted.tokens_per_day > 0) object.integer("tokens_per_day", wanted.tokens_per_day);
     if (wanted.expires) object.integer("expires_after_ms", to_ms(*wanted.expires));
   }
   return body;
@@ -98,6 +100,9 @@ Run declare_create(CLI::App& app) {
       ->type_name("LIST");
   app.add_option("--capabilities", wanted->capabilities, "capabilities that it may use, the same")->type_name("LIST");
   app.add_option("--per-minute", wanted->per_minute, "most tasks a minute")->check(CLI::PositiveNumber);
+  app.add_option("--tokens-per-day", wanted->tokens_per_day,
+                 "most tokens of questions and answers of models a day, which begins at midnight UTC")
+      ->check(CLI::PositiveNumber);
   add_duration(app, "--expires", wanted->expires, "end it after this time (90d)", std::chrono::seconds(1),
                longest_access);
   return

@@ -59,6 +59,9 @@ Exit refuse(Session& session, const std::vector<LineFault>& faults, const Accept
                       accepted.tasks == 0 ? Exit::usage : Exit::coordinator);
 }
 
+// A budget that is used up begins anew tomorrow at the earliest.
+constexpr Duration longest_pause = std::chrono::minutes(5);
+
 // A full queue has room later: waits for the time that the coordinator states, then tries again.
 Result<http::Response> post_chunk(Session& session, const std::string& body, const std::stop_token& stop) {
   http::Options options;
@@ -67,6 +70,7 @@ Result<http::Response> post_chunk(Session& session, const std::string& body, con
   for (bool noted = false;;) {
     auto answer = session.client().post("/api/v1/batches", body, options);
     if (!answer || answer->status != 429) return answer;
+    if (answer->retry_after.value_or(seconds(0)) > longest_pause) return answer;
     if (!std::exchange(noted, true))
       session.note(sentence(printable(http::to_error(*answer).message)) + " Retrying until there is room.");
     if (!pause(stop, answer->retry_after.value_or(seconds(2)))) return Error{"interrupted", ErrorKind::unavailable};

@@ -36,14 +36,29 @@ std::string list_cell(const Document& row, const char* key) {
   return text;
 }
 
+// "1200 of 50000"
+std::string tokens_cell(const Document& row) {
+  const auto used = count_of(row, "tokens_today");
+  const auto most = count_of(row, "tokens_per_day");
+  if (used == 0 && most == 0) return {};
+  return std::to_string(used) + (most > 0 ? " of " + std::to_string(most) : std::string());
+}
+
 }  // namespace
 
 std::string show_accesses(const Document& answer, const Look& look) {
-  Table table{{{"NAME"}, {"ROLE"}, {"MODELS", false, true}, {"CAPABILITIES", false, true}, {"CREATED"}, {"EXPIRES"}},
+  Table table{{{"NAME"},
+               {"ROLE"},
+               {"MODELS", false, true},
+               {"CAPABILITIES", false, true},
+               {"TOKENS TODAY"},
+               {"CREATED"},
+               {"EXPIRES"}},
               {}};
   for (const auto& row : member_of(answer, "accesses")) {
     table.rows.push_back({text_cell(row, "name"), text_cell(row, "role"), list_cell(row, "models"),
-                          list_cell(row, "capabilities"), time_cell(row, "created_at"), time_cell(row, "expires_at")});
+                          list_cell(row, "capabilities"), tokens_cell(row), time_cell(row, "created_at"),
+                          time_cell(row, "expires_at")});
   }
   return render(table, look);
 }

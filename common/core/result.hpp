@@ -1,9 +1,12 @@
 // Expected failure as a value. Exceptions of libraries stop at the adapter that calls them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
+
+#include "common/core/time.hpp"
 
 namespace edgefleet {
 
@@ -16,6 +19,7 @@ enum class ErrorKind {
   conflict,
   too_large,    // over a bound on size
   busy,         // over a bound on number; try again later
+  used_up,      // a budget; try again when it begins anew
   full,         // no space to store it
   unavailable,  // a dependency cannot be reached for now
   internal,
@@ -25,8 +29,11 @@ enum class ErrorKind {
 struct Error {
   std::string message;
   ErrorKind kind = ErrorKind::internal;
+  std::optional<Duration> retry_after{};  // earlier it is of no use
 
-  [[nodiscard]] Error context(const std::string& where) const { return Error{where + ": " + message, kind}; }
+  [[nodiscard]] Error context(const std::string& where) const {
+    return Error{where + ": " + message, kind, retry_after};
+  }
 };
 
 inline Error invalid(std::string message) { return Error{std::move(message), ErrorKind::invalid}; }

@@ -114,6 +114,7 @@ struct TaskResult {
   JsonText usage;  // JSON object, or empty
   Capability capability;  // of its task; empty: the agent does not know it
   std::optional<TextFile> output_at{};  // the output, if it is a file; `output` is null then
+  std::uint64_t tokens = 0;  // as read from the usage, prompt and completion; 0: not reported
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
 };
 

@@ -20,7 +20,7 @@ struct CoreClock {
 };
 using Time = CoreClock::time_point;
 
-// For display: milliseconds since 1970, by the coordinator's clock. No decision depends on it.
+// For display: milliseconds since 1970, by the coordinator's clock. No decision depends on it but the day of a budget.
 struct WallTime {
   std::int64_t unix_ms = 0;
   friend auto operator<=>(const WallTime&, const WallTime&) = default;

@@ -10,14 +10,14 @@ namespace edgefleet {
 
 class TokenBucket {
  public:
-  // False: there is none left now.
-  bool take(Time now, double burst, Duration spacing) {
+  // False: there are not so many now, and none is taken.
+  bool take(Time now, double burst, Duration spacing, double count = 1) {
     const std::chrono::duration<double> interval = spacing;
     const std::chrono::duration<double> passed = now - at_.value_or(now);
     tokens_ = at_ ? std::min(burst, tokens_ + passed / interval) : burst;
     at_ = now;
-    if (tokens_ < 1) return false;
-    tokens_ -= 1;
+    if (tokens_ < count) return false;
+    tokens_ -= count;
     return true;
   }
   // When the next one is there, seen from the last take(); in the past if there is one.

@@ -179,6 +179,18 @@ std::string encode_results(const SessionId& session, const std::vector<TaskResul
 
 namespace {
 
+constexpr std::uint64_t most_tokens = 1'000'000'000;  // that one result is believed to have taken
+
+std::uint64_t tokens_of(std::string_view usage) {
+  const auto object = json::Object::read(usage);
+  const auto count = [&](std::string_view key) -> std::uint64_t {
+    const auto value = object ? object->find(key) : std::nullopt;
+    return std::min(value ? json::as_unsigned(*value).value_or(0) : 0, most_tokens);
+  };
+  const std::uint64_t sum = count("prompt_tokens") + count("completion_tokens");
+  return std::min(sum > 0 ? sum : count("total_tokens"), most_tokens);
+}
+
 TaskResult read_result(Fields& fields) {
   TaskResult result;
   result.id = read_id(fields);
@@ -206,6 +218,7 @@ TaskResult read_result(Fields& fields) {
   if (const auto usage = fields.find("usage")) {
     if (usage->front() != '{' || !json::part_is_shallow(*usage)) fields.fail("`usage` is not a (shallow) object");
     result.usage = std::string(*usage);
+    result.tokens = tokens_of(*usage);
   }
   return result;
 }

@@ -21,6 +21,7 @@ constexpr std::array rows = {
     Row{ErrorKind::conflict, 409, "Conflict"},
     Row{ErrorKind::too_large, 413, "Too large"},
     Row{ErrorKind::busy, 429, "Too many requests"},
+    Row{ErrorKind::used_up, 429, "The budget is used up"},
     Row{ErrorKind::full, 507, "Insufficient storage"},
     Row{ErrorKind::unavailable, 503, "Unavailable for now"},
     Row{ErrorKind::internal, 500, "Internal error"},
@@ -44,6 +45,8 @@ ErrorKind kind_of_status(int status) {
   return status >= 400 && status < 500 ? ErrorKind::invalid : ErrorKind::internal;
 }
 
+std::string retry_after(Duration time) { return std::to_string(std::chrono::ceil<std::chrono::seconds>(time).count()); }
+
 std::string problem_json(int status, std::string_view title, std::string_view detail) {
   std::string out;
   {
@@ -58,7 +61,10 @@ std::string problem_json(int status, std::string_view title, std::string_view de
 
 std::string problem_json(const Error& error) {
   const Row& row = row_of(error.kind);
-  return problem_json(row.status, row.title, error.message);
+  std::string out = problem_json(row.status, row.title, error.message);
+  if (!error.retry_after) return out;
+  out.pop_back();
+  return out + ",\"retry_after_ms\":" + std::to_string(to_ms(*error.retry_after)) + "}";
 }
 
 }  // namespace edgefleet::protocol

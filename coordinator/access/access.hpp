@@ -16,6 +16,7 @@ struct AccessLimits {
   std::vector<std::string> capabilities;  // the same
   std::int64_t per_minute = 0;            // tasks; 0: no limit
   std::optional<WallTime> expires;
+  std::int64_t tokens_per_day = 0;  // of questions to models and their answers; 0: no limit
   friend bool operator==(const AccessLimits&, const AccessLimits&) = default;
 };
 

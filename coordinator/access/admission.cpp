@@ -1,5 +1,7 @@
 #include "coordinator/access/admission.hpp"
 
+#include <algorithm>
+
 #include "common/core/artifact_id.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
@@ -28,25 +30,41 @@ Status may_use_model(const Access& access, const TaskSpec& spec) {
 
 }  // namespace
 
-Status Admission::may_submit(const std::string& name, const TaskSpec& spec, Time now) {
-  Status judged = judge(name, spec, now);
+Status Admission::may_submit(const std::string& name, const std::string& client,
+                             const std::vector<const TaskSpec*>& specs, Time now) {
+  const auto access = accesses_.named(name);
+  Status judged = access ? success() : Status(Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden});
+  for (auto spec = specs.begin(); judged && spec != specs.end(); ++spec) judged = judge(*access, **spec);
   if (!judged && judged.error().kind == ErrorKind::forbidden) refusals_.note(name, judged.error().message);
-  return judged;
+  return judged ? within_rate(*access, client, specs.size(), now) : judged;
 }
 
-Status Admission::judge(const std::string& name, const TaskSpec& spec, Time now) {
-  const auto access = accesses_.named(name);
-  if (!access) return Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden};
-  if (auto may = coordinator::may_submit(*access, spec.capability.str()); !may) return may;
-  if (auto may = may_use_model(*access, spec); !may) return may;
-  if (auto may = may_name_artifacts(*access, spec); !may) return may;
-  const std::int64_t most = access->limits.per_minute;
+Status Admission::judge(const Access& access, const TaskSpec& spec) const {
+  if (auto may = coordinator::may_submit(access, spec.capability.str()); !may) return may;
+  if (auto may = may_use_model(access, spec); !may) return may;
+  return may_name_artifacts(access, spec);
+}
+
+// The accesses that one has made for programs at the broker share its rate.
+Status Admission::within_rate(const Access& access, const std::string& client, std::size_t tasks, Time now) {
+  const std::int64_t most = access.limits.per_minute;
   if (most <= 0) return success();
+  const std::string limit =
+      "the access " + access.name + " has a limit of " + std::to_string(most) + " tasks a minute; ";
+  if (tasks > static_cast<std::size_t>(most)) {
+    return Error{limit + std::to_string(tasks) + " at once are too many: submit fewer at a time", ErrorKind::too_large};
+  }
   if (rates_.size() > Registry::most_accesses) rates_.clear();  // of accesses that are gone
   const Duration spacing = Duration{std::chrono::minutes(1)} / most;
-  if (rates_[name].take(now, static_cast<double>(most), spacing)) return success();
-  return Error{"the access " + name + " has a limit of " + std::to_string(most) + " tasks a minute; try again later",
-               ErrorKind::busy};
+  auto& rate = rates_[client];
+  if (rate.take(now, static_cast<double>(most), spacing, static_cast<double>(tasks))) return success();
+  return Error{limit + "try again later", ErrorKind::busy};
+}
+
+std::uint64_t Admission::tokens_per_day(const std::string& name, const std::string& client) const {
+  auto access = accesses_.named(client);
+  if (!access) access = accesses_.named(name);
+  return access ? static_cast<std::uint64_t>(std::max<std::int64_t>(0, access->limits.tokens_per_day)) : 0;
 }
 
 // One of somebody else is as unknown as one that does not exist.

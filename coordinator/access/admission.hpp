@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "common/core/task.hpp"
 #include "common/core/token_bucket.hpp"
@@ -22,21 +23,26 @@ class Admission {
   Admission(const Registry& accesses, const Enrolment& enrolment, Refusals& refusals, Knows knows)
       : accesses_(accesses), enrolment_(enrolment), refusals_(refusals), knows_(std::move(knows)) {}
 
-  // `name`: of an access. Errors: forbidden, with what is missing; busy, above its tasks a minute.
-  Status may_submit(const std::string& name, const TaskSpec& spec, Time now);
+  // All or none of the tasks. `name`: of an access; `client`: the same, or the access that made it, whose rate it has.
+  // Errors: forbidden, with what is missing; busy, above its tasks a minute; too_large, more at once than that.
+  Status may_submit(const std::string& name, const std::string& client, const std::vector<const TaskSpec*>& specs,
+                    Time now);
+  // The budget of the client, or of the access if the client has been revoked. 0: none.
+  [[nodiscard]] std::uint64_t tokens_per_day(const std::string& name, const std::string& client) const;
   [[nodiscard]] bool is_enrolled(const AgentName& agent) const { return enrolment_.has(agent.str()); }
   // Whether its enrolment lets the agent offer the capability.
   [[nodiscard]] bool may_offer(const AgentName& agent, const Capability& capability) const;
 
  private:
   Status may_name_artifacts(const Access& access, const TaskSpec& spec) const;
-  Status judge(const std::string& name, const TaskSpec& spec, Time now);
+  Status judge(const Access& access, const TaskSpec& spec) const;
+  Status within_rate(const Access& access, const std::string& client, std::size_t tasks, Time now);
 
   const Registry& accesses_;
   const Enrolment& enrolment_;
   Refusals& refusals_;
   const Knows knows_;
-  std::unordered_map<std::string, TokenBucket> rates_;  // of accesses that have a limit
+  std::unordered_map<std::string, TokenBucket> rates_;  // of clients that have a limit
 };
 
 }  // namespace edgefleet::coordinator

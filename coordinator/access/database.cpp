@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS accesses (
   name TEXT PRIMARY KEY, role TEXT NOT NULL, models TEXT NOT NULL, capabilities TEXT NOT NULL,
   per_minute INTEGER NOT NULL, expires_at INTEGER, created_at INTEGER NOT NULL,
   key_id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, password TEXT NOT NULL, old_key_id TEXT NOT NULL,
-  old_digest TEXT NOT NULL, old_until INTEGER NOT NULL
+  old_digest TEXT NOT NULL, old_until INTEGER NOT NULL, tokens_per_day INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (
   name TEXT PRIMARY KEY, serial TEXT NOT NULL, key_sha256 TEXT NOT NULL, certificate TEXT NOT NULL,
@@ -63,6 +63,7 @@ Result<std::unique_ptr<AccessDatabase>> AccessDatabase::open(const std::string& 
     db->exec(tables);
     for (const char* table : {"agents", "join_tokens"})
       add_column(*db, table, "ephemeral", "INTEGER NOT NULL DEFAULT 0");
+    add_column(*db, "accesses", "tokens_per_day", "INTEGER NOT NULL DEFAULT 0");
     return std::unique_ptr<AccessDatabase>(new AccessDatabase(std::move(db)));
   });
 }

@@ -1,18 +1,12 @@
 #include "coordinator/access/permission.hpp"
 
-#include <algorithm>
-#include <array>
 #include <string>
 
+#include "common/core/questions.hpp"
 #include "coordinator/access/patterns.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
-
-constexpr std::array questions{std::string_view("llm.chat"), std::string_view("llm.generate"),
-                               std::string_view("llm.embed")};
-
-bool is_question(std::string_view capability) { return std::ranges::find(questions, capability) != questions.end(); }
 
 // What changes a machine must be allowed by name.
 bool needs_a_name(std::string_view capability) {

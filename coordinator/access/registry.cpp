@@ -18,7 +18,7 @@ Status check(const std::string& name, const AccessLimits& limits, WallTime now) 
   if (!valid_name(name)) return invalid("\"" + name.substr(0, 63) + "\" is no valid name: " + std::string(name_rule));
   if (auto good = check_patterns(limits.models, "models"); !good) return good;
   if (auto good = check_patterns(limits.capabilities, "capabilities"); !good) return good;
-  if (limits.per_minute < 0) return invalid("a limit cannot be negative");
+  if (limits.per_minute < 0 || limits.tokens_per_day < 0) return invalid("a limit cannot be negative");
   if (limits.expires && *limits.expires <= now) return invalid("it would have expired already");
   return success();
 }
@@ -38,6 +38,7 @@ Access read_access(SQLite::Statement& row) {
   access.old_key_id = row.getColumn(10).getString();
   access.old_digest = row.getColumn(11).getString();
   access.old_until = WallTime{row.getColumn(12).getInt64()};
+  access.limits.tokens_per_day = row.getColumn(13).getInt64();
   return access;
 }
 
@@ -65,7 +66,7 @@ Status take_key(Access& access, const Secret& secret) {
 }  // namespace
 
 void Registry::insert(SQLite::Database& db, const Access& access) {
-  SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, access.name);
   row.bind(2, std::string(to_string(access.role)));
   row.bind(3, lines_of_patterns(access.limits.models));
@@ -79,6 +80,7 @@ void Registry::insert(SQLite::Database& db, const Access& access) {
   row.bind(11, access.old_key_id);
   row.bind(12, access.old_digest);
   row.bind(13, access.old_until.unix_ms);
+  row.bind(14, access.limits.tokens_per_day);
   row.exec();
 }
 
@@ -93,7 +95,7 @@ Status Registry::load() {
     SQLite::Statement rows(
         db,
         "SELECT name, role, models, capabilities, per_minute, expires_at, created_at, key_id, digest, "
-        "password, old_key_id, old_digest, old_until FROM accesses");
+        "password, old_key_id, old_digest, old_until, tokens_per_day FROM accesses");
     while (rows.executeStep()) {
       const Access access = read_access(rows);
       replace(nullptr, &access);

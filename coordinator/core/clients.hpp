@@ -22,6 +22,7 @@ class Clients {
     std::size_t tasks = 0;
     std::size_t bytes = 0;  // in memory: the weight() of these tasks
     std::uint64_t file_bytes = 0;  // of their inputs that are files
+    std::uint64_t tokens = 0;  // that they are expected to take
   };
 
   [[nodiscard]] Cost cost(std::string_view name) const {
@@ -33,7 +34,7 @@ class Clients {
   // A task begins. The index is valid while the client has one; `may_forget(index)` is asked before an idle client is
   // forgotten.
   template <typename MayForget>
-  ClientIndex add(std::string_view name, std::size_t bytes, std::uint64_t file_bytes, MayForget may_forget) {
+  ClientIndex add(std::string_view name, const Cost& more, MayForget may_forget) {
     auto found = index_.find(name);
     if (found == index_.end()) {
       if (idle_ > most_idle) forget_idle(may_forget);
@@ -41,17 +42,19 @@ class Clients {
     }
     Cost& cost = costs_[found->second];
     if (cost.tasks++ == 0) --idle_;
-    cost.bytes += bytes;
-    cost.file_bytes += file_bytes;
-    file_bytes_ += file_bytes;
+    cost.bytes += more.bytes;
+    cost.file_bytes += more.file_bytes;
+    cost.tokens += more.tokens;
+    file_bytes_ += more.file_bytes;
     return found->second;
   }
-  void remove(ClientIndex index, std::size_t bytes, std::uint64_t file_bytes) {
+  void remove(ClientIndex index, const Cost& less) {
     Cost& cost = costs_[index];
     if (--cost.tasks == 0) ++idle_;
-    cost.bytes -= bytes;
-    cost.file_bytes -= file_bytes;
-    file_bytes_ -= file_bytes;
+    cost.bytes -= less.bytes;
+    cost.file_bytes -= less.file_bytes;
+    cost.tokens -= less.tokens;
+    file_bytes_ -= less.file_bytes;
   }
   void reweigh(ClientIndex index, std::size_t before, std::size_t after) { costs_[index].bytes += after - before; }
 

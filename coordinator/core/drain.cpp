@@ -114,6 +114,7 @@ void Drain::sort(Effect& effect, Immediates& immediates) {
       [&](const SaveAgent& save) { writes_.drained.emplace_back(save.agent, save.drained); },
       [&](const SaveReign& save) { writes_.reign = save.reign; },
       [&](const SaveReleased&) { writes_.released = true; },
+      [&](SaveTokens& save) { counted_.emplace(std::move(save.client), save.day); },
       [&](const BatchEnded& end) { ended_batches_.push_back(end.id); },
       [&](const AgentChanged& change) { change_agent(change); },
       [&](const TemperatureChanged& change) { temperatures_.insert(change.agent); },
@@ -147,12 +148,14 @@ const Writes& Drain::close(Time now, Duration clock) {
     if (touched.revived) ++writes_.revived;
   }
   std::ranges::sort(writes_.tasks, {}, [](const TaskWrite& write) { return write.record->id; });
+  for (const auto& [client, day] : counted_) writes_.tokens.push_back({client, day, state_.budgets.used(client, day)});
   return writes_;
 }
 
 void Drain::reopen() {
   closed_ = false;
   writes_.tasks.clear();
+  writes_.tokens.clear();
   writes_.revived = 0;
 }
 
@@ -178,6 +181,7 @@ Drain::AfterCommit Drain::take(std::vector<TaskId>& ended_tasks) {
     if (ended(write.record->state)) ended_tasks.push_back(write.record->id);
   }
   touched_.clear();
+  counted_.clear();
   writes_ = {};
   keys_.clear();
   closed_ = false;

@@ -92,6 +92,7 @@ class Drain {
   Writes writes_;
   std::vector<Deferred> effects_;
   std::map<SubmitterAndKey, KeyUse> keys_;  // first used in this drain
+  std::set<std::pair<std::string, std::int64_t>> counted_;  // clients and days
   std::vector<BatchId> ended_batches_;
   std::map<AgentName, AgentChanged> agents_;
   std::set<AgentName> temperatures_;

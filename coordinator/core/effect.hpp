@@ -30,6 +30,10 @@ struct SaveReign {
   Reign reign;
 };
 struct SaveReleased {};  // no task is held any longer
+struct SaveTokens {
+  std::string client;
+  std::int64_t day = 0;
+};  // the sum is taken from the state when the drain ends
 
 // One message; its elements' inputs are read from the state.
 struct SendTasks {
@@ -106,10 +110,10 @@ using Deferred = std::variant<SendTasks, SendAcknowledge, SendCancel, SendRecall
 using Immediate = std::variant<Note, StopProgram>;
 
 using Effect =
-    std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SendTasks, SendAcknowledge, SendCancel,
-                 SendRecall, SendDrain, SendReload, AskStore, AnnounceReign, SendIntroduce, SendDescribe, ForgetAgent,
-                 Accepted, Rejected, Done, BatchEnded, AgentChanged, TemperatureChanged, LoadedModelsChanged,
-                 OffersChanged, ParametersLearned, Note, StopProgram>;
+    std::variant<SaveTask, SaveBatch, SaveAgent, SaveReign, SaveReleased, SaveTokens, SendTasks, SendAcknowledge,
+                 SendCancel, SendRecall, SendDrain, SendReload, AskStore, AnnounceReign, SendIntroduce, SendDescribe,
+                 ForgetAgent, Accepted, Rejected, Done, BatchEnded, AgentChanged, TemperatureChanged,
+                 LoadedModelsChanged, OffersChanged, ParametersLearned, Note, StopProgram>;
 using Effects = std::vector<Effect>;
 
 }  // namespace edgefleet::coordinator

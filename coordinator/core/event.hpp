@@ -34,8 +34,10 @@ struct SubmitTasks {
     TaskSpec spec;
     std::string idempotency_key;  // only of a single task
     std::vector<std::uint64_t> beginnings{};  // of the conversation that it continues: see conversations.hpp
+    std::uint64_t tokens = 0;  // that it is expected to take
   };
   std::vector<One> tasks;  // all or none are accepted
+  std::uint64_t tokens_per_day = 0;  // the budget of the client; 0: none
 };
 struct CancelTask {
   RequestId request = 0;
@@ -44,6 +46,7 @@ struct CancelTask {
 struct RetryTask {
   RequestId request = 0;
   TaskRecord record;
+  std::uint64_t tokens_per_day = 0;  // the budget of the client whose task it is; 0: none
 };  // as stored: it has ended
 struct DrainAgent {
   RequestId request = 0;

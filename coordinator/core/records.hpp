@@ -31,6 +31,15 @@ struct TaskRecord {
   std::optional<TaskError> error;
   JsonText usage;
   Duration run{0};
+  std::uint64_t tokens = 0;  // that it is expected to take; not stored: whoever makes the record estimates it
+};
+
+// The tokens that a client has used on one day, in days since 1970 (UTC).
+struct TokensUsed {
+  std::string client;
+  std::int64_t day = 0;
+  std::uint64_t tokens = 0;
+  friend auto operator<=>(const TokensUsed&, const TokensUsed&) = default;
 };
 
 struct BatchRecord {

@@ -12,6 +12,7 @@
 #include "common/core/agent.hpp"
 #include "common/core/backoff.hpp"
 #include "common/core/token_bucket.hpp"
+#include "coordinator/core/budgets.hpp"
 #include "coordinator/core/clients.hpp"
 #include "coordinator/core/conditions.hpp"
 #include "coordinator/core/conversations.hpp"
@@ -55,6 +56,7 @@ struct Policy {
   std::size_t most_parameters_asked = 4096;
   Duration describe_every = std::chrono::seconds(30);  // before a description is asked for again
   Duration raise_epoch_every = std::chrono::minutes(1);  // minimum time between two raises of our epoch for one agent
+  bool count_tokens = false;  // without accesses nobody has a budget
 };
 
 // Descriptions of inputs (JSON Schema), which agents name by digest. Each is fetched once, from one of its agents.
@@ -120,6 +122,7 @@ struct State {
   std::unordered_set<TaskId> on_hold;  // since a restore: not placed until an operator releases them
   std::unordered_map<BatchId, std::size_t> batch_rest;  // tasks of a batch that have no outcome yet
   Clients clients;
+  Budgets budgets;
   Conditions conditions;
   std::size_t info_bytes = 0;  // of all agents
   std::size_t bytes = 0;  // the weight() of all tasks

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/core/questions.hpp"
 #include "common/core/random.hpp"
 #include "common/core/utf8.hpp"
 #include "common/core/where.hpp"
@@ -31,6 +32,8 @@ int spent(const Task& task) {
 }
 
 std::uint64_t file_bytes(const TaskSpec& spec) { return spec.input_at ? spec.input_at->bytes : 0; }
+
+Clients::Cost cost_of(const TaskRecord& record) { return {1, weight(record), file_bytes(record.spec), record.tokens}; }
 
 // What an attempt adds to the weight of its task.
 std::size_t weight(const Attempt& attempt) { return attempt.error ? attempt.error->message.size() : 0; }
@@ -68,6 +71,28 @@ void end_attempt(Context& c, const Task& task, Attempt& attempt, AttemptState st
   if (state == AttemptState::returned) attempt.spent = false;
 }
 
+// What a result says of its tokens; otherwise an estimate. A question that failed on its way has taken none, one that
+// was stopped has been read.
+std::uint64_t tokens_of(const Task& task, const TaskResult& result) {
+  const TaskSpec& spec = task.record.spec;
+  if (result.tokens > 0) return result.tokens;
+  const bool stopped = result.status == ResultStatus::cancelled && result.run > Duration{0};
+  if (result.status != ResultStatus::succeeded && !stopped) return 0;
+  const std::uint64_t read = estimated_tokens(bytes_of_input(spec));
+  if (stopped || spec.capability.str() == "llm.embed") return read;
+  return read + estimated_tokens(result.output_at ? result.output_at->bytes : result.output.size());
+}
+
+void count_tokens(Context& c, const Task& task, const TaskResult& result) {
+  if (!c.state.policy.count_tokens || !is_question(task.record.spec.capability.str())) return;
+  const std::uint64_t tokens = tokens_of(task, result);
+  if (tokens == 0) return;
+  const std::string client(client_of(task.record.submitter));
+  const std::int64_t day = day_of(c.now.wall);
+  c.state.budgets.count(client, day, tokens);
+  c.emit(SaveTokens{client, day});
+}
+
 void save_batch(Context& c, const SubmitTasks& event, const Accepted& accepted) {
   c.state.batch_rest[*accepted.batch] = accepted.ids.size();
   c.emit(SaveBatch{{*accepted.batch, event.submitter, event.batch->idempotency_key, event.batch->fingerprint,
@@ -84,9 +109,9 @@ void count_outcome(Context& c, const BatchId& batch) {
 // Records the outcome. Attempts on other agents are stopped.
 void count_out(State& state, const Task& task) {
   const TaskRecord& record = task.record;
-  const std::size_t bytes = weight(record);
-  state.bytes -= bytes;
-  state.clients.remove(task.client, bytes, file_bytes(record.spec));
+  const Clients::Cost cost = cost_of(record);
+  state.bytes -= cost.bytes;
+  state.clients.remove(task.client, cost);
   state.conditions.remove(client_of(record.submitter), conditions_of(record.spec));
 }
 
@@ -126,6 +151,7 @@ void succeed(Context& c, Task& task, Attempt& attempt, const TaskResult& result)
   if (const auto executor = attempt.lease.executor) {
     c.state.placement.learn(*executor, task.record.spec.capability, result.run);
   }
+  count_tokens(c, task, result);
   if (!attempt.started_at) attempt.started_at = start_of(c, attempt, result.run);
   end_attempt(c, task, attempt, AttemptState::succeeded);
   attempt.spent = true;
@@ -165,6 +191,7 @@ void fail_attempt(Context& c, Task& task, Attempt& attempt, const TaskError& err
 // A status other than success counts only for the current attempt.
 void other_result(Context& c, Task& task, Attempt& attempt, const TaskResult& result) {
   if (ended(attempt.state)) return;
+  count_tokens(c, task, result);
   const AgentName agent = attempt.agent;
   const bool counts = current(task) == &attempt;
   const auto executor = attempt.lease.executor;
@@ -238,9 +265,9 @@ std::size_t weight(const TaskRecord& record) {
 
 void count_in(State& state, Task& task) {
   const TaskRecord& record = task.record;
-  const std::size_t bytes = weight(record);
-  state.bytes += bytes;
-  task.client = state.clients.add(client_of(record.submitter), bytes, file_bytes(record.spec),
+  const Clients::Cost cost = cost_of(record);
+  state.bytes += cost.bytes;
+  task.client = state.clients.add(client_of(record.submitter), cost,
                                   [&](ClientIndex index) { return state.placement.forget(index); });
   state.conditions.add(client_of(record.submitter), conditions_of(record.spec));
 }
@@ -295,10 +322,10 @@ std::optional<std::string> lacks_room(const State& state, const std::string& cli
 }
 
 std::optional<std::string> lacks_conditions(const State& state, const std::string& client,
-                                            const std::vector<SubmitTasks::One>& tasks) {
+                                            const std::vector<const TaskSpec*>& specs) {
   std::set<Where> conditions;
-  for (const auto& one : tasks) {
-    if (auto where = conditions_of(one.spec); !state.conditions.has(client, where)) conditions.insert(std::move(where));
+  for (const TaskSpec* spec : specs) {
+    if (auto where = conditions_of(*spec); !state.conditions.has(client, where)) conditions.insert(std::move(where));
   }
   const std::size_t all = state.conditions.count();
   const std::size_t own = state.conditions.count(client);
@@ -311,19 +338,59 @@ std::optional<std::string> lacks_conditions(const State& state, const std::strin
          std::to_string(state.policy.most_conditions_of_one) + " for one client";
 }
 
+// The tasks of one event count as if they came one after the other: the last may take more than there is. `before`:
+// what those before it are expected to take.
+std::optional<Error> lacks_tokens(const Context& c, const std::string& client, std::uint64_t per_day,
+                                  std::uint64_t before) {
+  if (per_day == 0) return std::nullopt;
+  const std::uint64_t used = c.state.budgets.used(client, day_of(c.now.wall));
+  const std::uint64_t reserved = c.state.clients.cost(client).tokens;
+  if (used + reserved + before < per_day) return std::nullopt;
+  const Duration rest = until_next_day(c.now.wall);
+  const std::string of_budget = " of its " + std::to_string(per_day) + " tokens a day";
+  const std::string what = "the access " + client + " has used " + std::to_string(used) + of_budget;
+  const auto minutes = std::chrono::ceil<std::chrono::minutes>(rest).count();
+  const std::string when = "; they begin anew at midnight UTC, in " + std::to_string(minutes / 60) + " h " +
+                           std::to_string(minutes % 60) + " min";
+  const std::string all = "these tasks need about " + std::to_string(before) + " and more";
+  if (before >= per_day) return Error{what + ", and " + all + ": submit fewer at a time", ErrorKind::too_large};
+  if (used >= per_day) return Error{what + when, ErrorKind::used_up, rest};
+  if (used + before >= per_day) return Error{what + ", and " + all + when, ErrorKind::used_up, rest};
+  return Error{what + ", and its unfinished tasks may need " + std::to_string(reserved) +
+                   ": try again when some of them have ended",
+               ErrorKind::busy};
+}
+
+std::uint64_t tokens_before_last(const std::vector<SubmitTasks::One>& tasks) {
+  std::uint64_t sum = 0, last = 0;
+  for (const auto& one : tasks) {
+    if (one.tokens == 0) continue;
+    sum += last;
+    last = one.tokens;
+  }
+  return sum;
+}
+
 }  // namespace
 
 void on(Context& c, const SubmitTasks& event) {
   State& state = c.state;
   const std::string client(client_of(event.submitter));
   Clients::Cost more{event.tasks.size(), 0, 0};
+  std::vector<const TaskSpec*> specs;
+  specs.reserve(event.tasks.size());
   for (const auto& one : event.tasks) {
     more.bytes += weight(one.spec);
     more.file_bytes += file_bytes(one.spec);
+    specs.push_back(&one.spec);
   }
   auto full = lacks_room(state, client, more);
-  if (!full) full = lacks_conditions(state, client, event.tasks);
+  if (!full) full = lacks_conditions(state, client, specs);
   if (full) return refuse(c, event.request, *full);
+  if (std::ranges::any_of(event.tasks, [](const auto& one) { return one.tokens > 0; })) {
+    auto lacking = lacks_tokens(c, client, event.tokens_per_day, tokens_before_last(event.tasks));
+    if (lacking) return c.emit(Rejected{event.request, std::move(*lacking)});
+  }
   Accepted accepted{event.request, {}, {}};
   if (event.batch) accepted.batch = BatchId{state.ids.next(c.now.wall)};
   accepted.ids.reserve(event.tasks.size());
@@ -339,6 +406,7 @@ void on(Context& c, const SubmitTasks& event) {
     record.allowed_attempts = one.spec.max_attempts;
     record.accepted_at = c.now.wall;
     record.order = order_of(c, one.spec.priority);
+    record.tokens = one.tokens;
     if (one.spec.expires_after) task.expires = c.now.mono + *one.spec.expires_after;
     if (!one.beginnings.empty()) {
       task.near = state.conversations.holder(one.beginnings);
@@ -392,9 +460,13 @@ void on(Context& c, const RetryTask& event) {
     return c.emit(Rejected{
         event.request, Error{"task " + old.id.str() + " has succeeded and cannot be retried", ErrorKind::conflict}});
   }
-  const Clients::Cost more{1, weight(old), file_bytes(old.spec)};
-  if (const auto full = lacks_room(c.state, std::string(client_of(old.submitter)), more)) {
-    return refuse(c, event.request, *full);
+  const std::string client(client_of(old.submitter));
+  auto full = lacks_room(c.state, client, cost_of(old));
+  if (!full) full = lacks_conditions(c.state, client, {&old.spec});
+  if (full) return refuse(c, event.request, *full);
+  if (old.tokens > 0) {
+    if (auto lacking = lacks_tokens(c, client, event.tokens_per_day, 0))
+      return c.emit(Rejected{event.request, std::move(*lacking)});
   }
   Task& task = c.state.tasks[old.id];
   task.record = old;

@@ -28,6 +28,7 @@ struct Writes {
   std::vector<TaskWrite> tasks;  // in the order of their ids: new rows go to the end of the store's trees
   std::vector<BatchRecord> batches;
   std::vector<std::pair<AgentName, bool>> drained;
+  std::vector<TokensUsed> tokens;  // the sums, with those of these tasks
   std::optional<Reign> reign;
   bool released = false;    // no task is held after a restore any longer
   std::size_t revived = 0;  // tasks among these that had ended before
@@ -35,7 +36,7 @@ struct Writes {
   // clock: a jump of the wall clock does not affect it, and time without a coordinator does not count.
   Duration clock{0};
   [[nodiscard]] bool empty() const {
-    return tasks.empty() && batches.empty() && drained.empty() && !reign && !released;
+    return tasks.empty() && batches.empty() && drained.empty() && tokens.empty() && !reign && !released;
   }
 };
 

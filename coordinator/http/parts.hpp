@@ -1,22 +1,16 @@
 // The dependencies of the handlers of all routes.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <mutex>
 #include <vector>
 
 #include "common/http_server/route.hpp"
 #include "coordinator/access/closed_fleet.hpp"
+#include "coordinator/http/bounded_place.hpp"
 #include "coordinator/shell/loop.hpp"
 
 namespace edgefleet::coordinator {
-
-// Bounds the requests that wait at a time; the other connections stay free for other requests.
-struct WaitBound {
-  std::atomic<std::size_t> taken{0};
-  std::size_t most = 0;
-};
 
 // Outputs above the usual size are read into memory one at a time: an answer has several copies of it on the way.
 class LargeOutputs {

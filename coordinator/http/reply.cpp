@@ -5,7 +5,10 @@
 namespace edgefleet::coordinator {
 
 http_server::Reply problem(const Error& error) {
-  return {protocol::status_of(error.kind), protocol::problem_json(error), protocol::problem_type, {}, {}};
+  http_server::Reply reply{
+      protocol::status_of(error.kind), protocol::problem_json(error), protocol::problem_type, {}, {}};
+  if (error.retry_after) reply.headers.add("Retry-After", protocol::retry_after(*error.retry_after));
+  return reply;
 }
 
 }  // namespace edgefleet::coordinator

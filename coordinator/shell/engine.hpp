@@ -34,6 +34,9 @@ class Engine {
   void begin_reign(std::uint64_t epoch);
   void hold(const std::vector<TaskId>& tasks);  // since a restore
   void recover(std::vector<TaskRecord> records) { coordinator::recover(state_, std::move(records), now()); }
+  void recover_tokens(const std::string& client, std::int64_t day, std::uint64_t tokens) {
+    state_.budgets.count(client, day, tokens);
+  }
   void recover_drained(const AgentName& agent) { coordinator::recover_drained(state_, agent); }
 
  private:

@@ -6,6 +6,7 @@
 #include "common/system/clock.hpp"
 #include "common/system/entropy.hpp"
 #include "coordinator/core/submitter.hpp"
+#include "coordinator/shell/token_estimate.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -39,7 +40,7 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       hub_(hub),
       inbox_(options_.inbox),
       engine_(options_.policy, Reign{0, new_session_id()}, complaints_),
-      requests_(engine_, store_, options_.space, options_.may_submit),
+      requests_(engine_, store_, options_.space, options_.submitter_rules),
       link_({options_.fleet, options_.broker, options_.inbox, options_.inbox_bytes, options_.agent_rules,
              options_.named_clients, options_.revocations},
             engine_, requests_, store_, artifacts, hub, rules_, complaints_,
@@ -80,9 +81,11 @@ void Loop::submit_batch(std::string submitter, std::vector<SubmitTasks::One> tas
 }
 
 void Loop::cancel(TaskId id, Answer<TaskState> answer) { offer_or_refuse(CancelRequest{id, std::move(answer)}); }
-void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(RetryRequest{id, std::move(answer)}); }
-void Loop::retry_many(std::vector<TaskId> ids, Answer<Retried> answer) {
-  offer_or_refuse(RetryManyRequest{std::move(ids), std::move(answer)});
+void Loop::retry(std::string submitter, TaskId id, Answer<TaskState> answer) {
+  offer_or_refuse(RetryRequest{std::move(submitter), id, std::move(answer)});
+}
+void Loop::retry_many(std::string submitter, std::vector<TaskId> ids, Answer<Retried> answer) {
+  offer_or_refuse(RetryManyRequest{std::move(submitter), std::move(ids), std::move(answer)});
 }
 void Loop::forget(AgentName agent, Answer<AgentName> answer) {
   offer_or_refuse(RemoveRequest{std::move(agent), std::move(answer)});
@@ -108,6 +111,10 @@ Status Loop::recover() {
   const auto drained = store_.drained_agents();
   if (!drained) return drained.error();
   for (const auto& agent : *drained) engine_.recover_drained(agent);
+
+  const auto used = store_.tokens_used();
+  if (!used) return used.error();
+  for (const auto& [client, day, tokens] : *used) engine_.recover_tokens(client, day, tokens);
 
   const auto held = store_.held();
   if (!held) return held.error();
@@ -148,7 +155,8 @@ Status Loop::recover_tasks() {
     if (!records) return records.error();
     more = records->size() == recovered_at_once;
     if (more) after = records->back().id;
-    for (const auto& record : *records) {
+    for (auto& record : *records) {
+      record.tokens = expected_tokens(record.spec);
       // The connections on which their clients waited have closed.
       if (is_present(record.submitter) && record.state != TaskState::cancelling) abandoned_.push_back(record.id);
     }

@@ -11,6 +11,7 @@
 #include "common/system/entropy.hpp"
 #include "coordinator/core/fleet.hpp"
 #include "coordinator/core/start_check.hpp"
+#include "coordinator/core/submitter.hpp"
 #include "coordinator/core/tasks.hpp"
 #include "coordinator/views/views.hpp"
 
@@ -341,21 +342,22 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
       return replies_.refuse(message, Error{leased.error().message, ErrorKind::invalid});
     }
   }
-  if (replies_.full(topic.client.str())) {
+  const std::string client(options_.named_clients ? client_of(topic.client.str()) : topic.client.str());
+  if (replies_.full(client)) {
     return replies_.refuse(message,
                            Error{"too many requests are waiting for their outcome; try again later", ErrorKind::busy});
   }
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
   const std::string submitter = options_.named_clients ? topic.client.str() : "mqtt:" + topic.client.str();
   SubmitRequest submit{submitter, {std::move(submission->spec), submission->idempotency_key}, {}};
-  submit.answer = [this, request, client = topic.client.str(),
+  submit.answer = [this, request, client,
                    accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
     if (accepted && !accepted_only) return answer_when_ended(accepted->id, client, request);
     replies_.answered(client);
     if (!accepted) return replies_.refuse(request, accepted.error());
     replies_.reply(request, acceptance_view(*accepted));
   };
-  replies_.expect(topic.client.str());
+  replies_.expect(client);
   requests_.take(std::move(submit));
 }
 

@@ -6,6 +6,7 @@
 #include "common/core/where.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/core/fleet.hpp"
+#include "coordinator/shell/token_estimate.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -101,11 +102,20 @@ Status Requests::room_for_tasks() {
 }
 
 Status Requests::allowed(const SubmitTasks& event) const {
-  if (!may_submit_) return success();
-  for (const auto& task : event.tasks) {
-    if (auto may = may_submit_(event.submitter, task.spec); !may) return may;
-  }
-  return success();
+  if (!rules_.may_submit) return success();
+  SubmitterRules::Specs specs;
+  specs.reserve(event.tasks.size());
+  for (const auto& task : event.tasks) specs.push_back(&task.spec);
+  return rules_.may_submit(event.submitter, specs);
+}
+
+std::uint64_t Requests::tokens_per_day(const std::string& submitter) const {
+  return rules_.tokens_per_day ? rules_.tokens_per_day(submitter) : 0;
+}
+
+void Requests::expect_tokens(SubmitTasks& event) const {
+  for (auto& task : event.tasks) task.tokens = expected_tokens(task.spec);
+  event.tokens_per_day = tokens_per_day(event.submitter);
 }
 
 Result<BatchAcceptance> Requests::same_batch(const BatchRecord& batch) {
@@ -129,6 +139,7 @@ void Requests::handle(SubmitRequest request) {
     return same ? answer(acceptance_of(before->task->id, before->task->state)) : answer(same.error());
   }
   if (auto room = room_for_tasks(); !room) return answer(room.error());
+  expect_tokens(event);
   event.request = expect([this, answer](const Result<Accepted>& accepted) {
     if (!accepted) return answer(accepted.error());
     answer(acceptance_of(accepted->ids.front(), TaskState::queued));
@@ -152,6 +163,7 @@ void Requests::handle(SubmitBatchRequest request) {
     return same ? answer(same_batch(*before->batch)) : answer(same.error());
   }
   if (auto room = room_for_tasks(); !room) return answer(room.error());
+  expect_tokens(event);
   event.request = expect([answer](const Result<Accepted>& accepted) {
     if (!accepted) return answer(accepted.error());
     answer(BatchAcceptance{*accepted->batch, accepted->ids});
@@ -179,18 +191,22 @@ void Requests::answer_cancel(const TaskId& id, const Result<Accepted>& done, con
   answer(already_ended(id, (*record)->state));
 }
 
-void Requests::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
+void Requests::retry_one(const std::string& submitter, const TaskId& id, const Answer<TaskState>& answer) {
   auto record = store_.reads().task(id);
   if (!record) return answer(record.error());
   if (!*record) return answer(not_known(id));
+  if (auto may = rules_.may_submit ? rules_.may_submit(submitter, {&(**record).spec}) : success(); !may)
+    return answer(may.error());
+  (**record).tokens = expected_tokens((**record).spec);
+  const std::uint64_t budget = tokens_per_day((**record).submitter);
   engine_.step(RetryTask{expect([answer](const Result<Accepted>& done) {
                            if (!done) return answer(done.error());
                            answer(TaskState::queued);
                          }),
-                         std::move(**record)});
+                         std::move(**record), budget});
 }
 
-void Requests::handle(const RetryRequest& request) { retry_one(request.id, request.answer); }
+void Requests::handle(const RetryRequest& request) { retry_one(request.submitter, request.id, request.answer); }
 
 // Answered after the last task, when all are durable.
 void Requests::handle(const RetryManyRequest& request) {
@@ -202,7 +218,7 @@ void Requests::handle(const RetryManyRequest& request) {
   sum->missing = request.ids.size();
   if (request.ids.empty()) return request.answer(Retried{});
   for (const TaskId& id : request.ids) {
-    retry_one(id, [sum, id, answer = request.answer](const Result<TaskState>& queued) {
+    retry_one(request.submitter, id, [sum, id, answer = request.answer](const Result<TaskState>& queued) {
       if (queued) {
         ++sum->result.tasks;
       } else {

@@ -37,10 +37,12 @@ struct CancelRequest {
   Answer<TaskState> answer;
 };
 struct RetryRequest {
+  std::string submitter;  // who retries it
   TaskId id;
   Answer<TaskState> answer;
 };
 struct RetryManyRequest {
+  std::string submitter;
   std::vector<TaskId> ids;
   Answer<Retried> answer;
 };
@@ -67,14 +69,19 @@ using LoopRequest = std::variant<SubmitRequest, SubmitBatchRequest, CancelReques
 bool adds_tasks(const LoopRequest& request);
 void refuse(const LoopRequest& request, const Error& why);
 
-// Whether a submitter may submit this task. On the loop's thread.
-using MaySubmit = std::function<Status(const std::string& submitter, const TaskSpec& spec)>;
+// What is asked about submitters, on the loop's thread. An empty function: there are no rules.
+struct SubmitterRules {
+  using Specs = std::vector<const TaskSpec*>;
+  // Whether it may submit these tasks now; they count against its tasks a minute.
+  std::function<Status(const std::string& submitter, const Specs& specs)> may_submit;
+  std::function<std::uint64_t(const std::string& submitter)> tokens_per_day;  // the budget; 0: none
+};
 
 class Requests {
  public:
-  // `space` refuses new tasks; null: the disk is not watched. `may_submit`: empty: everybody may submit everything.
-  Requests(Engine& engine, Store& store, DiskSpace* space = nullptr, MaySubmit may_submit = {})
-      : engine_(engine), store_(store), space_(space), may_submit_(std::move(may_submit)) {}
+  // `space` refuses new tasks; null: the disk is not watched.
+  Requests(Engine& engine, Store& store, DiskSpace* space = nullptr, SubmitterRules rules = {})
+      : engine_(engine), store_(store), space_(space), rules_(std::move(rules)) {}
 
   void take(LoopRequest request);
 
@@ -98,7 +105,7 @@ class Requests {
   void handle(const ReloadRequest& request);
   void handle(const RemoveRequest& request);
   void handle(const ReleaseRequest& request);
-  void retry_one(const TaskId& id, const Answer<TaskState>& answer);
+  void retry_one(const std::string& submitter, const TaskId& id, const Answer<TaskState>& answer);
   void answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer);
 
   // The earlier use of a key, from the store.
@@ -109,7 +116,9 @@ class Requests {
     [[nodiscard]] bool none() const { return !task && !batch; }
   };
   Result<Earlier> earlier(const std::string& submitter, const std::string& key);
-  Status allowed(const SubmitTasks& event) const;
+  [[nodiscard]] Status allowed(const SubmitTasks& event) const;
+  [[nodiscard]] std::uint64_t tokens_per_day(const std::string& submitter) const;
+  void expect_tokens(SubmitTasks& event) const;
   Status room_for_tasks();
   Result<BatchAcceptance> same_batch(const BatchRecord& batch);
 
@@ -121,7 +130,7 @@ class Requests {
   Engine& engine_;
   Store& store_;
   DiskSpace* space_;
-  MaySubmit may_submit_;
+  SubmitterRules rules_;
   RequestId last_request_ = 0;
   std::unordered_map<RequestId, Reply> replies_;
   std::map<ClassKey, std::pair<Time, Explanation>> explained_;

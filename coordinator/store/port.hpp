@@ -81,6 +81,7 @@ class Store {
   virtual Result<Duration> clock() = 0;
   virtual Result<std::vector<TaskId>> held() = 0;  // unfinished tasks held since a restore, not released yet
   virtual Result<std::vector<AgentName>> drained_agents() = 0;
+  virtual Result<std::vector<TokensUsed>> tokens_used() = 0;  // of the days that are kept, oldest first
   // In the order of their ids, in parts, so that a million records are not in memory twice.
   virtual Result<std::vector<TaskRecord>> unfinished(const TaskId& after, std::size_t limit) = 0;
   virtual Reads& reads() = 0;  // does not wait for other threads

@@ -28,6 +28,7 @@ Meaning meaning_of(ErrorKind kind) {
       return {"no_space", true};
     case ErrorKind::conflict:
     case ErrorKind::busy:
+    case ErrorKind::used_up:
     case ErrorKind::unavailable:
       return {"unavailable", true};
     case ErrorKind::internal:

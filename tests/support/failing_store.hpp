@@ -39,6 +39,7 @@ class FailingStore final : public coordinator::Store {
   Result<Duration> clock() override { return store_->clock(); }
   Result<std::vector<TaskId>> held() override { return store_->held(); }
   Result<std::vector<AgentName>> drained_agents() override { return store_->drained_agents(); }
+  Result<std::vector<coordinator::TokensUsed>> tokens_used() override { return store_->tokens_used(); }
   Result<std::vector<coordinator::TaskRecord>> unfinished(const TaskId& after, std::size_t limit) override {
     return store_->unfinished(after, limit);
   }

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t usual_entries = 100;
 constexpr std::int64_t most_entries = 1000;
 constexpr Duration longest_access = std::chrono::hours(24 * 3650);
+constexpr std::int64_t most_tokens_per_day = 1'000'000'000'000;
 constexpr Duration longest_overlap = std::chrono::hours(24 * 90);
 
 struct NewAccess {
@@ -23,7 +24,7 @@ struct NewAccess {
 
 Result<NewAccess> read_new_access(const std::string& body) {
   auto fields = json::Fields::untrusted(body);
-  fields.allow({"name", "role", "models", "capabilities", "per_minute", "expires_after_ms"});
+  fields.allow({"name", "role", "models", "capabilities", "per_minute", "tokens_per_day", "expires_after_ms"});
   NewAccess access;
   fields.require("name");
   fields.require("role");
@@ -34,6 +35,7 @@ Result<NewAccess> read_new_access(const std::string& body) {
   access.limits.models = fields.strings("models");
   access.limits.capabilities = fields.strings("capabilities");
   access.limits.per_minute = fields.integer("per_minute", 1, 1'000'000'000).value_or(0);
+  access.limits.tokens_per_day = fields.integer("tokens_per_day", 1, most_tokens_per_day).value_or(0);
   if (const auto after = fields.milliseconds("expires_after_ms", std::chrono::seconds(1), longest_access)) {
     access.limits.expires = WallTime{wall_now().unix_ms + to_ms(*after)};
   }
@@ -47,18 +49,22 @@ void write_strings(json::ObjectWriter& object, std::string_view name, const std:
   for (const auto& one : all) array.string(one);
 }
 
-std::string accesses_view(const std::vector<Access>& all) {
+// `used`: the tokens of each of them today.
+std::string accesses_view(const std::vector<Access>& all, const std::vector<std::uint64_t>& used) {
   std::string body;
   {
     json::ObjectWriter answer(body);
     json::ArrayWriter array(answer.key("accesses"));
-    for (const Access& access : all) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Access& access = all[i];
       json::ObjectWriter object(array.next());
       object.string("name", access.name);
       object.string("role", to_string(access.role));
       write_strings(object, "models", access.limits.models);
       write_strings(object, "capabilities", access.limits.capabilities);
       if (access.limits.per_minute > 0) object.integer("per_minute", access.limits.per_minute);
+      if (access.limits.tokens_per_day > 0) object.integer("tokens_per_day", access.limits.tokens_per_day);
+      object.unsigned_integer("tokens_today", used[i]);
       object.string("created_at", rfc3339(access.created));
       if (access.limits.expires) object.string("expires_at", rfc3339(*access.limits.expires));
       if (access.old_until > wall_now()) object.string("old_key_until", rfc3339(access.old_until));
@@ -103,7 +109,21 @@ Reply create(ClosedFleet& closed, const Request& request) {
   return key_reply(201, made);
 }
 
-Reply list(ClosedFleet& closed, const Request&) { return json_reply(200, accesses_view(closed.accesses().accesses())); }
+void list(const Parts& parts, const Responder& responder) {
+  responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
+  auto all = std::make_shared<const std::vector<Access>>(parts.closed->accesses().accesses());
+  look<std::vector<std::uint64_t>>(
+      parts.loop, responder,
+      [all](const State& state, Now now) {
+        std::vector<std::uint64_t> used;
+        used.reserve(all->size());
+        for (const Access& one : *all) used.push_back(state.budgets.used(client_of(one.name), day_of(now.wall)));
+        return used;
+      },
+      [all, responder](const Result<std::vector<std::uint64_t>>& used) {
+        responder.answer(used ? json_reply(200, accesses_view(*all, *used)) : problem(used.error()));
+      });
+}
 
 Reply rotate(ClosedFleet& closed, const Request& request) {
   Duration overlap{0};
@@ -160,7 +180,7 @@ void add_access_routes(Routes& routes, const Parts& parts) {
   };
   // clang-format off
   routes.push_back({"POST", "/api/v1/accesses", "createAccess", "Make an access; its key is in this answer only", "admin", with(create)});
-  routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", with(list)});
+  routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", [parts](const Request&, const Responder& responder) { list(parts, responder); }});
   routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", with(rotate)});
   routes.push_back({"POST", "/api/v1/accesses/{name}/revoke", "revokeAccess", "End an access", "admin", with(revoke)});
   routes.push_back({"GET", "/api/v1/audit", "listAudit", "What was changed, by whom, newest first", "admin", with(audit)});

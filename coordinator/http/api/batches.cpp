@@ -97,7 +97,7 @@ void get(const Parts& parts, const Request& request, const Responder& responder)
   poll.otherwise = [parts, caller = request.principal, id = *id](const Responder& r) {
     r.answer(*view_of(parts, caller, id, true));
   };
-  wait_for(parts, *id, *wait, responder, std::move(poll));
+  wait_for(parts, request.principal, *id, *wait, responder, std::move(poll));
 }
 
 }  // namespace

@@ -2,17 +2,16 @@
 
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
-#include "coordinator/http/bounded_place.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
 class LongPoll : public std::enable_shared_from_this<LongPoll> {
  public:
-  LongPoll(WaitBound& bound, Responder responder, Poll poll)
-      : place_(std::in_place, bound.taken, bound.most), responder_(std::move(responder)), poll_(std::move(poll)) {}
+  LongPoll(WaitBound& bound, std::string client, Responder responder, Poll poll)
+      : place_(std::in_place, bound, std::move(client)), responder_(std::move(responder)), poll_(std::move(poll)) {}
 
-  [[nodiscard]] bool has_place() const { return place_->granted(); }
+  [[nodiscard]] const std::optional<Error>& refusal() const { return place_->refusal(); }
 
   void start(Waiters& waiters, const Ulid& id, double seconds) {
     // Registered before reading the store, so that an outcome in between is not missed.
@@ -77,13 +76,13 @@ Reply accepted_object(const char* key, const std::string& name, std::string_view
 
 Error no_such_task(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
 
-void wait_for(const Parts& parts, const Ulid& id, double seconds, const Responder& responder, Poll poll) {
+void wait_for(const Parts& parts, const http_server::Principal& caller, const Ulid& id, double seconds,
+              const Responder& responder, Poll poll) {
   if (seconds > 0) {
-    const auto waiting = std::make_shared<LongPoll>(parts.waiting, responder, std::move(poll));
-    if (waiting->has_place()) return waiting->start(parts.waiters, id, seconds);
-    return responder.answer(problem(Error{
-        std::to_string(parts.waiting.most) + " requests are waiting already; try again later, or ask without `wait`",
-        ErrorKind::unavailable}));
+    const auto waiting =
+        std::make_shared<LongPoll>(parts.waiting, std::string(client_of(caller.name)), responder, std::move(poll));
+    if (!waiting->refusal()) return waiting->start(parts.waiters, id, seconds);
+    return responder.answer(problem(*waiting->refusal()));
   }
   auto reply = poll.finished();
   reply ? responder.answer(std::move(*reply)) : poll.otherwise(responder);

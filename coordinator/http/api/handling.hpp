@@ -43,6 +43,7 @@ struct Poll {
   Finished finished;
   Otherwise otherwise;
 };
-void wait_for(const Parts& parts, const Ulid& id, double seconds, const Responder& responder, Poll poll);
+void wait_for(const Parts& parts, const http_server::Principal& caller, const Ulid& id, double seconds,
+              const Responder& responder, Poll poll);
 
 }  // namespace edgefleet::coordinator

@@ -210,7 +210,8 @@ std::string url_for_others(const ClosedFleet& closed, const Request& request) {
 }
 
 // `unfinished`: what the tasks of the access cost that have no outcome.
-Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cost& unfinished) {
+Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cost& unfinished,
+                 std::uint64_t tokens_today) {
   const auto access = closed.accesses().named(request.principal.name);
   if (!access) return problem(Error{"this access has been revoked", ErrorKind::not_found});
   std::string body;
@@ -220,6 +221,8 @@ Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cos
     object.string("role", to_string(access->role));
     write_strings(object, "models", access->limits.models);
     write_strings(object, "capabilities", access->limits.capabilities);
+    if (access->limits.tokens_per_day > 0) object.integer("tokens_per_day", access->limits.tokens_per_day);
+    object.unsigned_integer("tokens_today", tokens_today);
     if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));
     object.string("url", url_for_others(closed, request));
     {
@@ -227,6 +230,7 @@ Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cos
       cost.unsigned_integer("tasks", unfinished.tasks);
       cost.unsigned_integer("bytes", unfinished.bytes);
       cost.unsigned_integer("file_bytes", unfinished.file_bytes);
+      cost.unsigned_integer("tokens", unfinished.tokens);
     }
     json::ObjectWriter mqtt(object.key("mqtt"));
     mqtt.string("host", broker_for_others(closed.setup(), known_host_of(closed.setup(), request)));
@@ -238,13 +242,14 @@ Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cos
 
 void show_own_access(const Parts& parts, const Request& request, const Responder& responder) {
   responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
-  look<Clients::Cost>(
+  using Seen = std::pair<Clients::Cost, std::uint64_t>;
+  look<Seen>(
       parts.loop, responder,
-      [client = std::string(client_of(request.principal.name))](const State& state, Now) {
-        return state.clients.cost(client);
+      [client = std::string(client_of(request.principal.name))](const State& state, Now now) {
+        return Seen{state.clients.cost(client), state.budgets.used(client, day_of(now.wall))};
       },
-      [parts, request, responder](const Result<Clients::Cost>& cost) {
-        responder.answer(cost ? own_access(*parts.closed, request, *cost) : problem(cost.error()));
+      [parts, request, responder](const Result<Seen>& seen) {
+        responder.answer(seen ? own_access(*parts.closed, request, seen->first, seen->second) : problem(seen.error()));
       });
 }
 

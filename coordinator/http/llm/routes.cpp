@@ -16,10 +16,9 @@ using CatalogueRef = std::shared_ptr<const Catalogue>;
 
 Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueRef& catalogue) {
   return [&dialect, parts, catalogue](const Request& request, const Responder& responder) {
-    auto place = std::make_shared<BoundedPlace>(parts.waiting.taken, parts.waiting.most);
-    if (!place->granted()) {
-      return responder.answer(dialect.refuse(failure_of(Error{
-          std::to_string(parts.waiting.most) + " requests are already waiting; try again later", ErrorKind::busy})));
+    auto place = std::make_shared<BoundedPlace>(parts.waiting, std::string(client_of(request.principal.name)));
+    if (place->refusal()) {
+      return responder.answer(dialect.refuse(failure_of(Error{place->refusal()->message, ErrorKind::busy})));
     }
     auto asked = dialect.read(request.body);
     if (!asked) return responder.answer(dialect.refuse(failure_of(asked.error())));

@@ -107,6 +107,10 @@ class Check {
     if (db.execAndGet("SELECT count(*) FROM meta WHERE key IN ('epoch', 'clock_ms')").getInt() != 2) {
       damaged("database: the epoch or the clock is missing");
     }
+    if (db.execAndGet("SELECT count(*) FROM tokens_used WHERE typeof(tokens) <> 'integer' OR tokens < 0").getInt() !=
+        0) {
+      damaged("database: a count of tokens is no number");
+    }
     tasks(db);
     if (!alone_) names(db);
   }

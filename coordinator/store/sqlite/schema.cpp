@@ -92,9 +92,16 @@ constexpr const char* submitters = R"sql(
 CREATE INDEX specs_by_submitter ON specs (submitter, id) WHERE submitter <> 'http';
 )sql";
 
+// What a client has used of its budget, by days since 1970 (UTC).
+constexpr const char* tokens = R"sql(
+CREATE TABLE tokens_used (
+  day INTEGER NOT NULL, client TEXT NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (day, client)
+) WITHOUT ROWID;
+)sql";
+
 // Step n, counted from 0, makes version n + 1. A released step is never changed: a change is a new step.
-const std::array<Migration, 7>& migrations() {
-  static const std::array<Migration, 7> all = {{
+const std::array<Migration, 8>& migrations() {
+  static const std::array<Migration, 8> all = {{
       {"the tables", tables},
       {"a store clock, retention, tasks held after a restore", clock},
       {"lists by capability and of failed tasks", lists},
@@ -102,6 +109,7 @@ const std::array<Migration, 7>& migrations() {
       {"an identity of the store", identity},
       {"inputs and outputs that are files", text_files},
       {"lists by submitter", submitters},
+      {"tokens used", tokens},
   }};
   return all;
 }

@@ -139,6 +139,18 @@ class SqliteStore final : public Store {
     });
   }
 
+  Result<std::vector<TokensUsed>> tokens_used() override {
+    return guarded("reading the tokens used", [&]() -> Result<std::vector<TokensUsed>> {
+      SQLite::Statement row(*db_, "SELECT client, day, tokens FROM tokens_used ORDER BY day, client");
+      std::vector<TokensUsed> all;
+      while (row.executeStep()) {
+        const auto tokens = std::max<std::int64_t>(0, row.getColumn(2).getInt64());
+        all.push_back({row.getColumn(0).getString(), row.getColumn(1).getInt64(), static_cast<std::uint64_t>(tokens)});
+      }
+      return all;
+    });
+  }
+
   Result<Duration> clock() override {
     return guarded("reading the clock", [&]() -> Result<Duration> { return read_clock(); });
   }

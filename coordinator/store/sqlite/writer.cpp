@@ -5,6 +5,7 @@
 
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/codec.hpp"
+#include "coordinator/core/budgets.hpp"
 #include "coordinator/store/attempts.hpp"
 #include "coordinator/store/sqlite/rows.hpp"
 
@@ -60,6 +61,10 @@ Writer::Writer(SQLite::Database& db)
       session_(db, "UPDATE identity SET session = ?"),
       clock_(db, "UPDATE meta SET value = ? WHERE key = 'clock_ms'"),
       no_longer_held_(db, "DELETE FROM held WHERE id = ?"),
+      count_tokens_(db, "INSERT OR REPLACE INTO tokens_used (client, day, tokens) VALUES (?,?,?)"),
+      drop_days_(db,
+                 "DELETE FROM tokens_used WHERE day <> ?1 AND day NOT IN "
+                 "(SELECT DISTINCT day FROM tokens_used WHERE day <> ?1 ORDER BY day DESC LIMIT ?2)"),
       ended_bytes_of_(db, "SELECT bytes FROM tasks WHERE id = ? AND ended_at_ms IS NOT NULL"),
       oldest_ended_(db,
                     "SELECT id, ended_at_ms, bytes FROM tasks INDEXED BY tasks_ended WHERE ended_at_ms IS NOT NULL "
@@ -101,6 +106,7 @@ void Writer::commit(const Writes& writes) {
     bind_text(session_, 1, writes.reign->session.str());
     run(session_);
   }
+  if (!writes.tokens.empty()) tokens(writes.tokens);
   if (writes.released) db_.exec("DELETE FROM held");
   set_clock(writes.clock);
   transaction.commit();
@@ -126,8 +132,8 @@ void Writer::set_clock(Duration clock) {
 
 void Writer::reset() {
   for (auto* statement : {&insert_spec_, &save_task_, &insert_batch_, &name_artifact_, &drain_, &resume_, &epoch_,
-                          &session_, &clock_, &no_longer_held_, &ended_bytes_of_, &oldest_ended_, &batch_of_,
-                          &drop_task_, &drop_spec_, &drop_names_, &drop_batch_}) {
+                          &session_, &clock_, &no_longer_held_, &count_tokens_, &drop_days_, &ended_bytes_of_,
+                          &oldest_ended_, &batch_of_, &drop_task_, &drop_spec_, &drop_names_, &drop_batch_}) {
     statement->tryReset();
   }
 }
@@ -214,6 +220,20 @@ void Writer::batch(const BatchRecord& record) {
   bind_id(s, 6, record.last);
   s.bind(7, static_cast<std::int64_t>(record.total));
   run(s);
+}
+
+void Writer::tokens(const std::vector<TokensUsed>& used) {
+  for (const auto& [client, day, tokens] : used) {
+    bind_text(count_tokens_, 1, client);
+    count_tokens_.bind(2, day);
+    count_tokens_.bind(3, static_cast<std::int64_t>(tokens));
+    run(count_tokens_);
+    if (last_day_ == day) continue;
+    drop_days_.bind(1, day);
+    drop_days_.bind(2, static_cast<std::int64_t>(Budgets::most_days) - 1);
+    run(drop_days_);
+    last_day_ = day;
+  }
 }
 
 void Writer::name_artifact(const TaskId& id, const std::string& artifact) {

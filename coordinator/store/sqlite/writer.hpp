@@ -23,6 +23,7 @@ class Writer {
   std::uint64_t task(const TaskWrite& write, Duration clock);
   std::uint64_t stored_ended_bytes(const TaskId& id);
   void batch(const BatchRecord& record);
+  void tokens(const std::vector<TokensUsed>& used);
   void name_artifact(const TaskId& id, const std::string& artifact);
   void name_artifacts(const TaskId& id, const std::string& text);
   void name_artifacts(const TaskId& id, const std::optional<TextFile>& file);
@@ -45,6 +46,8 @@ class Writer {
   SQLite::Statement session_;
   SQLite::Statement clock_;
   SQLite::Statement no_longer_held_;
+  SQLite::Statement count_tokens_;
+  SQLite::Statement drop_days_;
   SQLite::Statement ended_bytes_of_;
   SQLite::Statement oldest_ended_;
   SQLite::Statement batch_of_;
@@ -53,6 +56,7 @@ class Writer {
   SQLite::Statement drop_names_;
   SQLite::Statement drop_batch_;
   bool any_held_ = false;
+  std::optional<std::int64_t> last_day_;  // of tokens
   std::size_t ended_ = 0;  // tasks with an outcome in the store
   std::uint64_t ended_bytes_ = 0;  // of their texts
 };

@@ -19,6 +19,7 @@
 #include "common/runtime/log.hpp"
 #include "common/runtime/toml_depth.hpp"
 #include "coordinator/core/state.hpp"
+#include "coordinator/http/bounded_place.hpp"
 #include "coordinator/http/llm/dialects/bounds.hpp"
 #include "coordinator/shell/parameter_rules.hpp"
 #include "coordinator/shell/stream_hub.hpp"
@@ -72,6 +73,8 @@ TEST_CASE("the bounds in docs/architecture.md are those of the code") {
        number(policy.most_file_bytes >> 30U) + " GiB (`--artifact-quota-mb`)");
   CHECK(policy.most_file_bytes == coordinator::Artifacts::Bounds{}.total_bytes);
   says("| clients without a task whose last turn is remembered | " + number(coordinator::Clients::most_idle) + " |");
+  says("(security.md#tokens-a-day)); " + number(coordinator::Budgets::most_days) + ", " +
+       number(coordinator::Budgets::most_clients) + " |");
   says("| input, output of a task in a message | " + kib(limits::input_bytes) + " |");
   says("| input, output of a task | " + mib(policy.max_task_bytes) + " (`--max-task-mb`, at most " +
        std::to_string(limits::most_task_bytes >> 20U) + ") |");
@@ -140,8 +143,9 @@ TEST_CASE("the times in docs/architecture.md are those of the code") {
 
 TEST_CASE("the bounds of HTTP in docs/architecture.md are those of the code") {
   const http_server::Bounds bounds;
-  says("| HTTP connections; from one address; waiting for an answer | " + number(bounds.connections) +
-       " (`--max-connections`); " + number(bounds.connections_a_peer) + ", loopback excepted; 7 of 8 |");
+  says("| HTTP connections; from one address; waiting for an answer; of one access | " + number(bounds.connections) +
+       " (`--max-connections`); " + number(bounds.connections_a_peer) + ", loopback excepted; 7 of 8; " +
+       number(coordinator::WaitBound::usual_of_one) + " (`--max-waiting-per-access`) |");
   says("| head of an HTTP request | " + kib(http_server::most_head) + ", " + seconds(bounds.head) + " |");
   says("| body of a batch; of another request | " + mib(http_server::most_body) + "; " + mib(http_server::small_body) +
        " and the input of its task, " + mib(coordinator::llm::most_list_bytes) + " for a list of prompts or inputs |");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/protocol/problem.hpp"
 #include "coordinator/http/llm/dialects/json_text.hpp"
 
 namespace edgefleet::coordinator::llm {
@@ -49,6 +50,8 @@ StatusAndCode of_kind(ErrorKind kind) {
       return {413, "invalid_request_error", "request_too_large"};
     case ErrorKind::busy:
       return {429, "rate_limit_error", "rate_limit_exceeded"};
+    case ErrorKind::used_up:
+      return {429, "insufficient_quota", "insufficient_quota"};
     case ErrorKind::full:
       return {507, "server_error", "insufficient_storage"};
     case ErrorKind::unavailable:
@@ -65,7 +68,7 @@ constexpr std::array openai_roots = {std::string_view("/v1"), std::string_view("
 
 Failure failure_of(const Error& error) {
   const StatusAndCode known = of_kind(error.kind);
-  return {known.status, known.type, known.code, error.message};
+  return {known.status, known.type, known.code, error.message, error.retry_after};
 }
 
 Failure failure_of(const TaskRecord& record) {
@@ -97,7 +100,9 @@ std::string openai_view(const Failure& failure) {
 }
 
 http_server::Reply openai_reply(const Failure& failure) {
-  return {failure.status, openai_view(failure), "application/json", {}, {}};
+  http_server::Reply reply{failure.status, openai_view(failure), "application/json", {}, {}};
+  if (failure.retry_after) reply.headers.add("Retry-After", protocol::retry_after(*failure.retry_after));
+  return reply;
 }
 
 }  // namespace edgefleet::coordinator::llm

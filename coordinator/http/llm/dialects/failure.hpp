@@ -1,6 +1,7 @@
 // Failures of model requests, with the types and codes that clients of such APIs expect.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@ struct Failure {
   std::string type;  // OpenAI's
   std::string code;
   std::string message;
+  std::optional<Duration> retry_after{};
 };
 Failure failure_of(const Error& error);        // of the coordinator
 Failure failure_of(const TaskRecord& record);  // of a task that has ended without success

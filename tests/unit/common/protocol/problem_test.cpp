@@ -21,3 +21,11 @@ TEST_CASE("an error is problem+json whose status is the status of its kind") {
   CHECK(problem_json(Error{"no \"x\"", ErrorKind::not_found}) ==
         R"({"type":"about:blank","title":"Not found","status":404,"detail":"no \"x\""})");
 }
+
+TEST_CASE("a budget that is used up tells how long") {
+  const Error error{"used up", ErrorKind::used_up, std::chrono::milliseconds(61'001)};
+  CHECK(
+      problem_json(error.context("x")) ==
+      R"({"type":"about:blank","title":"The budget is used up","status":429,"detail":"x: used up","retry_after_ms":61001})");
+  CHECK(retry_after(*error.retry_after) == "62");
+}

@@ -4,6 +4,7 @@
 
 #include "common/system/clock.hpp"
 #include "coordinator/access/secret.hpp"
+#include "coordinator/access/transaction.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/temporary.hpp"
 
@@ -34,7 +35,7 @@ WallTime in(Duration time) { return WallTime{wall_now().unix_ms + to_ms(time)}; 
 
 TEST_CASE("an access is found by its key, also after a restart") {
   Fleet fleet;
-  AccessLimits limits{{"deepseek*"}, {"llm.chat", "image.*"}, 60, in(std::chrono::hours(1))};
+  AccessLimits limits{{"deepseek*"}, {"llm.chat", "image.*"}, 60, in(std::chrono::hours(1)), 50'000};
   const auto key = fleet.create("phone", Role::chat, limits);
   for (int round = 0; round < 2; ++round) {
     const auto found = fleet.find(key);
@@ -44,6 +45,21 @@ TEST_CASE("an access is found by its key, also after a restart") {
     CHECK(found->limits == limits);
     fleet.reopen();
   }
+}
+
+TEST_CASE("accesses from before there were budgets have none") {
+  Fleet fleet;
+  const auto key = fleet.create("phone");
+  REQUIRE(fleet.database->read("going back", [](SQLite::Database& db) -> Status {
+    db.exec("ALTER TABLE accesses DROP COLUMN tokens_per_day");
+    return success();
+  }));
+  fleet.reopen();
+  REQUIRE(fleet.find(key));
+  CHECK(fleet.find(key)->limits.tokens_per_day == 0);
+  AccessLimits limits;
+  limits.tokens_per_day = 7;
+  CHECK(fleet.find(fleet.create("tablet", Role::chat, limits))->limits == limits);
 }
 
 TEST_CASE("only the whole key is a key") {

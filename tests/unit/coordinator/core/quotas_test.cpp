@@ -113,17 +113,17 @@ TEST_CASE("idle clients are remembered, but not without a bound") {
   const auto may_forget = [&](ClientIndex index) { return ++asked, index != 7; };
   std::size_t most = 0;
   for (std::size_t i = 0; i < 5 * Clients::most_idle; ++i) {
-    const auto index = clients.add("client " + std::to_string(i), 1, 1, may_forget);
+    const auto index = clients.add("client " + std::to_string(i), {1, 1, 1}, may_forget);
     most = std::max<std::size_t>(most, index);
-    clients.remove(index, 1, 1);
+    clients.remove(index, {1, 1, 1});
   }
   CHECK(most <= Clients::most_idle + 1);
   CHECK(asked > 0);
-  const auto busy = clients.add("busy", 10, 0, may_forget);
+  const auto busy = clients.add("busy", {1, 10}, may_forget);
   for (std::size_t i = 0; i < 2 * Clients::most_idle; ++i) {
-    clients.remove(clients.add("other " + std::to_string(i), 0, 0, may_forget), 0, 0);
+    clients.remove(clients.add("other " + std::to_string(i), {1}, may_forget), {1});
   }
-  CHECK(clients.add("busy", 5, 0, may_forget) == busy);
+  CHECK(clients.add("busy", {1, 5}, may_forget) == busy);
   CHECK(clients.cost("busy").tasks == 2);
   CHECK(clients.cost("busy").bytes == 15);
   CHECK(clients.cost("nobody").tasks == 0);

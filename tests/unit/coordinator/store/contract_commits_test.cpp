@@ -37,6 +37,7 @@ class Everything {
     writes_.drained = {{agent("pi-1"), false}, {agent("pi-2"), true}};
     writes_.reign = Reign{8, *SessionId::parse("s8")};
     writes_.released = true;
+    writes_.tokens = {{"alice", 20'000, 1234}};
     writes_.clock = 5h;
   }
   const Writes& writes() const { return writes_; }
@@ -52,6 +53,7 @@ class Everything {
     CHECK(drained(store) == std::vector<std::string>{"pi-1"});
     CHECK(held(store) == std::vector{id(1), id(2)});
     CHECK(store.reign()->epoch == 0);
+    CHECK(store.tokens_used()->empty());
     CHECK(*store.clock() == 0s);
     CHECK(ids(store.unfinished({}, 100)) == std::vector{id(1), id(2)});
   }
@@ -66,6 +68,7 @@ class Everything {
     CHECK(drained(store) == std::vector<std::string>{"pi-2"});
     CHECK(held(store).empty());
     CHECK(store.reign()->epoch == 8);
+    CHECK(*store.tokens_used() == std::vector<TokensUsed>{{"alice", 20'000, 1234}});
     CHECK(*store.clock() == 5h);
     CHECK(ids(store.unfinished({}, 100)) == std::vector{id(2), id(3), id(4)});
   }
@@ -91,6 +94,25 @@ TEST_CASE("store contract: a new store is empty") {
   CHECK_FALSE(kept(*store, 1));
   CHECK_FALSE(store->reads().batch(batch_id(1))->has_value());
   CHECK_FALSE(*store->reads().artifact_named("sha256-a"));
+}
+
+TEST_CASE("store contract: the tokens of three days are kept, of each client the newest sum") {
+  EachStore store;
+  const auto commit = [&](const std::string& client, std::int64_t day, std::uint64_t tokens) {
+    Writes writes;
+    writes.tokens = {{client, day, tokens}};
+    REQUIRE(store->commit(writes));
+  };
+  for (std::int64_t day = 1; day <= 4; ++day) commit("a", day, 10);
+  commit("a", 4, 20);
+  commit("b", 4, 1);
+  CHECK(*store->tokens_used() == std::vector<TokensUsed>{{"a", 2, 10}, {"a", 3, 10}, {"a", 4, 20}, {"b", 4, 1}});
+  commit("a", 0, 5);  // the clock was set back
+  CHECK(*store->tokens_used() == std::vector<TokensUsed>{{"a", 0, 5}, {"a", 3, 10}, {"a", 4, 20}, {"b", 4, 1}});
+  SECTION("kill") { store.kill_and_reopen(); }
+  SECTION("a backup has them") { store.restore_backup(); }
+  commit("a", 5, 1);
+  CHECK(*store->tokens_used() == std::vector<TokensUsed>{{"a", 3, 10}, {"a", 4, 20}, {"b", 4, 1}, {"a", 5, 1}});
 }
 
 TEST_CASE("store contract: all that is committed together is there at once, after a restart, and after a kill") {

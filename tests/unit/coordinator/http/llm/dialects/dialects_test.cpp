@@ -448,6 +448,14 @@ TEST_CASE("a failed task becomes an error that OpenAI's clients understand") {
   CHECK(failure_of(record).status == 502);
 }
 
+TEST_CASE("a budget that is used up is OpenAI's insufficient_quota, with the time until it begins anew") {
+  const auto reply = openai_reply(failure_of(Error{"used up", ErrorKind::used_up, std::chrono::seconds(90)}));
+  CHECK(reply.status == 429);
+  CHECK(reply.headers.get("Retry-After") == "90");
+  CHECK(reply.body ==
+        R"({"error":{"message":"used up","type":"insufficient_quota","param":null,"code":"insufficient_quota"}})");
+}
+
 TEST_CASE("only errors below /v1 have OpenAI's shape") {
   for (const char* path : {"/v1", "/v1/x", "/openai/v1/models"}) CHECK(has_openai_shape(path));
   for (const char* path : {"/", "/v1x", "/api/v1/tasks", "/openai/v2", ""}) CHECK_FALSE(has_openai_shape(path));
