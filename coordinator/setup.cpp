@@ -112,8 +112,8 @@ Status make_broker_folder(const std::string& path) {
 
 // What a setup has made in a data directory, and nothing else.
 std::vector<std::string> made_in(const std::string& data, const std::string& broker_folder) {
-  return {setup_path(data),
-          data + "/ca",
+  // The setup itself is the last: until then a removal that was interrupted can be repeated.
+  return {data + "/ca",
           data + "/tls",
           data + "/access.db",
           data + "/access.db-journal",
@@ -121,7 +121,8 @@ std::vector<std::string> made_in(const std::string& data, const std::string& bro
           data + "/ca.new",
           data + "/ca.old",
           broker_folder + "/current",
-          broker_folder + "/generations"};
+          broker_folder + "/generations",
+          setup_path(data)};
 }
 
 struct Account {

@@ -336,11 +336,6 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   if (!submission) return replies_.refuse(message, submission.error());
   const auto allowed = rules_.check(submission->spec.capability, submission->spec.input);
   if (!allowed) return replies_.refuse(message, allowed.error());
-  for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
-    if (auto leased = artifacts_.lease(artifact); !leased) {
-      return replies_.refuse(message, Error{leased.error().message, ErrorKind::invalid});
-    }
-  }
   if (replies_.full(topic.client.str())) {
     return replies_.refuse(message,
                            Error{"too many requests are waiting for their outcome; try again later", ErrorKind::busy});
@@ -348,6 +343,12 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
   const std::string submitter = options_.named_clients ? topic.client.str() : "mqtt:" + topic.client.str();
   SubmitRequest submit{submitter, {std::move(submission->spec), submission->idempotency_key}, {}};
+  submit.check = [this, named = protocol::artifacts_in(submit.task.spec.input)]() -> Status {
+    for (const auto& artifact : named) {
+      if (auto leased = artifacts_.lease(artifact); !leased) return Error{leased.error().message, ErrorKind::invalid};
+    }
+    return success();
+  };
   submit.answer = [this, request, client = topic.client.str(),
                    accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
     if (accepted && !accepted_only) return answer_when_ended(accepted->id, client, request);

@@ -1,8 +1,10 @@
 #include "coordinator/http/api/handling.hpp"
 
+#include "common/core/artifact_id.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
 #include "coordinator/http/bounded_place.hpp"
+#include "coordinator/http/permits.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -50,11 +52,14 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
 
 }  // namespace
 
-Status check_task(const Parts& parts, const TaskSpec& spec) {
+Status check_task(const Parts& parts, const http_server::Principal& caller, const TaskSpec& spec) {
+  if (auto may = may_submit(parts, caller, spec.capability); !may) return may;
   if (auto allowed = parts.loop.rules().check(spec.capability, spec.input); !allowed) return allowed;
   for (const auto& artifact : protocol::artifacts_in(spec.input)) {
-    if (auto leased = parts.artifacts.lease(artifact); !leased)
-      return Error{leased.error().message, ErrorKind::invalid};
+    const auto known = may_read_artifact(parts, caller, artifact);
+    if (!known) return known.error();
+    if (!*known || !parts.artifacts.lease(artifact))
+      return Error{no_such_artifact(artifact).message, ErrorKind::invalid};
   }
   return success();
 }

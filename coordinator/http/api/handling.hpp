@@ -16,8 +16,9 @@ using http_server::Reply;
 using http_server::Request;
 using http_server::Responder;
 
-// Fails if an artifact that the task names is missing, or if no agent takes such an input.
-Status check_task(const Parts& parts, const TaskSpec& spec);
+// Fails if the caller may not submit it, if an artifact that it names is missing or somebody else's, or if no agent
+// takes such an input.
+Status check_task(const Parts& parts, const http_server::Principal& caller, const TaskSpec& spec);
 
 Reply located(int status, std::string body, const std::string& location);
 // {"id"|"name": ..., "state": ...}, 202

@@ -4,6 +4,7 @@
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/body_bounds.hpp"
+#include "coordinator/http/permits.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/shell/texts.hpp"
 #include "coordinator/views/views.hpp"
@@ -40,17 +41,19 @@ class TaskHandlers {
   void submit(const Request& request, const Responder& responder) const {
     auto submission = protocol::decode_submission(request.body, parts_.max_task_bytes);
     if (!submission) return responder.answer(problem(submission.error()));
-    if (auto good = check_task(parts_, submission->spec); !good) return responder.answer(problem(good.error()));
+    if (auto good = check_task(parts_, request.principal, submission->spec); !good)
+      return responder.answer(problem(good.error()));
     const std::string submitter = submitter_of(request.principal);
     if (!has_large_input(submission->spec)) {
       return submit_checked(parts_, submitter, std::move(*submission), responder);
     }
     const auto kept = std::make_shared<protocol::Submission>(std::move(*submission));
-    responder.run_upload([parts = parts_, submitter, kept, share = request.share, responder] {
-      if (auto good = keep_large_input(parts.artifacts, kept->spec); !good)
-        return responder.answer(problem(good.error().context("`input`")));
-      submit_checked(parts, submitter, std::move(*kept), responder);
-    });
+    responder.run_upload(
+        [parts = parts_, submitter, kept, who = uploader_of(request.principal), share = request.share, responder] {
+          if (auto good = keep_large_input(parts.artifacts, kept->spec, who); !good)
+            return responder.answer(problem(good.error().context("`input`")));
+          submit_checked(parts, submitter, std::move(*kept), responder);
+        });
   }
 
   void get(const Request& request, const Responder& responder) const {
