@@ -14,7 +14,7 @@ STATES = ["scheduled", "queued", "assigned", "running", "cancelling", "succeeded
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs
 MOST_IN_A_BATCH = 10_000
 LOOK_EVERY = 7  # seconds; not a divisor of the heartbeats' 10, so that the phase of the samples varies
-PATIENCE = 180  # seconds, for joining and for the last outcomes
+PATIENCE = 600  # seconds, for joining and for the last outcomes
 
 
 def percentile(values, share):
