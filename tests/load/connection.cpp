@@ -86,8 +86,8 @@ void Connection::use_tls(const mqtt::TlsFiles& files) {
   }
 }
 
-// The broker is on the loopback interface: the TCP connection is established or refused at once. A TLS handshake goes on
-// while the socket is watched.
+// The broker is on the loopback interface: the TCP connection is established or refused at once. A TLS handshake goes
+// on while the socket is watched.
 void Connection::connect() {
   ++connects_;
   const int failure = mosquitto_connect_bind_v5(client_.get(), host_.c_str(), port_, keepalive_s_, nullptr, nullptr);

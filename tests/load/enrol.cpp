@@ -1,6 +1,6 @@
-// edgefleet-load-enrol: makes thousands of machines join a fleet, each as `edgefleet-agent join` does: with a key of its
-// own, by a join token, and with an identity on the disk at the end. Prints how many have joined every second, and at
-// the end, one JSON object per line.
+// edgefleet-load-enrol: makes thousands of machines join a fleet, each as `edgefleet-agent join` does: with a key of
+// its own, by a join token, and with an identity on the disk at the end. Prints how many have joined every second, and
+// at the end, one JSON object per line.
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <condition_variable>
@@ -89,8 +89,9 @@ int main(int argc, char** argv) {
   app.add_option("--folder", folder, "gets a work folder for each machine")->required();
   app.add_option("--prefix", prefix, "prefix of the names")->capture_default_str();
   app.add_option("--agents", agents, "number of machines")->capture_default_str()->check(CLI::Range(1, 100'000));
-  app.add_option("--threads", threads, "machines that join at the same time")->capture_default_str()->check(
-      CLI::Range(1, 64));
+  app.add_option("--threads", threads, "machines that join at the same time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   app.add_option("--seconds", seconds, "it fails after this time")->capture_default_str()->check(CLI::Range(1, 86'400));
   block_signals();
   CLI11_PARSE(app, argc, argv);

@@ -21,7 +21,8 @@ constexpr Duration longest_wait = 100ms;
 
 }  // namespace
 
-Fleet::Fleet(const Setting& setting, const std::vector<Who>& agents, std::uint64_t seed) : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+Fleet::Fleet(const Setting& setting, const std::vector<Who>& agents, std::uint64_t seed)
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
   std::mt19937_64 seeds(seed);
   for (const Who& one : agents) {
