@@ -30,6 +30,8 @@ PATIENCE = float(os.environ.get("EDGEFLEET_TEST_PATIENCE", "20"))  # seconds, fo
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a valid ULID that no coordinator has given out
 SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 os.umask(0o022)  # an agent refuses files that others can change
+# A script that runs the tests in the background has them ignore SIGINT, and a shell cannot end that for watch.sh.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 
