@@ -218,7 +218,7 @@ Result<Setup> SetupCommand::wanted() const {
   if (!fleet) return invalid("--fleet \"" + fleet_ + "\" is not valid: " + std::string(name_rule));
   Setup setup{*fleet, usual_names(), "*:7001", "*:7002", absolute(data_) + "/broker", {}, {}};
   if (is_set_up(data_)) {
-    const auto present = read_setup(data_);
+    auto present = read_setup(data_);
     if (!present) return present;
     // --fleet has a default, so it cannot be told from one that was given.
     setup = *present;

@@ -165,15 +165,14 @@ Status Registry::revoke_access(const std::string& who, const std::string& name) 
   const std::lock_guard change(changing_);
   const auto before = named(name);
   if (!before) return unknown_access(name);
-  const Status written =
-      database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
-        SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
-        row.bind(1, name);
-        row.exec();
-        end_key(db, *before, now);
-        AccessDatabase::free_name(db, name);
-        return success();
-      });
+  Status written = database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+    SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
+    row.bind(1, name);
+    row.exec();
+    end_key(db, *before, now);
+    AccessDatabase::free_name(db, name);
+    return success();
+  });
   if (!written) return written;
   replace(&*before, nullptr);
   return success();

@@ -42,20 +42,19 @@ std::size_t weight(const mqtt::Message& message) {
 
 }  // namespace
 
-MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts,
-                   StreamHub& hub, const ParameterRules& rules, log::Complaints& complaints, Intake intake)
+MqttLink::MqttLink(Options options, const Parts& parts, Intake intake)
     : options_(std::move(options)),
-      engine_(engine),
-      requests_(requests),
-      store_(store),
-      artifacts_(artifacts),
-      hub_(hub),
-      rules_(rules),
-      complaints_(complaints),
+      engine_(parts.engine),
+      requests_(parts.requests),
+      store_(parts.store),
+      artifacts_(parts.artifacts),
+      hub_(parts.hub),
+      rules_(parts.rules),
+      complaints_(parts.complaints),
       intake_(std::move(intake)),
       topics_(options_.fleet),
-      replies_(complaints, [this] { return deliveries_.most_bytes(); }),
-      result_files_(artifacts),
+      replies_(parts.complaints, [this] { return deliveries_.most_bytes(); }),
+      result_files_(parts.artifacts),
       session_(random_seed()),
       inbox_(options_.inbox, options_.inbox_bytes) {}
 

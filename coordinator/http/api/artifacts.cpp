@@ -67,10 +67,9 @@ std::vector<TaskId> held_by(const State& state, const std::string& name) {
 }
 
 void get_for_agent(const Parts& parts, const Request& request, const Responder& responder) {
-  const std::string id = request.capture("id");
   look<std::vector<TaskId>>(
       parts.loop, responder, [name = request.principal.name](const State& state, Now) { return held_by(state, name); },
-      [parts, responder, id](const Result<std::vector<TaskId>>& held) {
+      [parts, responder, id = request.capture("id")](const Result<std::vector<TaskId>>& held) {
         if (!held) return responder.answer(problem(held.error()));
         const auto named = parts.store.reader()->artifact_named_in(id, *held);
         if (!named) return responder.answer(problem(named.error()));
