@@ -2,7 +2,8 @@
 """Measures edgefleet and the raw ceiling of the same broker in one run.
 
   ./dev bench                 everything, about two minutes
-  ./dev bench --only echo     one of: raw, echo, latency, llm, http, core, idle
+  ./dev bench --only echo     one of: raw, echo, latency, llm, http, core, idle, tls
+  ./dev bench --only tls      a fleet after `setup` beside one without TLS, in turns; prints the rows of docs/benchmarks.md
   ./dev bench --only http --against ../before/build/release/bin
                               the HTTP server of this build and of another build, in turns
   ./dev bench --json          the figures as JSON
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import http_api
 import llm
+import tls
 from fleet import BIN, Client, Fleet, cpu_seconds, latency, memory_mb, offer_model, start_llama
 
 
@@ -44,7 +46,7 @@ def echo(fleet, count, batch):
     ids, lock = [], threading.Lock()
 
     def submit(batches):
-        client = Client(fleet.port)
+        client = fleet.client()
         for _ in range(batches):
             answer = client.call("POST", "/api/v1/batches", body)
             with lock:
@@ -57,7 +59,7 @@ def echo(fleet, count, batch):
         thread.start()
     for thread in threads:
         thread.join()
-    client = Client(fleet.port)
+    client = fleet.client()
     for batch_id in ids:
         counts = client.call("GET", f"/api/v1/batches/{batch_id}?wait=60")["counts"]
         if counts["succeeded"] != batch:
@@ -136,9 +138,33 @@ def with_fleet(args, wanted, say, figures):
             fleet.stop()
 
 
+def with_two_fleets(args, say):
+    """Both are up all the time, and only one of them works at a time."""
+    with tempfile.TemporaryDirectory(prefix="edgefleet-bench-", dir=os.environ.get("TMPDIR")) as folder:
+        os.chmod(folder, 0o755)
+        fleets = {}
+        try:
+            (Path(folder) / "plain").mkdir(mode=0o755)
+            (Path(folder) / "tls").mkdir(mode=0o755)
+            fleets["plain"] = Fleet(f"{folder}/plain", args.agents, args.slots)
+            fleets["tls"] = tls.ClosedBench(f"{folder}/tls", args.agents, args.slots)
+            figures = {"idle": {name: idle(fleet, args.idle_seconds) for name, fleet in fleets.items()}}
+            say("idle:", figures["idle"])
+            figures["rounds"] = []
+            for number in range(tls.ROUNDS):
+                turns = dict(sorted(fleets.items(), reverse=number % 2 == 1))
+                one = tls.measure(turns, lambda fleet, count: echo(fleet, count, args.batch), args.count)
+                figures["rounds"].append(one)
+                say(f"round {number + 1}:", {name: tls.short(found) for name, found in one.items()})
+            return tls.compare(figures)
+        finally:
+            for fleet in fleets.values():
+                fleet.stop()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["raw", "echo", "latency", "llm", "http", "core", "idle"])
+    parser.add_argument("--only", choices=["raw", "echo", "latency", "llm", "http", "core", "idle", "tls"])
     parser.add_argument("--count", type=int, default=100_000, help="number of tasks of echo")
     parser.add_argument("--batch", type=int, default=5_000, help="tasks per request")
     parser.add_argument("--agents", type=int, default=2)
@@ -153,8 +179,11 @@ def main():
     say = (lambda *a: None) if args.json else (lambda *a: print(*a, flush=True))
     figures = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"}
     say(figures["machine"])
-    if args.only not in ("http", "core"):
+    if args.only not in ("http", "core", "tls"):
         with_fleet(args, wanted, say, figures)
+    if wanted("tls"):
+        figures["tls"] = with_two_fleets(args, say)
+        say(tls.rows(figures["tls"]))
     if wanted("http"):
         figures["http"] = http_api.measure(args.against, args.connections, args.http_seconds)
         say(http_api.table(figures["http"]))

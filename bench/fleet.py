@@ -57,9 +57,12 @@ class Fleet:
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.broker_port)) == 0
 
+    def client(self):
+        return Client(self.port)
+
     def placeable(self):
         try:
-            return sum(a["placeable"] for a in Client(self.port).call("GET", "/api/v1/agents")["agents"])
+            return sum(a["placeable"] for a in self.client().call("GET", "/api/v1/agents")["agents"])
         except OSError:
             return -1
 
@@ -75,13 +78,19 @@ class Fleet:
 
 
 class Client:
-    def __init__(self, port):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    def __init__(self, port, tls=None, key=None):
+        """`key`: of an access; with the context `tls`."""
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if tls:
+            self.connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=120, context=tls)
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self.connection.connect()
         self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def call(self, method, path, body=None):
-        self.connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        headers = {**self.headers, "Content-Type": "application/json"} if body else self.headers
+        self.connection.request(method, path, body, headers)
         response = self.connection.getresponse()
         data = response.read()
         if response.status >= 300:
@@ -89,15 +98,19 @@ class Client:
         return json.loads(data)
 
 
-def latency(fleet, count):
+def round_trips_ms(client, count):
     """Submits one task at a time over HTTP and waits for its result."""
-    client, times = Client(fleet.port), []
+    times = []
     for i in range(count):
         began = time.monotonic()
         task = client.call("POST", "/api/v1/tasks", json.dumps({"capability": "echo", "input": i}))
         client.call("GET", f"/api/v1/tasks/{task['id']}?wait=30")
         times.append((time.monotonic() - began) * 1e3)
-    times = sorted(times[count // 10:])
+    return times
+
+
+def latency(fleet, count):
+    times = sorted(round_trips_ms(fleet.client(), count)[count // 10:])
     return {"p50_ms": round(statistics.median(times), 3), "p99_ms": round(times[int(len(times) * 0.99)], 3)}
 
 

@@ -97,7 +97,9 @@ class Guard {
     if (state == reported_) return;
     reported_ = state;
     if (state.broker == "down" || state.broker == "stopped") {
-      log::warning("the broker does not run: " + state.why);
+      const std::string remedy =
+          state.broker == "down" ? "" : "; once its files are right, remove " + closed_.setup().broker_folder + "/stop";
+      log::warning("the broker does not run: " + state.why + remedy);
     } else if (!state.refused.empty()) {
       log::warning("the broker goes on with its former files, because the new ones are bad: " + state.why);
     } else if (state.broker == "running") {

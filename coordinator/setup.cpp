@@ -112,8 +112,8 @@ Status make_broker_folder(const std::string& path) {
 
 // What a setup has made in a data directory, and nothing else.
 std::vector<std::string> made_in(const std::string& data, const std::string& broker_folder) {
-  return {setup_path(data),
-          data + "/ca",
+  // The setup itself is the last: until then a removal that was interrupted can be repeated.
+  return {data + "/ca",
           data + "/tls",
           data + "/access.db",
           data + "/access.db-journal",
@@ -121,7 +121,8 @@ std::vector<std::string> made_in(const std::string& data, const std::string& bro
           data + "/ca.new",
           data + "/ca.old",
           broker_folder + "/current",
-          broker_folder + "/generations"};
+          broker_folder + "/generations",
+          setup_path(data)};
 }
 
 struct Account {
@@ -217,7 +218,7 @@ Result<Setup> SetupCommand::wanted() const {
   if (!fleet) return invalid("--fleet \"" + fleet_ + "\" is not valid: " + std::string(name_rule));
   Setup setup{*fleet, usual_names(), "*:7001", "*:7002", absolute(data_) + "/broker", {}, {}};
   if (is_set_up(data_)) {
-    const auto present = read_setup(data_);
+    auto present = read_setup(data_);
     if (!present) return present;
     // --fleet has a default, so it cannot be told from one that was given.
     setup = *present;

@@ -177,7 +177,7 @@ Status run(Settings settings, const CommandLine& line, mode_t umask_of_commands)
     });
   });
   const Signals signals([&] { loop.request_stop(); }, [&] { loop.reload(); });
-  const auto ended = loop.run();
+  auto ended = loop.run();
   if (!ended || !forgotten) return ended;
   return Error{"the coordinator has forgotten this ephemeral agent, which was away for too long; start it again"};
 }

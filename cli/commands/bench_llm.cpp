@@ -51,7 +51,7 @@ class Measurement {
   // Gives every lane a task and takes the results of those that have ended. An error: the coordinator is unreachable.
   Status update_all() {
     for (std::size_t lane = 0; lane < bench_.lanes() && !interrupt_.happened(); ++lane) {
-      const auto done = tasks_[lane].empty() ? submit(lane) : update(lane);
+      auto done = tasks_[lane].empty() ? submit(lane) : update(lane);
       if (!done) return done;
     }
     return success();

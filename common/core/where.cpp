@@ -32,7 +32,8 @@ constexpr std::string_view operator_characters = "=<>!~";
 constexpr std::string_view comparable =
     "cpus, memory_mb and gpu_memory_mb compare with a whole number: =, >=, <=, > and <";
 
-std::string quoted(std::string_view text) { return "`" + std::string(cut_front(text, 64)) + "`"; }
+// Not `quoted`: for a std::string, std::quoted would be the better match where <iomanip> is included, as on Debian 13.
+std::string in_backticks(std::string_view text) { return "`" + std::string(cut_front(text, 64)) + "`"; }
 
 bool of_key(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -42,7 +43,7 @@ bool of_key(char c) {
 
 std::string suggestion(std::string_view key) {
   const auto near = nearest(key, reserved_keys());
-  return near && is_size(*near) && *near != task_size_key ? "; did you mean " + quoted(*near) + "?" : "";
+  return near && is_size(*near) && *near != task_size_key ? "; did you mean " + in_backticks(*near) + "?" : "";
 }
 
 constexpr auto most_size = std::numeric_limits<std::uint64_t>::max();
@@ -56,7 +57,7 @@ bool too_large(std::string_view value) {
 
 Status check_condition(const std::string& key, const std::string& value) {
   const auto refuse = [&](const std::string& why) {
-    return Error{"`where`: " + quoted(show_condition(key, value)) + ": " + why, ErrorKind::invalid};
+    return Error{"`where`: " + in_backticks(show_condition(key, value)) + ": " + why, ErrorKind::invalid};
   };
   if (key == task_size_key) return refuse("it follows from the size of the input, and cannot be set");
   if (!valid_key(key)) return refuse("a key has " + std::string(key_rule) + "; " + std::string(comparable));
@@ -67,7 +68,7 @@ Status check_condition(const std::string& key, const std::string& value) {
   }
   const bool compares = !value.empty() && operator_characters.find(value.front()) != std::string_view::npos;
   if (!compares) return success();
-  return refuse(quoted(key) + " is compared with = only; " + std::string(comparable) + suggestion(key));
+  return refuse(in_backticks(key) + " is compared with = only; " + std::string(comparable) + suggestion(key));
 }
 
 }  // namespace

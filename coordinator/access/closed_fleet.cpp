@@ -54,7 +54,7 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
 Result<std::string> ClosedFleet::crl() const {
   const auto wanted = enrolment_->revoked();
   if (!wanted) return wanted.error();
-  const auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
+  auto present = read_text(setup_.broker_folder + "/current/" + broker_file::revoked, pki::most_crl_text);
   if (present) {
     const auto list = pki::read_crl(*present, authority_.certificate());
     if (list && list->number == wanted->number && list->revoked == wanted->revoked) return present;

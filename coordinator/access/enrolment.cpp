@@ -123,6 +123,15 @@ Result<std::string> free_name(SQLite::Database& db, const join::Machine& machine
   return Error{"no free name like " + machine.name + " was found; choose one with --name", ErrorKind::conflict};
 }
 
+// `fixed`: the only name that it may have, or empty.
+Result<std::string> take_free_name(SQLite::Database& db, join::Machine machine, const std::string& fixed) {
+  if (!fixed.empty()) machine = {fixed, true, machine.id};
+  auto name = free_name(db, machine);
+  if (!name) return name;
+  if (auto taken = AccessDatabase::take_name(db, *name, "agent"); !taken) return taken.error();
+  return name;
+}
+
 }  // namespace
 
 void Enrolment::insert(SQLite::Database& db, const EnrolledAgent& agent) {
@@ -170,7 +179,7 @@ Status Enrolment::load() {
 Status Enrolment::load_unknown() {
   std::map<std::string, UnknownAgent> all;
   std::unordered_set<std::string> revoked;
-  const auto read = database_.read("reading who is not enrolled", [&](SQLite::Database& db) -> Status {
+  auto read = database_.read("reading who is not enrolled", [&](SQLite::Database& db) -> Status {
     SQLite::Statement ended(db, "SELECT serial FROM revoked");
     while (ended.executeStep()) revoked.insert(ended.getColumn(0).getString());
     SQLite::Statement rows(
@@ -283,7 +292,7 @@ Status Enrolment::revoke_token(const std::string& who, const std::string& id) {
 Status Enrolment::check_clock() const {
   const std::int64_t now = seconds_now_();
   std::int64_t latest = release_date;
-  const auto read = database_.read("reading the latest date", [&](SQLite::Database& db) -> Status {
+  auto read = database_.read("reading the latest date", [&](SQLite::Database& db) -> Status {
     latest = std::max(latest, db.execAndGet("SELECT coalesce(max(enrolled_at), 0) FROM agents").getInt64() / 1000);
     return success();
   });
@@ -361,11 +370,8 @@ Result<EnrolledAgent> Enrolment::issue(const Issue& wanted) {
           old_serial = known->serial;
           agent.name = known->name;
         } else {
-          join::Machine machine = wanted.machine;
-          if (!wanted.fixed_name.empty()) machine = {wanted.fixed_name, true, machine.id};
-          auto name = free_name(db, machine);
+          const auto name = take_free_name(db, wanted.machine, wanted.fixed_name);
           if (!name) return name.error();
-          if (auto taken = AccessDatabase::take_name(db, *name, "agent"); !taken) return taken;
           agent.name = *name;
         }
         const auto issued = authority_.issue_agent(wanted.key, *AgentName::parse(agent.name), agent.not_after);
@@ -419,7 +425,7 @@ Status Enrolment::revoke(const std::string& who, const std::string& name) {
   const bool waits = std::ranges::any_of(unknown(), [&](const UnknownAgent& one) { return one.name == name; });
   if (!agent && !waits)
     return Error{"agent " + name.substr(0, longest_name) + " is not enrolled", ErrorKind::not_found};
-  const Status written =
+  Status written =
       database_.write({wall_now(), who, "agent.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
         mark_revoked(db, name, seconds_now_());
         SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
@@ -440,7 +446,7 @@ Status Enrolment::forget(const std::string& name) {
   const std::lock_guard change(changing_);
   const auto agent = find(name);
   if (!agent || !agent->ephemeral) return Error{name + " is no ephemeral agent", ErrorKind::not_found};
-  const Status written =
+  Status written =
       database_.write({wall_now(), "coordinator", "agent.forget", name}, [&](SQLite::Database& db, AuditEntry&) {
         forget_issued(db, name);
         SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");

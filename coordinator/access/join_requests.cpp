@@ -1,6 +1,10 @@
 #include "coordinator/access/join_requests.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "common/core/ids.hpp"
 #include "common/files/text_digest.hpp"
@@ -14,10 +18,63 @@ Error unknown() {
   return Error{"there is no such request to join, or it has waited for an hour; ask again", ErrorKind::not_found};
 }
 
+// A machine has many addresses of its network of IPv6.
+std::string source_of(const std::string& address) {
+  in6_addr bytes{};
+  if (inet_pton(AF_INET6, address.substr(0, address.find('%')).c_str(), &bytes) != 1 || IN6_IS_ADDR_V4MAPPED(&bytes))
+    return address;
+  std::memset(&bytes.s6_addr[8], 0, 8);
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  return inet_ntop(AF_INET6, &bytes, text.data(), text.size());
+}
+
+Error too_many() {
+  return Error{
+      "too many machines ask to join already; accept or refuse those that `edgefleet agents waiting` lists, "
+      "or wait an hour",
+      ErrorKind::busy};
+}
+
 }  // namespace
 
 void JoinRequests::forget_old(Time now) {
-  std::erase_if(all_, [&](const auto& entry) { return now - entry.second.at >= patience; });
+  std::erase_if(all_, [&](const auto& entry) {
+    return now - entry.second.at >= (entry.second.key ? patience : opening_patience);
+  });
+}
+
+// Answered ones stay for their machines, and take no place.
+bool JoinRequests::has_room(const std::string& source) const {
+  std::size_t waiting = 0;
+  std::size_t here = 0;
+  for (const auto& [id, one] : all_) {
+    if (!one.key || !std::holds_alternative<Waiting>(one.answer)) continue;
+    ++waiting;
+    if (one.source == source) ++here;
+  }
+  return waiting < most && here < most_of_source;
+}
+
+// Makes room for one more of `source`.
+void JoinRequests::end_unopened(const std::string& source) {
+  std::map<std::string, std::size_t> of_source;
+  std::size_t unopened = 0;
+  for (const auto& [id, one] : all_) {
+    if (one.key) continue;
+    ++unopened;
+    ++of_source[one.source];
+  }
+  if (unopened < most_unopened && of_source[source] < most_of_source) return;
+  std::string from = source;
+  if (of_source[source] < most_of_source) {
+    from = std::ranges::max_element(of_source, {}, [](const auto& entry) { return entry.second; })->first;
+  }
+  auto oldest = all_.end();
+  for (auto it = all_.begin(); it != all_.end(); ++it) {
+    const bool candidate = !it->second.key && it->second.source == from;
+    if (candidate && (oldest == all_.end() || it->second.at < oldest->second.at)) oldest = it;
+  }
+  if (oldest != all_.end()) all_.erase(oldest);
 }
 
 Result<join::Challenge> JoinRequests::begin(const std::string& address, join::Commitment commitment, Time now) {
@@ -26,13 +83,14 @@ Result<join::Challenge> JoinRequests::begin(const std::string& address, join::Co
   const std::string id = sha256(make_secret("").text).substr(0, 32);
   const std::lock_guard lock(mutex_);
   forget_old(now);
-  const auto of_address =
-      std::ranges::count_if(all_, [&](const auto& entry) { return entry.second.address == address; });
-  if (all_.size() >= most || static_cast<std::size_t>(of_address) >= most_of_address) {
-    return Error{"too many machines ask to join already; accept or refuse them, or wait an hour", ErrorKind::busy};
+  const std::string source = source_of(address);
+  if (!has_room(source)) {
+    return too_many();
   }
+  end_unopened(source);
   One one;
   one.address = address;
+  one.source = source;
   one.machine = std::move(commitment.machine);
   one.commitment = std::move(commitment.commitment);
   one.nonce = nonce;
@@ -56,6 +114,7 @@ Status JoinRequests::open(const std::string& id, const join::Opening& opening, T
     all_.erase(found);
     return invalid("the key or the nonce is not the one that was committed to; the request has ended");
   }
+  if (!has_room(one.source)) return too_many();
   one.key = *key;
   one.code = join::code_of(ca_sha256_, key->sha256(), opening.nonce, one.nonce);
   return success();

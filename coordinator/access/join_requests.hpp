@@ -20,8 +20,12 @@ namespace edgefleet::coordinator {
 class JoinRequests {
  public:
   static constexpr std::size_t most = 100;
-  static constexpr std::size_t most_of_address = 5;
+  static constexpr std::size_t most_of_source = 5;  // an address, or a network of IPv6 (its first 64 bits)
   static constexpr Duration patience = std::chrono::hours(1);
+  static constexpr Duration opening_patience = std::chrono::seconds(30);  // a machine opens its request at once
+  // Of those that are not opened, which take no place from those that wait: the oldest of whoever has most of them
+  // ends.
+  static constexpr std::size_t most_unopened = 100;
   static constexpr int most_wrong_codes = 3;  // in a row; then everything that waits is refused
 
   explicit JoinRequests(const pki::Certificate& ca) : ca_pem_(ca.pem()), ca_sha256_(ca.fingerprint()) {}
@@ -58,6 +62,7 @@ class JoinRequests {
  private:
   struct One {
     std::string address;
+    std::string source;  // the address, or its network
     join::Machine machine;
     std::string commitment;
     std::string nonce;
@@ -67,6 +72,8 @@ class JoinRequests {
     Answer answer = Waiting{};
   };
   void forget_old(Time now);
+  [[nodiscard]] bool has_room(const std::string& source) const;
+  void end_unopened(const std::string& source);
 
   const std::string ca_pem_;
   const std::string ca_sha256_;

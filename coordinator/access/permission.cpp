@@ -21,7 +21,6 @@ Error forbidden(const Access& access, const std::string& why) {
 
 Status may_submit(const Access& access, std::string_view capability) {
   const std::string named(capability);
-  const std::string role(to_string(access.role));
   switch (access.role) {
     case Role::observe:
       return forbidden(access, "has the role observe, which submits nothing");

@@ -66,7 +66,11 @@ Status take_key(Access& access, const Secret& secret) {
 }  // namespace
 
 void Registry::insert(SQLite::Database& db, const Access& access) {
-  SQLite::Statement row(db, "INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  SQLite::Statement row(
+      db,
+      "INSERT OR REPLACE INTO accesses (name, role, models, capabilities, per_minute, expires_at, created_at, key_id, "
+      "digest, password, old_key_id, old_digest, old_until, tokens_per_day) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, access.name);
   row.bind(2, std::string(to_string(access.role)));
   row.bind(3, lines_of_patterns(access.limits.models));
@@ -167,15 +171,14 @@ Status Registry::revoke_access(const std::string& who, const std::string& name) 
   const std::lock_guard change(changing_);
   const auto before = named(name);
   if (!before) return unknown_access(name);
-  const Status written =
-      database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
-        SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
-        row.bind(1, name);
-        row.exec();
-        end_key(db, *before, now);
-        AccessDatabase::free_name(db, name);
-        return success();
-      });
+  Status written = database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+    SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
+    row.bind(1, name);
+    row.exec();
+    end_key(db, *before, now);
+    AccessDatabase::free_name(db, name);
+    return success();
+  });
   if (!written) return written;
   replace(&*before, nullptr);
   return success();

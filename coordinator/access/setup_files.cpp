@@ -1,6 +1,8 @@
 #include "coordinator/access/setup_files.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -112,14 +114,19 @@ Result<bool> make_certificate(const Row& row, const std::string& directory, cons
 }  // namespace
 
 Result<std::string> read_text(const std::string& path, std::size_t most) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{path + " cannot be read", ErrorKind::not_found};
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not hold this up
+  if (fd < 0) return Error{path + " cannot be read", ErrorKind::not_found};
+  struct stat info{};
+  const bool is_file = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   std::string text;
   std::string piece(64UL << 10U, '\0');
-  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
-    text.append(piece, 0, static_cast<std::size_t>(file.gcount()));
-    if (text.size() > most) return invalid(path + " is too large");
-  }
+  ssize_t count = 0;
+  while (is_file && text.size() <= most && (count = ::read(fd, piece.data(), piece.size())) > 0)
+    text.append(piece, 0, static_cast<std::size_t>(count));
+  ::close(fd);
+  if (!is_file || count < 0)
+    return Error{path + (is_file ? " cannot be read" : " is not a file"), ErrorKind::not_found};
+  if (text.size() > most) return invalid(path + " is too large");
   return text;
 }
 

@@ -33,7 +33,7 @@ void ask(const http_server::Responder& responder, Start start, std::function<voi
 
 // Like ask(), for an answer whose view is quick to build: it is built on the loop's thread.
 template <typename T, typename Start, typename View>
-void ask_quick(const http_server::Responder& responder, Start start, View view) {
+void ask_quick(const http_server::Responder& responder, Start start, const View& view) {
   responder.after(loop_patience, [responder] { responder.answer(problem(no_answer_in_time())); });
   start(Loop::Answer<T>(
       [responder, view](Result<T> answer) { responder.answer(answer ? view(*answer) : problem(answer.error())); }));
@@ -41,7 +41,7 @@ void ask_quick(const http_server::Responder& responder, Start start, View view) 
 
 // `view(state, now)` runs on the loop's thread: it must be quick. `then` gets its result, on the pool.
 template <typename T, typename View>
-void look(Loop& loop, const http_server::Responder& responder, View view, std::function<void(Result<T>)> then) {
+void look(Loop& loop, const http_server::Responder& responder, const View& view, std::function<void(Result<T>)> then) {
   const Status asked = loop.look([view, responder, then](const State& state, Now now) {
     responder.run([then, seen = view(state, now)]() mutable { then(std::move(seen)); });
   });

@@ -7,6 +7,7 @@
 
 #include "common/http_server/route.hpp"
 #include "coordinator/access/closed_fleet.hpp"
+#include "coordinator/events/journal.hpp"
 #include "coordinator/http/bounded_place.hpp"
 #include "coordinator/shell/loop.hpp"
 
@@ -33,6 +34,7 @@ struct Parts {
   Artifacts& artifacts;
   Waiters& waiters;
   StreamHub& hub;
+  events::Journal& journal;
   WaitBound& waiting;
   LargeOutputs& large_outputs;
   ClosedFleet* closed = nullptr;  // nullptr: before setup; everybody who reaches the API is the operator

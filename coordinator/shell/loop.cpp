@@ -43,7 +43,7 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       requests_(engine_, store_, options_.space, options_.submitter_rules),
       link_({options_.fleet, options_.broker, options_.inbox, options_.inbox_bytes, options_.agent_rules,
              options_.named_clients, options_.revocations},
-            engine_, requests_, store_, artifacts, hub, rules_, complaints_,
+            {engine_, requests_, store_, artifacts, hub, rules_, complaints_},
             {[this](mqtt::ClientEvent&& event) { return inbox_.offer(std::move(event)); },
              [this](mqtt::ClientEvent&& event) { inbox_.insist(std::move(event)); }}),
       upkeep_(store_, options_.retention, complaints_, options_.space) {
@@ -138,7 +138,7 @@ Status Loop::begin_reign() {
   engine_.begin_reign(last->epoch + 1);
   Drain& drain = engine_.drain();
   const Time mono = monotonic_now();
-  const auto written = store_.commit(drain.close(mono, upkeep_.store_clock(mono)));
+  auto written = store_.commit(drain.close(mono, upkeep_.store_clock(mono)));
   if (!written && written.error().kind != ErrorKind::full) return written;
   if (written) {
     drain.committed(Engine::now(), [](const Drain::AfterCommit&) {});

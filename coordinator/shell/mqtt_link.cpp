@@ -43,20 +43,19 @@ std::size_t weight(const mqtt::Message& message) {
 
 }  // namespace
 
-MqttLink::MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts,
-                   StreamHub& hub, const ParameterRules& rules, log::Complaints& complaints, Intake intake)
+MqttLink::MqttLink(Options options, const Parts& parts, Intake intake)
     : options_(std::move(options)),
-      engine_(engine),
-      requests_(requests),
-      store_(store),
-      artifacts_(artifacts),
-      hub_(hub),
-      rules_(rules),
-      complaints_(complaints),
+      engine_(parts.engine),
+      requests_(parts.requests),
+      store_(parts.store),
+      artifacts_(parts.artifacts),
+      hub_(parts.hub),
+      rules_(parts.rules),
+      complaints_(parts.complaints),
       intake_(std::move(intake)),
       topics_(options_.fleet),
-      replies_(complaints, [this] { return deliveries_.most_bytes(); }),
-      result_files_(artifacts),
+      replies_(parts.complaints, [this] { return deliveries_.most_bytes(); }),
+      result_files_(parts.artifacts),
       session_(random_seed()),
       inbox_(options_.inbox, options_.inbox_bytes) {}
 
@@ -337,11 +336,6 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   if (!submission) return replies_.refuse(message, submission.error());
   const auto allowed = rules_.check(submission->spec.capability, submission->spec.input);
   if (!allowed) return replies_.refuse(message, allowed.error());
-  for (const auto& artifact : protocol::artifacts_in(submission->spec.input)) {
-    if (auto leased = artifacts_.lease(artifact); !leased) {
-      return replies_.refuse(message, Error{leased.error().message, ErrorKind::invalid});
-    }
-  }
   const std::string client(options_.named_clients ? client_of(topic.client.str()) : topic.client.str());
   if (replies_.full(client)) {
     return replies_.refuse(message,
@@ -350,6 +344,12 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
   const std::string submitter = options_.named_clients ? topic.client.str() : "mqtt:" + topic.client.str();
   SubmitRequest submit{submitter, {std::move(submission->spec), submission->idempotency_key}, {}};
+  submit.check = [this, named = protocol::artifacts_in(submit.task.spec.input)]() -> Status {
+    for (const auto& artifact : named) {
+      if (auto leased = artifacts_.lease(artifact); !leased) return Error{leased.error().message, ErrorKind::invalid};
+    }
+    return success();
+  };
   submit.answer = [this, request, client,
                    accepted_only = submission->answer_accepted](const Result<Acceptance>& accepted) {
     if (accepted && !accepted_only) return answer_when_ended(accepted->id, client, request);

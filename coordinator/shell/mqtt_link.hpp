@@ -54,8 +54,18 @@ class MqttLink {
     std::function<void(mqtt::ClientEvent&&)> insist;  // for connection events
   };
 
-  MqttLink(Options options, Engine& engine, Requests& requests, Store& store, Artifacts& artifacts, StreamHub& hub,
-           const ParameterRules& rules, log::Complaints& complaints, Intake intake);
+  // The objects that it uses; all of them outlive it.
+  struct Parts {
+    Engine& engine;
+    Requests& requests;
+    Store& store;
+    Artifacts& artifacts;
+    StreamHub& hub;
+    const ParameterRules& rules;
+    log::Complaints& complaints;
+  };
+
+  MqttLink(Options options, const Parts& parts, Intake intake);
 
   void set_store(std::string identity) { store_identity_ = std::move(identity); }
   // Connects, under the reign that the engine has at this time.

@@ -132,6 +132,9 @@ void Requests::handle(SubmitRequest request) {
   event.submitter = std::move(request.submitter);
   event.tasks.push_back(std::move(request.task));
   if (auto may = allowed(event); !may) return answer(may.error());
+  if (request.check) {
+    if (auto good = request.check(); !good) return answer(good.error());
+  }
   const auto before = earlier(event.submitter, key_of(event));
   if (!before) return answer(before.error());
   if (!before->none()) {

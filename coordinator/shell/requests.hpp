@@ -25,6 +25,7 @@ struct SubmitRequest {
   SubmitTasks::One task;
   Answer<Acceptance> answer;
   std::function<void(const TaskId&)> made{};  // gets the id before the task is durable or sent
+  std::function<Status()> check{};  // what else the task needs; asked only if the submitter may submit it
 };
 struct SubmitBatchRequest {
   std::string submitter;

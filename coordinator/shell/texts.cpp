@@ -29,7 +29,7 @@ std::string read_exactly(const std::string& path, std::size_t bytes) {
 
 }  // namespace
 
-Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text) {
+Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text, const Uploader& who) {
   TextFile file{{}, text.size(), protocol::artifacts_in(text)};
   std::erase_if(file.artifacts, [&](const std::string& id) { return !artifacts.lease(id); });
   if (file.artifacts.size() > limits::text_artifacts) {
@@ -37,7 +37,7 @@ Result<TextFile> keep_text(Artifacts& artifacts, std::string_view text) {
                      " artifacts; the maximum of a text of this size is " + std::to_string(limits::text_artifacts),
                  ErrorKind::too_large};
   }
-  const auto upload = artifacts.upload();
+  const auto upload = artifacts.upload(who);
   for (std::size_t at = 0; at < text.size(); at += piece_bytes) {
     const auto piece = text.substr(at, piece_bytes);
     if (auto written = upload->write(piece.data(), piece.size()); !written) return written.error();
@@ -59,9 +59,9 @@ Result<JsonText> read_text(const Artifacts& artifacts, const TextFile& file) {
 
 bool has_large_input(const TaskSpec& spec) { return spec.input.size() > limits::input_bytes; }
 
-Status keep_large_input(Artifacts& artifacts, TaskSpec& spec) {
+Status keep_large_input(Artifacts& artifacts, TaskSpec& spec, const Uploader& who) {
   if (!has_large_input(spec)) return success();
-  auto file = keep_text(artifacts, spec.input);
+  auto file = keep_text(artifacts, spec.input, who);
   if (!file) return file.error();
   spec.input_at = std::move(*file);
   spec.input = "null";

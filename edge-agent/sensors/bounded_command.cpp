@@ -82,7 +82,7 @@ bool BoundedCommand::reap() {
 void BoundedCommand::end() { syscall(SYS_pidfd_send_signal, process_, SIGKILL, nullptr, 0); }
 
 std::optional<std::string> BoundedCommand::run(const std::vector<std::string>& command, Duration longest,
-                                               std::stop_token stop) {
+                                               const std::stop_token& stop) {
   if (command.empty() || !reap()) return std::nullopt;
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;

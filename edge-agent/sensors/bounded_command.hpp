@@ -22,7 +22,8 @@ class BoundedCommand {
   // Blocks for at most `longest`, and ends soon after a stop request. Returns the first `most_bytes` of its standard
   // output; none: it cannot be started, failed, or took too long. A process that does not even end on SIGKILL (its
   // driver hangs) is not waited for, and no other one is started until it has ended.
-  std::optional<std::string> run(const std::vector<std::string>& command, Duration longest, std::stop_token stop);
+  std::optional<std::string> run(const std::vector<std::string>& command, Duration longest,
+                                 const std::stop_token& stop);
 
  private:
   bool reap();  // true: no process is left

@@ -31,7 +31,8 @@ class Authority:
         (self.folder / "number").write_text("01\n")
         (self.folder / "ca.cnf").write_text(
             "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ncrlnumber=number\ndefault_md=sha256\ndefault_crl_days=30\n")
-        self.openssl("req", "-x509", *self.new_key("ca"), "-subj", "/CN=test authority", "-days", 30, "-out", "ca.crt")
+        self.openssl("req", "-x509", *self.new_key("ca"), "-subj", "/CN=test authority", "-days", 30,
+                     "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", "ca.crt")  # Python 3.13 wants it
         self.issue("server", "serverAuth")
         self.revoke()
 
@@ -44,7 +45,8 @@ class Authority:
 
     def issue(self, name, use="clientAuth", subject=None):
         (self.folder / "extensions").write_text(
-            f"basicConstraints=critical,CA:FALSE\nextendedKeyUsage={use}\nsubjectAltName=IP:127.0.0.1\n")
+            f"basicConstraints=critical,CA:FALSE\nextendedKeyUsage={use}\nsubjectAltName=IP:127.0.0.1\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         self.openssl("req", "-new", *self.new_key(name), "-subj", subject or f"/CN={name}", "-out", "request")
         self.openssl("x509", "-req", "-in", "request", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", 30,
                      "-extfile", "extensions", "-out", f"{name}.crt")

@@ -11,7 +11,7 @@ import tempfile
 
 from closed_broker import NOBODY, run
 from mqtt5 import Client
-from support import BIN, ROOT, Answer, Process, free_port, wait_until
+from support import BIN, ROOT, Answer, Api, Process, free_port, wait_until
 
 
 class Caller:
@@ -47,9 +47,21 @@ class Caller:
         return answer.body
 
 
+class KeptApi(Api):
+    """The API over one kept connection, with the key of an access."""
+
+    def __init__(self, port, context, key):
+        super().__init__(port)
+        self.context, self.headers = context, {"Authorization": f"Bearer {key}"}
+
+    def new_connection(self, timeout):
+        return http.client.HTTPSConnection("localhost", self.port, timeout=timeout, context=self.context)
+
+
 class ClosedFleet:
-    def __init__(self):
-        self.root = pathlib.Path(tempfile.mkdtemp(prefix="edgefleet-test-"))
+    def __init__(self, root=None):
+        """`root`: an empty folder; by default a new one."""
+        self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="edgefleet-test-"))
         self.user = {}
         if os.geteuid() == 0:  # the broker must not be root; all of them are one user
             self.user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -63,11 +75,11 @@ class ClosedFleet:
 
     # ---- programs
 
-    def run(self, *command, home="home", **options):
+    def run(self, *command, home="home", timeout=60, **options):
         """`home`: a folder of its own for the configuration of the command line: who calls."""
         environment = {**os.environ, "XDG_CONFIG_HOME": str(self.root / home)}
         environment.pop("EDGEFLEET_URL", None)
-        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, cwd="/",
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout, cwd="/",
                               env=environment, **self.user, **options)
 
     def cli(self, *arguments, **options):
@@ -133,6 +145,9 @@ class ClosedFleet:
     def access(self, name, role, **limits):
         """A new access; returns a caller with its key."""
         return self.caller(self.admin.good("POST", "/api/v1/accesses", {"name": name, "role": role, **limits})["key"])
+
+    def kept_api(self, key):
+        return KeptApi(self.people_port, ssl.create_default_context(cafile=self.ca), key)
 
     def agents_caller(self, certificate=None):
         return Caller(self.agents_port, self.ca, certificate=certificate)

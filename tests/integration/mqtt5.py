@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+import ssl
 import struct
 
 ALLOWED = (0, 16)  # 16: nobody is subscribed
@@ -30,6 +31,13 @@ def length(value):
         data += bytes([digit | (128 if value else 0)])
         if not value:
             return data
+
+
+def forget_tls_errors():
+    """Python 3.13 leaves the error of a failed write in OpenSSL's queue, which is one for all connections of a thread: the
+    next read, of whichever, would raise it again. A setting that fails clears the queue."""
+    with contextlib.suppress(ssl.SSLError):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers("none of this name")
 
 
 class Client:
@@ -69,7 +77,11 @@ class Client:
     # ---- packets
 
     def send(self, first, body):
-        self.socket.sendall(bytes([first]) + length(len(body)) + body)
+        try:
+            self.socket.sendall(bytes([first]) + length(len(body)) + body)
+        except OSError:
+            forget_tls_errors()
+            raise
 
     def receive(self, count):
         while len(self.buffer) < count:

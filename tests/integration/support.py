@@ -30,6 +30,8 @@ PATIENCE = float(os.environ.get("EDGEFLEET_TEST_PATIENCE", "20"))  # seconds, fo
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a valid ULID that no coordinator has given out
 SANITIZED = "TSAN_OPTIONS" in os.environ or "ASAN_OPTIONS" in os.environ
 os.umask(0o022)  # an agent refuses files that others can change
+# A script that runs the tests in the background has them ignore SIGINT, and a shell cannot end that for watch.sh.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 
@@ -141,9 +143,14 @@ Answer = collections.namedtuple("Answer", "status body headers")
 class Api:
     """The coordinator's HTTP API over one kept connection."""
 
+    headers = {}  # of every request
+
     def __init__(self, port):
         self.port = port
         self.connection = None
+
+    def new_connection(self, timeout):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def request(self, method, path, body=None, headers=None, timeout=90):
         """`body`: bytes or text as they are, anything else as JSON."""
@@ -154,9 +161,9 @@ class Api:
         for attempt in (1, 2):  # a kept connection may have been closed by the other side
             fresh = self.connection is None
             if fresh:
-                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+                self.connection = self.new_connection(timeout)
             try:
-                self.connection.request(method, path, body, headers or {})
+                self.connection.request(method, path, body, {**self.headers, **(headers or {})})
                 response = self.connection.getresponse()
                 content = response.read()
             except (http.client.HTTPException, OSError):

@@ -1,5 +1,7 @@
 """A broker that speaks TLS: the real Mosquitto with certificates of an authority that the test made."""
 
+import os
+import pathlib
 import subprocess
 import unittest
 
@@ -31,6 +33,13 @@ class Authority:
                      "-extfile", extensions, "-out", certificate)
         key.chmod(0o644)  # the broker reads its own as another user
         return certificate, key
+
+
+def connections(pid, port):
+    """How many sockets of this process are, or were, connected with this port."""
+    links = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    rows = [line.split() for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(f"socket:[{row[9]}]" in links for row in rows if row[2].endswith(f":{port:04X}"))
 
 
 class BrokerTls(FleetCase):
@@ -68,12 +77,13 @@ class BrokerTls(FleetCase):
         self.assertEqual(self.api.outcome(task, 30)["state"], "succeeded")
 
     def test_each_first_connect_succeeds(self):
-        """A handshake that ends within Paho's first call must not look like a failure."""
+        """A handshake that ends within Paho's first call must not look like a failure, and leaves no socket behind."""
         self.start()
         self.fleet.start_coordinator(*self.options("coordinator"))
         for number in range(12):
             agent = self.fleet.start_agent(f"pi-{number}", *self.options(f"pi-{number}"), echo=1)
             self.assertNotIn("; trying again", agent.log())
+            self.assertEqual(connections(agent.pid, self.fleet.broker_port), 1)
 
     def test_a_broker_of_another_authority(self):
         self.start()

@@ -156,8 +156,10 @@ class BadGenerations(WatchCase):
         self.broker.write()
         shutil.rmtree(self.broker.folder / "generations")
         self.assertIn("no generation", self.broker.becomes(broker="down", generation="")["why"])
+        self.broker.watcher.terminate()  # it would take the good one before the bad one is there
         self.broker.write()
         bad = self.broker.write_changed(replaced("crl.pem", ""))
+        self.broker.start()
         self.assertIn("crl", self.broker.becomes(broker="down", refused=bad)["why"])
         self.new_generation()
         self.assertIn(self.broker.agent().publish(OWN), ALLOWED)

@@ -39,7 +39,7 @@ class BudgetCase(unittest.TestCase):
         self.fleet.start_coordinator(*self.options)
         self.go_on = threading.Event()
         self.go_on.set()
-        self.backend = ScriptedBackend(lambda body: [self.go_on, "Hello"])
+        self.backend = ScriptedBackend(lambda body: [self.go_on] * 6 + ["Hello"])  # waits a minute at most
         self.addCleanup(self.backend.close)
         self.addCleanup(self.go_on.set)
         self.start_agent()
@@ -254,12 +254,14 @@ class Waiting(BudgetCase):
         made = desk.good("POST", "/api/v1/batches", {"tasks": [{**TASK, "delay_ms": 3_600_000}]})
         batch = made["id"]
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            waiting = [pool.submit(desk.request, "GET", f"/api/v1/tasks/{task}?wait=50", timeout=80),
-                       pool.submit(desk.request, "GET", f"/api/v1/batches/{batch}?wait=50", timeout=80)]
-            chat = pool.submit(desk.request, "POST", CHAT, {**INPUT, "stream": True}, timeout=80)
+            waiting = [pool.submit(self.with_a_place, desk, "GET", f"/api/v1/tasks/{task}?wait=50"),
+                       pool.submit(self.with_a_place, desk, "GET", f"/api/v1/batches/{batch}?wait=50")]
+            chat = pool.submit(self.with_a_place, desk, "POST", CHAT, {**INPUT, "stream": True})
             refused = wait_until(lambda: self.if_refused(desk, task), what="the bound is reached")
             self.refused(refused, 429, "3 requests of the access desk are waiting", "--max-waiting-per-access")
             self.refused(desk.request("POST", CHAT, INPUT), 429, "3 requests of the access desk", "rate_limit_exceeded")
+            for followed in ("/api/v1/events", f"/api/v1/tasks/{task}/events"):
+                self.refused(desk.request("GET", followed), 429, "3 requests of the access desk")
             self.assertEqual(desk.request("GET", f"/api/v1/tasks/{task}").status, 200)  # without waiting
             self.assertEqual(self.fleet.admin.request("GET", f"/api/v1/tasks/{task}?wait=0.1").status, 200)
             desk.good("POST", f"/api/v1/tasks/{task}/cancel")
@@ -269,6 +271,13 @@ class Waiting(BudgetCase):
             self.assertEqual(chat.result(60).status, 200)
             desk.good("POST", f"/api/v1/tasks/{made['tasks'][0]}/cancel")
             self.assertEqual(waiting[1].result(60).body["counts"]["cancelled"], 1)
+
+    def with_a_place(self, who, method, path, body=None):
+        """The request that asks whether all are taken takes one for a moment itself."""
+        return wait_until(lambda: self.unless_busy(who.request(method, path, body, timeout=80)), timeout=90)
+
+    def unless_busy(self, answer):
+        return None if answer.status == 429 else answer
 
     def if_refused(self, who, task):
         answer = who.request("GET", f"/api/v1/tasks/{task}?wait=0.05")

@@ -102,6 +102,29 @@ class Closed(unittest.TestCase):
         unfinished = cron.good("GET", "/api/v1/access")["unfinished"]
         self.assertEqual(unfinished, {"tasks": got.count(202), "bytes": got.count(202), "file_bytes": 0})
 
+    def test_what_may_not_be_submitted_leaves_nothing_and_tells_nothing(self):
+        """A refused task stores no input; whether somebody has a file is told to nobody else, whatever the task is for."""
+        only_echo = self.fleet.access("only-echo", "submit", capabilities=["echo"])
+        other = self.fleet.access("other", "submit")
+        secret = other.good("PUT", "/api/v1/artifacts", b"somebody else's")["id"]
+        nobodys = "sha256-" + "0" * 64
+
+        def stored():
+            return sorted(path.name for path in (self.fleet.data / "artifacts").rglob("sha256-*"))
+
+        before = stored()
+        large = {"capability": "command.x", "input": "x" * 600_000}
+        for path, body in (("/api/v1/tasks", large), ("/api/v1/batches", {"tasks": [large]})):
+            answer = only_echo.request("POST", path, body)
+            self.assertEqual(answer.status, 403, answer.body)
+            self.assertIn("command.x", json.dumps(answer.body))
+        self.assertEqual(stored(), before)
+        for capability, status in (("command.x", 403), ("echo", 422)):
+            answers = [only_echo.request("POST", "/api/v1/tasks", {"capability": capability, "input": {"artifact": id}})
+                       for id in (secret, nobodys)]
+            self.assertEqual([answer.status for answer in answers], [status, status])
+            self.assertEqual(answers[0].body["detail"].replace(secret, nobodys), answers[1].body["detail"])
+
     def test_no_access_fills_the_queue(self):
         """One alone has half of it, and there is always room for the next one."""
         fleet = self.fleet

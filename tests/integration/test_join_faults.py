@@ -48,7 +48,8 @@ class FleetAuthority(Authority):
         (self.folder / "long").touch()
         (self.folder / "long.cnf").write_text(LONG)
         for name, extensions, signer in (
-                ("ca", "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n", ("-selfsign",)),
+                ("ca", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n",
+                 ("-selfsign",)),
                 ("server", "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName=IP:127.0.0.1\n",
                  ("-cert", "ca.crt"))):
             (self.folder / "extensions").write_text(extensions)

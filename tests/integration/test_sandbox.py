@@ -144,6 +144,11 @@ class Sandbox(AsItsUser):
             "the agent's memory": f"head -c 0 /proc/{agent}/mem",
             "the agent's files": f"ls /proc/{agent}/fd/",
             "the agent by ptrace": f"python3 -c '{TRACE}' {agent}",
+            "the agent's limits": f"prlimit --pid {agent} --nofile=1000:1000",
+            "the agent's priority": f"renice -n 19 -p {agent}",
+            "the priority of its user's processes": f"renice -n 19 -u {NOBODY if os.getuid() == 0 else os.getuid()}",
+            "the agent's scheduling": f"chrt --idle --pid 0 {agent}",
+            "the agent's turn at the disk": f"ionice -c 3 -p {agent}",
             "another task's environment": f"cat /proc/{process}/environ",
             "another task by ptrace": f"python3 -c '{TRACE}' {process}",
         }
@@ -160,9 +165,11 @@ class Sandbox(AsItsUser):
         # They are possible otherwise, so that the test above means something. Those at the end are not: the agent is not
         # dumpable, whatever its commands are.
         free = self.tried({name: attempts[name] for name in ("the key", "the configuration", "the key of a provider",
-                                                             "another task's file", "another task's environment")},
+                                                             "another task's file", "another task's environment",
+                                                             "the agent's limits", "the agent's priority",
+                                                             "the agent's scheduling", "the agent's turn at the disk")},
                           lambda script: self.said(script, "open"))
-        self.assertEqual(len(free), 5, free)
+        self.assertEqual(len(free), 9, free)
         for attempt in ("the agent's memory", "the agent's environment", "the agent by ptrace"):
             self.assertEqual(self.tried({attempt: attempts[attempt]}, lambda script: self.said(script, "open")), [])
         works = {
@@ -174,6 +181,7 @@ class Sandbox(AsItsUser):
             "python": "python3 -c 'import json, ssl, subprocess; subprocess.run([\"true\"], check=True)'",
             "listing": f"ls / /var/lib {self.fleet.dir}",
             "its own processes": "sh -c 'sleep 100 & kill $!'",
+            "its own limits and priority": "sh -c 'ulimit -n 100 && nice -n 5 ionice -c 3 chrt --idle 0 true'",
         }
         self.assertEqual(self.tried(works), list(works))
         done = self.api.outcome(self.api.submit("command.try", {"script": "echo x > out/kept"}))

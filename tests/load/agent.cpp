@@ -28,17 +28,19 @@ Duration run_time(const JsonText& input) {
 
 }  // namespace
 
-SimulatedAgent::SimulatedAgent(const Setting& setting, AgentName name, std::uint64_t seed, Counters& counters)
+SimulatedAgent::SimulatedAgent(const Setting& setting, AgentName name, const mqtt::TlsFiles& tls, std::uint64_t seed,
+                               Counters& counters)
     : setting_(setting),
       counters_(counters),
       random_(seed),
       state_(std::move(name), new_session_id(), agent::HeatLimits{}),
       session_(seed),
-      connection_(options_for(setting), setting.host, setting.port,
+      connection_(options_for(setting, tls), setting.host, setting.port,
                   [this](mqtt::ClientEvent event) { received_.push_back(std::move(event)); }) {}
 
-mqtt::Options SimulatedAgent::options_for(const Setting& setting) const {
+mqtt::Options SimulatedAgent::options_for(const Setting& setting, const mqtt::TlsFiles& tls) const {
   mqtt::Options options;
+  options.tls = tls;
   options.client_id = "edgefleet-" + setting.fleet.str() + "-agent-" + state_.name.str();
   options.will = mqtt::Message{setting.topics.build({TopicKind::agent_status, state_.name, {}, {}}),
                                protocol::encode(AgentStatus{AgentState::lost, state_.session}), 1, true};

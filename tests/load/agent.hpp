@@ -45,7 +45,8 @@ struct Setting {
 
 class SimulatedAgent {
  public:
-  SimulatedAgent(const Setting& setting, AgentName name, std::uint64_t seed, Counters& counters);
+  SimulatedAgent(const Setting& setting, AgentName name, const mqtt::TlsFiles& tls, std::uint64_t seed,
+                 Counters& counters);
 
   void start(Time now);
   // Handles all events that have arrived or are due.
@@ -63,7 +64,7 @@ class SimulatedAgent {
     Time ends;
     JsonText input;
   };
-  mqtt::Options options_for(const Setting& setting) const;
+  mqtt::Options options_for(const Setting& setting, const mqtt::TlsFiles& tls) const;
   void step(const agent::Event& event, Time now);
   void perform(const agent::Effect& effect, Time now);
   void begin(const agent::StartTask& start, Time now);

@@ -5,8 +5,6 @@ import random
 import threading
 import time
 
-from world import Api
-
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 LONGEST_RUN_MS = 20_000
 BATCH_PERIOD = 0.5  # seconds
@@ -19,8 +17,9 @@ class Clients:
     """All times in seconds. The latency of a single task counts from the time at which it was due, so that a wait for a
     free client is included."""
 
-    def __init__(self, port, *, rate, singles, run_ms, seed):
-        self.port, self.rate, self.singles_rate, self.run_ms = port, rate, singles, run_ms
+    def __init__(self, new_api, *, rate, singles, run_ms, seed):
+        """`new_api`: makes a connection of a client."""
+        self.new_api, self.rate, self.singles_rate, self.run_ms = new_api, rate, singles, run_ms
         self.random = random.Random(seed)
         self.local = threading.local()
         self.lock = threading.Lock()
@@ -31,7 +30,7 @@ class Clients:
 
     def api(self):
         if not hasattr(self.local, "api"):
-            self.local.api = Api(self.port)
+            self.local.api = self.new_api()
         return self.local.api
 
     def task(self):
@@ -65,7 +64,7 @@ class Clients:
             self.bad(f"{call.__name__}: {error!r}")
 
     def submit_batches(self, began, seconds):
-        chances = Clients(self.port, rate=0, singles=0, run_ms=self.run_ms, seed=self.random.random())
+        chances = Clients(self.new_api, rate=0, singles=0, run_ms=self.run_ms, seed=self.random.random())
         size = round((self.rate - self.singles_rate) * BATCH_PERIOD)
         if size <= 0:
             return

@@ -4,6 +4,7 @@
 #include <mqtt_protocol.h>
 
 #include <new>
+#include <stdexcept>
 
 namespace edgefleet::load {
 namespace {
@@ -68,13 +69,25 @@ Connection::Connection(const mqtt::Options& options, std::string host, int port,
   mosquitto_subscribe_v5_callback_set(client, Callbacks::subscribed);
   mosquitto_publish_v5_callback_set(client, Callbacks::delivered);
   mosquitto_message_v5_callback_set(client, Callbacks::received);
+  use_tls(options.tls);
   if (!options.will) return;
   const mqtt::Message& will = *options.will;
   mosquitto_will_set_v5(client, will.topic.c_str(), static_cast<int>(will.payload.size()), will.payload.data(),
                         will.qos, will.retained, nullptr);
 }
 
-// The broker is on the loopback interface: the TCP connection is established or refused at once.
+// Like Paho, libmosquitto reads the files at each connect.
+void Connection::use_tls(const mqtt::TlsFiles& files) {
+  if (files.ca.empty()) return;
+  const int failure = mosquitto_tls_set(client_.get(), files.ca.c_str(), nullptr, files.certificate.c_str(),
+                                        files.key.c_str(), nullptr);
+  if (failure != MOSQ_ERR_SUCCESS) {
+    throw std::runtime_error(files.certificate + " cannot be used: " + mosquitto_strerror(failure));
+  }
+}
+
+// The broker is on the loopback interface: the TCP connection is established or refused at once. A TLS handshake goes
+// on while the socket is watched.
 void Connection::connect() {
   ++connects_;
   const int failure = mosquitto_connect_bind_v5(client_.get(), host_.c_str(), port_, keepalive_s_, nullptr, nullptr);

@@ -46,6 +46,7 @@ class Connection final : public mqtt::Client {
   struct Free {
     void operator()(mosquitto* client) const;
   };
+  void use_tls(const mqtt::TlsFiles& files);
   void emit(mqtt::ClientEvent event) { on_event_(std::move(event)); }
 
   OnEvent on_event_;

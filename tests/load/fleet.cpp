@@ -21,13 +21,12 @@ constexpr Duration longest_wait = 100ms;
 
 }  // namespace
 
-Fleet::Fleet(const Setting& setting, const std::string& prefix, std::size_t agents, std::uint64_t seed)
+Fleet::Fleet(const Setting& setting, const std::vector<Who>& agents, std::uint64_t seed)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
   std::mt19937_64 seeds(seed);
-  for (std::size_t i = 1; i <= agents; ++i) {
-    agents_.push_back(std::make_unique<SimulatedAgent>(
-        setting, AgentName::parse(prefix + "-" + std::to_string(i)).value(), seeds(), counters_));
+  for (const Who& one : agents) {
+    agents_.push_back(std::make_unique<SimulatedAgent>(setting, one.name, one.tls, seeds(), counters_));
     members_.emplace_back(*agents_.back());
   }
 }

@@ -13,10 +13,15 @@
 
 namespace edgefleet::load {
 
+// An agent, with the files of its certificate if it is one of a closed fleet.
+struct Who {
+  AgentName name;
+  mqtt::TlsFiles tls{};
+};
+
 class Fleet {
  public:
-  // Named PREFIX-1 to PREFIX-N.
-  Fleet(const Setting& setting, const std::string& prefix, std::size_t agents, std::uint64_t seed);
+  Fleet(const Setting& setting, const std::vector<Who>& agents, std::uint64_t seed);
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
   Fleet(Fleet&&) = delete;

@@ -4,6 +4,7 @@
   ./dev load                              5,000 agents for ten minutes, 500 tasks per second
   ./dev load --agents 200 --seconds 15    fewer agents, shorter
   ./dev load --restarts                   at the end, kills the coordinator, then the broker
+  ./dev load --closed --restarts          the same after `setup`: TLS, a certificate for each agent, access lists
   ./dev load --queued 1000000             a million tasks that no agent can take: memory, submit, start after kill -9
   ./dev load --json                       the figures as JSON
 
@@ -38,12 +39,15 @@ def arguments():
     parser.add_argument("--singles", type=float, default=50, help="single tasks per second among them")
     parser.add_argument("--run-ms", type=float, default=1000, help="mean run time of the tasks (exponential)")
     parser.add_argument("--restarts", action="store_true", help="at the end, kill -9 of coordinator and broker")
+    parser.add_argument("--closed", action="store_true", help="a fleet after `edgefleet-coordinator setup`")
     parser.add_argument("--queued", type=int, default=None, metavar="N", help="the other test: N tasks, no agent")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=None, help="HTTP port; the broker uses the next (default: free ones)")
     parser.add_argument("--keep", action="store_true", help="keep the store and the logs")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if args.closed and (args.queued or args.port):
+        parser.error("--closed goes neither with --queued nor with --port")
     args.seconds = args.minutes * 60 if args.seconds is None else args.seconds
     return args
 

@@ -43,7 +43,7 @@ class Queued:
         lock = threading.Lock()
 
         def client():
-            api = type(self.world.api)(self.world.http_port)
+            api = self.world.new_api()
             while True:
                 with lock:
                     if not rest:

@@ -19,6 +19,10 @@ def seconds(by_name):
 
 def steady(figures):
     joined, tasks = figures["joined"], figures["tasks"]
+    if enrolled := figures.get("enrolled"):
+        print(f"{figures['agents']} agents enrolled in {enrolled['seconds']} s, {enrolled['per_s']} per second, at the end "
+              f"{enrolled['last_tenth_per_s']} (CPU: {seconds(enrolled['cpu_s'])}; of the coordinator "
+              f"{enrolled['coordinator_ms_each']} ms each)")
     print(f"{figures['agents']} agents of {figures['slots']} slots; all placeable {joined['seconds']} s after their "
           f"start ({joined['agents_per_s']} per second; CPU: {seconds(joined['cpu_s'])})")
     for name in ("beats alone", "at work"):

@@ -1,6 +1,5 @@
 """Thousands of agents for minutes: joining, heartbeats, and a steady flow of tasks."""
 import collections
-import http.client
 import re
 import sqlite3
 import statistics
@@ -8,13 +7,14 @@ import threading
 import time
 
 from clients import CAPABILITY, ENDED, Clients
+from closed_world import ClosedWorld
 from world import Driver, World, raise_file_limit, wait_until
 
 STATES = ["scheduled", "queued", "assigned", "running", "cancelling", "succeeded", "failed", "cancelled", "expired"]
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs
 MOST_IN_A_BATCH = 10_000
 LOOK_EVERY = 7  # seconds; not a divisor of the heartbeats' 10, so that the phase of the samples varies
-PATIENCE = 180  # seconds, for joining and for the last outcomes
+PATIENCE = 600  # seconds, for joining and for the last outcomes
 
 
 def percentile(values, share):
@@ -27,7 +27,7 @@ class Looks:
     is the time from the creation of its last heartbeat until it was handled, in whole milliseconds."""
 
     def __init__(self, world):
-        self.port = world.http_port
+        self.api = world.operator_api()
         self.delays_ms, self.silences_ms, self.answers_s, self.missing = [], [], [], 0
         self.bytes = 0
         self.stopped = threading.Event()
@@ -35,11 +35,12 @@ class Looks:
 
     def fetch(self):
         """Unparsed: the driver shares the cores, and parsing megabytes of JSON would slow it."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", "/api/v1/agents")
-        text = connection.getresponse().read()
-        connection.close()
-        return text
+        connection = self.api.new_connection(timeout=60)
+        try:
+            connection.request("GET", "/api/v1/agents", headers=self.api.headers)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
 
     def watch(self):
         over = False
@@ -84,7 +85,7 @@ class Steady:
     def __init__(self, folder, args, say):
         raise_file_limit(args.agents)
         self.args, self.say = args, say
-        self.world = World(folder, args.port)
+        self.world = ClosedWorld(folder) if args.closed else World(folder, args.port)
         self.figures = {"agents": args.agents, "slots": args.slots, "rate": args.rate, "singles": args.singles,
                         "run_ms": args.run_ms, "seconds": args.seconds, "seed": args.seed}
         self.violations, self.expected_losses = [], 0
@@ -94,9 +95,11 @@ class Steady:
         self.start_coordinator()
         wait_until(self.world.ready, 20, "the coordinator is ready")
         self.figures["empty"] = self.world.memory()
+        if enrolled := self.world.enrol(self.args.agents, self.say):
+            self.figures["enrolled"] = enrolled
         self.join()
         self.phase("beats alone", lambda: self.stopped_wait(self.args.idle_seconds))
-        self.clients = Clients(self.world.http_port, rate=self.args.rate, singles=self.args.singles,
+        self.clients = Clients(self.world.new_api, rate=self.args.rate, singles=self.args.singles,
                                run_ms=self.args.run_ms, seed=self.args.seed)
         self.phase("at work", self.work)
         if self.args.restarts:
@@ -272,6 +275,5 @@ class Steady:
         code = self.world.processes["coordinator"].terminate(30)
         if code != 0:
             self.violations.append(f"the coordinator ended with {code} on SIGTERM")
-        database = next((self.world.folder / "data").glob("*.db"))
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        with sqlite3.connect(f"file:{self.world.store}?mode=ro", uri=True) as connection:
             return dict(connection.execute("SELECT id, state FROM tasks"))

@@ -50,7 +50,7 @@ class Driver:
 
     def __init__(self, world, *, agents, slots, seed):
         self.began = time.monotonic()
-        self.process = world.start("agents", [BIN / "edgefleet-load-agents", "--port", world.broker_port, "--agents",
+        self.process = world.start("agents", [BIN / "edgefleet-load-agents", *world.options_of_agents(), "--agents",
                                               agents, "--slots", slots, "--seed", seed])
 
     def reports(self):
@@ -77,7 +77,24 @@ class World:
         self.folder.chmod(0o755)  # the broker switches to another user
         self.http_port, self.broker_port = (port, port + 1) if port else (free_port(), free_port())
         self.processes = {}
-        self.api = Api(self.http_port)
+        self.api = self.new_api()
+
+    def new_api(self):
+        """A connection of a client; self.api is the operator's."""
+        return Api(self.http_port)
+
+    def operator_api(self):
+        return self.new_api()
+
+    def options_of_agents(self):
+        return ["--port", self.broker_port]
+
+    def enrol(self, agents, say):
+        """Before the agents start; what it cost, or None if nothing was needed."""
+
+    @property
+    def store(self):
+        return self.folder / "data/edgefleet.db"
 
     def start(self, name, command):
         process = Process(name, command, self.folder / f"{name}.log")

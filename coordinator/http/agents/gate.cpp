@@ -22,7 +22,7 @@ Verdict AgentsGate::judge(const Request& head, const http_server::Route* route) 
   Verdict verdict;
   const auto refusal = [&](int status, const std::string& detail) {
     verdict.refusal = refuse({status, detail, {}}, head.path);
-    refusals_.note(head.peer.address, detail);
+    refusals_.note_unknown(head.peer.address, detail);
     return verdict;
   };
   if (head.headers.has("Origin")) return refusal(403, "this port is for agents; no web page may use it");

@@ -59,6 +59,11 @@ Reply open_request(ClosedFleet& closed, const Request& request) {
   const auto opening = join::decode_opening(request.body);
   if (!opening) return problem(opening.error());
   const auto opened = closed.join_requests().open(request.capture("id"), *opening, monotonic_now());
+  if (!opened && opened.error().kind == ErrorKind::invalid) {
+    const std::string reason = "a request to join was opened with something else than it had committed to";
+    log::warning(request.peer.address + ": " + reason);
+    closed.refusals().note_unknown(request.peer.address, reason);
+  }
   if (!opened) return problem(opened.error());
   log::info("a machine at " + request.peer.address +
             " asks to join: `edgefleet agents waiting` lists it, `edgefleet agents accept CODE` accepts it");

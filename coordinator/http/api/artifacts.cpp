@@ -4,6 +4,7 @@
 #include "common/protocol/json.hpp"
 #include "coordinator/core/fleet.hpp"
 #include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/permits.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -22,8 +23,7 @@ Reply stored_reply(Artifacts::Upload& upload, Duration kept_for, bool tell_new) 
   return located(stored->is_new || !tell_new ? 201 : 200, body, "/api/v1/artifacts/" + stored->id);
 }
 
-// `who`: whose upload it is; empty: an agent's, whose tasks name it.
-http_server::Upload put(Artifacts& artifacts, const Request& head, const std::string& who) {
+http_server::Upload put(Artifacts& artifacts, const Request& head, const Uploader& who) {
   auto upload = std::shared_ptr<Artifacts::Upload>(artifacts.upload(who));
   auto failure = std::make_shared<std::optional<Error>>();
   return {[upload, failure](std::string_view piece) {
@@ -37,18 +37,6 @@ http_server::Upload put(Artifacts& artifacts, const Request& head, const std::st
           }};
 }
 
-// Knowing its hash grants nothing: a task of the caller names it, or the caller has sent it.
-Result<bool> may_read(const Parts& parts, const http_server::Principal& caller, const std::string& artifact) {
-  if (!sees_own_only(caller)) return true;
-  if (parts.artifacts.uploaded_by(caller.name, artifact)) return true;
-  const auto reader = parts.store.reader();
-  for (const auto& submitter : {submitter_of(caller), present_submitter_of(caller)}) {
-    auto named = reader->artifact_named_by(artifact, submitter);
-    if (!named || *named) return named;
-  }
-  return false;
-}
-
 void send(Artifacts& artifacts, const std::string& id, const Responder& responder) {
   auto path = artifacts.find(id);
   if (!path) return responder.answer(problem(path.error()));
@@ -60,7 +48,7 @@ void send(Artifacts& artifacts, const std::string& id, const Responder& responde
 
 void get(const Parts& parts, const Request& request, const Responder& responder) {
   const std::string& id = request.capture("id");
-  const auto allowed = may_read(parts, request.principal, id);
+  const auto allowed = may_read_artifact(parts, request.principal, id);
   if (!allowed) return responder.answer(problem(allowed.error()));
   if (!*allowed) {
     return responder.answer(problem(Error{
@@ -79,10 +67,9 @@ std::vector<TaskId> held_by(const State& state, const std::string& name) {
 }
 
 void get_for_agent(const Parts& parts, const Request& request, const Responder& responder) {
-  const std::string id = request.capture("id");
   look<std::vector<TaskId>>(
       parts.loop, responder, [name = request.principal.name](const State& state, Now) { return held_by(state, name); },
-      [parts, responder, id](const Result<std::vector<TaskId>>& held) {
+      [parts, responder, id = request.capture("id")](const Result<std::vector<TaskId>>& held) {
         if (!held) return responder.answer(problem(held.error()));
         const auto named = parts.store.reader()->artifact_named_in(id, *held);
         if (!named) return responder.answer(problem(named.error()));
@@ -97,9 +84,10 @@ void get_for_agent(const Parts& parts, const Request& request, const Responder& 
 
 void add_agents_artifact_routes(Routes& routes, const Parts& parts, const std::string& role) {
   Artifacts& artifacts = parts.artifacts;
-  routes.push_back(
-      {"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", role,
-       http_server::UploadHandler([&artifacts](const Request& head) { return put(artifacts, head, {}); })});
+  routes.push_back({"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", role,
+                    http_server::UploadHandler([&artifacts](const Request& head) {
+                      return put(artifacts, head, {head.principal.name, Uploader::Kind::agent});
+                    })});
   routes.push_back({"GET", "/api/v1/artifacts/{id}", "getArtifact", "A file of a task that this agent holds", role,
                     http_server::Handler([parts](const Request& request, const Responder& responder) {
                       get_for_agent(parts, request, responder);
@@ -110,7 +98,7 @@ void add_artifact_routes(Routes& routes, const Parts& parts) {
   Artifacts& artifacts = parts.artifacts;
   routes.push_back({"PUT", "/api/v1/artifacts", "putArtifact", "Store a file; its id is its SHA-256", "submit",
                     http_server::UploadHandler([&artifacts](const Request& head) {
-                      return put(artifacts, head, sees_own_only(head.principal) ? head.principal.name : "");
+                      return put(artifacts, head, uploader_of(head.principal));
                     })});
   routes.push_back({"GET", "/api/v1/artifacts/{id}", "getArtifact", "A file, or a range of it", "submit",
                     http_server::Handler([parts](const Request& request, const Responder& responder) {

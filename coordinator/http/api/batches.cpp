@@ -4,6 +4,7 @@
 #include "common/core/fnv.hpp"
 #include "common/protocol/json.hpp"
 #include "coordinator/http/api/handling.hpp"
+#include "coordinator/http/permits.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/shell/texts.hpp"
 #include "coordinator/views/views.hpp"
@@ -11,14 +12,15 @@
 namespace edgefleet::coordinator {
 namespace {
 
-// Too large, if that is all that is wrong.
+// Too large, or forbidden, if that is all that is wrong.
 Reply bad_elements(const std::vector<std::pair<std::size_t, Error>>& wrong) {
-  const bool large =
-      std::ranges::all_of(wrong, [](const auto& one) { return one.second.kind == ErrorKind::too_large; });
+  const ErrorKind first = wrong.front().second.kind;
+  const bool alike = (first == ErrorKind::too_large || first == ErrorKind::forbidden) &&
+                     std::ranges::all_of(wrong, [&](const auto& one) { return one.second.kind == first; });
   auto reply = problem(Error{"nothing was accepted: " + std::to_string(wrong.size()) +
                                  " of the batch's tasks are not valid, the first is number " +
                                  std::to_string(wrong.front().first) + ": " + wrong.front().second.message,
-                             large ? ErrorKind::too_large : ErrorKind::invalid});
+                             alike ? first : ErrorKind::invalid});
   reply.body.pop_back();
   reply.body += ",\"errors\":";
   {
@@ -53,8 +55,8 @@ void submit_checked(const Parts& parts, BatchRequest batch, const std::string& s
 }
 
 void submit(const Parts& parts, const Request& request, const Responder& responder) {
-  auto batch =
-      read_batch(request.body, parts.max_task_bytes, [&](const TaskSpec& spec) { return check_task(parts, spec); });
+  auto batch = read_batch(request.body, parts.max_task_bytes,
+                          [&](const TaskSpec& spec) { return check_task(parts, request.principal, spec); });
   if (!batch) return responder.answer(problem(batch.error()));
   if (!batch->wrong.empty()) return responder.answer(bad_elements(batch->wrong));
   const auto& key = batch->idempotency_key;
@@ -63,13 +65,14 @@ void submit(const Parts& parts, const Request& request, const Responder& respond
   const std::string submitter = submitter_of(request.principal);
   if (!large) return submit_checked(parts, std::move(*batch), submitter, fingerprint, responder);
   const auto kept = std::make_shared<BatchRequest>(std::move(*batch));
-  responder.run_upload([parts, kept, submitter, fingerprint, share = request.share, responder] {
-    for (auto& one : kept->tasks) {
-      if (auto good = keep_large_input(parts.artifacts, one.spec); !good)
-        return responder.answer(problem(good.error().context("`input`")));
-    }
-    submit_checked(parts, std::move(*kept), submitter, fingerprint, responder);
-  });
+  responder.run_upload(
+      [parts, kept, submitter, fingerprint, who = uploader_of(request.principal), share = request.share, responder] {
+        for (auto& one : kept->tasks) {
+          if (auto good = keep_large_input(parts.artifacts, one.spec, who); !good)
+            return responder.answer(problem(good.error().context("`input`")));
+        }
+        submit_checked(parts, std::move(*kept), submitter, fingerprint, responder);
+      });
 }
 
 // No value: the batch has not ended, and `over` is false.

@@ -1,7 +1,10 @@
 #include "coordinator/http/api/handling.hpp"
 
+#include "common/core/artifact_id.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
+#include "coordinator/http/bounded_place.hpp"
+#include "coordinator/http/permits.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -49,11 +52,14 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
 
 }  // namespace
 
-Status check_task(const Parts& parts, const TaskSpec& spec) {
+Status check_task(const Parts& parts, const http_server::Principal& caller, const TaskSpec& spec) {
+  if (auto may = may_submit(parts, caller, spec.capability); !may) return may;
   if (auto allowed = parts.loop.rules().check(spec.capability, spec.input); !allowed) return allowed;
   for (const auto& artifact : protocol::artifacts_in(spec.input)) {
-    if (auto leased = parts.artifacts.lease(artifact); !leased)
-      return Error{leased.error().message, ErrorKind::invalid};
+    const auto known = may_read_artifact(parts, caller, artifact);
+    if (!known) return known.error();
+    if (!*known || !parts.artifacts.lease(artifact))
+      return Error{no_such_artifact(artifact).message, ErrorKind::invalid};
   }
   return success();
 }
@@ -75,6 +81,15 @@ Reply accepted_object(const char* key, const std::string& name, std::string_view
 }
 
 Error no_such_task(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
+
+std::optional<TaskId> seen_task(const Parts& parts, const Request& request, const Responder& responder) {
+  auto id = id_in<TaskId>(request, responder, "task");
+  if (!id || !sees_own_only(request.principal)) return id;
+  const auto record = parts.store.reader()->task(*id);
+  if (record && *record && may_see(request.principal, (**record).submitter)) return id;
+  responder.answer(problem(record ? no_such_task(*id) : record.error()));
+  return std::nullopt;
+}
 
 void wait_for(const Parts& parts, const http_server::Principal& caller, const Ulid& id, double seconds,
               const Responder& responder, Poll poll) {

@@ -16,8 +16,9 @@ using http_server::Reply;
 using http_server::Request;
 using http_server::Responder;
 
-// Fails if an artifact that the task names is missing, or if no agent takes such an input.
-Status check_task(const Parts& parts, const TaskSpec& spec);
+// Fails if the caller may not submit it, if an artifact that it names is missing or somebody else's, or if no agent
+// takes such an input.
+Status check_task(const Parts& parts, const http_server::Principal& caller, const TaskSpec& spec);
 
 Reply located(int status, std::string body, const std::string& location);
 // {"id"|"name": ..., "state": ...}, 202
@@ -34,6 +35,10 @@ std::optional<Id> id_in(const Request& request, const Responder& responder, cons
   }
   return id;
 }
+
+// The id of a task that the caller may see. No value: the request has been answered with an error; whether somebody
+// else has such a task is not told.
+std::optional<TaskId> seen_task(const Parts& parts, const Request& request, const Responder& responder);
 
 // A long poll: answers with the reply of `finished` as soon as there is one. Calls `otherwise` when the wait ends or
 // the client disconnects.

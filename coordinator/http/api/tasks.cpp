@@ -4,6 +4,7 @@
 #include "coordinator/core/explain.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/body_bounds.hpp"
+#include "coordinator/http/permits.hpp"
 #include "coordinator/http/requests.hpp"
 #include "coordinator/shell/texts.hpp"
 #include "coordinator/views/views.hpp"
@@ -40,21 +41,23 @@ class TaskHandlers {
   void submit(const Request& request, const Responder& responder) const {
     auto submission = protocol::decode_submission(request.body, parts_.max_task_bytes);
     if (!submission) return responder.answer(problem(submission.error()));
-    if (auto good = check_task(parts_, submission->spec); !good) return responder.answer(problem(good.error()));
+    if (auto good = check_task(parts_, request.principal, submission->spec); !good)
+      return responder.answer(problem(good.error()));
     const std::string submitter = submitter_of(request.principal);
     if (!has_large_input(submission->spec)) {
       return submit_checked(parts_, submitter, std::move(*submission), responder);
     }
     const auto kept = std::make_shared<protocol::Submission>(std::move(*submission));
-    responder.run_upload([parts = parts_, submitter, kept, share = request.share, responder] {
-      if (auto good = keep_large_input(parts.artifacts, kept->spec); !good)
-        return responder.answer(problem(good.error().context("`input`")));
-      submit_checked(parts, submitter, std::move(*kept), responder);
-    });
+    responder.run_upload(
+        [parts = parts_, submitter, kept, who = uploader_of(request.principal), share = request.share, responder] {
+          if (auto good = keep_large_input(parts.artifacts, kept->spec, who); !good)
+            return responder.answer(problem(good.error().context("`input`")));
+          submit_checked(parts, submitter, std::move(*kept), responder);
+        });
   }
 
   void get(const Request& request, const Responder& responder) const {
-    const auto id = seen_id(request, responder);
+    const auto id = seen_task(parts_, request, responder);
     if (!id) return;
     const auto wait = read_wait(query_of(request));
     if (!wait) return responder.answer(problem(wait.error()));
@@ -129,20 +132,9 @@ class TaskHandlers {
         });
   }
 
-  // The id of a task that the caller may see. No value: the request has been answered with an error; whether somebody
-  // else has such a task is not told.
-  [[nodiscard]] std::optional<TaskId> seen_id(const Request& request, const Responder& responder) const {
-    auto id = id_in<TaskId>(request, responder, "task");
-    if (!id || !sees_own_only(request.principal)) return id;
-    const auto record = parts_.store.reader()->task(*id);
-    if (record && *record && may_see(request.principal, (**record).submitter)) return id;
-    responder.answer(problem(record ? no_such_task(*id) : record.error()));
-    return std::nullopt;
-  }
-
   template <typename Act>
   void act(const Request& request, const Responder& responder, Act act) const {
-    const auto id = seen_id(request, responder);
+    const auto id = seen_task(parts_, request, responder);
     if (!id) return;
     ask_quick<TaskState>(
         responder, [&](auto answer) { act(*id, answer); },

@@ -22,8 +22,8 @@ Handler answered_in(const Dialect& dialect, const Parts& parts, const CatalogueR
     }
     auto asked = dialect.read(request.body);
     if (!asked) return responder.answer(dialect.refuse(failure_of(asked.error())));
-    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), present_submitter_of(request.principal),
-                                responder, std::move(place), request.share)
+    std::make_shared<Answering>(parts, catalogue, dialect, std::move(*asked), request.principal, responder,
+                                std::move(place), request.share)
         ->start();
   };
 }

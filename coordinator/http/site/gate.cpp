@@ -104,15 +104,19 @@ std::optional<Gate::Denial> Gate::identify(const Request& head, const http_serve
   if (!access)
     return Denial{401, std::string("this key is not, or no longer, one of an access of this fleet") + advice};
   if (route == nullptr || may(access->role, route->role)) return std::nullopt;
-  return Denial{403, "the access " + access->name + " has the role " + principal.role + "; " + head.method + " " +
-                         head.path.substr(0, 200) + " needs " + (route->role == "any" ? "an access" : route->role)};
+  const std::string needed = " needs " + (route->role == "any" ? "an access" : route->role);
+  const std::string has = "the access " + access->name + " has the role " + principal.role + "; ";
+  return Denial{403, has + head.method + " " + head.path.substr(0, 200) + needed,
+                has + route->method + " " + route->pattern + needed};
 }
 
 std::optional<Gate::Denial> Gate::denial(const Request& head, const http_server::Route* route, bool allowed_page,
                                          http_server::Principal& principal) const {
   if (!known_host(head)) {
-    return Denial{421, "this coordinator has no name \"" + std::string(cut_front(host_of(head.header("Host")), 100)) +
-                           "\"; use one of its addresses, or a name that it knows"};
+    return Denial{421,
+                  "this coordinator has no name \"" + std::string(cut_front(host_of(head.header("Host")), 100)) +
+                      "\"; use one of its addresses, or a name that it knows",
+                  "`Host` is not a name of this coordinator"};
   }
   if (!allowed_page && foreign_page(head, !credential_of(head).empty())) {
     return Denial{403,
@@ -126,6 +130,12 @@ bool Gate::still_allowed(const http_server::Principal& principal) const {
   return rules_.accesses == nullptr || rules_.accesses->exists(principal.name, wall_now());
 }
 
+void Gate::note(const Request& head, const http_server::Principal& principal, const std::string& reason) const {
+  if (rules_.refusals == nullptr) return;
+  if (principal.name.empty()) return rules_.refusals->note_unknown(head.peer.address, reason);
+  rules_.refusals->note(principal.name, reason);
+}
+
 http_server::Verdict Gate::judge(const Request& head, const http_server::Route* route) const {
   http_server::Verdict verdict;
   const bool allowed = allowed_page(head);
@@ -137,8 +147,7 @@ http_server::Verdict Gate::judge(const Request& head, const http_server::Route* 
   } else if (const auto denied = denial(head, route, allowed, verdict.principal)) {
     verdict.refusal = refuse({denied->status, denied->detail, {}}, head.path);
     if (denied->status == 401) verdict.refusal->headers.add("WWW-Authenticate", "Bearer realm=\"edgefleet\"");
-    const std::string& who = verdict.principal.name.empty() ? head.peer.address : verdict.principal.name;
-    if (rules_.refusals != nullptr) rules_.refusals->note(who, denied->detail);
+    note(head, verdict.principal, denied->reason.empty() ? denied->detail : denied->reason);
   } else if (route != nullptr && head.header("Content-Type").starts_with("multipart/")) {
     verdict.refusal =
         refuse({415, "multipart bodies are not supported; send the file itself as the body", {}}, head.path);

@@ -37,7 +37,9 @@ class Gate {
   struct Denial {
     int status = 403;
     std::string detail;
+    std::string reason{};  // of the audit, if `detail` has words of the request
   };
+  void note(const http_server::Request& head, const http_server::Principal& principal, const std::string& reason) const;
   // Fills in the principal; no value: it may use the route.
   [[nodiscard]] std::optional<Denial> identify(const http_server::Request& head, const http_server::Route* route,
                                                http_server::Principal& principal) const;

@@ -56,16 +56,16 @@ Result<std::unique_ptr<Artifacts>> Artifacts::open(const std::string& directory,
     artifacts->total_ += bytes;
   }
   if (failure) return Error{"artifact folder " + artifacts->directory_ + ": " + failure.message()};
-  const auto exists = [&](const std::string& id) { return artifacts->entries_.contains(id); };
-  if (auto loaded = artifacts->uploaders_.load(exists); !loaded) return loaded.error();
+  const auto size_of = [&](const std::string& id) { return artifacts->size_of(id); };
+  if (auto loaded = artifacts->uploaders_.load(size_of); !loaded) return loaded.error();
   return artifacts;
 }
 
-std::unique_ptr<Artifacts::Upload> Artifacts::upload(const std::string& who) {
+std::unique_ptr<Artifacts::Upload> Artifacts::upload(const Uploader& who) {
   return std::unique_ptr<Upload>(new Upload(*this, who));
 }
 
-Artifacts::Upload::Upload(Artifacts& artifacts, std::string who)
+Artifacts::Upload::Upload(Artifacts& artifacts, Uploader who)
     : artifacts_(artifacts), who_(std::move(who)), sink_(std::make_unique<Sink>()) {
   {
     const std::lock_guard lock(artifacts_.mutex_);
@@ -79,6 +79,10 @@ Artifacts::Upload::~Upload() { release(); }
 void Artifacts::Upload::release() {
   if (!std::exchange(sink_->moved, true)) artifacts_.disk_.remove(sink_->path);
   const std::lock_guard lock(artifacts_.mutex_);
+  if (const auto pending = artifacts_.pending_of_.find(who_.name); pending != artifacts_.pending_of_.end()) {
+    pending->second -= bytes_;
+    if (pending->second == 0) artifacts_.pending_of_.erase(pending);
+  }
   artifacts_.pending_ -= std::exchange(bytes_, 0);
 }
 
@@ -97,18 +101,34 @@ Status Artifacts::Upload::append(const char* data, std::size_t bytes) {
   if (artifacts_.space_ != nullptr) {
     if (auto room = artifacts_.space_->for_upload(); !room) return room;
   }
-  {
-    const std::lock_guard lock(artifacts_.mutex_);
-    if (artifacts_.total_ + artifacts_.pending_ + bytes > artifacts_.bounds_.total_bytes) {
-      return Error{
-          "the artifacts have reached their quota of " + std::to_string(artifacts_.bounds_.total_bytes) + " bytes",
-          ErrorKind::full};
-    }
-    artifacts_.pending_ += bytes;
-    bytes_ += bytes;
-  }
+  if (auto room = take_room(bytes); !room) return room;
   sink_->digest.add(data, bytes);
   if (!write_all(sink_->fd, data, bytes)) return disk_error("the artifact cannot be written");
+  return success();
+}
+
+Status Artifacts::Upload::take_room(std::size_t bytes) {
+  const std::uint64_t quota = artifacts_.bounds_.total_bytes;
+  const std::uint64_t share = artifacts_.uploaders_.bytes_of(who_.name);
+  const std::lock_guard lock(artifacts_.mutex_);
+  const std::uint64_t used = artifacts_.total_ + artifacts_.pending_ + bytes;
+  if (used > quota) {
+    return Error{"the artifacts have reached their quota of " + std::to_string(quota) + " bytes", ErrorKind::full};
+  }
+  if (who_.kind == Uploader::Kind::none) {
+    artifacts_.pending_ += bytes;
+    bytes_ += bytes;
+    return success();
+  }
+  std::uint64_t& pending = artifacts_.pending_of_[who_.name];
+  if (share + pending + bytes > quota / 4 && used > quota - quota / 4) {
+    return Error{"the files of " + who_.name + " have a quarter of the quota of " + std::to_string(quota) +
+                     " bytes, and the last quarter of it is for the others",
+                 ErrorKind::full};
+  }
+  pending += bytes;
+  artifacts_.pending_ += bytes;
+  bytes_ += bytes;
   return success();
 }
 
@@ -128,7 +148,8 @@ Result<Artifacts::Stored> Artifacts::Upload::keep() {
   {
     const std::shared_lock files(artifacts_.files_mutex_);
     artifacts_.renew(stored.id);
-    if (!who_.empty()) kept = artifacts_.uploaders_.add(who_, stored.id);
+    if (who_.kind == Uploader::Kind::access) kept = artifacts_.uploaders_.add(who_.name, stored.id, bytes_);
+    if (who_.kind == Uploader::Kind::agent) artifacts_.uploaders_.note(who_.name, stored.id, bytes_);
     if (!kept) return kept.error();
     // Also over a file that is there: if a disk has damaged it, this one is whole.
     kept = artifacts_.disk_.keep(sink_->path, artifact_path(artifacts_.directory_, stored.id));

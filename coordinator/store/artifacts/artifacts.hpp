@@ -28,6 +28,14 @@ struct ArtifactsDisk {
   std::function<void(const std::string& path)> remove = [](const std::string& path) { ::unlink(path.c_str()); };
 };
 
+// Whose upload it is. One who has a quarter of the quota or more gets nothing of the last quarter, which is for the
+// others.
+struct Uploader {
+  enum class Kind { none, access, agent };
+  std::string name;  // empty: of nobody in particular, whose share is not bounded
+  Kind kind = Kind::none;
+};
+
 class Artifacts {
  public:
   struct Bounds {
@@ -60,18 +68,18 @@ class Artifacts {
 
    private:
     friend class Artifacts;
-    Upload(Artifacts& artifacts, std::string who);
+    Upload(Artifacts& artifacts, Uploader who);
+    Status take_room(std::size_t bytes);
     Status append(const char* data, std::size_t bytes);
     Result<Stored> keep();
     void release();
     struct Sink;
     Artifacts& artifacts_;
-    std::string who_;
+    const Uploader who_;
     std::unique_ptr<Sink> sink_;
     std::uint64_t bytes_ = 0;
   };
-  // `who`: the access whose upload it is; empty: of nobody in particular.
-  std::unique_ptr<Upload> upload(const std::string& who = {});
+  std::unique_ptr<Upload> upload(const Uploader& who = {});
   [[nodiscard]] bool uploaded_by(const std::string& who, const std::string& id) const {
     return uploaders_.has(who, id);
   }
@@ -116,6 +124,7 @@ class Artifacts {
   std::map<std::string, Entry> entries_;
   std::uint64_t total_ = 0;
   std::uint64_t pending_ = 0;  // bytes of uploads in progress
+  std::map<std::string, std::uint64_t> pending_of_;  // of a name
   std::uint64_t last_upload_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include <csignal>
 
 #include "edge-agent/executors/process/landlock.hpp"
+#include "edge-agent/executors/process/system_calls.hpp"
 
 namespace edgefleet::agent {
 namespace {
@@ -56,7 +57,8 @@ void become(const ChildPlan& plan) {
   }
   keep_only_stdio();
   reset_signals();
-  if (plan.ruleset >= 0 && !landlock::restrict_self(plan.ruleset)) fail(plan, ChildStep::sandbox);
+  const bool restricted = plan.ruleset < 0 || (landlock::restrict_self(plan.ruleset) && leave_other_processes_alone());
+  if (!restricted) fail(plan, ChildStep::sandbox);
   ::execve(plan.program, plan.argv, plan.env);
   fail(plan, ChildStep::exec);
 }

@@ -132,7 +132,7 @@ JsonText with_function_call(const json::Object& choice) {
   const JsonText rest = json::without(*message, {"tool_calls"});
   const JsonText shown =
       json::with(json::Object::read(rest).value_or(json::Object{}), "function_call", function_of(*calls));
-  const JsonText with_message = json::with(choice, "message", shown);
+  JsonText with_message = json::with(choice, "message", shown);
   const auto whole = json::Object::read(with_message).value_or(json::Object{});
   if (whole.find("finish_reason") != R"("tool_calls")") return with_message;
   return json::with(whole, "finish_reason", R"("function_call")");

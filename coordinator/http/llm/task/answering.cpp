@@ -30,13 +30,13 @@ Failure disagreement(const TaskId& task) {
 }  // namespace
 
 Answering::Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalogue, const Dialect& dialect,
-                     Asked asked, std::string submitter, http_server::Responder responder,
+                     Asked asked, http_server::Principal caller, http_server::Responder responder,
                      std::shared_ptr<BoundedPlace> place, std::shared_ptr<http_server::ByteShare> share)
     : parts_(parts),
       catalogue_(std::move(catalogue)),
       dialect_(dialect),
       question_(std::move(asked.question)),
-      submitter_(std::move(submitter)),
+      caller_(std::move(caller)),
       writer_(std::move(asked.writer)),
       responder_(std::move(responder)),
       place_(std::move(place)),
@@ -64,7 +64,7 @@ void Answering::try_model(std::size_t at) {
   at_ = at;
   ended_ = bytes_ = 0;
   for (std::size_t part = 0; part < question_.tasks.size(); ++part) {
-    tasks_.push_back(std::make_shared<ModelTask>(parts_, responder_, submitter_, part));
+    tasks_.push_back(std::make_shared<ModelTask>(parts_, responder_, caller_, part));
   }
   submit_more();
 }

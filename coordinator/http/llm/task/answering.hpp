@@ -19,7 +19,7 @@ namespace edgefleet::coordinator::llm {
 class Answering : public std::enable_shared_from_this<Answering> {
  public:
   Answering(const Parts& parts, std::shared_ptr<const Catalogue> catalogue, const Dialect& dialect, Asked asked,
-            std::string submitter, http_server::Responder responder, std::shared_ptr<BoundedPlace> place,
+            http_server::Principal caller, http_server::Responder responder, std::shared_ptr<BoundedPlace> place,
             std::shared_ptr<http_server::ByteShare> share);
 
   void start();
@@ -66,7 +66,7 @@ class Answering : public std::enable_shared_from_this<Answering> {
   const std::shared_ptr<const Catalogue> catalogue_;
   const Dialect& dialect_;
   Question question_;
-  const std::string submitter_;
+  const http_server::Principal caller_;
   std::unique_ptr<AnswerWriter> writer_;
   http_server::Responder responder_;
   std::shared_ptr<BoundedPlace> place_;

@@ -1,6 +1,8 @@
 #include "coordinator/http/llm/task/model_task.hpp"
 
+#include "coordinator/http/caller.hpp"
 #include "coordinator/http/llm/task/beginnings.hpp"
+#include "coordinator/http/permits.hpp"
 #include "coordinator/shell/texts.hpp"
 
 namespace edgefleet::coordinator::llm {
@@ -10,9 +12,10 @@ void ModelTask::submit(TaskSpec spec, Events events) {
   phase_ = Phase::submitting;
   auto beginnings = beginnings_of(spec.input);
   if (!has_large_input(spec)) return submit_kept(std::move(spec), std::move(beginnings));
+  if (const auto may = may_submit(parts_, caller_, spec.capability); !may) return events_.accepted(*this, may.error());
   responder_.run_upload(
       [self = shared_from_this(), spec = std::move(spec), beginnings = std::move(beginnings)]() mutable {
-        const auto kept = keep_large_input(self->parts_.artifacts, spec);
+        const auto kept = keep_large_input(self->parts_.artifacts, spec, uploader_of(self->caller_));
         self->responder_.run([self, spec = std::move(spec), beginnings = std::move(beginnings), kept]() mutable {
           if (self->phase_ == Phase::abandoned) return;
           if (!kept) return self->events_.accepted(*self, kept.error());
@@ -32,7 +35,7 @@ void ModelTask::submit_kept(TaskSpec spec, std::vector<std::uint64_t> beginnings
     });
   };
   parts_.loop.submit(
-      submitter_, {std::move(spec), {}, std::move(beginnings)},
+      present_submitter_of(caller_), {std::move(spec), {}, std::move(beginnings)},
       [self = shared_from_this(), listening](const Result<Acceptance>& accepted) {
         self->responder_.run([self, accepted, listening] { self->answered(accepted, listening); });
       },

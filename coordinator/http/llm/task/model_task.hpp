@@ -21,8 +21,8 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
     std::function<void(ModelTask&, const Result<Acceptance>&)> accepted;
     std::function<void(ModelTask&)> news;  // there is something to take()
   };
-  ModelTask(const Parts& parts, http_server::Responder responder, std::string submitter, std::size_t part)
-      : parts_(parts), responder_(std::move(responder)), submitter_(std::move(submitter)), part_(part) {}
+  ModelTask(const Parts& parts, http_server::Responder responder, http_server::Principal caller, std::size_t part)
+      : parts_(parts), responder_(std::move(responder)), caller_(std::move(caller)), part_(part) {}
 
   ModelTask(const ModelTask&) = delete;
   ModelTask& operator=(const ModelTask&) = delete;
@@ -60,7 +60,7 @@ class ModelTask : public std::enable_shared_from_this<ModelTask> {
 
   const Parts parts_;
   const http_server::Responder responder_;
-  const std::string submitter_;
+  const http_server::Principal caller_;
   const std::size_t part_;
   std::size_t kept_ = 0;  // bytes of streamed text
   Phase phase_ = Phase::is_new;

@@ -113,15 +113,42 @@ TEST_CASE("three wrong codes in a row refuse everything that waits") {
 TEST_CASE("those who ask are bounded in number, by address and in time") {
   Desk desk;
   const Newcomer newcomer;
-  for (std::size_t i = 0; i < JoinRequests::most_of_address; ++i) desk.ask(newcomer, "10.0.0.1");
+  for (std::size_t i = 0; i < JoinRequests::most_of_source; ++i) desk.ask(newcomer, "10.0.0.1");
   CHECK(desk.requests.begin("10.0.0.1", newcomer.commitment(), desk.now).error().kind == ErrorKind::busy);
-  for (std::size_t i = JoinRequests::most_of_address; i < JoinRequests::most; ++i) {
-    desk.begin(newcomer, "10.0.1." + std::to_string(i));
+  for (std::size_t i = JoinRequests::most_of_source; i < JoinRequests::most; ++i) {
+    desk.ask(newcomer, "10.0.1." + std::to_string(i));
   }
   CHECK_FALSE(desk.requests.begin("10.0.2.1", newcomer.commitment(), desk.now));
   desk.now += JoinRequests::patience;
   CHECK(desk.requests.begin("10.0.0.1", newcomer.commitment(), desk.now));
   CHECK(desk.requests.waiting(desk.now).empty());
+}
+
+TEST_CASE("requests that are only begun shut out nobody, and soon end") {
+  Desk desk;
+  const Newcomer idle;
+  for (int i = 0; i < 1000; ++i) (void)desk.begin(idle, "10.0." + std::to_string(i % 25) + ".1");
+  const Newcomer honest;
+  const auto challenge = desk.begin(honest, "10.1.1.1");
+  for (int i = 0; i < 1000; ++i) (void)desk.begin(idle, "10.0." + std::to_string(i % 25) + ".1");
+  CHECK(desk.requests.open(challenge.id, honest.opening(), desk.now));
+  CHECK(desk.waits(challenge.id));
+  const auto late = desk.begin(honest, "10.1.1.2");
+  desk.now += JoinRequests::opening_patience;
+  CHECK_FALSE(desk.requests.open(late.id, honest.opening(), desk.now));
+  CHECK(desk.waits(challenge.id));
+}
+
+TEST_CASE("all addresses of one network of IPv6 are one source, and what was answered takes no place") {
+  Desk desk;
+  const Newcomer newcomer;
+  std::vector<join::Challenge> asked;
+  for (std::size_t i = 0; i < JoinRequests::most_of_source; ++i)
+    asked.push_back(desk.ask(newcomer, "fd00:1:2:3::" + std::to_string(i + 1)));
+  CHECK_FALSE(desk.requests.begin("fd00:1:2:3::ffff", newcomer.commitment(), desk.now));
+  CHECK(desk.requests.begin("fd00:1:2:4::1", newcomer.commitment(), desk.now));
+  desk.requests.refuse(asked.front().id);
+  CHECK(desk.requests.begin("fd00:1:2:3::ffff", newcomer.commitment(), desk.now));
 }
 
 TEST_CASE("a name that is none is refused") {

@@ -30,13 +30,7 @@ struct Linked : test::Shell {
                  {},
                  false,
                  {[this] { return list; }, [this](const std::string& pem) { seen_lists.push_back(pem); }}},
-                engine,
-                requests,
-                store,
-                *artifacts,
-                hub,
-                rules,
-                complaints,
+                {engine, requests, store, *artifacts, hub, rules, complaints},
                 {[this](mqtt::ClientEvent&& event) { return !inbox_full && (inbox.push_back(std::move(event)), true); },
                  [this](mqtt::ClientEvent&& event) { inbox.push_back(std::move(event)); }}};
 
