@@ -25,7 +25,6 @@ namespace edgefleet::coordinator {
 namespace {
 
 constexpr Duration revocation_patience = std::chrono::seconds(10);  // it takes about one
-constexpr Duration maintenance_pause = std::chrono::minutes(1);
 constexpr std::size_t most_unheard = 1000;  // names of agents whose messages were dropped
 constexpr Duration look_again = std::chrono::milliseconds(100);
 
@@ -228,6 +227,7 @@ void EphemeralAgents::look(Time now) {
 void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
               LeftWork& work) {
   EphemeralAgents ephemeral(closed, loop);
+  const Duration pause = closed.maintenance_pause();
   Time last = monotonic_now();
   WallTime looked = wall_now();
   while (!stop.stop_requested()) {
@@ -241,7 +241,7 @@ void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, cons
     ephemeral.look(monotonic_now());
     const WallTime before = std::exchange(looked, wall_now());
     // An access that ends leaves the broker at once.
-    if (monotonic_now() - last < maintenance_pause && !closed.accesses().has_ended_between(before, looked)) continue;
+    if (monotonic_now() - last < pause && !closed.accesses().has_ended_between(before, looked)) continue;
     last = monotonic_now();
     const auto fresh = closed.maintain();
     if (!fresh) {
