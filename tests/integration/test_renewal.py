@@ -135,9 +135,12 @@ class Renewal(unittest.TestCase):
             restarted.append(name)
             wait_until(lambda: name in self.placeable(), timeout=60, what=self.agents[name].log)
 
+        def connect_as_person():
+            fleet.person_client("wall", watcher.key, timeout=30).vanish()
+
         probe = Probe(fleet)
         workers = {"tasks": [Worker(task), Worker(task)], "agents' connections": [Worker(probe.connect, 1)],
-                   "people's connections": [Worker(lambda: fleet.person_client("wall", watcher.key, timeout=30).vanish(), 1)],
+                   "people's connections": [Worker(connect_as_person, 1)],
                    "restarts": [Worker(restart, 40)]}
         begun = time.monotonic()
         wait_until(lambda: time.monotonic() - begun >= length, timeout=length + 60, pause=1)
