@@ -194,6 +194,11 @@ SetupCommand::SetupCommand(Configuration& configuration, const std::string& data
   command_->add_flag("--new-recovery-key", new_recovery_key_, "make another recovery key; older backups need theirs");
   command_->add_flag("--new-ca", new_ca_,
                      "replace a certification authority that was lost or stolen: all agents join anew; asks first");
+  command_
+      ->add_option("--test-certificate-seconds", certificate_seconds_,
+                   "for tests only: no certificate lives longer, so that renewals can be watched")
+      ->check(CLI::Range(shortest_certificate_seconds, longest_certificate_seconds))
+      ->group("");
   command_->add_flag("--yes", yes_, "do not ask");
   command_->add_flag("--dry-run", dry_run_, "only say what would be done");
   command_->add_flag("--remove", remove_, "remove what setup has made; tasks and artifacts stay");
@@ -238,6 +243,7 @@ Result<Setup> SetupCommand::wanted() const {
   if (broker_people_port_ > 0) setup.broker_people_port = broker_people_port_;
   if (!broker_host_.empty()) setup.broker_host = broker_host_ == "localhost" ? "" : broker_host_;
   if (!broker_from_here_.empty()) setup.broker_from_here = broker_from_here_ == "localhost" ? "" : broker_from_here_;
+  if (certificate_seconds_ > 0) setup.certificate_seconds = certificate_seconds_;
   if (auto good = check_host("--broker-host", setup.broker_host); !good) return good.error();
   if (auto good = check_host("--broker-from-here", setup.broker_from_here); !good) return good.error();
   return setup;

@@ -24,7 +24,6 @@ class Admission {
 
   // `name`: of an access. Errors: forbidden, with what is missing; busy, above its tasks a minute.
   Status may_submit(const std::string& name, const TaskSpec& spec, Time now);
-  [[nodiscard]] bool is_enrolled(const AgentName& agent) const { return enrolment_.has(agent.str()); }
   // Whether its enrolment lets the agent offer the capability.
   [[nodiscard]] bool may_offer(const AgentName& agent, const Capability& capability) const;
 
