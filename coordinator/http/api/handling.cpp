@@ -77,6 +77,13 @@ Reply accepted_object(const char* key, const std::string& name, std::string_view
 
 Error no_such_task(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
 
+Reply needs_setup() {
+  return problem(Error{
+      "this fleet serves its own machine only, without accesses, tokens and certificates, until the coordinator is "
+      "stopped and `edgefleet-coordinator setup` is run (docs/security.md)",
+      ErrorKind::not_found});
+}
+
 void wait_for(const Parts& parts, const Ulid& id, double seconds, const Responder& responder, Poll poll) {
   if (seconds > 0) {
     const auto waiting = std::make_shared<LongPoll>(parts.waiting, responder, std::move(poll));
