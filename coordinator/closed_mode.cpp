@@ -1,5 +1,6 @@
 #include "coordinator/closed_mode.hpp"
 
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "common/files/private_file.hpp"
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/access/end_clock.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/core/submitter.hpp"
 #include "coordinator/http/agents/gate.hpp"
@@ -25,9 +27,30 @@ namespace edgefleet::coordinator {
 namespace {
 
 constexpr Duration revocation_patience = std::chrono::seconds(10);  // it takes about one
-constexpr Duration maintenance_pause = std::chrono::minutes(1);
 constexpr std::size_t most_unheard = 1000;  // names of agents whose messages were dropped
 constexpr Duration look_again = std::chrono::milliseconds(100);
+
+bool clock_is_synchronised() {
+  timex state{};
+  return ::adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+// Whether an agent that has a session may go on: its enrolment, and the end of its certificate. Never waits.
+enum class Standing { unknown, good, ended };
+class Standings {
+ public:
+  explicit Standings(const Enrolment& enrolment) : enrolment_(enrolment), clock_(wall_now(), monotonic_now()) {}
+  [[nodiscard]] Standing of(const std::string& agent) const {
+    const auto enrolled = enrolment_.find(agent);
+    if (!enrolled) return Standing::unknown;
+    const auto date = clock_.date(wall_now(), monotonic_now(), clock_is_synchronised);
+    return date < enrolled->not_after ? Standing::good : Standing::ended;
+  }
+
+ private:
+  const Enrolment& enrolment_;
+  const EndClock clock_;
+};
 
 mqtt::TlsFiles tls_files(const ClosedFleet& closed, const std::string& name) {
   const auto files = certificate_files(closed.directory(), name);
@@ -64,6 +87,33 @@ Status take_session_over(const ClosedFleet& closed, const std::string& agent, mq
   remove();
   return done;
 }
+
+// Ends sessions whose certificate has ended.
+class EndedSessions {
+ public:
+  EndedSessions(ClosedFleet& closed, const mqtt::Options& broker)
+      : closed_(closed), broker_(broker), standings_(closed.enrolment()) {}
+
+  void end(const std::string& name) {
+    const Time now = monotonic_now();
+    std::erase_if(done_, [&](const auto& entry) { return now - entry.second > still_underway; });
+    // It has joined anew meanwhile, or what was heard is from before its session was ended.
+    if (standings_.of(name) != Standing::ended || done_.contains(name)) return;
+    const auto ended = take_session_over(closed_, name, broker_, revocation_patience);
+    if (ended) done_[name] = monotonic_now();
+    log::warning("the certificate of agent " + name + " has ended" +
+                 (ended ? ", and now its session at the broker: on that machine, `edgefleet-agent join --again`"
+                        : "; its session at the broker could not be ended: " + ended.error().message));
+  }
+
+ private:
+  static constexpr Duration still_underway = std::chrono::seconds(10);  // messages
+
+  ClosedFleet& closed_;
+  const mqtt::Options& broker_;
+  const Standings standings_;
+  std::map<std::string, Time> done_;
+};
 
 // Its tasks are taken away when the broker has said that it is gone; then it is forgotten.
 Status forget_when_gone(Loop& loop, const AgentName& agent, Time until) {
@@ -145,9 +195,16 @@ void LeftWork::add_unheard(const AgentName& agent) {
   added_.notify_all();
 }
 
+void LeftWork::add_ended(const AgentName& agent) {
+  const std::lock_guard lock(mutex_);
+  if (work_.ended.size() < most_unheard) work_.ended.insert(agent.str());
+  added_.notify_all();
+}
+
 LeftWork::Work LeftWork::next(const std::stop_token& stop, Duration patience) {
   std::unique_lock lock(mutex_);
-  added_.wait_for(lock, stop, patience, [&] { return work_.list.has_value() || !work_.unheard.empty(); });
+  added_.wait_for(lock, stop, patience,
+                  [&] { return work_.list.has_value() || !work_.unheard.empty() || !work_.ended.empty(); });
   return std::exchange(work_, {});
 }
 
@@ -172,9 +229,15 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Adm
                                                                 std::string(client_of(submitter)));
                              }};
   options.policy.count_tokens = true;
-  options.agent_rules = {[admission, &work, unheard = std::set<AgentName>()](const AgentName& agent) mutable {
-                           const bool enrolled = admission->is_enrolled(agent);
-                           if (!enrolled && unheard.size() < most_unheard) unheard.insert(agent);
+  options.agent_rules = {[standings = Standings(closed.enrolment()), &work,
+                          unheard = std::set<AgentName>()](const AgentName& agent) mutable {
+                           const auto standing = standings.of(agent.str());
+                           const bool enrolled = standing == Standing::good;
+                           if (standing == Standing::ended) {
+                             work.add_ended(agent);
+                           } else if (!enrolled && unheard.size() < most_unheard) {
+                             unheard.insert(agent);
+                           }
                            if (enrolled && unheard.erase(agent) > 0) work.add_unheard(agent);
                            return enrolled;
                          },
@@ -234,6 +297,8 @@ void EphemeralAgents::look(Time now) {
 void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, const mqtt::Options& broker,
               LeftWork& work) {
   EphemeralAgents ephemeral(closed, loop);
+  EndedSessions sessions(closed, broker);
+  const Duration pause = closed.maintenance_pause();
   Time last = monotonic_now();
   WallTime looked = wall_now();
   while (!stop.stop_requested()) {
@@ -243,11 +308,12 @@ void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, cons
       const auto ended = take_session_over(closed, name, broker, revocation_patience);
       if (!ended) log::warning("agent " + name + " has to be started again: " + ended.error().message);
     }
+    for (const auto& name : left.ended) sessions.end(name);
     if (stop.stop_requested()) break;
     ephemeral.look(monotonic_now());
     const WallTime before = std::exchange(looked, wall_now());
     // An access that ends leaves the broker at once.
-    if (monotonic_now() - last < maintenance_pause && !closed.accesses().has_ended_between(before, looked)) continue;
+    if (monotonic_now() - last < pause && !closed.accesses().has_ended_between(before, looked)) continue;
     last = monotonic_now();
     const auto fresh = closed.maintain();
     if (!fresh) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,14 +26,17 @@ class LeftWork {
     std::optional<std::string> list;
     // An agent that was not heard until now, because it was not enrolled: it is to connect and announce itself again.
     std::vector<std::string> unheard;
+    // Agents that have sent something although their certificate has ended: an end does not end a session.
+    std::set<std::string> ended;
   };
   void add_list(const std::string& pem);
   void add_unheard(const AgentName& agent);
+  void add_ended(const AgentName& agent);
   // Blocks for `patience` at most, and until `stop`.
   Work next(const std::stop_token& stop, Duration patience);
 
  private:
-  static constexpr std::size_t most_unheard = 1000;
+  static constexpr std::size_t most_unheard = 1000;  // of each kind
   std::mutex mutex_;
   std::condition_variable_any added_;
   Work work_;

@@ -313,6 +313,10 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
                    " agents with a certificate that this data does not know wait for a word: " +
                    "`edgefleet agents unknown` lists them");
     }
+    if (const auto seconds = (*closed)->setup().certificate_seconds; seconds > 0) {
+      log::warning("certificates live " + std::to_string(seconds) + " seconds, which is for tests only: remove " +
+                   "`certificate_seconds` from " + setup_path(settings.data));
+    }
     const auto listen = http_server::parse_listen((*closed)->setup().listen);
     if (!listen) return listen.error();
     address = *listen;

@@ -90,6 +90,18 @@ Status check_host(const std::string& option, const std::string& name) {
 
 std::string absolute(const std::string& path) { return fs::absolute(path).lexically_normal().string(); }
 
+// By which accounts of this machine are logged in.
+std::string own_url(const Setup& setup) { return "https://localhost:" + port_of_listener(setup.listen); }
+
+// Mosquitto must not be root. What root has made in a folder of its own, no other user can read.
+std::string broker_user(const Setup& setup, const std::string& data) {
+  const bool apart = !setup.broker_host.empty() || setup.broker_folder != absolute(data) + "/broker";
+  if (apart) return "      # the broker; as its user, not as root";
+  if (::geteuid() != 0) return "      # the broker; as this user";
+  return "      # the broker; not as root: chown -R that user " + absolute(data) +
+         ", who then also runs the coordinator";
+}
+
 std::string lines_of(const Setup& setup, const std::string& data) {
   std::string names;
   for (const auto& name : setup.names) names += (names.empty() ? "" : ", ") + name;
@@ -194,6 +206,11 @@ SetupCommand::SetupCommand(Configuration& configuration, const std::string& data
   command_->add_flag("--new-recovery-key", new_recovery_key_, "make another recovery key; older backups need theirs");
   command_->add_flag("--new-ca", new_ca_,
                      "replace a certification authority that was lost or stolen: all agents join anew; asks first");
+  command_
+      ->add_option("--test-certificate-seconds", certificate_seconds_,
+                   "for tests only: no certificate lives longer, so that renewals can be watched")
+      ->check(CLI::Range(shortest_certificate_seconds, longest_certificate_seconds))
+      ->group("");
   command_->add_flag("--yes", yes_, "do not ask");
   command_->add_flag("--dry-run", dry_run_, "only say what would be done");
   command_->add_flag("--remove", remove_, "remove what setup has made; tasks and artifacts stay");
@@ -238,6 +255,7 @@ Result<Setup> SetupCommand::wanted() const {
   if (broker_people_port_ > 0) setup.broker_people_port = broker_people_port_;
   if (!broker_host_.empty()) setup.broker_host = broker_host_ == "localhost" ? "" : broker_host_;
   if (!broker_from_here_.empty()) setup.broker_from_here = broker_from_here_ == "localhost" ? "" : broker_from_here_;
+  if (certificate_seconds_ > 0) setup.certificate_seconds = certificate_seconds_;
   if (auto good = check_host("--broker-host", setup.broker_host); !good) return good.error();
   if (auto good = check_host("--broker-from-here", setup.broker_from_here); !good) return good.error();
   return setup;
@@ -304,7 +322,7 @@ Status SetupCommand::set_up() const {
   if (auto released = release_stopped_broker(*setup); !released) return released;
   say("set up " + lines_of(*setup, absolute(data_)));
   say("Next:");
-  say("  mosquitto/watch.sh " + setup->broker_folder + " " + setup->broker_run + "      # the broker; not as root");
+  say("  mosquitto/watch.sh " + setup->broker_folder + " " + setup->broker_run + broker_user(*setup, data_));
   say("  edgefleet-coordinator --data " + absolute(data_));
   say("  edgefleet join-token create      # the line for the next machine");
   say("This account is logged in as " + admin_ + ".");
@@ -314,7 +332,7 @@ Status SetupCommand::set_up() const {
 // An access whose key nobody has is no use: a run that was killed before the key was kept has left it.
 Status SetupCommand::log_in(ClosedFleet& fleet) const {
   Registry& accesses = fleet.accesses();
-  const std::string url = "https://localhost:" + port_of_listener(fleet.setup().listen);
+  const std::string url = own_url(fleet.setup());
   const auto needs_key = [&](const Account& account) {
     const auto logins = read_logins(account.folder);
     const Login* login = logins ? logins->find(url) : nullptr;
@@ -359,6 +377,11 @@ Status SetupCommand::remove() const {
   }
   say(dry_run_ ? "nothing was changed"
                : "the setup is removed: all keys and certificates of this fleet are useless now");
+  if (dry_run_) return success();
+  say("Next:");
+  say("  stop mosquitto/watch.sh: its broker runs until then");
+  say("  edgefleet logout " + own_url(*setup) + "      # each account that is logged in");
+  say("  edgefleet-coordinator --data " + absolute(data_) + "      # for this machine only, or setup again");
   return success();
 }
 

@@ -38,6 +38,7 @@ class SetupCommand {
   std::string broker_from_here_;
   int broker_agents_port_ = 0;  // 0: as it was, or the usual one
   int broker_people_port_ = 0;
+  std::int64_t certificate_seconds_ = 0;  // 0: as it was
   std::string admin_ = "admin";
   std::string key_file_;
   std::string recovery_key_file_;

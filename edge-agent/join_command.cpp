@@ -180,7 +180,7 @@ Result<std::string> JoinCommand::outcome(const std::string& given, const std::st
   if (present && *present && !again_) {
     if (auto same = is_of(**present, given, stop); !same) return same.error();
     return "this machine is agent " + (*present)->name + " of fleet " + (*present)->fleet +
-           " already; --again makes it join anew";
+           " already; --again makes it join anew" + next;
   }
   if (!AgentName::parse(settings_.name)) {
     return invalid((settings_.name_is_default ? "the name of this machine, \"" : "--name, \"") + settings_.name +

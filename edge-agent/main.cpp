@@ -47,11 +47,14 @@ Result<bool> choose_name(const Settings& settings, Loop::Options& options) {
   return name->has_value();
 }
 
+// It has not joined, and its broker is the one of a first try.
+bool is_only_here(const Settings& settings) { return settings.broker == Settings{}.broker; }
+
 void write_start_line(const Settings& settings, const Loop::Options& options) {
   log::info("edgefleet-agent " EDGEFLEET_VERSION ": agent " + options.name.str() + " of fleet " + settings.fleet +
             ", broker " + settings.broker + ", coordinator " +
             (settings.coordinator.empty() ? "none (no tasks with files)" : settings.coordinator) + ", work folder " +
-            settings.work);
+            settings.work + (is_only_here(settings) ? "; for a fleet that was set up: `edgefleet-agent join`" : ""));
 }
 
 std::shared_ptr<Sandbox> make_sandbox(const Settings& settings) {

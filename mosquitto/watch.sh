@@ -293,7 +293,7 @@ case $# in
 esac
 if [ "$(id -u)" = 0 ]; then
   # Mosquitto would change to another user at its start, and then it cannot read the files again: it would fail open.
-  say "run it as the broker's user, not as root"
+  say "run it not as root, but as the user of edgefleet-coordinator, or another who can read $1"
   exit 1
 fi
 case $1 in /*) folder=$1 ;; *) folder=$PWD/$1 ;; esac

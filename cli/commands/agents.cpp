@@ -43,7 +43,8 @@ Exit fail_for(Session& session, const std::string& name, const Error& error) {
     for (const auto& agent : member_of(*answer, "agents")) names.push_back(text_of(agent, "name"));
   }
   const auto near = nearest(name, names);
-  return session.fail(error.message + (near ? "; did you mean " + *near + "?" : ""), Exit::coordinator);
+  return session.fail(error.message + (near && *near != name ? "; did you mean " + *near + "?" : ""),
+                      Exit::coordinator);
 }
 
 Exit change(const std::vector<std::string>& names, const Change& what, Session& session) {

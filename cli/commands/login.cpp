@@ -86,6 +86,13 @@ Result<Checked> check_in(const LoginAddress& address, const std::string& key_fil
   return Checked{std::move(login), answer->body};
 }
 
+// A command that this role may use.
+std::string next_as(const std::string& role) {
+  if (role == "chat") return "Next: edgefleet chat MODEL";
+  if (role == "submit") return "Next: edgefleet submit CAPABILITY INPUT --wait";
+  return "Next: edgefleet status";
+}
+
 Exit log_in(Session& session, const std::string& text, const std::string& key_file) {
   const auto address = parse_login_address(text);
   if (!address) return session.fail(address.error());
@@ -96,7 +103,7 @@ Exit log_in(Session& session, const std::string& text, const std::string& key_fi
   const Login& login = checked_in->login;
   session.print(session.json() ? checked_in->answer
                                : printable("logged in at " + login.url + " as " + login.name + ", role " + login.role));
-  return session.then(Exit::ok, "Next: edgefleet status");
+  return session.then(Exit::ok, next_as(login.role));
 }
 
 Exit log_out(Session& session, const std::string& text) {

@@ -324,7 +324,7 @@ std::string show_agents(const Document& answer, const Look& look) {
   for (const auto& agent : member_of(answer, "agents")) {
     (gone(text_of(agent, "state")) ? away : present).push_back(&agent);
   }
-  if (present.empty() && away.empty()) return "no agents have announced themselves yet\n";
+  if (present.empty() && away.empty()) return no_agents + "\n";
   std::sort(present.begin(), present.end(), before);
   std::sort(away.begin(), away.end(), before);
   auto table = agents_table();

@@ -9,6 +9,11 @@
 
 namespace edgefleet::cli {
 
+// What a fleet without agents shows instead of them.
+inline const std::string no_agents =
+    "no agent has announced itself yet; start one: edgefleet-agent, after `setup` with a token of "
+    "`edgefleet join-token create`";
+
 // `draining` as soon as it was ordered.
 std::string state_of_agent(const Document& agent);
 // Each a line that names the agent; none of an agent that is gone.

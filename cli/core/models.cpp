@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "cli/core/fleet_view.hpp"
 #include "cli/core/table.hpp"
 #include "cli/core/task_view.hpp"
 #include "cli/core/times.hpp"
@@ -178,7 +179,8 @@ std::string show_models(const Document& agents, const Look& look) {
                           {row.problem, Style::bad}});
   }
   const auto notices = notices_of(agents);
-  if (table.rows.empty()) return "no agent offers a language model\n" + notices;
+  if (table.rows.empty())
+    return "no agent offers a language model; an agent needs an [[llm]] in its configuration (docs/llm.md)\n" + notices;
   return render(table, look) + notices;
 }
 
@@ -206,7 +208,7 @@ Result<std::vector<std::string>> choose_agents(const Document& agents, const Mod
   }
   std::sort(chosen.begin(), chosen.end());
   if (!chosen.empty()) return chosen;
-  if (refused == 0) return Error{"no agents have announced themselves yet", ErrorKind::not_found};
+  if (refused == 0) return Error{no_agents, ErrorKind::not_found};
   if (refused > most_named) others += "; and " + std::to_string(refused - most_named) + " more";
   return Error{"no agent can " + order.verb + " " + order.model + ": " + others, ErrorKind::not_found};
 }

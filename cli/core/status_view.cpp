@@ -26,7 +26,7 @@ std::string coordinator_part(const std::string& url, const Document& ready, cons
 std::string agents_part(const Document& agents, const Look& look) {
   std::map<std::string, std::uint64_t> states;
   for (const auto& agent : member_of(agents, "agents")) ++states[printable(state_of_agent(agent))];
-  if (states.empty()) return fact("agents", "none has announced itself yet");
+  if (states.empty()) return fact("agents", no_agents);
   std::string text;
   for (const auto& [state, count] : states) {
     text += (text.empty() ? "" : ", ") + paint(grouped(count) + " " + state, style_of_state(state), look.colour);

@@ -299,7 +299,10 @@ Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {
     case Fault::timeout:
       return explain_timeout(call, peer);
     case Fault::broken:
-      return unavailable("the connection to " + at + " broke before the answer was complete");
+      return unavailable("the connection to " + at + " broke before the answer was complete" +
+                         (call.base_url.starts_with("http://") && call.response.status == 0
+                              ? "; if it has TLS, as a coordinator after `setup`, its URL begins with https://"
+                              : ""));
     case Fault::not_http:
       return unavailable("the server at " + call.base_url + " does not use HTTP; " + peer.hint);
     case Fault::bad_url:
@@ -319,7 +322,10 @@ Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {
   const auto why = code == CURLE_COULDNT_RESOLVE_HOST ? "the host name cannot be resolved"
                    : system_says                      ? error_text(static_cast<int>(os_error))
                                                       : std::string(curl_.easy_strerror(code));
-  return unavailable("cannot reach " + at + ": " + lower_first(why) + "; " + peer.hint);
+  const auto next = code == CURLE_COULDNT_RESOLVE_HOST
+                        ? "check it, or use an address (names in .local need libnss-mdns and avahi-daemon)"
+                        : peer.hint;
+  return unavailable("cannot reach " + at + ": " + lower_first(why) + "; " + next);
 }
 
 Error Transfer::explain_timeout(const Call& call, const Peer& peer) {

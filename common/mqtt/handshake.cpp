@@ -170,7 +170,7 @@ std::string about_us(int alert, const SSL* session, const TlsFiles& files) {
   const std::string refuses = "the broker refuses " + our_certificate(session, files) + ": ";
   switch (alert) {
     case SSL_AD_CERTIFICATE_REVOKED:
-      return refuses + "it was revoked";
+      return refuses + "it was revoked; an agent joins again with `edgefleet-agent join --again` and a new token";
     case SSL_AD_CERTIFICATE_EXPIRED:
       return refuses + "by the broker's clock it has ended, or has not begun";
     case SSL_AD_UNKNOWN_CA:

@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "common/mqtt/address.hpp"
@@ -159,8 +161,8 @@ class PahoClient final : public Client {
  public:
   PahoClient(const Options& options, const std::string& uri, OnEvent on_event)
       : on_event_(std::move(on_event)),
-        connected_([this](const auto& token) { connect_succeeded(token); },
-                   [this](const auto& token) { connect_failed(token); }),
+        connected_([this](const auto& token) { once(token, [&] { connect_succeeded(token); }); },
+                   [this](const auto& token) { once(token, [&] { connect_failed(token); }); }),
         subscribed_([this](const auto&) { on_event_(Subscribed{}); },
                     [this](const auto& token) { on_event_(SubscribeFailed{why(token)}); }),
         delivered_([this](const auto& token) { on_event_(Delivered{true, {}, 0, id_of(token)}); },
@@ -191,12 +193,21 @@ class PahoClient final : public Client {
     make_client();
   }
 
+  ~PahoClient() override {
+    const std::lock_guard lock(telling_);  // waits for a callback that is under way
+    ending_ = true;
+  }
+  PahoClient(const PahoClient&) = delete;
+  PahoClient& operator=(const PahoClient&) = delete;
+  PahoClient(PahoClient&&) = delete;
+  PahoClient& operator=(PahoClient&&) = delete;
+
   void connect() override {
     connecting_since_ = Clock::now();
     attempt(
         [&] {
           if (keeps_socket_.exchange(false)) make_client();
-          client_->connect(connect_options_, nullptr, connected_);
+          keep(client_->connect(connect_options_, context_of(++connects_), connected_));
         },
         [&](const std::string& reason) { on_event_(ConnectFailed{reason}); });
   }
@@ -234,7 +245,24 @@ class PahoClient final : public Client {
     });
     client->set_connection_lost_handler(
         [this](const std::string& cause) { on_event_(ConnectionLost{cause.empty() ? "connection lost" : cause, 0}); });
-    client_ = std::move(client);
+    {
+      const std::lock_guard lock(telling_);  // waits for a callback of the former one
+      client_.swap(client);
+    }
+  }
+
+  // Paho C before 1.3.13 may tell the end of one connect twice, also from two threads (its issues 972 and 1341). The
+  // first one counts; the second one may come when the next connect has begun, so its token must still be there.
+  template <typename Tell>
+  void once(const ::mqtt::token& token, Tell tell) {
+    const std::lock_guard lock(telling_);
+    if (ending_ || id_of(token) <= told_) return;
+    told_ = id_of(token);
+    tell();
+  }
+  void keep(::mqtt::token_ptr token) {
+    kept_.push_back(std::move(token));
+    if (kept_.size() > most_kept) kept_.pop_front();
   }
 
   // Paho does not follow the broker's own keepalive, so a broker that asks for a shorter one would end the connection
@@ -313,6 +341,13 @@ class PahoClient final : public Client {
   std::string uri_;
   std::string client_id_;
   std::atomic<bool> keeps_socket_ = false;
+  static constexpr std::size_t most_kept = 8;
+  std::mutex telling_;
+  bool ending_ = false;
+  std::uint64_t told_ = 0;  // the last connect whose end was told; they are numbered
+  // Only on the caller's thread.
+  std::uint64_t connects_ = 0;
+  std::deque<::mqtt::token_ptr> kept_;  // of the last connects
   std::unique_ptr<::mqtt::async_client> client_;
 };
 

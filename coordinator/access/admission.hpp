@@ -29,7 +29,6 @@ class Admission {
                     Time now);
   // The budget of the client, or of the access if the client has been revoked. 0: none.
   [[nodiscard]] std::uint64_t tokens_per_day(const std::string& name, const std::string& client) const;
-  [[nodiscard]] bool is_enrolled(const AgentName& agent) const { return enrolment_.has(agent.str()); }
   // Whether its enrolment lets the agent offer the capability.
   [[nodiscard]] bool may_offer(const AgentName& agent, const Capability& capability) const;
 

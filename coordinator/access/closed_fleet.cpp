@@ -9,6 +9,7 @@
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr Duration usual_pause = std::chrono::minutes(1);
 constexpr Duration expired_kept = std::chrono::hours(1);  // so that it can be seen why a key is refused
 constexpr Duration look_again = std::chrono::milliseconds(50);
 
@@ -38,7 +39,8 @@ Result<std::unique_ptr<ClosedFleet>> ClosedFleet::open(const std::string& direct
   auto accesses = Registry::open(*fleet->database_);
   if (!accesses) return accesses.error();
   fleet->accesses_ = std::move(*accesses);
-  auto enrolment = Enrolment::open(*fleet->database_, fleet->authority_, seconds_now);
+  auto enrolment =
+      Enrolment::open(*fleet->database_, fleet->authority_, seconds_now, fleet->setup_.certificate_seconds);
   if (!enrolment) return enrolment.error();
   fleet->enrolment_ = std::move(*enrolment);
   // The broker's list is newer than data that was copied back by hand.
@@ -138,6 +140,11 @@ Status ClosedFleet::await_broker(const std::string& generation, Duration patienc
     std::this_thread::sleep_for(look_again);
   }
   return success();
+}
+
+Duration ClosedFleet::maintenance_pause() const {
+  const std::chrono::seconds part(setup_.certificate_seconds / 12);  // so that no certificate ends in between
+  return setup_.certificate_seconds > 0 ? std::min<Duration>(usual_pause, part) : usual_pause;
 }
 
 Result<std::vector<std::string>> ClosedFleet::maintain() {

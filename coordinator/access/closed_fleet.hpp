@@ -51,8 +51,9 @@ class ClosedFleet {
   [[nodiscard]] BrokerState broker_state() const { return read_broker_state(setup_.broker_run); }
   // Blocks until the broker works with this generation, or a later one. Error: not within `patience`.
   [[nodiscard]] Status await_broker(const std::string& generation, Duration patience) const;
-  // From time to time: what has ended and what is due. The names of the certificates that are new.
+  // Every maintenance_pause(): what has ended and what is due. The names of the certificates that are new.
   Result<std::vector<std::string>> maintain();
+  [[nodiscard]] Duration maintenance_pause() const;
   // Into the audit; returns how many they were.
   Result<std::uint64_t> write_refusals();
 

@@ -20,6 +20,7 @@ constexpr std::int64_t release_date = 1'793'491'200;  // 2026-11-01; a clock tha
 constexpr std::size_t suffix_letters = 4;
 constexpr std::size_t longest_name = 63;
 constexpr std::int64_t ended_kept = 7 * day;  // until then another clock could take a certificate for valid
+constexpr std::int64_t renewals_of_a_life = 24;
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 
 constexpr const char* agent_columns =
@@ -161,8 +162,9 @@ struct Enrolment::Issue {
 };
 
 Result<std::unique_ptr<Enrolment>> Enrolment::open(AccessDatabase& database, const pki::Authority& authority,
-                                                   std::function<std::int64_t()> seconds_now) {
-  std::unique_ptr<Enrolment> enrolment(new Enrolment(database, authority, std::move(seconds_now)));
+                                                   std::function<std::int64_t()> seconds_now,
+                                                   std::int64_t longest_life) {
+  std::unique_ptr<Enrolment> enrolment(new Enrolment(database, authority, std::move(seconds_now), longest_life));
   if (auto loaded = enrolment->load(); !loaded) return loaded.error();
   return enrolment;
 }
@@ -209,8 +211,9 @@ void Enrolment::keep(const EnrolledAgent& agent, const std::string& old_serial) 
 
 // ---- tokens
 
-std::int64_t Enrolment::certificate_life(bool ephemeral) {
-  return ephemeral ? ephemeral_hours * 3600 : certificate_days * day;
+std::int64_t Enrolment::certificate_life(bool ephemeral) const {
+  const std::int64_t usual = ephemeral ? ephemeral_hours * 3600 : certificate_days * day;
+  return longest_life_ > 0 ? std::min(usual, longest_life_) : usual;
 }
 
 Result<NewJoinToken> Enrolment::create_token(const std::string& who, JoinToken token, std::optional<Duration> ttl) {
@@ -399,9 +402,14 @@ Result<EnrolledAgent> Enrolment::renew(const std::string& name, const pki::Publi
   auto agent = find(name);
   if (!agent) return Error{"agent " + name.substr(0, longest_name) + " is not enrolled", ErrorKind::not_found};
   if (auto right = check_clock(); !right) return right.error();
+  // So an agent that asks again and again does not fill the store.
+  const std::int64_t life = certificate_life(agent->ephemeral);
+  if (agent->key_sha256 == key.sha256() && agent->not_after - seconds_now_() > life - life / renewals_of_a_life) {
+    return *agent;
+  }
   const std::string old_serial = agent->serial;
   agent->key_sha256 = key.sha256();
-  agent->not_after = seconds_now_() + certificate_life(agent->ephemeral);
+  agent->not_after = seconds_now_() + life;
   const auto issued = authority_.issue_agent(key, *AgentName::parse(name), agent->not_after);
   if (!issued) return issued.error();
   agent->serial = issued->serial();
@@ -555,11 +563,19 @@ std::optional<std::string> Enrolment::owner_of(const std::string& serial) const 
 
 // ---- certificates of this fleet that the store does not know: it was restored from a backup that is older than they
 
+bool Enrolment::is_from_before_renewal(const pki::Certificate& certificate) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_name_.find(*certificate.common_name());
+  return found != by_name_.end() && found->second.key_sha256 == certificate.public_key()->sha256() &&
+         certificate.not_after() <= found->second.not_after && !revoked_.contains(certificate.serial());
+}
+
 // The key of an enrolled agent is that machine, whose certificate was renewed after the backup.
 std::optional<std::string> Enrolment::recognise(const pki::Certificate& certificate, const std::string& address) {
   const auto& name = certificate.common_name();
   const auto& key = certificate.public_key();
   if (!name || !key || !valid_name(*name) || reserved_name(*name)) return std::nullopt;
+  if (is_from_before_renewal(certificate)) return *name;
   // It may be one of an ephemeral agent that was forgotten.
   if (certificate.not_after() <= seconds_now_() + certificate_life(true)) return std::nullopt;
   {

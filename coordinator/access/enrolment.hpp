@@ -69,11 +69,13 @@ class Enrolment {
   static constexpr std::int64_t ephemeral_hours = 24;  // of the certificates of ephemeral agents
 
   // Seconds from its issue to its end.
-  static std::int64_t certificate_life(bool ephemeral);
+  [[nodiscard]] std::int64_t certificate_life(bool ephemeral) const;
 
-  // `seconds_now`: since 1970, of the clock that certificates are issued by.
+  // `seconds_now`: since 1970, of the clock that certificates are issued by. `longest_life`: of certificates, seconds;
+  // 0: as long as usual.
   static Result<std::unique_ptr<Enrolment>> open(AccessDatabase& database, const pki::Authority& authority,
-                                                 std::function<std::int64_t()> seconds_now);
+                                                 std::function<std::int64_t()> seconds_now,
+                                                 std::int64_t longest_life = 0);
   Enrolment(const Enrolment&) = delete;
   Enrolment& operator=(const Enrolment&) = delete;
   Enrolment(Enrolment&&) = delete;
@@ -91,7 +93,8 @@ class Enrolment {
   Result<EnrolledAgent> join(const std::string& secret, const pki::PublicKey& key, const join::Machine& machine);
   // The same for a machine whose code the person `who` has accepted; a known name is replaced, its certificate revoked.
   Result<EnrolledAgent> accept(const std::string& who, const pki::PublicKey& key, const join::Machine& machine);
-  // A new certificate for the owner of an enrolled one.
+  // A new certificate for the owner of an enrolled one. For the same key that was renewed just now, the one that it has
+  // been given: the answer may not have arrived.
   Result<EnrolledAgent> renew(const std::string& name, const pki::PublicKey& key);
   // All certificates of this name that have not ended.
   Status revoke(const std::string& who, const std::string& name);
@@ -102,8 +105,9 @@ class Enrolment {
   Status revoke_certificate(const std::string& who, const pki::Certificate& certificate);
 
   // `certificate`: verified by the authority, its owner has the key, and owner_of() does not know it. The name of the
-  // agent if it is an enrolled one whose certificate was renewed; otherwise it is noted, and nobody. Waits for a disk
-  // once for each certificate, not at all for one that is revoked.
+  // agent if it is an enrolled one with another certificate of its key: one that the store does not know, or one from
+  // before a renewal whose answer has not arrived. Otherwise it is noted, and nobody. Waits for a disk once for each
+  // certificate, not at all for one that is revoked.
   std::optional<std::string> recognise(const pki::Certificate& certificate, const std::string& address);
   [[nodiscard]] std::vector<UnknownAgent> unknown() const;  // by name
   // Enrols the unknown agent of this name as it is; `serial`: if there are several, otherwise empty. One that is
@@ -131,12 +135,15 @@ class Enrolment {
 
  private:
   struct Issue;
-  Enrolment(AccessDatabase& database, const pki::Authority& authority, std::function<std::int64_t()> seconds_now)
-      : database_(database), authority_(authority), seconds_now_(std::move(seconds_now)) {}
+  Enrolment(AccessDatabase& database, const pki::Authority& authority, std::function<std::int64_t()> seconds_now,
+            std::int64_t longest_life)
+      : database_(database), authority_(authority), seconds_now_(std::move(seconds_now)), longest_life_(longest_life) {}
   Status load();
   Result<EnrolledAgent> issue(const Issue& issue);
   Status load_unknown();
   Status check_clock() const;
+  // Of an enrolled agent, and of the key that it has now. `certificate` has a name and a key.
+  [[nodiscard]] bool is_from_before_renewal(const pki::Certificate& certificate) const;
   void note_unknown(const UnknownAgent& agent);
   [[nodiscard]] Result<UnknownAgent> waiting(const std::string& name, const std::string& serial) const;
   void keep(const EnrolledAgent& agent, const std::string& old_serial);
@@ -144,6 +151,7 @@ class Enrolment {
   AccessDatabase& database_;
   const pki::Authority& authority_;
   std::function<std::int64_t()> seconds_now_;
+  const std::int64_t longest_life_;
   std::mutex changing_;
   mutable std::mutex mutex_;  // of the maps
   std::unordered_map<std::string, EnrolledAgent> by_name_;

@@ -61,22 +61,27 @@ bool is_good(const pki::Certificate& certificate, const pki::Key& key, const pki
     return false;
   }
   if (certificate.not_after() == pki::last_date) return wanted.not_after() == pki::last_date;
-  const auto span = certificate.not_after() - certificate.not_before();
-  return now >= certificate.not_before() && now < certificate.not_before() + span / 3 * 2;
+  // `wanted` is issued now. A day: a clock may have been set back a little.
+  const auto life = wanted.not_after() - now, left = certificate.not_after() - now;
+  return now >= certificate.not_before() && left > life / 3 && left <= life + day;
 }
 
 Result<pki::Certificate> issue(const Row& row, const pki::Authority& authority, const Setup& setup,
                                const pki::PublicKey& key, std::int64_t now) {
+  // The canary that is revoked is in the list of what is revoked: a new one each minute would fill it.
+  const bool has_end = setup.certificate_seconds > 0 && row.name != std::string_view("revoked");
+  const std::int64_t end = has_end ? now + setup.certificate_seconds : pki::last_date;
   const auto names = row.broker ? certified_names(setup) : with_local_names(setup.names);
   switch (row.kind) {
     case Kind::people_server:
-      return authority.issue_server(key, names, std::max<std::int64_t>(now - day, 0), now + people_days * day);
+      return authority.issue_server(key, names, std::max<std::int64_t>(now - day, 0),
+                                    std::min(now + people_days * day, end));
     case Kind::server:
-      return authority.issue_server(key, names, pki::first_date, pki::last_date);
+      return authority.issue_server(key, names, pki::first_date, end);
     case Kind::client:
       break;
   }
-  return authority.issue_client(key, *ClientName::parse(std::string(row.subject)), pki::last_date);
+  return authority.issue_client(key, *ClientName::parse(std::string(row.subject)), end);
 }
 
 Result<pki::Key> load_or_make_key(const std::string& path) {
@@ -138,24 +143,26 @@ Result<Setup> read_setup(const std::string& directory) {
   if (!text) return text.error();
   auto fields = json::Fields::untrusted(*text);
   fields.allow({"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run", "broker_address",
-                "broker_agents_port", "broker_people_port", "broker_host", "broker_from_here"});
+                "broker_agents_port", "broker_people_port", "broker_host", "broker_from_here", "certificate_seconds"});
   for (const char* needed : {"fleet", "names", "listen", "agents_listen", "broker_folder", "broker_run"})
     fields.require(needed);
   const auto fleet = fields.name<FleetName>("fleet", name_rule);
   const auto names = fields.strings("names");
   if (fields.ok() && names.empty()) fields.fail("`names` is empty");
   const Setup usual{*FleetName::parse("home"), {}, {}, {}, {}, {}, {}};
-  const Setup setup{fleet.value_or(usual.fleet),
-                    names,
-                    fields.string("listen").value_or(""),
-                    fields.string("agents_listen").value_or(""),
-                    fields.string("broker_folder").value_or(""),
-                    fields.string("broker_run").value_or(""),
-                    fields.string("broker_address").value_or(""),
-                    static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
-                    static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port)),
-                    fields.string("broker_host").value_or(""),
-                    fields.string("broker_from_here").value_or("")};
+  const Setup setup{
+      fleet.value_or(usual.fleet),
+      names,
+      fields.string("listen").value_or(""),
+      fields.string("agents_listen").value_or(""),
+      fields.string("broker_folder").value_or(""),
+      fields.string("broker_run").value_or(""),
+      fields.string("broker_address").value_or(""),
+      static_cast<int>(fields.integer("broker_agents_port", 1, 65535).value_or(usual.broker_agents_port)),
+      static_cast<int>(fields.integer("broker_people_port", 1, 65535).value_or(usual.broker_people_port)),
+      fields.string("broker_host").value_or(""),
+      fields.string("broker_from_here").value_or(""),
+      fields.integer("certificate_seconds", shortest_certificate_seconds, longest_certificate_seconds).value_or(0)};
   if (!fields.ok()) return fields.error().context(setup_path(directory));
   return setup;
 }
@@ -178,6 +185,7 @@ Status write_setup(const std::string& directory, const Setup& setup) {
     object.integer("broker_people_port", setup.broker_people_port);
     if (!setup.broker_host.empty()) object.string("broker_host", setup.broker_host);
     if (!setup.broker_from_here.empty()) object.string("broker_from_here", setup.broker_from_here);
+    if (setup.certificate_seconds > 0) object.integer("certificate_seconds", setup.certificate_seconds);
   }
   return write_private_file(setup_path(directory), body + "\n");
 }

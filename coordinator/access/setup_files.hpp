@@ -36,9 +36,14 @@ struct Setup {
   int broker_people_port = 8884;
   std::string broker_host{};  // name or address of the broker's machine; empty: this one
   std::string broker_from_here{};  // by which the coordinator reaches it; empty: broker_host, or localhost
+  // For tests of renewal: no certificate but that of the authority lives longer. 0: as long as usual. It only shortens.
+  std::int64_t certificate_seconds = 0;
 
   friend bool operator==(const Setup&, const Setup&) = default;
 };
+
+inline constexpr std::int64_t shortest_certificate_seconds = 30;
+inline constexpr std::int64_t longest_certificate_seconds = 86'399;  // less than the shortest of the usual ones
 
 std::string setup_path(const std::string& directory);
 bool is_set_up(const std::string& directory);
@@ -83,7 +88,7 @@ struct CanaryAccess {
 // Makes it if it is absent or damaged.
 Result<CanaryAccess> canary_access(const std::string& directory);
 
-// Makes or renews what is missing, damaged, of another authority, for other names, or past two thirds of its time.
+// Makes or renews what is missing, damaged, of another authority, for other names, or in the last third of its time.
 // Returns the names of those that are new. `now`: seconds since 1970. A key is kept, so a pair of files always fits.
 Result<std::vector<std::string>> make_certificates(const std::string& directory, const Setup& setup,
                                                    const pki::Authority& authority, std::int64_t now);

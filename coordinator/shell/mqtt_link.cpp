@@ -41,6 +41,13 @@ std::size_t weight(const mqtt::Message& message) {
          message.correlation_data.size();
 }
 
+// One that is known may still do so.
+bool says_that_it_is_gone(const State& state, const Topic& topic, const mqtt::Message& message) {
+  if (topic.kind != TopicKind::agent_status || agent_by_name(state, topic.agent) == nullptr) return false;
+  const auto status = protocol::decode_agent_status(message.payload);
+  return status && (status->state == AgentState::lost || status->state == AgentState::offline);
+}
+
 }  // namespace
 
 MqttLink::MqttLink(Options options, const Parts& parts, Intake intake)
@@ -232,10 +239,9 @@ void MqttLink::receive(const mqtt::Message& message) {
 void MqttLink::dispatch(const Topic& topic, const mqtt::Message& message) {
   const auto& agent = topic.agent;
   const auto& payload = message.payload;
-  // One that is known may still say that it is gone.
-  if (!agent.str().empty() && options_.agent_rules.admits && agent_by_name(engine_.state(), agent) == nullptr &&
-      !options_.agent_rules.admits(agent)) {
-    return complain_of("a message", message, agent.str() + " is not an enrolled agent");
+  if (!agent.str().empty() && options_.agent_rules.admits && !options_.agent_rules.admits(agent) &&
+      !says_that_it_is_gone(engine_.state(), topic, message)) {
+    return complain_of("a message", message, agent.str() + " is not an enrolled agent, or its certificate has ended");
   }
   switch (topic.kind) {
     case TopicKind::agent_status:

@@ -263,8 +263,8 @@ void declare(Configuration& configuration, Settings& s) {
       "flags override the environment, which overrides the file.\n\n"
       "Examples:\n"
       "  edgefleet-agent --echo 4\n"
-      "  edgefleet-agent --name pi-1 --broker mqtt://10.0.0.2:1883 --coordinator http://10.0.0.2:7001 \\\n"
-      "                  --config /etc/edgefleet/agent.toml\n");
+      "  edgefleet-agent --name pi-1 --config /etc/edgefleet/agent.toml\n"
+      "  edgefleet-agent join --token-file - --work edgefleet-work     (once, for a fleet on other machines)\n");
 }
 
 Status take_tables(const Configuration& configuration, Settings& s) {

@@ -139,12 +139,25 @@ class CommandLine(FleetCase):
         submitted = self.run_cli("submit", "echo2", "1")
         self.assertIn("no connected agent offers echo2; did you mean echo? Offered are: echo", submitted.stderr)
 
+    def test_what_needs_a_setup_says_so_before_it(self):
+        self.fleet.start_agent("pi-1", echo=1)
+        for args in (("access", "create", "phone", "--role", "chat"), ("access", "list"), ("access", "revoke", "phone"),
+                     ("join-token", "create"), ("join-token", "list"), ("agents", "waiting"), ("agents", "accept", "ABCD"),
+                     ("agents", "revoke", "pi-1"), ("agents", "unknown"), ("audit",)):
+            said = self.run_cli(*args, code=3).stderr
+            self.assertIn("`edgefleet-coordinator setup`", said, args)
+            self.assertNotIn("did you mean", said, args)
+        for path in ("/api/v1/access", "/api/v1/ca"):
+            answer = self.api.request("GET", path)
+            self.assertEqual(answer.status, 404, path)
+            self.assertIn("`edgefleet-coordinator setup`", answer.body["detail"], path)
+
     def test_help_and_status_and_capabilities(self):
         self.assertEqual(self.run_cli("help", "submit").stdout, self.run_cli("submit", "--help").stdout)
         self.assertEqual(self.run_cli("help").stdout, self.run_cli("--help").stdout)
         for state in ("scheduled", "cancelling", "expired"):
             self.assertIn(state, self.run_cli("help", "tasks").stdout)
-        self.assertIn("none has announced itself", self.run_cli("status").stdout)
+        self.assertIn("no agent has announced itself yet; start one: edgefleet-agent", self.run_cli("status").stdout)
         self.fleet.start_agent("pi-1", echo=3)
         self.assertRegex(self.run_cli("capabilities").stdout, r"(?m)^echo +1 +3 +3$")
         echo = json.loads(self.run_cli("capabilities", "--json").stdout)["capabilities"][0]

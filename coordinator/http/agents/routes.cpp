@@ -19,14 +19,14 @@ using http_server::Reply;
 using http_server::Request;
 
 // The addresses are those by which this machine has reached the coordinator.
-std::string joined_text(const ClosedFleet& closed, const Request& request, const EnrolledAgent& agent) {
+std::string joined_text(ClosedFleet& closed, const Request& request, const EnrolledAgent& agent) {
   const Setup& setup = closed.setup();
   const std::string known = known_host_of(setup, request);
   return join::encode(join::Joined{
       agent.name, setup.fleet.str(), agent.certificate, closed.authority().certificate().pem(),
       "mqtts://" + in_url(broker_for_others(setup, known)) + ":" + std::to_string(setup.broker_agents_port),
       "https://" + in_url(known) + ":" + port_of_listener(setup.agents_listen),
-      Enrolment::certificate_life(agent.ephemeral), agent.ephemeral});
+      closed.enrolment().certificate_life(agent.ephemeral), agent.ephemeral});
 }
 
 Reply join_with_token(ClosedFleet& closed, const Request& request) {

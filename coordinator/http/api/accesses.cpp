@@ -174,8 +174,8 @@ Reply audit(ClosedFleet& closed, const Request& request) {
 }  // namespace
 
 void add_access_routes(Routes& routes, const Parts& parts) {
-  if (parts.closed == nullptr) return;
   const auto with = [closed = parts.closed](Reply (*handler)(ClosedFleet&, const Request&)) {
+    if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
   };
   // clang-format off

@@ -91,6 +91,13 @@ std::optional<TaskId> seen_task(const Parts& parts, const Request& request, cons
   return std::nullopt;
 }
 
+Reply needs_setup() {
+  return problem(Error{
+      "this fleet serves its own machine only, without accesses, tokens and certificates, until the coordinator is "
+      "stopped and `edgefleet-coordinator setup` is run (docs/security.md)",
+      ErrorKind::not_found});
+}
+
 void wait_for(const Parts& parts, const http_server::Principal& caller, const Ulid& id, double seconds,
               const Responder& responder, Poll poll) {
   if (seconds > 0) {

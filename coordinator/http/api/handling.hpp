@@ -24,6 +24,8 @@ Reply located(int status, std::string body, const std::string& location);
 // {"id"|"name": ..., "state": ...}, 202
 Reply accepted_object(const char* key, const std::string& name, std::string_view state);
 Error no_such_task(const TaskId& id);
+// The answer of all routes about accesses, certificates and joining, before `setup`.
+Reply needs_setup();
 
 // The id in the path of a request. No value: the request has been answered with an error.
 template <typename Id>

@@ -294,13 +294,17 @@ Reply ca_reply(const ClosedFleet& closed) {
 }
 
 void add_joining_routes(Routes& routes, const Parts& parts) {
-  if (parts.closed == nullptr) return;
   const auto with = [closed = parts.closed](Reply (*handler)(ClosedFleet&, const Request&)) {
+    if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
+  };
+  const auto own_access = [parts](const Request& request, const Responder& responder) {
+    if (parts.closed == nullptr) return responder.answer(needs_setup());
+    show_own_access(parts, request, responder);
   };
   // clang-format off
   routes.push_back({"GET", "/api/v1/ca", "getCa", "The certificate of the fleet's certification authority", "", with([](ClosedFleet& closed, const Request&) { return ca_reply(closed); })});
-  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", [parts](const Request& request, const Responder& responder) { show_own_access(parts, request, responder); }});
+  routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", own_access});
   routes.push_back({"POST", "/api/v1/access/mqtt", "createMqttAccess", "An access of an hour for one program at the broker; its key is in this answer only", "any", with(mqtt_access)});
   routes.push_back({"POST", "/api/v1/join-tokens", "createJoinToken", "Make a join token; it is in this answer only", "admin", with(create_token)});
   routes.push_back({"GET", "/api/v1/join-tokens", "listJoinTokens", "Join tokens that have not ended, without their secrets", "admin", with(list_tokens)});
@@ -315,6 +319,7 @@ void add_joining_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent",
                     "End an agent's certificate and session; its tasks go elsewhere", "admin",
                     http_server::answer_with([parts](const Request& request) {
+                      if (parts.closed == nullptr) return needs_setup();
                       const std::string& name = request.capture("name");
                       const auto revoked = parts.revoke_agent(request.principal.name, name);
                       return revoked ? name_reply(name) : problem(revoked.error());

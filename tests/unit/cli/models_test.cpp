@@ -1,5 +1,6 @@
 #include "cli/core/models.hpp"
 
+#include "cli/core/fleet_view.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -62,9 +63,10 @@ TEST_CASE("the models of a fleet are listed with their agents, which are loaded,
         "tinyllama:latest     pi-6   llm-ollama  ollama            the agent is lost\n"
         "-                    pi-5   llm-ollama  ollama            the back end has no model yet\n"
         "pi-4: llm-ollama-models: fetching x: 4 % of 1.1 GB\n");
-  CHECK(show_models(document(R"({"agents":[]})"), plain) == "no agent offers a language model\n");
-  CHECK(show_models(document(R"({"agents":[{"executors":[{"models":"x","capabilities":7}]},3]})"), plain) ==
-        "no agent offers a language model\n");
+  const std::string none =
+      "no agent offers a language model; an agent needs an [[llm]] in its configuration (docs/llm.md)\n";
+  CHECK(show_models(document(R"({"agents":[]})"), plain) == none);
+  CHECK(show_models(document(R"({"agents":[{"executors":[{"models":"x","capabilities":7}]},3]})"), plain) == none);
 }
 
 TEST_CASE("a pull is for the matching agents that offer it") {
@@ -89,8 +91,7 @@ TEST_CASE("if no agent matches, each is listed with the reason") {
   CHECK(chosen(order_of("load", "m", {{"agent", "x86"}})).find("x86 offers no llm.load") != std::string::npos);
   CHECK(chosen(order_of("load", "m", {{"agent", "x68"}})) == "agent x68 is not known; did you mean x86?");
   CHECK(chosen(order_of("load", "m", {{"agent", "x86"}})).find("pi-") == std::string::npos);
-  CHECK(choose_agents(document(R"({"agents":[]})"), order_of("pull", "m")).error().message ==
-        "no agents have announced themselves yet");
+  CHECK(choose_agents(document(R"({"agents":[]})"), order_of("pull", "m")).error().message == no_agents);
 }
 
 TEST_CASE("a batch has a task for each agent") {

@@ -67,6 +67,31 @@ TEST_CASE("all certificates are made, of the fleet's authority, and kept while t
   CHECK(*make_certificates(house.data, house.setup, authority, now + 270 * day) == std::vector<std::string>{"people"});
 }
 
+TEST_CASE("for tests certificates live shorter, never longer, and are renewed in their last third") {
+  House house;
+  const auto authority = *load_authority(house.data);
+  std::int64_t now = 1'800'000'000;
+  REQUIRE(make_certificates(house.data, house.setup, authority, now));
+  house.setup.certificate_seconds = 60;
+  const std::vector<std::string> all{"people", "agents", "broker", "coordinator", "watch", "canary"};
+  CHECK(*make_certificates(house.data, house.setup, authority, now) == all);
+  for (const auto& name : all) {
+    const auto made = *pki::Certificate::from_pem(*read_text(certificate_files(house.data, name).certificate));
+    CHECK(made.not_after() == now + 60);
+  }
+  CHECK(make_certificates(house.data, house.setup, authority, now + 39)->empty());
+  CHECK(*make_certificates(house.data, house.setup, authority, now + 40) == all);
+  house.setup.certificate_seconds = 0;
+  CHECK(*make_certificates(house.data, house.setup, authority, now + 40) == all);
+  // It is bounded where it is read.
+  for (const std::int64_t wrong : {-1, 1, 29, 86'400, 40'000'000}) {
+    house.setup.certificate_seconds = wrong;
+    REQUIRE(write_setup(house.data, house.setup));
+    const auto read = read_setup(house.data);
+    CHECK((!read || read->certificate_seconds == 0));
+  }
+}
+
 TEST_CASE("what is missing, damaged or for other names is made anew, with the key that is there") {
   House house;
   const auto authority = *load_authority(house.data);

@@ -152,6 +152,45 @@ TEST_CASE("a renewal has a new certificate for the same name, and the old serial
   CHECK_FALSE(house.enrolment->renew("pi-8", key.public_key()));
 }
 
+TEST_CASE("whoever did not get the answer to its renewal gets it again, and is known by the certificate that it has") {
+  House house;
+  const auto key = *pki::Key::make();
+  const auto first = house.join(house.token(), "pi-7", key);
+  const auto had = *pki::Certificate::from_pem(first->certificate);
+  house.clock += 250 * day;
+  const auto lost = house.enrolment->renew("pi-7", key.public_key());
+  REQUIRE(lost);
+  house.reopen();
+  CHECK_FALSE(house.enrolment->owner_of(had.serial()));
+  CHECK(house.enrolment->recognise(had, "192.168.1.7") == "pi-7");
+  CHECK(house.enrolment->unknown().empty());
+  house.clock += day;
+  CHECK(house.enrolment->renew("pi-7", key.public_key())->serial == lost->serial);
+  house.clock += 30 * day;
+  CHECK(house.enrolment->renew("pi-7", key.public_key())->serial != lost->serial);
+  // With another key, or revoked, it is nobody's.
+  REQUIRE(house.enrolment->renew("pi-7", pki::Key::make()->public_key()));
+  CHECK_FALSE(house.enrolment->recognise(had, "192.168.1.7"));
+  REQUIRE(house.enrolment->revoke("anna", "pi-7"));
+  CHECK_FALSE(house.enrolment->recognise(had, "192.168.1.7"));
+  CHECK(house.revoked().contains(had.serial()));
+}
+
+TEST_CASE("in a simulated year an agent that asks for a renewal every hour gets one every half month at most") {
+  House house;
+  const auto key = *pki::Key::make();
+  auto present = *house.join(house.token(), "pi-7", key);
+  int renewals = 0;
+  for (int hour = 0; hour < 365 * 24; ++hour, house.clock += 3600) {
+    const auto agent = house.enrolment->renew("pi-7", key.public_key());
+    REQUIRE(agent);
+    if (agent->serial != present.serial) ++renewals;
+    present = *agent;
+  }
+  CHECK(renewals >= 22);
+  CHECK(renewals <= 24);
+}
+
 TEST_CASE("nothing that ends is issued while the clock is wrong") {
   House house;
   const auto token = house.token("", 10, std::chrono::hours(24 * 100));

@@ -48,8 +48,8 @@ TEST_CASE("a time is shown in UTC with milliseconds") {
 
 TEST_CASE("a task is shown with all its fields") {
   const TaskRecord r = ended_task();
-  const auto view = json::parse(task_view(r));
-  CHECK(view == json{{"id", r.id.str()},
+  const auto view = Json::parse(task_view(r));
+  CHECK(view == Json{{"id", r.id.str()},
                      {"capability", "work"},
                      {"name", r.spec.name},
                      {"state", "failed"},
@@ -70,7 +70,7 @@ TEST_CASE("a task is shown with all its fields") {
   CHECK(attempt.at("state") == "failed");
   CHECK_FALSE(attempt.contains("started_at"));
   CHECK(attempt.at("error") ==
-        json{{"code", "no_memory"}, {"message", "it is full"}, {"retryable", true}, {"retry_after_ms", 2000}});
+        Json{{"code", "no_memory"}, {"message", "it is full"}, {"retryable", true}, {"retry_after_ms", 2000}});
 }
 
 TEST_CASE("input and output are shown as they came, byte for byte") {
@@ -88,29 +88,29 @@ TEST_CASE("an input or output that is a file is shown with its place") {
   r.spec.input = "null";
   r.output_at = TextFile{"sha256-out", 400'000, {}};
   r.output.clear();
-  const auto linked = json::parse(task_view(r));
+  const auto linked = Json::parse(task_view(r));
   CHECK(linked.at("input_at") ==
-        json{{"artifact", "sha256-in"}, {"bytes", 300'000}, {"url", "/api/v1/artifacts/sha256-in"}});
+        Json{{"artifact", "sha256-in"}, {"bytes", 300'000}, {"url", "/api/v1/artifacts/sha256-in"}});
   CHECK(linked.at("output_at").at("artifact") == "sha256-out");
   CHECK_FALSE(linked.contains("input"));
   CHECK_FALSE(linked.contains("output"));
-  CHECK(json::parse(task_view(r, {{}, 0, {}, "it is gone"})).at("output_problem") == "it is gone");
+  CHECK(Json::parse(task_view(r, {{}, 0, {}, "it is gone"})).at("output_problem") == "it is gone");
   r.output = "[1]";
-  CHECK(json::parse(task_view(r)).at("output") == json{1});
-  CHECK(json::parse(outcome_view(r, 100)).at("status") == 413);
-  CHECK(json::parse(outcome_view(r)).at("output_at").at("bytes") == 400'000);
+  CHECK(Json::parse(task_view(r)).at("output") == Json{1});
+  CHECK(Json::parse(outcome_view(r, 100)).at("status") == 413);
+  CHECK(Json::parse(outcome_view(r)).at("output_at").at("bytes") == 400'000);
 }
 
 TEST_CASE("an unfinished task is shown with the reason why it waits, and with its progress") {
   TaskRecord r;
   r.run = 5s;  // of an earlier attempt
-  const auto plain = json::parse(task_view(r));
+  const auto plain = Json::parse(task_view(r));
   for (const char* absent :
        {"name", "batch", "where", "ended_at", "error", "usage", "run_ms", "output", "ahead", "waiting", "progress"}) {
     CHECK_FALSE(plain.contains(absent));
   }
   UnfinishedDetails details{"no agent offers work", 7, TaskProgress{"half", 50, 1U, 2U, monotonic_now() - 3s}};
-  const auto view = json::parse(task_view(r, details));
+  const auto view = Json::parse(task_view(r, details));
   CHECK(view.at("waiting") == "no agent offers work");
   CHECK(view.at("ahead") == 7);
   CHECK(view.at("progress").at("text") == "half");
@@ -123,15 +123,15 @@ TEST_CASE("an unfinished task is shown with the reason why it waits, and with it
 TEST_CASE("an outcome for a submitter over MQTT has no input, and fits a message or says where it can be read") {
   TaskRecord r = ended_task();
   r.output = R"("done")";
-  const auto small = json::parse(outcome_view(r));
+  const auto small = Json::parse(outcome_view(r));
   CHECK(small.at("output") == "done");
   CHECK_FALSE(small.contains("input"));
   const std::size_t rest = outcome_view(r).size() - r.output.size();
   r.output = '"' + std::string(limits::payload_bytes - rest - 2, 'x') + '"';
   CHECK(outcome_view(r).size() == limits::payload_bytes);
-  CHECK(json::parse(outcome_view(r)).at("output").get<std::string>().size() == limits::payload_bytes - rest - 2);
+  CHECK(Json::parse(outcome_view(r)).at("output").get<std::string>().size() == limits::payload_bytes - rest - 2);
   r.output.insert(1, "x");
-  const auto problem = json::parse(outcome_view(r));
+  const auto problem = Json::parse(outcome_view(r));
   CHECK(problem.at("status") == 413);
   CHECK(problem.at("detail").get<std::string>().find("GET /api/v1/tasks/" + r.id.str()) != std::string::npos);
 }
@@ -140,12 +140,12 @@ TEST_CASE("a full page of tasks names the id after which the next page starts") 
   std::vector<TaskRecord> records = {ended_task(), ended_task()};
   records[1].id = TaskId{Ulid{5, 0}};
   const auto no_progress = [](const TaskRecord&) { return std::optional<TaskProgress>{}; };
-  const auto full = json::parse(tasks_view(records, 2, no_progress));
+  const auto full = Json::parse(tasks_view(records, 2, no_progress));
   CHECK(full.at("tasks").size() == 2);
   CHECK(full.at("next") == records[1].id.str());
   CHECK_FALSE(full.at("tasks")[0].contains("input"));
-  CHECK_FALSE(json::parse(tasks_view(records, 3, no_progress)).contains("next"));
-  CHECK(json::parse(tasks_view({}, 3, no_progress)) == json{{"tasks", json::array()}});
+  CHECK_FALSE(Json::parse(tasks_view(records, 3, no_progress)).contains("next"));
+  CHECK(Json::parse(tasks_view({}, 3, no_progress)) == Json{{"tasks", Json::array()}});
 }
 
 TEST_CASE("a batch is shown with a count for each state, and with how many of its tasks were purged") {
@@ -154,14 +154,14 @@ TEST_CASE("a batch is shown with a count for each state, and with how many of it
   std::array<std::size_t, task_state_count> counts{};
   counts[static_cast<std::size_t>(TaskState::succeeded)] = 6;
   counts[static_cast<std::size_t>(TaskState::queued)] = 1;
-  const auto view = json::parse(batch_view(batch, counts));
+  const auto view = Json::parse(batch_view(batch, counts));
   CHECK(view.at("total") == 10);
   CHECK(view.at("purged") == 3);
   CHECK(view.at("counts").size() == task_state_count);
   CHECK(view.at("counts").at("succeeded") == 6);
   CHECK(view.at("counts").at("expired") == 0);
   counts[static_cast<std::size_t>(TaskState::failed)] = 3;
-  CHECK_FALSE(json::parse(batch_view(batch, counts)).contains("purged"));
+  CHECK_FALSE(Json::parse(batch_view(batch, counts)).contains("purged"));
 }
 
 TEST_CASE("an agent is shown with its executors, its tasks and the age of its heartbeat") {
@@ -169,19 +169,19 @@ TEST_CASE("an agent is shown with its executors, its tasks and the age of its he
   talk.join("pi-1", "life", 2);
   const TaskId id = talk.submit();
   talk.pass(1s);
-  const auto view = json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, true));
+  const auto view = Json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, true));
   CHECK(view.at("name") == "pi-1");
   CHECK(view.at("state") == "online");
   CHECK(view.at("session") == "life");
   CHECK(view.at("drained") == false);
   CHECK(view.at("placeable") == true);
-  CHECK(view.at("throttled") == json::array());
+  CHECK(view.at("throttled") == Json::array());
   CHECK(view.at("tasks") == 1);
   CHECK(view.at("last_heartbeat_ms") == 1000);
-  CHECK(view.at("executors").at(0) == json{{"name", "main"}, {"capabilities", {"work"}}, {"slots", 2}, {"free", 1}});
+  CHECK(view.at("executors").at(0) == Json{{"name", "main"}, {"capabilities", {"work"}}, {"slots", 2}, {"free", 1}});
   CHECK(view.at("running").at(0) ==
-        json{{"id", id.str()}, {"attempt", 1}, {"capability", "work"}, {"phase", "assigned"}});
-  CHECK_FALSE(json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)).contains("running"));
+        Json{{"id", id.str()}, {"attempt", 1}, {"capability", "work"}, {"phase", "assigned"}});
+  CHECK_FALSE(Json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)).contains("running"));
 }
 
 TEST_CASE("an agent is shown with its machine as it is now, and what it has done") {
@@ -191,9 +191,9 @@ TEST_CASE("an agent is shown with its machine as it is now, and what it has done
   info.gpus = {{"RTX", 8ULL << 30U}, {"v3d", 0}};
   talk.receive(AgentInfoSeen{test::agent("pi-1"), info});
   talk.receive(AgentStatusSeen{test::agent("pi-1"), {AgentState::online, test::session("life")}, false});
-  const auto shown = [&] { return json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)); };
+  const auto shown = [&] { return Json::parse(agent_view(talk.state, talk.state.agents.front(), talk.now, false)); };
   CHECK_FALSE(shown().contains("since"));
-  CHECK(shown().at("gpus") == json{{{"name", "RTX"}, {"memory_bytes", 8589934592}}, {{"name", "v3d"}}});
+  CHECK(shown().at("gpus") == Json{{{"name", "RTX"}, {"memory_bytes", 8589934592}}, {{"name", "v3d"}}});
   auto beat = talk.heartbeat("life", 1, {}, 0);
   beat.uptime = 3h;
   beat.status_for = 2h;
@@ -228,16 +228,16 @@ TEST_CASE("capabilities are listed with their agents, slots and the most frequen
     talk.receive(AgentInfoSeen{test::agent(name), info});
     talk.receive(AgentStatusSeen{test::agent(name), {state, test::session(name)}});
   };
-  CHECK(json::parse(capabilities_view(talk.state)) == json{{"capabilities", json::array()}});
+  CHECK(Json::parse(capabilities_view(talk.state)) == Json{{"capabilities", Json::array()}});
   join("pi-1", old_digest, AgentState::online);
   join("pi-2", new_digest, AgentState::online);
   join("pi-3", new_digest, AgentState::lost);
   talk.state.parameters.known[old_digest] = R"({"old":1})";
   talk.state.parameters.known[new_digest] = R"({"new":1})";
-  const auto all = json::parse(capabilities_view(talk.state)).at("capabilities");
+  const auto all = Json::parse(capabilities_view(talk.state)).at("capabilities");
   REQUIRE(all.size() == 2);
-  CHECK(all[0] == json{{"name", "other"}, {"agents", 3}, {"online", 2}, {"slots", 4}, {"free", 0}});
-  CHECK(all[1] == json{{"name", "work"},
+  CHECK(all[0] == Json{{"name", "other"}, {"agents", 3}, {"online", 2}, {"slots", 4}, {"free", 0}});
+  CHECK(all[1] == Json{{"name", "work"},
                        {"agents", 3},
                        {"online", 2},
                        {"slots", 8},
@@ -253,7 +253,7 @@ TEST_CASE("agents come in parts that, with commas between them, are one list") {
   CHECK(first.more);
   const auto last = agents_part(talk.state, talk.now, 2, 2);
   CHECK_FALSE(last.more);
-  const auto all = json::parse("[" + first.elements + "," + last.elements + "]");
+  const auto all = Json::parse("[" + first.elements + "," + last.elements + "]");
   REQUIRE(all.size() == 3);
   CHECK(all[2].at("name") == "pi-3");
   CHECK(agents_part(talk.state, talk.now, 3, 2).elements.empty());
@@ -264,7 +264,7 @@ TEST_CASE("the queue shows the longest line first, why it waits, and the totals 
   talk.join("pi-1", "life", 1);
   talk.submit("work");
   for (int i = 0; i < 3; ++i) talk.submit("other");
-  const auto view = json::parse(queue_view(talk.state));
+  const auto view = Json::parse(queue_view(talk.state));
   CHECK(view.at("queued") == 3);
   CHECK(view.at("running") == 1);
   REQUIRE(view.at("queues").size() == 2);
@@ -282,7 +282,7 @@ TEST_CASE("the queue shows the longest line first, why it waits, and the totals 
 TEST_CASE("the queue shows a bounded number of lines, and counts the others") {
   test::Conversation talk;
   for (std::size_t i = 0; i < most_queue_lines + 5; ++i) talk.submit("work-" + std::to_string(i));
-  const auto view = json::parse(queue_view(talk.state));
+  const auto view = Json::parse(queue_view(talk.state));
   CHECK(view.at("queues").size() == most_queue_lines);
   CHECK(view.at("more") == 5);
   CHECK(view.at("queued") == most_queue_lines + 5);
@@ -291,7 +291,7 @@ TEST_CASE("the queue shows a bounded number of lines, and counts the others") {
 TEST_CASE("the queue shows tasks that are held after a restore, with advice") {
   test::Conversation talk;
   talk.state.on_hold.insert(TaskId{Ulid{5, 1}});
-  const auto view = json::parse(queue_view(talk.state));
+  const auto view = Json::parse(queue_view(talk.state));
   CHECK(view.at("held") == 1);
   CHECK(view.at("notice").get<std::string>().find("edgefleet release") != std::string::npos);
   CHECK(held_notice(2).starts_with("2 tasks are"));
@@ -301,8 +301,8 @@ TEST_CASE("free slots of a capability are those that can take a task at once") {
   test::Conversation c;
   c.join("pi-1", "a", 4);
   c.join("pi-2", "b", 2);
-  const auto one = [&c] { return json::parse(capabilities_view(c.state)).at("capabilities").at(0); };
-  CHECK(one() == json{{"name", "work"}, {"agents", 2}, {"online", 2}, {"slots", 6}, {"free", 6}});
+  const auto one = [&c] { return Json::parse(capabilities_view(c.state)).at("capabilities").at(0); };
+  CHECK(one() == Json{{"name", "work"}, {"agents", 2}, {"online", 2}, {"slots", 6}, {"free", 6}});
   c.submit();
   CHECK(one().at("free") == 5);
   AgentInfo broken = c.info("b", 2);

@@ -1,5 +1,7 @@
 #include "edge-agent/identity/renewal.hpp"
 
+#include <rapidcheck.h>
+
 #include "tests/support/catch.hpp"
 
 using namespace edgefleet;
@@ -69,6 +71,89 @@ TEST_CASE("after a failure the agent tries again within minutes, and later every
   CHECK(before == RenewalPlan::longest_pause);
   plan.fine();
   CHECK(plan.pause() == RenewalPlan::between_looks);
+}
+
+namespace {
+
+// A year of an agent and its coordinator. The agent is offline now and then, is switched off and starts in 1970, and
+// its clock jumps; so does the coordinator's, by less than it takes to end a certificate.
+struct SimulatedYear {
+  std::int64_t life = certificate_life;
+  std::int64_t passed = 0;  // seconds, that really pass
+  std::int64_t coordinator = 1'800'000'000, own = 0;  // the clocks
+  std::int64_t ends = coordinator + life;
+  RenewalPlan plan{ends, life};
+  int renewals = 0;
+
+  void pass(std::int64_t time) {
+    passed += time;
+    coordinator += time;
+    own += time;
+  }
+  // As keep_renewing() does it.
+  void look(bool reachable) {
+    if (!reachable) {
+      (void)plan.failed(Time{std::chrono::seconds(passed)}, own, false, "no answer");
+    } else if (coordinator >= ends) {  // refused at the handshake
+      (void)plan.failed(Time{std::chrono::seconds(passed)}, own, true, "it has ended");
+    } else if (!plan.due(coordinator, own)) {
+      plan.fine();
+    } else {
+      ends = coordinator + life;
+      plan.renewed(ends);
+      ++renewals;
+    }
+  }
+  void run(std::int64_t length, bool reachable) {
+    const std::int64_t until = passed + length;
+    while (passed < until) {
+      look(reachable);
+      pass(std::min(seconds(plan.pause()), until - passed));
+    }
+  }
+  void reboot() {
+    own = 0;
+    plan = RenewalPlan(ends, life);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("in a simulated year of absences, jumps and starts in 1970 no certificate ends, and none is renewed early") {
+  const bool holds = rc::check([] {
+    SimulatedYear year;
+    year.life = *rc::gen::element<std::int64_t>(365 * day, 30 * day, day);
+    year.ends = year.coordinator + year.life;
+    year.reboot();
+    const std::int64_t third = year.life / 3;
+    while (year.passed < certificate_life) {
+      // What is left from two thirds on is never all spent by one absence, which may be of weeks.
+      year.run(*rc::gen::inRange<std::int64_t>(0, third - third / 4), false);
+      RC_ASSERT(year.coordinator < year.ends);
+      if (*rc::gen::inRange(0, 3) == 0) year.reboot();
+      if (*rc::gen::inRange(0, 3) == 0) year.own = *rc::gen::element<std::int64_t>(0, 2'208'988'800, 4'102'444'800);
+      if (*rc::gen::inRange(0, 5) == 0) year.coordinator += *rc::gen::inRange<std::int64_t>(-60, 60);
+      // It is connected for a while; after the failures the next look is at most an hour away.
+      year.run(seconds(RenewalPlan::longest_pause) + *rc::gen::inRange<std::int64_t>(1, third), true);
+      RC_ASSERT(year.coordinator < year.ends);
+      RC_ASSERT(year.ends - year.coordinator > third - seconds(RenewalPlan::between_looks) - day / 24);
+    }
+    RC_ASSERT(year.renewals <= year.passed / (year.life - third) + 1);
+    RC_ASSERT(year.renewals >= year.passed / year.life - 1);
+  });
+  CHECK(holds);
+}
+
+TEST_CASE("an agent that was away until its certificate had ended goes on to try, and says so once a day") {
+  SimulatedYear year;
+  year.run(certificate_life + 10 * day, false);
+  CHECK(year.coordinator >= year.ends);
+  year.run(day, true);
+  CHECK(year.renewals == 0);
+  year.own = year.coordinator;
+  const auto line = year.plan.failed(Time{std::chrono::seconds(year.passed + 2 * day)}, year.own, true, "it has ended");
+  REQUIRE(line);
+  CHECK(line->warning);
 }
 
 TEST_CASE("failures are told once a day, and as a warning in the last month") {
