@@ -111,8 +111,8 @@ class Tokens(BudgetCase):
         self.assertEqual(self.used(desk), 3 * TOKENS)
         self.assertEqual(self.over_mqtt("desk", desk.key, TASK)["state"], "succeeded")
         self.assertEqual(self.used(desk), 4 * TOKENS)
-        short = {"capability": "llm.chat", "input": {**INPUT, "max_tokens": 2}}
-        self.refused(desk.request("POST", "/api/v1/batches", {"tasks": [short, TASK]}), 413, "fewer at a time")
+        long = {"capability": "llm.chat", "input": {**INPUT, "max_tokens": 7 * TOKENS}}
+        self.refused(desk.request("POST", "/api/v1/batches", {"tasks": [long, TASK]}), 413, "fewer at a time")
         one = desk.good("POST", "/api/v1/batches", {"tasks": [TASK]})["id"]
         self.assertEqual(desk.good("GET", f"/api/v1/batches/{one}?wait=30")["counts"]["succeeded"], 1)
         self.assertEqual(self.used(desk), 5 * TOKENS)
