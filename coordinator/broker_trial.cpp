@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "common/mqtt/paho_client.hpp"
@@ -16,6 +17,8 @@
 namespace edgefleet::coordinator {
 namespace {
 
+constexpr Duration turn_patience = std::chrono::seconds(10);
+constexpr Duration between_looks = std::chrono::milliseconds(50);
 constexpr Duration files_patience = std::chrono::seconds(10);
 constexpr Duration answer_patience = std::chrono::seconds(3);
 constexpr Duration whole_patience = std::chrono::seconds(15);  // for the acts; a request has 30 s
@@ -162,10 +165,20 @@ class Guests {
   ClosedFleet& closed_;
 };
 
+// The coordinator's own tries take a second or two, and come each minute and after each change.
+std::optional<std::unique_lock<std::mutex>> await_turn(ClosedFleet& closed) {
+  const Time until = monotonic_now() + turn_patience;
+  for (;;) {
+    auto turn = closed.turn_to_try();
+    if (turn || monotonic_now() >= until) return turn;
+    std::this_thread::sleep_for(between_looks);
+  }
+}
+
 }  // namespace
 
 Result<BrokerTrial> try_broker(ClosedFleet& closed, const std::string& who) {
-  const auto turn = closed.turn_to_try();
+  const auto turn = await_turn(closed);
   if (!turn) return Error{"the broker is being tried already; try again in some seconds", ErrorKind::busy};
   if (auto noted = closed.accesses().database().audit({wall_now(), who, "broker.try", "what it must refuse"}); !noted)
     return noted.error();

@@ -10,8 +10,8 @@ namespace edgefleet::coordinator {
 
 // With two agents and a person of each role that exist for this time only, at the broker and nowhere else. They write
 // nothing that is retained, and nothing that could be understood. Audited as done by `who`. Some seconds, at most half
-// a minute; any thread but the loop's. Errors: busy (another one is at work), unavailable (the broker has not taken its
-// files).
+// a minute; any thread but the loop's. Errors: busy (another one is at work for longer than ten seconds), unavailable
+// (the broker has not taken its files).
 Result<BrokerTrial> try_broker(ClosedFleet& closed, const std::string& who);
 
 }  // namespace edgefleet::coordinator

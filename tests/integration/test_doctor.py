@@ -86,6 +86,7 @@ class AWellFleet(Doctored):
 
     def test_two_trials_at_once_take_turns(self):
         answers = []
+
         def ask():
             answers.append(self.fleet.admin.request("POST", "/api/v1/broker/try", {}))
         both = [threading.Thread(target=ask) for _ in range(2)]
@@ -197,6 +198,8 @@ class WeakBroker:
         text = text.replace("live/agents.acl", str(weak)).replace("live/", str(self.current) + "/")
         (fleet.root / "weak.conf").write_text(text)
         self.broker = fleet.start("weak broker", ["mosquitto", "-c", fleet.root / "weak.conf"])
+        # A SIGHUP before its loop has begun would end it.
+        wait_until(lambda: "New connection" in self.broker.log(), timeout=60, what=self.broker.log)
         self.follower = threading.Thread(target=self.follow)
         self.follower.start()
 
