@@ -4,72 +4,39 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <vector>
 
 #include "common/mqtt/paho_client.hpp"
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
-#include "coordinator/access/broker_files.hpp"
-#include "coordinator/access/secret.hpp"
-#include "coordinator/http/host.hpp"
-#include "coordinator/shell/canary.hpp"
+#include "coordinator/access/broker_acts.hpp"
+#include "coordinator/broker_canaries.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
 constexpr Duration between_looks = std::chrono::seconds(1);
 constexpr Duration between_tries = std::chrono::minutes(1);
-constexpr Duration canary_patience = std::chrono::seconds(5);
 constexpr Duration stop_patience = std::chrono::seconds(30);  // a trial of watch.sh, and the end of the broker
 constexpr Duration soon = std::chrono::minutes(10);           // after a restart
 
-std::string at_broker(const Setup& setup, int port) {
-  return "mqtts://" + in_url(broker_for_coordinator(setup)) + ":" + std::to_string(port);
-}
-
-mqtt::Options with_certificate(const ClosedFleet& closed, const std::string& name) {
-  const auto files = certificate_files(closed.directory(), name);
-  mqtt::Options options;
-  options.broker = at_broker(closed.setup(), closed.setup().broker_agents_port);
-  options.client_id = std::string(canary_identity);
-  options.tls = {ca_file(closed.directory()), files.certificate, files.key};
-  return options;
-}
-
-mqtt::Options with_password(const ClosedFleet& closed, const std::string& password) {
-  mqtt::Options options;
-  options.broker = at_broker(closed.setup(), closed.setup().broker_people_port);
-  options.client_id = options.username = std::string(canary_identity);
-  options.password = password;
-  options.tls.ca = ca_file(closed.directory());
-  return options;
-}
-
-Result<std::vector<Canary>> canaries(const ClosedFleet& closed) {
-  const auto access = canary_access(closed.directory());
-  if (!access) return access.error();
-  const CanaryTopics topics = canary_topics(closed.setup().fleet);
-  return std::vector<Canary>{
-      {"an agent's certificate may write another agent's topics", with_certificate(closed, "canary"), topics.of_agent},
-      {"an access without rights may write the coordinator's topics", with_password(closed, access->key),
-       topics.of_person},
-      {"a revoked certificate may connect", with_certificate(closed, "revoked"), {}},
-      {"a wrong password may connect", with_password(closed, make_secret(access_prefix).text), {}},
-  };
-}
-
-// What gets through; empty: nothing.
-std::string what_passes(const ClosedFleet& closed, const std::stop_token& stop) {
-  const auto all = canaries(closed);
+// Until one gets through.
+BrokerTrial try_all(const ClosedFleet& closed, const std::stop_token& stop) {
+  BrokerTrial found;
+  found.at = wall_now();
+  const auto all = broker_canaries(closed);
   if (!all) {
     log::warning("what the broker must refuse cannot be tried: " + all.error().message);
-    return {};
+    found.unknown.push_back(all.error().message);
+    return found;
   }
   for (const Canary& canary : *all) {
-    if (stop.stop_requested()) return {};
-    if (try_canary(canary, mqtt::make_paho_client, canary_patience) == CanaryEnd::passed) return canary.what;
+    if (stop.stop_requested() || !found.passes.empty()) break;
+    ++found.tried;
+    const auto end = try_canary(canary, mqtt::make_paho_client, canary_patience);
+    if (end == CanaryEnd::passed) found.passes.push_back(canary.what);
+    if (end == CanaryEnd::unknown) found.unknown.push_back("whether " + canary.what);
   }
-  return {};
+  return found;
 }
 
 class Guard {
@@ -81,9 +48,14 @@ class Guard {
       const BrokerState state = closed_.broker_state();
       report(state);
       if (!is_due(state)) continue;
+      auto turn = closed_.turn_to_try();
+      if (!turn) continue;  // a whole trial is at work, with the same identities
       tried_at_ = monotonic_now();
       tried_ = state.generation;
-      if (const std::string what = what_passes(closed_, stop_); !what.empty()) close(what);
+      const BrokerTrial found = try_all(closed_, stop_);
+      closed_.note_trial(found);
+      turn.reset();
+      if (!found.passes.empty()) close(found.passes.front());
     }
   }
 

@@ -9,11 +9,11 @@
 #include <thread>
 #include <utility>
 
-#include "common/files/private_file.hpp"
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/access/end_clock.hpp"
 #include "coordinator/access/secret.hpp"
+#include "coordinator/broker_canaries.hpp"
 #include "coordinator/core/submitter.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/agents/routes.hpp"
@@ -63,29 +63,12 @@ void log_reload(const Status& reloaded) {
 
 // A certificate of the agent's name, for as long as its session takes to be ended.
 Status take_session_over(const ClosedFleet& closed, const std::string& agent, mqtt::Options broker, Duration patience) {
-  const auto key = pki::Key::make();
-  if (!key) return key.error();
-  const auto pem = key->pem();
-  if (!pem) return pem.error();
-  const auto certificate =
-      closed.authority().issue_agent(key->public_key(), *AgentName::parse(agent), wall_now().unix_ms / 1000 + 60);
+  const auto certificate = BriefCertificate::make(closed, agent);
   if (!certificate) return certificate.error();
-  const std::string path = brief_certificate(closed.directory(), make_secret("").id);
-  const auto remove = [&] {
-    ::unlink((path + ".crt").c_str());
-    ::unlink((path + ".key").c_str());
-  };
-  Status done = write_private_file(path + ".key", *pem);
-  if (done) done = write_private_file(path + ".crt", certificate->pem());
-  if (done) {
-    broker.tls.certificate = path + ".crt";
-    broker.tls.key = path + ".key";
-    broker.client_id = agent;
-    broker.will.reset();
-    done = end_session(broker, mqtt::make_paho_client, patience);
-  }
-  remove();
-  return done;
+  certificate->use(broker);
+  broker.client_id = agent;
+  broker.will.reset();
+  return end_session(broker, mqtt::make_paho_client, patience);
 }
 
 // Ends sessions whose certificate has ended.

@@ -18,6 +18,7 @@
 #include "common/system/clock.hpp"
 #include "coordinator/access/fleet_restore.hpp"
 #include "coordinator/broker_guard.hpp"
+#include "coordinator/broker_trial.hpp"
 #include "coordinator/closed_mode.hpp"
 #include "coordinator/http/api/api.hpp"
 #include "coordinator/http/caller.hpp"
@@ -336,18 +337,12 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   LargeOutputs large_outputs;
   WaitBound waiting(settings.max_connections - settings.max_connections / 8, settings.max_waiting_per_access);
   http_server::Server server(http_bounds);
-  Parts parts{loop,
-              **store,
-              **artifacts,
-              waiters,
-              hub,
-              journal,
-              waiting,
-              large_outputs,
-              closed->get(),
-              {},
-              options.policy.max_task_bytes};
-  if (*closed) parts.revoke_agent = revoker(**closed, loop, options.broker);
+  Parts parts{loop,    **store,       **artifacts,   waiters, hub, journal,
+              waiting, large_outputs, closed->get(), {},      {},  options.policy.max_task_bytes};
+  if (*closed) {
+    parts.revoke_agent = revoker(**closed, loop, options.broker);
+    parts.try_broker = [&](const std::string& who) { return try_broker(**closed, who); };
+  }
   const auto listening = server.listen(address, site_of(parts, settings, origins), tls);
   if (!listening) return listening.error().context("--listen");
   if (*closed) {

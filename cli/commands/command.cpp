@@ -18,7 +18,7 @@ constexpr const char* files_group = "Files";
 constexpr const char* models_group = "Language models";
 constexpr const char* access_group = "Who may use the fleet";
 
-constexpr std::array<Command, 25> table = {{
+constexpr std::array<Command, 26> table = {{
     {"submit", tasks_group, "Submit a task",
      "  edgefleet submit echo '\"hello\"' --wait\n"
      "  edgefleet submit llm.chat --text 'Why is the sky blue?' --wait 2m\n"
@@ -49,6 +49,11 @@ constexpr std::array<Command, 25> table = {{
      "  edgefleet release\n", declare_release},
     {"status", fleet_group, "Show the fleet on a page: the coordinator, the agents, what waits, what is out of service",
      "  edgefleet status\n", declare_status},
+    {"doctor", fleet_group, "Look for what is wrong, or soon will be, and say what to do",
+     "  edgefleet doctor\n"
+     "  edgefleet doctor --broker\n"
+     "  edgefleet doctor --json | jq '.checks[] | select(.severity != \"ok\")'\n",
+     declare_doctor},
     {"capabilities", fleet_group, "List what the connected agents offer, with their slots",
      "  edgefleet capabilities\n"
      "  edgefleet capabilities image.blur\n",

@@ -52,6 +52,7 @@ Run declare_logout(CLI::App& app);
 Run declare_access(CLI::App& app);
 Run declare_join_token(CLI::App& app);
 Run declare_audit(CLI::App& app);
+Run declare_doctor(CLI::App& app);
 Run declare_mqtt(CLI::App& app);
 
 // `--wait [TIME]`: whether to wait, and the maximum time.

@@ -38,9 +38,14 @@ struct Response {
   std::string content_type;
   std::map<std::string, std::string> headers;  // names in lower case; at most 100; the last of repeated ones
   std::string body;  // empty if it was written to a sink or file
+  std::string certificate;  // PEM, of the server, if it was asked for; empty: the connection was open already
   std::optional<Duration> retry_after;
   [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
 };
+
+// `only`: the call ends with the TLS handshake, so the server may be of any protocol; no proxy is used. The response
+// has nothing but the certificate.
+enum class ServerCertificate { not_wanted, wanted, only };
 
 struct Options {
   Duration connect_timeout = std::chrono::seconds(5);
@@ -49,6 +54,7 @@ struct Options {
   // Of a body in memory; a larger one is an error. A task with the largest output that an owner may allow fits.
   std::size_t most_bytes = std::size_t{65} << 20U;
   std::stop_token stop;                         // ends the call at once, with an Error of kind `unavailable`
+  ServerCertificate certificate = ServerCertificate::not_wanted;
   // Called by the calling thread at least ten times a second; an error ends the call and becomes its result.
   std::function<Status()> watch;
 };

@@ -184,7 +184,10 @@ void Transfer::prepare(Call& call) {
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(to_ms(call.options.timeout)));
   set(CURLOPT_LOW_SPEED_LIMIT, call.options.stall_timeout > Duration{0} ? 1L : 0L);
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(to_ms(call.options.stall_timeout) / 1000));
-  if (is_loopback(call.base_url)) set(CURLOPT_PROXY, "");
+  const bool only_certificate = call.options.certificate == ServerCertificate::only;
+  set(CURLOPT_CERTINFO, call.options.certificate == ServerCertificate::not_wanted ? 0L : 1L);
+  set(CURLOPT_CONNECT_ONLY, only_certificate ? 1L : 0L);
+  if (is_loopback(call.base_url) || only_certificate) set(CURLOPT_PROXY, "");
   prepare_body(call);
   if (call.credentials != nullptr) prepare_credentials(*call.credentials);
   if (call.headers != nullptr) {
@@ -243,6 +246,7 @@ Result<Response> Transfer::run(Call& call, const Peer& peer) {
   }
   const auto code = perform(call);
   read_answer(call.response);
+  if (call.options.certificate != ServerCertificate::not_wanted) call.response.certificate = server_certificate();
   if (code == CURLE_OK) return std::move(call.response);
   if (call.failure) return *call.failure;
   // A server that refuses an upload may close the connection early: its answer is the result.
@@ -288,6 +292,19 @@ void Transfer::read_answer(Response& response) {
   curl_off_t retry = 0;
   curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry);
   if (retry > 0) response.retry_after = std::chrono::seconds(retry);
+}
+
+// The first of the chain. Each entry is a text NAME:VALUE.
+std::string Transfer::server_certificate() {
+  constexpr std::string_view name = "Cert:";
+  curl_certinfo* chain = nullptr;
+  if (curl_.easy_getinfo(easy_, CURLINFO_CERTINFO, &chain) != CURLE_OK || chain == nullptr) return {};
+  for (const curl_slist* entry = chain->num_of_certs > 0 ? *chain->certinfo : nullptr; entry != nullptr;
+       entry = entry->next) {
+    const std::string_view text(entry->data);
+    if (text.starts_with(name)) return std::string(text.substr(name.size()));
+  }
+  return {};
 }
 
 Error Transfer::explain(CURLcode code, const Call& call, const Peer& peer) {

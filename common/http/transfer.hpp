@@ -50,6 +50,7 @@ class Transfer {
   CURLcode loop(Call& call);
   [[nodiscard]] std::optional<CURLcode> finished();
   void read_answer(Response& response);
+  std::string server_certificate();
   [[nodiscard]] Error explain(CURLcode code, const Call& call, const Peer& peer);
   [[nodiscard]] Error explain_timeout(const Call& call, const Peer& peer);
   void add_header(const char* line);

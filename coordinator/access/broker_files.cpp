@@ -6,13 +6,12 @@
 #include <set>
 
 #include "common/protocol/topics.hpp"
+#include "coordinator/access/broker_grants.hpp"
 #include "coordinator/access/broker_tuning.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
 
-using protocol::rule;
-using protocol::TopicKind;
 using protocol::Topics;
 
 constexpr int password_iterations = 101;  // Mosquitto's default
@@ -57,85 +56,10 @@ std::string grant(std::string_view kind, std::string_view access, std::string_vi
   return std::string(kind) + ' ' + std::string(access) + ' ' + std::string(filter) + '\n';
 }
 
-// What an identity may do, with its name in place of {agent} and {client}.
-struct Grant {
-  std::string_view access;
-  std::string_view pattern;  // below the fleet's root
-};
-using Grants = std::vector<Grant>;
-
-const Grants& observing() {
-  static const Grants grants{{"read", protocol::everything_of_agents},
-                             {"read", rule(TopicKind::coordinator_status).pattern},
-                             {"read", protocol::coordinator_summary},
-                             {"read", protocol::fleet_events}};
-  return grants;
-}
-const Grants& submitting() {
-  static const Grants grants{{"write", rule(TopicKind::submit).pattern}, {"read", rule(TopicKind::reply).pattern}};
-  return grants;
-}
-const Grants& operating() {
-  static const Grants grants{{"write", protocol::operate}};
-  return grants;
-}
-const Grants& reading_all() {
-  static const Grants grants{{"read", protocol::everything}};
-  return grants;
-}
-
-// For every certificate, also the coordinator's and `watch`. Each of the topics to write is one topic: a wildcard there
-// would be unbounded retained memory. Those to read without a name are for all: Mosquitto takes such a pattern, with a
-// warning in its log.
-const Grants& agents_grants() {
-  static const Grants all = [] {
-    Grants grants;
-    for (const TopicKind kind : {TopicKind::agent_status, TopicKind::agent_info, TopicKind::heartbeat,
-                                 TopicKind::temperature, TopicKind::parameters, TopicKind::results, TopicKind::stream})
-      grants.push_back({"write", rule(kind).pattern});
-    for (const TopicKind kind : {TopicKind::tasks, TopicKind::control, TopicKind::agent_status,
-                                 TopicKind::coordinator_status, TopicKind::coordinator_crl})
-      grants.push_back({"read", rule(kind).pattern});
-    return grants;
-  }();
-  return all;
-}
-
-// It has to see who coordinates, and nothing else: what the patterns give it as an agent of its name is taken back.
-const Grants& watching() {
-  static const Grants all = [] {
-    const std::string_view status = rule(TopicKind::coordinator_status).pattern;
-    Grants grants;
-    for (const Grant& one : agents_grants()) {
-      if (one.pattern != status) grants.push_back({"deny", one.pattern});
-    }
-    grants.push_back({"read", status});
-    grants.push_back({"read", rule(TopicKind::coordinator_beat).pattern});
-    return grants;
-  }();
-  return all;
-}
-
-std::vector<const Grants*> grants_of(Role role) {
-  switch (role) {
-    case Role::observe:
-      return {&observing()};
-    case Role::chat:  // which capabilities it may name is checked in the payload
-    case Role::submit:
-      return {&submitting()};
-    case Role::operate:
-      return {&observing(), &submitting(), &operating()};
-    case Role::admin:
-      return {&observing(), &submitting(), &reading_all()};
-  }
-  return {};
-}
-
 std::string user_section(const Topics& topics, const Person& person) {
   std::string text = "\nuser " + person.name.str() + "\n";
-  for (const Grants* grants : grants_of(person.role)) {
-    for (const Grant& one : *grants) text += grant("topic", one.access, topics.filter(one.pattern, person.name.str()));
-  }
+  for (const Grant& one : grants_of(person.role))
+    text += grant("topic", one.access, topics.filter(one.pattern, person.name.str()));
   if (!person.home_assistant) return text;
   return text + grant("topic", "read", "homeassistant/#") + grant("topic", "write", "homeassistant/status");
 }
@@ -202,8 +126,9 @@ Result<std::string> broker_configuration(const BrokerListeners& listeners) {
 }
 
 bool reserved_name(std::string_view name) {
-  static const std::set<std::string_view> reserved{coordinator_identity, watch_identity, canary_identity, "broker",
-                                                   "localhost",          "http",         "present"};
+  static const std::set<std::string_view> reserved{coordinator_identity, watch_identity,  canary_identity,
+                                                   trial_agents[0],      trial_agents[1], "broker",
+                                                   "localhost",          "http",          "present"};
   return reserved.contains(name);
 }
 
@@ -218,7 +143,7 @@ std::string agents_acl(const FleetName& fleet) {
   };
   section(coordinator_identity, {{"readwrite", protocol::everything}});
   text += grant("topic", "write", "homeassistant/device/+/config") + grant("topic", "read", "homeassistant/status");
-  section(watch_identity, watching());
+  section(watch_identity, watch_grants());
   return text;
 }
 

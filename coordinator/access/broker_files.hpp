@@ -45,6 +45,8 @@ Result<std::string> broker_configuration(const BrokerListeners& listeners);
 inline constexpr std::string_view coordinator_identity = "coordinator";
 inline constexpr std::string_view watch_identity = "watch";
 inline constexpr std::string_view canary_identity = "canary";
+// Agents that are none, for the time of a trial (broker_acts.hpp).
+inline constexpr std::array<std::string_view, 2> trial_agents = {"canary-1", "canary-2"};
 // True: no agent and no person may have this name; a client id is the name, and ids are one namespace over all
 // listeners.
 bool reserved_name(std::string_view name);

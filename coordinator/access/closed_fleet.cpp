@@ -88,6 +88,10 @@ Result<BrokerTexts> ClosedFleet::broker_texts() const {
     if (access.limits.expires && *access.limits.expires <= now) continue;
     people.push_back({*ClientName::parse(access.name), access.role, access.password});
   }
+  {
+    const std::lock_guard lock(trial_mutex_);
+    people.insert(people.end(), guests_.begin(), guests_.end());
+  }
   const auto acl = people_acl(setup_.fleet, people);
   if (!acl) return acl.error();
   const auto canary = canary_access(directory_);
@@ -145,6 +149,27 @@ Status ClosedFleet::await_broker(const std::string& generation, Duration patienc
 Duration ClosedFleet::maintenance_pause() const {
   const std::chrono::seconds part(setup_.certificate_seconds / 12);  // so that no certificate ends in between
   return setup_.certificate_seconds > 0 ? std::min<Duration>(usual_pause, part) : usual_pause;
+}
+
+void ClosedFleet::set_guests(std::vector<Person> guests) {
+  const std::lock_guard lock(trial_mutex_);
+  guests_ = std::move(guests);
+}
+
+std::optional<std::unique_lock<std::mutex>> ClosedFleet::turn_to_try() {
+  std::unique_lock turn(trying_, std::try_to_lock);
+  if (!turn) return std::nullopt;
+  return turn;
+}
+
+void ClosedFleet::note_trial(const BrokerTrial& found) {
+  const std::lock_guard lock(trial_mutex_);
+  last_trial_ = found;
+}
+
+std::optional<BrokerTrial> ClosedFleet::last_trial() const {
+  const std::lock_guard lock(trial_mutex_);
+  return last_trial_;
 }
 
 Result<std::vector<std::string>> ClosedFleet::maintain() {

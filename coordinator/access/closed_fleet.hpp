@@ -5,8 +5,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "coordinator/access/broker_acts.hpp"
+#include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/broker_generation.hpp"
 #include "coordinator/access/broker_state.hpp"
 #include "coordinator/access/enrolment.hpp"
@@ -51,6 +55,13 @@ class ClosedFleet {
   [[nodiscard]] BrokerState broker_state() const { return read_broker_state(setup_.broker_run); }
   // Blocks until the broker works with this generation, or a later one. Error: not within `patience`.
   [[nodiscard]] Status await_broker(const std::string& generation, Duration patience) const;
+  // People who are at the broker and nowhere else, for as long as a trial takes; publish() tells the broker.
+  void set_guests(std::vector<Person> guests);
+  // One trial at a time; no value: another one is at work.
+  [[nodiscard]] std::optional<std::unique_lock<std::mutex>> turn_to_try();
+  // What the last try of what the broker must refuse has found, that of each minute or a whole trial.
+  void note_trial(const BrokerTrial& found);
+  [[nodiscard]] std::optional<BrokerTrial> last_trial() const;
   // Every maintenance_pause(): what has ended and what is due. The names of the certificates that are new.
   Result<std::vector<std::string>> maintain();
   [[nodiscard]] Duration maintenance_pause() const;
@@ -70,6 +81,10 @@ class ClosedFleet {
   JoinRequests join_requests_;
   Refusals refusals_;
   std::mutex publishing_;
+  std::mutex trying_;
+  mutable std::mutex trial_mutex_;
+  std::vector<Person> guests_;
+  std::optional<BrokerTrial> last_trial_;
   mutable std::mutex list_mutex_;
   std::shared_ptr<const std::string> list_;
 };

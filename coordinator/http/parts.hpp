@@ -40,6 +40,8 @@ struct Parts {
   ClosedFleet* closed = nullptr;  // nullptr: before setup; everybody who reaches the API is the operator
   // Ends an agent's certificate, session and tasks; only of a closed fleet. Waits some seconds for the broker.
   std::function<Status(const std::string& who, const std::string& agent)> revoke_agent{};
+  // Tries all that the broker must refuse; only of a closed fleet. Takes seconds.
+  std::function<Result<BrokerTrial>(const std::string& who)> try_broker{};
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input
 };
 

@@ -10,9 +10,12 @@ constexpr int not_authorized = 135;  // MQTT 5's reason code
 }  // namespace
 
 CanaryEnd try_canary(const Canary& canary, const mqtt::MakeClient& make_client, Duration patience) {
+  const bool must_connect = !canary.topic.empty();
   BriefClient client(canary.client);
-  if (!client.connect(make_client, patience)) return canary.topic.empty() ? CanaryEnd::refused : CanaryEnd::unknown;
-  if (canary.topic.empty()) return CanaryEnd::passed;
+  const auto connected =
+      must_connect ? client.connect_surely(make_client, patience) : client.connect(make_client, patience);
+  if (!connected) return must_connect ? CanaryEnd::unknown : CanaryEnd::refused;
+  if (!must_connect) return CanaryEnd::passed;
   mqtt::Message message;
   message.topic = canary.topic;
   message.qos = 1;

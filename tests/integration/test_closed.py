@@ -100,7 +100,7 @@ class Closed(unittest.TestCase):
         self.assertEqual(got[:3], [202] * 3)
         self.assertIn(429, got[3:])
         unfinished = cron.good("GET", "/api/v1/access")["unfinished"]
-        self.assertEqual(unfinished, {"tasks": got.count(202), "bytes": got.count(202), "file_bytes": 0})
+        self.assertEqual(unfinished, {"tasks": got.count(202), "bytes": got.count(202), "file_bytes": 0, "tokens": 0})
 
     def test_what_may_not_be_submitted_leaves_nothing_and_tells_nothing(self):
         """A refused task stores no input; whether somebody has a file is told to nobody else, whatever the task is for."""

@@ -54,6 +54,7 @@ ACTS = (
     ("POST", "/api/v1/tasks/retry", {}, OPERATE), ("POST", "/api/v1/agents/none/drain", None, OPERATE),
     ("POST", "/api/v1/agents/none/resume", None, OPERATE), ("POST", "/api/v1/agents/none/reload", None, OPERATE),
     ("POST", "/api/v1/release", None, OPERATE), ("GET", "/api/v1/enrolled-agents", None, OPERATE),
+    ("GET", "/api/v1/broker", None, OPERATE), ("POST", "/api/v1/broker/try", None, ADMIN),
     ("POST", "/api/v1/agents/none/revoke", None, ADMIN), ("GET", "/api/v1/accesses", None, ADMIN),
     ("POST", "/api/v1/accesses", {"name": "a b", "role": "admin"}, ADMIN), ("POST", "/api/v1/accesses/none/rotate", None, ADMIN),
     ("POST", "/api/v1/accesses/none/revoke", None, ADMIN), ("GET", "/api/v1/audit", None, ADMIN),

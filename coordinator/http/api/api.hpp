@@ -12,6 +12,7 @@ void add_fleet_routes(Routes& routes, const Parts& parts);
 void add_event_routes(Routes& routes, const Parts& parts);
 void add_artifact_routes(Routes& routes, const Parts& parts);
 void add_access_routes(Routes& routes, const Parts& parts);
+void add_broker_routes(Routes& routes, const Parts& parts);
 void add_health_route(Routes& routes);
 void add_joining_routes(Routes& routes, const Parts& parts);
 // For the port of agents: an agent reads the files of the tasks that it holds. `role`: of these routes.
@@ -26,6 +27,7 @@ inline void add_api(Routes& routes, const Parts& parts) {
   add_artifact_routes(routes, parts);
   add_access_routes(routes, parts);
   add_joining_routes(routes, parts);
+  add_broker_routes(routes, parts);
 }
 
 }  // namespace edgefleet::coordinator

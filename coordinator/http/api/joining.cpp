@@ -171,6 +171,7 @@ Reply list_enrolled(ClosedFleet& closed, const Request&) {
                       object.string("enrolled_at", rfc3339(agent.enrolled));
                       object.string("certificate_ends_at", rfc3339(WallTime{agent.not_after * 1000}));
                       object.string("serial", agent.serial);
+                      if (agent.ephemeral) object.boolean("ephemeral", true);
                       write_strings(object, "capabilities", agent.capabilities);
                     });
 }

@@ -51,6 +51,22 @@ TEST_CASE("a server that is not of the fleet gets no key, and the error says wha
   CHECK(refused.error().message.find("ef_x") == std::string::npos);
 }
 
+TEST_CASE("the certificate of a server is told on request, also without a question to it") {
+  Fixture fleet;
+  const std::string url = "https://127.0.0.1:" + std::to_string(fleet.server.port);
+  Options options;
+  for (const auto how : {ServerCertificate::wanted, ServerCertificate::only}) {
+    options.certificate = how;
+    const auto answer = Client(url, {}, {fleet.authority.file(), {}, {}, {}}).get("/who", options);
+    REQUIRE(answer);
+    CHECK(answer->certificate.find("-----BEGIN CERTIFICATE-----") != std::string::npos);
+    CHECK((answer->status == 200) == (how == ServerCertificate::wanted));
+  }
+  CHECK(fleet.who({fleet.authority.file(), {}, {}, {}})->certificate.empty());
+  const test::Authority other(fleet.folder.path(), "other");
+  CHECK_FALSE(Client(url, {}, {other.file(), {}, {}, {}}).get("/who", options));
+}
+
 TEST_CASE("a key is never sent to another machine in the clear") {
   for (const char* url : {"http://192.0.2.1:7001", "192.0.2.1:7001", "http://127.evil.example"}) {
     const auto refused = Client(url, {}, {{}, {}, {}, "ef_x"}).get("/who");

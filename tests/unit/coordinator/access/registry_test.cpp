@@ -127,6 +127,9 @@ TEST_CASE("names are one namespace, and each is valid") {
   CHECK(refused("phone").find("taken") != std::string::npos);
   REQUIRE(fleet.database->reserve({"coordinator", "watch", "pi-1"}));
   CHECK(refused("coordinator").find("reserved") != std::string::npos);
+  // Not in the database, and no name in the broker's files.
+  for (const char* reserved : {"http", "present", "canary-1"})
+    CHECK(refused(reserved).find("reserved") != std::string::npos);
   for (const char* wrong : {"", "Phone", "a/b", "a b", "-a", "a#", "+"}) CHECK_FALSE(refused(wrong).empty());
 }
 

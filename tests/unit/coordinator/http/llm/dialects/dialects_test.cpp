@@ -453,7 +453,7 @@ TEST_CASE("a budget that is used up is OpenAI's insufficient_quota, with the tim
   CHECK(reply.status == 429);
   CHECK(reply.headers.get("Retry-After") == "90");
   CHECK(reply.body ==
-        R"({"error":{"message":"used up","type":"insufficient_quota","param":null,"code":"insufficient_quota"}})");
+        R"({"error":{"code":"insufficient_quota","message":"used up","param":null,"type":"insufficient_quota"}})");
 }
 
 TEST_CASE("only errors below /v1 have OpenAI's shape") {
