@@ -45,8 +45,8 @@ Result<std::string> broker_configuration(const BrokerListeners& listeners);
 inline constexpr std::string_view coordinator_identity = "coordinator";
 inline constexpr std::string_view watch_identity = "watch";
 inline constexpr std::string_view canary_identity = "canary";
-// True: no agent and no person may have this name; a client id is the name, and ids are one namespace over all
-// listeners.
+// True: no agent and no person may get this name. A client id is the name, and ids are one namespace over all
+// listeners; others would be taken for an `actor` in the audit.
 bool reserved_name(std::string_view name);
 
 // For the listener of certificates. It depends on the fleet only: who is an agent is a question of certificates.

@@ -1,6 +1,7 @@
 #include "coordinator/access/refusals.hpp"
 
 #include "common/core/utf8.hpp"
+#include "coordinator/access/database.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -23,7 +24,7 @@ std::vector<Refusal> Refusals::take() {
   const std::lock_guard lock(mutex_);
   std::vector<Refusal> all;
   for (const auto& [key, count] : counts_) all.push_back({key.first, key.second, count});
-  if (others_ > 0) all.push_back({"others", "other requests", others_});
+  if (others_ > 0) all.push_back({std::string(actor::others), "other requests", others_});
   counts_.clear();
   others_ = 0;
   return all;
