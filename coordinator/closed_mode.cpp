@@ -200,11 +200,11 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Adm
       "mqtts://" + in_url(broker_for_coordinator(setup)) + ":" + std::to_string(setup.broker_agents_port);
   options.broker.tls = tls_files(closed, "coordinator");
   options.watch_tls = tls_files(closed, "watch");
-  options.named_clients = true;
   const auto admission =
       std::make_shared<Admission>(closed.accesses(), closed.enrolment(), closed.refusals(), std::move(knows));
+  options.submitter_of = [admission](const std::string& client) { return admission->submitter_of(client); };
   options.may_submit = [admission](const std::string& submitter, const TaskSpec& spec) {
-    return admission->may_submit(std::string(access_of(submitter)), spec, monotonic_now());
+    return admission->may_submit(std::string(client_of(submitter)), spec, monotonic_now());
   };
   options.agent_rules = {[standings = Standings(closed.enrolment()), &work,
                           unheard = std::set<AgentName>()](const AgentName& agent) mutable {

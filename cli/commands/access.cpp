@@ -44,6 +44,7 @@ struct Wanted {
   std::string capabilities;
   std::int64_t per_minute = 0;
   std::optional<Duration> expires;
+  bool again = false;
 };
 
 std::string body_of(const Wanted& wanted) {
@@ -56,6 +57,7 @@ std::string body_of(const Wanted& wanted) {
     write_list(object, "capabilities", wanted.capabilities);
     if (wanted.per_minute > 0) object.integer("per_minute", wanted.per_minute);
     if (wanted.expires) object.integer("expires_after_ms", to_ms(*wanted.expires));
+    if (wanted.again) object.boolean("again", true);
   }
   return body;
 }
@@ -98,6 +100,7 @@ Run declare_create(CLI::App& app) {
       ->type_name("LIST");
   app.add_option("--capabilities", wanted->capabilities, "capabilities that it may use, the same")->type_name("LIST");
   app.add_option("--per-minute", wanted->per_minute, "most tasks a minute")->check(CLI::PositiveNumber);
+  app.add_flag("--again", wanted->again, "use the name of an access that has ended: the new one sees its tasks");
   add_duration(app, "--expires", wanted->expires, "end it after this time (90d)", std::chrono::seconds(1),
                longest_access);
   return

@@ -3,6 +3,7 @@
 #include "common/core/artifact_id.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/access/patterns.hpp"
 #include "coordinator/access/permission.hpp"
 
@@ -26,7 +27,18 @@ Status may_use_model(const Access& access, const TaskSpec& spec) {
                ErrorKind::forbidden};
 }
 
+Error no_such_access(const std::string& name) {
+  return Error{"there is no access " + name.substr(0, 63) + ", or its time is over", ErrorKind::forbidden};
+}
+
 }  // namespace
+
+Result<std::string> Admission::submitter_of(const std::string& client) {
+  if (const auto access = accesses_.owner_of(client, wall_now())) return access->name;
+  const Error ended = no_such_access(client);
+  refusals_.note(client, ended.message);
+  return ended;
+}
 
 Status Admission::may_submit(const std::string& name, const TaskSpec& spec, Time now) {
   Status judged = judge(name, spec, now);
@@ -35,8 +47,8 @@ Status Admission::may_submit(const std::string& name, const TaskSpec& spec, Time
 }
 
 Status Admission::judge(const std::string& name, const TaskSpec& spec, Time now) {
-  const auto access = accesses_.named(name);
-  if (!access) return Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden};
+  const auto access = accesses_.owner_of(name, wall_now());
+  if (!access) return no_such_access(name);
   if (auto may = coordinator::may_submit(*access, spec.capability.str()); !may) return may;
   if (auto may = may_use_model(*access, spec); !may) return may;
   if (auto may = may_name_artifacts(*access, spec); !may) return may;
@@ -44,7 +56,7 @@ Status Admission::judge(const std::string& name, const TaskSpec& spec, Time now)
   if (most <= 0) return success();
   if (rates_.size() > Registry::most_accesses) rates_.clear();  // of accesses that are gone
   const Duration spacing = Duration{std::chrono::minutes(1)} / most;
-  if (rates_[name].take(now, static_cast<double>(most), spacing)) return success();
+  if (rates_[access->name].take(now, static_cast<double>(most), spacing)) return success();
   return Error{"the access " + name + " has a limit of " + std::to_string(most) + " tasks a minute; try again later",
                ErrorKind::busy};
 }

@@ -22,6 +22,8 @@ class Admission {
   Admission(const Registry& accesses, const Enrolment& enrolment, Refusals& refusals, Knows knows)
       : accesses_(accesses), enrolment_(enrolment), refusals_(refusals), knows_(std::move(knows)) {}
 
+  // The access as which a client at the broker acts. Error: forbidden, it has none that has not ended.
+  Result<std::string> submitter_of(const std::string& client);
   // `name`: of an access. Errors: forbidden, with what is missing; busy, above its tasks a minute.
   Status may_submit(const std::string& name, const TaskSpec& spec, Time now);
   // Whether its enrolment lets the agent offer the capability.

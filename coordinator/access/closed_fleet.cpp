@@ -85,7 +85,7 @@ Result<BrokerTexts> ClosedFleet::broker_texts() const {
   std::vector<Person> people;
   const WallTime now = wall_now();
   for (const Access& access : accesses_->accesses()) {
-    if (access.limits.expires && *access.limits.expires <= now) continue;
+    if (access.ended(now)) continue;
     people.push_back({*ClientName::parse(access.name), access.role, access.password});
   }
   {
@@ -179,7 +179,7 @@ Result<std::vector<std::string>> ClosedFleet::maintain() {
   if (!revoked) return revoked.error();
   const auto certificate = pki::Certificate::from_pem(*revoked);
   if (!certificate) return certificate.error();
-  if (auto kept = enrolment_->revoke_certificate("setup", *certificate); !kept) return kept.error();
+  if (auto kept = enrolment_->revoke_certificate(std::string(actor::setup), *certificate); !kept) return kept.error();
   const WallTime kept_until{wall_now().unix_ms - to_ms(expired_kept)};
   if (const auto removed = accesses_->remove_expired(kept_until); !removed) return removed.error();
   if (const auto written = write_refusals(); !written) return written.error();

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "coordinator/access/broker_files.hpp"
 #include "coordinator/access/transaction.hpp"
 
 namespace edgefleet::coordinator {
@@ -13,8 +14,9 @@ CREATE TABLE IF NOT EXISTS accesses (
   name TEXT PRIMARY KEY, role TEXT NOT NULL, models TEXT NOT NULL, capabilities TEXT NOT NULL,
   per_minute INTEGER NOT NULL, expires_at INTEGER, created_at INTEGER NOT NULL,
   key_id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, password TEXT NOT NULL, old_key_id TEXT NOT NULL,
-  old_digest TEXT NOT NULL, old_until INTEGER NOT NULL
+  old_digest TEXT NOT NULL, old_until INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS former_accesses (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (
   name TEXT PRIMARY KEY, serial TEXT NOT NULL, key_sha256 TEXT NOT NULL, certificate TEXT NOT NULL,
   not_after INTEGER NOT NULL, enrolled_at INTEGER NOT NULL, capabilities TEXT NOT NULL, machine TEXT NOT NULL,
@@ -44,11 +46,33 @@ CREATE TABLE IF NOT EXISTS refusals (
 )sql";
 
 // Of a database that an earlier version has made.
-void add_column(SQLite::Database& db, const std::string& table, const std::string& column, const std::string& type) {
+bool add_column(SQLite::Database& db, const std::string& table, const std::string& column, const std::string& type) {
   SQLite::Statement present(db, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?");
   present.bind(1, table);
   present.bind(2, column);
-  if (!present.executeStep()) db.exec("ALTER TABLE " + table + " ADD COLUMN " + column + " " + type);
+  if (present.executeStep()) return false;
+  db.exec("ALTER TABLE " + table + " ADD COLUMN " + column + " " + type);
+  return true;
+}
+
+// Accesses for the broker were full ones of an hour, which ended by themselves. They are made again when needed.
+constexpr const char* remove_full_mqtt_accesses = R"sql(
+DELETE FROM names WHERE kind = 'access' AND name IN (
+  SELECT name FROM accesses WHERE name LIKE '%-mqtt-____' AND expires_at - created_at <= 3600000);
+DELETE FROM accesses WHERE name LIKE '%-mqtt-____' AND expires_at - created_at <= 3600000;
+)sql";
+
+constexpr const char* note_former_accesses = R"sql(
+INSERT OR IGNORE INTO former_accesses SELECT about FROM audit WHERE what = 'access.revoke';
+)sql";
+
+void add_owner(SQLite::Database& db) {
+  SQLite::Transaction transaction(db);
+  if (add_column(db, "accesses", "owner", "TEXT NOT NULL DEFAULT ''")) {
+    db.exec(remove_full_mqtt_accesses);
+    db.exec(note_former_accesses);
+  }
+  transaction.commit();
 }
 
 }  // namespace
@@ -65,6 +89,7 @@ Result<std::unique_ptr<AccessDatabase>> AccessDatabase::open(const std::string& 
     db->exec(tables);
     for (const char* table : {"agents", "join_tokens"})
       add_column(*db, table, "ephemeral", "INTEGER NOT NULL DEFAULT 0");
+    add_owner(*db);
     return std::unique_ptr<AccessDatabase>(new AccessDatabase(std::move(db)));
   });
 }
@@ -83,6 +108,7 @@ Status AccessDatabase::reserve(const std::vector<std::string>& names) {
 }
 
 Status AccessDatabase::take_name(SQLite::Database& db, const std::string& name, std::string_view kind) {
+  if (reserved_name(name)) return Error{"the name " + name + " is reserved; choose another one", ErrorKind::conflict};
   SQLite::Statement taken(db, "SELECT kind FROM names WHERE name = ?");
   taken.bind(1, name);
   if (taken.executeStep()) {

@@ -18,9 +18,18 @@ class Database;
 
 namespace edgefleet::coordinator {
 
+// Who acts in the audit besides accesses and agents, so nobody may have these names.
+namespace actor {
+inline constexpr std::string_view setup = "setup";
+inline constexpr std::string_view restore = "restore";
+inline constexpr std::string_view expiry = "expiry";
+inline constexpr std::string_view others = "others";  // refusals that are too many to be named
+inline constexpr std::string_view join_token = "join-token";
+}  // namespace actor
+
 struct AuditEntry {
   WallTime at;
-  std::string who;    // an access, an agent, or "setup"
+  std::string who;    // an access, an agent, the coordinator, or an `actor`
   std::string what;   // "access.create"
   std::string about;  // the object's name, and what is worth telling
 };

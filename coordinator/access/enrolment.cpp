@@ -328,7 +328,8 @@ Result<EnrolledAgent> Enrolment::join(const std::string& secret, const pki::Publ
   if (token.expires.unix_ms <= seconds_now_() * 1000) return bad_token("has ended");
   if (before && before->token_id == token.id) return *before;
   if (token.uses > 0 && token.used >= token.uses) return bad_token("has been used");
-  return issue({"join-token " + token.id, key, machine, token.name, token.capabilities, token.id, token.ephemeral});
+  return issue({std::string(actor::join_token) + " " + token.id, key, machine, token.name, token.capabilities, token.id,
+                token.ephemeral});
 }
 
 Result<EnrolledAgent> Enrolment::accept(const std::string& who, const pki::PublicKey& key,

@@ -221,7 +221,7 @@ class Preparation {
   Status change_database() {
     const auto database = AccessDatabase::open(folder_);
     if (!database) return database.error();
-    return (*database)->write({wall_now(), "restore", "fleet.restore", "from a backup"},
+    return (*database)->write({wall_now(), std::string(actor::restore), "fleet.restore", "from a backup"},
                               [&](SQLite::Database& db, AuditEntry& entry) -> Status {
                                 const std::string found = db.execAndGet("PRAGMA integrity_check(1)").getString();
                                 if (found != "ok") return invalid("the accesses of the backup are damaged: " + found);
@@ -274,7 +274,7 @@ class Preparation {
       }
     }
     for (const auto& [key, agent] : present) {
-      if (known_.ended(agent.serial)) remove(db, "agents", agent.name, report_.agents_removed);
+      if (known_.ended(agent.serial)) remove_agent(db, agent.name);
     }
     for (const auto& [serial, agent] : waiting) {
       if (known_.ended(serial) || report_.waiting.size() >= Enrolment::most_unknown) continue;
@@ -292,18 +292,27 @@ class Preparation {
       if (newer != known_.accesses.end()) {
         Registry::insert(db, *newer);
       } else {
-        remove(db, "accesses", access.name, report_.accesses_removed);
+        remove_access(db, access.name);
       }
     }
+    SQLite::Statement orphans(
+        db, "SELECT name FROM accesses WHERE owner <> '' AND owner NOT IN (SELECT name FROM accesses)");
+    std::vector<std::string> names;
+    while (orphans.executeStep()) names.push_back(orphans.getColumn(0).getString());
+    for (const auto& name : names) remove_access(db, name);
   }
 
-  static void remove(SQLite::Database& db, const std::string& table, const std::string& name,
-                     std::vector<std::string>& removed) {
-    SQLite::Statement row(db, "DELETE FROM " + table + " WHERE name = ?");
+  void remove_agent(SQLite::Database& db, const std::string& name) {
+    SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
     row.bind(1, name);
     row.exec();
     AccessDatabase::free_name(db, name);
-    removed.push_back(name);
+    report_.agents_removed.push_back(name);
+  }
+
+  void remove_access(SQLite::Database& db, const std::string& name) {
+    Registry::remove(db, name);
+    report_.accesses_removed.push_back(name);
   }
 
   // An unfinished restore stays until this one can take its place.

@@ -41,7 +41,7 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       engine_(options_.policy, Reign{0, new_session_id()}, complaints_),
       requests_(engine_, store_, options_.space, options_.may_submit),
       link_({options_.fleet, options_.broker, options_.inbox, options_.inbox_bytes, options_.agent_rules,
-             options_.named_clients, options_.revocations},
+             options_.submitter_of, options_.revocations},
             {engine_, requests_, store_, artifacts, hub, rules_, complaints_},
             {[this](mqtt::ClientEvent&& event) { return inbox_.offer(std::move(event)); },
              [this](mqtt::ClientEvent&& event) { inbox_.insist(std::move(event)); }}),
@@ -80,9 +80,11 @@ void Loop::submit_batch(std::string submitter, std::vector<SubmitTasks::One> tas
 }
 
 void Loop::cancel(TaskId id, Answer<TaskState> answer) { offer_or_refuse(CancelRequest{id, std::move(answer)}); }
-void Loop::retry(TaskId id, Answer<TaskState> answer) { offer_or_refuse(RetryRequest{id, std::move(answer)}); }
-void Loop::retry_many(std::vector<TaskId> ids, Answer<Retried> answer) {
-  offer_or_refuse(RetryManyRequest{std::move(ids), std::move(answer)});
+void Loop::retry(std::string submitter, TaskId id, Answer<TaskState> answer) {
+  offer_or_refuse(RetryRequest{std::move(submitter), id, std::move(answer)});
+}
+void Loop::retry_many(std::string submitter, std::vector<TaskId> ids, Answer<Retried> answer) {
+  offer_or_refuse(RetryManyRequest{std::move(submitter), std::move(ids), std::move(answer)});
 }
 void Loop::forget(AgentName agent, Answer<AgentName> answer) {
   offer_or_refuse(RemoveRequest{std::move(agent), std::move(answer)});

@@ -40,8 +40,7 @@ class Loop {
     std::optional<mqtt::TlsFiles> watch_tls;
     MaySubmit may_submit;  // empty: everybody may submit everything
     AgentRules agent_rules;
-    // Clients at the broker have names that it has checked: a task over MQTT is of the access of that name.
-    bool named_clients = false;
+    SubmitterOf submitter_of;  // empty: the broker does not check the names of clients
     RevocationLists revocations;
     bool take_over = false;  // starts although another coordinator works on the fleet: that one stops
   };
@@ -76,10 +75,10 @@ class Loop {
   void submit_batch(std::string submitter, std::vector<SubmitTasks::One> tasks, std::string idempotency_key,
                     std::string fingerprint, Answer<BatchAcceptance> answer);
   void cancel(TaskId id, Answer<TaskState> answer);
-  void retry(TaskId id, Answer<TaskState> answer);
+  void retry(std::string submitter, TaskId id, Answer<TaskState> answer);
   // Retries tasks that have failed, been cancelled or expired; a task that cannot be retried does not affect the
   // others.
-  void retry_many(std::vector<TaskId> ids, Answer<Retried> answer);
+  void retry_many(std::string submitter, std::vector<TaskId> ids, Answer<Retried> answer);
   void drain(AgentName agent, bool drain, Answer<Drained> answer);
   void reload(AgentName agent, Answer<Reloading> answer);  // answered when the order is given; not when it is done
   void forget(AgentName agent, Answer<AgentName> answer);

@@ -182,10 +182,11 @@ void Requests::answer_cancel(const TaskId& id, const Result<Accepted>& done, con
   answer(already_ended(id, (*record)->state));
 }
 
-void Requests::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
+void Requests::retry_one(const std::string& submitter, const TaskId& id, const Answer<TaskState>& answer) {
   auto record = store_.reads().task(id);
   if (!record) return answer(record.error());
   if (!*record) return answer(not_known(id));
+  if (auto may = may_submit_ ? may_submit_(submitter, (*record)->spec) : success(); !may) return answer(may.error());
   engine_.step(RetryTask{expect([answer](const Result<Accepted>& done) {
                            if (!done) return answer(done.error());
                            answer(TaskState::queued);
@@ -193,7 +194,7 @@ void Requests::retry_one(const TaskId& id, const Answer<TaskState>& answer) {
                          std::move(**record)});
 }
 
-void Requests::handle(const RetryRequest& request) { retry_one(request.id, request.answer); }
+void Requests::handle(const RetryRequest& request) { retry_one(request.submitter, request.id, request.answer); }
 
 // Answered after the last task, when all are durable.
 void Requests::handle(const RetryManyRequest& request) {
@@ -205,7 +206,7 @@ void Requests::handle(const RetryManyRequest& request) {
   sum->missing = request.ids.size();
   if (request.ids.empty()) return request.answer(Retried{});
   for (const TaskId& id : request.ids) {
-    retry_one(id, [sum, id, answer = request.answer](const Result<TaskState>& queued) {
+    retry_one(request.submitter, id, [sum, id, answer = request.answer](const Result<TaskState>& queued) {
       if (queued) {
         ++sum->result.tasks;
       } else {

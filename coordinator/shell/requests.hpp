@@ -38,10 +38,12 @@ struct CancelRequest {
   Answer<TaskState> answer;
 };
 struct RetryRequest {
+  std::string submitter;  // who retries: it must be one who may submit such a task
   TaskId id;
   Answer<TaskState> answer;
 };
 struct RetryManyRequest {
+  std::string submitter;
   std::vector<TaskId> ids;
   Answer<Retried> answer;
 };
@@ -70,6 +72,8 @@ void refuse(const LoopRequest& request, const Error& why);
 
 // Whether a submitter may submit this task. On the loop's thread.
 using MaySubmit = std::function<Status(const std::string& submitter, const TaskSpec& spec)>;
+// Whose the tasks are of a client of this name at the broker, which has checked it. On the loop's thread.
+using SubmitterOf = std::function<Result<std::string>(const std::string& client)>;
 
 class Requests {
  public:
@@ -99,7 +103,7 @@ class Requests {
   void handle(const ReloadRequest& request);
   void handle(const RemoveRequest& request);
   void handle(const ReleaseRequest& request);
-  void retry_one(const TaskId& id, const Answer<TaskState>& answer);
+  void retry_one(const std::string& submitter, const TaskId& id, const Answer<TaskState>& answer);
   void answer_cancel(const TaskId& id, const Result<Accepted>& done, const Answer<TaskState>& answer);
 
   // The earlier use of a key, from the store.

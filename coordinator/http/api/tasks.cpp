@@ -104,7 +104,8 @@ class TaskHandlers {
     for (const auto& record : *records) ids.push_back(record.id);
     const std::string next = ids.size() == query->limit ? ids.back().str() : std::string();
     ask<Loop::Retried>(
-        responder, [&](auto answer) { parts_.loop.retry_many(std::move(ids), answer); },
+        responder,
+        [&](auto answer) { parts_.loop.retry_many(submitter_of(request.principal), std::move(ids), answer); },
         [responder, next](const Result<Loop::Retried>& retried) {
           responder.answer(retried ? json_reply(202, retried_view(*retried, next)) : problem(retried.error()));
         });
@@ -114,7 +115,8 @@ class TaskHandlers {
     act(request, responder, [&](TaskId id, auto answer) { parts_.loop.cancel(id, answer); });
   }
   void retry(const Request& request, const Responder& responder) const {
-    act(request, responder, [&](TaskId id, auto answer) { parts_.loop.retry(id, answer); });
+    act(request, responder,
+        [&](TaskId id, auto answer) { parts_.loop.retry(submitter_of(request.principal), id, answer); });
   }
 
  private:
