@@ -132,8 +132,8 @@ TEST_CASE("the retries of many tasks are answered together, with one result for 
   const TaskId alive = submitted(shell);
   Told<Retried> told;
   Told<Retried> none;
-  shell.requests.take(RetryManyRequest{{well, alive, TaskId{Ulid{1, 1}}}, told.hear()});
-  shell.requests.take(RetryManyRequest{{}, none.hear()});
+  shell.requests.take(RetryManyRequest{"test", {well, alive, TaskId{Ulid{1, 1}}}, told.hear()});
+  shell.requests.take(RetryManyRequest{"test", {}, none.hear()});
   CHECK(told.answers.empty());
   shell.commit();
   CHECK(told.only().tasks == 1);
