@@ -323,14 +323,25 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   StreamHub hub;
   Loop loop(options, **store, **artifacts, waiters, hub);
   if (auto recovered = loop.recover(); !recovered) return recovered.error();
+  events::Journal journal(loop.epoch());
+  loop.tell(journal);
 
   http_server::Bounds http_bounds;
   http_bounds.connections = settings.max_connections;
   LargeOutputs large_outputs;
   WaitBound waiting{{}, settings.max_connections - settings.max_connections / 8};
   http_server::Server server(http_bounds);
-  Parts parts{loop,    **store,       **artifacts,   waiters, hub,
-              waiting, large_outputs, closed->get(), {},      options.policy.max_task_bytes};
+  Parts parts{loop,
+              **store,
+              **artifacts,
+              waiters,
+              hub,
+              journal,
+              waiting,
+              large_outputs,
+              closed->get(),
+              {},
+              options.policy.max_task_bytes};
   if (*closed) parts.revoke_agent = revoker(**closed, loop, options.broker);
   const auto listening = server.listen(address, site_of(parts, settings, origins), tls);
   if (!listening) return listening.error().context("--listen");
@@ -354,6 +365,7 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
     if (*closed) guard_broker(stop, **closed);
   });
   const auto ended = loop.run();
+  journal.stop();
   server.stop();
   while (!server.stopped_within(std::chrono::milliseconds(20))) loop.refuse_rest();
   return ended;

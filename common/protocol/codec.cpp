@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::array<std::string_view, 9> control_types{"acknowledge", "cancel",   "recall", "drain", "resume",
                                                         "introduce",   "describe", "upload", "reload"};
-constexpr std::array<std::string_view, 4> channels{"", "content", "reasoning", "tool_calls"};
 constexpr std::array<std::string_view, 3> coordinator_states{"online", "offline", "lost"};
 constexpr std::size_t most_code_bytes = 64;  // of an error
 
@@ -232,7 +231,7 @@ std::string encode(const StreamMessage& message) {
     object.unsigned_integer("at", message.at);
     object.string("delta", message.delta);
     if (message.channel != Channel::note) {
-      object.string("channel", channels.at(static_cast<std::size_t>(message.channel)));
+      object.string("channel", to_string(message.channel));
     }
     if (message.percent) object.integer("percent", *message.percent);
     if (message.completed_bytes) object.unsigned_integer("completed_bytes", *message.completed_bytes);
@@ -250,7 +249,7 @@ Result<StreamMessage> decode_stream(std::string_view payload) {
   message.at = fields.unsigned_integer("at").value_or(0);
   message.delta = fields.string("delta", limits::payload_bytes).value_or("");
   if (fields.find("channel")) {
-    message.channel = read_word<Channel>(fields, "channel", channels).value_or(Channel::note);
+    message.channel = read_word<Channel>(fields, "channel", channel_words).value_or(Channel::note);
   }
   if (const auto percent = fields.integer("percent", 0, 100)) message.percent = static_cast<int>(*percent);
   message.completed_bytes = fields.unsigned_integer("completed_bytes");

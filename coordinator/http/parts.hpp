@@ -8,6 +8,7 @@
 
 #include "common/http_server/route.hpp"
 #include "coordinator/access/closed_fleet.hpp"
+#include "coordinator/events/journal.hpp"
 #include "coordinator/shell/loop.hpp"
 
 namespace edgefleet::coordinator {
@@ -39,6 +40,7 @@ struct Parts {
   Artifacts& artifacts;
   Waiters& waiters;
   StreamHub& hub;
+  events::Journal& journal;
   WaitBound& waiting;
   LargeOutputs& large_outputs;
   ClosedFleet* closed = nullptr;  // nullptr: before setup; everybody who reaches the API is the operator

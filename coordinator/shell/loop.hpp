@@ -58,6 +58,9 @@ class Loop {
 
   // Takes over the tasks in the store, under a new epoch. Call before run().
   Status recover();
+  [[nodiscard]] std::uint64_t epoch() const { return engine_.state().reign.epoch; }  // after recover()
+  // Call before run(); it outlives the loop.
+  void tell(CommitListener& listener) { after_commit_.add(listener); }
   // Runs until request_stop(); commits everything and publishes `offline` at the end. Fails if another coordinator
   // works on this fleet, or takes it over later.
   Status run();

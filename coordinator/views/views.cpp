@@ -107,14 +107,6 @@ void write_executors(ObjectWriter& object, const State& state, const Agent& agen
   }
 }
 
-void write_temperature(ObjectWriter& object, const Temperature& temperature) {
-  if (temperature.celsius) object.number("celsius", *temperature.celsius);
-  object.number("trend_per_minute", temperature.trend_per_minute);
-  object.string("policy", to_string(temperature.policy));
-  ArrayWriter throttled(object.key("throttled"));
-  for (const auto& flag : temperature.throttled) throttled.string(flag);
-}
-
 void write_sensor(ObjectWriter& object, const Temperature& temperature) {
   if (!temperature.sensor.empty()) object.string("sensor", temperature.sensor);
   if (!temperature.problem.empty()) object.string("sensor_problem", temperature.problem);
@@ -168,6 +160,14 @@ void write_held(ObjectWriter& object, const State& state, const Agent& agent) {
 }
 
 }  // namespace
+
+void write_temperature(ObjectWriter& object, const Temperature& temperature) {
+  if (temperature.celsius) object.number("celsius", *temperature.celsius);
+  object.number("trend_per_minute", temperature.trend_per_minute);
+  object.string("policy", to_string(temperature.policy));
+  ArrayWriter throttled(object.key("throttled"));
+  for (const auto& flag : temperature.throttled) throttled.string(flag);
+}
 
 std::string rfc3339(WallTime time) {
   const std::time_t seconds = time.unix_ms / 1000;

@@ -8,6 +8,10 @@
 #include "coordinator/core/state.hpp"
 #include "coordinator/core/writes.hpp"
 
+namespace edgefleet::json {
+class ObjectWriter;
+}
+
 namespace edgefleet::coordinator {
 
 std::string rfc3339(WallTime time);  // 2026-01-31T12:00:00.000Z
@@ -30,6 +34,7 @@ std::string tasks_view(const std::vector<TaskRecord>& records, std::size_t limit
 std::string batch_view(const BatchRecord& batch, const std::array<std::size_t, task_state_count>& counts);
 std::string drained_view(const AgentName& name, const Drained& answer);
 std::string reloading_view(const AgentName& name, const Reloading& answer);
+void write_temperature(json::ObjectWriter& object, const Temperature& temperature);
 std::string agent_view(const State& state, const Agent& agent, Now now, bool with_tasks);
 // Up to `most` of the agents from number `first` on: elements with commas between them.
 struct AgentsPart {

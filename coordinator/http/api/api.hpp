@@ -9,6 +9,7 @@ namespace edgefleet::coordinator {
 void add_task_routes(Routes& routes, const Parts& parts);
 void add_batch_routes(Routes& routes, const Parts& parts);
 void add_fleet_routes(Routes& routes, const Parts& parts);
+void add_event_routes(Routes& routes, const Parts& parts);
 void add_artifact_routes(Routes& routes, const Parts& parts);
 void add_access_routes(Routes& routes, const Parts& parts);
 void add_health_route(Routes& routes);
@@ -21,6 +22,7 @@ inline void add_api(Routes& routes, const Parts& parts) {
   add_task_routes(routes, parts);
   add_batch_routes(routes, parts);
   add_fleet_routes(routes, parts);
+  add_event_routes(routes, parts);
   add_artifact_routes(routes, parts);
   add_access_routes(routes, parts);
   add_joining_routes(routes, parts);

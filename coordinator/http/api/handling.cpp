@@ -77,6 +77,15 @@ Reply accepted_object(const char* key, const std::string& name, std::string_view
 
 Error no_such_task(const TaskId& id) { return Error{"task " + id.str() + " is not known", ErrorKind::not_found}; }
 
+std::optional<TaskId> seen_task(const Parts& parts, const Request& request, const Responder& responder) {
+  auto id = id_in<TaskId>(request, responder, "task");
+  if (!id || !sees_own_only(request.principal)) return id;
+  const auto record = parts.store.reader()->task(*id);
+  if (record && *record && may_see(request.principal, (**record).submitter)) return id;
+  responder.answer(problem(record ? no_such_task(*id) : record.error()));
+  return std::nullopt;
+}
+
 void wait_for(const Parts& parts, const Ulid& id, double seconds, const Responder& responder, Poll poll) {
   if (seconds > 0) {
     const auto waiting = std::make_shared<LongPoll>(parts.waiting, responder, std::move(poll));

@@ -35,6 +35,10 @@ std::optional<Id> id_in(const Request& request, const Responder& responder, cons
   return id;
 }
 
+// The id of a task that the caller may see. No value: the request has been answered with an error; whether somebody
+// else has such a task is not told.
+std::optional<TaskId> seen_task(const Parts& parts, const Request& request, const Responder& responder);
+
 // A long poll: answers with the reply of `finished` as soon as there is one. Calls `otherwise` when the wait ends or
 // the client disconnects.
 struct Poll {

@@ -54,7 +54,7 @@ class TaskHandlers {
   }
 
   void get(const Request& request, const Responder& responder) const {
-    const auto id = seen_id(request, responder);
+    const auto id = seen_task(parts_, request, responder);
     if (!id) return;
     const auto wait = read_wait(query_of(request));
     if (!wait) return responder.answer(problem(wait.error()));
@@ -127,20 +127,9 @@ class TaskHandlers {
         });
   }
 
-  // The id of a task that the caller may see. No value: the request has been answered with an error; whether somebody
-  // else has such a task is not told.
-  [[nodiscard]] std::optional<TaskId> seen_id(const Request& request, const Responder& responder) const {
-    auto id = id_in<TaskId>(request, responder, "task");
-    if (!id || !sees_own_only(request.principal)) return id;
-    const auto record = parts_.store.reader()->task(*id);
-    if (record && *record && may_see(request.principal, (**record).submitter)) return id;
-    responder.answer(problem(record ? no_such_task(*id) : record.error()));
-    return std::nullopt;
-  }
-
   template <typename Act>
   void act(const Request& request, const Responder& responder, Act act) const {
-    const auto id = seen_id(request, responder);
+    const auto id = seen_task(parts_, request, responder);
     if (!id) return;
     ask_quick<TaskState>(
         responder, [&](auto answer) { act(*id, answer); },
