@@ -173,6 +173,7 @@ std::optional<BrokerTrial> ClosedFleet::last_trial() const {
 }
 
 Result<std::vector<std::string>> ClosedFleet::maintain() {
+  if (auto looked = enrolment_->look_at_clock(monotonic_now()); !looked) return looked.error();
   auto fresh = make_certificates(directory_, setup_, authority_, seconds_now());
   if (!fresh) return fresh.error();
   const auto revoked = read_text(certificate_files(directory_, "revoked").certificate);
@@ -180,7 +181,7 @@ Result<std::vector<std::string>> ClosedFleet::maintain() {
   const auto certificate = pki::Certificate::from_pem(*revoked);
   if (!certificate) return certificate.error();
   if (auto kept = enrolment_->revoke_certificate(std::string(actor::setup), *certificate); !kept) return kept.error();
-  const WallTime kept_until{wall_now().unix_ms - to_ms(expired_kept)};
+  const WallTime kept_until{std::min(wall_now(), enrolment_->settled()).unix_ms - to_ms(expired_kept)};
   if (const auto removed = accesses_->remove_expired(kept_until); !removed) return removed.error();
   if (const auto written = write_refusals(); !written) return written.error();
   if (const auto published = publish(); !published) return published.error();

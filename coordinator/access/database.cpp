@@ -29,9 +29,10 @@ CREATE TABLE IF NOT EXISTS join_tokens (
   name TEXT NOT NULL, capabilities TEXT NOT NULL, created_by TEXT NOT NULL, ephemeral INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS revoked (serial TEXT PRIMARY KEY, at INTEGER NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revoked_keys (key_sha256 TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS issued (serial TEXT PRIMARY KEY, name TEXT NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS issued_by_end ON issued (not_after);
-INSERT OR IGNORE INTO issued SELECT serial, name, not_after FROM agents;
+CREATE TABLE IF NOT EXISTS sessions_to_end (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unknown_agents (
   serial TEXT PRIMARY KEY, name TEXT NOT NULL, key_sha256 TEXT NOT NULL, certificate TEXT NOT NULL,
   not_after INTEGER NOT NULL, seen_at INTEGER NOT NULL, address TEXT NOT NULL
@@ -40,9 +41,20 @@ CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS audit (
   id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, about TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS audit_of_machines (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, about TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS refusals (
   id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, about TEXT NOT NULL, count INTEGER NOT NULL
 );
+)sql";
+
+// After the columns that were added.
+constexpr const char* agents_are_issued = R"sql(
+INSERT OR IGNORE INTO issued (serial, name, not_after, key_sha256, certificate)
+  SELECT serial, name, not_after, key_sha256, certificate FROM agents;
+CREATE INDEX IF NOT EXISTS issued_by_name ON issued (name);
+CREATE INDEX IF NOT EXISTS issued_by_key ON issued (key_sha256);
 )sql";
 
 // Of a database that an earlier version has made.
@@ -90,6 +102,10 @@ Result<std::unique_ptr<AccessDatabase>> AccessDatabase::open(const std::string& 
     for (const char* table : {"agents", "join_tokens"})
       add_column(*db, table, "ephemeral", "INTEGER NOT NULL DEFAULT 0");
     add_owner(*db);
+    for (const char* column : {"key_sha256", "certificate"})
+      add_column(*db, "issued", column, "TEXT NOT NULL DEFAULT ''");
+    add_column(*db, "revoked", "by_token", "TEXT NOT NULL DEFAULT ''");
+    db->exec(agents_are_issued);
     return std::unique_ptr<AccessDatabase>(new AccessDatabase(std::move(db)));
   });
 }
@@ -135,14 +151,15 @@ void AccessDatabase::free_name(SQLite::Database& db, const std::string& name) {
 }
 
 void AccessDatabase::insert(SQLite::Database& db, const AuditEntry& entry) {
-  SQLite::Statement audit(db, "INSERT INTO audit (at, who, what, about) VALUES (?, ?, ?, ?)");
+  const std::string table = entry.of_machine ? "audit_of_machines" : "audit";
+  SQLite::Statement audit(db, "INSERT INTO " + table + " (at, who, what, about) VALUES (?, ?, ?, ?)");
   audit.bind(1, entry.at.unix_ms);
   audit.bind(2, entry.who);
   audit.bind(3, entry.what);
   audit.bind(4, entry.about);
   audit.exec();
-  SQLite::Statement oldest(db, "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?");
-  oldest.bind(1, static_cast<std::int64_t>(most_audit_entries));
+  SQLite::Statement oldest(db, "DELETE FROM " + table + " WHERE id <= (SELECT max(id) FROM " + table + ") - ?");
+  oldest.bind(1, static_cast<std::int64_t>(entry.of_machine ? most_machine_entries : most_audit_entries));
   oldest.exec();
 }
 
@@ -174,6 +191,7 @@ Result<std::vector<AuditEntry>> AccessDatabase::audited(std::size_t most) const 
     SQLite::Statement rows(
         db,
         "SELECT * FROM (SELECT at, who, what, about, id FROM audit ORDER BY id DESC LIMIT ?1) UNION ALL SELECT * FROM "
+        "(SELECT at, who, what, about, id FROM audit_of_machines ORDER BY id DESC LIMIT ?1) UNION ALL SELECT * FROM "
         "(SELECT at, who, 'refused', iif(count > 1, about || ' (' || count || ' times)', about), id FROM refusals "
         "ORDER "
         "BY id DESC LIMIT ?1) ORDER BY at DESC, id DESC LIMIT ?1");

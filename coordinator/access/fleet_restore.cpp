@@ -62,12 +62,15 @@ struct Issued {
   std::string serial;
   std::string name;
   std::int64_t not_after = 0;
+  std::string key_sha256;
+  std::string certificate;
 };
 
 struct Knowledge {
   std::int64_t number = 0;  // the highest of a list
   std::map<std::string, RevokedUntil> revoked;  // by serial
   std::vector<Issued> issued;
+  std::map<std::string, std::int64_t> revoked_keys;  // since when
   std::vector<EnrolledAgent> agents;
   std::vector<UnknownAgent> unknown;
   std::vector<Access> accesses;
@@ -89,11 +92,14 @@ Status read_rows(const AccessDatabase& database, Knowledge& known) {
     while (revoked.executeStep()) {
       known.add(revoked.getColumn(0).getString(), {revoked.getColumn(1).getInt64(), revoked.getColumn(2).getInt64()});
     }
-    SQLite::Statement issued(db, "SELECT serial, name, not_after FROM issued");
+    SQLite::Statement issued(db, "SELECT serial, name, not_after, key_sha256, certificate FROM issued");
     while (issued.executeStep()) {
-      known.issued.push_back(
-          {issued.getColumn(0).getString(), issued.getColumn(1).getString(), issued.getColumn(2).getInt64()});
+      known.issued.push_back({issued.getColumn(0).getString(), issued.getColumn(1).getString(),
+                              issued.getColumn(2).getInt64(), issued.getColumn(3).getString(),
+                              issued.getColumn(4).getString()});
     }
+    SQLite::Statement keys(db, "SELECT key_sha256, at FROM revoked_keys");
+    while (keys.executeStep()) known.revoked_keys.emplace(keys.getColumn(0).getString(), keys.getColumn(1).getInt64());
     return success();
   });
 }
@@ -235,17 +241,27 @@ class Preparation {
 
   void revoke(SQLite::Database& db) {
     for (const auto& [serial, entry] : known_.revoked) {
-      SQLite::Statement row(db, "INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)");
+      SQLite::Statement row(db, "INSERT OR REPLACE INTO revoked (serial, at, not_after) VALUES (?, ?, ?)");
       row.bind(1, serial);
       row.bind(2, entry.at);
       row.bind(3, entry.not_after);
       row.exec();
     }
     for (const Issued& one : known_.issued) {
-      SQLite::Statement row(db, "INSERT OR IGNORE INTO issued VALUES (?, ?, ?)");
+      SQLite::Statement row(db,
+                            "INSERT OR IGNORE INTO issued (serial, name, not_after, key_sha256, certificate) "
+                            "VALUES (?, ?, ?, ?, ?)");
       row.bind(1, one.serial);
       row.bind(2, one.name);
       row.bind(3, one.not_after);
+      row.bind(4, one.key_sha256);
+      row.bind(5, one.certificate);
+      row.exec();
+    }
+    for (const auto& [key, at] : known_.revoked_keys) {
+      SQLite::Statement row(db, "INSERT OR IGNORE INTO revoked_keys VALUES (?, ?)");
+      row.bind(1, key);
+      row.bind(2, at);
       row.exec();
     }
     db.exec("DELETE FROM join_tokens");  // they may have been used or revoked since

@@ -16,8 +16,6 @@ namespace {
 
 Status check(const std::string& name, const AccessLimits& limits, WallTime now) {
   if (!valid_name(name)) return invalid("\"" + name.substr(0, 63) + "\" is no valid name: " + std::string(name_rule));
-  // The broker's files have no such name, so none could be written.
-  if (reserved_name(name)) return invalid("the name " + name + " is reserved; choose another one");
   if (auto good = check_patterns(limits.models, "models"); !good) return good;
   if (auto good = check_patterns(limits.capabilities, "capabilities"); !good) return good;
   if (limits.per_minute < 0) return invalid("a limit cannot be negative");

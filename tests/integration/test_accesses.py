@@ -24,7 +24,9 @@ class Accesses(unittest.TestCase):
 
     def submit_by_mqtt(self, access, capability="nobody.has"):
         client = self.fleet.person_client(access["name"], access["key"])
-        self.assertIn(client.publish(SUBMIT + access["name"], json.dumps({"capability": capability}).encode()), (0, 16))
+        task = json.dumps({"capability": capability}).encode()
+        reply = SUBMIT.replace("/submit/", "/replies/") + access["name"] + "/1"
+        self.assertIn(client.publish(SUBMIT + access["name"], task, response_topic=reply), (0, 16))
 
     def can_log_in(self, access):
         try:

@@ -76,7 +76,7 @@ class LoginCase(unittest.TestCase):
 
 class Logins(LoginCase):
     def test_who_ran_setup_is_logged_in(self):
-        self.assertIn("no agents", self.good("agents").stdout)
+        self.assertIn("no agent", self.good("agents").stdout)
         folder = self.fleet.root / "home/edgefleet"
         self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
         for path in folder.iterdir():

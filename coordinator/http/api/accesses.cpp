@@ -106,17 +106,18 @@ Reply create(ClosedFleet& closed, const Request& request) {
 
 Reply list(ClosedFleet& closed, const Request&) { return json_reply(200, accesses_view(closed.accesses().accesses())); }
 
-Reply rotate(ClosedFleet& closed, const Request& request) {
+// Answered before the broker is told: the key of the request itself may be the one that has just ended.
+void rotate(ClosedFleet& closed, const Request& request, const Responder& responder) {
   Duration overlap{0};
   if (!request.body.empty()) {
     auto fields = json::Fields::untrusted(request.body);
     fields.allow({"overlap_ms"});
     overlap = fields.milliseconds("overlap_ms", Duration{0}, longest_overlap).value_or(Duration{0});
-    if (!fields.ok()) return problem(fields.error());
+    if (!fields.ok()) return responder.answer(problem(fields.error()));
   }
   const auto made = closed.accesses().rotate_access(request.principal.name, request.capture("name"), overlap);
+  responder.answer(key_reply(200, made));
   if (made) publish_later_if_needed(closed);
-  return key_reply(200, made);
 }
 
 Reply revoke(ClosedFleet& closed, const Request& request) {
@@ -151,10 +152,14 @@ void add_access_routes(Routes& routes, const Parts& parts) {
     if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
   };
+  const auto rotate_one = [closed = parts.closed](const Request& request, const Responder& responder) {
+    if (closed == nullptr) return responder.answer(needs_setup());
+    rotate(*closed, request, responder);
+  };
   // clang-format off
   routes.push_back({"POST", "/api/v1/accesses", "createAccess", "Make an access; its key is in this answer only", "admin", with(create)});
   routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", with(list)});
-  routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", with(rotate)});
+  routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", rotate_one});
   routes.push_back({"POST", "/api/v1/accesses/{name}/revoke", "revokeAccess", "End an access", "admin", with(revoke)});
   routes.push_back({"GET", "/api/v1/audit", "listAudit", "What was changed, by whom, newest first", "admin", with(audit)});
   // clang-format on

@@ -146,12 +146,13 @@ Result<JoinRequests::Asking> asking_of(ClosedFleet& closed, const Request& reque
   return closed.join_requests().find(code, monotonic_now());
 }
 
-Reply accept_request(ClosedFleet& closed, const Request& request) {
+Reply accept_request(const Parts& parts, const Request& request) {
+  ClosedFleet& closed = *parts.closed;
   const auto asking = asking_of(closed, request);
   if (!asking) return problem(asking.error());
   auto agent = closed.enrolment().accept(request.principal.name, asking->key, asking->machine);
   if (!agent) return problem(agent.error());
-  publish_later_if_needed(closed);
+  parts.settle_join(agent->name);
   const std::string name = agent->name;
   closed.join_requests().accept(asking->id, std::move(*agent));
   return name_reply(name);
@@ -191,15 +192,25 @@ Reply list_unknown(ClosedFleet& closed, const Request&) {
                     });
 }
 
-Reply readmit(ClosedFleet& closed, const Request& request) {
+Reply readmit(const Parts& parts, const Request& request) {
   auto fields = json::Fields::untrusted(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
   fields.allow({"serial"});
   const std::string serial = fields.string("serial").value_or("");
   if (!fields.ok()) return problem(fields.error());
-  const auto agent = closed.enrolment().readmit(request.principal.name, request.capture("name"), serial);
+  const auto agent = parts.closed->enrolment().readmit(request.principal.name, request.capture("name"), serial);
   if (!agent) return problem(agent.error());
-  publish_later_if_needed(closed);
+  parts.settle_join(agent->name);
   return name_reply(agent->name);
+}
+
+Reply revoke(const Parts& parts, const Request& request) {
+  auto fields = json::Fields::untrusted(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
+  fields.allow({"serial"});
+  const std::string serial = fields.string("serial").value_or("");
+  if (!fields.ok()) return problem(fields.error());
+  const std::string& name = request.capture("name");
+  const auto revoked = parts.revoke_agent(request.principal.name, name, serial);
+  return revoked ? name_reply(name) : problem(revoked.error());
 }
 
 // ---- the caller
@@ -321,6 +332,11 @@ Reply ca_reply(const ClosedFleet& closed) {
 }
 
 void add_joining_routes(Routes& routes, const Parts& parts) {
+  const auto with_parts = [parts](Reply (*handler)(const Parts&, const Request&)) {
+    return http_server::answer_with([parts, handler](const Request& request) {
+      return parts.closed == nullptr ? needs_setup() : handler(parts, request);
+    });
+  };
   const auto with = [closed = parts.closed](Reply (*handler)(ClosedFleet&, const Request&)) {
     if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
@@ -342,20 +358,13 @@ void add_joining_routes(Routes& routes, const Parts& parts) {
   routes.push_back({"GET", "/api/v1/join-tokens", "listJoinTokens", "Join tokens that have not ended, without their secrets", "admin", with(list_tokens)});
   routes.push_back({"POST", "/api/v1/join-tokens/{id}/revoke", "revokeJoinToken", "End a join token", "admin", with(revoke_token)});
   routes.push_back({"GET", "/api/v1/join-requests", "listJoinRequests", "Machines that wait to be accepted, without their codes", "admin", with(list_requests)});
-  routes.push_back({"POST", "/api/v1/join-requests/accept", "acceptJoinRequest", "Accept the machine that shows this code", "admin", with(accept_request)});
+  routes.push_back({"POST", "/api/v1/join-requests/accept", "acceptJoinRequest", "Accept the machine that shows this code", "admin", with_parts(accept_request)});
   routes.push_back({"POST", "/api/v1/join-requests/refuse", "refuseJoinRequest", "Refuse the machine that shows this code", "admin", with(refuse_request)});
   routes.push_back({"GET", "/api/v1/enrolled-agents", "listEnrolledAgents", "Agents with a certificate", "operate", with(list_enrolled)});
   routes.push_back({"GET", "/api/v1/unknown-agents", "listUnknownAgents", "Agents with a certificate of this fleet that the store does not know, after a restore", "operate", with(list_unknown)});
-  routes.push_back({"POST", "/api/v1/agents/{name}/readmit", "readmitAgent", "Enrol such an agent as it is", "admin", with(readmit)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/readmit", "readmitAgent", "Enrol such an agent as it is", "admin", with_parts(readmit)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent", "End an agent's certificate and session; its tasks go elsewhere", "admin", with_parts(revoke)});
   // clang-format on
-  routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent",
-                    "End an agent's certificate and session; its tasks go elsewhere", "admin",
-                    http_server::answer_with([parts](const Request& request) {
-                      if (parts.closed == nullptr) return needs_setup();
-                      const std::string& name = request.capture("name");
-                      const auto revoked = parts.revoke_agent(request.principal.name, name);
-                      return revoked ? name_reply(name) : problem(revoked.error());
-                    })});
 }
 
 }  // namespace edgefleet::coordinator
