@@ -17,6 +17,7 @@
 #include "coordinator/core/submitter.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/agents/routes.hpp"
+#include "coordinator/http/api/publishing.hpp"
 #include "coordinator/http/host.hpp"
 #include "coordinator/http/site/refuse.hpp"
 #include "coordinator/http/site/unknown_endpoint.hpp"
@@ -124,15 +125,23 @@ Status end_agent(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, c
   if (auto ended = take_session_over(closed, name, broker, until - monotonic_now()); !ended) {
     return ended.error().context("the certificate is revoked; its present session could not be ended");
   }
-  return forget_when_gone(loop, *AgentName::parse(name), until);
+  if (auto noted = closed.enrolment().session_ended(name); !noted) return noted;
+  // Another machine has the name now.
+  return closed.enrolment().has(name) ? success() : forget_when_gone(loop, *AgentName::parse(name), until);
 }
 
 Status revoke(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& who,
-              const std::string& name) {
+              const std::string& name, const std::string& serial) {
   const Time until = monotonic_now() + revocation_patience;
-  if (auto revoked = closed.enrolment().revoke(who, name); !revoked) return revoked;
-  log::info("agent " + name + " is revoked by " + who);
+  if (auto revoked = closed.enrolment().revoke(who, name, serial); !revoked) return revoked;
+  log::info((serial.empty() ? "" : "certificate " + serial + " of ") + "agent " + name + " is revoked by " + who);
   return end_agent(closed, loop, broker, name, until);
+}
+
+bool end_session_left(ClosedFleet& closed, Loop& loop, const mqtt::Options& broker, const std::string& name) {
+  const auto ended = end_agent(closed, loop, broker, name, monotonic_now() + revocation_patience);
+  if (!ended) log::warning("agent " + name + ": " + ended.error().message + "; trying again");
+  return ended.ok();
 }
 
 // Older data was put in place without `restore`.
@@ -200,16 +209,14 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Adm
       "mqtts://" + in_url(broker_for_coordinator(setup)) + ":" + std::to_string(setup.broker_agents_port);
   options.broker.tls = tls_files(closed, "coordinator");
   options.watch_tls = tls_files(closed, "watch");
-  options.named_clients = true;
   const auto admission =
       std::make_shared<Admission>(closed.accesses(), closed.enrolment(), closed.refusals(), std::move(knows));
+  options.submitter_of = [admission](const std::string& client) { return admission->submitter_of(client); };
   options.submitter_rules = {[admission](const std::string& submitter, const SubmitterRules::Specs& specs) {
-                               return admission->may_submit(std::string(access_of(submitter)),
-                                                            std::string(client_of(submitter)), specs, monotonic_now());
+                               return admission->may_submit(std::string(client_of(submitter)), specs, monotonic_now());
                              },
                              [admission](const std::string& submitter) {
-                               return admission->tokens_per_day(std::string(access_of(submitter)),
-                                                                std::string(client_of(submitter)));
+                               return admission->tokens_per_day(std::string(client_of(submitter)));
                              }};
   options.policy.count_tokens = true;
   options.agent_rules = {[standings = Standings(closed.enrolment()), &work,
@@ -229,10 +236,20 @@ void take_setup(Loop::Options& options, ClosedFleet& closed, LeftWork& work, Adm
                          }};
 }
 
-std::function<Status(const std::string&, const std::string&)> revoker(ClosedFleet& closed, Loop& loop,
-                                                                      mqtt::Options broker) {
-  return [&closed, &loop, broker = std::move(broker)](const std::string& who, const std::string& name) {
-    return revoke(closed, loop, broker, who, name);
+std::function<Status(const std::string&, const std::string&, const std::string&)> revoker(ClosedFleet& closed,
+                                                                                          Loop& loop,
+                                                                                          mqtt::Options broker) {
+  return [&closed, &loop, broker = std::move(broker)](const std::string& who, const std::string& name,
+                                                      const std::string& serial) {
+    return revoke(closed, loop, broker, who, name, serial);
+  };
+}
+
+// Before the new machine has its certificate, so that its own session is not the one that is ended.
+std::function<void(const std::string&)> join_settler(ClosedFleet& closed, Loop& loop, mqtt::Options broker) {
+  return [&closed, &loop, broker = std::move(broker)](const std::string& name) {
+    if (!closed.enrolment().has_session_to_end(name)) return publish_later_if_needed(closed);
+    (void)end_session_left(closed, loop, broker, name);
   };
 }
 
@@ -283,6 +300,7 @@ void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, cons
   EndedSessions sessions(closed, broker);
   const Duration pause = closed.maintenance_pause();
   Time last = monotonic_now();
+  std::optional<Time> tried;  // to end sessions that were left
   WallTime looked = wall_now();
   while (!stop.stop_requested()) {
     const auto left = work.next(stop, std::chrono::seconds(1));
@@ -294,6 +312,12 @@ void maintain(const std::stop_token& stop, ClosedFleet& closed, Loop& loop, cons
     for (const auto& name : left.ended) sessions.end(name);
     if (stop.stop_requested()) break;
     ephemeral.look(monotonic_now());
+    if (!tried || monotonic_now() - *tried >= pause) {
+      tried = monotonic_now();
+      for (const auto& name : closed.enrolment().sessions_to_end()) {
+        if (!end_session_left(closed, loop, broker, name)) break;  // so it would be with the next ones
+      }
+    }
     const WallTime before = std::exchange(looked, wall_now());
     // An access that ends leaves the broker at once.
     if (monotonic_now() - last < pause && !closed.accesses().has_ended_between(before, looked)) continue;

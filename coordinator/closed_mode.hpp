@@ -64,8 +64,10 @@ class EphemeralAgents {
 
 // The operation behind `edgefleet agents revoke`: certificate, session, tasks, retained messages; about a second, ten
 // at most.
-std::function<Status(const std::string& who, const std::string& agent)> revoker(ClosedFleet& closed, Loop& loop,
-                                                                                mqtt::Options broker);
+std::function<Status(const std::string& who, const std::string& agent, const std::string& serial)> revoker(
+    ClosedFleet& closed, Loop& loop, mqtt::Options broker);
+// After a join: the broker's files, and the end of the session of a machine that had the name; maintain() tries again.
+std::function<void(const std::string& agent)> join_settler(ClosedFleet& closed, Loop& loop, mqtt::Options broker);
 
 // The port of agents. Returns its address.
 Result<http_server::ListenAddress> listen_for_agents(http_server::Server& server, const Parts& parts);

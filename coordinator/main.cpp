@@ -337,11 +337,12 @@ Status run(const Settings& settings, http_server::ListenAddress address, const s
   LargeOutputs large_outputs;
   WaitBound waiting(settings.max_connections - settings.max_connections / 8, settings.max_waiting_per_access);
   http_server::Server server(http_bounds);
-  Parts parts{loop,    **store,       **artifacts,   waiters, hub, journal,
-              waiting, large_outputs, closed->get(), {},      {},  options.policy.max_task_bytes};
+  Parts parts{loop, **store, **artifacts, waiters, hub, journal, waiting, large_outputs, closed->get()};
+  parts.max_task_bytes = options.policy.max_task_bytes;
   if (*closed) {
     parts.revoke_agent = revoker(**closed, loop, options.broker);
     parts.try_broker = [&](const std::string& who) { return try_broker(**closed, who); };
+    parts.settle_join = join_settler(**closed, loop, options.broker);
   }
   const auto listening = server.listen(address, site_of(parts, settings, origins), tls);
   if (!listening) return listening.error().context("--listen");

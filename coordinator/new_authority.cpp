@@ -85,7 +85,7 @@ Status replace_authority(const std::string& data, const Setup& setup, bool yes) 
   if (auto stopped = stop_running_broker(setup); !stopped) return stopped;
   const auto database = AccessDatabase::open(data);
   if (!database) return database.error();
-  if (auto forgotten = Enrolment::forget_all(**database, "setup"); !forgotten) return forgotten;
+  if (auto forgotten = Enrolment::forget_all(**database, std::string(actor::setup)); !forgotten) return forgotten;
   return take_new_authority(data);
 }
 

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "common/core/trimmed.hpp"
 #include "common/files/private_file.hpp"
 #include "common/http_server/address.hpp"
 #include "common/logins/logins.hpp"
@@ -25,6 +26,7 @@
 #include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/access/fleet_copy.hpp"
 #include "coordinator/access/fleet_restore.hpp"
+#include "coordinator/access/secret.hpp"
 #include "coordinator/http/host.hpp"
 #include "coordinator/new_authority.hpp"
 #include "coordinator/recovery_setup.hpp"
@@ -36,6 +38,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* program = "edgefleet-coordinator";
+constexpr int old_key_days = 30;
 
 void say(const std::string& text) { std::printf("%s\n", text.c_str()); }
 
@@ -311,7 +314,7 @@ Status SetupCommand::set_up() const {
   auto closed = ClosedFleet::open(data_);
   if (!closed) return closed.error();
   ClosedFleet& fleet = **closed;
-  std::vector<std::string> reserved{"coordinator", "watch", "broker", "canary", "localhost"};
+  std::vector<std::string> reserved;  // beside those of reserved_name()
   for (const auto& name : setup->names) {
     reserved.push_back(name);
     reserved.push_back(name.substr(0, name.find('.')));
@@ -329,29 +332,60 @@ Status SetupCommand::set_up() const {
   return make_recovery_key(data_, {recovery_key_file_, new_recovery_key_});
 }
 
-// An access whose key nobody has is no use: a run that was killed before the key was kept has left it.
+// The key of the first access that one of these accounts has, or a new one. An access whose key nobody has is no use: a
+// run that was killed before the key was kept has left it. But other machines may have it.
+Result<std::string> SetupCommand::admin_key(Registry& accesses, const std::vector<std::string>& known) const {
+  const WallTime now = wall_now();
+  const auto present = accesses.named(admin_);
+  if (present && (present->role != Role::admin || !present->owner.empty() || present->ended(now))) {
+    return Error{"the access " + admin_ + " has the role " + std::string(to_string(present->role)) +
+                     (present->ended(now) ? ", and its time is over" : "") + "; name another one with --admin",
+                 ErrorKind::conflict};
+  }
+  for (const auto& key : known) {
+    const auto access = accesses.find(key, now);
+    if (access && access->name == admin_ && access->key_id == secret_id(access_prefix, key)) return key;
+  }
+  const std::string who(actor::setup);
+  if (!present) {
+    const auto made = accesses.create_access(who, admin_, Role::admin, {}, true);
+    return made ? Result<std::string>(made->key) : made.error();
+  }
+  const auto made = accesses.rotate_access(who, admin_, std::chrono::hours(24 * old_key_days));
+  if (!made) return made.error();
+  say("The key that " + admin_ + " had before is good for " + std::to_string(old_key_days) +
+      " days more, for other machines that are logged in with it; `edgefleet access rotate " + admin_ +
+      "` ends it at once.");
+  return made->key;
+}
+
 Status SetupCommand::log_in(ClosedFleet& fleet) const {
   Registry& accesses = fleet.accesses();
   const std::string url = own_url(fleet.setup());
-  const auto needs_key = [&](const Account& account) {
-    const auto logins = read_logins(account.folder);
-    const Login* login = logins ? logins->find(url) : nullptr;
-    return login == nullptr || !accesses.find(login->key, wall_now());
-  };
   const auto people = accounts();
   if (auto kept = renew_logins(url, people, fleet.authority().certificate().pem()); !kept) return kept;
-  const bool needed = std::ranges::any_of(people, needs_key) || (!key_file_.empty() && !fs::exists(key_file_));
-  if (accesses.named(admin_) && !needed) return success();
-  const auto made = accesses.named(admin_) ? accesses.rotate_access("setup", admin_, Duration{0})
-                                           : accesses.create_access("setup", admin_, Role::admin, {});
-  if (!made) return made.error();
-  if (!key_file_.empty()) {
-    if (auto written = write_private_file(key_file_, made->key + "\n"); !written) return written;
-  }
+  std::vector<std::string> known;
+  std::vector<Account> without_key;
   for (const Account& account : people) {
+    const auto logins = read_logins(account.folder);
+    const Login* login = logins ? logins->find(url) : nullptr;
+    if (login != nullptr) known.push_back(login->key);
+    if (login == nullptr || !accesses.find(login->key, wall_now())) without_key.push_back(account);
+  }
+  const bool no_file = !key_file_.empty() && !fs::exists(key_file_);
+  if (const auto text = key_file_.empty() ? Result<std::string>("") : read_text(key_file_)) {
+    known.emplace_back(trimmed(*text));
+  }
+  if (accesses.named(admin_) && without_key.empty() && !no_file) return success();
+  const auto key = admin_key(accesses, known);
+  if (!key) return key.error();
+  if (!key_file_.empty()) {
+    if (auto written = write_private_file(key_file_, *key + "\n"); !written) return written;
+  }
+  for (const Account& account : without_key) {
     const auto ca = keep_ca(account.folder, fleet.authority().certificate().pem(), account.owner);
     if (!ca) return ca.error().context("the login of this account");
-    const auto kept = keep_login(account.folder, {url, admin_, "admin", made->key, *ca}, account.owner);
+    const auto kept = keep_login(account.folder, {url, admin_, "admin", *key, *ca}, account.owner);
     if (!kept) return kept.error().context("the login of this account");
   }
   return success();

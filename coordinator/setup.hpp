@@ -22,6 +22,7 @@ class SetupCommand {
   Status remove() const;
   Status say_plan(const Setup& setup) const;
   [[nodiscard]] Result<pki::Authority> authority(const Setup& setup) const;
+  [[nodiscard]] Result<std::string> admin_key(Registry& accesses, const std::vector<std::string>& known) const;
   Status log_in(ClosedFleet& fleet) const;
   [[nodiscard]] Result<Setup> wanted() const;
 

@@ -45,6 +45,7 @@ struct Wanted {
   std::int64_t per_minute = 0;
   std::int64_t tokens_per_day = 0;
   std::optional<Duration> expires;
+  bool again = false;
 };
 
 std::string body_of(const Wanted& wanted) {
@@ -58,6 +59,7 @@ std::string body_of(const Wanted& wanted) {
     if (wanted.per_minute > 0) object.integer("per_minute", wanted.per_minute);
     if (wanted.tokens_per_day > 0) object.integer("tokens_per_day", wanted.tokens_per_day);
     if (wanted.expires) object.integer("expires_after_ms", to_ms(*wanted.expires));
+    if (wanted.again) object.boolean("again", true);
   }
   return body;
 }
@@ -103,6 +105,7 @@ Run declare_create(CLI::App& app) {
   app.add_option("--tokens-per-day", wanted->tokens_per_day,
                  "most tokens of questions and answers of models a day, which begins at midnight UTC")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--again", wanted->again, "use the name of an access that has ended: the new one sees its tasks");
   add_duration(app, "--expires", wanted->expires, "end it after this time (90d)", std::chrono::seconds(1),
                longest_access);
   return

@@ -166,6 +166,23 @@ Run declare_readmit(CLI::App& app) {
 constexpr Change revoke{
     "revoke", [](const Document& answer, const Look&) { return printable(text_of(answer, "name")) + "  revoked"; }};
 
+Run declare_revoke(CLI::App& app) {
+  const Run all = declare_change(app, revoke);
+  auto serial = std::make_shared<std::string>();
+  app.add_option("--serial", *serial, "only this certificate, also one that the coordinator does not know");
+  return [&app, all, serial](Session& session) {
+    if (serial->empty()) return all(session);
+    const auto names = app.get_option("NAME")->as<std::vector<std::string>>();
+    if (names.size() > 1) return session.fail("--serial is of one agent", Exit::usage);
+    std::string body;
+    {
+      json::ObjectWriter object(body);
+      object.string("serial", *serial);
+    }
+    return present(session, session.post("/api/v1/agents/" + names.front() + "/revoke", body), revoke.show);
+  };
+}
+
 }  // namespace
 
 Run declare_agents(CLI::App& app) {
@@ -198,7 +215,7 @@ Run declare_agents(CLI::App& app) {
   runs[readmitted] = declare_readmit(*readmitted);
   auto* revoked = add_subcommand(app, "revoke", "End the certificates and sessions of agents; their tasks go elsewhere",
                                  "edgefleet agents revoke pi-7");
-  runs[revoked] = declare_change(*revoked, revoke);
+  runs[revoked] = declare_revoke(*revoked);
   app.require_subcommand(0, 1);
   return [&app, runs](Session& session) {
     if (!app.get_subcommands().empty()) return runs.at(app.get_subcommands().front())(session);

@@ -27,7 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* reader = "mosquitto_sub";
-constexpr std::string_view infix = "-mqtt-";  // of the names of such accesses
 constexpr auto life_of_access = std::chrono::hours(1);
 
 Result<Document> document_of(const Result<std::string>& body) {
@@ -65,13 +64,13 @@ class OptionsFolder {
   std::string path_;
 };
 
+std::string folder_of_all() { return logins_folder() + "/mqtt"; }
+
 // Those of accesses that have ended: printed ones, and of programs that were killed.
 void remove_old() {
   std::error_code failure;
   const auto now = fs::file_time_type::clock::now();
-  for (const auto& entry : fs::directory_iterator(logins_folder(), failure)) {
-    const bool ours = entry.path().filename().string().find(infix) != std::string::npos;
-    if (!ours || !entry.is_directory(failure)) continue;
+  for (const auto& entry : fs::directory_iterator(folder_of_all(), failure)) {
     const auto made = entry.last_write_time(failure);
     if (!failure && now - made > life_of_access) fs::remove_all(entry.path(), failure);
   }
@@ -95,7 +94,8 @@ Result<Prepared> prepare(Session& session) {
   auto access = mqtt_access_of(*own, *made);
   if (!access) return access.error();
   remove_old();
-  auto folder = OptionsFolder::make(logins_folder() + "/" + access->name, options_text(*access, login->ca_file));
+  ::mkdir(folder_of_all().c_str(), S_IRWXU);  // a failure shows below
+  auto folder = OptionsFolder::make(folder_of_all() + "/" + access->name, options_text(*access, login->ca_file));
   if (!folder) return folder.error();
   return Prepared{std::move(*access), std::move(*folder)};
 }

@@ -214,6 +214,7 @@ void Responder::after(Duration delay, std::function<void()> work) const {
 }
 
 bool Stream::send(std::string piece) const { return handle_->exchange->send(std::move(piece)); }
+std::size_t Stream::unsent() const { return handle_->exchange->unsent(); }
 void Stream::end() const {
   if (!handle_->ended.exchange(true)) handle_->exchange->end_stream(true);
 }

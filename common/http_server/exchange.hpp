@@ -24,6 +24,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool answer(Reply reply);        // false: it has already been answered
   bool begin_stream(Reply head);
   bool send(std::string piece);
+  [[nodiscard]] std::size_t unsent() const { return pending_; }
   void end_stream(bool whole);
   [[nodiscard]] bool gone() const { return gone_; }
   void on_gone(std::function<void()> callback);

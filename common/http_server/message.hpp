@@ -45,6 +45,8 @@ struct Peer {
 struct Principal {
   std::string name;  // empty: nobody in particular
   std::string role;  // in the terms of Route::role; empty: the request has no credential
+  // Which of the caller's credentials the request has: the id of a key, the serial of a certificate.
+  std::string credential{};
 };
 
 // The memory that one body has reserved within a bound; released when it is destroyed. Any thread.

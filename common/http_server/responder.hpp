@@ -23,6 +23,8 @@ class Stream {
 
   // False: the client has disconnected or was disconnected, and receives nothing more.
   [[nodiscard]] bool send(std::string piece) const;
+  // Bytes that the client has not taken yet.
+  [[nodiscard]] std::size_t unsent() const;
   void end() const;
 
  private:

@@ -32,6 +32,11 @@ struct Access {
   std::string old_key_id{};
   std::string old_digest{};
   WallTime old_until{};
+  // Not empty: it is for one program at the broker only, and acts as that access, which made it and has these rights.
+  std::string owner{};
+
+  [[nodiscard]] bool ended(WallTime now) const { return limits.expires && *limits.expires <= now; }
+  [[nodiscard]] const std::string& client() const { return owner.empty() ? name : owner; }
 };
 
 }  // namespace edgefleet::coordinator

@@ -5,6 +5,7 @@
 #include "common/core/artifact_id.hpp"
 #include "common/protocol/artifacts.hpp"
 #include "common/protocol/json.hpp"
+#include "common/system/clock.hpp"
 #include "coordinator/access/patterns.hpp"
 #include "coordinator/access/permission.hpp"
 
@@ -28,15 +29,25 @@ Status may_use_model(const Access& access, const TaskSpec& spec) {
                ErrorKind::forbidden};
 }
 
+Error no_such_access(const std::string& name) {
+  return Error{"there is no access " + name.substr(0, 63) + ", or its time is over", ErrorKind::forbidden};
+}
+
 }  // namespace
 
-Status Admission::may_submit(const std::string& name, const std::string& client,
-                             const std::vector<const TaskSpec*>& specs, Time now) {
-  const auto access = accesses_.named(name);
-  Status judged = access ? success() : Status(Error{"there is no access " + name.substr(0, 63), ErrorKind::forbidden});
+Result<std::string> Admission::submitter_of(const std::string& client) {
+  if (const auto access = accesses_.owner_of(client, wall_now())) return access->name;
+  const Error ended = no_such_access(client);
+  refusals_.note(client, ended.message);
+  return ended;
+}
+
+Status Admission::may_submit(const std::string& name, const std::vector<const TaskSpec*>& specs, Time now) {
+  const auto access = accesses_.owner_of(name, wall_now());
+  Status judged = access ? success() : Status(no_such_access(name));
   for (auto spec = specs.begin(); judged && spec != specs.end(); ++spec) judged = judge(*access, **spec);
   if (!judged && judged.error().kind == ErrorKind::forbidden) refusals_.note(name, judged.error().message);
-  return judged ? within_rate(*access, client, specs.size(), now) : judged;
+  return judged ? within_rate(*access, specs.size(), now) : judged;
 }
 
 Status Admission::judge(const Access& access, const TaskSpec& spec) const {
@@ -45,8 +56,7 @@ Status Admission::judge(const Access& access, const TaskSpec& spec) const {
   return may_name_artifacts(access, spec);
 }
 
-// The accesses that one has made for programs at the broker share its rate.
-Status Admission::within_rate(const Access& access, const std::string& client, std::size_t tasks, Time now) {
+Status Admission::within_rate(const Access& access, std::size_t tasks, Time now) {
   const std::int64_t most = access.limits.per_minute;
   if (most <= 0) return success();
   const std::string limit =
@@ -56,14 +66,13 @@ Status Admission::within_rate(const Access& access, const std::string& client, s
   }
   if (rates_.size() > Registry::most_accesses) rates_.clear();  // of accesses that are gone
   const Duration spacing = Duration{std::chrono::minutes(1)} / most;
-  auto& rate = rates_[client];
+  auto& rate = rates_[access.name];
   if (rate.take(now, static_cast<double>(most), spacing, static_cast<double>(tasks))) return success();
   return Error{limit + "try again later", ErrorKind::busy};
 }
 
-std::uint64_t Admission::tokens_per_day(const std::string& name, const std::string& client) const {
-  auto access = accesses_.named(client);
-  if (!access) access = accesses_.named(name);
+std::uint64_t Admission::tokens_per_day(const std::string& name) const {
+  const auto access = accesses_.owner_of(name, wall_now());
   return access ? static_cast<std::uint64_t>(std::max<std::int64_t>(0, access->limits.tokens_per_day)) : 0;
 }
 

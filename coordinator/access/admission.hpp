@@ -23,19 +23,19 @@ class Admission {
   Admission(const Registry& accesses, const Enrolment& enrolment, Refusals& refusals, Knows knows)
       : accesses_(accesses), enrolment_(enrolment), refusals_(refusals), knows_(std::move(knows)) {}
 
-  // All or none of the tasks. `name`: of an access; `client`: the same, or the access that made it, whose rate it has.
-  // Errors: forbidden, with what is missing; busy, above its tasks a minute; too_large, more at once than that.
-  Status may_submit(const std::string& name, const std::string& client, const std::vector<const TaskSpec*>& specs,
-                    Time now);
-  // The budget of the client, or of the access if the client has been revoked. 0: none.
-  [[nodiscard]] std::uint64_t tokens_per_day(const std::string& name, const std::string& client) const;
+  // The access as which a client at the broker acts. Error: forbidden, it has none that has not ended.
+  Result<std::string> submitter_of(const std::string& client);
+  // All or none of the tasks. `name`: of an access. Errors: forbidden, with what is missing; busy, above its tasks a
+  // minute; too_large, more at once than that.
+  Status may_submit(const std::string& name, const std::vector<const TaskSpec*>& specs, Time now);
+  [[nodiscard]] std::uint64_t tokens_per_day(const std::string& name) const;  // the budget of an access; 0: none
   // Whether its enrolment lets the agent offer the capability.
   [[nodiscard]] bool may_offer(const AgentName& agent, const Capability& capability) const;
 
  private:
   Status may_name_artifacts(const Access& access, const TaskSpec& spec) const;
-  Status judge(const Access& access, const TaskSpec& spec) const;
-  Status within_rate(const Access& access, const std::string& client, std::size_t tasks, Time now);
+  [[nodiscard]] Status judge(const Access& access, const TaskSpec& spec) const;
+  Status within_rate(const Access& access, std::size_t tasks, Time now);
 
   const Registry& accesses_;
   const Enrolment& enrolment_;

@@ -8,6 +8,7 @@
 #include "common/protocol/topics.hpp"
 #include "coordinator/access/broker_grants.hpp"
 #include "coordinator/access/broker_tuning.hpp"
+#include "coordinator/access/database.hpp"
 
 namespace edgefleet::coordinator {
 namespace {
@@ -64,12 +65,20 @@ std::string user_section(const Topics& topics, const Person& person) {
   return text + grant("topic", "read", "homeassistant/#") + grant("topic", "write", "homeassistant/status");
 }
 
+// At the broker, or as the submitter of a task. An earlier version may have given others away that are reserved now.
+bool has_meaning(std::string_view name) {
+  static const std::set<std::string_view> names{coordinator_identity, watch_identity,  canary_identity,
+                                                trial_agents[0],      trial_agents[1], "broker",
+                                                "localhost",          "http",          "present"};
+  return names.contains(name);
+}
+
 Status check_names(const std::vector<Person>& people) {
   std::set<ClientName> seen;
   for (const Person& person : people) {
     const std::string& name = person.name.str();
     if (name.empty()) return invalid("an access has no name");
-    if (reserved_name(name)) return invalid("an access must not have the reserved name " + name);
+    if (has_meaning(name)) return invalid("an access must not have the reserved name " + name);
     if (!seen.insert(person.name).second) return invalid("two accesses have the name " + name);
   }
   return success();
@@ -126,10 +135,9 @@ Result<std::string> broker_configuration(const BrokerListeners& listeners) {
 }
 
 bool reserved_name(std::string_view name) {
-  static const std::set<std::string_view> reserved{coordinator_identity, watch_identity,  canary_identity,
-                                                   trial_agents[0],      trial_agents[1], "broker",
-                                                   "localhost",          "http",          "present"};
-  return reserved.contains(name);
+  static const std::set<std::string_view> actors{actor::setup, actor::restore, actor::expiry, actor::others,
+                                                 actor::join_token};
+  return has_meaning(name) || actors.contains(name);
 }
 
 std::string agents_acl(const FleetName& fleet) {

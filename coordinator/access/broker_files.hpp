@@ -47,8 +47,8 @@ inline constexpr std::string_view watch_identity = "watch";
 inline constexpr std::string_view canary_identity = "canary";
 // Agents that are none, for the time of a trial (broker_acts.hpp).
 inline constexpr std::array<std::string_view, 2> trial_agents = {"canary-1", "canary-2"};
-// True: no agent and no person may have this name; a client id is the name, and ids are one namespace over all
-// listeners.
+// True: no agent and no person may get this name. A client id is the name, and ids are one namespace over all
+// listeners; others would be taken for an `actor` in the audit.
 bool reserved_name(std::string_view name);
 
 // For the listener of certificates. It depends on the fleet only: who is an agent is a question of certificates.

@@ -85,7 +85,7 @@ Result<BrokerTexts> ClosedFleet::broker_texts() const {
   std::vector<Person> people;
   const WallTime now = wall_now();
   for (const Access& access : accesses_->accesses()) {
-    if (access.limits.expires && *access.limits.expires <= now) continue;
+    if (access.ended(now)) continue;
     people.push_back({*ClientName::parse(access.name), access.role, access.password});
   }
   {
@@ -173,14 +173,15 @@ std::optional<BrokerTrial> ClosedFleet::last_trial() const {
 }
 
 Result<std::vector<std::string>> ClosedFleet::maintain() {
+  if (auto looked = enrolment_->look_at_clock(monotonic_now()); !looked) return looked.error();
   auto fresh = make_certificates(directory_, setup_, authority_, seconds_now());
   if (!fresh) return fresh.error();
   const auto revoked = read_text(certificate_files(directory_, "revoked").certificate);
   if (!revoked) return revoked.error();
   const auto certificate = pki::Certificate::from_pem(*revoked);
   if (!certificate) return certificate.error();
-  if (auto kept = enrolment_->revoke_certificate("setup", *certificate); !kept) return kept.error();
-  const WallTime kept_until{wall_now().unix_ms - to_ms(expired_kept)};
+  if (auto kept = enrolment_->revoke_certificate(std::string(actor::setup), *certificate); !kept) return kept.error();
+  const WallTime kept_until{std::min(wall_now(), enrolment_->settled()).unix_ms - to_ms(expired_kept)};
   if (const auto removed = accesses_->remove_expired(kept_until); !removed) return removed.error();
   if (const auto written = write_refusals(); !written) return written.error();
   if (const auto published = publish(); !published) return published.error();

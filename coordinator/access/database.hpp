@@ -18,19 +18,30 @@ class Database;
 
 namespace edgefleet::coordinator {
 
+// Who acts in the audit besides accesses and agents, so nobody may have these names.
+namespace actor {
+inline constexpr std::string_view setup = "setup";
+inline constexpr std::string_view restore = "restore";
+inline constexpr std::string_view expiry = "expiry";
+inline constexpr std::string_view others = "others";  // refusals that are too many to be named
+inline constexpr std::string_view join_token = "join-token";
+}  // namespace actor
+
 struct AuditEntry {
   WallTime at;
-  std::string who;    // an access, an agent, or "setup"
+  std::string who;    // an access, an agent, the coordinator, or an `actor`
   std::string what;   // "access.create"
   std::string about;  // the object's name, and what is worth telling
+  bool of_machine = false;  // done by a machine, as often as it likes
 };
 
 // Any thread; changes are on the disk when a call returns. What uses the database keeps it alive.
 class AccessDatabase {
  public:
   static constexpr std::size_t most_audit_entries = 100'000;
-  static constexpr std::size_t most_refusals =
-      20'000;  // beside them, so that a flood of refusals removes no other entry
+  // Beside them, so that machines and a flood of refusals remove no entry of a person.
+  static constexpr std::size_t most_machine_entries = 20'000;
+  static constexpr std::size_t most_refusals = 20'000;
 
   // Makes the file if it is absent.
   static Result<std::unique_ptr<AccessDatabase>> open(const std::string& directory);

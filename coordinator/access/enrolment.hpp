@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -14,6 +15,7 @@
 #include "common/join/messages.hpp"
 #include "common/pki/authority.hpp"
 #include "coordinator/access/database.hpp"
+#include "coordinator/access/settled_date.hpp"
 
 namespace edgefleet::coordinator {
 
@@ -65,6 +67,10 @@ class Enrolment {
   static constexpr std::size_t most_agents = 100'000;
   static constexpr std::size_t most_tokens = 1'000;
   static constexpr std::size_t most_unknown = 1'000;
+  static constexpr std::size_t most_unknown_of_name = 2;  // so that one machine does not fill the list
+  static constexpr std::size_t most_live = 3;             // certificates of a name that have not ended
+  static constexpr std::size_t most_issued = 300'000;     // certificates that have not ended
+  static constexpr std::int64_t most_listed_by_token = 200;  // entries in the list of revoked certificates
   static constexpr std::int64_t certificate_days = 365;
   static constexpr std::int64_t ephemeral_hours = 24;  // of the certificates of ephemeral agents
 
@@ -92,15 +98,26 @@ class Enrolment {
   // token, or it has ended or is used up), conflict (the name is taken), invalid, unavailable (the clock is wrong).
   Result<EnrolledAgent> join(const std::string& secret, const pki::PublicKey& key, const join::Machine& machine);
   // The same for a machine whose code the person `who` has accepted; a known name is replaced, its certificate revoked.
+  // Whoever gets a name that another key had: the certificates of that key are revoked, and has_session_to_end().
+  // A key that a person has revoked is refused.
   Result<EnrolledAgent> accept(const std::string& who, const pki::PublicKey& key, const join::Machine& machine);
-  // A new certificate for the owner of an enrolled one. For the same key that was renewed just now, the one that it has
-  // been given: the answer may not have arrived.
+  // A new certificate for the owner of an enrolled one, in the last third of its life. Before, the same key is given
+  // the certificate that it has (the answer to a renewal may not have arrived), and another key is an error: busy.
   Result<EnrolledAgent> renew(const std::string& name, const pki::PublicKey& key);
-  // All certificates of this name that have not ended.
-  Status revoke(const std::string& who, const std::string& name);
+  // All certificates of this name that have not ended, and their keys. `serial`: only this one, whether it is known or
+  // not, unless it is the agent's present one.
+  Status revoke(const std::string& who, const std::string& name, const std::string& serial = {});
   // Of an ephemeral agent that is gone. Nothing is added to the list of revoked certificates: a certificate that is not
-  // known is refused, and it ends within a day.
+  // known is refused, it ends within a day, and it is revoked if another machine gets the name before.
   Status forget(const std::string& name);
+  // Names whose certificates were revoked while their sessions at the broker may go on; they are kept until then.
+  [[nodiscard]] std::vector<std::string> sessions_to_end() const;
+  [[nodiscard]] bool has_session_to_end(const std::string& name) const;
+  Status session_ended(const std::string& name);
+
+  // Call every few minutes: what has ended is removed by the date that settles (SettledDate).
+  Status look_at_clock(Time mono);
+  [[nodiscard]] WallTime settled() const;
   // A certificate that is no agent's; nothing changes if it is revoked already.
   Status revoke_certificate(const std::string& who, const pki::Certificate& certificate);
 
@@ -135,13 +152,23 @@ class Enrolment {
 
  private:
   struct Issue;
+  struct Ending;
   Enrolment(AccessDatabase& database, const pki::Authority& authority, std::function<std::int64_t()> seconds_now,
             std::int64_t longest_life)
-      : database_(database), authority_(authority), seconds_now_(std::move(seconds_now)), longest_life_(longest_life) {}
+      : database_(database),
+        authority_(authority),
+        seconds_now_(std::move(seconds_now)),
+        longest_life_(longest_life),
+        settled_(std::nullopt, WallTime{seconds_now_() * 1000}) {}
   Status load();
   Result<EnrolledAgent> issue(const Issue& issue);
   Status load_unknown();
+  Status end_certificates(SQLite::Database& db, const Ending& ending) const;
+  Status note_issued(SQLite::Database& db, const EnrolledAgent& agent, const std::string& token_id) const;
   Status check_clock() const;
+  [[nodiscard]] bool is_due(std::int64_t not_after, bool ephemeral) const;
+  Status certificate_for(SQLite::Database& db, EnrolledAgent& agent, const pki::PublicKey& key) const;
+  Status revoke_serial(const std::string& who, const std::string& name, const std::string& serial);
   // Of an enrolled agent, and of the key that it has now. `certificate` has a name and a key.
   [[nodiscard]] bool is_from_before_renewal(const pki::Certificate& certificate) const;
   void note_unknown(const UnknownAgent& agent);
@@ -158,6 +185,9 @@ class Enrolment {
   std::unordered_map<std::string, std::string> by_serial_;
   std::map<std::string, UnknownAgent> unknown_;  // by serial
   std::unordered_set<std::string> revoked_;  // serials
+  std::set<std::string> sessions_to_end_;
+  SettledDate settled_;
+  std::int64_t settled_kept_ = 0;  // as the store has it, seconds since 1970
 };
 
 }  // namespace edgefleet::coordinator

@@ -62,12 +62,15 @@ struct Issued {
   std::string serial;
   std::string name;
   std::int64_t not_after = 0;
+  std::string key_sha256;
+  std::string certificate;
 };
 
 struct Knowledge {
   std::int64_t number = 0;  // the highest of a list
   std::map<std::string, RevokedUntil> revoked;  // by serial
   std::vector<Issued> issued;
+  std::map<std::string, std::int64_t> revoked_keys;  // since when
   std::vector<EnrolledAgent> agents;
   std::vector<UnknownAgent> unknown;
   std::vector<Access> accesses;
@@ -89,11 +92,14 @@ Status read_rows(const AccessDatabase& database, Knowledge& known) {
     while (revoked.executeStep()) {
       known.add(revoked.getColumn(0).getString(), {revoked.getColumn(1).getInt64(), revoked.getColumn(2).getInt64()});
     }
-    SQLite::Statement issued(db, "SELECT serial, name, not_after FROM issued");
+    SQLite::Statement issued(db, "SELECT serial, name, not_after, key_sha256, certificate FROM issued");
     while (issued.executeStep()) {
-      known.issued.push_back(
-          {issued.getColumn(0).getString(), issued.getColumn(1).getString(), issued.getColumn(2).getInt64()});
+      known.issued.push_back({issued.getColumn(0).getString(), issued.getColumn(1).getString(),
+                              issued.getColumn(2).getInt64(), issued.getColumn(3).getString(),
+                              issued.getColumn(4).getString()});
     }
+    SQLite::Statement keys(db, "SELECT key_sha256, at FROM revoked_keys");
+    while (keys.executeStep()) known.revoked_keys.emplace(keys.getColumn(0).getString(), keys.getColumn(1).getInt64());
     return success();
   });
 }
@@ -221,7 +227,7 @@ class Preparation {
   Status change_database() {
     const auto database = AccessDatabase::open(folder_);
     if (!database) return database.error();
-    return (*database)->write({wall_now(), "restore", "fleet.restore", "from a backup"},
+    return (*database)->write({wall_now(), std::string(actor::restore), "fleet.restore", "from a backup"},
                               [&](SQLite::Database& db, AuditEntry& entry) -> Status {
                                 const std::string found = db.execAndGet("PRAGMA integrity_check(1)").getString();
                                 if (found != "ok") return invalid("the accesses of the backup are damaged: " + found);
@@ -235,17 +241,27 @@ class Preparation {
 
   void revoke(SQLite::Database& db) {
     for (const auto& [serial, entry] : known_.revoked) {
-      SQLite::Statement row(db, "INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)");
+      SQLite::Statement row(db, "INSERT OR REPLACE INTO revoked (serial, at, not_after) VALUES (?, ?, ?)");
       row.bind(1, serial);
       row.bind(2, entry.at);
       row.bind(3, entry.not_after);
       row.exec();
     }
     for (const Issued& one : known_.issued) {
-      SQLite::Statement row(db, "INSERT OR IGNORE INTO issued VALUES (?, ?, ?)");
+      SQLite::Statement row(db,
+                            "INSERT OR IGNORE INTO issued (serial, name, not_after, key_sha256, certificate) "
+                            "VALUES (?, ?, ?, ?, ?)");
       row.bind(1, one.serial);
       row.bind(2, one.name);
       row.bind(3, one.not_after);
+      row.bind(4, one.key_sha256);
+      row.bind(5, one.certificate);
+      row.exec();
+    }
+    for (const auto& [key, at] : known_.revoked_keys) {
+      SQLite::Statement row(db, "INSERT OR IGNORE INTO revoked_keys VALUES (?, ?)");
+      row.bind(1, key);
+      row.bind(2, at);
       row.exec();
     }
     db.exec("DELETE FROM join_tokens");  // they may have been used or revoked since
@@ -274,7 +290,7 @@ class Preparation {
       }
     }
     for (const auto& [key, agent] : present) {
-      if (known_.ended(agent.serial)) remove(db, "agents", agent.name, report_.agents_removed);
+      if (known_.ended(agent.serial)) remove_agent(db, agent.name);
     }
     for (const auto& [serial, agent] : waiting) {
       if (known_.ended(serial) || report_.waiting.size() >= Enrolment::most_unknown) continue;
@@ -292,18 +308,27 @@ class Preparation {
       if (newer != known_.accesses.end()) {
         Registry::insert(db, *newer);
       } else {
-        remove(db, "accesses", access.name, report_.accesses_removed);
+        remove_access(db, access.name);
       }
     }
+    SQLite::Statement orphans(
+        db, "SELECT name FROM accesses WHERE owner <> '' AND owner NOT IN (SELECT name FROM accesses)");
+    std::vector<std::string> names;
+    while (orphans.executeStep()) names.push_back(orphans.getColumn(0).getString());
+    for (const auto& name : names) remove_access(db, name);
   }
 
-  static void remove(SQLite::Database& db, const std::string& table, const std::string& name,
-                     std::vector<std::string>& removed) {
-    SQLite::Statement row(db, "DELETE FROM " + table + " WHERE name = ?");
+  void remove_agent(SQLite::Database& db, const std::string& name) {
+    SQLite::Statement row(db, "DELETE FROM agents WHERE name = ?");
     row.bind(1, name);
     row.exec();
     AccessDatabase::free_name(db, name);
-    removed.push_back(name);
+    report_.agents_removed.push_back(name);
+  }
+
+  void remove_access(SQLite::Database& db, const std::string& name) {
+    Registry::remove(db, name);
+    report_.accesses_removed.push_back(name);
   }
 
   // An unfinished restore stays until this one can take its place.

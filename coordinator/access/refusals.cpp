@@ -1,6 +1,7 @@
 #include "coordinator/access/refusals.hpp"
 
 #include "common/core/utf8.hpp"
+#include "coordinator/access/database.hpp"
 
 namespace edgefleet::coordinator {
 namespace {

@@ -16,8 +16,6 @@ namespace {
 
 Status check(const std::string& name, const AccessLimits& limits, WallTime now) {
   if (!valid_name(name)) return invalid("\"" + name.substr(0, 63) + "\" is no valid name: " + std::string(name_rule));
-  // The broker's files have no such name, so none could be written.
-  if (reserved_name(name)) return invalid("the name " + name + " is reserved; choose another one");
   if (auto good = check_patterns(limits.models, "models"); !good) return good;
   if (auto good = check_patterns(limits.capabilities, "capabilities"); !good) return good;
   if (limits.per_minute < 0 || limits.tokens_per_day < 0) return invalid("a limit cannot be negative");
@@ -40,7 +38,8 @@ Access read_access(SQLite::Statement& row) {
   access.old_key_id = row.getColumn(10).getString();
   access.old_digest = row.getColumn(11).getString();
   access.old_until = WallTime{row.getColumn(12).getInt64()};
-  access.limits.tokens_per_day = row.getColumn(13).getInt64();
+  access.owner = row.getColumn(13).getString();
+  access.limits.tokens_per_day = row.getColumn(14).getInt64();
   return access;
 }
 
@@ -53,6 +52,18 @@ void end_key(SQLite::Database& db, const Access& access, WallTime now) {
   const auto& expires = access.limits.expires;
   if (expires && *expires <= now) return;
   mark_key_revoked(db, access.key_id, now.unix_ms / 1000, expires ? expires->unix_ms / 1000 + 1 : pki::last_date);
+}
+
+// Who gets the name of an access that has ended sees its tasks.
+Status check_unused(SQLite::Database& db, const std::string& name) {
+  SQLite::Statement former(db, "SELECT 1 FROM former_accesses WHERE name = ?");
+  former.bind(1, name);
+  if (!former.executeStep()) return success();
+  return Error{
+      "there was an access named " + name +
+          " before; a new one of this name would see its tasks and files. Choose another name, or, if it is for "
+          "the same person or program, create it with --again (\"again\": true)",
+      ErrorKind::conflict};
 }
 
 // Its digest, and its line in the broker's password file.
@@ -71,8 +82,8 @@ void Registry::insert(SQLite::Database& db, const Access& access) {
   SQLite::Statement row(
       db,
       "INSERT OR REPLACE INTO accesses (name, role, models, capabilities, per_minute, expires_at, created_at, key_id, "
-      "digest, password, old_key_id, old_digest, old_until, tokens_per_day) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "digest, password, old_key_id, old_digest, old_until, owner, tokens_per_day) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(1, access.name);
   row.bind(2, std::string(to_string(access.role)));
   row.bind(3, lines_of_patterns(access.limits.models));
@@ -86,8 +97,20 @@ void Registry::insert(SQLite::Database& db, const Access& access) {
   row.bind(11, access.old_key_id);
   row.bind(12, access.old_digest);
   row.bind(13, access.old_until.unix_ms);
-  row.bind(14, access.limits.tokens_per_day);
+  row.bind(14, access.owner);
+  row.bind(15, access.limits.tokens_per_day);
   row.exec();
+}
+
+void Registry::remove(SQLite::Database& db, const std::string& name) {
+  SQLite::Statement former(
+      db, "INSERT OR IGNORE INTO former_accesses SELECT name FROM accesses WHERE name = ? AND owner = ''");
+  former.bind(1, name);
+  former.exec();
+  SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
+  row.bind(1, name);
+  row.exec();
+  AccessDatabase::free_name(db, name);
 }
 
 Result<std::unique_ptr<Registry>> Registry::open(AccessDatabase& database) {
@@ -101,7 +124,7 @@ Status Registry::load() {
     SQLite::Statement rows(
         db,
         "SELECT name, role, models, capabilities, per_minute, expires_at, created_at, key_id, digest, "
-        "password, old_key_id, old_digest, old_until, tokens_per_day FROM accesses");
+        "password, old_key_id, old_digest, old_until, owner, tokens_per_day FROM accesses");
     while (rows.executeStep()) {
       const Access access = read_access(rows);
       replace(nullptr, &access);
@@ -123,27 +146,79 @@ void Registry::replace(const Access* before, const Access* after) {
   if (!after->old_key_id.empty()) by_key_id_[after->old_key_id] = after->name;
 }
 
-Result<NewKey> Registry::create_access(const std::string& who, const std::string& name, Role role,
-                                       AccessLimits limits) {
-  const WallTime now = wall_now();
-  if (auto good = check(name, limits, now); !good) return good.error();
+// `access` has all but its key. The caller holds `changing_`.
+Result<NewKey> Registry::add(const std::string& who, Access access, bool again) {
   const Secret secret = make_secret(access_prefix);
-  Access access{name, role, std::move(limits), now, {}, {}, {}};
   if (auto keyed = take_key(access, secret); !keyed) return keyed.error();
-  const std::lock_guard change(changing_);
   if (accesses().size() >= most_accesses) {
     return Error{"there are " + std::to_string(most_accesses) + " accesses already; revoke some", ErrorKind::busy};
   }
-  const Status written = database_.write({now, who, "access.create", name + ", role " + std::string(to_string(role))},
-                                         [&](SQLite::Database& db, AuditEntry&) -> Status {
-                                           if (auto taken = AccessDatabase::take_name(db, name, "access"); !taken)
-                                             return taken;
-                                           insert(db, access);
-                                           return success();
-                                         });
+  const std::string about = access.name + ", role " + std::string(to_string(access.role));
+  const Status written =
+      database_.write({access.created, who, "access.create", about}, [&](SQLite::Database& db, AuditEntry&) -> Status {
+        if (auto taken = AccessDatabase::take_name(db, access.name, "access"); !taken) return taken;
+        if (auto unused = again ? success() : check_unused(db, access.name); !unused) return unused;
+        insert(db, access);
+        return success();
+      });
   if (!written) return written.error();
   replace(nullptr, &access);
-  return NewKey{name, secret.text};
+  return NewKey{access.name, secret.text, access.role, access.limits.expires};
+}
+
+Result<NewKey> Registry::create_access(const std::string& who, const std::string& name, Role role, AccessLimits limits,
+                                       bool again) {
+  const WallTime now = wall_now();
+  if (auto good = check(name, limits, now); !good) return good.error();
+  const std::lock_guard change(changing_);
+  return add(who, Access{name, role, std::move(limits), now, {}, {}, {}}, again);
+}
+
+Result<NewKey> Registry::create_mqtt_access(const std::string& owner) {
+  const WallTime now = wall_now();
+  const std::lock_guard change(changing_);
+  const auto found = named(owner);
+  if (!found || found->ended(now) || !found->owner.empty()) return unknown_access(owner);
+  const auto made = made_by(owner);
+  const auto open = std::ranges::count_if(made, [&](const Access& one) { return !one.ended(now); });
+  if (open >= std::ptrdiff_t(most_mqtt_accesses)) {
+    return Error{"there are " + std::to_string(most_mqtt_accesses) + " such accesses of " + owner +
+                     " already; each ends after an hour",
+                 ErrorKind::busy};
+  }
+  AccessLimits limits = found->limits;
+  const WallTime end{now.unix_ms + to_ms(mqtt_access_life)};
+  if (!limits.expires || *limits.expires > end) limits.expires = end;
+  // The name is for people: whose it is, is its owner.
+  constexpr std::string_view infix = "-mqtt-";
+  constexpr std::size_t letters = 4;
+  const std::string name = owner.substr(0, 63 - infix.size() - letters) + std::string(infix);
+  Access access{"", found->role, std::move(limits), now, {}, {}, {}};
+  access.owner = owner;
+  do {
+    access.name = name + make_secret("").id.substr(0, letters);
+  } while (named(access.name));
+  return add(owner, std::move(access), true);
+}
+
+std::vector<Access> Registry::made_by(const std::string& owner) const {
+  std::vector<Access> all = accesses();
+  std::erase_if(all, [&](const Access& access) { return access.owner != owner; });
+  return all;
+}
+
+// In one transaction, and for those who look up at once after it.
+Status Registry::carry_out(const AuditEntry& entry, const std::vector<Change>& changes) {
+  const Status written = database_.write(entry, [&](SQLite::Database& db, AuditEntry&) -> Status {
+    for (const auto& [before, after] : changes) {
+      after ? insert(db, *after) : remove(db, before.name);
+      if (!after || after->key_id != before.key_id) end_key(db, before, entry.at);
+    }
+    return success();
+  });
+  if (!written) return written;
+  for (const auto& [before, after] : changes) replace(&before, after ? &*after : nullptr);
+  return success();
 }
 
 Result<NewKey> Registry::rotate_access(const std::string& who, const std::string& name, Duration overlap) {
@@ -157,33 +232,45 @@ Result<NewKey> Registry::rotate_access(const std::string& who, const std::string
   access.old_digest = overlap > Duration{0} ? access.digest : "";
   access.old_until = WallTime{now.unix_ms + to_ms(overlap)};
   if (auto keyed = take_key(access, secret); !keyed) return keyed.error();
-  const Status written =
-      database_.write({now, who, "access.rotate", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
-        insert(db, access);
-        end_key(db, *before, now);
-        return success();
-      });
-  if (!written) return written.error();
-  replace(&*before, &access);
-  return NewKey{name, secret.text};
+  std::vector<Change> changes{{*before, access}};
+  for (Access& made : made_by(name)) {  // with the old key, so they end with it
+    Change with_it{made, std::nullopt};
+    if (overlap > Duration{0}) with_it.after = made;
+    if (with_it.after && *made.limits.expires > access.old_until) with_it.after->limits.expires = access.old_until;
+    changes.push_back(std::move(with_it));
+  }
+  if (auto done = carry_out({now, who, "access.rotate", name}, changes); !done) return done.error();
+  return NewKey{name, secret.text, access.role, access.limits.expires};
+}
+
+// Those that end by themselves and those for the broker do not count.
+bool Registry::is_last_admin(const Access& access, WallTime now) const {
+  if (access.role != Role::admin || !access.owner.empty() || access.ended(now)) return false;
+  const auto all = accesses();
+  return std::ranges::none_of(all, [&](const Access& one) {
+    return one.name != access.name && one.role == Role::admin && one.owner.empty() && !one.limits.expires;
+  });
 }
 
 Status Registry::revoke_access(const std::string& who, const std::string& name) {
-  const WallTime now = wall_now();
   const std::lock_guard change(changing_);
+  const auto access = named(name);
+  if (access && is_last_admin(*access, wall_now())) {
+    return Error{"access " + name +
+                     " is the last one with the role admin, beside those that end by themselves; create "
+                     "another one first",
+                 ErrorKind::conflict};
+  }
+  return end_access(who, name);
+}
+
+// The caller holds `changing_`.
+Status Registry::end_access(const std::string& who, const std::string& name) {
   const auto before = named(name);
   if (!before) return unknown_access(name);
-  Status written = database_.write({now, who, "access.revoke", name}, [&](SQLite::Database& db, AuditEntry&) -> Status {
-    SQLite::Statement row(db, "DELETE FROM accesses WHERE name = ?");
-    row.bind(1, name);
-    row.exec();
-    end_key(db, *before, now);
-    AccessDatabase::free_name(db, name);
-    return success();
-  });
-  if (!written) return written;
-  replace(&*before, nullptr);
-  return success();
+  std::vector<Change> changes{{*before, std::nullopt}};
+  for (Access& made : made_by(name)) changes.push_back({std::move(made), std::nullopt});
+  return carry_out({wall_now(), who, "access.revoke", name}, changes);
 }
 
 bool Registry::has_ended_between(WallTime after, WallTime until) const {
@@ -194,10 +281,18 @@ bool Registry::has_ended_between(WallTime after, WallTime until) const {
   });
 }
 
-bool Registry::exists(const std::string& name, WallTime now) const {
+bool Registry::has_key(const std::string& name, const std::string& key_id, WallTime now) const {
   const std::lock_guard lock(mutex_);
   const auto found = by_name_.find(name);
-  return found != by_name_.end() && !(found->second.limits.expires && *found->second.limits.expires <= now);
+  if (key_id.empty() || found == by_name_.end() || found->second.ended(now)) return false;
+  const Access& access = found->second;
+  return access.key_id == key_id || (access.old_key_id == key_id && access.old_until > now);
+}
+
+std::optional<Access> Registry::owner_of(const std::string& name, WallTime now) const {
+  auto access = named(name);
+  if (access && !access->ended(now) && !access->owner.empty()) access = named(access->owner);
+  return access && !access->ended(now) ? access : std::nullopt;
 }
 
 std::optional<Access> Registry::named(const std::string& name) const {
@@ -208,9 +303,12 @@ std::optional<Access> Registry::named(const std::string& name) const {
 
 Result<std::size_t> Registry::unite(const pki::RevocationList& list) {
   std::size_t removed = 0;
+  const std::lock_guard change(changing_);
   for (const Access& access : accesses()) {
     if (!list.contains(serial_of_key(access.key_id))) continue;
-    if (auto gone = revoke_access("coordinator", access.name); !gone) return gone.error();
+    if (auto gone = end_access("coordinator", access.name); !gone && gone.error().kind != ErrorKind::not_found) {
+      return gone.error();  // otherwise it has ended with its owner
+    }
     ++removed;
   }
   return removed;
@@ -218,9 +316,13 @@ Result<std::size_t> Registry::unite(const pki::RevocationList& list) {
 
 Result<std::size_t> Registry::remove_expired(WallTime before) {
   std::size_t removed = 0;
+  const std::lock_guard change(changing_);
   for (const Access& access : accesses()) {
     if (!access.limits.expires || *access.limits.expires >= before) continue;
-    if (auto gone = revoke_access("expiry", access.name); !gone) return gone.error();
+    if (auto gone = end_access(std::string(actor::expiry), access.name);
+        !gone && gone.error().kind != ErrorKind::not_found) {
+      return gone.error();
+    }
     ++removed;
   }
   return removed;
@@ -243,7 +345,7 @@ std::optional<Access> Registry::find(std::string_view key, WallTime now) const {
   const auto owner = by_key_id_.find(*id);
   if (owner == by_key_id_.end()) return std::nullopt;
   const Access& access = by_name_.at(owner->second);
-  if (access.limits.expires && *access.limits.expires <= now) return std::nullopt;
+  if (access.ended(now)) return std::nullopt;
   const bool old = access.key_id != *id;
   if (old && access.old_until <= now) return std::nullopt;
   if (!same_digest(digest, old ? access.old_digest : access.digest)) return std::nullopt;

@@ -12,7 +12,7 @@ constexpr std::size_t digest_digits = 34;
 constexpr std::size_t certificate_digits = 32;  // at most
 
 void insert(SQLite::Database& db, const std::string& serial, std::int64_t at, std::int64_t not_after) {
-  SQLite::Statement row(db, "INSERT OR IGNORE INTO revoked VALUES (?, ?, ?)");
+  SQLite::Statement row(db, "INSERT OR IGNORE INTO revoked (serial, at, not_after) VALUES (?, ?, ?)");
   row.bind(1, serial);
   row.bind(2, at);
   row.bind(3, not_after);

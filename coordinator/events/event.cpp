@@ -126,7 +126,7 @@ bool Filter::takes(const Event& event) const {
     const auto* of_task = std::get_if<TaskEvent>(&event.what);
     if (of_task == nullptr || of_task->id != *task) return false;
   }
-  return !own || (!submitter_of(event).empty() && access_of(submitter_of(event)) == *own);
+  return !own || (!submitter_of(event).empty() && client_of(submitter_of(event)) == *own);
 }
 
 }  // namespace edgefleet::coordinator::events

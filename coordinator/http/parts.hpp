@@ -38,8 +38,11 @@ struct Parts {
   WaitBound& waiting;
   LargeOutputs& large_outputs;
   ClosedFleet* closed = nullptr;  // nullptr: before setup; everybody who reaches the API is the operator
-  // Ends an agent's certificate, session and tasks; only of a closed fleet. Waits some seconds for the broker.
-  std::function<Status(const std::string& who, const std::string& agent)> revoke_agent{};
+  // Of a closed fleet; both wait some seconds for the broker. The one ends an agent's certificate, session and tasks
+  // (`serial`: only this certificate); the other tells the broker of an agent that is new, and ends the session of a
+  // machine that had its name.
+  std::function<Status(const std::string& who, const std::string& agent, const std::string& serial)> revoke_agent{};
+  std::function<void(const std::string& agent)> settle_join{};
   // Tries all that the broker must refuse; only of a closed fleet. Takes seconds.
   std::function<Result<BrokerTrial>(const std::string& who)> try_broker{};
   std::uint64_t max_task_bytes = limits::usual_task_bytes;  // of an input

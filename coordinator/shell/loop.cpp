@@ -42,7 +42,7 @@ Loop::Loop(Options options, Store& store, Artifacts& artifacts, Waiters& waiters
       engine_(options_.policy, Reign{0, new_session_id()}, complaints_),
       requests_(engine_, store_, options_.space, options_.submitter_rules),
       link_({options_.fleet, options_.broker, options_.inbox, options_.inbox_bytes, options_.agent_rules,
-             options_.named_clients, options_.revocations},
+             options_.submitter_of, options_.revocations},
             {engine_, requests_, store_, artifacts, hub, rules_, complaints_},
             {[this](mqtt::ClientEvent&& event) { return inbox_.offer(std::move(event)); },
              [this](mqtt::ClientEvent&& event) { inbox_.insist(std::move(event)); }}),

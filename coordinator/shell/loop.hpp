@@ -40,8 +40,7 @@ class Loop {
     std::optional<mqtt::TlsFiles> watch_tls;
     SubmitterRules submitter_rules;
     AgentRules agent_rules;
-    // Clients at the broker have names that it has checked: a task over MQTT is of the access of that name.
-    bool named_clients = false;
+    SubmitterOf submitter_of;  // empty: the broker does not check the names of clients
     RevocationLists revocations;
     bool take_over = false;  // starts although another coordinator works on the fleet: that one stops
   };

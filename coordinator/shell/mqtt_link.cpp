@@ -183,7 +183,7 @@ void MqttLink::take(const mqtt::ClientEvent& event) {
 // Where the broker has checked names, all coordinators have one; otherwise the client id is this session's own.
 // Mosquitto 2.0.11 does not say why it ends a connection, so one that has just begun counts too.
 void MqttLink::notice_takeover(const mqtt::ClientEvent& event) {
-  if (!options_.named_clients) return;
+  if (!options_.submitter_of) return;
   if (std::holds_alternative<mqtt::Connected>(event)) connected_at_ = monotonic_now();
   const auto* lost = std::get_if<mqtt::ConnectionLost>(&event);
   if (lost == nullptr) return;
@@ -342,14 +342,16 @@ void MqttLink::take_submission(const Topic& topic, const mqtt::Message& message)
   if (!submission) return replies_.refuse(message, submission.error());
   const auto allowed = rules_.check(submission->spec.capability, submission->spec.input);
   if (!allowed) return replies_.refuse(message, allowed.error());
-  const std::string client(options_.named_clients ? client_of(topic.client.str()) : topic.client.str());
+  auto submitter = options_.submitter_of ? options_.submitter_of(topic.client.str())
+                                         : Result<std::string>("mqtt:" + topic.client.str());
+  if (!submitter) return replies_.refuse(message, submitter.error());
+  const std::string client = *submitter;
   if (replies_.full(client)) {
     return replies_.refuse(message,
                            Error{"too many requests are waiting for their outcome; try again later", ErrorKind::busy});
   }
   const mqtt::Message request{{}, {}, 1, false, message.response_topic, message.correlation_data};
-  const std::string submitter = options_.named_clients ? topic.client.str() : "mqtt:" + topic.client.str();
-  SubmitRequest submit{submitter, {std::move(submission->spec), submission->idempotency_key}, {}};
+  SubmitRequest submit{std::move(*submitter), {std::move(submission->spec), submission->idempotency_key}, {}};
   submit.check = [this, named = protocol::artifacts_in(submit.task.spec.input)]() -> Status {
     for (const auto& artifact : named) {
       if (auto leased = artifacts_.lease(artifact); !leased) return Error{leased.error().message, ErrorKind::invalid};

@@ -45,7 +45,7 @@ class MqttLink {
     std::size_t inbox = 0;  // bounds on received messages that have not been handled
     std::size_t inbox_bytes = 0;
     AgentRules agent_rules{};
-    bool named_clients = false;  // the broker has checked the names of clients: each is an access
+    SubmitterOf submitter_of{};  // empty: the broker does not check the names of clients
     RevocationLists revocations{};
   };
   // Passes an event from the client's thread to the loop. Neither function blocks.

@@ -38,7 +38,7 @@ struct CancelRequest {
   Answer<TaskState> answer;
 };
 struct RetryRequest {
-  std::string submitter;  // who retries it
+  std::string submitter;  // who retries: it must be one who may submit such a task
   TaskId id;
   Answer<TaskState> answer;
 };
@@ -77,6 +77,8 @@ struct SubmitterRules {
   std::function<Status(const std::string& submitter, const Specs& specs)> may_submit;
   std::function<std::uint64_t(const std::string& submitter)> tokens_per_day;  // the budget; 0: none
 };
+// Whose the tasks are of a client of this name at the broker, which has checked it. On the loop's thread.
+using SubmitterOf = std::function<Result<std::string>(const std::string& client)>;
 
 class Requests {
  public:

@@ -11,13 +11,14 @@
 #include "common/http/client.hpp"
 #include "common/http/problem.hpp"
 #include "common/pki/request.hpp"
+#include "common/pki/revocation.hpp"
 #include "common/runtime/log.hpp"
 #include "common/system/clock.hpp"
 
 namespace edgefleet::agent {
 namespace {
 
-constexpr std::size_t most_answer = 256UL << 10U;
+constexpr std::size_t most_answer = pki::most_crl_text;
 constexpr Duration between_questions = std::chrono::minutes(1);  // of an ephemeral agent: whether it is known
 
 std::optional<int> number(std::string_view digits) {

@@ -85,12 +85,15 @@ class ClosedFleet:
     def cli(self, *arguments, **options):
         return self.run(BIN / "edgefleet", *arguments, **options)
 
+    def setup_command(self, *options):
+        return (BIN / "edgefleet-coordinator", "setup", "--data", self.data, "--host", "localhost",
+                "--host", "127.0.0.1", "--people-listen", f"127.0.0.1:{self.people_port}",
+                "--agents-listen", f"127.0.0.1:{self.agents_port}", "--broker-address", "127.0.0.1",
+                "--broker-agents-port", self.broker_agents, "--broker-people-port", self.broker_people,
+                "--key-file", self.key_file, *options)
+
     def setup(self, *options):
-        return self.run(BIN / "edgefleet-coordinator", "setup", "--data", self.data, "--host", "localhost",
-                        "--host", "127.0.0.1", "--people-listen", f"127.0.0.1:{self.people_port}",
-                        "--agents-listen", f"127.0.0.1:{self.agents_port}", "--broker-address", "127.0.0.1",
-                        "--broker-agents-port", self.broker_agents, "--broker-people-port", self.broker_people,
-                        "--key-file", self.key_file, *options)
+        return self.run(*self.setup_command(*options))
 
     def start_broker(self):
         self.watcher = self.start("watch.sh", [ROOT / "mosquitto/watch.sh", self.data / "broker"])

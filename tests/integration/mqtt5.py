@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 
+RESPONSE_TOPIC = 8
 ALLOWED = (0, 16)  # 16: nobody is subscribed
 FORBIDDEN = 135
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
@@ -127,9 +128,10 @@ class Client:
         self.last_id = self.last_id % 65535 + 1
         return struct.pack("!H", self.last_id)
 
-    def publish(self, topic, payload=b"x", retain=False):
+    def publish(self, topic, payload=b"x", retain=False, response_topic=None):
         """The reason code of its PUBACK."""
-        self.send(PUBLISH << 4 | 2 | int(retain), text(topic) + self.next_id() + b"\0" + payload)
+        properties = b"" if response_topic is None else bytes([RESPONSE_TOPIC]) + text(response_topic)
+        self.send(PUBLISH << 4 | 2 | int(retain), text(topic) + self.next_id() + length(len(properties)) + properties + payload)
         body = self.answer(PUBACK)
         return body[2] if len(body) > 2 else 0
 

@@ -231,12 +231,16 @@ class Restore(RecoveryCase):
         for name in ("access.db", "broker/generations"):
             shutil.rmtree(fleet.data / name) if (fleet.data / name).is_dir() else (fleet.data / name).unlink()
             self.copy(before / name, fleet.data / name)
-        (fleet.data / "broker/current").unlink()
-        (fleet.data / "broker/current").symlink_to(os.readlink(before / "broker/current"))
+        current, old = fleet.data / "broker/current", os.readlink(before / "broker/current")
+        current.unlink()
+        current.symlink_to(old)
         fleet.start_coordinator()
         wait_until(lambda: "was revoked after the time of this data" in fleet.coordinator.log(),
                    what=fleet.coordinator.log)
         wait_until(lambda: self.state_of("pi-1") == 404)
+        # Until then the broker may still take the old files, which know of no revocation.
+        wait_until(lambda: fleet.broker_state().get("generation", "").split("-")[0] == os.path.basename(os.readlink(current)) !=
+                   os.path.basename(old), what=lambda: (fleet.broker_state(), old, os.readlink(current), fleet.coordinator.log()))
         wait_until(lambda: self.refused_by_the_broker("pi-1"), what=fleet.coordinator.log)
         self.is_out("pi-1")
         self.assertEqual(phone.request("GET", "/api/v1/agents").status, 401)

@@ -18,7 +18,7 @@ class AgentsGate {
   [[nodiscard]] bool still_allowed(const http_server::Principal& principal) const;
 
  private:
-  [[nodiscard]] std::optional<std::string> owner_of(const http_server::Peer& peer) const;
+  [[nodiscard]] std::optional<http_server::Principal> owner_of(const http_server::Peer& peer) const;
 
   Enrolment& enrolment_;
   Refusals& refusals_;

@@ -7,7 +7,6 @@
 #include "coordinator/access/closed_fleet.hpp"
 #include "coordinator/http/agents/gate.hpp"
 #include "coordinator/http/api/api.hpp"
-#include "coordinator/http/api/publishing.hpp"
 #include "coordinator/http/host.hpp"
 #include "coordinator/http/reply.hpp"
 #include "coordinator/http/site/refuse.hpp"
@@ -29,7 +28,8 @@ std::string joined_text(ClosedFleet& closed, const Request& request, const Enrol
       closed.enrolment().certificate_life(agent.ephemeral), agent.ephemeral});
 }
 
-Reply join_with_token(ClosedFleet& closed, const Request& request) {
+Reply join_with_token(const Parts& parts, const Request& request) {
+  ClosedFleet& closed = *parts.closed;
   const auto message = join::decode_with_token(request.body);
   if (!message) return problem(message.error());
   const auto key = pki::read_request(message->request);
@@ -44,7 +44,7 @@ Reply join_with_token(ClosedFleet& closed, const Request& request) {
     return problem(agent.error());
   }
   log::info("agent " + agent->name + " at " + request.peer.address + " has joined with a token");
-  publish_later_if_needed(closed);
+  parts.settle_join(agent->name);
   return json_reply(201, joined_text(closed, request, *agent));
 }
 
@@ -105,7 +105,7 @@ void add_agents_routes(Routes& routes, const Parts& parts) {
   const std::string one(std::string(join::requests_path) + "/{id}");
   // clang-format off
   routes.push_back({"GET", std::string(join::ca_path), "getCa", "The certificate of the fleet's certification authority", "", with([](ClosedFleet& closed, const Request&) { return ca_reply(closed); })});
-  routes.push_back({"POST", std::string(join::join_path), "join", "A certificate for the owner of a join token", "", with(join_with_token)});
+  routes.push_back({"POST", std::string(join::join_path), "join", "A certificate for the owner of a join token", "", http_server::answer_with([parts](const Request& request) { return join_with_token(parts, request); })});
   routes.push_back({"POST", std::string(join::requests_path), "beginJoinRequest", "Ask to join without a token", "", with(begin_request)});
   routes.push_back({"POST", one, "openJoinRequest", "Show what the request has committed to", "", with(open_request)});
   routes.push_back({"GET", one, "getJoinRequest", "Whether a person has accepted", "", with(look_at_request)});

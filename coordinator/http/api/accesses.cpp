@@ -1,6 +1,4 @@
 // /api/v1/accesses and /api/v1/audit
-#include <algorithm>
-
 #include "common/protocol/fields.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/http/api/handling.hpp"
@@ -20,11 +18,12 @@ struct NewAccess {
   std::string name;
   Role role = Role::observe;
   AccessLimits limits;
+  bool again = false;
 };
 
 Result<NewAccess> read_new_access(const std::string& body) {
   auto fields = json::Fields::untrusted(body);
-  fields.allow({"name", "role", "models", "capabilities", "per_minute", "tokens_per_day", "expires_after_ms"});
+  fields.allow({"name", "role", "models", "capabilities", "per_minute", "tokens_per_day", "expires_after_ms", "again"});
   NewAccess access;
   fields.require("name");
   fields.require("role");
@@ -39,6 +38,7 @@ Result<NewAccess> read_new_access(const std::string& body) {
   if (const auto after = fields.milliseconds("expires_after_ms", std::chrono::seconds(1), longest_access)) {
     access.limits.expires = WallTime{wall_now().unix_ms + to_ms(*after)};
   }
+  access.again = fields.boolean("again").value_or(false);
   if (!fields.ok()) return fields.error();
   return access;
 }
@@ -60,6 +60,7 @@ std::string accesses_view(const std::vector<Access>& all, const std::vector<std:
       json::ObjectWriter object(array.next());
       object.string("name", access.name);
       object.string("role", to_string(access.role));
+      if (!access.owner.empty()) object.string("owner", access.owner);
       write_strings(object, "models", access.limits.models);
       write_strings(object, "capabilities", access.limits.capabilities);
       if (access.limits.per_minute > 0) object.integer("per_minute", access.limits.per_minute);
@@ -103,8 +104,8 @@ Reply key_reply(int status, const Result<NewKey>& made) {
 Reply create(ClosedFleet& closed, const Request& request) {
   auto access = read_new_access(request.body);
   if (!access) return problem(access.error());
-  const auto made =
-      closed.accesses().create_access(request.principal.name, access->name, access->role, std::move(access->limits));
+  const auto made = closed.accesses().create_access(request.principal.name, access->name, access->role,
+                                                    std::move(access->limits), access->again);
   if (made) publish_later_if_needed(closed);
   return key_reply(201, made);
 }
@@ -125,29 +126,22 @@ void list(const Parts& parts, const Responder& responder) {
       });
 }
 
-Reply rotate(ClosedFleet& closed, const Request& request) {
+// Answered before the broker is told: the key of the request itself may be the one that has just ended.
+void rotate(ClosedFleet& closed, const Request& request, const Responder& responder) {
   Duration overlap{0};
   if (!request.body.empty()) {
     auto fields = json::Fields::untrusted(request.body);
     fields.allow({"overlap_ms"});
     overlap = fields.milliseconds("overlap_ms", Duration{0}, longest_overlap).value_or(Duration{0});
-    if (!fields.ok()) return problem(fields.error());
+    if (!fields.ok()) return responder.answer(problem(fields.error()));
   }
   const auto made = closed.accesses().rotate_access(request.principal.name, request.capture("name"), overlap);
+  responder.answer(key_reply(200, made));
   if (made) publish_later_if_needed(closed);
-  return key_reply(200, made);
 }
 
 Reply revoke(ClosedFleet& closed, const Request& request) {
   const std::string& name = request.capture("name");
-  // Otherwise nobody could make another one.
-  const auto all = closed.accesses().accesses();
-  const auto admins = std::ranges::count_if(all, [](const Access& one) { return one.role == Role::admin; });
-  const auto own = std::ranges::find(all, name, &Access::name);
-  if (own != all.end() && own->role == Role::admin && admins == 1) {
-    return problem(Error{"access " + name + " is the last one with the role admin; create another one first",
-                         ErrorKind::conflict});
-  }
   const auto revoked = closed.accesses().revoke_access(request.principal.name, name);
   if (!revoked) return problem(revoked.error());
   // Here the broker counts: without its files the access goes on there.
@@ -178,10 +172,14 @@ void add_access_routes(Routes& routes, const Parts& parts) {
     if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
   };
+  const auto rotate_one = [closed = parts.closed](const Request& request, const Responder& responder) {
+    if (closed == nullptr) return responder.answer(needs_setup());
+    rotate(*closed, request, responder);
+  };
   // clang-format off
   routes.push_back({"POST", "/api/v1/accesses", "createAccess", "Make an access; its key is in this answer only", "admin", with(create)});
   routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", [parts](const Request&, const Responder& responder) { list(parts, responder); }});
-  routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", with(rotate)});
+  routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", rotate_one});
   routes.push_back({"POST", "/api/v1/accesses/{name}/revoke", "revokeAccess", "End an access", "admin", with(revoke)});
   routes.push_back({"GET", "/api/v1/audit", "listAudit", "What was changed, by whom, newest first", "admin", with(audit)});
   // clang-format on

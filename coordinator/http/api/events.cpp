@@ -18,8 +18,12 @@ using events::Journal;
 using events::Type;
 
 constexpr Duration keep_alive = std::chrono::seconds(15);
-constexpr Duration pace = std::chrono::milliseconds(50);  // between two pieces for one client
-constexpr std::size_t events_at_once = 1000;
+constexpr Duration pace = std::chrono::milliseconds(20);  // between two pieces for one client
+constexpr std::size_t events_at_once = 500;
+// A client that has so much to read gets nothing more, so that those who never read take no memory from others; after a
+// while it is disconnected.
+constexpr std::size_t most_unsent = std::size_t{64} * 1024;
+constexpr Duration catch_up = std::chrono::seconds(5);
 
 std::string text_of(const EventId& id, const Event& event) {
   return "id: " + id.str() + "\nevent: " + std::string(to_string(type_of(event))) + "\ndata: " + data_of(event) +
@@ -94,6 +98,12 @@ class EventStream : public std::enable_shared_from_this<EventStream> {
   void look() {
     if (over_ || !stream_) return;
     const Time now = monotonic_now();
+    if (stream_->unsent() > most_unsent) {
+      if (behind_since_ && now - *behind_since_ > catch_up) return end();
+      if (!behind_since_) behind_since_ = now;
+      return responder_.after(pace, [self = shared_from_this()] { self->look(); });
+    }
+    behind_since_.reset();
     if (wanted_ && now >= next_piece_) {
       wanted_ = false;
       next_piece_ = now + pace;
@@ -162,6 +172,7 @@ class EventStream : public std::enable_shared_from_this<EventStream> {
   EventId last_;  // that the client has
   Time next_piece_{};
   Time quiet_since_{};
+  std::optional<Time> behind_since_;
   bool over_ = false;
 };
 

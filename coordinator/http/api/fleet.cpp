@@ -82,7 +82,7 @@ void forget(const Parts& parts, const Request& request, const Responder& respond
       [parts, responder, who = request.principal.name](const Result<AgentName>& gone) {
         if (!gone) return responder.answer(problem(gone.error()));
         if (parts.closed != nullptr && parts.closed->enrolment().find(gone->str())) {
-          if (auto revoked = parts.revoke_agent(who, gone->str()); !revoked) {
+          if (auto revoked = parts.revoke_agent(who, gone->str(), {}); !revoked) {
             return responder.answer(problem(revoked.error()));
           }
         }

@@ -1,12 +1,15 @@
 // Machines that join, as people and programs see and steer them: /api/v1/join-tokens, /api/v1/join-requests,
 // /api/v1/enrolled-agents, and what a client must know of a closed fleet: /api/v1/ca, /api/v1/access.
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <set>
+
 #include "common/join/token.hpp"
 #include "common/protocol/fields.hpp"
 #include "common/protocol/topics.hpp"
 #include "common/system/clock.hpp"
 #include "coordinator/access/closed_fleet.hpp"
-#include "coordinator/access/secret.hpp"
-#include "coordinator/core/submitter.hpp"
 #include "coordinator/http/api/handling.hpp"
 #include "coordinator/http/api/publishing.hpp"
 #include "coordinator/http/host.hpp"
@@ -17,9 +20,8 @@ namespace {
 
 constexpr Duration longest_ttl = std::chrono::hours(24 * 365);
 constexpr Duration usual_ttl = std::chrono::hours(1);
-constexpr std::ptrdiff_t most_mqtt_accesses = 20;  // of one access
 constexpr Duration broker_patience = std::chrono::seconds(10);
-constexpr Duration mqtt_access_time = std::chrono::hours(1);
+constexpr Duration look_at_broker = std::chrono::milliseconds(50);
 
 void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
   if (all.empty()) return;
@@ -144,12 +146,13 @@ Result<JoinRequests::Asking> asking_of(ClosedFleet& closed, const Request& reque
   return closed.join_requests().find(code, monotonic_now());
 }
 
-Reply accept_request(ClosedFleet& closed, const Request& request) {
+Reply accept_request(const Parts& parts, const Request& request) {
+  ClosedFleet& closed = *parts.closed;
   const auto asking = asking_of(closed, request);
   if (!asking) return problem(asking.error());
   auto agent = closed.enrolment().accept(request.principal.name, asking->key, asking->machine);
   if (!agent) return problem(agent.error());
-  publish_later_if_needed(closed);
+  parts.settle_join(agent->name);
   const std::string name = agent->name;
   closed.join_requests().accept(asking->id, std::move(*agent));
   return name_reply(name);
@@ -189,15 +192,25 @@ Reply list_unknown(ClosedFleet& closed, const Request&) {
                     });
 }
 
-Reply readmit(ClosedFleet& closed, const Request& request) {
+Reply readmit(const Parts& parts, const Request& request) {
   auto fields = json::Fields::untrusted(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
   fields.allow({"serial"});
   const std::string serial = fields.string("serial").value_or("");
   if (!fields.ok()) return problem(fields.error());
-  const auto agent = closed.enrolment().readmit(request.principal.name, request.capture("name"), serial);
+  const auto agent = parts.closed->enrolment().readmit(request.principal.name, request.capture("name"), serial);
   if (!agent) return problem(agent.error());
-  publish_later_if_needed(closed);
+  parts.settle_join(agent->name);
   return name_reply(agent->name);
+}
+
+Reply revoke(const Parts& parts, const Request& request) {
+  auto fields = json::Fields::untrusted(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
+  fields.allow({"serial"});
+  const std::string serial = fields.string("serial").value_or("");
+  if (!fields.ok()) return problem(fields.error());
+  const std::string& name = request.capture("name");
+  const auto revoked = parts.revoke_agent(request.principal.name, name, serial);
+  return revoked ? name_reply(name) : problem(revoked.error());
 }
 
 // ---- the caller
@@ -254,38 +267,69 @@ void show_own_access(const Parts& parts, const Request& request, const Responder
       });
 }
 
-// For one terminal: two programs with one name at the broker would end each other's session.
-Reply mqtt_access(ClosedFleet& closed, const Request& request) {
-  const auto owner = closed.accesses().named(request.principal.name);
-  if (!owner) return problem(Error{"this access has been revoked", ErrorKind::not_found});
-  const std::string prefix = owner->name + std::string(mqtt_infix);
-  const auto all = closed.accesses().accesses();
-  const auto open = std::ranges::count_if(all, [&](const Access& one) { return one.name.starts_with(prefix); });
-  if (owner->name.find(mqtt_infix) != std::string::npos || open >= most_mqtt_accesses) {
-    return problem(Error{"there are " + std::to_string(open) + " such accesses of " + owner->name +
-                             " already, and one of them makes no others; each ends after an hour",
-                         ErrorKind::busy});
+// ---- an access for one program at the broker
+
+// One at a time for each owner: to write the broker's files takes a thread, and the broker a second or two.
+class BrokerWaits {
+ public:
+  using Place = std::shared_ptr<const std::string>;  // given back when the last copy is gone
+
+  // nullptr: the owner has one that waits.
+  static Place take(const std::shared_ptr<BrokerWaits>& waits, const std::string& owner) {
+    const std::lock_guard lock(waits->mutex_);
+    if (!waits->owners_.insert(owner).second) return nullptr;
+    return {new std::string(owner), [waits](const std::string* taken) {
+              const std::lock_guard ending(waits->mutex_);
+              waits->owners_.erase(*taken);
+              delete taken;
+            }};
   }
-  AccessLimits limits = owner->limits;
-  const WallTime end{wall_now().unix_ms + to_ms(mqtt_access_time)};
-  if (!limits.expires || *limits.expires > end) limits.expires = end;
-  constexpr std::size_t longest = 63 - mqtt_infix.size() - mqtt_letters;
-  const std::string name =
-      owner->name.substr(0, longest) + std::string(mqtt_infix) + make_secret("").id.substr(0, mqtt_letters);
-  const auto made = closed.accesses().create_access(owner->name, name, owner->role, limits);
-  if (!made) return problem(made.error());
-  const auto published = closed.publish();
-  if (!published) return problem(published.error());
-  if (auto taken = closed.await_broker(*published, broker_patience); !taken) return problem(taken.error());
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> owners_;
+};
+
+Reply mqtt_access_reply(const NewKey& made) {
   std::string body;
   {
     json::ObjectWriter object(body);
-    object.string("name", made->name);
-    object.string("key", made->key);
-    object.string("role", to_string(owner->role));
-    object.string("expires_at", rfc3339(*limits.expires));
+    object.string("name", made.name);
+    object.string("key", made.key);
+    object.string("role", to_string(made.role));
+    object.string("expires_at", rfc3339(*made.expires));
   }
   return json_reply(201, body);
+}
+
+// No thread waits with it.
+void answer_when_broker_has(const ClosedFleet& closed, const std::string& generation, Time until, const NewKey& made,
+                            const BrokerWaits::Place& place, const Responder& responder) {
+  const Status taken = closed.await_broker(generation, Duration{0});
+  if (taken) return responder.answer(mqtt_access_reply(made));
+  if (monotonic_now() >= until) return responder.answer(problem(taken.error()));
+  responder.after(look_at_broker, [&closed, generation, until, made, place, responder] {
+    answer_when_broker_has(closed, generation, until, made, place, responder);
+  });
+}
+
+void create_mqtt_access(ClosedFleet& closed, const std::shared_ptr<BrokerWaits>& waits, const std::string& owner,
+                        Time until, const Responder& responder) {
+  const auto place = BrokerWaits::take(waits, owner);
+  if (!place && monotonic_now() >= until) {
+    return responder.answer(
+        problem(Error{owner + " waits for the broker to take another such access; try again later", ErrorKind::busy}));
+  }
+  if (!place) {
+    return responder.after(look_at_broker, [&closed, waits, owner, until, responder] {
+      create_mqtt_access(closed, waits, owner, until, responder);
+    });
+  }
+  const auto made = closed.accesses().create_mqtt_access(owner);
+  if (!made) return responder.answer(problem(made.error()));
+  const auto published = closed.publish();
+  if (!published) return responder.answer(problem(published.error()));
+  answer_when_broker_has(closed, *published, monotonic_now() + broker_patience, *made, place, responder);
 }
 
 }  // namespace
@@ -295,6 +339,11 @@ Reply ca_reply(const ClosedFleet& closed) {
 }
 
 void add_joining_routes(Routes& routes, const Parts& parts) {
+  const auto with_parts = [parts](Reply (*handler)(const Parts&, const Request&)) {
+    return http_server::answer_with([parts, handler](const Request& request) {
+      return parts.closed == nullptr ? needs_setup() : handler(parts, request);
+    });
+  };
   const auto with = [closed = parts.closed](Reply (*handler)(ClosedFleet&, const Request&)) {
     if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
@@ -303,28 +352,26 @@ void add_joining_routes(Routes& routes, const Parts& parts) {
     if (parts.closed == nullptr) return responder.answer(needs_setup());
     show_own_access(parts, request, responder);
   };
+  const auto mqtt_access = [closed = parts.closed, waits = std::make_shared<BrokerWaits>()](
+                               const Request& request, const Responder& responder) {
+    if (closed == nullptr) return responder.answer(needs_setup());
+    create_mqtt_access(*closed, waits, request.principal.name, monotonic_now() + broker_patience, responder);
+  };
   // clang-format off
   routes.push_back({"GET", "/api/v1/ca", "getCa", "The certificate of the fleet's certification authority", "", with([](ClosedFleet& closed, const Request&) { return ca_reply(closed); })});
   routes.push_back({"GET", "/api/v1/access", "getOwnAccess", "The caller's own access", "any", own_access});
-  routes.push_back({"POST", "/api/v1/access/mqtt", "createMqttAccess", "An access of an hour for one program at the broker; its key is in this answer only", "any", with(mqtt_access)});
+  routes.push_back({"POST", "/api/v1/access/mqtt", "createMqttAccess", "An access of an hour for one program at the broker; its key is in this answer only", "any", mqtt_access});
   routes.push_back({"POST", "/api/v1/join-tokens", "createJoinToken", "Make a join token; it is in this answer only", "admin", with(create_token)});
   routes.push_back({"GET", "/api/v1/join-tokens", "listJoinTokens", "Join tokens that have not ended, without their secrets", "admin", with(list_tokens)});
   routes.push_back({"POST", "/api/v1/join-tokens/{id}/revoke", "revokeJoinToken", "End a join token", "admin", with(revoke_token)});
   routes.push_back({"GET", "/api/v1/join-requests", "listJoinRequests", "Machines that wait to be accepted, without their codes", "admin", with(list_requests)});
-  routes.push_back({"POST", "/api/v1/join-requests/accept", "acceptJoinRequest", "Accept the machine that shows this code", "admin", with(accept_request)});
+  routes.push_back({"POST", "/api/v1/join-requests/accept", "acceptJoinRequest", "Accept the machine that shows this code", "admin", with_parts(accept_request)});
   routes.push_back({"POST", "/api/v1/join-requests/refuse", "refuseJoinRequest", "Refuse the machine that shows this code", "admin", with(refuse_request)});
   routes.push_back({"GET", "/api/v1/enrolled-agents", "listEnrolledAgents", "Agents with a certificate", "operate", with(list_enrolled)});
   routes.push_back({"GET", "/api/v1/unknown-agents", "listUnknownAgents", "Agents with a certificate of this fleet that the store does not know, after a restore", "operate", with(list_unknown)});
-  routes.push_back({"POST", "/api/v1/agents/{name}/readmit", "readmitAgent", "Enrol such an agent as it is", "admin", with(readmit)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/readmit", "readmitAgent", "Enrol such an agent as it is", "admin", with_parts(readmit)});
+  routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent", "End an agent's certificate and session; its tasks go elsewhere", "admin", with_parts(revoke)});
   // clang-format on
-  routes.push_back({"POST", "/api/v1/agents/{name}/revoke", "revokeAgent",
-                    "End an agent's certificate and session; its tasks go elsewhere", "admin",
-                    http_server::answer_with([parts](const Request& request) {
-                      if (parts.closed == nullptr) return needs_setup();
-                      const std::string& name = request.capture("name");
-                      const auto revoked = parts.revoke_agent(request.principal.name, name);
-                      return revoked ? name_reply(name) : problem(revoked.error());
-                    })});
 }
 
 }  // namespace edgefleet::coordinator

@@ -6,6 +6,7 @@
 #include "common/core/trimmed.hpp"
 #include "common/core/utf8.hpp"
 #include "common/system/clock.hpp"
+#include "coordinator/access/secret.hpp"
 #include "coordinator/http/site/refuse.hpp"
 
 namespace edgefleet::coordinator {
@@ -95,7 +96,10 @@ std::optional<Gate::Denial> Gate::identify(const Request& head, const http_serve
   }
   const auto credential = credential_of(head);
   const auto access = rules_.accesses->find(credential, wall_now());
-  if (access) principal = {access->name, std::string(to_string(access->role))};
+  const bool for_broker = access && !access->owner.empty();
+  if (access && !for_broker) {
+    principal = {access->name, std::string(to_string(access->role)), *secret_id(access_prefix, credential)};
+  }
   if (route != nullptr && route->role.empty()) return std::nullopt;
   constexpr const char* advice = "; an access is made by `edgefleet access create NAME --role ROLE`";
   if (credential.empty()) {
@@ -103,6 +107,9 @@ std::optional<Gate::Denial> Gate::identify(const Request& head, const http_serve
   }
   if (!access)
     return Denial{401, std::string("this key is not, or no longer, one of an access of this fleet") + advice};
+  if (for_broker) {
+    return Denial{403, "the access " + access->name + " is for the broker only; use the key of " + access->owner};
+  }
   if (route == nullptr || may(access->role, route->role)) return std::nullopt;
   const std::string needed = " needs " + (route->role == "any" ? "an access" : route->role);
   const std::string has = "the access " + access->name + " has the role " + principal.role + "; ";
@@ -127,7 +134,7 @@ std::optional<Gate::Denial> Gate::denial(const Request& head, const http_server:
 }
 
 bool Gate::still_allowed(const http_server::Principal& principal) const {
-  return rules_.accesses == nullptr || rules_.accesses->exists(principal.name, wall_now());
+  return rules_.accesses == nullptr || rules_.accesses->has_key(principal.name, principal.credential, wall_now());
 }
 
 void Gate::note(const Request& head, const http_server::Principal& principal, const std::string& reason) const {

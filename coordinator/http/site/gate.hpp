@@ -27,7 +27,7 @@ class Gate {
   explicit Gate(Rules rules) : rules_(std::move(rules)) {}
 
   [[nodiscard]] http_server::Verdict judge(const http_server::Request& head, const http_server::Route* route) const;
-  // Whether the access of a request in progress has neither been revoked nor expired.
+  // Whether the access of a request in progress has neither been revoked nor expired, nor its key been replaced.
   [[nodiscard]] bool still_allowed(const http_server::Principal& principal) const;
 
  private:

@@ -36,7 +36,7 @@ struct House {
   void open() { fleet = std::move(*ClosedFleet::open(data)); }
   void close() { fleet.reset(); }
   std::string access(const std::string& name) {
-    return fleet->accesses().create_access("setup", name, Role::submit, {})->key;
+    return fleet->accesses().create_access("setup", name, Role::submit, {}, true)->key;
   }
   // With this key, or a new one.
   EnrolledAgent join(const std::string& name, const pki::Key& key = *pki::Key::make()) {
@@ -106,6 +106,21 @@ TEST_CASE("who was revoked after the copy does not come back with it, and everyb
   // Their names are free again.
   house.join("pi-1");
   house.access("phone");
+}
+
+TEST_CASE("an access for the broker does not come back without its owner") {
+  House house;
+  house.access("anna");
+  house.access("desk");
+  const auto annas = house.fleet->accesses().create_mqtt_access("anna")->key;
+  const auto desks = house.fleet->accesses().create_mqtt_access("desk")->key;
+  const FleetCopy copy = house.copy();
+  REQUIRE(house.fleet->accesses().revoke_access("setup", "anna"));
+  const auto report = house.restore(copy);
+  CHECK(report.accesses_removed.size() == 2);
+  CHECK_FALSE(house.fleet->accesses().find(annas, wall_now()));
+  CHECK(house.fleet->accesses().find(desks, wall_now())->owner == "desk");
+  CHECK_FALSE(house.fleet->accesses().create_access("setup", "anna", Role::submit, {}));  // it was used before
 }
 
 TEST_CASE("the list in the broker's folder is enough to know who was revoked, agents and keys") {

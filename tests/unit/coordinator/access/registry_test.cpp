@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
+#include <thread>
+
 #include "common/system/clock.hpp"
 #include "coordinator/access/secret.hpp"
 #include "coordinator/access/transaction.hpp"
@@ -25,6 +28,11 @@ struct Fleet {
   }
   std::string create(const std::string& name, Role role = Role::submit, const AccessLimits& limits = {}) {
     return registry->create_access("setup", name, role, limits)->key;
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const Access& access : registry->accesses()) all.push_back(access.name);
+    return all;
   }
   std::optional<Access> find(const std::string& key, WallTime now = wall_now()) { return registry->find(key, now); }
 };
@@ -97,7 +105,8 @@ TEST_CASE("an access ends at its time, and when it is revoked") {
   fleet.reopen();
   CHECK_FALSE(fleet.find(key));
   CHECK(fleet.registry->revoke_access("anna", "phone").error().kind == ErrorKind::not_found);
-  CHECK(fleet.find(fleet.create("phone")));  // the name is free again
+  CHECK(fleet.registry->create_access("anna", "phone", Role::chat, {}).error().kind == ErrorKind::conflict);
+  CHECK(fleet.registry->create_access("anna", "phone", Role::chat, {}, true));
 }
 
 TEST_CASE("after a rotation the old key is good for the overlap only") {
@@ -179,6 +188,122 @@ TEST_CASE("what has expired is removed after a while, and the name is free") {
   CHECK(*fleet.registry->remove_expired(wall_now()) == 0);
   CHECK(*fleet.registry->remove_expired(in(std::chrono::hours(2))) == 1);
   CHECK_FALSE(fleet.registry->named("visitor"));
-  CHECK(fleet.registry->exists("phone", wall_now()));
-  fleet.create("visitor");
+  CHECK(fleet.registry->owner_of("phone", wall_now()));
+  CHECK(fleet.registry->create_access("anna", "visitor", Role::chat, {}, true));
+}
+
+TEST_CASE("an access for the broker is its owner's, and ends with it and with its key") {
+  Fleet fleet;
+  const std::string owner(63, 'a');
+  const std::string other = owner.substr(0, 62) + "b";  // their accesses have the same beginning
+  fleet.create(owner, Role::submit, {{}, {"image.*"}, 7, {}});
+  fleet.create(other);
+  const auto made = fleet.registry->create_mqtt_access(owner);
+  REQUIRE(made);
+  const auto others = fleet.registry->create_mqtt_access(other)->name;
+  for (int round = 0; round < 2; ++round) {
+    const auto access = fleet.find(made->key);
+    REQUIRE(access);
+    CHECK(access->owner == owner);
+    CHECK(access->limits.per_minute == 7);
+    CHECK_FALSE(fleet.find(made->key, in(std::chrono::minutes(61))));
+    CHECK(fleet.registry->owner_of(made->name, wall_now())->name == owner);
+    CHECK(fleet.registry->owner_of(owner, wall_now())->name == owner);
+    CHECK_FALSE(fleet.registry->owner_of(made->name, in(std::chrono::minutes(61))));
+    CHECK_FALSE(fleet.registry->create_mqtt_access(made->name));
+    fleet.reopen();
+  }
+  SECTION("with the owner") { REQUIRE(fleet.registry->revoke_access("anna", owner)); }
+  SECTION("with the key, at once") { REQUIRE(fleet.registry->rotate_access("anna", owner, Duration{0})); }
+  SECTION("with the key, after the overlap") {
+    REQUIRE(fleet.registry->rotate_access("anna", owner, std::chrono::minutes(5)));
+    CHECK(fleet.find(made->key, in(std::chrono::minutes(4))));
+    CHECK_FALSE(fleet.find(made->key, in(std::chrono::minutes(6))));
+    const auto later = fleet.registry->create_mqtt_access(owner);
+    CHECK(fleet.find(later->key, in(std::chrono::minutes(6))));
+    REQUIRE(fleet.registry->revoke_access("anna", owner));
+  }
+  CHECK_FALSE(fleet.find(made->key));
+  fleet.reopen();
+  CHECK_FALSE(fleet.find(made->key));
+  CHECK_FALSE(fleet.registry->owner_of(made->name, wall_now()));
+  CHECK(fleet.registry->owner_of(others, wall_now()));
+}
+
+TEST_CASE("one access has a bounded number of them at a time, whatever its name") {
+  Fleet fleet;
+  for (const std::string& owner : {std::string("short"), std::string(63, 'l')}) {
+    fleet.create(owner);
+    for (std::size_t i = 0; i < Registry::most_mqtt_accesses; ++i) REQUIRE(fleet.registry->create_mqtt_access(owner));
+    CHECK(fleet.registry->create_mqtt_access(owner).error().kind == ErrorKind::busy);
+  }
+}
+
+TEST_CASE("an access for the broker of an earlier version, which was a full one, ends") {
+  Fleet fleet;
+  const AccessLimits hour{{}, {}, 0, in(std::chrono::minutes(59))};
+  fleet.create("anna", Role::admin);
+  fleet.create("anna-mqtt-x1y2", Role::admin, hour);
+  fleet.create("visitor", Role::chat, hour);
+  fleet.create("zigbee-mqtt-main");
+  fleet.create("former");
+  REQUIRE(fleet.registry->revoke_access("anna", "former"));
+  REQUIRE(fleet.database->read("as it was", [](SQLite::Database& db) -> Status {
+    db.exec("ALTER TABLE accesses DROP COLUMN owner; DROP TABLE former_accesses");
+    return success();
+  }));
+  for (int round = 0; round < 2; ++round) {
+    fleet.reopen();
+    CHECK(fleet.names() == std::vector<std::string>{"anna", "visitor", "zigbee-mqtt-main"});
+    CHECK_FALSE(fleet.registry->create_access("anna", "former", Role::chat, {}));
+  }
+  CHECK(fleet.registry->create_access("anna", "anna-mqtt-x1y2", Role::chat, {}));
+}
+
+TEST_CASE("there is always an access with the role admin that has no end") {
+  Fleet fleet;
+  fleet.create("first", Role::admin);
+  fleet.create("visitor", Role::admin, {{}, {}, 0, in(std::chrono::hours(1))});
+  REQUIRE(fleet.registry->create_mqtt_access("first"));
+  CHECK(fleet.registry->revoke_access("visitor", "first").error().kind == ErrorKind::conflict);
+  for (int round = 0; round < 20; ++round) {
+    REQUIRE(fleet.registry->create_access("first", "second", Role::admin, {}, true));
+    std::atomic<int> revoked = 0;
+    {
+      std::jthread one([&] { revoked += fleet.registry->revoke_access("first", "second") ? 1 : 0; });
+      std::jthread two([&] { revoked += fleet.registry->revoke_access("second", "first") ? 1 : 0; });
+    }
+    CHECK(revoked == 1);
+    if (!fleet.registry->named("first")) {
+      REQUIRE(fleet.registry->create_access("second", "first", Role::admin, {}, true));
+      REQUIRE(fleet.registry->revoke_access("first", "second"));
+    }
+  }
+  CHECK(fleet.registry->revoke_access("first", "visitor"));
+}
+
+TEST_CASE("a key that was replaced is none of the access") {
+  Fleet fleet;
+  const auto id = [](const std::string& key) { return *secret_id(access_prefix, key); };
+  const auto has = [&](const std::string& key, WallTime at) { return fleet.registry->has_key("app", id(key), at); };
+  const auto first = fleet.create("app");
+  CHECK(has(first, wall_now()));
+  const auto second = fleet.registry->rotate_access("anna", "app", std::chrono::hours(1))->key;
+  CHECK(has(first, wall_now()));
+  CHECK_FALSE(has(first, in(std::chrono::hours(2))));
+  CHECK(has(second, in(std::chrono::hours(2))));
+  REQUIRE(fleet.registry->revoke_access("anna", "app"));
+  const auto third = fleet.registry->create_access("anna", "app", Role::chat, {}, true)->key;
+  CHECK_FALSE(has(second, wall_now()));
+  CHECK(has(third, wall_now()));
+  CHECK_FALSE(fleet.registry->has_key("app", "", wall_now()));
+}
+
+TEST_CASE("nobody gets the name of one who acts in the audit, also where setup has reserved nothing") {
+  Fleet fleet;
+  for (const char* name : {"setup", "restore", "expiry", "others", "join-token", "coordinator", "http", "present"}) {
+    const auto made = fleet.registry->create_access("anna", name, Role::chat, {});
+    REQUIRE_FALSE(made);
+    CHECK(made.error().message.find("reserved") != std::string::npos);
+  }
 }

@@ -84,10 +84,7 @@ TEST_CASE("a budget that is used up refuses until midnight UTC, and says so") {
     CHECK(q.accepts(1000, 100, "b"));
     CHECK(q.accepts(0));
   }
-  SECTION("its other programs are") {
-    CHECK_FALSE(q.accepts(1000, 100, "present:a"));
-    CHECK_FALSE(q.accepts(1000, 100, "a-mqtt-x1y2"));
-  }
+  SECTION("its other programs are") { CHECK_FALSE(q.accepts(1000, 100, "present:a")); }
   SECTION("other tasks are not") { CHECK_FALSE(q.ask(1000, {0}, "a", "work").empty()); }
   SECTION("it begins anew at midnight") {
     q.now.wall.unix_ms += 223 * 60'000 - 1;

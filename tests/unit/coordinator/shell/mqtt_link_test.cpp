@@ -28,7 +28,7 @@ struct Linked : test::Shell {
                  16,
                  4000,
                  {},
-                 false,
+                 {},
                  {[this] { return list; }, [this](const std::string& pem) { seen_lists.push_back(pem); }}},
                 {engine, requests, store, *artifacts, hub, rules, complaints},
                 {[this](mqtt::ClientEvent&& event) { return !inbox_full && (inbox.push_back(std::move(event)), true); },

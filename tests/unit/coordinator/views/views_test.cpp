@@ -11,7 +11,7 @@
 using namespace edgefleet;
 using namespace edgefleet::coordinator;
 using namespace std::chrono_literals;
-using nlohmann::json;
+using Json = nlohmann::json;
 
 namespace {
 

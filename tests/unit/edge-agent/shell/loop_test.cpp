@@ -102,7 +102,10 @@ TEST_CASE("an agent names the descriptions of its inputs, and publishes those th
   CHECK(running.count("agents/pi/parameters") == 0);
   running.say("control/pi", protocol::encode_describe(reign, {digest, std::string(32, '0'), "rubbish"}));
   REQUIRE(eventually([&] { return running.count("agents/pi/parameters") > 0; }));
-  const auto sent = protocol::decode_parameters(running.broker.published().back().payload);
+  const auto published = running.broker.published();
+  const auto last = std::find_if(published.rbegin(), published.rend(),
+                                 [](const auto& message) { return message.topic == root + "agents/pi/parameters"; });
+  const auto sent = protocol::decode_parameters(last->payload);
   REQUIRE(sent);
   REQUIRE(sent->parameters.good.size() == 1);
   CHECK(sent->parameters.good.front().digest == digest);

@@ -148,6 +148,30 @@ TEST_CASE("a revoked key is refused from then on") {
   CHECK(status(closed.with_key(key)) == 401);
 }
 
+TEST_CASE("an access for the broker is none here") {
+  Closed closed;
+  closed.key("anna", Role::admin);
+  const auto made = closed.registry->create_mqtt_access("anna");
+  const auto verdict = closed.with_key(made->key);
+  REQUIRE(status(verdict) == 403);
+  CHECK(detail_of(verdict) == "the access " + made->name + " is for the broker only; use the key of anna");
+  closed.route.role = "";
+  CHECK(closed.with_key(made->key).principal.name.empty());
+}
+
+TEST_CASE("a request in progress goes on while its key is one of the access, not while the name exists") {
+  Closed closed;
+  const auto key = closed.key("phone", Role::submit);
+  const auto caller = closed.with_key(key).principal;
+  CHECK(closed.gate.still_allowed(caller));
+  const auto second = closed.registry->rotate_access("anna", "phone", std::chrono::hours(1));
+  CHECK(closed.gate.still_allowed(caller));
+  const auto later = closed.with_key(second->key).principal;
+  REQUIRE(closed.registry->rotate_access("anna", "phone", Duration{0}));
+  CHECK_FALSE(closed.gate.still_allowed(caller));
+  CHECK_FALSE(closed.gate.still_allowed(later));
+}
+
 TEST_CASE("with accesses, only a name of the list is a host, whoever asks") {
   Closed closed;
   const auto key = closed.key("anna", Role::admin);

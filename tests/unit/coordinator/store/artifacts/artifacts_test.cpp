@@ -93,7 +93,7 @@ TEST_CASE("an upload is refused while there is little disk space, also in its mi
 TEST_CASE("whoever reads an artifact does not keep it; naming it in a task does") {
   const test::TemporaryFolder folder;
   Artifacts::Bounds bounds;
-  bounds.lease = 20ms;
+  bounds.lease = 200ms;
   auto artifacts = Artifacts::open(folder.path(), bounds);
   REQUIRE(artifacts);
   auto upload = (*artifacts)->upload();
