@@ -220,6 +220,7 @@ class BackupAndRestore(StoreCase):
         self.fleet.start_agent("pi-1", toml=self.fleet.note_toml(1))
         once = self.api.submit("command.note", {"label": "once", "seconds": 1000}, max_attempts=1)
         self.api.state_becomes(once, "running")
+        self.fleet.noted("begin once")
         self.assertEqual(self.coordinator("backup", "--data", self.data, "--to", self.backup).returncode, 0)
         self.fleet.agents["pi-1"].kill()
         self.fleet.coordinator.kill()

@@ -172,13 +172,17 @@ void add_access_routes(Routes& routes, const Parts& parts) {
     if (closed == nullptr) return http_server::answer_with([](const Request&) { return needs_setup(); });
     return http_server::answer_with([closed, handler](const Request& request) { return handler(*closed, request); });
   };
+  const auto list_all = [parts](const Request&, const Responder& responder) {
+    if (parts.closed == nullptr) return responder.answer(needs_setup());
+    list(parts, responder);
+  };
   const auto rotate_one = [closed = parts.closed](const Request& request, const Responder& responder) {
     if (closed == nullptr) return responder.answer(needs_setup());
     rotate(*closed, request, responder);
   };
   // clang-format off
   routes.push_back({"POST", "/api/v1/accesses", "createAccess", "Make an access; its key is in this answer only", "admin", with(create)});
-  routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", [parts](const Request&, const Responder& responder) { list(parts, responder); }});
+  routes.push_back({"GET", "/api/v1/accesses", "listAccesses", "All accesses, without their keys", "admin", list_all});
   routes.push_back({"POST", "/api/v1/accesses/{name}/rotate", "rotateAccess", "A new key; the old one is good for a while on request", "admin", rotate_one});
   routes.push_back({"POST", "/api/v1/accesses/{name}/revoke", "revokeAccess", "End an access", "admin", with(revoke)});
   routes.push_back({"GET", "/api/v1/audit", "listAudit", "What was changed, by whom, newest first", "admin", with(audit)});
