@@ -27,7 +27,7 @@ class WatchedBroker:
 
     @property
     def pid(self):
-        return int((self.fleet.data / "broker/run/pid").read_text())
+        return self.fleet.broker_pid
 
 
 class ClosedBench:

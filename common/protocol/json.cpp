@@ -323,6 +323,11 @@ std::string number_text(double value) { return std::isfinite(value) ? nlohmann::
 
 }  // namespace
 
+void ObjectWriter::strings(std::string_view name, const std::vector<std::string>& all) {
+  ArrayWriter array(key(name));
+  for (const auto& one : all) array.string(one);
+}
+
 void ObjectWriter::number(std::string_view name, double value) { key(name) += number_text(value); }
 
 void ArrayWriter::number(double value) { next() += number_text(value); }

@@ -74,6 +74,7 @@ class ObjectWriter {
   std::string& key(std::string_view name);  // then append the value to what it returns
   void raw(std::string_view name, std::string_view json) { key(name) += json; }
   void string(std::string_view name, std::string_view text) { append_quoted(key(name), text); }
+  void strings(std::string_view name, const std::vector<std::string>& all);  // an array
   void integer(std::string_view name, std::int64_t value) { key(name) += std::to_string(value); }
   void unsigned_integer(std::string_view name, std::uint64_t value) { key(name) += std::to_string(value); }
   void number(std::string_view name, double value);

@@ -12,13 +12,7 @@ namespace {
 
 constexpr std::array<std::string_view, type_count> type_names{"task", "batch", "agent", "temperature", "model"};
 
-using json::ArrayWriter;
 using json::ObjectWriter;
-
-void write_list(ObjectWriter& object, std::string_view name, const std::vector<std::string>& list) {
-  ArrayWriter array(object.key(name));
-  for (const auto& text : list) array.string(text);
-}
 
 void write(ObjectWriter& object, const TaskEvent& task) {
   object.string("id", task.id.str());
@@ -50,7 +44,7 @@ void write(ObjectWriter& object, const TemperatureEvent& event) {
 
 void write(ObjectWriter& object, const ModelEvent& event) {
   object.string("agent", event.agent.str());
-  write_list(object, "loaded_models", event.loaded);
+  object.strings("loaded_models", event.loaded);
 }
 
 const AgentName& agent_of(const Event& event) {
@@ -91,6 +85,15 @@ bool is_of(const Event& event, const BatchId& id) {
 }
 
 }  // namespace
+
+TaskEvent task_event(const TaskRecord& record, std::optional<TaskState> from, TaskState state, int attempt) {
+  TaskEvent event{
+      record.id, record.spec.capability, record.spec.name, record.submitter, record.batch, from, state, attempt, {},
+      {}};
+  if (!record.attempts.empty()) event.agent = record.attempts.back().agent;
+  if (ended(state) && record.error) event.error = record.error->code;
+  return event;
+}
 
 std::string_view to_string(Type type) { return type_names.at(static_cast<std::size_t>(type)); }
 

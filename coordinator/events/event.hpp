@@ -11,6 +11,7 @@
 
 #include "common/core/agent.hpp"
 #include "common/core/task.hpp"
+#include "coordinator/core/records.hpp"
 
 namespace edgefleet::coordinator::events {
 
@@ -26,6 +27,8 @@ struct TaskEvent {
   AgentName agent;  // of that attempt
   std::string error;  // its code, if the task has failed
 };
+// `from`, `state`, `attempt`: as they are durable; the rest is the record's.
+TaskEvent task_event(const TaskRecord& record, std::optional<TaskState> from, TaskState state, int attempt);
 struct BatchEvent {
   BatchId id;
   std::string submitter;  // empty: not known

@@ -19,16 +19,6 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 
 // ---- a commit's changes as events
 
-TaskEvent event_of(const TaskChanged& change, const TaskRecord& record) {
-  TaskEvent event{record.id,        record.spec.capability,
-                  record.spec.name, record.submitter,
-                  record.batch,     change.from,
-                  change.to,        change.attempt,
-                  change.agent,     {}};
-  if (ended(change.to) && record.error) event.error = record.error->code;
-  return event;
-}
-
 ModelEvent event_of(const LoadedModelsChanged& change, const State& state, const Agent& agent) {
   ModelEvent event{change.agent, {}};
   for (const ExecutorIndex index : agent.executors) {
@@ -66,7 +56,7 @@ class Maker {
     if (task == state_.tasks.end()) return;
     const TaskRecord& record = task->second.record;
     if (ended(change.to) && record.batch) submitters_[*record.batch] = record.submitter;
-    put(event_of(change, record));
+    put(task_event(record, change.from, change.to, change.attempt));
   }
   // One of its tasks ended in the same commit.
   [[nodiscard]] std::string submitter_of(const BatchId& batch) const {

@@ -124,8 +124,13 @@ class ClosedFleet:
         self.processes.append(process)
         return process
 
-    def begin(self):
-        done = self.setup()
+    @property
+    def broker_pid(self):
+        return int((self.data / "broker/run/pid").read_text())
+
+    def begin(self, *options):
+        """`options`: of the setup."""
+        done = self.setup(*options)
         if done.returncode != 0:
             raise AssertionError(done.stderr)
         self.start_broker()

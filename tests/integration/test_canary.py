@@ -31,7 +31,7 @@ class Canaries(unittest.TestCase):
         live = self.fleet.data / "broker/run/live" / name
         text = live.read_bytes()
         live.unlink()
-        os.kill(int((self.fleet.data / "broker/run/pid").read_text()), signal.SIGHUP)
+        os.kill(self.fleet.broker_pid, signal.SIGHUP)
         return lambda: live.write_bytes(text)
 
     def test_a_good_broker_is_left_alone(self):

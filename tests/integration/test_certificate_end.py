@@ -14,10 +14,7 @@ class CertificateEnd(unittest.TestCase):
     def setUp(self):
         self.fleet = ClosedFleet()
         self.addCleanup(self.fleet.end)
-        done = self.fleet.setup("--test-certificate-seconds", str(LIFE))
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.fleet.start_broker()
-        self.fleet.start_coordinator()
+        self.fleet.begin("--test-certificate-seconds", str(LIFE))
 
     def token(self, name):
         return self.fleet.admin.good("POST", "/api/v1/join-tokens", {"name": name})["token"]

@@ -76,10 +76,7 @@ class Renewal(unittest.TestCase):
     def setUp(self):
         self.fleet = ClosedFleet()
         self.addCleanup(self.fleet.end)
-        done = self.fleet.setup("--test-certificate-seconds", str(LIFE))
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.fleet.start_broker()
-        self.fleet.start_coordinator()
+        self.fleet.begin("--test-certificate-seconds", str(LIFE))
         self.agents = {}
 
     def start_agent(self, name, *options):

@@ -43,12 +43,6 @@ Result<NewAccess> read_new_access(const std::string& body) {
   return access;
 }
 
-void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
-  if (all.empty()) return;
-  json::ArrayWriter array(object.key(name));
-  for (const auto& one : all) array.string(one);
-}
-
 // `used`: the tokens of each of them today.
 std::string accesses_view(const std::vector<Access>& all, const std::vector<std::uint64_t>& used) {
   std::string body;
@@ -61,8 +55,8 @@ std::string accesses_view(const std::vector<Access>& all, const std::vector<std:
       object.string("name", access.name);
       object.string("role", to_string(access.role));
       if (!access.owner.empty()) object.string("owner", access.owner);
-      write_strings(object, "models", access.limits.models);
-      write_strings(object, "capabilities", access.limits.capabilities);
+      object.strings("models", access.limits.models);
+      object.strings("capabilities", access.limits.capabilities);
       if (access.limits.per_minute > 0) object.integer("per_minute", access.limits.per_minute);
       if (access.limits.tokens_per_day > 0) object.integer("tokens_per_day", access.limits.tokens_per_day);
       object.unsigned_integer("tokens_today", used[i]);

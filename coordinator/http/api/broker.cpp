@@ -7,16 +7,11 @@
 namespace edgefleet::coordinator {
 namespace {
 
-void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
-  json::ArrayWriter array(object.key(name));
-  for (const auto& one : all) array.string(one);
-}
-
 void write_trial(json::ObjectWriter& object, const BrokerTrial& trial) {
   object.string("tried_at", rfc3339(trial.at));
   object.unsigned_integer("tried", trial.tried);
-  write_strings(object, "passes", trial.passes);
-  write_strings(object, "unknown", trial.unknown);
+  object.strings("passes", trial.passes);
+  object.strings("unknown", trial.unknown);
 }
 
 Reply show(const ClosedFleet& closed, const Request& request) {

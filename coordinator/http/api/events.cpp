@@ -257,31 +257,13 @@ void follow(const Parts& parts, const Request& request, const Responder& respond
 // ---- one task
 
 Event present(const Task& task) {
-  const TaskRecord& record = task.record;
-  const auto now = task.durable.value_or(durable_state(record));
-  events::TaskEvent event{record.id,
-                          record.spec.capability,
-                          record.spec.name,
-                          record.submitter,
-                          record.batch,
-                          {},
-                          now.state,
-                          now.attempt,
-                          {},
-                          {}};
-  if (!record.attempts.empty()) event.agent = record.attempts.back().agent;
-  return {wall_now(), std::move(event)};
+  const auto now = task.durable.value_or(durable_state(task.record));
+  return {wall_now(), events::task_event(task.record, {}, now.state, now.attempt)};
 }
 
 Event present(const TaskRecord& record) {
-  events::TaskEvent event{
-      record.id, record.spec.capability, record.spec.name, record.submitter, record.batch, {}, record.state, 0, {}, {}};
-  if (!record.attempts.empty()) {
-    event.agent = record.attempts.back().agent;
-    event.attempt = record.attempts.back().n;
-  }
-  if (record.error) event.error = record.error->code;
-  return {wall_now(), std::move(event)};
+  const auto now = durable_state(record);
+  return {wall_now(), events::task_event(record, {}, now.state, now.attempt)};
 }
 
 // Its listeners are made on the loop's thread, between two commits: no change is missed, and none comes twice.

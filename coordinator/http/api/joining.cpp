@@ -23,12 +23,6 @@ constexpr Duration usual_ttl = std::chrono::hours(1);
 constexpr Duration broker_patience = std::chrono::seconds(10);
 constexpr Duration look_at_broker = std::chrono::milliseconds(50);
 
-void write_strings(json::ObjectWriter& object, std::string_view name, const std::vector<std::string>& all) {
-  if (all.empty()) return;
-  json::ArrayWriter array(object.key(name));
-  for (const auto& one : all) array.string(one);
-}
-
 // {"NAME": [...]}
 template <typename Rows, typename WriteRow>
 Reply list_reply(std::string_view name, const Rows& rows, WriteRow write_row) {
@@ -113,7 +107,7 @@ Reply list_tokens(ClosedFleet& closed, const Request&) {
     object.string("expires_at", rfc3339(token.expires));
     if (!token.name.empty()) object.string("name", token.name);
     if (token.ephemeral) object.boolean("ephemeral", true);
-    write_strings(object, "capabilities", token.capabilities);
+    object.strings("capabilities", token.capabilities);
     object.string("created_by", token.created_by);
   });
 }
@@ -175,7 +169,7 @@ Reply list_enrolled(ClosedFleet& closed, const Request&) {
                       object.string("certificate_ends_at", rfc3339(WallTime{agent.not_after * 1000}));
                       object.string("serial", agent.serial);
                       if (agent.ephemeral) object.boolean("ephemeral", true);
-                      write_strings(object, "capabilities", agent.capabilities);
+                      object.strings("capabilities", agent.capabilities);
                     });
 }
 
@@ -233,8 +227,8 @@ Reply own_access(ClosedFleet& closed, const Request& request, const Clients::Cos
     json::ObjectWriter object(body);
     object.string("name", access->name);
     object.string("role", to_string(access->role));
-    write_strings(object, "models", access->limits.models);
-    write_strings(object, "capabilities", access->limits.capabilities);
+    object.strings("models", access->limits.models);
+    object.strings("capabilities", access->limits.capabilities);
     if (access->limits.tokens_per_day > 0) object.integer("tokens_per_day", access->limits.tokens_per_day);
     object.unsigned_integer("tokens_today", tokens_today);
     if (access->limits.expires) object.string("expires_at", rfc3339(*access->limits.expires));

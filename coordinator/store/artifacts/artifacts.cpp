@@ -115,13 +115,9 @@ Status Artifacts::Upload::take_room(std::size_t bytes) {
   if (used > quota) {
     return Error{"the artifacts have reached their quota of " + std::to_string(quota) + " bytes", ErrorKind::full};
   }
-  if (who_.kind == Uploader::Kind::none) {
-    artifacts_.pending_ += bytes;
-    bytes_ += bytes;
-    return success();
-  }
+  const bool bounded = who_.kind != Uploader::Kind::none;
   std::uint64_t& pending = artifacts_.pending_of_[who_.name];
-  if (share + pending + bytes > quota / 4 && used > quota - quota / 4) {
+  if (bounded && share + pending + bytes > quota / 4 && used > quota - quota / 4) {
     return Error{"the files of " + who_.name + " have a quarter of the quota of " + std::to_string(quota) +
                      " bytes, and the last quarter of it is for the others",
                  ErrorKind::full};
